@@ -3,16 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(PYTHON) requirements/install.py
-# One lock per audience: `make demo` and `make up` need a third of the packages that the tests need.
+# Two lock files, because `make demo` and `make up` need only a third of the packages that the tests need.
 LOCAL := $(VENV)/.installed-local
 DEV := $(VENV)/.installed-dev
-# Programs that tests start, each in its own environment, so that their pins do not restrict those of byok.
+# Programs that tests start. Each has a virtual environment of its own, so that its pinned versions do not restrict byok's.
 TOOLS := .tools
 AWS_CLI := $(TOOLS)/awscli/.installed
 ORACLE := $(TOOLS)/oracle/.installed
 PICTURES := $(TOOLS)/bench/.installed
 
-# If this were set, every process that the tests and the demo start would compile all its imports again.
+# If this variable were set, every process that the tests and the demo start would compile all its imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo up test lint faults api-fuzz bench api-bench compare peers format lock clean
@@ -34,7 +34,8 @@ $(AWS_CLI): requirements/awscli.lock $(DEV)
 	@$(INSTALL) --installer $(VENV) $(TOOLS)/awscli requirements/awscli.lock
 	@touch $(AWS_CLI)
 
-# Another policy evaluator, to compare results with. Without node and npm, its tests are skipped with a message.
+# Another policy evaluator, whose results the tests compare with byok's. Without node and npm, these tests are skipped with
+# a message.
 $(ORACLE): tests/policy_simulator/package.json tests/policy_simulator/package-lock.json
 	@mkdir -p $(TOOLS)/oracle
 	cp $^ $(TOOLS)/oracle
@@ -45,7 +46,7 @@ $(PICTURES): requirements/pictures.lock $(DEV)
 	@$(INSTALL) --installer $(VENV) $(TOOLS)/bench requirements/pictures.lock
 	@touch $(PICTURES)
 
-demo: $(LOCAL) ## Provision an environment locally; stop another on a disabled key, and finish it after the fix.
+demo: $(LOCAL) ## Provision one environment locally, and another that stops at a disabled key until the fix.
 	$(BIN)/byok demo
 
 up: $(LOCAL) ## Run wizard and HTTP API (8000), Temporal (7233, UI 8233), local AWS (4566) and a worker, until Ctrl-C.
@@ -57,7 +58,7 @@ lint: setup ## Check formatting, lint, types and import directions.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Installs a browser if this machine has none. If none can be installed, its tests are skipped with a message.
+# Installs a browser if this machine has none. If that fails, the tests that need a browser are skipped with a message.
 .PHONY: browser
 browser: setup
 	$(BIN)/python -m tests.wizard.browsers
@@ -65,13 +66,13 @@ browser: setup
 test: setup lint browser $(AWS_CLI) $(ORACLE) ## Run everything that CI runs.
 	$(BIN)/pytest -n auto -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
-faults: setup ## Inject every fault into real processes: a quarter of an hour or more; writes docs/faults.md.
+faults: setup ## Inject every fault into real processes, and write docs/faults.md: a quarter of an hour or more.
 	BYOK_TEST_FAULTS=full BYOK_TEST_FAULTS_REPORT=docs/faults.md $(BIN)/pytest -q -s tests/faults
 
-api-fuzz: setup ## Send at least 10,000 requests to a real server: what the OpenAPI document allows, and what it does not.
+api-fuzz: setup ## Send at least 10,000 requests, valid and invalid by the OpenAPI document, to a real server.
 	BYOK_TEST_API_EXAMPLES=800 $(BIN)/pytest -q -s tests/e2e/test_web_api.py -k openapi
 
-bench: setup $(PICTURES) ## Measure speed, cost and scale against a bare boto3 script: 35 minutes; writes docs/benchmarks.md.
+bench: setup $(PICTURES) ## Compare speed, cost and scale with a bare boto3 script, and write docs/benchmarks.md: 35 minutes.
 	$(BIN)/python -m bench $(BENCH)
 	$(if $(BENCH),,$(TOOLS)/bench/bin/python -m bench.charts .bench/results.json docs)
 
@@ -81,7 +82,7 @@ peers: setup ## Do the same work with other tools: a quarter of an hour or more.
 api-bench: setup ## Compare the HTTP API with a bare handler that makes the same Temporal calls: a minute and a half.
 	$(BIN)/python -m bench.api
 
-compare: setup ## Time set-up, demo, help and tests against another commit: make compare BASE=commit, an hour.
+compare: setup ## Compare the times of set-up, demo, help and tests with BASE=<commit>: an hour or more.
 	$(BIN)/python -m bench.compare_commits $(BASE)
 
 format: setup ## Format the code.

@@ -1,7 +1,7 @@
-"""Build the wheel: one package in site-packages, which contains the programs in a folder.
+"""Build the wheel, in which the package `byok` also contains the programs, in a folder.
 
-In a checkout, `worker.py`, `activities/`, `workflows/` and `localaws/` are at the top level. In the wheel they are in
-`byok/_programs`, and run by path as in a checkout, so that they can import each other.
+In a checkout, `worker.py`, `activities/`, `workflows/` and `localaws/` are at the top level. In the wheel, they are in
+`byok/_programs`. As in a checkout, they are run by path, so that they can import each other.
 """
 
 from typing import Any, Final

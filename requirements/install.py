@@ -1,8 +1,8 @@
-"""Install a lock into a virtual environment: `python3 requirements/install.py VENV LOCK [--editable .]`.
+"""Install a lock file into a virtual environment: `python3 requirements/install.py VENV LOCK [--editable .]`.
 
 pip installs uv from a small separate lock, and uv installs everything else, in a tenth of the time. uv does not read
-pip's configuration, so this script passes its settings on (index, mirrors, certificates, proxy). It needs only Python
-and pip.
+pip's configuration, so this script passes the settings of pip on to uv (index, mirrors, certificates, proxy). The
+script needs only Python and pip.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ UNREACHABLE = (
     *("Name or service not known", "name resolution", "Network is unreachable", "Connection refused"),
     *("ProxyError", "dns error", "tcp connect error", "client error (Connect)", "operation timed out"),
 )
-"""Messages of pip 22 to 26 and uv 0.13 if an index cannot be reached. Neither has a separate exit code for that."""
+"""Parts of the messages with which pip 22 to 26 and uv 0.13 report that they cannot reach an index. Neither program has
+a separate exit code for this error."""
 
 SHOWN_OF_UV = ("Downloading ", "Building ", "Installed ")
-"""How uv's progress lines begin; its other lines are only shown if it fails."""
+"""The beginnings of uv's progress lines. The other lines of uv's output are shown only if uv fails."""
 
 
 class InstallError(Exception):
-    """The environment cannot be created; the text says why, and what to do next."""
+    """The virtual environment cannot be created. The message says why, and what to do next."""
 
 
 def main() -> int:
-    """Install, and report in one line the reason for a failure.
+    """Install the packages, and print the reason if that fails.
 
     Returns:
-        0 on success, 1 on failure, with the reason on standard error.
+        0 on success. 1 on failure, after the reason has been printed on standard error.
     """
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("venv", type=Path, help="the virtual environment; created if it does not exist")
@@ -61,7 +62,7 @@ def main() -> int:
 
 
 def install(venv: Path, lock: Path, editable: Path | None, installer: Path, hashes: bool) -> None:
-    """Install a lock's packages into a virtual environment; other packages in it stay.
+    """Install the packages of a lock file into a virtual environment, and keep other packages that are in it.
 
     Raises:
         InstallError: Python is too old, pip is missing, or a package cannot be installed.
@@ -86,10 +87,10 @@ def install(venv: Path, lock: Path, editable: Path | None, installer: Path, hash
 def bootstrap(venv: Path) -> dict[str, str]:
     """Install uv and this project's build tools into a virtual environment, with pip.
 
-    This uses the pip of the Python that runs the script: the virtual environment needs no pip.
+    This uses the pip of the Python that runs the script, so the virtual environment needs no pip.
 
     Returns:
-        pip's settings for that environment, as option to value.
+        pip's settings for that virtual environment, by option.
 
     Raises:
         InstallError: pip is missing, or it cannot install.
@@ -110,7 +111,7 @@ def bootstrap(venv: Path) -> dict[str, str]:
 
 
 def is_installed(venv: Path, lock: Path) -> bool:
-    """Return whether a virtual environment has every version of a lock; pip needs a second to find that out."""
+    """Return whether a virtual environment has all packages of a lock file. To ask pip would take a second."""
     heads = [line.split()[0] for line in lock.read_text().splitlines() if line[:1].isalnum()]
     wanted = [head.replace("-", "_").replace("==", "-") for head in heads]
     return all(any(venv.glob(f"[lL]ib/**/site-packages/{name}.dist-info")) for name in wanted)
@@ -133,8 +134,9 @@ def program(venv: Path, name: str) -> Path:
 def effective_settings(listed: str) -> dict[str, str]:
     """Return the settings that apply to `pip install`, from the output of `pip config list`.
 
-    Its lines read `section.option='value'`, or `:env:.option='value'` for a variable `PIP_OPTION`. A variable overrides
-    the command's section, which overrides `global`. Source: pip's user guide, Configuration, Precedence.
+    The lines read `section.option='value'`, or `:env:.option='value'` for an environment variable `PIP_OPTION`. A
+    variable overrides the section of the command (`install`), which overrides `global`. Source: pip's user guide,
+    Configuration, Precedence.
     """
     settings = {}
     for wanted in ("global", "install", ":env:"):
@@ -150,15 +152,15 @@ def uv_environment(pip: dict[str, str], environment: dict[str, str]) -> dict[str
     """Return the environment variables that make uv install from the same sources as pip.
 
     Args:
-        pip: pip's settings, as option to value.
-        environment: The current variables; uv's own variables in it take precedence.
+        pip: pip's settings, by option.
+        environment: The current environment variables. If they include uv variables, these override pip's settings.
     """
     several = {name: value.split() for name, value in pip.items()}
     passed = {
         "UV_DEFAULT_INDEX": pip.get("index-url"),
         "UV_INDEX": " ".join(several.get("extra-index-url", [])),
-        # pip takes a package from any index that has the version, uv from the first index that has the package. With
-        # every file's hash in the lock, pip's strategy is just as safe.
+        # pip takes a package from any index that has the version, but uv takes it only from the first index that has
+        # the package. Because the lock file contains the hash of every file, pip's strategy is just as safe.
         "UV_INDEX_STRATEGY": "unsafe-best-match" if "extra-index-url" in pip else None,
         "UV_FIND_LINKS": ",".join(several.get("find-links", [])),
         "UV_NO_INDEX": "1" if is_on(pip.get("no-index")) else None,
@@ -180,7 +182,7 @@ def is_on(value: str | None) -> bool:
 
 
 def cache_is_writable(uv: list[str], environment: dict[str, str]) -> bool:
-    """Return whether uv can write its cache: uv works without a cache, but fails if it cannot write the cache."""
+    """Return whether uv can write to its cache. With a cache that is not writable, uv fails; without one, it works."""
     found = subprocess.run([*uv, "cache", "dir"], env=environment, capture_output=True, text=True, check=False)
     if found.returncode != 0:
         return False
@@ -194,7 +196,7 @@ def cache_is_writable(uv: list[str], environment: dict[str, str]) -> bool:
 
 
 def run(command: list[str], environment: dict[str, str]) -> None:
-    """Run a program and show its progress; show the rest of its output only if it fails.
+    """Run a program and show its progress. Show the rest of the output only if the program fails.
 
     Raises:
         InstallError: The program failed.

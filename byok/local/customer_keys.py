@@ -1,4 +1,4 @@
-"""The customer's side of the local stack: key pairs in the customer's account, created as the guide describes."""
+"""The customer's side of the local stack: key pairs in the customer's account, created with the real templates."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Customer:
-    """The customer: owns keys, and lets the platform use them through S3 and RDS.
+    """The customer, who owns keys and lets the platform use these keys through S3 and RDS.
 
     Attributes:
         kms: A KMS client with the customer's credentials.
@@ -38,13 +38,13 @@ class Customer:
     vendor: VendorProfile
 
     def ensure_key_pair(self, name: str) -> KeyPair:
-        """Return the key pair of the stack `byok-<name>`, created once from the real template."""
+        """Return the key pair of the stack `byok-<name>`. If needed, create the stack from the real template."""
         given = {self.vendor.role_parameter_name: self.platform_role_arn, "PlatformRegion": self.region}
         outputs = self._ensure_stack(f"byok-{name}", render_keys_template(self.vendor), given)
         return KeyPair(**parse_payload(outputs[self.vendor.payload_output_name]))
 
     def ensure_tenant_role(self, name: str, pair: KeyPair, external_id: str) -> TenantRole:
-        """Return the optional role that may name the pair, also created from its real template."""
+        """Return the tenant role for a key pair. If needed, create the role from the real template."""
         given = {
             self.vendor.role_parameter_name: self.platform_role_arn,
             S3_KEY_FIELD: pair.s3_key_arn,
@@ -61,7 +61,7 @@ class Customer:
         return [alias["AliasName"] for alias in aliases], {tag["TagKey"]: tag["TagValue"] for tag in tags}
 
     def disable_key(self, key_arn: str) -> None:
-        """Disable a key, as a customer may at any time."""
+        """Disable a key, as a customer can at any time."""
         self.kms.disable_key(KeyId=key_arn)
 
     def enable_key(self, key_arn: str) -> None:

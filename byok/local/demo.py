@@ -1,7 +1,7 @@
-"""The demo: one environment is provisioned; another stops on a disabled key, and is completed after the fix.
+"""The demo provisions an environment, and then another, which stops at a disabled key and is completed after the fix.
 
-The demo announces each step and verifies its outcome by reading it back. The command line decides how an environment is
-shown.
+The demo announces each step, and checks what byok and the local AWS report after it. The command line passes the
+functions that show the environments.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ async def run_demo(stack: DevStack, follow: Follow, show: Show, headline: Say) -
         outcome.record_expectation(held, sentence)
 
     headline(
-        "2. globex requests the same, but its S3 key is disabled: provisioning stops, with AWS's error and the fix"
+        "2. globex requests one, too, but its S3 key is disabled: provisioning stops and shows AWS's error and the fix"
     )
     await asyncio.to_thread(stack.customer.disable_key, second.s3_key_arn)
     stopped = await _provision(service, "globex", second, follow)
@@ -104,7 +104,7 @@ async def _provision(service: EnvironmentService, name: str, keys: KeyPair, foll
 async def _name_keys(
     stack: DevStack, service: EnvironmentService, name: str, keys: KeyPair, show: Show
 ) -> list[tuple[str, bool]]:
-    """Put the tenant name on the keys twice; check the aliases and tags, and that the second time writes nothing."""
+    """Put the tenant name on the keys twice; check the aliases and tags, and that the second call writes nothing."""
     role = await asyncio.to_thread(stack.customer.ensure_tenant_role, name, keys, f"demo-{name}")
     request = await service.build_reconcile_tenant_request(name, name, role)
     show(await service.reconcile_tenant(request))

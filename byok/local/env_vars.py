@@ -1,4 +1,4 @@
-"""The environment variables that point a program at the local stack, and at nothing else."""
+"""The environment variables with which a program uses only the local stack."""
 
 import os
 import shlex
@@ -16,7 +16,7 @@ def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, st
     """Return the variables with which a client or a worker finds Temporal and the local AWS.
 
     Args:
-        ports: The ports they listen on.
+        ports: The ports of Temporal and the local AWS.
         aws_config: Folder of the AWS config files that the local AWS writes.
         region: The Region of all environments and keys.
     """
@@ -26,8 +26,8 @@ def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, st
         "AWS_ENDPOINT_URL": f"http://{HOST}:{ports.aws}",
         "AWS_CONFIG_FILE": str(aws_config / "config"),
         "AWS_SHARED_CREDENTIALS_FILE": str(aws_config / "credentials"),
-        # A client without a profile acts as the platform, and `--profile byok` as the customer. Credentials from the
-        # shell would take precedence over a profile; empty values are ignored.
+        # A client acts as the platform, or with `--profile byok` as the customer. The credential variables are empty,
+        # because credentials from the shell would take precedence over a profile.
         "AWS_PROFILE": PLATFORM_PROFILE,
         "AWS_ACCESS_KEY_ID": "",
         "AWS_SECRET_ACCESS_KEY": "",
@@ -39,11 +39,12 @@ def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, st
 
 
 def children_env_vars(ours: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
-    """Return a child process's environment: the inherited one, without variables for a real AWS or Temporal."""
+    """Return a child process's environment variables, without inherited ones for a real AWS or Temporal."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.upper().startswith(("AWS_", "TEMPORAL_"))
     }
-    # Empty Temporal configuration: a user's profile could name another server. Unbuffered: no final output is lost.
+    # The Temporal configuration file is empty, because a user's profile could name another server. Output is not
+    # buffered, so that the last lines of a process that exits are not lost.
     return {**inherited, **ours, "TEMPORAL_CONFIG_FILE": os.devnull, "PYTHONUNBUFFERED": "1", **more}
 
 
@@ -56,5 +57,5 @@ def write_exports(path: Path, values: Mapping[str, str]) -> None:
 
 
 def remove_exports(path: Path) -> None:
-    """Remove the file: its values are no longer valid."""
+    """Remove the file of shell exports, because its values are no longer valid."""
     path.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """Run a command that does not outlive its parent process: `parent_death_signal.py PARENT SIGNAL COMMAND…`.
 
 On Linux, the kernel sends the signal when the parent dies, even if the parent was killed and could not clean up. On
-other systems the command simply runs. This is a separate program because code between fork and exec is not safe in a
-process with threads, and a parent with a Temporal client has many.
+other systems, this program only runs the command. It is a separate program because running code between fork and exec
+is not safe in a process with threads, and a parent with a Temporal client has many threads.
 """
 
 import ctypes

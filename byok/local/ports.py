@@ -11,8 +11,9 @@ from byok.local.processes import DevStackError
 HOST: Final = "127.0.0.1"
 
 _CHOOSABLE: Final = range(20_000, 32_000)
-"""Below the ephemeral ports of Linux (from 32768) and macOS (from 49152), which the system assigns to outgoing
-connections and to sockets bound to port 0: another process could take such a port before the server starts."""
+"""The ports to choose from. Ephemeral ports (on Linux from 32768, on macOS from 49152) are excluded: the system assigns
+them to outgoing connections and to sockets bound to port 0, so another process could take one before the server starts.
+"""
 
 
 @dataclass(frozen=True)
@@ -34,20 +35,20 @@ class Ports:
         """Check that all ports are different and free.
 
         Raises:
-            DevStackError: Two ports are the same, or one is in use; the text names the option that sets another port.
+            DevStackError: Two ports are the same, or a port is in use. The message names the option to change.
         """
         named = {f"--{one.name}-port": getattr(self, one.name) for one in fields(self)}
         if len(set(named.values())) < len(named):
             raise DevStackError(f"The ports must be different: {', '.join(f'{n} {p}' for n, p in named.items())}.")
         for option, port in named.items():
             with socket.socket() as probe:
-                # As servers do: connections of an earlier run in TIME_WAIT must not block the port.
+                # Servers set this option, too: an earlier run's connections in TIME_WAIT do not block their port.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     probe.bind((HOST, port))
                 except OSError as error:
                     raise DevStackError(
-                        f"Port {port} is in use, perhaps by another `byok up`. Stop that one, or choose another port "
+                        f"Port {port} is in use, perhaps by another `byok up`. Stop it, or choose another port "
                         f"with {option}."
                     ) from error
 

@@ -1,4 +1,4 @@
-"""One child process: it ends with its parent, is polled until it answers, and is stopped by its own process id."""
+"""Manages a child process: starts it so that it ends with its parent, waits until it is ready, and stops it."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ _LAST_LINES: Final = 12
 
 
 class DevStackError(Exception):
-    """A part of the local stack could not start or has exited; the text says which, and what to do."""
+    """A part of the local stack could not start or has exited. The message says which part, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class ChildProcess:
     """A running child process.
 
     Attributes:
-        name: Its name in messages.
-        log: The file that receives its output.
-        begins_at: Offset in bytes of its output in the log: an earlier process may have written there.
+        name: The name of the process in messages.
+        log: The file that receives the output of the process.
+        begins_at: The offset in bytes where this output begins, because an earlier process may have written to the log.
     """
 
     name: str
@@ -47,14 +47,14 @@ class ChildProcess:
         *,
         when_orphaned: signal.Signals = signal.SIGKILL,
     ) -> Self:
-        """Start a command in its own session: a Ctrl-C in the terminal does not reach it.
+        """Start a command in its own session, so that a Ctrl-C in the terminal does not reach the command.
 
         Args:
-            name: Its name in messages.
-            command: The program's full path and its arguments.
-            log: The file that receives its output; output is appended to an existing file.
-            environment: Its complete environment.
-            when_orphaned: The signal it receives if this process is killed (Linux).
+            name: The name of the process in messages.
+            command: The full path of the program, and the arguments.
+            log: The file that receives the output. The output is appended to an existing file.
+            environment: All environment variables of the command.
+            when_orphaned: The signal that the command receives if this process is killed (Linux).
         """
         wrapped = [
             sys.executable,
@@ -79,30 +79,30 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """Return its process id, which the wrapper keeps when it becomes the command."""
+        """Return the process id, which stays the same when the wrapper is replaced by the command."""
         return self.process.pid
 
     @property
     def is_running(self) -> bool:
-        """Return whether it is still running."""
+        """Return whether the process is still running."""
         return self.process.returncode is None
 
     def has_printed(self, words: str) -> bool:
-        """Return whether its output so far contains some text."""
+        """Return whether the output so far contains a text."""
         with self.log.open("rb") as output:
             output.seek(self.begins_at)
             return words.encode() in output.read()
 
     async def wait_until_ready(self, fact: Callable[[], Awaitable[bool]], seconds: float) -> None:
-        """Poll a check until it shows that the child answers.
+        """Poll until a check shows that the child process is ready.
 
         Args:
-            fact: Checks once. While nothing answers, it may raise `OSError`, `RuntimeError`, `RPCError` or
-                `ServiceError`.
+            fact: Checks once whether the child process is ready. If not, the check returns False or raises `OSError`,
+                `RuntimeError`, `RPCError` or `ServiceError`.
             seconds: How long to wait.
 
         Raises:
-            DevStackError: The child has exited, or does not answer in time.
+            DevStackError: The child process has exited, or is not ready in time.
         """
         deadline = asyncio.get_running_loop().time() + seconds
         while True:
@@ -124,7 +124,7 @@ class ChildProcess:
         return DevStackError(f"{self.name} {how}.{self._last_lines()}")
 
     async def stop(self, grace_seconds: float, hurry: asyncio.Event) -> None:
-        """Stop it: SIGTERM, then SIGKILL after the grace time or as soon as `hurry` is set."""
+        """Send the process SIGTERM, then SIGKILL after the grace time or as soon as `hurry` is set."""
         if not self.is_running:
             return
         self.process.terminate()
@@ -138,7 +138,7 @@ class ChildProcess:
             hurried.cancel()
 
     async def kill(self) -> None:
-        """Kill it without giving it a chance to clean up."""
+        """Kill the process without giving it a chance to clean up."""
         if self.is_running:
             self.process.kill()
         await self.process.wait()

@@ -1,4 +1,4 @@
-"""Run work on a local stack until it is done or interrupted with Ctrl-C; stop the child processes either way."""
+"""Run work on a local stack until the work is done or Ctrl-C interrupts it. Then stop the child processes."""
 
 import asyncio
 import contextlib
@@ -12,16 +12,16 @@ Result = TypeVar("Result")
 
 
 async def run_on_stack(stack: DevStack, work: Callable[[DevStack], Awaitable[Result]]) -> Result | None:
-    """Start the stack, do the work, stop the stack.
+    """Start the stack, do the work, and stop the stack.
 
-    The first SIGINT or SIGTERM cancels the work and lets the child processes clean up; the second one kills them.
+    The first SIGINT or SIGTERM cancels the work and lets the child processes clean up. The second kills them.
 
     Args:
         stack: The stack, not started yet.
         work: The work to do on the stack.
 
     Returns:
-        The work's result, or None if it was interrupted.
+        The work's result, or None if a signal interrupted the work.
 
     Raises:
         DevStackError: A child process could not start, or exited during the work.

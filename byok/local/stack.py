@@ -1,4 +1,4 @@
-"""Start, supervise and stop everything a machine needs to provision environments: Temporal, a local AWS, a worker.
+"""Start, supervise and stop the local stack: Temporal, a local AWS, a worker, and the web server.
 
     async with DevStack(Path(".byok"), Ports()) as stack:
         service = await stack.connect_service()
@@ -49,7 +49,7 @@ KEY_PAIR_NAME: Final = "local"
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 5.0
 _SEEN_SECONDS: Final = 90.0
-"""Longer than a minute, after which a worker's second poll begins: by then the server lists the worker in any case."""
+"""How long to wait for a worker. The server may list it only with its second poll, which begins after a minute."""
 
 Say = Callable[[str], None]
 
@@ -58,14 +58,14 @@ class DevStack:
     """The whole stack on one machine, as an async context manager.
 
     Args:
-        data: Folder for state and logs. State is kept: a stack that is started there again continues with it.
-        ports: The ports to listen on, on 127.0.0.1.
+        data: Folder for state and logs. The state is kept for the next stack that uses this folder.
+        ports: The ports on 127.0.0.1 to listen on.
         worker: Whether to run a worker.
         web: Whether to run the web server (wizard and HTTP API).
         database_seconds: How long the local AWS takes to create a cluster or an instance.
         settings: More environment variables for the child processes.
         vendor: The vendor's names, which the key policies contain.
-        exports: File with `environment` as shell exports; it exists only while the whole stack is running.
+        exports: File with `environment` as shell exports; the file exists only while the whole stack is running.
         say: Receives each message for the user.
     """
 
@@ -152,7 +152,7 @@ class DevStack:
         return EnvironmentService(await self.connect_client())
 
     def make_boto3_client(self, service: str, profile: str = PLATFORM_PROFILE) -> Any:
-        """Return a client of this stack's AWS with one of its two profiles, regardless of environment variables."""
+        """Return a boto3 client for the local AWS with one of the two profiles, regardless of environment variables."""
         import boto3
         import botocore.session
 
@@ -163,16 +163,16 @@ class DevStack:
         return session.client(service, endpoint_url=self.aws_url)  # type: ignore[call-overload]
 
     async def start_worker(self, name: str = "worker") -> None:
-        """Start a worker, or another one under another name, and wait until it polls for work."""
+        """Start a worker, and wait until it polls for work. Each additional worker needs a different name."""
         worker = self.children[name] = await self._child(name, sys.executable, str(PROGRAMS_ROOT / "worker.py"))
         service = await self.connect_service()
 
         async def polls() -> bool:
             # Sometimes the server lists a worker only with its next poll, which begins after a minute. The worker's log
-            # shows the start at once, unless its log level omits it.
+            # shows the start immediately, unless the log level hides this event.
             if worker.has_printed("worker_started"):
                 return True
-            # A worker's identity is its process id and host, so an earlier worker cannot match.
+            # A worker's identity is its process id and host, so that an earlier worker does not match.
             return any(found.identity.startswith(f"{worker.pid}@") for found in await service.list_workers())
 
         await worker.wait_until_ready(polls, _SEEN_SECONDS)
@@ -184,20 +184,20 @@ class DevStack:
         await self.start_worker()
 
     async def restart_temporal(self, *, kill: bool = False) -> None:
-        """Stop Temporal, gracefully or with SIGKILL, and start it again on the same data."""
+        """Stop Temporal, gracefully or with SIGKILL, and start it again with the same data."""
         temporal = self.children["temporal"]
         await (temporal.kill() if kill else temporal.stop(_START_SECONDS, self.hurry))
         await self._start_temporal(self.data / "temporal.db")
 
     async def stop_aws(self) -> None:
-        """Stop the local AWS, which saves its state; from now on AWS is unreachable."""
+        """Stop the local AWS, which saves its state. AWS is then unreachable."""
         await self.children["local-aws"].stop(_START_SECONDS, self.hurry)
 
     async def start_aws(self) -> None:
         """Start the local AWS again, with its saved state.
 
         Raises:
-            DevStackError: The state is lost.
+            DevStackError: The local AWS could not load its saved state.
         """
         lost = await self._start_aws()
         if lost:
@@ -218,7 +218,7 @@ class DevStack:
         raise waiting[done.pop()].exited_error()
 
     async def stop(self) -> None:
-        """Stop every child process: workers first, because they hand back their work."""
+        """Stop every child process, the workers first, because they return unfinished work to Temporal."""
         if self._exports is not None and self._lock is not None:
             remove_exports(self._exports)
         for name in [name for name in self.children if name.startswith("worker")]:
@@ -235,7 +235,7 @@ class DevStack:
         self.environment = client_env_vars(self.ports, self._aws_config, REGION)
         database = self.data / "temporal.db"
         if not database.exists():
-            # Temporal and AWS belong together: either would know environments that the other does not.
+            # Both must start with empty state. Otherwise, AWS would have environments that Temporal does not know.
             shutil.rmtree(self.data / "aws", ignore_errors=True)
             await asyncio.gather(self._start_aws(), self._start_temporal(database))
         else:
@@ -244,7 +244,7 @@ class DevStack:
                 for file in self.data.glob("temporal.db*"):
                     file.unlink()
                 self._say(
-                    f"The local AWS starts with empty state ({lost}), and so does Temporal: the two belong together."
+                    f"The local AWS starts with empty state ({lost}), and so does Temporal: their states must match."
                 )
             await self._start_temporal(database)
         await asyncio.to_thread(self._find_platform_role)
@@ -257,11 +257,11 @@ class DevStack:
         """Start the local AWS.
 
         Returns:
-            Why it could not load its saved state; None if it could.
+            Why the local AWS could not load its saved state; None if it loaded the state.
         """
         command = ["-m", "localaws", "--port", str(self.ports.aws), "--data", str(self.data / "aws")]
         command += ["--database-seconds", str(self._database_seconds), "--config-dir", str(self._aws_config)]
-        # SIGTERM lets it save its state if this process is killed.
+        # SIGTERM lets the local AWS save its state if this process is killed.
         path = {"PYTHONPATH": str(PROGRAMS_ROOT)}
         aws = await self._child("local-aws", sys.executable, *command, settings=path, when_orphaned=signal.SIGTERM)
         self.children["local-aws"] = aws
@@ -311,7 +311,7 @@ class DevStack:
         caller = self.make_boto3_client("sts").get_caller_identity()["Arn"]
         role = role_arn_of_session(caller)
         if role is None:
-            raise DevStackError(f"In the local AWS, the profile {PLATFORM_PROFILE} is {caller}, which is not a role.")
+            raise DevStackError(f"In the local AWS, the profile {PLATFORM_PROFILE} must be a role, but is {caller}.")
         kms, stacks = (self.make_boto3_client(service, CUSTOMER_PROFILE) for service in ("kms", "cloudformation"))
         self._customer = Customer(kms, stacks, role, REGION, self._vendor)
         pair = self._customer.ensure_key_pair(KEY_PAIR_NAME)
@@ -335,12 +335,12 @@ class DevStack:
         except BlockingIOError as error:
             lock.close()
             raise DevStackError(
-                f"The folder {self.data} is in use by another `byok up`. Choose another one with --data."
+                f"The folder {self.data} is in use by another `byok up`. Choose another folder with --data."
             ) from error
         self._lock = lock
         for log in logs.glob("*.log"):
             log.unlink()
-        if self._exports is not None:  # left by a run that was killed
+        if self._exports is not None:  # an exports file may be left from a run that was killed
             remove_exports(self._exports)
 
 

@@ -13,7 +13,8 @@ _TUNING: Final = (
     # By default, the dev server delays timers by up to a second and each workflow task by 50 ms.
     ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="1ms"'),
     ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000"),
-    # Makes histories on disk as fast as in memory. They survive a process exit; a power cut may lose the latest ones.
+    # With these options, histories on disk are as fast as in memory. Histories survive the exit of the process, but a
+    # power cut may lose the latest events.
     ("--sqlite-pragma", "journal_mode=wal"),
     ("--sqlite-pragma", "synchronous=0"),
 )
@@ -24,7 +25,7 @@ def build_server_command(ports: Ports, database: Path) -> list[str]:
 
     Args:
         ports: The ports of the server and its UI.
-        database: The file for its state.
+        database: The file for the server's state.
 
     Raises:
         DevStackError: The `temporal` program is not installed.

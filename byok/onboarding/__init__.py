@@ -1,5 +1,5 @@
-"""The onboarding kit: what a customer needs to create both keys correctly the first time.
+"""The onboarding kit: everything that a customer needs to create both keys correctly the first time.
 
-Every artefact is generated from the statements in `byok.domain.iam.statements`: the CloudFormation templates, the
-Terraform file, and the kit for one Region, which adds the commands of `byok.domain.onboarding.customer_commands`.
+The CloudFormation templates, the Terraform file and the kit for one Region are generated from the statements in
+`byok.domain.iam.statements`. The kit also contains the commands of `byok.domain.onboarding.customer_commands`.
 """

@@ -1,4 +1,4 @@
-"""Write CloudFormation templates as people do: YAML with short forms of functions and folded long texts."""
+"""Write CloudFormation templates in the usual YAML style, with short forms of functions and folded long texts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ class GetAtt(str):
 
 
 class IntrinsicFunction(list[Any]):
-    """A function with a list of arguments, `!Select [4, …]`."""
+    """A function with a list of arguments, such as `!Select [4, …]`."""
 
     def __init__(self, name: str, *arguments: Any, inline: bool = True) -> None:
         super().__init__(arguments)
@@ -35,7 +35,7 @@ class IntrinsicFunction(list[Any]):
 
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
-        """Write repeated values out: CloudFormation's console editor accepts no YAML aliases."""
+        """Write repeated values in full, because CloudFormation's console editor does not accept YAML aliases."""
         return True
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - likewise
@@ -43,7 +43,7 @@ class _Dumper(yaml.SafeDumper):
         return super().increase_indent(flow, False)
 
     def choose_scalar_style(self) -> str:
-        """Write `!Ref Name`, not `!Ref 'Name'`: PyYAML quotes every tagged value, even if no quotes are needed."""
+        """Write `!Ref Name` instead of `!Ref 'Name'`, because PyYAML quotes every tagged value, even if it need not."""
         style = str(super().choose_scalar_style())
         facts: Any = self.analysis
         event: Any = self.event
@@ -69,7 +69,7 @@ def dump_template(content: dict[str, Any], heading: str) -> str:
     """Return a template's text.
 
     Args:
-        content: Its sections, in order.
+        content: The template's sections, in order.
         heading: The comment at the top.
     """
     comment = "".join(f"# {line}".rstrip() + "\n" for line in heading.splitlines())

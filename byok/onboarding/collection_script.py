@@ -1,8 +1,8 @@
 """The read-only AWS CLI script with which the key administrator collects the data for a diagnosis.
 
-Running it as a file is best, because terminals break long lines and drop the beginning of long outputs. It can also be
-pasted as a whole, for example into AWS CloudShell; then only its one function stays defined in that shell.
-`byok.domain.diagnosis.key_facts` reads its output.
+The key administrator should run the script as a file, because terminals break long lines and drop the beginning of long
+outputs. It is also possible to paste the whole script, for example into AWS CloudShell. Afterwards, only the script's
+function stays defined in that shell. `byok.domain.diagnosis.key_facts` reads the output of the script.
 """
 
 import shlex
@@ -15,7 +15,7 @@ from byok.domain.diagnosis.key_facts import COLLECTION_FORMAT, COLLECTION_SCRIPT
 def render_collection_script(
     platform_role_arn: str, region: str, s3_key_arn: str | None = None, rds_key_arn: str | None = None
 ) -> str:
-    """Return the script's text; without ARNs, it prompts for them and also accepts the onboarding payload."""
+    """Return the script's text. For each missing ARN, the script prompts; it also accepts the onboarding payload."""
     return _SCRIPT.format(
         file=COLLECTION_SCRIPT_FILE,
         format=COLLECTION_FORMAT,
@@ -28,12 +28,13 @@ def render_collection_script(
     )
 
 
-# The heading is a string, not a comment: at its prompt, zsh runs comments as commands.
-# Responses are printed unchanged, errors as JSON strings: backslashes and quotes escaped, control characters removed.
+# The heading is a string, not a comment, because zsh runs comments pasted at its prompt as commands.
+# The script prints AWS's responses unchanged. It prints errors as JSON strings, in which it escapes backslashes and
+# quotes, and replaces control characters with spaces.
 _SCRIPT: Final = """\
 : 'Collects the state of two KMS keys as JSON, for a diagnosis. It only reads, and changes nothing.
 Run it with credentials of the account that owns the keys, in AWS CloudShell or wherever you have the AWS CLI.
-Preferably save it as {file}, run this command, and send back the file keys.json:
+Preferably save this script as {file}, run this command, and send back the file keys.json:
   bash {file} > keys.json
 The output contains key policies, aliases, tags and the identity that ran the script. It contains no secrets.'
 byok_keys() (

@@ -31,8 +31,8 @@ KEY_LOSS_WARNINGS: Final = (
 
 WARNINGS: Final = (
     *KEY_LOSS_WARNINGS,
-    "Never remove or change the statements that AWS adds to a key policy: without them, you may no longer be able to "
-    "change the key.",
+    "Never remove or change the statements that AWS adds to a key policy, because without these statements you may "
+    "no longer be able to change the key.",
 )
 """What the customer must know (contract 56, 111, 112)."""
 
@@ -43,13 +43,14 @@ class OnboardingKit:
 
     Attributes:
         platform_role_arn: The platform role, the only platform principal in any statement (contract 16, 17).
-        platform_account: Its account, derived from the role (D3).
+        platform_account: The account of the platform role, taken from the ARN (D3).
         region: The environment's Region (contract 18).
         vendor: The vendor's names.
         commands: The commands, with the customer's profile and stack name.
         keys: The ARNs of both keys, once they are known.
-        external_id: The external id that the platform passes when it assumes the optional tenant role. It is derived
-            from the keys, so it need not be stored; None until the keys are known, unless one was chosen.
+        external_id: The external id that the platform passes when it assumes the optional tenant role. By
+            default, it is derived from the keys, so that byok need not store it. None until the keys are known, unless
+            the caller chose an external id.
     """
 
     platform_role_arn: str
@@ -75,8 +76,8 @@ class OnboardingKit:
         """Build the kit for a Region.
 
         Raises:
-            ValueError: The role ARN is invalid or in another partition than the Region, a key cannot be used in the
-                Region, or the stack name or the external id is invalid.
+            ValueError: The role ARN is invalid, the role and the Region are in different partitions, a key cannot be
+                used in the Region, or the stack name or the external id is invalid.
         """
         partition = platform_role_arn.split(":")[1] if ":" in platform_role_arn else ""
         account = account_id_of_role(platform_role_arn)

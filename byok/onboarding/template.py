@@ -24,7 +24,7 @@ _PAYLOAD: Final = {S3_KEY_FIELD: "S3Key", RDS_KEY_FIELD: "RdsKey"}
 def render_keys_template(vendor: VendorProfile) -> str:
     """Return the template's text. It is the same for every customer; only the parameters differ.
 
-    The platform's account is not a parameter: it is the fifth part of the role's ARN (contract 37).
+    The platform's account is not a parameter, because it is the fifth part of the role's ARN (contract 37).
     """
     resources: dict[str, Any] = {}
     for which in KeyPurpose:
@@ -50,7 +50,7 @@ def render_keys_template(vendor: VendorProfile) -> str:
 
 
 def build_role_parameter(vendor: VendorProfile) -> dict[str, Any]:
-    """Return the parameter for the platform role, the same in every template (contract 34)."""
+    """Return the parameter for the platform role, which is the same in every template (contract 34)."""
     return {
         "Type": "String",
         "Description": f"ARN of the IAM role of the {vendor.name} platform, which uses the keys through S3 and RDS.",
@@ -64,14 +64,14 @@ def _parameters(vendor: VendorProfile) -> dict[str, Any]:
         vendor.role_parameter_name: build_role_parameter(vendor),
         "PlatformRegion": {
             "Type": "String",
-            "Description": "AWS Region of the environment. The keys, and so this stack, must be in the same Region.",
+            "Description": "AWS Region of the environment. The keys and this stack must be in the same Region.",
             "AllowedPattern": "^[a-z]{2,4}(-[a-z]{2,10}){1,2}-[1-9][0-9]?$",
             "ConstraintDescription": "Must be an AWS Region name, such as eu-central-1.",
         },
         "TenantName": {
             "Type": "String",
-            "Description": "Leave empty at first. Once the environment is ready, enter the tenant name: both keys then "
-            "get aliases and tags with it, and stay the same keys.",
+            "Description": "Leave empty at first. Once the environment is ready, enter the tenant name. Both keys then "
+            "get aliases and tags with this name, and stay the same keys.",
             "Default": "",
             "AllowedPattern": f"^[A-Za-z0-9/_-]{{0,{vendor.tenant_name_max_length}}}$",
             "ConstraintDescription": f"At most {vendor.tenant_name_max_length} letters, digits, hyphens, underscores "
@@ -81,15 +81,18 @@ def _parameters(vendor: VendorProfile) -> dict[str, Any]:
 
 
 def _rules() -> dict[str, Any]:
-    """Reject a stack in another Region: its keys could never be used, and would outlive the stack (contract 54)."""
+    """Return the rule that rejects a stack in another Region (contract 54).
+
+    The keys of such a stack could never be used, and would outlive the stack.
+    """
     return {
         "KeysInTheRegionOfTheEnvironment": {
             "Assertions": [
                 {
                     "Assert": IntrinsicFunction("Equals", Ref("AWS::Region"), Ref("PlatformRegion")),
-                    "AssertDescription": "This stack is in another Region than the environment, so nothing was "
-                    "created. Choose the Region in PlatformRegion, at the top right of the console or with --region, "
-                    "and start again.",
+                    "AssertDescription": "This stack is in a different Region from the environment, so nothing was "
+                    "created. Start again in the Region that PlatformRegion names: choose it at the top right of the "
+                    "console, or with --region.",
                 }
             ]
         }
@@ -153,8 +156,8 @@ def _outputs(vendor: VendorProfile) -> dict[str, Any]:
             "Description": "Both key ARNs. Paste this value unchanged where the environment is created.",
             "Value": Sub(f"{{{payload}}}"),
         },
-        "S3KeyArn": {"Description": "ARN of the S3 key alone.", "Value": GetAtt("S3Key.Arn")},
-        "RdsKeyArn": {"Description": "ARN of the Aurora key alone.", "Value": GetAtt("RdsKey.Arn")},
+        "S3KeyArn": {"Description": "ARN of the S3 key.", "Value": GetAtt("S3Key.Arn")},
+        "RdsKeyArn": {"Description": "ARN of the Aurora key.", "Value": GetAtt("RdsKey.Arn")},
     }
 
 
@@ -162,5 +165,5 @@ _HEADING: Final = """\
 Bring Your Own Key: the two KMS keys of your {vendor} environment, in your own AWS account.
 
 The first statement of each policy is the AWS default. It gives your account control of the key: never remove it.
-The others let one platform role use the key, only through S3 or RDS and only in one Region.
-Deleting the stack keeps the keys: without them, the data could no longer be read."""
+The other statements let one platform role use the key, only through S3 or RDS and only in one Region.
+Deleting the stack keeps the keys, because without the keys the data could no longer be read."""

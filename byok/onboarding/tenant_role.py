@@ -21,8 +21,8 @@ _KEY_PATTERN: Final = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9
 def render_tenant_role_template(vendor: VendorProfile) -> str:
     """Return the template's text.
 
-    The platform passes the external id in every AssumeRole call. Without it, another party could trick the platform
-    into using this role ("The confused deputy problem", IAM user guide). The external id is not a secret.
+    The platform passes the external id in every AssumeRole call. Without the external id, another party could trick
+    the platform into using this role ("The confused deputy problem", IAM user guide). The external id is not a secret.
     """
     return dump_template(
         {
@@ -33,7 +33,7 @@ def render_tenant_role_template(vendor: VendorProfile) -> str:
             "Resources": {"TenantRole": _role(vendor)},
             "Outputs": {
                 TENANT_ROLE_ARN_OUTPUT: {
-                    "Description": "ARN of the role: send it back.",
+                    "Description": "ARN of the role. Send this value back.",
                     "Value": GetAtt("TenantRole.Arn"),
                 }
             },
@@ -98,7 +98,8 @@ def _role(vendor: VendorProfile) -> dict[str, Any]:
                                 "Action": "kms:ListResourceTags",
                                 "Resource": keys,
                             },
-                            # Tags can control access to a key (KMS developer guide, "ABAC for AWS KMS"): only these.
+                            # Allow no other tags, because tags can control access to a key (KMS developer guide, "ABAC
+                            # for AWS KMS").
                             {
                                 "Sid": "TagTheKeys",
                                 "Effect": "Allow",
@@ -125,7 +126,10 @@ def _role(vendor: VendorProfile) -> dict[str, Any]:
 
 
 def _aliases(which: KeyPurpose, parameter: str, vendor: VendorProfile) -> IntrinsicFunction:
-    """Return the aliases that a key may get, in the key's own Region: the role's stack may be in any Region."""
+    """Return the ARN pattern of the aliases that a key may get.
+
+    The Region comes from the ARN of the key, because the role's stack may be in any Region.
+    """
     beside = IntrinsicFunction("Select", 0, IntrinsicFunction("Split", ":key/", Ref(parameter)))
     return IntrinsicFunction("Join", "", [beside, f":{vendor.alias_pattern(which).replace(TENANT_PLACEHOLDER, '*')}"])
 

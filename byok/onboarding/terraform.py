@@ -1,7 +1,7 @@
 """The Terraform file that creates the same two keys as the CloudFormation template.
 
-It is rendered for one Region and one platform role. Its policies contain the statements as JSON, which is also valid
-HCL. The only variable is the tenant name.
+The file is rendered for one Region and one platform role. The policies in the file contain the statements as JSON,
+which is also valid HCL. The only variable is the tenant name.
 """
 
 import json
@@ -47,7 +47,7 @@ def render_terraform_file(platform_role_arn: str, region: str, vendor: VendorPro
 
 def _key(which: KeyPurpose, platform_role_arn: str, region: str, vendor: VendorProfile) -> str:
     ours = build_key_statements(which, StatementParameters.for_platform_role(platform_role_arn, region), vendor)
-    # Formatted as `terraform fmt` would.
+    # Format the policy as `terraform fmt` would.
     policy = json.dumps(build_key_policy(build_owner_statement(_ROOT), ours), indent=2, separators=(",", " : "))
     # The account is only known when the file is applied, so a function call replaces the JSON string.
     root = f'format("arn:{partition_of_region(region)}:iam::%s:root", data.aws_caller_identity.owner.account_id)'
@@ -67,7 +67,7 @@ _FRAME: Final = """\
 # Bring Your Own Key: the two KMS keys of your {vendor} environment, in your own AWS account.
 #
 # The first statement of each policy is the AWS default. It gives your account control of the key: never remove it.
-# The others let one platform role use the key, only through S3 or RDS and only in one Region.
+# The other statements let one platform role use the key, only through S3 or RDS and only in one Region.
 
 terraform {{
   required_version = ">= 1.5"
@@ -84,7 +84,7 @@ provider "aws" {{
 }}
 
 variable "tenant_name" {{
-  description = "Leave empty at first. Once the environment is ready: the tenant name, for aliases and tags."
+  description = "Leave empty at first. Once the environment is ready, enter the tenant name for aliases and tags."
   type        = string
   default     = ""
 

@@ -125,7 +125,7 @@ async def test_environment_is_created_shown_ready_and_named(
     await wait_until_ended(service, environment_id)
     await browser.open_page(f"/environments/{environment_id}")
     assert "READY" in browser.text
-    assert "Read back from AWS" in browser.text
+    assert "As reported by AWS" in browser.text
     assert "Disabling or deleting a key makes the data inaccessible." in browser.text  # contract 111
     assert "7 to 30 days" in browser.text  # contract 112
     await browser.open_page(f"/environments/{environment_id}", tenant="globex")
