@@ -1,4 +1,4 @@
-"""The checks of `byok doctor`: whether everything that byok needs is reachable, and what to do if not."""
+"""The checks of `byok doctor`: whether everything that byok needs can be reached and used, and how to fix it if not."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -31,10 +31,10 @@ class CheckResult:
     """The result of one check.
 
     Attributes:
-        name: What was checked.
+        name: The name of the check, for example `AWS`.
         ok: Whether the check passed.
-        detail: What was found.
-        fix: What to do about a failed check, otherwise None.
+        detail: What the check found.
+        fix: How to fix a failed check; None if the check passed.
     """
 
     name: str
@@ -44,7 +44,7 @@ class CheckResult:
 
 
 async def run_checks(settings: Settings) -> list[CheckResult]:
-    """Run all checks; a check that cannot run counts as failed."""
+    """Run all checks. A check that cannot run counts as failed."""
     temporal, aws = await asyncio.gather(_temporal(), asyncio.to_thread(lambda: list(_aws(settings))))
     return [CheckResult("byok", ok=True, detail=f"version {__version__}"), *temporal, *aws, _blueprint(settings)]
 
@@ -159,13 +159,13 @@ def _platform_role(settings: Settings, caller: str) -> CheckResult:
             "platform role",
             ok=False,
             detail=f"key policies name {wanted}, but these credentials belong to {caller}",
-            fix=f"Run workers with credentials of {wanted}: every key denies these.",
+            fix=f"Run workers with credentials of {wanted}: every key denies the current ones.",
         )
     return CheckResult("platform role", ok=True, detail=wanted)
 
 
 def _same_role(wanted: str, own: str) -> bool:
-    """Compare account and name only: STS omits a role's path."""
+    """Compare only account and name, because the ARN of a session does not contain the role's path."""
     return account_id_of_role(wanted) == account_id_of_role(own) and wanted.rpartition("/")[2] == own.rpartition("/")[2]
 
 

@@ -1,1 +1,1 @@
-"""The rules of byok: pure Python and pydantic, no I/O."""
+"""The rules of byok, in pure Python and pydantic, without I/O."""

@@ -1,6 +1,6 @@
 """An environment's contents: the database settings, the buckets, and the initial objects that services need to start.
 
-The vendor's platform engineers write a blueprint as YAML; `byok.blueprints` loads the file.
+The vendor's platform engineers write a blueprint as a YAML file, which `byok.blueprints` loads.
 """
 
 from enum import StrEnum
@@ -17,7 +17,7 @@ class _Part(BaseModel):
 
 
 class MasterAuthentication(StrEnum):
-    """How the database's master user authenticates; neither method can use the customer's key (D15)."""
+    """How the database's master user authenticates. Neither method can use the customer's key (D15)."""
 
     IAM = "iam"
     MANAGED_SECRET = "managed-secret"  # noqa: S105 - the name of a way to sign in, not a secret
@@ -28,7 +28,8 @@ def _full_key_arn(value: str) -> str:
 
 
 def _not_reserved(value: str) -> str:
-    # PostgreSQL reserves `pg_…` for its own roles and ships the template databases; RDS reserves `rds…` and `admin`.
+    # PostgreSQL reserves names that start with `pg_`, and it already has the two template databases. RDS reserves
+    # `admin` and names that start with `rds`.
     if value in ("admin", "template0", "template1") or value.startswith(("pg_", "rds")):
         raise ValueError(f"{value} is a reserved name")
     return value
@@ -40,15 +41,15 @@ class DatabaseBlueprint(_Part):
     Attributes:
         engine_version: Aurora PostgreSQL version; None for AWS's default version.
         database_name: Name of the first database.
-        master_username: The master user; names that PostgreSQL or RDS reserve are rejected.
+        master_username: Name of the master user. Names that PostgreSQL or RDS reserve are rejected.
         authentication: IAM database authentication, or a secret that RDS manages and encrypts with a platform key.
-        master_secret_key_arn: The platform's key for that secret; None for the account's `aws/secretsmanager`.
+        master_secret_key_arn: The platform's key that encrypts the secret; None for the account's `aws/secretsmanager`.
         min_capacity: Minimum capacity, in Aurora capacity units of 2 GiB.
         max_capacity: Maximum capacity, in Aurora capacity units.
         backup_retention_days: How many days RDS keeps automated backups.
-        deletion_protection: Whether RDS refuses to delete the cluster until this is turned off.
-        subnet_group: DB subnet group; None for the default VPC's.
-        security_group_ids: VPC security groups; empty for the VPC's default one.
+        deletion_protection: Whether RDS refuses to delete the cluster until deletion protection is turned off.
+        subnet_group: DB subnet group; None for the default VPC's subnet group.
+        security_group_ids: VPC security groups; empty for the VPC's default security group.
     """
 
     engine_version: str | None = Field(default=None, pattern=r"^[0-9]{2}\.[0-9]{1,2}$")
@@ -79,12 +80,12 @@ class DatabaseBlueprint(_Part):
 class InitialObject(_Part):
     """An object that a service needs in its bucket to start.
 
-    Its content is visible in workflow histories, so it must not contain secrets.
+    The object's content is visible in workflow histories, so it must not contain secrets.
 
     Attributes:
         key: The object's key.
-        content: Its content, UTF-8 text.
-        content_type: Its media type.
+        content: The object's content, as UTF-8 text.
+        content_type: The media type of the content.
     """
 
     key: str = Field(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9][A-Za-z0-9!_.*'()/-]*$")
@@ -96,8 +97,8 @@ class BucketBlueprint(_Part):
     """One bucket.
 
     Attributes:
-        purpose: What the bucket is for, in one word that becomes part of its name.
-        objects: Initial objects, written before the environment is ready (contract 95).
+        purpose: The purpose of the bucket, in one word that becomes part of the bucket's name.
+        objects: The initial objects, which byok writes before the environment is ready (contract 95).
     """
 
     purpose: str = Field(pattern=BUCKET_PURPOSE_PATTERN)
@@ -123,7 +124,7 @@ class Blueprint(_Part):
         purposes = [bucket.purpose for bucket in self.buckets]
         if len(purposes) != len(set(purposes)):
             raise ValueError("two buckets have the same purpose")
-        # S3 uses the key only when it writes an object: without an object, nothing would prove the key (contract 96).
+        # S3 uses the key only when it writes an object. Without an object, nothing would prove the key (contract 96).
         if not any(bucket.objects for bucket in self.buckets):
             raise ValueError("no bucket has an initial object")
         return self

@@ -1,4 +1,4 @@
-"""Deterministic names: an environment always gets the same names, so that byok can find its existing resources."""
+"""Deterministic names: the resources of an environment always get the same names, so that byok can find them again."""
 
 import hashlib
 from typing import Final
@@ -7,7 +7,7 @@ from byok.domain.vendor import VendorProfile
 
 ENVIRONMENT_ID_PATTERN: Final = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 ENVIRONMENT_ID_MAX_LENGTH: Final = 32
-"""With the longest prefix and purpose, a bucket name then has 63 characters, the most that S3 allows."""
+"""With this length and the longest prefix and purpose, a bucket name has 63 characters, which is S3's limit."""
 
 BUCKET_PURPOSE_PATTERN: Final = r"^[a-z][a-z0-9]{0,11}$"
 
@@ -25,25 +25,25 @@ def writer_identifier(vendor: VendorProfile, environment_id: str) -> str:
 def bucket_name(vendor: VendorProfile, environment_id: str, purpose: str, account: str, region: str) -> str:
     """Return the name of one of the environment's buckets.
 
-    Bucket names are unique across all accounts of a partition. A digest of account, Region and environment id avoids a
-    collision between two installations that each have an environment of the same name.
+    A bucket name must be unique across all accounts of a partition. A digest of the account, the Region and the
+    environment id avoids a collision if two installations of byok each have an environment with the same id.
     """
     digest = hashlib.sha256(f"{account}/{region}/{environment_id}".encode()).hexdigest()[:8]
     return f"{vendor.resource_prefix}-{environment_id}-{purpose}-{digest}"
 
 
 def probe_bucket_name(vendor: VendorProfile, account: str, region: str) -> str:
-    """Return the name of the platform's own bucket for key probes and key claims, one per account and Region."""
+    """Return the name of the platform's bucket for key probes and key claims. There is one per account and Region."""
     return f"{vendor.resource_prefix}-key-probes-{account}-{region}"
 
 
 def environment_tag_key(vendor: VendorProfile) -> str:
-    """Return the key of the tag that names the environment a resource belongs to; this tag decides ownership."""
+    """Return the key of the tag that contains an environment's id and decides which environment owns a resource."""
     return f"{vendor.tag_prefix}:environment-id"
 
 
 def run_tag_key(vendor: VendorProfile) -> str:
-    """Return the key of the tag that names the workflow run that created a resource."""
+    """Return the key of the tag that contains the id of the workflow run that created a resource."""
     return f"{vendor.tag_prefix}:created-by-run"
 
 

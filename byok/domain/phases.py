@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """The stage that an environment is in. Users see the value."""
+    """The phase that an environment is in. Users see the enum's value."""
 
     VALIDATING_KEYS = "VALIDATING_KEYS"
     CREATING_CLUSTER = "CREATING_CLUSTER"
@@ -32,7 +32,7 @@ class OnFailure(StrEnum):
 
 
 class RequestKind(StrEnum):
-    """What a user requests, and requests again once a problem is fixed. The values are used in sentences."""
+    """What a user requested. byok's sentences use the values."""
 
     ENVIRONMENT = "the environment"
     TENANT = "the tenant's name"
@@ -40,7 +40,7 @@ class RequestKind(StrEnum):
 
 
 def request_kind_for_phase(phase: Phase) -> RequestKind:
-    """Return whether a phase belongs to the deletion or the provisioning of an environment."""
+    """Return `DELETION` for the phase of a deletion, and `ENVIRONMENT` for the phases of provisioning."""
     return RequestKind.DELETION if phase is Phase.DELETING else RequestKind.ENVIRONMENT
 
 

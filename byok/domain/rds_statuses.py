@@ -1,4 +1,4 @@
-"""The statuses that RDS reports for a cluster or an instance, grouped by what they mean."""
+"""The statuses that RDS reports for a cluster or an instance, grouped by their meaning for byok."""
 
 from typing import Final
 
@@ -26,10 +26,11 @@ CLUSTER_PENDING: Final = frozenset(
         "upgrading",
     }
 )
-"""Cluster statuses that lead to `available` without intervention; any other status is an immediate error.
+"""Cluster statuses that lead to `available` without intervention. With any other status, byok stops at once.
 
-Sources: Aurora user guide, "DB cluster status"; `rebooting` from the statuses that Terraform's AWS provider waits for.
-The `configuring-…` statuses are documented for instances and are expected to be transient for a cluster as well.
+The source is the Aurora user guide, "DB cluster status", with two exceptions. `rebooting` is among the statuses that
+Terraform's AWS provider waits for. The `configuring-…` statuses are documented only for instances, but byok expects
+them to be transient for a cluster as well.
 """
 
 INSTANCE_PENDING: Final = CLUSTER_PENDING | {
@@ -38,7 +39,7 @@ INSTANCE_PENDING: Final = CLUSTER_PENDING | {
     "storage-config-upgrade",
     "storage-initialization",
 }
-"""The same for instances. Source: Aurora user guide, "DB instance status"."""
+"""Instance statuses that lead to `available` without intervention. Source: Aurora user guide, "DB instance status"."""
 
 KEY_LOST: Final = frozenset({"inaccessible-encryption-credentials", "inaccessible-encryption-credentials-recoverable"})
 """Statuses of a cluster that has lost access to its key. Source: "Encrypting Amazon Aurora resources"."""

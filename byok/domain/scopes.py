@@ -4,10 +4,11 @@ from enum import StrEnum
 from typing import Final
 
 ORGANISATION_PATTERN: Final = r"^[a-z][a-z0-9]{0,15}$"
-"""No hyphens: the first hyphen in an environment id ends the organisation's name, so two never share an id."""
+"""The name must not contain a hyphen, because the first hyphen of an environment id ends the organisation's name. Two
+organisations can therefore never have an environment with the same id."""
 
 EVERY_ORGANISATION: Final = "*"
-"""Wildcard for the vendor's own staff, who can access all environments."""
+"""The wildcard for the vendor's staff, who can access all environments."""
 
 
 class Scope(StrEnum):
@@ -19,5 +20,5 @@ class Scope(StrEnum):
 
 
 def organisation_of_environment(environment_id: str) -> str:
-    """Return the organisation that owns an environment; its id starts with the organisation's name."""
+    """Return the organisation that owns an environment. An environment id starts with the organisation's name."""
     return environment_id.partition("-")[0]

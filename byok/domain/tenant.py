@@ -1,7 +1,7 @@
-"""The tenant name and its labels on the two keys: an alias for each, and the same tags on both (contract 100-106).
+"""The tenant name and its labels on the two keys: an alias for each key, and the same tags on both (contract 100-106).
 
-Only this module defines which names are valid. byok validates a name before it creates anything; otherwise an invalid
-name would only fail in the last phase.
+Only this module defines which names are valid. byok validates a name before it creates anything. Otherwise, an invalid
+name would fail only in the last phase.
 """
 
 import re
@@ -14,21 +14,21 @@ from byok.domain.arns import KeyPair, KeyPurpose
 from byok.domain.phases import AliasOutcome
 from byok.domain.vendor import VendorProfile
 
-# The characters that an alias may contain; a tag value allows all of these and more (KMS, CreateAlias and Tag).
+# The characters that an alias may contain. A tag value may contain all of them and more (KMS, CreateAlias and Tag).
 _NAME: Final = re.compile(r"[A-Za-z0-9/_-]+")
 
 
 EXTERNAL_ID_PATTERN: Final = r"^[A-Za-z0-9_+=,.@:/-]{2,1224}$"
-"""Source: STS, AssumeRole, ExternalId."""
+"""The external ids that AWS accepts (source: STS, AssumeRole, ExternalId)."""
 
 EXTERNAL_ID_IN_WORDS: Final = "2 to 1224 letters, digits and the characters _ + = , . @ : / -"
 
 _EXTERNAL_IDS: Final = uuid.UUID("0d4b6c5e-7a43-5c1f-9a55-6f1d6a3f2b10")
-"""UUID namespace: keeps these ids distinct from ids derived from the same texts elsewhere."""
+"""A UUID namespace, so that no other program derives the same ids from the same key ARNs."""
 
 
 class InvalidTenantNameError(ValueError):
-    """Raised for a tenant name that cannot be used in the aliases or tags; the message says why."""
+    """Raised for a tenant name that cannot be used in the aliases or tags. The message gives the reason."""
 
 
 def require_valid_tenant_name(tenant: str, vendor: VendorProfile) -> str:
@@ -42,7 +42,7 @@ def require_valid_tenant_name(tenant: str, vendor: VendorProfile) -> str:
         raise InvalidTenantNameError("The tenant name is empty.")
     if len(tenant) > longest:
         raise InvalidTenantNameError(
-            f"The tenant name has {len(tenant)} characters; the longer of the two aliases has room for {longest}."
+            f"The tenant name has {len(tenant)} characters, but the longer of the two aliases has room for {longest}."
         )
     if not _NAME.fullmatch(tenant):
         strange = sorted(set(re.sub(_NAME, "", tenant)))
@@ -78,22 +78,22 @@ class TenantLabels:
 
 
 def derive_external_id(keys: KeyPair) -> str:
-    """Derive the external id of the role that puts a tenant name on a pair of keys: deterministic and unique.
+    """Derive the external id of the role that puts a tenant name on a pair of keys.
 
-    It derives from the keys, which belong to only one environment, and the platform chooses it: a customer who enters
-    the ARN of another customer's role does not get that role's external id. It is not a secret (IAM user guide, "Access
-    to AWS accounts owned by third parties").
+    The id is deterministic, and unique because a pair of keys belongs to only one environment. The platform chooses the
+    id, not the customer: a customer who enters the ARN of another customer's role does not get the external id of that
+    role. The id is not a secret (IAM user guide, "Access to AWS accounts owned by third parties").
     """
     return str(uuid.uuid5(_EXTERNAL_IDS, " ".join(keys.arns)))
 
 
 @dataclass(frozen=True)
 class TagDifference:
-    """The changes that give a key the wanted tags.
+    """The difference between the required tags of a key and its current tags.
 
     Attributes:
-        missing: Wanted tags that are absent or have another value.
-        replaced: The current values of those that have another value.
+        missing: The required tags that are absent or have a different value.
+        replaced: The current values of the required tags that have a different value.
     """
 
     missing: dict[str, str]
@@ -101,7 +101,7 @@ class TagDifference:
 
     @classmethod
     def between(cls, present: Mapping[str, str], wanted: Mapping[str, str]) -> Self:
-        """Compare the tags that are present with the wanted ones; all other tags are ignored."""
+        """Compare a key's current tags with the required tags. Tags that are not required are ignored."""
         missing = {name: value for name, value in wanted.items() if present.get(name) != value}
         return cls(missing, {name: present[name] for name in missing if name in present})
 
@@ -111,10 +111,10 @@ def decide_alias_state(points_at: str, key_id: str, pair: Collection[str], *, re
 
     Args:
         points_at: The id of the key that the alias points at.
-        key_id: The id of the key that it should point at.
-        pair: The ids of the environment's two keys. The role in the customer's account can only take an alias away from
-            one of these: UpdateAlias also needs permission on the key that the alias currently points at.
-        repoint: Whether the alias may be repointed at all.
+        key_id: The id of the key that the alias should point at.
+        pair: The ids of the environment's two keys. UpdateAlias also needs permission on the key that the alias points
+            at now, and the role in the customer's account has this permission only on these two keys.
+        repoint: Whether the request allows byok to repoint an alias.
     """
     if points_at == key_id:
         return AliasOutcome.IN_PLACE

@@ -1,7 +1,7 @@
-"""The vendor's own names: everything that customers see and that another vendor would spell differently.
+"""The names that customers see and that differ from vendor to vendor.
 
-The defaults are the reference vendor's names and must match them exactly (contract, sections 3 to 5 and 8).
-Another vendor defines its own profile; nothing else in the code changes.
+The defaults must match the names of the reference vendor exactly (contract, sections 3 to 5 and 8). To use byok,
+another vendor only needs to define its own profile; the code stays unchanged.
 """
 
 import re
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from byok.domain.arns import KeyPurpose
 
 TENANT_PLACEHOLDER: Final = "{tenant}"
-"""Placeholder for the tenant name in an alias pattern."""
+"""The placeholder for the tenant name in an alias pattern."""
 
 _ALIAS_MAX: Final = 256
 """Maximum length of an alias name, including `alias/` (KMS, CreateAlias)."""
@@ -29,7 +29,7 @@ _TAG_PREFIX: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
 def _an_identifier(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(
-            "must be at most 32 letters without accents and digits, without spaces, starting with a capital letter"
+            "must start with a capital letter and have at most 32 characters, only digits and letters without accents"
         )
     return name
 
@@ -77,25 +77,25 @@ def _slug(validated: dict[str, Any]) -> str:
 
 
 class VendorProfile(BaseModel):
-    """The names a vendor uses in policies, templates, tags, aliases and resources.
+    """The names that a vendor uses in policies, templates, tags, aliases and resources.
 
     Attributes:
-        name: The vendor's name as used in identifiers, in PascalCase. The defaults of the aliases and tenant tags
-            derive from it.
+        name: The vendor's name for use in identifiers, in PascalCase. The default aliases and tenant tags derive from
+            this name.
         resource_prefix: First part of every cluster and bucket name.
         tag_prefix: First part of the key of every tag that byok sets on the resources it creates.
         s3_alias: The S3 key's alias, with `{tenant}` as the placeholder for the tenant name.
         rds_alias: The Aurora key's alias, with the same placeholder.
-        tenant_tags: Keys of the tags that carry the tenant name on both keys.
+        tenant_tags: The keys of the tags that contain the tenant name on both keys.
     """
 
-    # Validates the derived names too: a name such as Aws would yield tags that AWS reserves.
+    # The derived defaults are validated too, because a name such as Aws would result in tags that AWS reserves.
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     name: Annotated[str, AfterValidator(_an_identifier)] = "Ataccama"
     resource_prefix: Annotated[str, AfterValidator(_free_for_buckets)] = "byok"
     tag_prefix: Annotated[str, AfterValidator(_free_for_tags)] = "byok"
-    # The two patterns differ in the reference vendor's documents: only one of them contains "for" (contract 103, 104).
+    # In the reference vendor's documents, only the S3 key's pattern contains the word "for" (contract 103, 104).
     s3_alias: Annotated[str, AfterValidator(_an_alias_pattern)] = Field(
         default_factory=lambda values: (
             f"alias/{_slug(values)}-objectstorage-byok-encryption-key-alias-for-{TENANT_PLACEHOLDER}"

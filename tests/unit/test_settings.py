@@ -87,8 +87,8 @@ def test_settings_are_immutable() -> None:
             (
                 "BYOK_VENDOR__NAME",
                 name,
-                "BYOK_VENDOR__NAME: must be at most 32 letters without accents and digits, without spaces, starting "
-                "with a capital letter",
+                "BYOK_VENDOR__NAME: must start with a capital letter and have at most 32 characters, only digits and "
+                "letters without accents",
             )
             for name in ("Globex Corp", "globex", "Müller", "3M", "G" * 33)
         ),

@@ -1,1 +1,1 @@
-"""Diagnosis of two keys, based on facts that the key administrator collects."""
+"""The diagnosis of two keys, based on facts that the key administrator collects."""

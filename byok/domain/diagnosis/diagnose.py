@@ -1,8 +1,9 @@
-"""Diagnoses two keys from the facts that the key administrator collects, most likely cause first.
+"""Diagnoses two keys from facts that the key administrator collects.
 
-The key administrator collects the facts with a script of plain AWS commands (`byok.domain.diagnosis.key_facts` parses
-them). The platform itself cannot read them: it may only use the keys through S3 and RDS. The diagnosis reports missing
-facts and concludes nothing from them; it never declares a key usable if a fact about it is missing.
+The key administrator collects the facts with a script of plain AWS CLI commands, whose output
+`byok.domain.diagnosis.key_facts` parses. The platform itself cannot read the facts, because it may use the keys only
+through S3 and RDS. If a fact is missing, the diagnosis reports this, draws no conclusion from it, and does not declare
+the key usable.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +25,7 @@ from byok.domain.vendor import TENANT_PLACEHOLDER, VendorProfile
 
 @dataclass(frozen=True)
 class _KeyContext:
-    """One key, with the context for its findings."""
+    """One key, and the context that its findings need."""
 
     which: KeyPurpose
     facts: CollectedKey
@@ -58,7 +59,7 @@ class _KeyContext:
 
 
 def diagnose_collected_keys(collection: CollectedKeys, vendor: VendorProfile) -> tuple[Finding, ...]:
-    """Return all findings about the two keys, most likely cause first; empty if both keys are usable."""
+    """Return all findings about the two keys, the worst first. If there are none, both keys are usable."""
     findings = list(_arn_findings(collection, vendor))
     # A key that must be replaced needs no other findings.
     replaced = {finding.key for finding in findings}
@@ -74,12 +75,12 @@ def diagnose_collected_keys(collection: CollectedKeys, vendor: VendorProfile) ->
         findings = [finding for finding in findings if finding.code not in _OF_EXCHANGE]
         findings.insert(0, _exchange_finding(collection))
     findings += _tenant_findings(collection, vendor)
-    # The sort is stable, so equal severities keep their order: ARNs, then the key itself, then its policy.
+    # The sort is stable, so findings of equal severity keep their order: about the ARNs, the key itself, its policy.
     return tuple(sorted(findings, key=lambda finding: finding.severity.rank))
 
 
 def are_keys_usable(findings: Iterable[Finding]) -> bool | None:
-    """Return whether the keys can be used, according to the findings; None if that is unknown."""
+    """Return whether the keys can be used according to the findings, or None if that is unknown."""
     severities = {finding.severity for finding in findings}
     if Severity.STOPS in severities:
         return False
@@ -90,7 +91,10 @@ _OF_EXCHANGE: Final = {DenialCause.OTHER_KEYS_STATEMENT.value}
 
 
 def _are_exchanged(findings: list[Finding]) -> bool:
-    """Return whether each key has the other key's statements: then the ARNs are swapped, and the policies are right."""
+    """Return whether each key's policy has the other key's statements.
+
+    In that case, the two ARNs are swapped, and the policies are correct.
+    """
     return {finding.key for finding in findings if finding.code in _OF_EXCHANGE} == set(KeyPurpose)
 
 
@@ -117,26 +121,29 @@ def _arn_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterator[
 
 
 def _caller_explains_it(collection: CollectedKeys, key: _KeyContext) -> bool:
-    """Return whether the caller, not a permission, explains why the facts about a key are missing."""
+    """Return whether facts about a key are missing because of the identity that ran the script.
+
+    The identity is at fault if it has no credentials or belongs to another account. If not, it lacks a permission.
+    """
     caller = collection.caller
     return caller.error is not None or (caller.account is not None and caller.account != key.account)
 
 
 def _caller_findings(collection: CollectedKeys, unseen: list[_KeyContext]) -> Iterator[Finding]:
-    """Yield one finding for both keys if they could not be read because of the identity that ran the script."""
+    """Yield one finding for all keys that could not be read because of the identity that ran the script."""
     caller, unseen = collection.caller, [key for key in unseen if _caller_explains_it(collection, key)]
     if not unseen:
         return
     which = unseen[0].which if len(unseen) == 1 else None
-    # Keys in two different accounts already have an ARN finding and do not get here.
+    # All these keys are in one account: keys in two different accounts already have an ARN finding.
     there, keys = unseen[0].account, unseen[0].which.display_name if which else "keys"
     if caller.error is not None:
         yield Finding(
             "caller.NotSignedIn",
             which,
             Severity.UNKNOWN,
-            f"The script could not read the {keys}: the AWS CLI is not installed where it ran, or has no credentials. "
-            f"It said: {caller.error}",
+            f"The script could not read the {keys}: the AWS CLI is not installed where the script ran, or has no "
+            f"credentials. The AWS CLI printed: {caller.error}",
             f"The easiest way is AWS CloudShell: sign in to the AWS console of account {there}, choose the terminal "
             "icon at the top, and run the script there. Anywhere else, install the AWS CLI and make sure that these "
             "commands print your account (replace byok with your AWS CLI profile for that account):\n"
@@ -150,8 +157,8 @@ def _caller_findings(collection: CollectedKeys, unseen: list[_KeyContext]) -> It
             Severity.UNKNOWN,
             f"The script ran in account {caller.account}, but the {keys} {'is' if which else 'are'} in account "
             f"{there} and cannot be read from another account.",
-            f"Sign in to account {there}, in the AWS console for CloudShell or with an AWS CLI profile for it, and run "
-            "the script again. If that account is not yours, an ARN is wrong: copy both again.",
+            f"Sign in to account {there}, in the AWS console for CloudShell or with an AWS CLI profile for that "
+            "account, and run the script again. If that account is not yours, an ARN is wrong: copy both ARNs again.",
         )
 
 
@@ -167,7 +174,7 @@ def _key_findings(key: _KeyContext, *, explained: bool) -> Iterator[Finding]:
 
 
 _NOT_THIS_KEY: Final = {"key.NotFound", "key.OfAnotherArn", "key.ManagedByAws", "key.WrongKind"}
-"""With these findings, the key must be replaced, or the collected facts are not about this key."""
+"""The findings after which the policy is not checked: the key must be replaced, or the facts are about another key."""
 
 
 def _metadata_findings(key: _KeyContext) -> Iterator[Finding]:
@@ -210,7 +217,10 @@ def _day(moment: datetime) -> str:
 
 
 def _not_seen(key: _KeyContext) -> Finding:
-    """Build the finding for facts that could not be read in the right account: the key, or only its policy."""
+    """Build the finding for a key that the script could not read, or whose policy it could not read.
+
+    The identity that ran the script is in the key's account, so it probably lacks a permission.
+    """
     of_key = key.facts.metadata is None
     answer = key.facts.describe_key if of_key else key.facts.key_policy
     what = "The key could not be read" if of_key else "The key's policy could not be read"
@@ -240,7 +250,9 @@ def _policy_findings(key: _KeyContext) -> Iterator[Finding]:
     except PolicyDocumentError as error:
         yield from invalid_document_report(error, key.which).findings
     except (ValueError, RecursionError):
-        strange = PolicyDocumentError("policy.NotJson", "The policy is nested too deeply, or has a number too long.")
+        strange = PolicyDocumentError(
+            "policy.NotJson", "The policy is nested too deeply, or contains a number with too many digits."
+        )
         yield from invalid_document_report(strange, key.which).findings
 
 
@@ -250,7 +262,7 @@ def _note_findings(key: _KeyContext) -> Iterator[Finding]:
         yield key.finding(
             "key.NoRotation",
             f"Automatic rotation is off for {key.facts.arn}.",
-            "That is allowed. To rotate the key every year, which affects no user of the key:\n"
+            "That is allowed. To rotate the key every year, which does not affect any user of the key, run:\n"
             f"  aws kms enable-key-rotation {key.subject.kms_key_options}",
             Severity.NOTE,
         )
@@ -258,18 +270,18 @@ def _note_findings(key: _KeyContext) -> Iterator[Finding]:
         yield key.finding(
             "key.MaterialExpires",
             f"The imported key material of {key.facts.arn} expires on {_day(facts.valid_to)}.",
-            "Import it again before that date; otherwise the data cannot be read from then on.",
+            "Import the key material again before that date. Otherwise, the data cannot be read from then on.",
             Severity.NOTE,
         )
 
 
 def _can_be_rotated(facts: KeyMetadata) -> bool:
-    """Return whether KMS can rotate a key: it must be enabled, with material that KMS created (EnableKeyRotation)."""
+    """Return whether KMS can rotate a key: the key is enabled, and KMS created its material (EnableKeyRotation)."""
     return facts.key_state == "Enabled" and facts.origin in {None, "AWS_KMS"} and facts.custom_key_store_id is None
 
 
 def _tenant_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterator[Finding]:
-    """Yield a finding unless both keys have the same tenant name, as alias and as tags, or neither key has one."""
+    """Yield a finding for different tenant names on the keys, and for each key that has tags but no alias."""
     named: set[tuple[KeyPurpose, str]] = set()
     for which in KeyPurpose:
         key = collection.key(which)
@@ -293,18 +305,18 @@ def _tenant_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterat
 def _of_lone_tag(which: KeyPurpose, tenant: str, region: str, vendor: VendorProfile) -> Iterator[Finding]:
     try:
         alias = TenantLabels.for_key(which, tenant, vendor).alias
-    except InvalidTenantNameError:  # not set by byok's commands, and not safe to use in one
+    except InvalidTenantNameError:  # byok did not set this name, and it is not safe to use it in a command
         return
     yield Finding(
         "key.TagWithoutAlias",
         which,
         Severity.NOTE,
         f"The {which.display_name} has tags with the tenant name {tenant}, but not the alias {alias}.",
-        "The environment works anyway. The alias may point at another key; this prints which one (replace byok with "
-        f"your AWS CLI profile):\n  aws kms list-aliases --profile byok --region {region} "
+        "The environment works anyway. The alias may point at another key. This command prints that key (replace byok "
+        f"with your AWS CLI profile):\n  aws kms list-aliases --profile byok --region {region} "
         f"--query \"Aliases[?AliasName=='{alias}'].TargetKeyId\" --output text\n"
-        "If the alias is not needed there, delete it, and name the keys again with the commands from the platform's "
-        "operator (`byok tenant`).",
+        "If the alias is not needed on that key, delete it, and name the keys again with the commands from the "
+        "platform's operator (`byok tenant`).",
     )
 
 

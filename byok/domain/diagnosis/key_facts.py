@@ -1,8 +1,8 @@
-"""The facts about the two keys that the key administrator's script collects, and the parser for its output.
+"""The facts that the key administrator's script collects about the two keys, and the parser for the script's output.
 
-The script prints one JSON object with the AWS CLI's own output (`byok.onboarding.collection_script`). Its output is
-often copied from a terminal: with the prompt around it, with line breaks that the terminal inserted, or without its
-end. The parser accepts it if nothing is lost, and otherwise raises an error that says what is missing.
+The script (`byok.onboarding.collection_script`) prints one JSON object that contains the AWS CLI's output. Because
+people copy this object from a terminal, it may have the prompt around it, line breaks that the terminal inserted, or a
+missing end. If nothing is lost, the parser accepts the text. Otherwise, it raises an error that says what is missing.
 """
 
 import json
@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_pascal
 from byok.domain.arns import REGION_PATTERN, KeyPurpose, account_id_of_role
 
 COLLECTION_FORMAT: Final = "byok-keys/1"
-"""Identifies the version of the script that made a collection."""
+"""The format of the script's output, which identifies the version of the script."""
 
 COLLECTION_SCRIPT_FILE: Final = "byok-keys.sh"
 """The script's file name in messages."""
@@ -28,7 +28,7 @@ _AS_A_FILE: Final = f"run `bash {COLLECTION_SCRIPT_FILE} > keys.json` and send t
 
 
 class CollectedKeysError(ValueError):
-    """Raised for a file that is not the script's output; the message says why."""
+    """Raised for a file that is not the script's output. The message gives the reason."""
 
 
 def _on_one_line(text: str) -> str:
@@ -46,13 +46,13 @@ class _Collected(BaseModel):
 
 
 class _OfAws(_Collected):
-    """A part of a response, with AWS's own field names."""
+    """A part of a response of AWS, with AWS's field names."""
 
     model_config = ConfigDict(alias_generator=to_pascal, validate_by_name=False)
 
 
 class CliOutput(_OfAws):
-    """The output of one command, or its error; empty if the command did not run.
+    """The output of one command, or the command's error. Empty if the command did not run.
 
     Attributes:
         error: The AWS CLI's error message, on one line.
@@ -62,7 +62,10 @@ class CliOutput(_OfAws):
 
 
 class KeyMetadata(_OfAws):
-    """The relevant fields of DescribeKey's KeyMetadata. Some AWS CLI versions print times as numbers, some as text."""
+    """The relevant fields of KeyMetadata in the response to DescribeKey.
+
+    The model accepts times as numbers and as text, because AWS CLI versions differ.
+    """
 
     arn: str | None = None
     key_state: str | None = None
@@ -101,7 +104,7 @@ class Alias(_OfAws):
 
 
 class Aliases(CliOutput):
-    """Output of `list-aliases`; None if the aliases could not be listed."""
+    """Output of `list-aliases`. `aliases` is None if the aliases could not be listed."""
 
     aliases: tuple[Alias, ...] | None = None
 
@@ -120,7 +123,7 @@ class Tags(CliOutput):
 
 
 class CallerIdentity(CliOutput):
-    """Output of `sts get-caller-identity`: the identity that ran the script."""
+    """Output of `sts get-caller-identity`, which names the identity that ran the script."""
 
     account: str | None = None
     arn: str | None = None
@@ -138,7 +141,7 @@ class CollectedKey(_Collected):
 
     @property
     def metadata(self) -> KeyMetadata | None:
-        """The key's metadata from KMS; None if it could not be read."""
+        """The key's metadata, or None if the script could not read the metadata."""
         found = self.describe_key.key_metadata
         return found if found.key_state else None
 
@@ -147,11 +150,11 @@ class CollectedKeys(_Collected):
     """The script's output.
 
     Attributes:
-        platform_role_arn: The role that the policies must name.
+        platform_role_arn: The role that the key policies must name.
         region: The environment's Region.
         caller: The identity that ran the script.
-        s3: The S3 key.
-        rds: The Aurora key.
+        s3: The facts about the S3 key.
+        rds: The facts about the Aurora key.
     """
 
     format: str
@@ -163,10 +166,10 @@ class CollectedKeys(_Collected):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse the collection in a text, ignoring other text around it.
+        """Parse the script's output in a text, and ignore other text around it.
 
         Raises:
-            CollectedKeysError: The text contains no collection, or an incomplete one.
+            CollectedKeysError: The text does not contain the script's output, or the output is incomplete or invalid.
         """
         content = _content(text)
         if content.get("format") != COLLECTION_FORMAT:
@@ -191,7 +194,7 @@ class CollectedKeys(_Collected):
         return collection
 
     def key(self, which: KeyPurpose) -> CollectedKey:
-        """Return one of the two keys."""
+        """Return the facts about one of the two keys."""
         return self.s3 if which is KeyPurpose.S3 else self.rds
 
 
@@ -218,16 +221,16 @@ def _content(text: str) -> dict[str, Any]:
 def _parse_json(text: str) -> dict[str, Any] | None:
     try:
         content = json.loads(text)
-    except (ValueError, RecursionError):  # invalid JSON, a number of thousands of digits, thousands of brackets
+    except (ValueError, RecursionError):  # invalid JSON, a number with thousands of digits, or thousands of brackets
         return None
     return content if isinstance(content, dict) else None
 
 
 def _candidates(text: str) -> Iterator[str | None]:
-    """Yield the objects in a text that may be a collection, the last first; None for an incomplete one.
+    """Yield the JSON objects in a text that may be the script's output, the last object first.
 
-    A terminal echoes a script that is pasted into it, and people run the script twice, so the last object is the most
-    recent output.
+    For an object whose end is missing, yield None. A text may contain several objects, because a terminal echoes a
+    script that is pasted into it, and because people run the script twice. The last object is the latest output.
     """
     starts = [match.start() for match in _BEGINNING.finditer(text)]
     for start in reversed(starts[-_TRIES:]):
@@ -235,9 +238,9 @@ def _candidates(text: str) -> Iterator[str | None]:
 
 
 def _object_at(text: str, start: int) -> str | None:
-    """Return the JSON object that starts at an offset, without line breaks in its strings; None if it is incomplete.
+    """Return the JSON object that starts at an offset, or None if its end is missing.
 
-    JSON strings cannot contain line breaks, so a terminal inserted them.
+    Line breaks in strings are removed: JSON strings cannot contain line breaks, so a terminal must have inserted them.
     """
     kept: list[str] = []
     depth, in_string, escaped = 0, False, False

@@ -1,1 +1,1 @@
-"""IAM and key policies: the statements that byok needs, policy evaluation, and the check of the platform's calls."""
+"""IAM and key policies: the statements that byok needs, the policy evaluator, and the check of a key policy."""

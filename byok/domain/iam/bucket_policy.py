@@ -1,4 +1,4 @@
-"""The policy of an environment's bucket: requires TLS and rejects objects not encrypted with the customer's key."""
+"""The policy of an environment's bucket, which requires TLS and denies writes with any key but the customer's."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from typing import Any
 def build_bucket_policy(bucket_arn: str, key_arn: str) -> dict[str, Any]:
     """Build the policy document.
 
-    A write without encryption headers is allowed and uses the bucket's default, which is the customer's key. A write
-    that requests anything else is denied: another key, S3's own keys, the AWS managed key, or a client-provided key. A
-    negated operator is true if the header is missing, so a `Null` condition first requires the header (IAM user guide,
-    "Condition operators").
+    A write without encryption headers is allowed, because it uses the bucket's default, which is the customer's key.
+    A write whose headers request a different encryption is denied: a different KMS key, S3's own keys, the AWS managed
+    key, or a key that the client provides. A negated condition operator is true if the header is missing, so the
+    statement also has a `Null` condition that requires the header (IAM user guide, "Condition operators").
 
     Args:
         bucket_arn: The bucket's ARN.
-        key_arn: Full ARN of the customer's key; IAM compares the text and does not check whether the key exists.
+        key_arn: Full ARN of the customer's key. IAM compares this text and does not check whether the key exists.
     """
     objects = f"{bucket_arn}/*"
     return {
@@ -40,7 +40,7 @@ def build_bucket_policy(bucket_arn: str, key_arn: str) -> dict[str, Any]:
 
 
 def build_probe_bucket_policy(bucket_arn: str) -> dict[str, Any]:
-    """Build the policy of the platform's probe bucket: it only requires TLS, because probes use many keys."""
+    """Build the policy of the platform's probe bucket. It requires only TLS, because probes use many different keys."""
     condition = {"Bool": {"aws:SecureTransport": "false"}}
     return {
         "Version": "2012-10-17",

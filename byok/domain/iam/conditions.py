@@ -1,4 +1,4 @@
-"""The condition block of a policy statement (IAM user guide, "Condition operators")."""
+"""Evaluates the condition block of a policy statement (IAM user guide, "Condition operators")."""
 
 import ipaddress
 import re
@@ -22,7 +22,7 @@ _COLONS_OF_AN_ARN: Final = 5
 
 
 class UnknownConditionError(ValueError):
-    """Raised for a condition operator or value that byok does not know, so that the policy cannot be evaluated."""
+    """Raised if byok cannot evaluate a policy, because it does not know a condition's operator or value."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class ConditionResult:
         operator: The operator as written in the statement, for example `StringEquals`.
         key: The condition key as written in the statement.
         wanted: The values in the statement.
-        actual: The value in the request, or None if the request does not have the key.
-        holds: Whether the test is satisfied; None if that cannot be determined, for the reason in `unknown`.
-        unknown: Why it cannot be determined.
+        actual: The value in the request, or None if the request does not have the condition key.
+        holds: Whether the test is satisfied, or None if byok cannot determine this.
+        unknown: Why byok cannot determine whether the test is satisfied.
     """
 
     operator: str
@@ -53,7 +53,7 @@ def evaluate_conditions(
 
     Args:
         block: The statement's `Condition`.
-        context: The request's condition keys; their names are case-insensitive.
+        context: The request's condition keys and their values. The names of condition keys are case-insensitive.
         version: The policy's `Version`, which determines whether policy variables are supported.
     """
     present = lowercase_keys(context)
@@ -66,7 +66,7 @@ def evaluate_conditions(
 
 
 def condition_block_holds(block: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
-    """Return whether all tests of a block are satisfied, in a policy of the current version.
+    """Return whether all tests of a condition block are satisfied, in a policy with the version 2012-10-17.
 
     Raises:
         UnknownConditionError: The result depends on an unknown operator or value.
@@ -75,10 +75,10 @@ def condition_block_holds(block: Mapping[str, Mapping[str, Any]], context: Conte
 
 
 def all_conditions_hold(tests: Iterable[ConditionResult]) -> bool:
-    """Return whether all tests are satisfied; one failed test is enough, even if others are unknown.
+    """Return whether all tests are satisfied. If one test fails, the result is False, even if other tests are unknown.
 
     Raises:
-        UnknownConditionError: No test fails, and at least one is unknown.
+        UnknownConditionError: No test fails, but the result of at least one test is unknown.
     """
     results = list(tests)
     if any(test.holds is False for test in results):
@@ -125,14 +125,15 @@ def _operator_holds(operator: str, wanted: tuple[str, ...], actual: str | list[s
     name = plain.removesuffix("IfExists")
     negated, compare = _comparison(name)
     if actual is None:
-        # A missing key fails a plain operator and satisfies a negated one; it satisfies both with ...IfExists.
+        # If the request does not have the key, a plain operator fails and a negated operator is satisfied. With
+        # ...IfExists, both are satisfied.
         if quantifier == "ForAnyValue":
             return if_exists
         return negated or if_exists or quantifier == "ForAllValues"
     if negated and compare is _arn and not all(value.count(":") >= _COLONS_OF_AN_ARN for value in as_list(actual)):
         raise UnknownConditionError(f"AWS does not document how {operator} treats {actual!r}, which is not an ARN")
-    # A value with a variable that has no value equals nothing, so it satisfies a negated operator (IAM user guide,
-    # "Policy variables with no value").
+    # A text whose variable has no value in the request equals nothing, so it satisfies a negated operator (IAM user
+    # guide, "Policy variables with no value").
     known = [item for item in map(fill, wanted) if item is not None]
     hits = [any(compare(item, value) for item in known) != negated for value in as_list(actual)]
     return all(hits) if quantifier == "ForAllValues" or (negated and quantifier == "") else any(hits)
@@ -150,7 +151,10 @@ def _like(wanted: str, actual: str) -> bool:
 
 
 def _arn(wanted: str, actual: str) -> bool:
-    """Compare an ARN's six parts separately: a wildcard does not match across a colon. Other text never matches."""
+    """Compare the six parts of two ARNs separately, so that a wildcard never matches a colon between two parts.
+
+    A text that is not an ARN never matches.
+    """
     parts, values = wanted.split(":", 5), actual.split(":", 5)
     return len(parts) == len(values) == _COLONS_OF_AN_ARN + 1 and all(map(_like, parts, values))
 
@@ -200,7 +204,7 @@ _COMPARISONS: Final[dict[str, Callable[[str, str], bool]]] = {
     "DateGreaterThanEquals": lambda wanted, actual: _date(actual) >= _date(wanted),
 }
 
-# The negated operators that IAM documents; not every operator has a negation.
+# The negated operators that IAM documents, by name. Not every operator has a negated form.
 _NEGATED: Final = {
     "StringNotEquals": "StringEquals",
     "StringNotEqualsIgnoreCase": "StringEqualsIgnoreCase",

@@ -1,6 +1,6 @@
-"""Evaluates IAM and key policies as AWS does, without guessing.
+"""Evaluates IAM and key policies as AWS does, and raises an error rather than guess.
 
-Local AWS and the offline policy check use this same evaluator. Sources: IAM user guide, "Policy evaluation logic", "AWS
+Both local AWS and the offline policy check use this evaluator. Sources: IAM user guide, "Policy evaluation logic", "AWS
 JSON policy elements"; KMS developer guide, "Key policies".
 """
 
@@ -28,9 +28,9 @@ class CallingPrincipal:
     """The principal that makes a call.
 
     Attributes:
-        arn: The principal's ARN, `arn:aws:sts::…:assumed-role/Role/session` for a role session.
-        account: Its 12-digit account.
-        role_arn: The role of a session, or None for a user.
+        arn: The principal's ARN, which is `arn:aws:sts::…:assumed-role/Role/session` for a role session.
+        account: The principal's 12-digit account id.
+        role_arn: The ARN of a session's role, or None for a user.
     """
 
     arn: str
@@ -39,7 +39,7 @@ class CallingPrincipal:
 
     @property
     def root_arn(self) -> str:
-        """The principal that stands for the whole account."""
+        """The principal that stands for the caller's whole account."""
         return f"arn:{self.arn.split(':')[1]}:iam::{self.account}:root"
 
 
@@ -51,7 +51,7 @@ class AccessRequest:
         caller: The principal that makes the call.
         action: The action, for example `kms:CreateGrant`.
         resource: ARN of the resource.
-        context: The request's condition keys, without the ones that AWS would not send.
+        context: The request's condition keys and their values. A key that AWS does not add to the request is absent.
     """
 
     caller: CallingPrincipal
@@ -65,8 +65,8 @@ class Decision:
     """The outcome of evaluating a call, and the statement that decided it.
 
     Attributes:
-        by_account: Whether the statement names the caller's whole account; then the account's IAM policies decide who
-            in it has access.
+        by_account: Whether the statement names the caller's whole account. If so, the account's IAM policies decide
+            which of its principals have access.
     """
 
     effect: Effect
@@ -92,15 +92,15 @@ class PrincipalMatch(StrEnum):
 
 @dataclass(frozen=True)
 class StatementEvaluation:
-    """How the parts of one statement match one call; the statement applies if all of them match.
+    """The result of matching the parts of one statement against one call. The statement applies if all parts match.
 
     Attributes:
-        sid: The statement's Sid, or its number if it has no Sid.
+        sid: The statement's Sid, or `statement <number>` if it has no Sid.
         statement: The statement itself.
-        addressed: Whether its principal element matches the caller.
-        action: Whether its action element matches.
-        resource: Whether its resource element matches.
-        conditions: The result of each of its conditions.
+        addressed: Whether the statement's principal element matches the caller.
+        action: Whether the statement's action element matches.
+        resource: Whether the statement's resource element matches.
+        conditions: The results of the statement's conditions.
     """
 
     sid: str
@@ -126,7 +126,7 @@ class StatementEvaluation:
 
 
 def extract_statements(policy: Policy) -> list[Any]:
-    """Return a policy's statements as a list; a single statement needs no array around it."""
+    """Return a policy's statements as a list, also if the policy has a single statement without an array."""
     return as_list(policy.get("Statement", []))
 
 
@@ -136,7 +136,7 @@ def evaluate_statements(
     """Match every statement of a policy against one call.
 
     Args:
-        policy: The document.
+        policy: The policy document.
         access: The call.
         with_principals: True for a resource policy, whose statements name principals; False for an identity policy.
     """
@@ -156,10 +156,10 @@ def evaluate_statements(
 
 
 def evaluate_policy(policy: Policy, access: AccessRequest, *, with_principals: bool = True) -> Decision:
-    """Evaluate one policy for one call; an explicit deny overrides every allow.
+    """Evaluate one policy for one call. An explicit deny overrides every allow.
 
     Args:
-        policy: The document.
+        policy: The policy document.
         access: The call.
         with_principals: True for a resource policy, whose statements name principals; False for an identity policy.
 
@@ -181,15 +181,16 @@ def evaluate_policy(policy: Policy, access: AccessRequest, *, with_principals: b
 def decide_access(
     resource_policy: Policy, owner: str, identity_policies: Iterable[Policy], access: AccessRequest
 ) -> Decision:
-    """Evaluate a key policy together with the caller's own policies.
+    """Evaluate a key policy together with the caller's identity policies.
 
-    Within the owner's account, the key policy alone can allow a named principal, or delegate to IAM by naming the
-    account. For a caller in another account, both must allow the call (KMS developer guide, "Allowing users in other
+    If the caller is in the key's account, the key policy alone can allow the call by naming the caller. If the key
+    policy names the account instead, it leaves the decision to IAM. If the caller is in another account, both the key
+    policy and the caller's identity policies must allow the call (KMS developer guide, "Allowing users in other
     accounts to use a KMS key").
 
     Args:
-        resource_policy: The policy of the resource.
-        owner: The account that the resource belongs to.
+        resource_policy: The key policy.
+        owner: The account that the key belongs to.
         identity_policies: The policies of the caller's role or user.
         access: The call.
     """
@@ -233,8 +234,8 @@ def _match_named_principal(principal: Any, caller: CallingPrincipal) -> Principa
 
 def _is_about_resource(statement: Mapping[str, Any], access: AccessRequest, fill: Fill) -> bool:
     if not {"Resource", "NotResource"} & set(statement):
-        # A trust policy names no resource, because it is about its role (IAM user guide, "Roles terms and concepts"). A
-        # key policy statement without a resource "has no effect" (KMS API reference, PutKeyPolicy).
+        # A trust policy names no resource, because it applies to the role that has it (IAM user guide, "Roles terms
+        # and concepts"). A key policy statement without a resource "has no effect" (KMS API reference, PutKeyPolicy).
         return access.action.startswith("sts:")
     return _matches(statement, "Resource", access.resource, fill=fill)
 

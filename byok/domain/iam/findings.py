@@ -1,4 +1,4 @@
-"""Findings about keys and policies, shared by the policy check and the diagnosis."""
+"""The model of findings about keys and policies, which the policy check and the diagnosis share."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from byok.domain.iam.statements import Statement
 
 
 class Severity(StrEnum):
-    """The consequence of a finding, the worst first."""
+    """The consequence of a finding. The worst consequence comes first."""
 
     STOPS = "stops provisioning"
     LATER = "breaks a later operation"
@@ -19,22 +19,22 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Sort order; lower is worse."""
+        """The sort order. A lower rank is worse."""
         return list(Severity).index(self)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One error, and its remedy.
+    """One error or note about a key or a policy, and the remedy.
 
     Attributes:
-        code: `policy.…`, `key.…` or `arn.…`.
-        key: Which of the two keys, or None if the finding is about both or neither.
-        severity: The consequence.
-        message: What was found and what is expected.
-        remedy: What to do.
-        permissions: The permissions that are missing as a result.
-        sid: The policy statement that the finding is about.
+        code: The code of the finding: `policy.…`, `key.…`, `arn.…` or `caller.…`.
+        key: Which of the two keys the finding is about, or None if it is about both keys or neither.
+        severity: The consequence of the finding.
+        message: What byok found, and what byok expects instead.
+        remedy: What to do about the finding.
+        permissions: The permissions that the platform lacks because of the error.
+        sid: The Sid of the policy statement that the finding is about, if any.
         paste: The correct statements, if pasting them fixes the error.
     """
 

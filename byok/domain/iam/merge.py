@@ -1,8 +1,8 @@
 """Merges byok's statements into a customer's key policy and leaves every other byte unchanged (contract 56-59).
 
-The document is edited as text, so that a diff of input and output shows byok's statements and nothing else. A statement
-that has one of byok's Sids but another meaning is outdated and replaced in place, unless that would lose something the
-customer added.
+byok edits the document as text, so that a diff of input and output shows only byok's statements. If a statement has one
+of byok's Sids but a different meaning, byok considers the statement outdated and replaces it in place. If this would
+lose something that the customer added, byok raises an error instead.
 """
 
 import json
@@ -24,7 +24,7 @@ _Span = tuple[int, int]
 
 
 class PolicyMergeError(ValueError):
-    """Raised if a policy cannot be merged; `code` is for programs, the message for people."""
+    """Raised if a policy cannot be merged. `code` is for programs, and the message is for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -60,24 +60,25 @@ def merge_policy(
     *,
     key_arn: str | None = None,
 ) -> MergeResult:
-    """Return the policy with byok's statements; it is unchanged if it already has them.
+    """Add byok's statements to a policy. A policy that already contains the statements is returned unchanged.
 
     Args:
-        text: The document, or the whole output of `aws kms get-key-policy`.
+        text: The policy document, or the whole output of `aws kms get-key-policy`.
         which: Which of the two keys the policy is for.
         platform_role_arn: The role that the statements name.
         region: The environment's Region.
         vendor: The vendor's names.
-        key_arn: The key, if known; then it must be that key's account that keeps control.
+        key_arn: The key's ARN, if it is known. The key's account must then keep control of the key.
 
     Raises:
         PolicyDocumentError: The text is not a key policy.
-        PolicyMergeError: One of byok's Sids occurs twice or is in use by the customer's own statement, or the result
-            would lock the key's owner out or be too large.
+        PolicyMergeError: One of byok's Sids occurs twice, or a statement of the customer uses one of these Sids, or the
+            merged policy would be too large, or it would lock the key's owner out.
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
     document = extract_document(text)
-    # An existing policy may have a statement that KMS would reject today, but KMS must accept the merged policy.
+    # A saved policy may contain a statement that KMS would reject today. The merged policy, which KMS must accept, is
+    # therefore parsed again below with today's rules.
     policy = parse_document(document, on_a_key=True)
     ours = build_key_statements(which, StatementParameters.for_platform_role(platform_role_arn, region), vendor)
     edits, added, replaced = _edits(document, policy, ours)
@@ -119,19 +120,19 @@ def _edits(
         end = spans[-1][1]
         edits.append(((end, end), appended))
         if not isinstance(policy["Statement"], list):
-            # KMS accepts a single statement without an array; two statements need one.
+            # A single statement needs no array, but two statements do.
             edits += [((whole[0], whole[0]), "["), ((whole[1], whole[1]), "]")]
     return edits, added, replaced
 
 
 @dataclass(frozen=True)
 class _Style:
-    """The document's layout, which byok's statements follow.
+    """The layout of the customer's document, in which byok writes its statements.
 
     Attributes:
         newline: The line ending; empty if the document is a single line.
-        indent: White space before a statement.
-        unit: White space of one indentation level.
+        indent: The white space before a statement.
+        unit: The white space of one indentation level.
     """
 
     newline: str
@@ -160,7 +161,7 @@ class _Style:
 
 
 def _statement_spans(text: str) -> tuple[_Span, list[_Span]]:
-    """Locate the value of `Statement` and each statement in it; the text must be a valid policy."""
+    """Locate the value of `Statement`, and each statement in that value. The text must be a valid policy."""
     at = _after_space(text, 0) + 1
     while True:
         name, end = _JSON.raw_decode(text, _after_space(text, at))
@@ -190,7 +191,11 @@ def _after_space(text: str, at: int) -> int:
 
 
 def _canonical(statement: Statement) -> dict[str, Any]:
-    """Normalise everything that can be written in several ways: order, one-item arrays, case, JSON booleans."""
+    """Normalise a statement so that two statements with the same meaning compare equal.
+
+    The differences that do not matter are the order of values, arrays with one item, upper and lower case, and JSON
+    booleans in place of strings.
+    """
     principal, condition = statement.get("Principal"), statement.get("Condition", {})
     return {
         **statement,
@@ -211,7 +216,7 @@ def _require_own(there: Statement, ours: Statement) -> None:
     """Check that replacing a statement loses nothing that the customer added.
 
     Raises:
-        PolicyMergeError: The statement denies access, or also allows other principals.
+        PolicyMergeError: The statement denies access, or it also allows principals other than the platform role.
     """
     sid, role = ours["Sid"], ours["Principal"]["AWS"]
     keep = f"To keep it, give it another Sid: {sid} is reserved for the platform's statement."
@@ -227,7 +232,7 @@ def _require_own(there: Statement, ours: Statement) -> None:
 
 
 def _require_owner_control(policy: dict[str, Any], platform_account: str, key_arn: str | None) -> None:
-    """Check that a principal in the key's own account can still change the policy.
+    """Check that at least one principal in the key's account can still change the policy.
 
     Raises:
         PolicyMergeError: No such principal exists.
@@ -237,5 +242,6 @@ def _require_owner_control(policy: dict[str, Any], platform_account: str, key_ar
         raise PolicyMergeError(
             "policy.LockedOut",
             "With this policy, no principal in the key's own account could change it again, and only AWS Support could "
-            "help. Keep AWS's own statement in it: Effect Allow, kms:*, for arn:aws:iam::<your account>:root.",
+            "help. Keep AWS's default statement in the policy: Effect Allow, kms:*, for "
+            "arn:aws:iam::<your account>:root.",
         )

@@ -1,8 +1,8 @@
 """The key policy statements that the customer appends, exactly as in the contract (contract 61-73).
 
-All artefacts share this model: with real values, customers paste the statements unchanged; with the references of a
-template language, they become part of a template. `byok.domain.iam.evaluator` evaluates policies; this module only
-writes statements.
+The commands and the templates all use these functions: with real values, the customer can paste the statements; with
+references of a template language, the statements become part of a template. This module only builds statements;
+`byok.domain.iam.evaluator` evaluates policies.
 """
 
 from dataclasses import dataclass
@@ -21,20 +21,20 @@ RDS_KEY_GRANT_ACTIONS: Final = ("kms:CreateGrant", "kms:ListGrants", "kms:Revoke
 def via_service_value(service: str, region: str) -> str:
     """Return the value of `kms:ViaService` for a service in a Region.
 
-    It ends in `.amazonaws.com` in every partition (AWS KMS developer guide, "kms:ViaService").
+    The value ends in `.amazonaws.com` in every partition (AWS KMS developer guide, "kms:ViaService").
     """
     return f"{service}.{region}.amazonaws.com"
 
 
 @dataclass(frozen=True)
 class StatementParameters:
-    """The values in the statements: texts, or a template language's references.
+    """The values in the statements, either as text or as references of a template language.
 
     Attributes:
-        role_arn: The platform role.
-        account: Its account.
+        role_arn: The ARN of the platform role.
+        account: The account of the platform role.
         via_s3: The value of `kms:ViaService` for S3 in the environment's Region.
-        via_rds: The same for RDS.
+        via_rds: The value of `kms:ViaService` for RDS in the environment's Region.
     """
 
     role_arn: Any
@@ -44,7 +44,7 @@ class StatementParameters:
 
     @classmethod
     def for_platform_role(cls, platform_role_arn: str, region: str) -> Self:
-        """Build the parameters for a platform role that uses the keys through the services of a Region.
+        """Build the parameters for a platform role that uses the keys through S3 and RDS in a Region.
 
         Raises:
             ValueError: `platform_role_arn` is not the ARN of an IAM role.
@@ -54,7 +54,10 @@ class StatementParameters:
 
 
 def build_key_statements(which: KeyPurpose, grantee: StatementParameters, vendor: VendorProfile) -> list[Statement]:
-    """Build the statements for one of the two keys: one for S3; two for Aurora, because RDS uses grants."""
+    """Build the statements for one of the two keys.
+
+    The S3 key has one statement. The Aurora key has two, because RDS uses grants, which need a condition of their own.
+    """
     if which is KeyPurpose.S3:
         return [_statement(vendor.s3_access_sid, S3_KEY_ACTIONS, grantee, grantee.via_s3)]
     describe = _statement(vendor.rds_describe_key_sid, RDS_KEY_DESCRIBE_ACTIONS, grantee, grantee.via_rds)
@@ -84,12 +87,12 @@ def build_rds_key_statements(platform_role_arn: str, region: str, vendor: Vendor
 
 
 def build_owner_statement(root: Any) -> Statement:
-    """Build AWS's default key policy statement, which gives the key's own account control of the key.
+    """Build AWS's default key policy statement, which gives the account that owns the key full control of it.
 
-    Without it, the key can become unmanageable (AWS KMS developer guide, "Default key policy").
+    Without this statement, the key can become unmanageable (AWS KMS developer guide, "Default key policy").
 
     Args:
-        root: The account as a principal, `arn:aws:iam::444455556666:root`.
+        root: The account as a principal, for example `arn:aws:iam::444455556666:root`.
     """
     return {
         "Sid": "Enable IAM User Permissions",
@@ -101,7 +104,7 @@ def build_owner_statement(root: Any) -> Statement:
 
 
 def build_key_policy(owner: Statement, statements: list[Statement]) -> dict[str, Any]:
-    """Build a complete key policy: the owner's statement, then byok's statements (contract 56-59)."""
+    """Build a complete key policy: the default statement for the owner, then byok's statements (contract 56-59)."""
     return {"Version": "2012-10-17", "Id": "key-default-1", "Statement": [owner, *statements]}
 
 

@@ -1,4 +1,4 @@
-"""Lists, wildcards and variables in policies.
+"""Functions for lists, wildcards and variables in policies.
 
 Source: IAM user guide, "IAM policy elements: Variables and tags".
 """
@@ -9,20 +9,21 @@ from functools import lru_cache
 from typing import Any, Final
 
 Context = Mapping[str, str | list[str]]
-# Fills in the variables of a pattern. Returns None if a variable has no value: such a pattern matches nothing.
+# A function that fills in the variables of a pattern. It returns None if a variable has no value, because the pattern
+# then matches nothing.
 Fill = Callable[[str], str | None]
 
 VERSION_WITH_VARIABLES: Final = "2012-10-17"
 
-# `${aws:username}`, or with a default for requests without a value: `${aws:username, 'anonymous'}`.
+# A variable such as `${aws:username}`, or `${aws:username, 'anonymous'}` with a default for requests without a value.
 _VARIABLE: Final = re.compile(r"\$\{(?P<key>[^*?$,}][^,}]*)(?:, *'(?P<default>[^']*)')?\}")
-# `${*}`, `${?}` and `${$}` are the literal characters ("Special characters").
+# `${*}`, `${?}` and `${$}` stand for the literal characters `*`, `?` and `$` ("Special characters").
 _CHARACTER: Final = re.compile(r"\$\{([*?$])\}")
 _SPECIAL: Final = re.compile(r"[*?$]")
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return the values of an element as a list: a policy may contain a single value or an array."""
+    """Return the values of a policy element as a list, because a policy may contain a single value or an array."""
     return value if isinstance(value, list) else [value]
 
 
@@ -30,8 +31,8 @@ def as_list(value: Any) -> list[Any]:
 def compile_wildcard_pattern(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
     """Compile a pattern with `*` and `?` to a regular expression for a full match.
 
-    The text between two stars matches at its first occurrence, without backtracking to a later one. This still finds
-    every match, and keeps patterns with many stars fast.
+    The text between two stars matches at its first occurrence, and the expression never backtracks to a later
+    occurrence. It still finds every match, and it stays fast for patterns with many stars.
     """
     first, *others = re.split(r"(?<!\$\{)\*+", pattern)
     middle = "".join(f"(?>.*?{_without_stars(part)})" for part in others[:-1])
@@ -46,12 +47,12 @@ def _without_stars(pattern: str) -> str:
 
 
 def unescape_pattern(pattern: str) -> str:
-    """Convert a pattern without wildcards to the literal text it stands for."""
+    """Convert a pattern without wildcards to the literal text that it stands for."""
     return _CHARACTER.sub(r"\1", pattern)
 
 
 def escape_pattern(text: str) -> str:
-    """Escape a text, so that the pattern matches only this text."""
+    """Convert a text to a pattern that matches only this text."""
     return _SPECIAL.sub(r"${\g<0>}", text)
 
 
@@ -59,8 +60,9 @@ def make_variable_filler(context: Context, version: str | None = VERSION_WITH_VA
     """Return a function that fills in the variables in a policy's `Resource` and `Condition` values for one request.
 
     Args:
-        context: The request's condition keys. As a variable, a multi-valued key has no value.
-        version: The policy's `Version`. With an earlier one, or without one, variables are literal text.
+        context: The request's condition keys. A variable that names a multi-valued key has no value.
+        version: The policy's `Version`. In a policy without a version, or with an earlier version than 2012-10-17,
+            variables are literal text.
     """
     if version != VERSION_WITH_VARIABLES:
         return lambda pattern: pattern.replace("${", "${$}{")

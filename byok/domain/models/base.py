@@ -1,15 +1,15 @@
-"""Base classes of the models that are sent through Temporal."""
+"""Base classes of the models that byok sends through Temporal."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class RequestModel(BaseModel):
-    """Base of models that people type: rejects unknown fields and hides values in error messages."""
+    """Base class of models that people write. It rejects unknown fields and hides values in error messages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class RecordModel(BaseModel):
-    """Base of models that only byok writes and reads."""
+    """Base class of models that only byok writes and reads."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)

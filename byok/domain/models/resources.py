@@ -1,4 +1,4 @@
-"""Resources as AWS reports them, and the evidence of their encryption."""
+"""An environment's resources as AWS reports them, and the evidence that they are encrypted with the customer's keys."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,7 +12,7 @@ class ClusterResource(RecordModel):
     """The cluster as AWS reports it.
 
     Attributes:
-        created: Whether this run created it, as opposed to adopting it.
+        created: Whether this run created the cluster; False if the run adopted an existing cluster.
     """
 
     identifier: str
@@ -35,7 +35,7 @@ class BucketResource(RecordModel):
     """A bucket of the environment.
 
     Attributes:
-        objects: Keys of the initial objects that are in place.
+        objects: The keys of the initial objects that exist in the bucket.
     """
 
     purpose: str
@@ -54,12 +54,12 @@ class Resources(RecordModel):
     buckets: tuple[BucketResource, ...] = ()
 
     def with_cluster(self, cluster: ClusterResource) -> Self:
-        """Return a copy with the cluster's current state; a cluster that this run created stays marked as such."""
+        """Return a copy with the cluster's current state. If `created` was true, it stays true."""
         created = cluster.created or (self.cluster is not None and self.cluster.created)
         return self.model_copy(update={"cluster": cluster.model_copy(update={"created": created})})
 
     def with_available_cluster(self) -> Self:
-        """Return a copy with the cluster available: RDS has accepted a writer for it."""
+        """Return a copy in which the cluster is available. Call this once RDS has accepted a writer for the cluster."""
         if self.cluster is None:
             return self
         return self.with_cluster(self.cluster.model_copy(update={"status": rds_statuses.AVAILABLE}))
@@ -70,7 +70,7 @@ class Resources(RecordModel):
         return self.model_copy(update={"writer": writer.model_copy(update={"created": created})})
 
     def with_bucket(self, bucket: BucketResource) -> Self:
-        """Return a copy with this bucket's current state; buckets stay in the order of their creation."""
+        """Return a copy with this bucket's current state. Buckets stay in the order of their creation."""
         buckets = {item.name: item for item in self.buckets}
         created = bucket.created or (bucket.name in buckets and buckets[bucket.name].created)
         buckets[bucket.name] = bucket.model_copy(update={"created": created})
@@ -126,7 +126,7 @@ class BucketEvidence(RecordModel):
 
 
 class Evidence(RecordModel):
-    """The evidence, read back from AWS, that an environment is encrypted with the customer's keys."""
+    """The evidence that an environment is encrypted with the customer's keys, as read back from AWS."""
 
     database: DatabaseEvidence
     buckets: tuple[BucketEvidence, ...]
@@ -149,7 +149,7 @@ class OwnedResources(RecordModel):
         instances: Identifiers of database instances.
         clusters: Identifiers of clusters.
         buckets: Names of buckets.
-        final_snapshot: The requested final snapshot, which is kept; None if it does not exist.
+        final_snapshot: The requested final snapshot, which a deletion keeps; None if there is no such snapshot.
     """
 
     instances: tuple[str, ...] = ()
@@ -164,12 +164,12 @@ class OwnedResources(RecordModel):
 
 
 class DeletionResult(RecordModel):
-    """Result of `DeleteEnvironment`: no resource with the environment's tag is left.
+    """The result of `DeleteEnvironment`, which proves that no resource with the environment's tag remains.
 
     Attributes:
         removed: Names of the removed resources.
-        final_snapshot: The snapshot of the database that was kept.
-        collected_at: When AWS listed no resources any more.
+        final_snapshot: The final snapshot of the cluster, which is kept; None if no snapshot was taken.
+        collected_at: When AWS listed no more resources of the environment.
     """
 
     environment_id: str
@@ -184,7 +184,7 @@ class RemovalResult(RecordModel):
     Attributes:
         resource: The resource's name in AWS.
         removed: Whether the resource is gone or never existed.
-        why_kept: Why the resource was left behind, or None if it was removed.
+        why_kept: Why the resource was kept, or None if it was removed.
     """
 
     resource: str

@@ -24,21 +24,21 @@ KEYS_TEMPLATE_FILE: Final = "byok-kms-keys.yaml"
 """The template's exact file name (contract 24)."""
 
 DEFAULT_STACK_NAME: Final = "byok-kms-keys"
-"""The stack name in byok's commands; any other valid name works (contract 41)."""
+"""The stack name in byok's commands. The customer may use any other valid name (contract 41)."""
 
 TENANT_ROLE_TEMPLATE_FILE: Final = "byok-tenant-role.yaml"
 TENANT_ROLE_ARN_OUTPUT: Final = "TenantRoleArn"
 
 STACK_NAME_PATTERN: Final = r"^[a-zA-Z][-a-zA-Z0-9]{0,127}\Z"
-"""Source: CloudFormation, CreateStack, StackName."""
+"""The stack names that AWS accepts (source: CloudFormation, CreateStack, StackName)."""
 
 DEFAULT_PROFILE: Final = "byok"
-"""Placeholder for the customer's own AWS CLI profile (contract 40)."""
+"""A placeholder, which the customer replaces with the name of their own AWS CLI profile (contract 40)."""
 
 
 @dataclass(frozen=True)
 class CustomerCommands:
-    """The commands of one onboarding.
+    """The commands of one customer's onboarding.
 
     Attributes:
         platform_role_arn: The role that the key policies name.
@@ -54,7 +54,7 @@ class CustomerCommands:
     stack_name: str = DEFAULT_STACK_NAME
 
     def deploy_keys_command(self, tenant: str | None = None) -> str:
-        """Create both keys with CloudFormation; with a tenant, put its name on them (contract 38, 108)."""
+        """Create both keys with CloudFormation. If a tenant is given, put its name on the keys (contract 38, 108)."""
         overrides = [
             f"{self.vendor.role_parameter_name}={shlex.quote(self.platform_role_arn)}",
             f"PlatformRegion={self.region}",
@@ -86,16 +86,16 @@ class CustomerCommands:
     def create_keys_commands(self) -> str:
         """Create both keys without CloudFormation, and print the payload (contract 51-60).
 
-        The policies keep AWS's own statement and append byok's statements to it. Each key is created together with its
-        policy, so that no key exists without one. The first failing command ends the script, which prints the payload
-        only if all commands succeed. Everything runs in one subshell with the profile in one place, so that nothing is
-        left behind in the key administrator's shell.
+        Each policy consists of AWS's default statement, followed by byok's statements. CreateKey also sets the policy,
+        so that no key ever exists without its policy. The first command that fails ends the script, so it prints the
+        payload only if all commands succeed. Everything runs in one subshell, so that no variables remain in the key
+        administrator's shell, and the profile is named in only one place.
         """
         account = 'aws sts get-caller-identity "$@" --query Account --output text'
         steps = [f"set -- {self._account_options}", f"ACCOUNT=$({account})"]
         for which, variable in _VARIABLES.items():
             description = f"{self.vendor.name} BYOK: {which.encrypted_data}"
-            # The account id is the only value known at run time, so it is placed outside the quotes.
+            # The script reads the account id when it runs, so the shell variable must be outside the quotes.
             policy = shlex.quote(json.dumps(self._policy(which), indent=2)).replace(_ACCOUNT, "'\"$ACCOUNT\"'")
             steps += [
                 f'{variable}=$(aws kms create-key "$@" --description {shlex.quote(description)} '
@@ -116,7 +116,7 @@ class CustomerCommands:
         )
 
     def name_key_commands(self, which: KeyPurpose, key_arn: str, tenant: str) -> str:
-        """Create the alias of a key made by hand and, if that succeeds, its tags (D10).
+        """Create the alias of a key that was made by hand and, if that succeeds, set the key's tags (D10).
 
         Raises:
             InvalidTenantNameError: The name is not valid.
@@ -132,10 +132,11 @@ class CustomerCommands:
         )
 
     def name_keys_commands(self, keys: KeyPair, tenant: str) -> tuple[str, ...]:
-        """Return every way to put a tenant name on two keys, each with a comment that says when to use it.
+        """Return the commands for each way to put a tenant name on two keys, with a comment that says when to use it.
 
-        The ways are a stack, commands by hand, Terraform, and the platform through a role (D11). The comments contain
-        no quotes and no brackets, because zsh parses comments at its prompt as commands.
+        The four ways are a CloudFormation stack, separate AWS CLI commands, Terraform, and a role that the platform
+        assumes (D11). The comments contain no quotes and no brackets, because zsh runs comments that are pasted at its
+        prompt as commands.
 
         Raises:
             InvalidTenantNameError: The name is not valid.
@@ -146,7 +147,8 @@ class CustomerCommands:
             + self.deploy_keys_command(tenant),
             _comment(
                 "If the keys were made by hand. AlreadyExistsException means that an alias with that name exists, on "
-                "this key or another one, and that later commands did not run: aws kms list-aliases shows its key."
+                "this key or another key, and that later commands did not run: aws kms list-aliases shows the "
+                "key of that alias."
             )
             + _JOINT.join(self.name_key_commands(which, arn, tenant) for which, arn in keys.items()),
             _comment(
@@ -180,7 +182,10 @@ class CustomerCommands:
 
     @property
     def _role_stack(self) -> str:
-        """Name of the role's stack, derived from the key stack's: a customer with two environments has two of each."""
+        """The name of the tenant role's stack.
+
+        The name derives from the key stack's name, because a customer with two environments has two stacks of each.
+        """
         return f"{self.stack_name[:100]}-tenant-role"
 
     def print_tenant_role_arn_command(self) -> str:
@@ -217,7 +222,7 @@ class CustomerCommands:
 _VARIABLES: Final = {KeyPurpose.S3: "S3_KEY_ARN", KeyPurpose.RDS: "RDS_KEY_ARN"}
 _ACCOUNT: Final = "$ACCOUNT"
 _JOINT: Final = " &&\n"
-"""Joins two commands: the second runs only if the first succeeds."""
+"""Joins two commands, so that the second runs only if the first succeeds."""
 
 
 def _join_lines(*lines: str) -> str:

@@ -1,7 +1,7 @@
-"""The onboarding payload: the JSON with both key ARNs that the customer's stack outputs (contract 45-50, D4).
+"""The onboarding payload: a JSON object with both key ARNs, which the customer's stack outputs (contract 45-50, D4).
 
-Every input for two ARNs accepts the payload as well: compact or pretty-printed, in place of either ARN, or alongside
-the other fields. Whether its ARNs are usable is not decided here.
+Wherever byok accepts two ARNs, it also accepts the payload: compact or pretty-printed, in place of either ARN, or with
+the payload's fields alongside the other fields. This module does not check whether the ARNs are usable.
 """
 
 import json
@@ -17,18 +17,18 @@ _FIELDS: Final = {"s3_key_arn": S3_KEY_FIELD, "rds_key_arn": RDS_KEY_FIELD}
 
 
 class PayloadError(ValueError):
-    """Raised for an invalid onboarding payload; the message says what is wrong."""
+    """Raised for an invalid onboarding payload. The message says what is wrong."""
 
 
 def parse_payload(given: Any) -> dict[str, str]:
-    """Extract both ARNs from a payload, under the names of the request's fields.
+    """Extract both ARNs from a payload, and return them under the names of a request's fields.
 
     Args:
         given: The payload as text or as parsed JSON. A list with one item and a JSON string inside JSON are accepted
-            too: the AWS CLI prints them with `--output json`.
+            too, because the AWS CLI prints the payload in these forms with `--output json`.
 
     Raises:
-        PayloadError: The payload is not a JSON object, or one of the two keys is missing.
+        PayloadError: The payload is not a JSON object, or the ARN of one of the two keys is missing.
     """
     content = given
     for _ in range(3):
@@ -50,10 +50,10 @@ def parse_payload(given: Any) -> dict[str, str]:
 
 
 def expand_payload_fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a request's fields, with a payload in place of the ARNs or alongside them expanded.
+    """Return a request's fields, with the ARNs of the payload as the ARN fields if there is a payload.
 
     Raises:
-        PayloadError: The payload is invalid, or it contradicts the ARN fields.
+        PayloadError: The payload is invalid, or it names different keys from the ARN fields.
     """
     fields = {name: _strip(value) if name in _FIELDS else value for name, value in values.items()}
     given = {field: fields[field] for field in _FIELDS if _is_payload(fields.get(field))}
@@ -69,7 +69,7 @@ def expand_payload_fields(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _strip(value: Any) -> Any:
-    # Leaves overlong text unchanged: the length limit applies to the text as sent.
+    # A text that is too long stays unchanged, so that the length limit applies to the text that the user sent.
     return value.strip() if isinstance(value, str) and len(value) <= KEY_ARN_MAX_LENGTH else value
 
 

@@ -1,8 +1,8 @@
-"""Every call that the platform makes with a customer's key, with its request context.
+"""Every call that the platform makes with a customer's key, and the request context of each call.
 
-Sources: S3 user guide, "Using server-side encryption with AWS KMS keys"; "Encrypting Amazon Aurora resources"; AWS KMS
-developer guide, "kms:ViaService" and "kms:GrantIsForAWSResource". S3 and RDS call KMS as the platform role (forward
-access sessions), so the role is the principal and `kms:ViaService` contains the service.
+S3 and RDS call KMS as the platform role (forward access sessions), so the role is the principal, and `kms:ViaService`
+contains the service. Sources: S3 user guide, "Using server-side encryption with AWS KMS keys"; "Encrypting Amazon
+Aurora resources"; AWS KMS developer guide, "kms:ViaService" and "kms:GrantIsForAWSResource".
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from byok.domain.iam.statements import via_service_value
 
 
 class NeededFor(StrEnum):
-    """What a call is needed for."""
+    """Whether the platform needs a call for provisioning or only for later operation."""
 
     PROVISIONING = "provisioning"
     OPERATION = "operation"
@@ -24,15 +24,15 @@ class NeededFor(StrEnum):
 
 @dataclass(frozen=True)
 class PlatformCall:
-    """One call that the platform makes.
+    """One call that the platform makes with a key.
 
     Attributes:
-        permission: The statement's action entry that allows the call, for example `kms:GenerateDataKey*`.
+        permission: The entry in a statement's Action that allows the call, for example `kms:GenerateDataKey*`.
         action: The action of the call itself, for example `kms:GenerateDataKey`.
         service: The service that makes the call on the platform's behalf.
-        need: Whether a denial stops provisioning or only later operation.
+        need: Whether a denial stops provisioning or breaks only a later operation.
         purpose: The purpose of the call, as shown to users.
-        for_aws_resource: Whether the call is about a grant for an AWS resource.
+        for_aws_resource: Whether the call concerns a grant for an AWS resource.
     """
 
     permission: str
@@ -74,7 +74,8 @@ CALLS_BY_PURPOSE: Final[dict[KeyPurpose, tuple[PlatformCall, ...]]] = {
 _ADMINISTRATION: Final = tuple(
     (f"kms:{action}", None) for action in ("PutKeyPolicy", "DisableKey", "ScheduleKeyDeletion", "TagResource")
 )
-# Calls that only the other key needs, or that only a service should make, never the platform itself.
+# Calls that a key's policy must never allow: the platform needs them only on its other key, or not at all, or only a
+# service may make them on the platform's behalf. `None` in place of a service means a direct call.
 _NEVER: Final[dict[KeyPurpose, tuple[tuple[str, str | None], ...]]] = {
     KeyPurpose.S3: (
         *_ADMINISTRATION,
@@ -95,12 +96,12 @@ _NEVER: Final[dict[KeyPurpose, tuple[tuple[str, str | None], ...]]] = {
 
 @dataclass(frozen=True)
 class PlatformPrincipal:
-    """The platform role, and the environment's Region and key.
+    """The platform role, and the Region and the key of an environment.
 
     Attributes:
-        role_arn: The platform role.
+        role_arn: The ARN of the platform role.
         region: The environment's Region.
-        key_arn: The key, or None if only its policy is known.
+        key_arn: The key's ARN, or None if only the key's policy is known.
     """
 
     role_arn: str
@@ -114,15 +115,21 @@ class PlatformPrincipal:
 
     @property
     def caller(self) -> CallingPrincipal:
-        """A session of the role. Its name is invalid for a real session, because any session name must be allowed."""
+        """A session of the platform role, with a name that no real session can have.
+
+        The policy must therefore allow every session of the role, whatever its name.
+        """
         return _session(self.role_arn)
 
     def access_request_for(self, call: PlatformCall) -> AccessRequest:
-        """Return the call as KMS receives it."""
+        """Return the request that KMS receives for a call of the platform."""
         return self._access(self.caller, call.action, call.service, self.region, for_resource=call.for_aws_resource)
 
     def forbidden_access_requests(self, which: KeyPurpose) -> Iterator[tuple[str, AccessRequest]]:
-        """Yield the calls that the policy must deny, each with the meaning of allowing it (contract 74-79)."""
+        """Yield the calls that the policy must deny, each with words that say what happens if it is allowed.
+
+        Contract 74-79.
+        """
         name = self.role_arn.rpartition("/")[2]
         other = _session(f"{self.role_arn.removesuffix(name)}SomeOtherRole")
         stranger = _session(f"arn:{partition_of_region(self.region)}:iam::{_nobody(self.account)}:role/{name}")
@@ -178,9 +185,9 @@ class PlatformPrincipal:
 KNOWN_CONDITION_KEYS: Final = frozenset(
     {"aws:sourceaccount", "aws:sourcearn", "kms:grantisforawsresource", "kms:viaservice", "sts:externalid"}
 )
-"""Condition keys (in lower case) that these calls have only if `PlatformPrincipal.access_request_for` sets them.
-byok cannot know whether a call's context has any other key, nor that key's value. `aws:SourceArn` and
-`aws:SourceAccount` are for calls that a service makes as itself (IAM user guide, "Global condition context keys")."""
+"""The condition keys, in lower case, that a call has only if `PlatformPrincipal.access_request_for` sets them. byok
+does not know which other condition keys a call has. `aws:SourceArn` and `aws:SourceAccount` occur only in calls that a
+service makes as itself (IAM user guide, "Global condition context keys")."""
 
 
 def _session(role_arn: str) -> CallingPrincipal:

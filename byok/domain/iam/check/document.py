@@ -1,7 +1,7 @@
-"""Parses a key policy: the document, or the whole output of `aws kms get-key-policy`.
+"""Parses a key policy, given as the policy document or as the whole output of `aws kms get-key-policy`.
 
-The IAM user guide, "Grammar of the IAM JSON policy language", defines a policy's structure. This module does not check
-whether condition operators are known; the evaluator does.
+The IAM user guide, "Grammar of the IAM JSON policy language", defines the structure of a policy. This module does not
+check condition operators; the evaluator does.
 """
 
 import json
@@ -15,7 +15,7 @@ MAX_POLICY_BYTES: Final = 32 * 1024
 """Maximum size of a key policy (AWS KMS developer guide, "Resource quotas", key policy document size)."""
 
 NOT_A_POLICY_CODES: Final = frozenset({"policy.NotJson", "policy.NotAPolicy", "policy.NoStatement"})
-"""Error codes of input that is not a policy: it is the wrong file, or only part of a policy."""
+"""The error codes for input that is not a policy, such as the wrong file or only a part of a policy."""
 
 _VERSIONS: Final = ("2012-10-17", "2008-10-17")
 _PARTS: Final = frozenset({"Version", "Id", "Statement"})
@@ -28,7 +28,7 @@ _NEEDED: Final = ("Principal", "Action", "Resource")
 
 
 class PolicyDocumentError(ValueError):
-    """Raised for text that KMS would reject as a key policy; `code` says why."""
+    """Raised for text that KMS would reject as a key policy. `code` identifies the error."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -36,7 +36,7 @@ class PolicyDocumentError(ValueError):
 
 
 def decode_text(content: bytes) -> str:
-    """Decode a file: Windows shells write UTF-16, and some editors write a byte order mark.
+    """Decode a file, which may be UTF-16 (from a Windows shell) or start with a byte order mark (from some editors).
 
     Raises:
         PolicyDocumentError: The file is not text.
@@ -48,13 +48,14 @@ def decode_text(content: bytes) -> str:
 
 
 def parse_policy(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
-    """Parse a policy and validate its structure; what the policy allows is not decided here.
+    """Parse a policy and validate its structure, but not what the policy allows.
 
     Args:
-        text: The document, or the whole output of `aws kms get-key-policy`.
-        on_a_key: Whether KMS has already saved the policy. A statement without Action or Resource "has no effect", but
-            PutKeyPolicy used to accept it (KMS API reference, PutKeyPolicy). AWS announced to owners of such keys that
-            it rejects such statements as malformed from 18 August 2025 on; older keys may still have one.
+        text: The policy document, or the whole output of `aws kms get-key-policy`.
+        on_a_key: Whether KMS has already saved the policy. If so, a statement without Action or Resource is accepted:
+            it "has no effect", but PutKeyPolicy used to accept it (KMS API reference, PutKeyPolicy). AWS notified the
+            owners of keys with such a statement that it would reject these statements as malformed from 18 August 2025;
+            older keys may still have such a statement.
 
     Raises:
         PolicyDocumentError: KMS would reject the policy, or the text is not a key policy.
@@ -63,10 +64,10 @@ def parse_policy(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
 
 
 def parse_document(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
-    """Parse and validate the document alone, as it is sent to KMS.
+    """Parse a policy document and validate its structure. See `parse_policy`.
 
     Raises:
-        PolicyDocumentError: KMS would reject it.
+        PolicyDocumentError: KMS would reject the document.
     """
     policy = _object(text)
     if policy.get("Statement") is None:
@@ -80,7 +81,7 @@ def parse_document(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
 
 
 def _instead(content: dict[str, Any]) -> str:
-    """Guess what a text without statements is."""
+    """Return a hint about JSON without statements: what it seems to be, and what to provide instead."""
     near = next((name for name in content if name != "Statement" and name.lower().startswith("statement")), None)
     if near:
         return f" The element's name is Statement, not {near}."
@@ -114,7 +115,7 @@ def _check_frame(policy: dict[str, Any], text: str) -> None:
 
 
 def extract_document(text: str) -> str:
-    """Return the document itself: in the whole output of `get-key-policy`, it is a string inside the JSON.
+    """Return the policy document. In the output of `get-key-policy`, the document is a string inside the JSON.
 
     Raises:
         PolicyDocumentError: The text is not JSON.
@@ -128,7 +129,7 @@ def extract_document(text: str) -> str:
 def _object(text: str) -> dict[str, Any]:
     content = _json(text)
     if not isinstance(content, dict):
-        what = "an array; a policy is a JSON object" if isinstance(content, list) else "not a JSON object"
+        what = "an array, but a policy is a JSON object" if isinstance(content, list) else "not a JSON object"
         raise PolicyDocumentError("policy.NotAPolicy", f"This is {what}.")
     return content
 
@@ -144,7 +145,7 @@ def _json(text: str) -> Any:
         raise
     except RecursionError as error:
         raise PolicyDocumentError("policy.NotJson", "This JSON is nested too deeply for a policy.") from error
-    except ValueError as error:  # a number of thousands of digits
+    except ValueError as error:  # a number with thousands of digits
         raise PolicyDocumentError("policy.NotJson", f"This is not valid JSON: {error}.") from error
 
 
@@ -153,7 +154,7 @@ def _no_constant(name: str) -> None:
 
 
 def _reject_duplicate_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object; reject duplicate names, because it would be ambiguous which value counts."""
+    """Build an object from its names and values. Reject duplicate names, because the value would be ambiguous."""
     names = [name for name, _ in pairs]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -199,7 +200,9 @@ def _check_principal(principal: Any, refuse: Any) -> None:
         raise refuse('Principal must be an object such as {"AWS": "arn:aws:iam::…:role/…"}.')
     strange = sorted(set(principal) - _PRINCIPALS)
     if strange:
-        raise refuse(f"a principal's type is one of {', '.join(sorted(_PRINCIPALS))}, not {', '.join(strange)}.")
+        raise refuse(
+            f"unknown principal type {', '.join(strange)}; it must be one of {', '.join(sorted(_PRINCIPALS))}."
+        )
     for values in principal.values():
         listed = as_list(values)
         if not listed or not all(isinstance(value, str) for value in listed):

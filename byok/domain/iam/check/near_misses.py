@@ -1,8 +1,8 @@
-"""Explains why a call is denied: which statement nearly allows it, and which of its parts do not match.
+"""Explains why a call is denied: finds the statement that nearly allows the call, and the parts that do not match.
 
-Only statements meant for the platform are considered, as their Sid, principal or conditions show; the customer's
-statements for its own users are ignored. Of those considered, the one with the fewest mismatches is explained, with all
-of its mismatches.
+Only statements that are meant for the platform are considered; a statement's Sid, principal or conditions show whether
+this is so. The customer's statements for its own users are ignored. byok explains the statement with the fewest
+mismatches, and lists all mismatches of that statement.
 """
 
 import re
@@ -26,7 +26,7 @@ from byok.domain.vendor import VendorProfile
 
 
 class DenialCause(StrEnum):
-    """Why a call is denied, or why that is unknown. The value is the finding's code; the order is the rank."""
+    """Why a call is denied, or why byok cannot decide. The value is the finding's code, and the order is the rank."""
 
     EXPLICIT_DENY = "policy.ExplicitDeny"
     STATEMENT_MISSING = "policy.StatementMissing"
@@ -53,7 +53,7 @@ class DenialCause(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Sort order; lower means a more likely cause, which must be fixed first."""
+        """The sort order. A lower rank means a more likely cause, which must be fixed first."""
         return list(DenialCause).index(self)
 
 
@@ -63,7 +63,7 @@ class StatementMismatch:
 
     Attributes:
         cause: The kind of mismatch.
-        words: What the statement contains and what it must contain.
+        words: A sentence that says what the statement contains and what it must contain.
     """
 
     cause: DenialCause
@@ -75,8 +75,8 @@ class DenialExplanation:
     """Why a call is denied.
 
     Attributes:
-        sid: The statement that nearly allows the call, or None if there is no such statement.
-        misfits: Its mismatches, the most likely cause first; never empty.
+        sid: The Sid of the statement that nearly allows the call, or None if there is no such statement.
+        misfits: The mismatches of that statement, the most likely cause first; never empty.
     """
 
     sid: str | None
@@ -100,7 +100,10 @@ def expected_sid(which: KeyPurpose, call: PlatformCall, vendor: VendorProfile) -
 def find_near_miss(
     policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformPrincipal, vendor: VendorProfile
 ) -> DenialExplanation:
-    """Find the statement that nearly allows a call, and its mismatches; no statement may explicitly deny the call."""
+    """Find the statement that nearly allows a call, and its mismatches.
+
+    Do not call this function if a statement explicitly denies the call.
+    """
     access = platform.access_request_for(call)
     meant = [
         one
@@ -143,14 +146,14 @@ _ACCOUNT_KEYS: Final = frozenset({"aws:principalaccount", "kms:calleraccount"})
 
 
 def _account_in(principal: str) -> str | None:
-    """Return the account that a principal belongs to, or None if the principal does not contain one."""
+    """Return the account that a principal belongs to, or None if the principal does not contain an account id."""
     parts = principal.split(":")
     account = parts[4] if len(parts) > 4 else principal  # noqa: PLR2004 - the account of an ARN
     return account if re.fullmatch(r"[0-9]{12}", account) else None
 
 
 def _is_about(one: StatementEvaluation, call: PlatformCall, wanted: str, vendor: VendorProfile) -> bool:
-    """Return whether a statement is, or could be meant as, the one that should allow the call."""
+    """Return whether a statement is the one that should allow the call, or seems to be meant for that purpose."""
     if one.sid == wanted:
         return True
     if one.sid in expected_sids(KeyPurpose.S3, vendor) | expected_sids(KeyPurpose.RDS, vendor):
@@ -200,7 +203,10 @@ def _principals(statement: Any) -> Iterator[str]:
 
 
 def _has_placeholder(text: str) -> bool:
-    """Return whether a text has a placeholder; IAM variables are not placeholders, unlike words in capitals."""
+    """Return whether a text contains a placeholder, such as `<role>`, `${Role}` or `YOUR`.
+
+    IAM variables such as `${aws:username}` do not count as placeholders.
+    """
     return re.search(r"\$\{(?!aws:|kms:|\*|\?|\$)[^}]*\}|<[^>]*>|\{\{|REGION|ACCOUNT|YOUR", text) is not None
 
 
@@ -265,7 +271,7 @@ def _wrong_resource(one: StatementEvaluation, platform: PlatformPrincipal) -> St
     name = "Resource" if "Resource" in one.statement else "NotResource"
     is_it = f"{name} is {', '.join(as_list(one.statement[name]))}"
     if is_resource_unknowable(one, platform):
-        words = f"{is_it}; whether that is this key is unknown. It should be *, which means the key itself."
+        words = f"{is_it}, and it is unknown whether that is this key. It should be *, which means the key itself."
         return StatementMismatch(DenialCause.UNKNOWABLE, words)
     return StatementMismatch(
         DenialCause.RESOURCE, f"{is_it}; it must be *, which in a key policy means the key itself."
@@ -286,7 +292,8 @@ def _wrong_condition(test: ConditionResult, call: PlatformCall, platform: Platfo
     if key == "kms:grantisforawsresource":
         if not call.for_aws_resource:
             return StatementMismatch(
-                DenialCause.GRANT_CONDITION, f"{said}; {call.action} is not about a grant and never has this key."
+                DenialCause.GRANT_CONDITION,
+                f"{said}, but {call.action} concerns no grant and never has this key.",
             )
         return StatementMismatch(DenialCause.GRANT_CONDITION, f'{said}; it must be Bool with the value "true".')
     actual = f"in the call it is {test.actual}" if test.actual is not None else "the call does not have this key"

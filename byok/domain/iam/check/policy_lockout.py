@@ -1,7 +1,8 @@
-"""The policy lockout check: whether any principal can change a key's policy again; if none can, only AWS Support helps.
+"""The policy lockout check: whether any principal can change a key's policy again. If none can, only AWS Support helps.
 
-By default, KMS makes the same check for the caller of PutKeyPolicy (AWS KMS developer guide, "Changing a key policy").
-Here the caller and the request context are unknown, so any principal that might be able to change the policy counts.
+By default, KMS checks this for the caller of PutKeyPolicy (AWS KMS developer guide, "Changing a key policy"). byok does
+not know the caller or the context of the request, so this check accepts a policy if any principal might be able to
+change it.
 """
 
 import re
@@ -27,13 +28,13 @@ _KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
 def has_policy_administrator(
     policy: Policy, *, account: str | None, platform_account: str, key_arn: str | None
 ) -> bool:
-    """Return whether any principal in the key's own account can change the policy again.
+    """Return whether any principal in the key's account can change the policy again.
 
     Args:
         policy: A well-formed policy.
-        account: The key's account, or None if unknown; then it may be any account except `platform_account`.
+        account: The key's account. If it is None, any account except `platform_account` may be the key's account.
         platform_account: The platform's account.
-        key_arn: The key, or None if unknown.
+        key_arn: The key's ARN, or None if it is unknown.
     """
     callers = [
         caller
@@ -48,7 +49,7 @@ def has_policy_administrator(
 
 
 def _allowed_callers(policy: Policy, everybody_of: str) -> Iterator[CallingPrincipal]:
-    """Yield the principals that an Allow names, without the ids that AWS substitutes for deleted principals."""
+    """Yield the principals that Allow statements name. The ids that replace deleted principals are left out."""
     for statement in extract_statements(policy):
         principal = statement.get("Principal") if statement["Effect"] == "Allow" else None
         entries = [principal] if principal == "*" else as_list(principal.get("AWS", [])) if principal else []
@@ -78,12 +79,12 @@ def _can_manage(policy: Policy, caller: CallingPrincipal, key_arn: str) -> bool:
 
 
 def _is_certain(test: ConditionResult) -> bool:
-    """Return whether the result is the same whatever other condition keys the call has."""
+    """Return whether the result of a condition does not depend on condition keys that byok does not know."""
     return test.actual is not None or test.key.lower() in KNOWN_CONDITION_KEYS
 
 
 def _key_named_in(policy: Policy) -> str | None:
-    """Return the key that a policy names: it can only be the key that has the policy."""
+    """Return the ARN of a key that the policy names, or None. It must be the key that the policy belongs to."""
     elements = (
         value
         for statement in extract_statements(policy)

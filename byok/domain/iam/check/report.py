@@ -1,4 +1,4 @@
-"""The report on a key policy: a row per permission, and the findings, most likely cause first."""
+"""The report on a key policy: one row per call, and the findings, with the most likely cause first."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,13 +31,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class PermissionResult:
-    """One permission.
+    """The policy's decision on one call of the platform.
 
     Attributes:
-        call: The call that needs it.
-        verdict: The policy's decision.
-        sid: The statement that decides, or that nearly allows the call.
-        misfits: Why the call is not allowed; empty if it is.
+        call: The call.
+        verdict: The policy's decision on the call.
+        sid: The Sid of the statement that decides, or of the statement that nearly allows the call.
+        misfits: The reasons why the call is not allowed; empty if it is allowed.
     """
 
     call: PlatformCall
@@ -52,8 +52,8 @@ class PolicyReport:
 
     Attributes:
         which: Which of the two keys the policy was checked for.
-        rows: A row per call.
-        findings: The errors, most likely cause first; empty if the policy is right.
+        rows: The decision on each call of the platform.
+        findings: The errors, with the most likely cause first; empty if the policy is correct.
     """
 
     which: KeyPurpose
@@ -62,7 +62,7 @@ class PolicyReport:
 
     @property
     def is_usable(self) -> bool | None:
-        """Whether the policy lets provisioning use the key; None if that is unknown."""
+        """Whether the policy allows every call that provisioning needs, or None if that is unknown."""
         verdicts = {row.verdict for row in self.rows if row.call.need is NeededFor.PROVISIONING}
         if Verdict.DENIED in verdicts or not verdicts:
             return False
@@ -101,7 +101,7 @@ def check_policy(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal,
     """
     rows = tuple(_row(policy, which, call, platform, vendor) for call in CALLS_BY_PURPOSE[which])
     denials = _denials(rows, which, platform, vendor)
-    # Statements that another finding already replaces or removes need no second finding.
+    # If a finding already says to replace or remove a statement, that statement needs no second finding.
     told = {sid for finding in denials for sid in (finding.sid, *(one["Sid"] for one in finding.paste))}
     if any(finding.code == DenialCause.OTHER_KEYS_STATEMENT for finding in denials):
         told |= expected_sids(which.other, vendor)
@@ -113,7 +113,7 @@ def check_policy(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal,
 def parse_and_check_policy(
     content: bytes, which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile
 ) -> PolicyReport:
-    """Check a key policy given as text; if KMS would reject the policy, the report says why.
+    """Check a key policy given as text. If KMS would reject the policy, the report gives the reason.
 
     Args:
         content: A key policy, or the output of `aws kms get-key-policy`.
@@ -167,9 +167,10 @@ def _row(
 
 
 def _first(found: list[StatementMatch], effect: str, applies: bool | None) -> StatementMatch | None:
-    """Return the first statement with an effect that applies, or of which that is unknown.
+    """Return the first statement with an effect that applies to the call, or None.
 
-    A statement for the caller takes precedence over one for the caller's whole account.
+    If `applies` is None, return the first statement for which it is unknown whether it applies. A statement that names
+    the caller takes precedence over a statement that names the caller's whole account.
     """
     fitting = [match for match in found if match.one.statement["Effect"] == effect and match.applies is applies]
     return min(fitting, key=lambda match: match.one.addressed is PrincipalMatch.ACCOUNT, default=None)
@@ -184,7 +185,7 @@ def _doubtful(call: PlatformCall, match: StatementMatch, cause: DenialCause) -> 
 def _denials(
     rows: tuple[PermissionResult, ...], which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile
 ) -> list[Finding]:
-    """Build one finding per cause and statement, however many permissions are affected."""
+    """Build one finding per cause and statement, even if the cause affects several permissions."""
     together: dict[tuple[DenialCause, str | None, str], list[PermissionResult]] = {}
     for row in rows:
         if row.verdict is not Verdict.ALLOWED:
@@ -203,11 +204,11 @@ def _explain_row(row: PermissionResult) -> str:
     return " ".join(misfit.words for misfit in row.misfits if misfit.cause not in _PER_ACTION)
 
 
-# The texts of these causes differ per action of the same statement, so they must not split the finding.
+# The causes whose texts differ from action to action. These texts do not count when rows are combined into one finding.
 _PER_ACTION: Final = {DenialCause.ACTION_MISSING, DenialCause.STAR_MISSING, DenialCause.NOT_ACTION}
 _NAMES_ITS_STATEMENT: Final = {DenialCause.EXPLICIT_DENY, DenialCause.OTHER_KEYS_STATEMENT}
 _THEIRS: Final = {DenialCause.EXPLICIT_DENY, DenialCause.DENY_UNKNOWABLE}
-"""Causes that lie in the customer's own statements, which byok's statements do not replace."""
+"""Causes that lie in a statement of the customer, which byok's statements do not replace."""
 
 
 def _denial(
@@ -238,7 +239,7 @@ def _denial(
 
 
 def _statement(sid: str) -> str:
-    """Format a statement's name; a statement without a Sid has a number."""
+    """Return the name of a statement for messages. A statement without a Sid is named by its number."""
     return sid.capitalize() if sid.startswith("statement ") else f"Statement {sid}"
 
 

@@ -1,7 +1,8 @@
-"""Matches statements against the platform's calls; the result is yes, no or unknown.
+"""Matches statements against the platform's calls. The result is yes, no or unknown.
 
-At the time of a call, AWS has context that byok does not know beforehand: the organisation, the network, and the keys
-that S3 and RDS add. A part of a statement that depends on such context can match or not, so its result is unknown.
+When a call is made, AWS knows context that byok cannot know beforehand: the organisation, the network, and the
+condition keys that S3 and RDS add. If a part of a statement depends on this context, the result for the part is
+unknown.
 """
 
 from collections.abc import Iterator
@@ -19,8 +20,8 @@ class StatementMatch:
 
     Attributes:
         one: The evaluated parts of the statement.
-        applies: Whether the statement applies; None if unknown, for the reasons in `doubts`.
-        doubts: Why it is unknown.
+        applies: Whether the statement applies, or None if this is unknown.
+        doubts: The reasons why it is unknown whether the statement applies.
     """
 
     one: StatementEvaluation
@@ -34,12 +35,12 @@ def match_statements(policy: Policy, access: AccessRequest, platform: PlatformPr
 
 
 def is_condition_unknowable(test: ConditionResult) -> bool:
-    """Return whether a condition depends on context that only AWS has at the time of the call, or that is unknown."""
+    """Return whether a condition's result is unknown before the call: it needs AWS's context, or is not understood."""
     return test.holds is None or (test.actual is None and test.key.lower() not in KNOWN_CONDITION_KEYS)
 
 
 def is_resource_unknowable(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
-    """Return whether a statement names a key while the key that has the policy is unknown."""
+    """Return whether a statement names a key, and it is unknown which key has this policy."""
     if platform.key_arn is not None:
         return False
     patterns = as_list(one.statement.get("Resource", one.statement.get("NotResource", [])))
@@ -75,8 +76,8 @@ def _doubts(one: StatementEvaluation, platform: PlatformPrincipal) -> Iterator[s
         name = "Resource" if "Resource" in one.statement else "NotResource"
         shown = ", ".join(as_list(one.statement[name]))
         yield (
-            f"{name} is {shown}; whether that is this key is unknown. It should be *, which in a key policy means the "
-            "key itself."
+            f"{name} is {shown}, and it is unknown whether that is this key. It should be *, which in a key policy "
+            "means the key itself."
         )
     for test in one.conditions:
         if is_condition_unknowable(test):
@@ -84,7 +85,10 @@ def _doubts(one: StatementEvaluation, platform: PlatformPrincipal) -> Iterator[s
 
 
 def _may_deny_the_whole_account(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
-    """Return whether an exception for a role leaves its account denied (IAM user guide, "NotPrincipal with Deny")."""
+    """Return whether a Deny may apply to the platform's account although its NotPrincipal excepts the platform role.
+
+    Source: IAM user guide, "NotPrincipal with Deny".
+    """
     if one.statement.get("Effect") != "Deny" or one.addressed is not PrincipalMatch.NO:
         return False
     excepted = one.statement.get("NotPrincipal")
