@@ -1,7 +1,7 @@
 """Install a lock file into a virtual environment: `python3 requirements/install.py VENV LOCK [--editable .]`.
 
-pip installs uv from a small separate lock, and uv installs everything else, in a tenth of the time. uv does not read
-pip's configuration, so this script passes the settings of pip on to uv (index, mirrors, certificates, proxy). The
+pip installs uv from a small separate lock file, and uv installs everything else, ten times as fast as pip. uv does not
+read pip's configuration, so this script passes the settings of pip on to uv (index, mirrors, certificates, proxy). The
 script needs only Python and pip.
 """
 
@@ -93,7 +93,7 @@ def bootstrap(venv: Path) -> dict[str, str]:
         pip's settings for that virtual environment, by option.
 
     Raises:
-        InstallError: pip is missing, or it cannot install.
+        InstallError: pip is missing or fails.
     """
     make_venv(venv)
     # An activated .venv has no pip, but the Python that created it does.
@@ -111,7 +111,7 @@ def bootstrap(venv: Path) -> dict[str, str]:
 
 
 def is_installed(venv: Path, lock: Path) -> bool:
-    """Return whether a virtual environment has all packages of a lock file. To ask pip would take a second."""
+    """Return whether a virtual environment has all packages of a lock file. Asking pip would take a second."""
     heads = [line.split()[0] for line in lock.read_text().splitlines() if line[:1].isalnum()]
     wanted = [head.replace("-", "_").replace("==", "-") for head in heads]
     return all(any(venv.glob(f"[lL]ib/**/site-packages/{name}.dist-info")) for name in wanted)
@@ -153,7 +153,7 @@ def uv_environment(pip: dict[str, str], environment: dict[str, str]) -> dict[str
 
     Args:
         pip: pip's settings, by option.
-        environment: The current environment variables. If they include uv variables, these override pip's settings.
+        environment: The current environment variables. The uv variables among them override pip's settings.
     """
     several = {name: value.split() for name, value in pip.items()}
     passed = {

@@ -1,7 +1,7 @@
 """Authenticates callers, and determines their scopes and their organisation's environments.
 
 The id of an environment begins with the name of the organisation and a hyphen, and so do the names of the environment's
-AWS resources. So byok knows from the id alone which organisation owns an environment.
+AWS resources. Therefore, the id alone shows which organisation owns an environment.
 """
 
 import hashlib
@@ -58,7 +58,7 @@ class Authenticator(Protocol):
         """Return the holder of a bearer token.
 
         Raises:
-            UnauthenticatedError: The token is missing or invalid. The message says why, but contains no part of it.
+            UnauthenticatedError: The token is missing or invalid. The message contains no part of the token.
             IdentityProviderUnavailableError: The identity provider cannot be reached.
         """
         ...

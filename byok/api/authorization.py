@@ -96,7 +96,7 @@ def require_own_prefix(caller: Caller, environment_id: str) -> None:
     """Require that a new environment's id begins with the caller's organisation.
 
     Raises:
-        ProblemError: The id begins differently. Whether the environment exists is not checked.
+        ProblemError: The id does not begin with the organisation, whether or not the environment exists.
     """
     if not caller.owns_environment_id(environment_id):
         words = f"must begin with {caller.environment_id_prefix}, like all ids of this organisation"

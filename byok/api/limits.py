@@ -53,8 +53,8 @@ class BodySizeLimitMiddleware:
 class RateLimitMiddleware:
     """Limits the requests per minute from one address; each process counts separately.
 
-    This limiter keeps two counters for each address (a sliding window). It does not store the time of each request,
-    because a limiter that does would scan all addresses at every request.
+    This limiter keeps two counters for each address (a sliding window). A limiter that stores the time of each
+    request would scan all addresses at every request.
     """
 
     app: ASGIApp

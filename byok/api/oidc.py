@@ -25,7 +25,7 @@ ALLOWED_SIGNING_ALGORITHMS: Final = (
 
 _LEEWAY_SECONDS: Final = 30
 _ASK_AGAIN_SECONDS: Final = 30.0
-"""The minimum time between two refreshes because of an unknown key id. Otherwise, each forged token would cause one."""
+"""The minimum time between two refreshes for unknown key ids, so that forged tokens do not each cause a refresh."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
 """How long requests fail without a call to the issuer after its keys could not be loaded."""
 
@@ -105,7 +105,8 @@ class OidcAuth:
                 raise IdentityProviderUnavailableError("Cannot load the issuer's keys: try again later.")
             try:
                 return await asyncio.to_thread(self._keys.get_signing_keys, refresh=refresh)
-            except (jwt.PyJWTError, ValueError, OSError) as error:  # no response, or an invalid one
-                # Requests that wait for this lock now fail immediately, instead of each waiting for a timeout.
+            except (jwt.PyJWTError, ValueError, OSError) as error:
+                # There was no response, or it was invalid. Requests that wait for this lock now fail immediately,
+                # instead of each waiting for a timeout.
                 self._not_before = time.monotonic() + _AFTER_A_FAILURE_SECONDS
                 raise IdentityProviderUnavailableError("Cannot load the issuer's keys: try again later.") from error

@@ -18,7 +18,7 @@ class SameOriginMiddleware:
     """Rejects requests that change something and come from another site's page (RFC 6454; Fetch, "Origin header").
 
     Requests without the `Origin` header are accepted, because they come from programs, not from browsers. A program
-    holds no session cookie that another site could abuse, and no web page can make it call a server that has no
+    holds no session cookie that another site could abuse, and no web page can make a program call a server that has no
     authentication.
     """
 

@@ -1,7 +1,7 @@
 """Signs and verifies the page tokens of the list of environments.
 
-Temporal reports an invalid page token as an internal failure, so that its client retries the call again and again. The
-signature ensures that Temporal gets only tokens from this server.
+Temporal reports an invalid page token as an internal failure, which makes the client of Temporal retry the call again
+and again. The signature ensures that Temporal gets only tokens from this server.
 """
 
 import base64

@@ -51,7 +51,7 @@ class ProblemDetails(BaseModel):
     """An error as problem details (RFC 9457).
 
     Attributes:
-        type: `urn:byok:problem:` and the code.
+        type: `urn:byok:problem:`, followed by the code.
         title: The name of the HTTP status.
         status: The HTTP status.
         detail: What happened and what to do, for people.

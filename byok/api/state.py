@@ -31,7 +31,7 @@ class ApiState:
         connect: Connects to Temporal and returns the service.
         secret: Signs page tokens and session cookies.
         max_streams: How many streams one organisation may have open.
-        opened: Set once the service is connected.
+        opened: An event that is set once the service is connected.
     """
 
     access: Authenticator

@@ -42,7 +42,7 @@ def accept_global_options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Accept the options that belong to no command."""
+    """Accept the options that stand before a command, such as `--version`."""
 
 
 app.command()(create)
@@ -81,7 +81,7 @@ def main() -> None:
     """Run the command line and exit the process."""
     code = 1
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # where the terminal cannot encode ✓, print ?
+        if isinstance(stream, io.TextIOWrapper):  # print ? for characters that the terminal cannot encode
             stream.reconfigure(errors="replace")
     try:
         code = run()
@@ -92,14 +92,14 @@ def main() -> None:
     except Exception as error:
         sys.stderr.write(f"Internal error: {type(error).__name__}: {error}\n")
         if os.environ.get("BYOK_LOG_LEVEL") != "DEBUG":
-            sys.stderr.write("Please report it, with the traceback that BYOK_LOG_LEVEL=DEBUG prints.\n")
+            sys.stderr.write("Please report this error, with the traceback that BYOK_LOG_LEVEL=DEBUG prints.\n")
         else:
             import traceback
 
             traceback.print_exc()
     finally:
         # Use os._exit() instead of sys.exit(), because threads of Temporal's native core may still be running. Such a
-        # thread sometimes calls into the interpreter while it shuts down, which aborts the process with code 134
+        # thread sometimes calls into the interpreter during its shutdown, which aborts the process with code 134
         # (temporalio/sdk-python issue 300).
         # All output is flushed, and nothing is left to clean up.
         os._exit(code)

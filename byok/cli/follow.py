@@ -58,7 +58,7 @@ async def _line_by_line(service: EnvironmentService, environment_id: str) -> Env
             out.print(f"{entry.entered_at.astimezone():%H:%M:%S}  {entry.phase}", markup=False)
         shown_phases = len(status.timeline)
         for item in status.pending:
-            # The number of polls is not part of the key, so that each AWS message is printed only once.
+            # Ignore the number of polls here, so that each AWS message is printed only once.
             key = f"{item.activity}{item.last_failure}{item.unclaimed}"
             if (item.last_failure or item.unclaimed) and key not in shown_waiting:
                 shown_waiting.add(key)
@@ -79,8 +79,9 @@ async def _quietly(service: EnvironmentService, environment_id: str) -> Environm
 def exit_code_for_status(status: EnvironmentStatus) -> int:
     """Return the exit code for an environment's status.
 
-    The code is 3 if a customer's key stopped the environment, and 1 if anything else stopped it. It is also 3 if the
-    environment is ready but a tenant alias points at another key, as with `byok tenant`. In every other case it is 0.
+    The code is 3 if a customer's key stopped the environment, and 1 if anything else stopped it. The code
+    is also 3 if the environment is ready but a tenant alias points at another key, as with `byok tenant`. In every
+    other case, the code is 0.
     """
     if status.phase is not Phase.STOPPED:
         conflicts = status.phase is Phase.READY and status.tenant is not None and status.tenant.conflicting_keys

@@ -22,7 +22,7 @@ EXIT_INTERRUPTED: Final = 130
 
 
 class UsageError(Exception):
-    """The input is invalid, and nothing was started. The text names the field."""
+    """The input is invalid, and nothing was started. The message names the field."""
 
     code = "byok.InvalidInput"
 

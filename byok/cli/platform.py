@@ -1,4 +1,4 @@
-"""Get the platform role and the Region, which commands about keys need, from options or settings."""
+"""Read the platform role and the Region from options or settings, for commands that work with keys."""
 
 import re
 from typing import TYPE_CHECKING, Annotated
@@ -36,7 +36,7 @@ def require_platform_role_arn(option: str | None, settings: "Settings", region: 
     """Return the platform role's ARN.
 
     Raises:
-        UsageError: The role is not set, it is not a role ARN, or the Region is in a different partition.
+        UsageError: The role is not set, the value is not a role ARN, or the Region is in a different partition.
     """
     role = option or settings.platform_role_arn
     if role is None:
@@ -60,7 +60,7 @@ def parse_key_purpose(name: str) -> KeyPurpose:
     """Parse the name of one of the two keys. The Aurora key can be called `aurora` or `rds`.
 
     Raises:
-        UsageError: The name is not the name of a key.
+        UsageError: The name is not `s3`, `aurora` or `rds`.
     """
     names = {"s3": KeyPurpose.S3, "aurora": KeyPurpose.RDS, "rds": KeyPurpose.RDS}
     if name.lower() not in names:

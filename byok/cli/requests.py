@@ -1,4 +1,4 @@
-"""Build requests from options or a file, and reject invalid ones before anything starts."""
+"""Build requests from options or a file, and reject invalid requests before anything starts."""
 
 import sys
 from datetime import UTC, datetime
@@ -48,7 +48,7 @@ def request_from_options(model: type[Request], values: dict[str, object]) -> Req
 
 
 def expand_payload(given: dict[str, object]) -> dict[str, object]:
-    """Return the options, with the onboarding payload split into the two key ARNs. Any of the key options may hold it.
+    """Return the options, with the onboarding payload split into two key ARNs. Any key option may contain the payload.
 
     Raises:
         UsageError: The payload is invalid, or names different keys from the options.
@@ -82,7 +82,7 @@ def request_from_file(model: type[Request], path: Path) -> Request:
 
 
 def find_request_problems(request: CheckKeysRequest, settings: Settings) -> tuple[Problem, ...]:
-    """Return the problems with the ARNs and the tenant that a worker would report, without any calls.
+    """Return the problems that a worker would report about the ARNs and the tenant, but without AWS calls.
 
     If the platform role is not set here, only the worker runs the checks that depend on the role.
     """
@@ -113,12 +113,12 @@ def as_json_dict(model: BaseModel) -> dict[str, object]:
 
 
 _OF_SHAPE: Final = {"string_pattern_mismatch", "string_too_long"}
-"""The types of pydantic errors for which the message shows the text in `_SHAPES` instead."""
+"""The types of the pydantic errors whose messages are replaced with a description from `_SHAPES`."""
 _SHAPES: Final = {
     "environment_id": "at most 32 lower-case letters, digits and single hyphens, starting with a letter",
     "region": "an AWS Region name, such as eu-central-1",
 }
-"""The form of a valid value, in words, for each field whose pattern is hard to read."""
+"""Descriptions of valid values, for the fields whose patterns are hard to read."""
 
 
 def _format_validation_error(error: ValidationError, names: dict[str, str]) -> str:

@@ -1,8 +1,8 @@
 """Render environments, keys and policies for people.
 
 All output is plain lines without boxes, because users copy ARNs, commands and policy statements from the output. For
-the same reason, these functions leave it to the terminal to wrap long lines. The exception is `render_progress`: its
-output is redrawn, so it crops lines to the width of the screen.
+the same reason, these functions leave it to the terminal to wrap long lines. Only
+`render_progress` crops lines to the width of the screen, because this output is redrawn.
 """
 
 import json
@@ -272,7 +272,7 @@ def _leftovers(status: EnvironmentStatus) -> Text:
     kept += [f"bucket {bucket.name}" for bucket in found.buckets]
     if not kept:
         rolled_back = any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
-        # Speak only of this run: resources of an earlier run may exist that this run has not reached.
+        # The text is only about this run. An earlier run may have left resources that this run did not reach.
         return Text(f"  {'All created resources were removed.' if rolled_back else 'This run created nothing.'}", "dim")
     return Text(f"  Kept: {', '.join(kept)}", "dim")
 

@@ -1,4 +1,4 @@
-"""The customer's side of the local stack: key pairs in the customer's account, created with the real templates."""
+"""The customer's side of the local stack: key pairs in the customer's account, from the templates for customers."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -38,13 +38,13 @@ class Customer:
     vendor: VendorProfile
 
     def ensure_key_pair(self, name: str) -> KeyPair:
-        """Return the key pair of the stack `byok-<name>`. If needed, create the stack from the real template."""
+        """Return the key pair of the stack `byok-<name>`; create the stack if it does not exist."""
         given = {self.vendor.role_parameter_name: self.platform_role_arn, "PlatformRegion": self.region}
         outputs = self._ensure_stack(f"byok-{name}", render_keys_template(self.vendor), given)
         return KeyPair(**parse_payload(outputs[self.vendor.payload_output_name]))
 
     def ensure_tenant_role(self, name: str, pair: KeyPair, external_id: str) -> TenantRole:
-        """Return the tenant role for a key pair. If needed, create the role from the real template."""
+        """Return the tenant role for a key pair; create the role if it does not exist."""
         given = {
             self.vendor.role_parameter_name: self.platform_role_arn,
             S3_KEY_FIELD: pair.s3_key_arn,

@@ -1,6 +1,6 @@
 """The demo provisions an environment, and then another, which stops at a disabled key and is completed after the fix.
 
-The demo announces each step, and checks what byok and the local AWS report after it. The command line passes the
+The demo announces each step, and then checks the result in byok and in the local AWS. The command line passes in the
 functions that show the environments.
 """
 

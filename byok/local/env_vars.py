@@ -39,7 +39,7 @@ def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, st
 
 
 def children_env_vars(ours: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
-    """Return a child process's environment variables, without inherited ones for a real AWS or Temporal."""
+    """Return the environment variables of a child process, none of which point to a real AWS or Temporal."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.upper().startswith(("AWS_", "TEMPORAL_"))
     }

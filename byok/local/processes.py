@@ -88,7 +88,7 @@ class ChildProcess:
         return self.process.returncode is None
 
     def has_printed(self, words: str) -> bool:
-        """Return whether the output so far contains a text."""
+        """Return whether the output so far contains these words."""
         with self.log.open("rb") as output:
             output.seek(self.begins_at)
             return words.encode() in output.read()

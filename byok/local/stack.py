@@ -49,7 +49,7 @@ KEY_PAIR_NAME: Final = "local"
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 5.0
 _SEEN_SECONDS: Final = 90.0
-"""How long to wait for a worker. The server may list it only with its second poll, which begins after a minute."""
+"""How long to wait for a new worker. Some workers are listed only with their second poll, after a minute."""
 
 Say = Callable[[str], None]
 
@@ -59,7 +59,7 @@ class DevStack:
 
     Args:
         data: Folder for state and logs. The state is kept for the next stack that uses this folder.
-        ports: The ports on 127.0.0.1 to listen on.
+        ports: The ports to listen on, at 127.0.0.1.
         worker: Whether to run a worker.
         web: Whether to run the web server (wizard and HTTP API).
         database_seconds: How long the local AWS takes to create a cluster or an instance.
@@ -172,7 +172,7 @@ class DevStack:
             # shows the start immediately, unless the log level hides this event.
             if worker.has_printed("worker_started"):
                 return True
-            # A worker's identity is its process id and host, so that an earlier worker does not match.
+            # A worker's identity consists of process id and host, so an earlier worker does not match.
             return any(found.identity.startswith(f"{worker.pid}@") for found in await service.list_workers())
 
         await worker.wait_until_ready(polls, _SEEN_SECONDS)
@@ -190,7 +190,7 @@ class DevStack:
         await self._start_temporal(self.data / "temporal.db")
 
     async def stop_aws(self) -> None:
-        """Stop the local AWS, which saves its state. AWS is then unreachable."""
+        """Stop the local AWS, which saves its state. Afterwards, AWS is unreachable."""
         await self.children["local-aws"].stop(_START_SECONDS, self.hurry)
 
     async def start_aws(self) -> None:
@@ -235,7 +235,7 @@ class DevStack:
         self.environment = client_env_vars(self.ports, self._aws_config, REGION)
         database = self.data / "temporal.db"
         if not database.exists():
-            # Both must start with empty state. Otherwise, AWS would have environments that Temporal does not know.
+            # Start AWS with empty state, too. Its resources would belong to environments that Temporal does not know.
             shutil.rmtree(self.data / "aws", ignore_errors=True)
             await asyncio.gather(self._start_aws(), self._start_temporal(database))
         else:

@@ -43,7 +43,7 @@ class _Dumper(yaml.SafeDumper):
         return super().increase_indent(flow, False)
 
     def choose_scalar_style(self) -> str:
-        """Write `!Ref Name` instead of `!Ref 'Name'`, because PyYAML quotes every tagged value, even if it need not."""
+        """Write `!Ref Name` instead of `!Ref 'Name'`, although PyYAML quotes every tagged value by default."""
         style = str(super().choose_scalar_style())
         facts: Any = self.analysis
         event: Any = self.event

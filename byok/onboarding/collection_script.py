@@ -15,7 +15,7 @@ from byok.domain.diagnosis.key_facts import COLLECTION_FORMAT, COLLECTION_SCRIPT
 def render_collection_script(
     platform_role_arn: str, region: str, s3_key_arn: str | None = None, rds_key_arn: str | None = None
 ) -> str:
-    """Return the script's text. For each missing ARN, the script prompts; it also accepts the onboarding payload."""
+    """Return the script's text. If an ARN is missing, the script prompts for the ARN or the onboarding payload."""
     return _SCRIPT.format(
         file=COLLECTION_SCRIPT_FILE,
         format=COLLECTION_FORMAT,

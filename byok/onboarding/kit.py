@@ -21,20 +21,20 @@ PREREQUISITES: Final = (
     "Your own AWS account, in which you create the keys.",
     "IAM permission to create KMS keys in that account.",
 )
-"""What the customer must have (contract 2, 3)."""
+"""The prerequisites for the customer (contract 2, 3)."""
 
 KEY_LOSS_WARNINGS: Final = (
     "Disabling or deleting a key makes the data inaccessible.",
     "KMS deletes a key only after a waiting period of 7 to 30 days, during which you can cancel the deletion.",
 )
-"""What happens to the data without its key (contract 111, 112)."""
+"""The consequences of disabling or deleting a key (contract 111, 112)."""
 
 WARNINGS: Final = (
     *KEY_LOSS_WARNINGS,
     "Never remove or change the statements that AWS adds to a key policy, because without these statements you may "
     "no longer be able to change the key.",
 )
-"""What the customer must know (contract 56, 111, 112)."""
+"""The warnings for the customer (contract 56, 111, 112)."""
 
 
 @dataclass(frozen=True)

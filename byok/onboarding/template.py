@@ -22,7 +22,7 @@ _PAYLOAD: Final = {S3_KEY_FIELD: "S3Key", RDS_KEY_FIELD: "RdsKey"}
 
 
 def render_keys_template(vendor: VendorProfile) -> str:
-    """Return the template's text. It is the same for every customer; only the parameters differ.
+    """Return the template's text. The text is the same for every customer; only the parameter values differ.
 
     The platform's account is not a parameter, because it is the fifth part of the role's ARN (contract 37).
     """

@@ -97,7 +97,7 @@ class EnvironmentReader:
             after: The page token that the previous page returned.
 
         Returns:
-            The page, and the token for the next one; None after the last page.
+            The page, and the token for the next page; the token is None after the last page.
         """
         query = f"{_ENVIRONMENTS} AND WorkflowId STARTS_WITH '{contracts.environment_workflow_id(prefix)}'"
         if phase is not None:
@@ -160,7 +160,7 @@ class EnvironmentReader:
 
     async def _require_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
-        # Do not count the time before the caller began to wait, because the worker may have been started only then.
+        # Do not count the time before the caller began to wait, because a worker may have been started only then.
         if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_TIMEOUT:
             return
         described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()

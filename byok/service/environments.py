@@ -140,7 +140,7 @@ class EnvironmentService(EnvironmentReader):
 
         Raises:
             EnvironmentNotFoundError: No environment has this id.
-            EnvironmentNotReadyError: The environment is not ready, which it must be to get a name (contract 12).
+            EnvironmentNotReadyError: The environment is not ready, so its keys cannot get a name yet (contract 12).
         """
         status = await self.read_status(environment_id)
         if status.evidence is None or not (status.region and status.s3_key_arn and status.rds_key_arn):
@@ -163,10 +163,10 @@ class EnvironmentService(EnvironmentReader):
     async def reconcile_tenant(
         self, request: ReconcileTenantRequest, on_pending: Callable[[PendingStep], None] | None = None
     ) -> TenantOutcome:
-        """Put the tenant name on both keys. If there is no role, return the commands that do it.
+        """Put the tenant name on both keys, or return the commands for it if byok has no role to use.
 
         Args:
-            request: The naming request. If an identical request is in progress, its result is returned.
+            request: The naming request. If an identical request is in progress, return that request's result.
             on_pending: Called with each pending step, repeatedly while the workflow runs.
 
         Raises:
@@ -321,7 +321,7 @@ _RESTART_AFTER: Final = {
     Phase.DELETED: WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     Phase.STOPPED: WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
 }
-"""The phases in which an environment may be started again, each with the strictest reuse policy that allows this."""
+"""The phases in which an environment may be started again, with the strictest reuse policy that allows a new run."""
 
 
 def _conflict(environment_id: str, differing: dict[str, str]) -> str:

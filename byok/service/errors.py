@@ -82,7 +82,7 @@ class DifferentNamingInProgressError(ServiceError):
 
 
 class NamingStoppedError(ServiceError):
-    """The keys could not be given the tenant name; the problems say why."""
+    """byok could not put the tenant name on the keys. `problems` contains the reasons."""
 
     code = "byok.TenantStopped"
 

@@ -1,4 +1,4 @@
-"""Resumes, cancels and deletes environments, through calls to Temporal.
+"""Resumes, cancels and deletes environments by calling Temporal.
 
 `byok.service.replay` decides whether an environment can be replayed.
 """

@@ -83,8 +83,8 @@ def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
         raise NotReplayableError(f"{problem.message} Create the environment with another name, with `byok create`.")
     if problem is not None and problem.code.startswith("arn.") and not other_keys:
         raise NotReplayableError(
-            "Retry with the correct S3 key ARN or RDS key ARN. The same ARN would be rejected again with "
-            f"{problem.code}: {problem.message}"
+            f"The same ARN would be rejected again with {problem.code}: {problem.message} Retry with the correct "
+            "S3 key ARN or RDS key ARN."
         )
 
 
@@ -112,7 +112,7 @@ def find_replay_options(status: EnvironmentStatus) -> ReplayOptions | None:
 
 
 def can_resume(status: EnvironmentStatus) -> bool:
-    """Return whether a run can resume. After a rollback or drift, it must repeat earlier activities instead."""
+    """Return whether a run can resume. After a rollback or drift, a run must repeat earlier activities instead."""
     rolled_back = any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
     return not rolled_back and not any(problem.code in DRIFT_PROBLEM_CODES for problem in status.problems)
 
@@ -121,7 +121,7 @@ def require_keys_in_use_unchanged(status: EnvironmentStatus, request: ProvisionR
     """Require that a request keeps the key of every existing resource, because such a key cannot change (contract 8).
 
     Raises:
-        KeyCannotChangeError: A resource is encrypted with another key; the message names it.
+        KeyCannotChangeError: A resource is encrypted with another key. The message names the resource and that key.
     """
     asked = {KeyPurpose.RDS: request.rds_key_arn, KeyPurpose.S3: request.s3_key_arn}
     for which, uses in _in_use(status).items():

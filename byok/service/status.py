@@ -40,7 +40,7 @@ from byok.service.histories import decode_failure_problems
 
 UNCLAIMED_AFTER: Final = timedelta(seconds=3)
 """An available worker claims a task in milliseconds. If a task is still unclaimed after this time, no worker is running
-or all are busy."""
+or all workers are busy."""
 
 _Memo = TypeVar("_Memo", bound=RecordModel)
 
@@ -67,7 +67,7 @@ class PendingStep(RecordModel):
         since: When the activity was scheduled, or its last attempt began.
         next_attempt_at: When the next attempt is due; None while an attempt runs.
         last_failure: The message of the previous attempt's failure.
-        last_problem: The problem that this failure reports, if any.
+        last_problem: The problem in the previous attempt's failure, if any.
         unclaimed: Whether the step is due but no worker has claimed it.
     """
 
@@ -154,7 +154,7 @@ class EnvironmentStatus(RecordModel):
         phase: READY, DELETED and STOPPED are final.
         problem: The first of `problems`, if any.
         resources: The existing resources, as the workflow recorded them.
-        evidence: The proof that its resources are encrypted with its keys, once collected.
+        evidence: The proof that the environment's resources are encrypted with its keys, once collected.
         left_behind: Resources that a rollback or a deletion could not remove.
         tenant: The result of the last tenant naming: the names on the keys, or the commands that put them there.
         tenant_problems: The problems that stopped the latest tenant naming; the environment works without a name.
@@ -195,7 +195,7 @@ class EnvironmentStatus(RecordModel):
 
         Args:
             described: Temporal's description of the workflow.
-            fetch: Loads failures from the history if the workflow ended without reporting why or its worker is stuck.
+            fetch: Loads failures from the history if the workflow ended without a report, or if its worker is stuck.
         """
         progress = await _progress(described)
         problems = progress.problems if progress else ()

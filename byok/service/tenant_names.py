@@ -22,7 +22,7 @@ _ASKED_FOR_AT_ONCE: Final = 50
 async def start_tenant_workflow(
     client: Client, task_queue: str, request: ReconcileTenantRequest
 ) -> WorkflowHandle[Any, TenantOutcome]:
-    """Start the tenant workflow, or return the running one if its request is the same.
+    """Start the tenant workflow, or return the running workflow if it has the same request.
 
     Raises:
         DifferentNamingInProgressError: A different request to name these keys is in progress.
@@ -49,7 +49,7 @@ async def start_tenant_workflow(
 
 
 async def list_tenant_runs(client: Client, environment_id: str) -> list[TenantRun]:
-    """Return the latest run of an environment's tenant workflow and, unless it completed, the latest completed run."""
+    """Return an environment's latest tenant run and, if that run did not complete, the latest completed run."""
     workflow_id = tenant_workflow_id(environment_id)
     try:
         described = await client.get_workflow_handle(workflow_id).describe()
@@ -66,8 +66,8 @@ async def list_tenant_runs(client: Client, environment_id: str) -> list[TenantRu
 async def apply_completed_namings(client: Client, found: Sequence[EnvironmentSummary]) -> list[EnvironmentSummary]:
     """Set the phase READY for environments that stopped only at their tenant name and whose keys now have the name.
 
-    This takes one query for every fifty environments that stopped there. Usually there are none, and then it takes no
-    query.
+    This takes one query for every fifty environments that stopped at their tenant name. Usually no environment did, and
+    then no query is needed.
     """
     named: dict[str, datetime] = {}
     awaiting = [tenant_workflow_id(item.environment_id) for item in found if item.awaits_name]

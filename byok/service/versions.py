@@ -22,7 +22,7 @@ from byok.service.pollers import PollingWorker
 
 @dataclass(frozen=True)
 class TaskQueueRouting:
-    """The worker versions that get the work of a task queue that is not pinned to a version.
+    """The worker versions that get a task queue's unpinned work.
 
     Attributes:
         current: The current version; None if new work goes to unversioned workers.

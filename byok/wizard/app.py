@@ -96,7 +96,7 @@ def _add_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(TooManyStreamsError)
     async def too_many_streams(_: Request, error: TooManyStreamsError) -> Response:
-        # A page's script reads this response, not a person, so it is not a page.
+        # A script in the page reads this response, so no page is rendered.
         return Response(str(error), HTTPStatus.TOO_MANY_REQUESTS)
 
     @app.exception_handler(StreamFinishedError)

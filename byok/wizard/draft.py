@@ -117,7 +117,7 @@ class EnvironmentDraft(BaseModel):
         return {name: fault for name in names if (fault := found[name])}
 
     def _payload_fault(self) -> str | None:
-        """Return the error if a field contains an invalid payload. `from_fields` has already split valid payloads."""
+        """Return the error if a field contains an invalid payload. `from_fields` splits valid payloads into ARNs."""
         try:
             expand_payload_fields({"s3_key_arn": self.s3_key_arn, "rds_key_arn": self.rds_key_arn})
         except PayloadError as error:

@@ -43,7 +43,7 @@ class PageRenderer:
         Args:
             request: The request for the page.
             template: The name of the template file.
-            session: The user's session, if any. The page contains the token and the response the cookie of the session.
+            session: The user's session, if any. The page gets its form token, and the response gets its cookie.
             status: The HTTP status.
             values: The template's values.
         """

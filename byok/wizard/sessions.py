@@ -67,7 +67,7 @@ class SessionCookies:
         return Session(Caller(held["organisation"], scopes, held["until"]), held["form_token"])
 
     def start_session(self, caller: Caller) -> Session:
-        """Start a session. It ends when the access token expires, or after a working day even if it is in use."""
+        """Start a session that ends with the access token, or at the latest after a working day, even if in use."""
         ends = time.time() + LIFETIME_SECONDS
         until = ends if caller.until is None else min(caller.until, ends)
         return Session(replace(caller, until=until), secrets.token_urlsafe(24))

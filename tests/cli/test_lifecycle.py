@@ -163,7 +163,7 @@ def test_confirmed_delete_takes_a_final_snapshot(run: Run, service: FakeService)
 @pytest.mark.parametrize(
     ("confirm", "words"),
     [
-        ((), "This deletes all resources of acme: confirm with the environment's id, --confirm acme"),
+        ((), "To confirm, repeat the environment's id: --confirm acme"),
         (("--confirm", "globex"), "'globex' is not 'acme'; nothing was deleted"),
         (("--confirm", "ACME"), "'ACME' is not 'acme'; nothing was deleted"),
     ],

@@ -189,7 +189,7 @@ async def test_refused_replay_says_why(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"rds_key_arn": "alias/db"}, r"rejected again \(arn\..*RDS key ARN"),
+        ({"rds_key_arn": "alias/db"}, r"rejected again with arn\..*RDS key ARN"),
         ({"tenant": "a b"}, "with `byok create`"),
     ],
 )

@@ -73,7 +73,7 @@ async def create(
     """Create an environment.
 
     If you repeat the request, you get the same environment. A different request for the same id is a conflict. With an
-    `Idempotency-Key`, repeating the request does not restart an environment that has stopped since.
+    `Idempotency-Key`, repeating the request does not restart an environment that has since stopped.
     """
     require_own_prefix(caller, request.environment_id)
     key = hashlib.sha256(idempotency_key.encode()).hexdigest() if idempotency_key else None
@@ -129,7 +129,10 @@ async def get(environment_id: ReadableId, service: Service) -> EnvironmentStatus
 
 @router.post("/{environment_id}/replays", status_code=HTTPStatus.ACCEPTED, responses=NOT_FOUND_OR_CONFLICT_RESPONSES)
 async def replay(environment_id: WritableId, service: Service, request: ReplayRequest) -> AcceptedResponse:
-    """Resume a stopped environment at the failed activity. With other keys, start over and adopt its resources."""
+    """Resume a stopped environment at the failed activity.
+
+    With other keys, provisioning starts over and adopts the environment's existing resources.
+    """
     done = await service.replay(environment_id, s3_key_arn=request.s3_key_arn, rds_key_arn=request.rds_key_arn)
     return AcceptedResponse(
         environment_id=environment_id, workflow_id=done.workflow_id, run_id=done.run_id, step=done.step
@@ -138,7 +141,7 @@ async def replay(environment_id: WritableId, service: Service, request: ReplayRe
 
 @router.put("/{environment_id}/tenant", responses=NOT_FOUND_OR_CONFLICT_RESPONSES)
 async def name_keys(environment_id: WritableId, service: Service, request: NameKeysRequest) -> TenantOutcome:
-    """Put the tenant name on both keys. If there is no role, return the commands that do it."""
+    """Put the tenant name on both keys, or return the commands for it if byok has no role in the customer's account."""
     asked = await service.build_reconcile_tenant_request(
         environment_id,
         request.tenant,

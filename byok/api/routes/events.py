@@ -51,7 +51,7 @@ class EventCursor:
 
     @classmethod
     def from_event_id(cls, text: str | None) -> "EventCursor":
-        """Parse an event id. An id with an unknown format counts as a client that has seen nothing."""
+        """Parse an event id. For an unknown format, return the cursor of a client that has seen nothing."""
         run_id, _, rest = (text or "").partition(":")
         phases, _, digest = rest.partition(":")
         return cls(run_id, int(phases), digest) if re.fullmatch(r"[0-9]{1,6}", phases) else cls()
@@ -67,7 +67,9 @@ async def resolve_event_cursor(
     service: EnvironmentService,
     followers: StatusBroadcaster,
 ) -> EventCursor:
-    """Return where a stream begins. This runs before the stream opens, so that a missing environment causes an error.
+    """Return the position at which a stream begins.
+
+    This runs before the stream opens, so that a missing environment is reported as an HTTP error.
 
     Raises:
         StreamFinishedError: The client has seen everything, and no more events will come.

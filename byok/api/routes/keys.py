@@ -26,7 +26,7 @@ class PolicyCheckRequest(BaseModel):
 
     Attributes:
         policy: The policy document, or the output of `aws kms get-key-policy`, as text, so that nothing reformats it.
-        key_arn: The key's ARN. The check compares the key and the account in it with those that the policy names.
+        key_arn: The ARN of the policy's key. With it, the check also knows which account owns the key.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)

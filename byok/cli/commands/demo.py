@@ -1,4 +1,4 @@
-"""`byok demo`: shows what byok does, on this machine, and checks the results."""
+"""`byok demo`: demonstrates byok on this machine, and checks the results."""
 
 import tempfile
 from pathlib import Path
@@ -16,7 +16,7 @@ _DATABASE_SECONDS: Final = 0.4
 """How long the local AWS takes to create a cluster or an instance: long enough to see that byok waits for it."""
 
 _SETTINGS: Final = {"BYOK_DATABASE_POLL_SECONDS": "0.2"}
-"""Settings of the worker: it polls often, because the database is ready so soon."""
+"""Settings of the worker, which must poll often because the database is ready so soon."""
 
 
 def demo() -> None:

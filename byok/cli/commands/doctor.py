@@ -37,8 +37,8 @@ def doctor(
     Checks Temporal, workers, AWS, the platform role and the blueprint.
 
     `byok doctor` checks the network and the credentials of the place where it runs. To check a worker's credentials,
-    run `byok doctor` where the worker runs. With --customer, it prints a script of plain AWS CLI commands for the key
-    administrator instead; `byok diagnose` reads the script's output.
+    run `byok doctor` where the worker runs. With --customer, `byok doctor` does not run these checks, but prints
+    a script of plain AWS CLI commands for the key administrator. `byok diagnose` reads the script's output.
 
     Exit codes: 0 every check passed; 1 a check failed; 2 wrong usage.
     """

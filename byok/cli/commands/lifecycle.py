@@ -45,7 +45,7 @@ def cancel(name: Name, wait: Wait = False, as_json: AsJson = False) -> None:
     """Cancel the operation in progress on an environment.
 
     The step in progress finishes first. Then all resources are kept, or removed if the environment was created with
-    --on-failure rollback; `byok status` shows which.
+    --on-failure rollback; `byok status` shows the result.
 
     Exit codes: 0 cancellation requested, or completed with --wait; 1 there is nothing to cancel; 2 wrong usage.
     """
@@ -74,7 +74,7 @@ def delete(
 ) -> None:
     """Delete an environment.
 
-    Removes its database, its buckets and the objects that provisioning wrote, and nothing else. A bucket that contains
+    Removes only the environment's database, its buckets and the objects that provisioning wrote. A bucket that contains
     other objects is kept and reported. The keys are never touched.
 
     Exit codes: 0 deleted, or being deleted without --wait; 1 some resources are left, or the environment cannot be

@@ -100,7 +100,7 @@ def template(
     `tenant-role` prints the optional role through which the platform puts a tenant name on the keys. `terraform` prints
     a Terraform file that creates the same keys in one Region.
 
-    If the output file exists, byok replaces it and prints that it did.
+    If the output file exists, byok replaces it. A message says whether that changed the file.
 
     Exit codes: 0 printed or written; 2 wrong usage, or the file cannot be written.
     """
@@ -168,7 +168,7 @@ def _show(kit: "OnboardingKit") -> None:
     heading("A. With CloudFormation (recommended): one stack creates both keys")
     prose(
         f"Save the file {KEYS_TEMPLATE_FILE} that came with these instructions. Run this command in the folder of the "
-        f"file. In --profile {kit.commands.profile}, replace the name with the name of your own AWS CLI profile:"
+        f"file. After --profile, replace {kit.commands.profile} with the name of your own AWS CLI profile:"
     )
     print_text(f"\n{kit.commands.deploy_keys_command()}\n\n")
     prose(
@@ -178,8 +178,8 @@ def _show(kit: "OnboardingKit") -> None:
     print_text(f"\n{kit.commands.print_payload_command()}\n")
     heading("B. By hand: in this Region, one symmetric Encrypt and decrypt key for S3, and another for Aurora")
     prose(
-        "Append the statements below to the Statement array of the policy of the key that is named above them. Do not "
-        "change the existing statements."
+        "Each list of statements below is for the key that is named above the list. Append the statements to the "
+        "Statement array of that key's policy. Do not change the existing statements."
     )
     for which in KeyPurpose:
         block(f"\n{which.display_name}:")
@@ -207,7 +207,7 @@ def _show_tenant_role(kit: "OnboardingKit", prose: Callable[[str], None]) -> Non
     from byok.domain.onboarding.customer_commands import TENANT_ROLE_TEMPLATE_FILE
 
     prose(
-        "If you create a role for it in your account, the platform can put the tenant name on the keys itself. The "
+        "The platform can put the tenant name on the keys itself if you create a role for this in your account. The "
         "role allows nothing else, and it applies only to these two keys. Everything works without the role."
     )
     commands = kit.tenant_role_commands()
@@ -227,7 +227,7 @@ def _show_tenant_role(kit: "OnboardingKit", prose: Callable[[str], None]) -> Non
         "creates a role:"
     )
     print_text(f"\n{deploy}\n\n")
-    prose("This command prints the role's ARN. Send it back to us:")
+    prose("This command prints the role's ARN. Send the ARN back to us:")
     print_text(f"\n{role_arn}\n")
     print_message(
         f"For the sender: create the file with `byok template tenant-role --out {TENANT_ROLE_TEMPLATE_FILE}`. Pass the "

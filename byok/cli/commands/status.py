@@ -34,7 +34,10 @@ def list_environments(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of environments to list.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
-    """List environments, first those in progress, then the most recently ended."""
+    """List environments.
+
+    Environments in progress come first, followed by the most recently ended environments.
+    """
     import asyncio
 
     with exit_on_error(as_json=as_json):

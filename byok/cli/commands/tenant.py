@@ -52,10 +52,10 @@ def tenant(
 ) -> None:
     """Put the tenant name on both keys, as an alias and tags.
 
-    byok writes only the aliases and tags that differ, through a role in the customer's account. `byok template
-    tenant-role` prints the role's template. Without --tenant-role-arn, byok uses the role that last put a name on the
-    keys, or the role that the environment was created with. If there is no such role, byok changes nothing and prints
-    the commands for the key administrator.
+    byok writes only the aliases and tags that are missing or different, through a role in the customer's account.
+    `byok template tenant-role` prints the role's template. Without --tenant-role-arn, byok uses the role that last put
+    a name on the keys, or the role that the environment was created with. If there is no such role, byok changes
+    nothing and prints the commands for the key administrator.
 
     Exit codes: 0 done, or the commands are printed; 1 failed; 2 wrong usage; 3 an alias points at another key, or the
     name cannot be put on a key.
@@ -141,7 +141,7 @@ async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_js
 
 
 def _report_once() -> "Callable[[PendingStep], None]":
-    """Return a callback that prints the step that byok waits for, and each AWS message only on its first attempt."""
+    """Return a callback that prints each pending step and its AWS message once, not at every attempt."""
     from byok.service.pending import describe_pending_step
 
     told: set[str] = set()

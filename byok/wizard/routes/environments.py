@@ -54,7 +54,7 @@ async def show_progress(
     environment_id: OwnId,
     part: Annotated[str | None, Header(alias="X-Part")] = None,
 ) -> Response:
-    """Show the fourth step (progress, problems, evidence) and, once it is ready, the fifth step (the tenant name)."""
+    """Show the fourth step (progress, problems, evidence) and, for a ready environment, the fifth (the tenant name)."""
     status = await state.service.read_status(environment_id)
     return _page(request, pages, state, session, status, part_only=part == "live")
 
