@@ -217,7 +217,7 @@ def test_key_policy_without_its_account_says_who_must_act(tenant: TenantHarness)
 
     problem = parse_stop_problem(caught.value)
     assert problem.code == "kms.AccessDeniedException"
-    assert "the statement that AWS put there for the account" in problem.remediation
+    assert "the default statement, which AWS adds for the account" in problem.remediation
 
 
 @pytest.mark.parametrize("kind", ["lose_answer", "error500", "throttle"])

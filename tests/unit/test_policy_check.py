@@ -153,7 +153,7 @@ def test_invalid_policy_text_is_explained(text: str, code: str, words: str) -> N
         ({"Condition": {"StringEquals": "x"}}, "policy.Malformed", "Condition"),
         ({"Condition": {"StringEquals": {"aws:PrincipalAccount": {"a": "b"}}}}, "policy.Malformed", "PrincipalAccount"),
         ({"Condition": {"StringEquals": {"aws:PrincipalAccount": None}}}, "policy.Malformed", "PrincipalAccount"),
-        ({"Principal": {"aws": "arn:aws:iam::111122223333:root"}}, "policy.Malformed", "not aws"),
+        ({"Principal": {"aws": "arn:aws:iam::111122223333:root"}}, "policy.Malformed", "principal type aws"),
         ({"Action": []}, "policy.Malformed", "Action"),
         ({"Action": "Decrypt"}, "policy.Malformed", "for example kms:Decrypt"),
         ({"Resource": []}, "policy.Malformed", "Resource"),
