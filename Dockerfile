@@ -20,7 +20,7 @@ WORKDIR /app
 COPY byok ./byok
 
 FROM base AS local-aws
-# The emulator keeps its state here. A volume that is mounted here inherits the owner.
+# The emulator keeps its state in this folder. A volume that is mounted here inherits the folder's owner.
 RUN install --directory --owner=byok /data
 COPY --from=local-aws-dependencies /opt/venv /opt/venv
 COPY localaws ./localaws
@@ -33,6 +33,6 @@ COPY worker.py ./
 COPY workflows ./workflows
 COPY activities ./activities
 USER 10001
-# No HEALTHCHECK: the worker listens on no port. If it cannot start, it exits with an error; configure a restart policy
-# for that. Once started, it reconnects to Temporal on its own.
+# There is no HEALTHCHECK, because the worker listens on no port. If the worker cannot start, it exits with an error, so
+# configure a restart policy. Once started, the worker reconnects to Temporal on its own.
 CMD ["python", "worker.py"]
