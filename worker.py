@@ -42,7 +42,8 @@ from workflows.reconcile_tenant import ReconcileTenant
 # After a worker is killed, Temporal waits this long before it gives the worker's cached workflows to another worker.
 # The default is 10 s.
 STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=2)
-# Longer than one AWS call can take (with boto: 5 s to connect, 20 s to read), so that a deployment interrupts no call.
+# On shutdown, activities have this long to finish. That is longer than one AWS call can take (with boto: 5 s to
+# connect, 20 s to read), so that a deployment interrupts no call.
 GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=30)
 
 
@@ -106,10 +107,10 @@ def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig
 
     A versioned worker receives new workflows only once its build is the current one. Workflows are pinned: each one
     stays on the build that started it until it ends. Because a workflow takes minutes, and at most an hour, you never
-    have to keep an old build running for longer than an hour.
+    have to keep an old build running for longer.
 
-    The versioning behaviour is set here, not on the workflows, because the server rejects a versioning behaviour that
-    an unversioned worker sends with a workflow, and the workflow would hang.
+    The versioning behaviour is set here, not on the workflows, because an unversioned worker must not send one: the
+    server would reject it, and the workflow would hang.
     """
     if settings.worker_deployment is None or settings.worker_build_id is None:
         return None

@@ -1,1 +1,1 @@
-"""The activities, which call AWS. Each one that creates a resource adopts an existing one if it fits the request."""
+"""The activities, which call AWS. Before an activity creates a resource, it looks for one that it can adopt."""

@@ -21,7 +21,7 @@ def record_service_on_responses(client: "BaseClient") -> None:
     """Add the service name to every response that this client receives, because botocore's errors do not contain it.
 
     A response without a service name comes from one of botocore's internal clients, such as the STS client that fetches
-    the worker's credentials before a call by byok.
+    the worker's credentials before byok's own call.
     """
 
     def note(parsed: dict[str, Any], model: "OperationModel", **_: object) -> None:
@@ -31,7 +31,7 @@ def record_service_on_responses(client: "BaseClient") -> None:
 
 
 def decide_error_outcome(error: ClientError) -> ErrorOutcome:
-    """Return the error table's outcome for an error, for callers that expect a resource to be absent or to exist."""
+    """Return the error table's outcome for an error, so that a caller can recognise `ABSENT` or `EXISTS`."""
     return find_service_and_rule(error)[1].outcome
 
 
@@ -61,7 +61,7 @@ def find_service_and_rule(error: ClientError, key_arn: str | None = None) -> tup
 
 
 def get_error_code(error: ClientError) -> str:
-    """Return the error code in AWS's response. Do not use the names of boto's exception classes, which may differ."""
+    """Return the error code in AWS's response. boto's exception class may have a different name."""
     return error.response.get("Error", {}).get("Code", "Unknown")
 
 

@@ -34,7 +34,7 @@ def build_bucket_arn(name: str, region: str) -> str:
 def create_bucket_if_absent(s3: "S3Client", name: str, region: str, tags: dict[str, str]) -> None:
     """Create a bucket with its tags, unless the bucket already exists in the platform's account.
 
-    CreateBucket itself sets the tags, so the bucket always has its owner's tag. S3 rejects us-east-1 as a location
+    CreateBucket itself sets the tags, so the bucket never exists without them. S3 rejects us-east-1 as a location
     constraint (S3 API reference, CreateBucket).
     """
     configuration: dict[str, object] = {}
@@ -53,7 +53,7 @@ def create_bucket_if_absent(s3: "S3Client", name: str, region: str, tags: dict[s
 
 
 def bucket_exists(s3: "S3Client", bucket: str) -> bool:
-    """Return whether a bucket with this name exists and the platform has access to it."""
+    """Return whether a bucket with this name exists and is accessible to the platform."""
     return none_if_absent(lambda: s3.head_bucket(Bucket=bucket)) is not None
 
 
@@ -89,7 +89,7 @@ def required_bucket_settings(name: str, environment: Environment) -> tuple[Bucke
         "Rules": [
             {
                 "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key},
-                "BucketKeyEnabled": True,  # S3 then needs only one call to KMS for many objects (D13)
+                "BucketKeyEnabled": True,  # one call to KMS then serves many objects (D13)
             }
         ]
     }

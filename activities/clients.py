@@ -1,4 +1,4 @@
-"""The worker's AWS clients: one per service and Region, one attempt per call."""
+"""The worker's AWS clients. There is one client per service and Region. A client makes one attempt per call."""
 
 import threading
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class AwsClients:
         """Use boto3's standard credential chain: environment variables, config files, container or instance role.
 
         Args:
-            connect_timeout: How long opening a connection may take.
+            connect_timeout: How long to wait for a connection.
             read_timeout: How long to wait for AWS to send data.
             connections: Maximum number of concurrent calls; pass the number of activity threads.
         """

@@ -1,4 +1,4 @@
-"""Create or adopt the Aurora cluster and its writer, wait until they are available, verify them, and delete them."""
+"""Activities that create, adopt, await, verify and delete the Aurora cluster and its writer."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class DatabaseActivities:
 
         Raises:
             ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period, and at once with
-                `byok.KeyInUse`, `byok.NameTaken` or `byok.OtherKey`. The error table decides about other errors.
+                `byok.KeyInUse`, `byok.NameTaken` or `byok.OtherKey`. Other errors: see the error table.
         """
         step, rds = self._step(task, Phase.CREATING_CLUSTER), self._rds(task)
         claims = KeyClaims(self.clients.s3(task.environment.region), step)
@@ -79,7 +79,7 @@ class DatabaseActivities:
         try:
             return rds_resources.build_cluster_resource(_require_own_cluster(step, found, task))
         except ApplicationError as refusal:
-            with step.translate_aws_errors():  # release the keys that this environment does not use
+            with step.translate_aws_errors():  # this environment does not use the keys, so release them
                 if refusal.type == "byok.NameTaken":
                     claims.release_both()
                 else:
@@ -92,8 +92,8 @@ class DatabaseActivities:
 
         Raises:
             ApplicationError: `rds.NotReady`, retried after `poll`, until the cluster is available. Stops at once with
-                `byok.NameTaken`, and with `rds.<status>` if the status cannot lead to `available` on its own; for a
-                lost key, this is the customer's problem. The error table decides about RDS errors.
+                `byok.NameTaken`, and with `rds.<status>` if the database cannot become available on its own, for
+                example because the customer's key was lost. Other RDS errors: see the error table.
         """
         step = self._step(task, Phase.AWAITING_DATABASE)
         await self._find_available_cluster(step, task)
@@ -144,7 +144,7 @@ class DatabaseActivities:
         """Delete the writer if it may be removed. Temporal retries until the writer is gone.
 
         Raises:
-            ApplicationError: `rds.NotReady` while RDS deletes the writer. The error table decides about RDS errors.
+            ApplicationError: `rds.NotReady` while RDS deletes the writer. Other RDS errors: see the error table.
         """
         step = self._step(task, task.phase)
         with step.translate_aws_errors():
@@ -158,7 +158,7 @@ class DatabaseActivities:
         A rollback takes no final snapshot, because the cluster was never handed over to the customer.
 
         Raises:
-            ApplicationError: The same errors as `remove_writer`. Stops if a final snapshot needs a key that was lost.
+            ApplicationError: The same errors as `remove_writer`. Stops if the final snapshot needs a lost key.
         """
         step = self._step(task, task.phase)
         with step.translate_aws_errors():
@@ -171,7 +171,7 @@ class DatabaseActivities:
 
         Raises:
             ApplicationError: Stops, before anything is removed, if a final snapshot is requested and a cluster has lost
-                its key. The error table decides about RDS errors.
+                its key. Other RDS errors: see the error table.
         """
         step, rds, environment = self._step(task, task.phase), self._rds(task), task.environment
         with step.translate_aws_errors():
@@ -288,7 +288,7 @@ class DatabaseActivities:
         status_of: Callable[[_Found], str],
         pending: frozenset[str],
     ) -> _Found:
-        """Return the database if it is available; otherwise raise an error that Temporal retries, or that stops."""
+        """Return the database if it is available. Otherwise, raise an error, which may be retryable."""
         with step.translate_aws_errors():
             database = await found
         if database is None:
@@ -302,7 +302,7 @@ class DatabaseActivities:
             raise self._not_ready_error(step, f"{name} is {status}.")
 
     def _still_deleting_error(self, step: ActivityContext, name: str) -> ApplicationError:
-        """Build the error that waits for an earlier deletion: byok never adopts a resource that is being deleted."""
+        """Build a retryable error, so that the activity creates the resource again once RDS has deleted the old one."""
         return self._not_ready_error(step, f"{name} is still being deleted; byok creates it again after that.")
 
     def _not_ready_error(self, step: ActivityContext, message: str) -> ApplicationError:
@@ -316,7 +316,7 @@ class DatabaseActivities:
 
 
 def _require_pending(step: ActivityContext, name: str, status: str, pending: frozenset[str]) -> None:
-    """Stop unless the status is `available` or leads to `available` on its own."""
+    """Stop if the database is not available and will not become available on its own."""
     if status == rds_statuses.AVAILABLE or status in pending:
         return
     if status in rds_statuses.KEY_LOST:
@@ -333,7 +333,7 @@ def _require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef",
 
 
 def _require_own_cluster(step: ActivityContext, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":
-    """Return the cluster if it has the environment's tag and uses the environment's key; its name alone proves nothing.
+    """Return the cluster if it has the environment's tag and uses the environment's key, whatever its name.
 
     Since February 2026, AWS encrypts a cluster without a KMS key with an AWS-owned key, and then reports
     StorageEncrypted false and StorageEncryptionType `sse-rds` ("Encrypting Amazon Aurora resources").

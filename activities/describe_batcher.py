@@ -1,4 +1,4 @@
-"""Describes the databases that activities wait for, with a limited number of calls for any number of environments.
+"""Describes the databases that activities wait for. The call rate stays limited, however many environments wait.
 
 RDS limits the call rate per account and Region, and all tools of the vendor share this limit. A worker therefore
 describes up to a hundred clusters or instances per call, and a token bucket limits the worker's call rate: the first
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef, FilterTypeDef
 
 MAX_CALLS_PER_PERIOD: Final = 50
-"""The size of the token bucket, which limits the calls of one operation in one Region by one worker."""
+"""The size of the token bucket. Each worker has one token bucket per operation and Region."""
 
 RATE_LIMIT_PERIOD: Final = timedelta(seconds=30)
 """The time in which an empty token bucket refills."""
 
 _MAX_RECORDS: Final = 100
-"""Most databases that one call describes. RDS splits a longer response into pages (RDS API reference,
+"""The maximum number of databases that one call describes. RDS splits a longer response into pages (RDS API reference,
 DescribeDBClusters, MaxRecords)."""
 
 Found = TypeVar("Found")
@@ -90,7 +90,7 @@ class _Batches(Generic[Found]):
 
 
 def _retrieve_exception(answer: "asyncio.Future[Found | None]") -> None:
-    """Mark an answer's exception as retrieved: asyncio would log the exception if all callers had been cancelled."""
+    """Retrieve an answer's exception, which asyncio would log if all callers had been cancelled."""
     if not answer.cancelled():
         answer.exception()
 

@@ -1,4 +1,4 @@
-"""Collects the evidence that an environment uses the customer's keys. One activity reads all evidence from AWS."""
+"""Collects the evidence that an environment uses the customer's keys. A single activity reads all of it from AWS."""
 
 import asyncio
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Translate AWS errors into the failures that Temporal records. All activities use this module for that."""
+"""Translate AWS errors into the failures that Temporal records. All activities use this module to do so."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +51,7 @@ _BENIGN: Final = ApplicationErrorCategory.BENIGN
 
 @dataclass(frozen=True)
 class ActivityContext:
-    """The environment and the phase that an activity works on, and everything else that its problems need.
+    """The context of an activity: its environment, its phase, and the other values that its problems need.
 
     Attributes:
         key: Which of the customer's keys the activity's calls use.
@@ -66,7 +66,7 @@ class ActivityContext:
 
     @property
     def remedy_context(self) -> RemedyContext:
-        """The values to fill in where a remedy concerns this activity's key."""
+        """The values that complete a remedy for a problem with this activity's key."""
         return RemedyContext(
             self.environment.region,
             self.environment.platform_role_arn,
@@ -142,7 +142,7 @@ class ActivityContext:
         operation: str | None = None,
         request_id: str | None = None,
     ) -> Problem:
-        """Build a problem of this activity. The problem names the customer's key only if the key is at fault."""
+        """Build a problem for this activity. The problem names the customer's key only if the key is at fault."""
         return build_problem(
             code,
             message,
@@ -173,7 +173,7 @@ class ActivityContext:
         return _failure(why, retry=True)
 
     def _retry_within_grace(self, why: Problem) -> ApplicationError:
-        """Build a retryable error until the grace period ends, in case a policy change is propagating (D14).
+        """Build an error that is retryable until the grace period ends, in case a policy change is propagating (D14).
 
         The grace period starts with the first access-denied error, not with the activity, so a worker that starts late
         or an earlier throttling error does not shorten it.

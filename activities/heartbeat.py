@@ -99,10 +99,12 @@ class _Beating(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         if activity.info().is_local:
-            return await super().execute_activity(input)  # the timeout of the workflow task detects a killed worker
+            return await super().execute_activity(
+                input
+            )  # needs no heartbeats: the workflow task's timeout detects a killed worker
         if inspect.iscoroutinefunction(input.fn):
             _LOOP.set(asyncio.get_running_loop())
-        # The task and the activity share one dictionary of saved values, also if the activity runs in a thread.
+        # The task and the activity share one dictionary of saved values, even if the activity runs in a thread.
         beats = asyncio.create_task(self._beat(_notes()))
         try:
             return await super().execute_activity(input)

@@ -48,7 +48,7 @@ class KeyClaims:
                 raise step.non_retryable_error("byok.KeyInUse", message, Remedy.KEY_IN_USE, customer_key=True)
 
     def release_both(self) -> None:
-        """Release each of the two keys that this environment has claimed."""
+        """Release the environment's claims on both keys."""
         for which in KeyPurpose:
             self.release_key(self._environment.key_arn(which))
 

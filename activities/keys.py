@@ -52,12 +52,12 @@ class KeyActivities:
 
         Raises:
             ApplicationError: `s3.KMS.…` or `s3.AccessDenied` with AWS's message, which stops at once or after the grace
-                period, or `byok.ProbeMismatch`, which stops at once. The error table decides about other S3 errors.
+                period, or `byok.ProbeMismatch`, which stops at once. Other S3 errors: see the error table.
         """
         step = ActivityContext(environment, self.platform.vendor, Phase.VALIDATING_KEYS, KeyPurpose.S3)
         s3, bucket = self.clients.s3(environment.region), environment.probe_bucket
-        # Each attempt writes a new object without a bucket key, because S3's caches could hide that access to the key
-        # was revoked (D13).
+        # Each attempt writes a new object without a bucket key, because S3's caches could otherwise hide a revocation
+        # of access to the key (D13).
         key, content = f"{_PROBES}{environment.environment_id}/{uuid.uuid4()}", uuid.uuid4().bytes
         with step.translate_aws_errors():
             used = _put_probe(s3, environment, key, content)

@@ -1,4 +1,4 @@
-"""Plans for the workflows, which have no access to settings: the platform role, the names and the blueprint."""
+"""Plans made for the workflows, which cannot read the settings: platform role, vendor names and blueprint."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ class PlanActivities:
 
     @activity.defn
     def plan_deletion(self, request: DeleteRequest) -> EnvironmentPlan:
-        """Plan a deletion: return the names of the environment's resources."""
+        """Plan a deletion. The plan contains the names of the environment's resources."""
         return plan_deletion(request, self.platform)
 
     @activity.defn

@@ -106,8 +106,8 @@ def create_writer_params(task: DatabaseTask) -> dict[str, Any]:
         "PubliclyAccessible": False,
         "AutoMinorVersionUpgrade": True,
         "CopyTagsToSnapshot": True,
-        # AWS would encrypt the Performance Insights data with a key of the platform, which the customer does not
-        # control (D15).
+        # AWS would encrypt the Performance Insights data with a platform key, which the customer does not control
+        # (D15).
         "EnablePerformanceInsights": False,
         "Tags": _tags(task.environment),
     }
@@ -125,7 +125,7 @@ def final_snapshot_params(final_snapshot: str | None) -> dict[str, Any]:
 
 
 def build_cluster_resource(found: "DBClusterTypeDef", *, created: bool = False) -> ClusterResource:
-    """Build byok's record of a cluster from a response of RDS."""
+    """Build byok's record of a cluster from RDS's response."""
     return ClusterResource(
         identifier=found["DBClusterIdentifier"],
         arn=found["DBClusterArn"],
@@ -136,7 +136,7 @@ def build_cluster_resource(found: "DBClusterTypeDef", *, created: bool = False) 
 
 
 def build_writer_resource(found: "DBInstanceTypeDef", *, created: bool = False) -> WriterResource:
-    """Build byok's record of a writer from a response of RDS."""
+    """Build byok's record of a writer from RDS's response."""
     return WriterResource(
         identifier=found["DBInstanceIdentifier"],
         arn=found["DBInstanceArn"],

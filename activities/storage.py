@@ -1,4 +1,4 @@
-"""Create or adopt the buckets, write their initial objects, verify both, and delete both."""
+"""Activities that create, adopt, fill, verify and delete the buckets."""
 
 import base64
 import hashlib
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _CHECKSUM: Final = "byok-sha256"
 _NAMED_AT_MOST: Final = 3
-"""How many of the objects that keep a bucket from being removed are named. There may be millions of such objects."""
+"""How many objects to name when byok keeps a bucket because of them. There may be millions."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,7 @@ class StorageActivities:
 
         Raises:
             ApplicationError: Stops at once with `byok.NameTaken` or `byok.OtherKey`. Stops at once or after the grace
-                period with `s3.KMS.…` or `s3.AccessDenied`, and shows AWS's message. The error table decides about
-                other S3 errors. If byok has already created or adopted the bucket, the details include the bucket.
+                period with `s3.KMS.…` or `s3.AccessDenied`, and shows AWS's message. Other S3 errors: see the error table. If byok has already created or adopted the bucket, the details include the bucket.
         """
         step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
         with step.translate_aws_errors():
@@ -111,7 +110,7 @@ class StorageActivities:
         The bucket is kept if it does not belong to the environment or contains other objects.
 
         Raises:
-            ApplicationError: An S3 error; the error table decides.
+            ApplicationError: S3 returned an error. The error table decides whether it stops the activity.
         """
         step, s3 = self._step(task.environment, task.phase), self._s3(task.environment)
         name = task.bucket.name
@@ -135,7 +134,7 @@ class StorageActivities:
         """List every bucket that has the environment's tag, even if the current blueprint does not contain it.
 
         Raises:
-            ApplicationError: An S3 error; the error table decides.
+            ApplicationError: S3 returned an error. The error table decides whether it stops the activity.
         """
         step, s3 = self._step(environment, Phase.DELETING), self._s3(environment)
         prefix = f"{self.platform.vendor.resource_prefix}-{environment.environment_id}-"
@@ -158,8 +157,8 @@ class StorageActivities:
 def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":
     """Return S3's response to a HEAD request for an object, or None if the object does not exist.
 
-    If the request fails, its response has no body and so does not explain the error (S3 API reference, HeadObject).
-    This function then sends a GET request for the same object, whose response does.
+    An error response to HEAD has no body and so does not explain the error (S3 API reference, HeadObject). In that
+    case, send a GET request for the same object, because its error response has a body.
     """
     try:
         return none_if_absent(lambda: s3.head_object(Bucket=bucket, Key=key))
@@ -191,7 +190,7 @@ def _contents(s3: "S3Client", task: BucketRemovalTask) -> tuple[list[tuple[str, 
 
 
 def _require_own(s3: "S3Client", step: ActivityContext, task: BucketTask) -> None:
-    """Stop if the bucket has no tag of this environment, or holds objects and uses another key by default.
+    """Stop if the bucket does not have this environment's tag, or if it holds objects encrypted with another key.
 
     byok adopts an empty bucket that uses another key, because its setup is incomplete.
     """
@@ -223,7 +222,8 @@ def _versions(s3: "S3Client", bucket: str) -> list[tuple[str, str]]:
 def _checksum(item: InitialObject) -> str:
     """Return the checksum of an object's content.
 
-    The ETag cannot serve as a checksum, because with KMS encryption it is not a digest (S3 API reference, "Object").
+    The ETag cannot serve as a checksum, because with KMS encryption it is no digest of the content (S3 API reference,
+    "Object").
     """
     return base64.b64encode(hashlib.sha256(item.content.encode()).digest()).decode()
 

@@ -44,14 +44,14 @@ class TenantActivities:
     def probe_environment(self, environment: Environment) -> EnvironmentProbeResult:
         """Check that an environment exists and that it was created with these two keys (contract 12, 123).
 
-        The check looks at the resources that have the environment's tag, and at the key that encrypts each of them. A
-        bucket of the blueprint may be missing, because it may have been added to the blueprint later.
+        The check covers the resources that have the environment's tag, and the key that encrypts each of them. Buckets
+        may be missing, because the vendor may have added them to the blueprint after the environment was created.
 
         Returns:
             The findings for both keys, with the code `byok.EnvironmentNotThere` or `byok.NotThisEnvironmentsKeys`.
 
         Raises:
-            ApplicationError: An RDS or S3 error; the error table decides.
+            ApplicationError: RDS or S3 returned an error. The error table decides whether it stops the activity.
         """
         step = self._step(environment, KeyPurpose.RDS, RequestKind.TENANT)
         with step.translate_aws_errors():
@@ -79,7 +79,7 @@ class TenantActivities:
 
         If the alias already points at another key, this activity does not change the alias unless the task says to
         repoint it: the alias belongs to the customer, and something may depend on it. If the alias stays unchanged, the
-        activity writes no tags either, because alias and tags would then put the tenant name on different keys.
+        activity writes no tags either, because the alias and the tags would then be on different keys.
 
         Raises:
             ApplicationError: `sts.AccessDenied` if the worker cannot assume the role, or `kms.…` with AWS's message if

@@ -1,4 +1,4 @@
-"""The names that the code that starts or watches workflows shares with the code that runs them."""
+"""Names shared by the code that starts workflows, the code that watches them, and the code that runs them."""
 
 import hashlib
 from typing import Final
@@ -41,7 +41,7 @@ def first_phase(workflow_type: str) -> Phase:
 
 
 def environment_workflow_id(environment_id: str) -> str:
-    """Return the workflow id of an environment. Each environment has only one id, so a second start finds the run."""
+    """Return the workflow id of an environment. A second start finds the existing run, which has the same id."""
     return f"{_ENVIRONMENT_PREFIX}{environment_id}"
 
 

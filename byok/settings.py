@@ -80,7 +80,7 @@ class ApiSettings(BaseModel):
     """Authentication and limits of the API (`BYOK_API__…`).
 
     Attributes:
-        issuer: OIDC issuer whose tokens the API accepts. `audience` and `jwks_url` are then required too.
+        issuer: OIDC issuer whose tokens the API accepts. Requires `audience` and `jwks_url`.
         audience: Audience for which the tokens must be issued.
         jwks_url: URL of the issuer's public keys.
         organisation_claim: Name of the token claim that contains the caller's organisation.
@@ -194,7 +194,7 @@ class Settings(BaseSettings):
 def format_settings_error(error: ValidationError | SettingsError) -> str:
     """Describe all errors in the settings, each with the name of the environment variable.
 
-    If one error only follows from another, it is omitted: for example, the error in a name that byok derives from an
+    An error that only follows from another error is omitted, such as an error in a name that byok derives from an
     invalid name.
     """
     if isinstance(error, SettingsError):

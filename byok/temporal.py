@@ -49,20 +49,19 @@ from byok.temporal_read_retry import ReadRetryingServiceClient
 DEFAULT_ADDRESS = "localhost:7233"
 
 _SHARED_WITH_WORKFLOWS = ("activities", "byok", "structlog", "boto3", "botocore")
-"""The packages that workflows or activity classes import. The workflow sandbox passes them through without reloading
-them."""
+"""The packages that workflows or activity classes import, and that the workflow sandbox must not reload."""
 
 
 def invalid_input_error(message: str, *details: Any) -> ApplicationError:
-    """Build the non-retryable failure of a workflow that received invalid input. The workflow's caller sees it."""
+    """Build the failure of a workflow that received invalid input. It is non-retryable, and callers see the message."""
     return ApplicationError(message, *details, type=INVALID_INPUT_ERROR_TYPE, non_retryable=True)
 
 
 class StrictJSONConverter(PydanticJSONPlainPayloadConverter, WithSerializationContext):
     """A pydantic JSON converter that fails a workflow with a readable message if the workflow's input is invalid.
 
-    An activity's payload that cannot be decoded does not fail the workflow, because that is a bug in byok. The error
-    fails only the workflow task, and the workflow resumes once you deploy a worker with a fix.
+    If an activity's payload cannot be decoded, byok has a bug, and the workflow must not fail. The error fails only
+    the workflow task, and the workflow resumes once you deploy a worker with a fix.
     """
 
     _of_workflow = False
@@ -110,9 +109,9 @@ class StrictPayloadConverter(CompositePayloadConverter):
 class LeanFailureConverter(DefaultFailureConverter):
     """Omits the stack trace and the cause from a failure that contains a problem.
 
-    Stack trace and cause would only show where byok's code received AWS's error, which does not help the reader. They
-    would also make the failure too large: for an attempt that is retried, the server keeps a failure of at most 4 KiB
-    and replaces a larger one with "Failure exceeds size limit."
+    The stack trace and the cause would only show where byok's code received AWS's error, which does not help the
+    reader. They would also make the failure too large: for an attempt that is retried, the server keeps a failure of at
+    most 4 KiB and replaces a larger one with "Failure exceeds size limit."
     """
 
     def to_failure(
@@ -166,7 +165,7 @@ class _Plugin(SimplePlugin):
 
 
 def make_plugin() -> SimplePlugin:
-    """Build byok's plugin. Pass the plugin to a client; workers take it over from their client."""
+    """Build byok's plugin. Pass it to a client. A worker or replayer then uses its client's plugin."""
     return _Plugin(
         "byok",
         data_converter=_with_strict_payloads,

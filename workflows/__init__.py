@@ -1,1 +1,1 @@
-"""State machines only: no I/O, no boto3, no settings."""
+"""The workflows. They are pure state machines: they do no I/O and use neither boto3 nor settings."""

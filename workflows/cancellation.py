@@ -21,7 +21,7 @@ async def shield_until_done(write: ActivityHandle[_T]) -> _T:
     try:
         return await asyncio.shield(write)
     except asyncio.CancelledError:
-        # If a result arrived together with the cancellation, this lets the result reach the handle.
+        # The handle receives a result that arrived together with the cancellation only after this task yields.
         await asyncio.sleep(0)
         if not write.done():
             write.cancel()
@@ -31,8 +31,8 @@ async def shield_until_done(write: ActivityHandle[_T]) -> _T:
 async def cancel_and_wait(branches: Sequence[asyncio.Task[Any]]) -> None:
     """Cancel branches and wait until each has ended. A branch starts nothing new, but finishes its write in progress.
 
-    Call this function after `except asyncio.CancelledError`, never in `finally`: a worker that evicts a workflow from
-    its cache closes the coroutines, which runs `finally` blocks when there is nothing to wait for.
+    Call this function after `except asyncio.CancelledError`, never in `finally`: when a worker evicts a workflow
+    from its cache, it closes the coroutines. This runs their `finally` blocks, but there is nothing to wait for.
     """
     for branch in branches:
         branch.cancel()

@@ -36,7 +36,7 @@ class DeleteEnvironment:
     """Removes everything that has an environment's tag. The workflow id is `environment/<environment id>`.
 
     DELETING -> DELETED, or STOPPED with a list of the remaining resources and the reasons. Provisioning uses the same
-    workflow id, so a deletion and a provisioning never run at the same time. byok never changes the keys. It releases
+    workflow id, so provisioning and deletion never run at the same time. byok never changes the keys. It releases
     the environment's claims on them, so that another environment may use the keys.
 
     If a bucket contains objects that provisioning did not write, the workflow keeps and reports the bucket, because
@@ -116,7 +116,7 @@ class DeleteEnvironment:
     async def _stop(
         self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError, plan: EnvironmentPlan | None
     ) -> BaseException:
-        """Publish what remains, and return the exception to end with."""
+        """Publish what remains, and return the exception that ends the workflow."""
         problems = extract_problems(error, self._request, Phase.DELETING, workflow.now())
         left = self._left_behind if isinstance(error, PhaseStoppedError) else ()
         if is_cancellation(error):
@@ -127,7 +127,7 @@ class DeleteEnvironment:
 
 
 def _as_provision_request(request: DeleteRequest) -> ProvisionRequest:
-    """Return a provisioning request with the fields of the deletion request, for the status to show."""
+    """Return a provisioning request with the fields of the deletion request, so that the status can show them."""
     return ProvisionRequest(
         environment_id=request.environment_id,
         region=request.region,

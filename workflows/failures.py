@@ -85,7 +85,7 @@ def extract_partial_result(error: ActivityError, kind: type[_Made]) -> _Made | N
 
 
 def _detail_of(error: BaseException | None, kind: type[_Made]) -> _Made | None:
-    """Return the first of a failure's details that fits this model, or None."""
+    """Return the first detail of a failure that is valid for this model, or None."""
     for detail in error.details if isinstance(error, ApplicationError) else ():
         with contextlib.suppress(ValidationError):
             return kind.model_validate(detail)

@@ -62,7 +62,7 @@ class ProgressPublisher:
         left_behind: Sequence[str] = (),
         deletion: DeletionResult | None = None,
     ) -> None:
-        """Enter a phase and publish the progress. No other code writes an environment's memo, attributes and details.
+        """Enter a phase and publish the progress. No other code writes the memo, search attributes or details.
 
         Args:
             phase: The new phase.
@@ -164,7 +164,9 @@ def _tenant(outcome: TenantOutcome | None) -> list[str]:
         if key.remediation:
             lines += ["", "```", key.remediation, "```", ""]
     if outcome.commands:
-        lines.append(f"For the key administrator, to put the tenant name {outcome.tenant} on the keys:")
+        lines.append(
+            f"The key administrator can put the tenant name {outcome.tenant} on the keys in one of these ways:"
+        )
         lines += [line for command in outcome.commands for line in ("", "```", command, "```")]
     return lines
 

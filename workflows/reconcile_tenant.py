@@ -23,7 +23,7 @@ class ReconcileTenant:
     """Compares the labels of both keys with the required labels and writes the difference.
 
     The workflow id is `tenant/<environment id>`. Once the environment exists, you can start the workflow at any time
-    and as often as you like, also from Temporal's UI; a second run finds nothing to write. Before the workflow writes,
+    and as often as you like, even from Temporal's UI. A second run finds nothing to write. Before the workflow writes,
     it checks that the environment exists and uses these keys. If the request contains no role, the workflow changes and
     verifies nothing, and its result contains the commands to run (D11).
 

@@ -29,7 +29,7 @@ class KeyPurpose(StrEnum):
 
     @property
     def encrypted_data(self) -> str:
-        """The data that the key encrypts, as the description of a new key calls the data."""
+        """The data that the key encrypts, worded for the description of a new key."""
         return "objects in S3" if self is KeyPurpose.S3 else "the Aurora cluster"
 
     @property
@@ -70,8 +70,8 @@ KEY_ARN_MAX_LENGTH: Final = 2048
 """Maximum length of a key identifier in KMS (KeyIdType in botocore's KMS model)."""
 
 REGION_PATTERN: Final = r"^[a-z]{2,4}(-[a-z]{2,10}){1,2}-[1-9][0-9]?$"
-"""Matches every AWS Region. The pattern limits the length of a name, so that a bucket name that contains a Region has
-at most 63 characters, which is S3's limit."""
+"""Matches every AWS Region. The pattern limits the length of a Region, because a bucket name that contains one must
+have at most 63 characters."""
 
 _ARN: Final = re.compile(
     r"arn:(?P<partition>aws(-[a-z]+)*):(?P<service>[a-z0-9-]+):(?P<region>[a-z0-9-]*):(?P<account>[0-9]*):(?P<resource>[!-~]+)"
@@ -163,7 +163,9 @@ def account_id_of_role(role_arn: str) -> str:
 
 
 def role_arn_of_session(caller_arn: str) -> str | None:
-    """Return the ARN of the role whose session GetCallerIdentity reports, or None for any other kind of caller.
+    """Return the role ARN for a caller that is a role session, or None for any other caller.
+
+    GetCallerIdentity returns `caller_arn`.
 
     STS omits the role's path from a session's ARN, so the returned ARN has no path (IAM user guide, "IAM identifiers").
     """
@@ -204,7 +206,7 @@ def is_key_arn(text: str | None) -> bool:
 
 
 def check_key_arns(given: KeyPair, region: str, platform_account: str | None) -> list[KeyArnFinding]:
-    """Apply every rule to both ARNs and return all findings: first per key, then about the pair.
+    """Apply every rule to both ARNs and return all findings: first those for each key, then those for the pair.
 
     Args:
         given: The two ARNs, as entered.
@@ -274,8 +276,7 @@ def _pair_faults(keys: dict[KeyPurpose, KeyArn], platform_account: str | None) -
     if s3 == rds or one_replicated:
         message = f"{rds} is used for both S3 and Aurora. Each needs its own key."
         yield KeyArnFinding(KeyPurpose.RDS, str(rds), KeyArnErrorCode.SAME_KEY, message)
-    # If one key is in the platform's account, there is already a finding, and its remedy also puts both keys in one
-    # account.
+    # A key in the platform's account already has a finding. Replacing that key fixes this error as well.
     elif s3.account != rds.account and platform_account not in (s3.account, rds.account):
         message = (
             f"The S3 key is in account {s3.account}, but the Aurora key is in {rds.account}. "

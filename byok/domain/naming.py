@@ -1,4 +1,4 @@
-"""Deterministic names: the resources of an environment always get the same names, so that byok can find them again."""
+"""Deterministic names. An environment's resources always get the same names, so byok finds those that already exist."""
 
 import hashlib
 from typing import Final
@@ -33,7 +33,7 @@ def bucket_name(vendor: VendorProfile, environment_id: str, purpose: str, accoun
 
 
 def probe_bucket_name(vendor: VendorProfile, account: str, region: str) -> str:
-    """Return the name of the platform's bucket for key probes and key claims. There is one per account and Region."""
+    """Return the name of the platform's bucket for key probes and key claims. Each account and Region has one."""
     return f"{vendor.resource_prefix}-key-probes-{account}-{region}"
 
 

@@ -32,7 +32,7 @@ class OnFailure(StrEnum):
 
 
 class RequestKind(StrEnum):
-    """What a user requested. byok's sentences use the values."""
+    """The kind of operation that a user requested. The values appear in messages."""
 
     ENVIRONMENT = "the environment"
     TENANT = "the tenant's name"

@@ -62,7 +62,7 @@ def plan_key_pair_check(request: CheckKeysRequest, platform: Platform, at: datet
 
 
 def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime, run_id: str) -> EnvironmentPlan:
-    """Plan an environment. The names in the plan depend only on the request and the platform.
+    """Plan an environment. The same request and platform always result in the same names.
 
     Args:
         request: The environment's request.

@@ -28,7 +28,7 @@ CLUSTER_PENDING: Final = frozenset(
 )
 """Cluster statuses that lead to `available` without intervention. With any other status, byok stops at once.
 
-The source is the Aurora user guide, "DB cluster status", with two exceptions. `rebooting` is among the statuses that
+The source is the Aurora user guide, "DB cluster status", with two exceptions. `rebooting` comes from the statuses that
 Terraform's AWS provider waits for. The `configuring-…` statuses are documented only for instances, but byok expects
 them to be transient for a cluster as well.
 """

@@ -80,9 +80,10 @@ class TenantLabels:
 def derive_external_id(keys: KeyPair) -> str:
     """Derive the external id of the role that puts a tenant name on a pair of keys.
 
-    The id is deterministic, and unique because a pair of keys belongs to only one environment. The platform chooses the
-    id, not the customer: a customer who enters the ARN of another customer's role does not get the external id of that
-    role. The id is not a secret (IAM user guide, "Access to AWS accounts owned by third parties").
+    The same keys always result in the same id. The id is unique, because a pair of keys belongs to only one
+    environment. The platform chooses the id, not the customer: a customer who enters the ARN of another customer's role
+    does not get the external id of that role. The id is not a secret (IAM user guide, "Access to AWS accounts owned by
+    third parties").
     """
     return str(uuid.uuid5(_EXTERNAL_IDS, " ".join(keys.arns)))
 
@@ -107,7 +108,7 @@ class TagDifference:
 
 
 def decide_alias_state(points_at: str, key_id: str, pair: Collection[str], *, repoint: bool) -> AliasOutcome:
-    """Decide what to do with an existing alias.
+    """Decide what byok does with an existing alias.
 
     Args:
         points_at: The id of the key that the alias points at.

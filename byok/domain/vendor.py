@@ -145,7 +145,7 @@ class VendorProfile(BaseModel):
 
     @property
     def tenant_name_max_length(self) -> int:
-        """Maximum length of a tenant name: it must fit into the longer alias (contract 105)."""
+        """Maximum length of a tenant name, which must fit into the longer alias (contract 105)."""
         return _ALIAS_MAX - max(len(pattern) - len(TENANT_PLACEHOLDER) for pattern in (self.s3_alias, self.rds_alias))
 
     def alias_pattern(self, which: KeyPurpose) -> str:

@@ -75,7 +75,7 @@ def diagnose_collected_keys(collection: CollectedKeys, vendor: VendorProfile) ->
         findings = [finding for finding in findings if finding.code not in _OF_EXCHANGE]
         findings.insert(0, _exchange_finding(collection))
     findings += _tenant_findings(collection, vendor)
-    # The sort is stable, so findings of equal severity keep their order: about the ARNs, the key itself, its policy.
+    # The sort is stable, so findings of equal severity stay in this order: ARNs, the key itself, the key's policy.
     return tuple(sorted(findings, key=lambda finding: finding.severity.rank))
 
 
@@ -123,7 +123,7 @@ def _arn_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterator[
 def _caller_explains_it(collection: CollectedKeys, key: _KeyContext) -> bool:
     """Return whether facts about a key are missing because of the identity that ran the script.
 
-    The identity is at fault if it has no credentials or belongs to another account. If not, it lacks a permission.
+    The identity is at fault if it has no credentials or belongs to another account. Otherwise, a permission is missing.
     """
     caller = collection.caller
     return caller.error is not None or (caller.account is not None and caller.account != key.account)

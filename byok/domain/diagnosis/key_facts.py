@@ -1,8 +1,9 @@
 """The facts that the key administrator's script collects about the two keys, and the parser for the script's output.
 
 The script (`byok.onboarding.collection_script`) prints one JSON object that contains the AWS CLI's output. Because
-people copy this object from a terminal, it may have the prompt around it, line breaks that the terminal inserted, or a
-missing end. If nothing is lost, the parser accepts the text. Otherwise, it raises an error that says what is missing.
+people copy this object from a terminal, it may be surrounded by the prompt, contain line breaks that the terminal
+inserted, or be cut off. If nothing is lost, the parser accepts the text. Otherwise, it raises an error that says what
+is missing.
 """
 
 import json
@@ -46,7 +47,7 @@ class _Collected(BaseModel):
 
 
 class _OfAws(_Collected):
-    """A part of a response of AWS, with AWS's field names."""
+    """A part of an AWS response. The fields have AWS's names in JSON."""
 
     model_config = ConfigDict(alias_generator=to_pascal, validate_by_name=False)
 

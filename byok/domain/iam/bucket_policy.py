@@ -1,4 +1,4 @@
-"""The policy of an environment's bucket, which requires TLS and denies writes with any key but the customer's."""
+"""The policy of an environment's bucket, which requires TLS and denies writes with any key except the customer's."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Evaluates IAM and key policies as AWS does, and raises an error rather than guess.
+"""Evaluates IAM and key policies as AWS does, and raises an error rather than guessing.
 
 Both local AWS and the offline policy check use this evaluator. Sources: IAM user guide, "Policy evaluation logic", "AWS
 JSON policy elements"; KMS developer guide, "Key policies".
@@ -126,7 +126,7 @@ class StatementEvaluation:
 
 
 def extract_statements(policy: Policy) -> list[Any]:
-    """Return a policy's statements as a list, also if the policy has a single statement without an array."""
+    """Return a policy's statements as a list, even if there is a single statement without an array."""
     return as_list(policy.get("Statement", []))
 
 

@@ -9,7 +9,7 @@ from byok.domain.iam.statements import Statement
 
 
 class Severity(StrEnum):
-    """The consequence of a finding. The worst consequence comes first."""
+    """The consequence of a finding. The enum lists the worst consequence first."""
 
     STOPS = "stops provisioning"
     LATER = "breaks a later operation"
@@ -25,7 +25,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One error or note about a key or a policy, and the remedy.
+    """An error in a key or a policy, or a note about it, and the remedy.
 
     Attributes:
         code: The code of the finding: `policy.…`, `key.…`, `arn.…` or `caller.…`.

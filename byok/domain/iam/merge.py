@@ -72,7 +72,8 @@ def merge_policy(
 
     Raises:
         PolicyDocumentError: The text is not a key policy.
-        PolicyMergeError: One of byok's Sids occurs twice, or a statement of the customer uses one of these Sids, or the
+        PolicyMergeError: One of byok's Sids occurs twice, or one of the customer's statements uses one of these Sids,
+        or the
             merged policy would be too large, or it would lock the key's owner out.
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """

@@ -1,8 +1,8 @@
 """The key policy statements that the customer appends, exactly as in the contract (contract 61-73).
 
-The commands and the templates all use these functions: with real values, the customer can paste the statements; with
-references of a template language, the statements become part of a template. This module only builds statements;
-`byok.domain.iam.evaluator` evaluates policies.
+byok's commands and templates all use these functions. With real values, a customer can paste the statements. With a
+template language's references in place of the values, the statements become part of a template. This module only builds
+statements; `byok.domain.iam.evaluator` evaluates policies.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ def via_service_value(service: str, region: str) -> str:
 
 @dataclass(frozen=True)
 class StatementParameters:
-    """The values in the statements, either as text or as references of a template language.
+    """The values in the statements, either as text or as a template language's references.
 
     Attributes:
         role_arn: The ARN of the platform role.
@@ -56,7 +56,7 @@ class StatementParameters:
 def build_key_statements(which: KeyPurpose, grantee: StatementParameters, vendor: VendorProfile) -> list[Statement]:
     """Build the statements for one of the two keys.
 
-    The S3 key has one statement. The Aurora key has two, because RDS uses grants, which need a condition of their own.
+    The S3 key has one statement. The Aurora key has two, because RDS uses grants, which need an additional condition.
     """
     if which is KeyPurpose.S3:
         return [_statement(vendor.s3_access_sid, S3_KEY_ACTIONS, grantee, grantee.via_s3)]
@@ -87,7 +87,7 @@ def build_rds_key_statements(platform_role_arn: str, region: str, vendor: Vendor
 
 
 def build_owner_statement(root: Any) -> Statement:
-    """Build AWS's default key policy statement, which gives the account that owns the key full control of it.
+    """Build AWS's default key policy statement, which gives the account that owns the key full control of the key.
 
     Without this statement, the key can become unmanageable (AWS KMS developer guide, "Default key policy").
 

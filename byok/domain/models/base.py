@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class RequestModel(BaseModel):
-    """Base class of models that people write. It rejects unknown fields and hides values in error messages."""
+    """Base class of models that people write. It rejects unknown fields and keeps values out of error messages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

@@ -58,7 +58,7 @@ class KeyCheckPlan(RecordModel):
     """The plan of a key check, made before the first AWS call.
 
     Attributes:
-        findings: The problems that the pure rules found. If there are any, byok creates nothing.
+        findings: The problems that the pure rules found. If there are findings, byok creates nothing.
     """
 
     environment: Environment

@@ -16,9 +16,9 @@ class Problem(RecordModel):
 
     Attributes:
         code: `<service>.<error code>` with the code that AWS sent, or one of byok's own codes (`arn.…`, `byok.…`).
-        message: AWS's message, unchanged, or a message of byok.
+        message: AWS's message, unchanged, or byok's message.
         operation: The AWS operation that failed, or None if byok itself detected the problem.
-        key: Which of the two keys is affected, or None if neither is.
+        key: Which of the two keys is affected, or None if neither key is.
         key_arn: The ARN of the affected key, as entered.
         phase: The phase in which the problem occurred.
         request_id: The request id that AWS returned, for a support case.
@@ -118,7 +118,7 @@ class TenantProgress(RecordModel):
 
     @property
     def confirmed_role(self) -> TenantRole | None:
-        """The request's tenant role, or None if the workflow stopped before the worker could assume the role.
+        """The request's tenant role, or None if the worker may be unable to assume it.
 
         An AWS error about a key shows that the worker has assumed the role. If the request asks only for commands, the
         role is stored for later and counts as confirmed, too.

@@ -32,7 +32,7 @@ class WriterResource(RecordModel):
 
 
 class BucketResource(RecordModel):
-    """A bucket of the environment.
+    """One of the environment's buckets.
 
     Attributes:
         objects: The keys of the initial objects that exist in the bucket.
@@ -169,7 +169,7 @@ class DeletionResult(RecordModel):
     Attributes:
         removed: Names of the removed resources.
         final_snapshot: The final snapshot of the cluster, which is kept; None if no snapshot was taken.
-        collected_at: When AWS listed no more resources of the environment.
+        collected_at: When byok confirmed that AWS lists no resource of the environment.
     """
 
     environment_id: str
@@ -183,7 +183,7 @@ class RemovalResult(RecordModel):
 
     Attributes:
         resource: The resource's name in AWS.
-        removed: Whether the resource is gone or never existed.
+        removed: Whether the resource does not exist any more, or never existed.
         why_kept: Why the resource was kept, or None if it was removed.
     """
 

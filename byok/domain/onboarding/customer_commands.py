@@ -87,8 +87,8 @@ class CustomerCommands:
         """Create both keys without CloudFormation, and print the payload (contract 51-60).
 
         Each policy consists of AWS's default statement, followed by byok's statements. CreateKey also sets the policy,
-        so that no key ever exists without its policy. The first command that fails ends the script, so it prints the
-        payload only if all commands succeed. Everything runs in one subshell, so that no variables remain in the key
+        so that no key ever exists without its policy. The first command that fails ends the script, so the payload is
+        printed only if all commands succeed. Everything runs in one subshell, so that no variables remain in the key
         administrator's shell, and the profile is named in only one place.
         """
         account = 'aws sts get-caller-identity "$@" --query Account --output text'
@@ -184,7 +184,8 @@ class CustomerCommands:
     def _role_stack(self) -> str:
         """The name of the tenant role's stack.
 
-        The name derives from the key stack's name, because a customer with two environments has two stacks of each.
+        The name derives from the key stack's name, because a customer with two environments has two key stacks and two
+        tenant role stacks.
         """
         return f"{self.stack_name[:100]}-tenant-role"
 

@@ -1,7 +1,7 @@
 """The onboarding payload: a JSON object with both key ARNs, which the customer's stack outputs (contract 45-50, D4).
 
-Wherever byok accepts two ARNs, it also accepts the payload: compact or pretty-printed, in place of either ARN, or with
-the payload's fields alongside the other fields. This module does not check whether the ARNs are usable.
+Wherever byok accepts two ARNs, it also accepts the payload, either in place of one of the ARNs or as two more fields
+of the request. The payload may be compact or pretty-printed. This module does not check whether the ARNs are usable.
 """
 
 import json
@@ -50,7 +50,7 @@ def parse_payload(given: Any) -> dict[str, str]:
 
 
 def expand_payload_fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a request's fields, with the ARNs of the payload as the ARN fields if there is a payload.
+    """Return a request's fields, with the ARNs taken from the payload if the request contains one.
 
     Raises:
         PayloadError: The payload is invalid, or it names different keys from the ARN fields.

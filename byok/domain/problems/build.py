@@ -35,9 +35,9 @@ def build_problem(
 
     Args:
         code: `<service>.<error code>`.
-        message: AWS's message, unchanged, or a message of byok.
+        message: AWS's message, unchanged, or byok's message.
         remedy: The remedy for the error.
-        context: The values to fill into the remedy. They include a key only if a customer's key is affected.
+        context: The values to fill into the remedy. The values include a key only if a customer's key is affected.
         phase: The phase in which the error occurred.
         at: When the error occurred.
         operation: The AWS operation that failed, if any.

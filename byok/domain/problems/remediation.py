@@ -1,6 +1,6 @@
 """Builds remedies: instructions for fixing a problem, with the reader's values filled in.
 
-Most readers are key administrators of a customer, who know the AWS console but may not be developers. A remedy
+Most readers are the customers' key administrators, who know the AWS console but may not be developers. A remedy
 therefore says who must act, gives every step, and ends with the retry. The texts are in
 `byok.domain.problems.remedy_texts`. `byok.domain.problems.aws_errors` decides which remedy belongs to an error.
 """
@@ -25,7 +25,7 @@ class RemedyContext:
 
     Attributes:
         platform_role_arn: The role that the key policies name; None if the role is not known yet.
-        key: The customer's key that is at fault; None if neither is.
+        key: The customer's key that is at fault; None if neither key is.
         key_arn: The ARN of the key at fault, as the user entered it.
         request_kind: What the user requested. The last step of a remedy is to retry this request.
     """

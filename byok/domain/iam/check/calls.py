@@ -122,13 +122,13 @@ class PlatformPrincipal:
         return _session(self.role_arn)
 
     def access_request_for(self, call: PlatformCall) -> AccessRequest:
-        """Return the request that KMS receives for a call of the platform."""
+        """Return the request that KMS receives when the platform makes a call."""
         return self._access(self.caller, call.action, call.service, self.region, for_resource=call.for_aws_resource)
 
     def forbidden_access_requests(self, which: KeyPurpose) -> Iterator[tuple[str, AccessRequest]]:
-        """Yield the calls that the policy must deny, each with words that say what happens if it is allowed.
+        """Yield the calls that the policy must deny, each with a description of what it would allow.
 
-        Contract 74-79.
+        The calls follow from contract 74-79.
         """
         name = self.role_arn.rpartition("/")[2]
         other = _session(f"{self.role_arn.removesuffix(name)}SomeOtherRole")

@@ -48,7 +48,7 @@ def decode_text(content: bytes) -> str:
 
 
 def parse_policy(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
-    """Parse a policy and validate its structure, but not what the policy allows.
+    """Parse a policy and validate its structure. This does not check which calls the policy allows.
 
     Args:
         text: The policy document, or the whole output of `aws kms get-key-policy`.

@@ -1,7 +1,7 @@
 """Explains why a call is denied: finds the statement that nearly allows the call, and the parts that do not match.
 
-Only statements that are meant for the platform are considered; a statement's Sid, principal or conditions show whether
-this is so. The customer's statements for its own users are ignored. byok explains the statement with the fewest
+byok considers only statements that are meant for the platform according to their Sid, principal or conditions. It
+ignores the statements that the customer wrote for other principals. byok explains the statement with the fewest
 mismatches, and lists all mismatches of that statement.
 """
 
@@ -293,7 +293,7 @@ def _wrong_condition(test: ConditionResult, call: PlatformCall, platform: Platfo
         if not call.for_aws_resource:
             return StatementMismatch(
                 DenialCause.GRANT_CONDITION,
-                f"{said}, but {call.action} concerns no grant and never has this key.",
+                f"{said}, but {call.action} does not involve a grant and never has this key.",
             )
         return StatementMismatch(DenialCause.GRANT_CONDITION, f'{said}; it must be Bool with the value "true".')
     actual = f"in the call it is {test.actual}" if test.actual is not None else "the call does not have this key"

@@ -79,12 +79,12 @@ def _can_manage(policy: Policy, caller: CallingPrincipal, key_arn: str) -> bool:
 
 
 def _is_certain(test: ConditionResult) -> bool:
-    """Return whether the result of a condition does not depend on condition keys that byok does not know."""
+    """Return whether byok knows the result of a condition, even without the rest of the request context."""
     return test.actual is not None or test.key.lower() in KNOWN_CONDITION_KEYS
 
 
 def _key_named_in(policy: Policy) -> str | None:
-    """Return the ARN of a key that the policy names, or None. It must be the key that the policy belongs to."""
+    """Return the ARN of a key that the policy names, or None. A policy can only name its own key."""
     elements = (
         value
         for statement in extract_statements(policy)

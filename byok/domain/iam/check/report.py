@@ -31,7 +31,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class PermissionResult:
-    """The policy's decision on one call of the platform.
+    """The policy's decision on one of the platform's calls.
 
     Attributes:
         call: The call.
@@ -52,7 +52,7 @@ class PolicyReport:
 
     Attributes:
         which: Which of the two keys the policy was checked for.
-        rows: The decision on each call of the platform.
+        rows: The decision on each of the platform's calls.
         findings: The errors, with the most likely cause first; empty if the policy is correct.
     """
 
@@ -204,11 +204,12 @@ def _explain_row(row: PermissionResult) -> str:
     return " ".join(misfit.words for misfit in row.misfits if misfit.cause not in _PER_ACTION)
 
 
-# The causes whose texts differ from action to action. These texts do not count when rows are combined into one finding.
+# Rows with the same cause and the same text become one finding. For these causes, the text differs from action to
+# action, so it is not compared.
 _PER_ACTION: Final = {DenialCause.ACTION_MISSING, DenialCause.STAR_MISSING, DenialCause.NOT_ACTION}
 _NAMES_ITS_STATEMENT: Final = {DenialCause.EXPLICIT_DENY, DenialCause.OTHER_KEYS_STATEMENT}
 _THEIRS: Final = {DenialCause.EXPLICIT_DENY, DenialCause.DENY_UNKNOWABLE}
-"""Causes that lie in a statement of the customer, which byok's statements do not replace."""
+"""Causes that lie in one of the customer's statements, which byok's statements do not replace."""
 
 
 def _denial(

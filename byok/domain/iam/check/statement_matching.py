@@ -35,7 +35,7 @@ def match_statements(policy: Policy, access: AccessRequest, platform: PlatformPr
 
 
 def is_condition_unknowable(test: ConditionResult) -> bool:
-    """Return whether a condition's result is unknown before the call: it needs AWS's context, or is not understood."""
+    """Return whether byok cannot know a condition's result, for example because only AWS knows its context."""
     return test.holds is None or (test.actual is None and test.key.lower() not in KNOWN_CONDITION_KEYS)
 
 
@@ -85,7 +85,7 @@ def _doubts(one: StatementEvaluation, platform: PlatformPrincipal) -> Iterator[s
 
 
 def _may_deny_the_whole_account(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
-    """Return whether a Deny may apply to the platform's account although its NotPrincipal excepts the platform role.
+    """Return whether a Deny may apply to the platform's account even if NotPrincipal excepts the platform role.
 
     Source: IAM user guide, "NotPrincipal with Deny".
     """

@@ -1,4 +1,4 @@
-"""The error table, which decides how byok handles each AWS error. The rules for each service are in a module."""
+"""The error table, which decides how byok handles each AWS error. Each service has a module with its rules."""
 
 from byok.domain.problems.aws_errors.rule import ErrorOutcome, ErrorRule
 from byok.domain.problems.aws_errors.table import ERROR_RULES, OPERATIONS_BY_SERVICE, classify_error

@@ -41,7 +41,7 @@ RDS_ERROR_RULES: Final = (
         "DBClusterSnapshotNotFoundFault",
         "DBInstanceNotFound",
     ),
-    # RDS may not see a new role immediately (Terraform's AWS provider retries if it finds the same text).
+    # RDS may not see a new role immediately (Terraform's AWS provider also retries an error with this text).
     ErrorRule(
         "rds",
         "InvalidParameterValue",
