@@ -21,7 +21,7 @@ ALLOWED_SIGNING_ALGORITHMS: Final = (
     "ES512",
     "EdDSA",
 )
-"""Only public-key algorithms. With a shared-secret algorithm, an attacker could use the public key as the secret."""
+"""Public-key algorithms only. With a shared-secret algorithm, an attacker could use the public key as the secret."""
 
 _LEEWAY_SECONDS: Final = 30
 _ASK_AGAIN_SECONDS: Final = 30.0

@@ -95,7 +95,7 @@ def find_request_problems(request: CheckKeysRequest, settings: Settings) -> tupl
 
 
 def refusal_as_json_dict(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:
-    """Return the problems of a rejected request in the JSON form of a status. Nothing was started."""
+    """Return the problems of a rejected request in the same JSON format as a status. Nothing was started."""
     found = [as_json_dict(item) for item in problems]
     nothing: dict[str, object] = {
         "timeline": [],

@@ -49,7 +49,7 @@ KEY_PAIR_NAME: Final = "local"
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 5.0
 _SEEN_SECONDS: Final = 90.0
-"""How long to wait for a new worker. Some workers are listed only with their second poll, after a minute."""
+"""How long to wait for a new worker. Some workers are listed only after their second poll, a minute later."""
 
 Say = Callable[[str], None]
 
@@ -168,7 +168,7 @@ class DevStack:
         service = await self.connect_service()
 
         async def polls() -> bool:
-            # Sometimes the server lists a worker only with its next poll, which begins after a minute. The worker's log
+            # Sometimes the server lists a worker only after the worker's second poll, a minute later. The worker's log
             # shows the start immediately, unless the log level hides this event.
             if worker.has_printed("worker_started"):
                 return True

@@ -71,7 +71,7 @@ def _parameters(vendor: VendorProfile) -> dict[str, Any]:
         "TenantName": {
             "Type": "String",
             "Description": "Leave empty at first. Once the environment is ready, enter the tenant name. Both keys then "
-            "get aliases and tags with this name, and stay the same keys.",
+            "get aliases and tags with this name. The keys themselves stay the same.",
             "Default": "",
             "AllowedPattern": f"^[A-Za-z0-9/_-]{{0,{vendor.tenant_name_max_length}}}$",
             "ConstraintDescription": f"At most {vendor.tenant_name_max_length} letters, digits, hyphens, underscores "

@@ -1,6 +1,6 @@
 """The optional CloudFormation template of the role through which the platform puts a tenant name on the keys (D11).
 
-No key policy allows another account to write KMS aliases and tags, so this role is in the customer's account. The
+A key policy cannot allow another account to write KMS aliases and tags, so this role is in the customer's account. The
 role may only put the name on these two keys.
 """
 

@@ -101,8 +101,8 @@ class EnvironmentReader:
         """
         query = f"{_ENVIRONMENTS} AND WorkflowId STARTS_WITH '{contracts.environment_workflow_id(prefix)}'"
         if phase is not None:
-            # An environment that stopped at its tenant name is ready once its keys have the name. Visibility still
-            # reports it as STOPPED.
+            # An environment that only the naming of its keys stopped is ready once the keys have the name. Visibility
+            # still reports such an environment as STOPPED.
             phases = {phase, Phase.STOPPED} if phase is Phase.READY else {phase}
             query += (
                 f" AND {contracts.PHASE_ATTRIBUTE.name} IN ({', '.join(f'{one.value!r}' for one in sorted(phases))})"

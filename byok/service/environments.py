@@ -70,7 +70,7 @@ class EnvironmentService(EnvironmentReader):
         """Start an environment, or return the environment that an identical earlier request started.
 
         A stopped environment is started again, even with different values, and adopts its existing resources. An
-        environment that stopped only at its tenant name counts as ready once its keys have the name.
+        environment that only the naming of its keys stopped counts as ready once the keys have the name.
 
         Args:
             request: The environment to create.

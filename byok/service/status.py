@@ -94,7 +94,7 @@ class EnvironmentSummary(RecordModel):
 
     @classmethod
     async def from_execution(cls, execution: WorkflowExecution) -> Self:
-        """Build the summary from a workflow that visibility lists."""
+        """Build the summary from an entry in Temporal's list of workflows."""
         progress = await _progress(execution)
         phase = _phase(execution, progress)
         problem = progress.first_problem if progress else None
@@ -252,7 +252,7 @@ class EnvironmentStatus(RecordModel):
 
 
 def _awaits_name(phase: Phase, evidence: Evidence | None, problems: Sequence[Problem]) -> bool:
-    """Return whether an environment stopped only at its tenant name; evidence exists only if the rest is complete."""
+    """Return whether only the naming of its keys stopped an environment; evidence proves that the rest is complete."""
     stopped_there = all(problem.phase is Phase.RECONCILING_TENANT for problem in problems)
     return phase is Phase.STOPPED and evidence is not None and stopped_there
 

@@ -132,7 +132,7 @@ class EnvironmentDraft(BaseModel):
 
 
 _SENTENCES: Final = {
-    "name": "Start with a letter. Use lower-case letters, digits and single hyphens, at most 32 characters in total.",
+    "name": "Start with a letter. Use at most 32 lower-case letters, digits and single hyphens in total.",
     "region": "Enter the name of an AWS Region, such as eu-central-1.",
     "s3_key_arn": "Enter the full ARN of your S3 key: arn:aws:kms:…:key/….",
     "rds_key_arn": "Enter the full ARN of your Aurora key: arn:aws:kms:…:key/….",
