@@ -177,7 +177,7 @@ def make_plugin() -> SimplePlugin:
 async def connect() -> Client:
     """Connect to the server that Temporal's environment configuration names.
 
-    The configuration consists of `TEMPORAL_ADDRESS`, profiles, TLS and API keys.
+    The configuration covers the address (`TEMPORAL_ADDRESS`), profiles, TLS and API keys.
 
     Raises:
         RuntimeError: The Temporal server cannot be reached.
