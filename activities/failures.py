@@ -186,7 +186,7 @@ class ActivityContext:
         if left <= timedelta(0):
             return _failure(why)
         pause = _GRACE_STEPS[min(activity.info().attempt, len(_GRACE_STEPS)) - 1]
-        # The remedy is shown only when the activity stops. In a retry, the remedy would be premature, and it would exceed
+        # The remedy is shown only when the activity stops. In a retry, it would be premature, and it would exceed
         # Temporal's size limit for the failure of an attempt that is retried.
         asked_again = why.model_copy(update={"remediation": _ASKED_AGAIN.format(left=round(left.total_seconds()))})
         return _failure(asked_again, retry=True, delay=min(pause, left))

@@ -158,7 +158,7 @@ async def test_activity_failure_without_a_problem_gets_one(
 
     (problem,) = parse_problems(failure)
     assert (problem.code, problem.message) == ("worker.Mistake", "Mistake: a defect")
-    assert problem.remediation.endswith("is not written again.")
+    assert problem.remediation.endswith("byok skips a key that already has the name.")
     assert (await harness.read_tenant_progress(environment_id)).problems == (problem,)
 
 
