@@ -1,4 +1,4 @@
-"""The facts that the key administrator's script collects about two keys, and changes to them for tests."""
+"""Facts about two keys, as the key administrator's script collects them, and functions that change these facts."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Shared fixtures, and the distribution of tests over processes."""
+"""Fixtures that all tests share, and the distribution of tests among processes."""
 
 import gc
 import os
@@ -14,29 +14,29 @@ from tests.policy_simulator.simulator import simulator
 from tests.programs import aws_cli, node, terraform
 from tests.workflows.temporal_env import environment_id, harness, service, temporal
 
-# How long an example takes depends on the machine's load.
+# Examples have no deadline, because their duration depends on the machine's load.
 hypothesis.settings.register_profile("byok", deadline=None)
 hypothesis.settings.load_profile("byok")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options that select the servers under test."""
+    """Add the options that select the Temporal server and the AWS endpoint under test."""
     group = parser.getgroup("byok", "servers under test")
     group.addoption(
         "--temporal",
         metavar="ADDRESS",
-        help="run workflows on this Temporal server (namespace default) instead of one with a virtual clock",
+        help="run workflows on this Temporal server (namespace default) instead of a server with a virtual clock",
     )
     group.addoption(
         "--aws",
         choices=["local", "real"],
         default="local",
-        help="real: send the requests to AWS itself in tests/localaws/*_recorded.py, with profiles platform and byok",
+        help="real: tests/localaws/*_recorded.py call AWS itself, with the AWS profiles platform and byok",
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip tests that would take minutes on a server with a real clock."""
+    """On a server with a real clock, skip tests that would take minutes."""
     if config.getoption("--temporal") is None:
         return
     for item in items:
@@ -45,20 +45,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Use one process more than there are processors: the tests of real processes wait more than they compute."""
+    """Use one process more than there are processors, because tests that start real processes mostly wait for them."""
     return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_finish() -> None:
-    """Exclude loaded objects from garbage collection, which would otherwise scan them again and again."""
+    """Exclude all objects loaded so far from garbage collection, which would otherwise scan them again and again."""
     gc.collect()
     gc.freeze()
 
 
 class _Spread(LoadScopeScheduling):  # type: ignore[misc]
-    """Keeps tests that share processes in one worker, and distributes all others one by one.
+    """Runs tests that share processes in the same xdist worker, and distributes all other tests individually.
 
-    This is the purpose of `--dist=loadgroup`, which has no effect with xdist 3.8 and pytest 9.2.
+    The option `--dist=loadgroup` is meant for this, but has no effect with xdist 3.8 and pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -70,7 +70,7 @@ class _Spread(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """Give xdist this scheduler."""
+    """Make xdist use this scheduler."""
     return _Spread(config, log)
 
 

@@ -1,4 +1,4 @@
-"""Activity tests against local AWS: attempts run in Temporal's test environment and are retried as Temporal does."""
+"""Run activities against local AWS, in Temporal's test environment, and retry them as Temporal does."""
 
 import asyncio
 import contextlib
@@ -42,11 +42,11 @@ _MOST_ATTEMPTS = 2000
 
 
 class ActivityHarness:
-    """All activities of one environment whose two keys live in local AWS.
+    """Runs the activities of one environment, whose two keys are in local AWS.
 
     Args:
         aws: The local AWS to call.
-        clients: Clients for it. The default is the pair shared by all tests of the process.
+        clients: AWS clients for the local AWS. By default, all tests of a process share them.
     """
 
     def __init__(self, aws: AwsHarness, clients: AwsClients | None = None) -> None:
@@ -61,7 +61,7 @@ class ActivityHarness:
         self.plan = self.build_plan()
 
     def build_plan(self, run_id: str = "this-run", **request: Any) -> EnvironmentPlan:
-        """Build the plan of an environment on two valid keys, changed by the given request fields."""
+        """Plan an environment on two valid keys; the given fields override those of the request."""
         values = {"environment_id": f"env-{uuid.uuid4().hex[:8]}", "region": REGION, "key_grace_seconds": 0}
         keys = {"s3_key_arn": self.aws.create_s3_key, "rds_key_arn": self.aws.create_rds_key}
         values |= {name: make() for name, make in keys.items() if name not in request} | request
@@ -69,7 +69,7 @@ class ActivityHarness:
 
     @property
     def now(self) -> datetime:
-        """Return the time that findings carry."""
+        """Return the time at which findings are dated."""
         return datetime.now(UTC)
 
     @property
@@ -92,12 +92,12 @@ class ActivityHarness:
         return BucketRemovalTask(environment=self.plan.environment, bucket=self.plan.buckets[index])
 
     def inject_every_fault_kind(self, call: str) -> None:
-        """Make the next calls of an operation meet every kind of fault.
+        """Inject every kind of fault into the next calls of an operation.
 
-        The lost answer comes last, and AWS carries that call out.
+        The lost response comes last: AWS carries out that call, but its response never arrives.
 
         Args:
-            call: Service and operation, for example `s3:PutObject`.
+            call: The service and operation, for example `s3:PutObject`.
         """
         service, _, operation = call.partition(":")
         for kind, times in (("throttle", 2), ("error500", 2), ("timeout", 2), ("lose_answer", 1)):
@@ -108,7 +108,7 @@ class ActivityHarness:
         return _attempt(ActivityEnvironment(), activity, argument)
 
     def run_with_retries(self, activity: Callable[..., Any], argument: Any) -> Any:
-        """Run an activity as Temporal does: retry it with its saved heartbeat details until it succeeds or stops."""
+        """Run an activity as Temporal does: retry it with the last heartbeat details until it succeeds or stops."""
         details: list[Any] = []
         for attempt in range(1, _MOST_ATTEMPTS):
             environment = ActivityEnvironment()
@@ -122,7 +122,7 @@ class ActivityHarness:
         raise AssertionError(f"{activity} was still being retried after {_MOST_ATTEMPTS} attempts")
 
     def wait_until_cluster_available(self) -> None:
-        """Wait until RDS says that the cluster is available."""
+        """Wait until RDS reports that the cluster is available."""
         waiter = self.aws.operator_client("rds").get_waiter("db_cluster_available")
         waiter.wait(DBClusterIdentifier=self.plan.cluster.identifier, WaiterConfig={"Delay": 0, "MaxAttempts": 1000})
 
@@ -137,14 +137,14 @@ class ActivityHarness:
 
 
 def _attempt(environment: ActivityEnvironment, activity: Callable[..., Any], argument: Any) -> Any:
-    """Run one attempt in its own context, as a worker does."""
+    """Run one attempt in a separate context, as a worker does."""
     found = contextvars.copy_context().run(environment.run, activity, argument)
     return asyncio.run(found) if inspect.iscoroutine(found) else found
 
 
 @cache
 def _shared_clients(endpoint: str) -> AwsClients:
-    """Build the clients once: building them takes longer than most tests."""
+    """Build the clients only once, because building them takes longer than most tests."""
     return make_clients()
 
 

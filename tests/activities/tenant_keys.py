@@ -1,4 +1,4 @@
-"""Two keys of one environment and the tenant role, deployed from the real template."""
+"""Two keys of one environment, and a tenant role deployed from the real template."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ WRITES = {"CreateAlias", "UpdateAlias", "DeleteAlias", "TagResource", "UntagReso
 
 
 class TenantHarness:
-    """Two keys of one environment, their owner's tenant role, and the activity under test."""
+    """Two keys of one environment, the tenant role in the customer's account, and the activity under test."""
 
     def __init__(self, harness: ActivityHarness) -> None:
         self.harness, self.aws = harness, harness.aws
@@ -47,7 +47,7 @@ class TenantHarness:
     def build_task(
         self, which: KeyPurpose, tenant: str = "acme", *, repoint: bool = False, **role: str
     ) -> ReconcileKeyTask:
-        """Build the task for one of the keys."""
+        """Build the task that puts a tenant name on one of the keys."""
         environment = self.harness.plan.environment
         keys = {f"{key}_key_arn": arn for key, arn in self.keys.items()}
         asked = build_tenant_request(environment.environment_id, tenant=tenant, **keys)
@@ -58,7 +58,7 @@ class TenantHarness:
         return ReconcileKeyTask(environment=environment, marks=marks, role=chosen, repoint=repoint)
 
     def reconcile(self, which: KeyPurpose, tenant: str = "acme", **more: Any) -> ReconciledKey:
-        """Run the activity as Temporal does."""
+        """Run the activity, with retries as in Temporal."""
         found: ReconciledKey = self.harness.run_with_retries(
             self.activities.reconcile_key, self.build_task(which, tenant, **more)
         )
@@ -72,7 +72,7 @@ class TenantHarness:
         return {tag["TagKey"]: tag["TagValue"] for tag in tags}, [alias["AliasName"] for alias in aliases]
 
     def list_writes(self) -> list[str]:
-        """List the write calls since `forget_calls`."""
+        """List the write calls made since `forget_calls`."""
         return [call for call in self.aws.list_calls("kms") if call in WRITES]
 
     def forget_calls(self) -> None:

@@ -1,4 +1,7 @@
-"""byok adopts a resource only if its tag and key match. Any other resource of that name is a conflict and stays."""
+"""byok adopts a resource only if the tag and the key match.
+
+A resource that has the name, but another tag or key, is left unchanged and reported as a conflict.
+"""
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -15,7 +18,7 @@ def run_until_problem(harness: ActivityHarness, activity: object, task: object) 
 
 
 def create_bucket_stopped_by_disabled_key(harness: ActivityHarness) -> BucketResource:
-    """Create an empty bucket of an environment whose key has been disabled in the meantime."""
+    """Disable the S3 key, so that `ensure_bucket` stops and leaves an empty bucket."""
     harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(harness.storage.ensure_bucket, harness.bucket_task())
@@ -49,7 +52,7 @@ def create_foreign_bucket(harness: ActivityHarness, tag: str) -> str:
 
 
 def list_claimed_key_ids(harness: ActivityHarness) -> set[str]:
-    """Return the ids of the claimed keys."""
+    """Return the ids of the keys that environments have claimed."""
     found = harness.aws.operator_client("s3").list_objects_v2(
         Bucket=harness.plan.environment.probe_bucket, Prefix="claims/"
     )

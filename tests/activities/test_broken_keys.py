@@ -1,4 +1,4 @@
-"""Every broken key, for S3 and for Aurora: AWS's own code, the right remedy, and nothing left behind."""
+"""Every broken key, for S3 and for Aurora: the problem has AWS's code and the right remedy, and no resource is left."""
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -46,7 +46,7 @@ def test_unusable_s3_key_stops_with_the_error_from_s3(harness: ActivityHarness, 
     assert problem.request_id
     assert arn in problem.remediation
     if breakage.definite:
-        # The first call found no bucket yet.
+        # The first call failed because the bucket did not exist yet.
         assert [call for call in harness.aws.list_calls() if call == "PutObject"] == ["PutObject", "PutObject"]
 
 
@@ -66,7 +66,7 @@ def test_unusable_aurora_key_stops_and_leaves_nothing_behind(harness: ActivityHa
     claims = harness.aws.operator_client("s3").list_objects_v2(
         Bucket=harness.plan.environment.probe_bucket, Prefix="claims/"
     )
-    assert claims["KeyCount"] == 0  # the keys are free for another attempt
+    assert claims["KeyCount"] == 0  # another attempt can claim the keys
 
 
 @pytest.mark.parametrize("which", KeyPurpose)

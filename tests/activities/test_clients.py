@@ -1,4 +1,4 @@
-"""The headers of every call to AWS."""
+"""The headers that byok sends with every call to AWS."""
 
 from datetime import timedelta
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from activities.clients import AwsClients
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Requests sent to S3 by the client of `s3`, which answers them with an empty response."""
+    """The requests that the `s3` fixture's client has sent; each gets an empty response, without a network."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "for-this-test")
     return []

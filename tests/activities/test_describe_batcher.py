@@ -1,4 +1,4 @@
-"""The describe batcher answers many concurrent requests for database states with few calls."""
+"""The describe batcher serves many concurrent requests for database states with few calls to RDS."""
 
 import asyncio
 import contextlib

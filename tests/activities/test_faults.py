@@ -1,4 +1,4 @@
-"""Network and service faults: whichever call they hit, every resource exists once and correctly at the end."""
+"""Whichever call a network or service fault hits, every resource exists exactly once, as planned, at the end."""
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -15,7 +15,7 @@ CALLS = [
 
 
 def assert_exactly_as_planned(harness: ActivityHarness) -> None:
-    """Check for one cluster, one writer and the blueprint's buckets and objects, all on the customer's keys."""
+    """Check that one cluster, one writer and the blueprint's buckets and objects exist, all on the customer's keys."""
     plan = harness.plan
     rds, s3 = harness.aws.operator_client("rds"), harness.aws.operator_client("s3")
     clusters = rds.describe_db_clusters()["DBClusters"]
@@ -39,7 +39,7 @@ def test_faults_of_any_kind_at_any_call_do_not_change_the_result(harness: Activi
     harness.provision_environment()
 
     assert_exactly_as_planned(harness)
-    assert harness.aws.call_control("GET", "faults")["faults"] == []  # the faults did occur
+    assert harness.aws.call_control("GET", "faults")["faults"] == []  # every fault was triggered
 
 
 def test_network_failure_is_not_attributed_to_the_key(harness: ActivityHarness) -> None:

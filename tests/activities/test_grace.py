@@ -1,4 +1,7 @@
-"""The grace period of an ambiguous denial on a real server: an attempt loads what an earlier attempt saved."""
+"""The grace period of an ambiguous denial, on a real Temporal server.
+
+A new attempt continues the grace period that an earlier attempt began.
+"""
 
 import threading
 import uuid
@@ -28,7 +31,7 @@ HEARTBEAT_TIMEOUT = timedelta(seconds=1)
 
 @workflow.defn
 class OneActivityWorkflow:
-    """Runs one activity with the heartbeats of the real workflows."""
+    """Runs one activity, with a heartbeat timeout as in the real workflows."""
 
     @workflow.run
     async def run(self, name: str) -> str:
@@ -145,7 +148,7 @@ async def test_retryable_failure_fits_into_temporals_size_limit(harness: Activit
     failure = Failure()
     await plugin_data_converter().encode_failure(caught.value, failure)
 
-    assert failure.ByteSize() < 2048  # half of the server's limit for the failure of a pending activity
+    assert failure.ByteSize() < 2048  # half of the server's size limit for the failure of a pending activity
     assert not failure.stack_trace
     decoded = await plugin_data_converter().decode_failure(failure)
     assert isinstance(decoded, ApplicationError)
@@ -162,7 +165,7 @@ async def test_blocked_activity_keeps_heartbeating(temporal: WorkflowEnvironment
 
     @activity.defn
     def blocked() -> str:
-        # Longer than the heartbeat timeout: without heartbeats the server would time this attempt out.
+        # Block for longer than the heartbeat timeout: without heartbeats, the server would time out this attempt.
         release.wait(2 * HEARTBEAT_TIMEOUT.total_seconds())
         return f"attempt {activity.info().attempt}"
 

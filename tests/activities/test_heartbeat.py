@@ -1,4 +1,4 @@
-"""Coroutine activities: they heartbeat, load what earlier attempts saved, and finish a write that has begun."""
+"""Coroutine activities send heartbeats, load the details that earlier attempts saved, and finish started writes."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ from activities.heartbeat import HeartbeatInterceptor, load_from_previous_attemp
 
 
 class InnermostInboundInterceptor(ActivityInboundInterceptor):
-    """The last inbound interceptor: runs the activity."""
+    """The last inbound interceptor, which runs the activity."""
 
     def __init__(self) -> None:
         pass

@@ -1,4 +1,7 @@
-"""Removal deletes what the environment created and nothing else: no foreign objects, nothing by name alone."""
+"""Removal deletes only resources that the environment created.
+
+Foreign objects stay, and so do resources that have only the right name.
+"""
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -23,7 +26,8 @@ def assert_only_empty_probe_bucket_left(harness: ActivityHarness) -> None:
     assert harness.aws.operator_client("rds").describe_db_instances()["DBInstances"] == []
     left = [bucket["Name"] for bucket in harness.aws.operator_client("s3").list_buckets()["Buckets"]]
     assert left == [harness.plan.environment.probe_bucket]
-    assert harness.aws.operator_client("s3").list_objects_v2(Bucket=left[0])["KeyCount"] == 0  # no probe, no claim
+    kept = harness.aws.operator_client("s3").list_objects_v2(Bucket=left[0])
+    assert kept["KeyCount"] == 0  # neither a probe object nor a claim
 
 
 def test_removal_leaves_nothing_behind(harness: ActivityHarness) -> None:
@@ -50,7 +54,7 @@ def test_faults_of_any_kind_at_any_call_do_not_change_the_result(harness: Activi
     remove_everything(harness)
 
     assert_only_empty_probe_bucket_left(harness)
-    assert harness.aws.call_control("GET", "faults")["faults"] == []  # the faults did occur
+    assert harness.aws.call_control("GET", "faults")["faults"] == []  # every fault was triggered
 
 
 def test_everything_is_removed_even_if_both_keys_are_disabled(harness: ActivityHarness) -> None:
@@ -64,7 +68,7 @@ def test_everything_is_removed_even_if_both_keys_are_disabled(harness: ActivityH
 
 
 def test_rollback_keeps_resources_of_an_earlier_run(harness: ActivityHarness) -> None:
-    """They may be in use: a complete environment that is started again must lose nothing."""
+    """The resources of an earlier run may be in use: starting a complete environment again must not delete them."""
     harness.provision_environment()
     s3, mine = harness.aws.platform_client("s3"), harness.plan.buckets[-1].name
     s3.delete_bucket(Bucket=mine)
@@ -130,7 +134,7 @@ def test_bucket_with_foreign_objects_is_kept(harness: ActivityHarness) -> None:
     kept = harness.aws.operator_client("s3").list_object_versions(Bucket=name)["Versions"]
     assert {item["Key"] for item in kept} >= {
         item.key for item in harness.plan.buckets[0].objects
-    }  # its initial objects, too
+    }  # the initial objects are kept, too
 
 
 def test_foreign_version_of_an_initial_object_keeps_the_bucket(harness: ActivityHarness) -> None:

@@ -1,4 +1,4 @@
-"""Aliases and tags in local AWS, written through the role that the real template creates in the customer's account."""
+"""Reconcile aliases and tags in local AWS, through the tenant role that the real template creates."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""A tenant name goes only onto the keys of an existing environment (contract 12, 123)."""
+"""byok puts a tenant name only on the keys of an existing environment (contract 12, 123)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,7 @@ Probe = Callable[..., tuple[Problem, ...]]
 
 
 def provision_partial_environment(harness: ActivityHarness, buckets: int) -> None:
-    """Create the cluster and the first buckets."""
+    """Create the cluster and only the given number of buckets."""
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     for index in range(buckets):

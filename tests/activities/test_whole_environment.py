@@ -1,4 +1,4 @@
-"""A whole environment, activity by activity, without a workflow: the calls to AWS and the state that AWS reports."""
+"""Create a whole environment without a workflow, and check byok's calls to AWS and the state that AWS reports."""
 
 from collections import Counter
 
@@ -23,7 +23,7 @@ def test_environment_reads_back_as_requested(harness: ActivityHarness) -> None:
     assert len(objects) == sum(len(bucket.objects) for bucket in harness.plan.buckets)  # contract 95
 
 
-def test_evidence_waits_for_a_writer_that_became_unavailable(harness: ActivityHarness) -> None:
+def test_evidence_requires_a_writer_that_is_still_available(harness: ActivityHarness) -> None:
     harness.provision_environment()
     name = harness.plan.cluster.writer_identifier
     harness.aws.call_control("POST", "settings", database_seconds=3600)
@@ -32,13 +32,13 @@ def test_evidence_waits_for_a_writer_that_became_unavailable(harness: ActivityHa
     with pytest.raises(ApplicationError) as caught:
         harness.run_once(harness.evidence.collect_evidence, harness.plan)
 
-    assert caught.value.type == "rds.deleting"  # not a transient state: available counts only when it is seen twice
+    assert caught.value.type == "rds.deleting"  # it cannot become available on its own
 
 
 def test_provisioning_makes_no_unnecessary_calls(harness: ActivityHarness) -> None:
     harness.run_with_retries(
         harness.keys.probe_s3_key, harness.plan.environment
-    )  # creates the Region's probe bucket, once and for all
+    )  # creates the Region's probe bucket, which later environments reuse
     harness.aws.call_control("DELETE", "calls")
 
     harness.provision_environment()
@@ -73,4 +73,4 @@ def test_second_build_writes_nothing(harness: ActivityHarness) -> None:
     assert not harness.run_with_retries(harness.database.ensure_writer, harness.database_task).created
 
     writes = [call for call in harness.aws.list_calls() if call.startswith(("Create", "Put", "Delete", "Modify"))]
-    assert writes == ["PutObject", "PutObject"]  # the two claims, refused because they already exist
+    assert writes == ["PutObject", "PutObject"]  # two attempts to claim keys; S3 refuses both because the claims exist

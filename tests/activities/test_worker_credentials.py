@@ -1,4 +1,4 @@
-"""A fault of the worker's own credentials is never reported as a fault of the customer's role or keys."""
+"""If the worker's own credentials fail, byok never blames the customer's role or keys."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ ADVICE = build_remediation(Remedy.PLATFORM_CREDENTIALS, RemedyContext(REGION, PL
 
 
 def configure_refused_role_profile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Configure a worker profile whose role its source profile may not assume."""
+    """Configure an AWS profile for the worker whose source profile may not assume the role."""
     key, secret, *_ = OPERATOR_CREDENTIALS
     config = folder / "config"
     config.write_text(
@@ -37,7 +37,7 @@ def configure_refused_role_profile(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def configure_refused_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Configure a pod whose service account may not assume its role."""
+    """Configure the credentials of a pod whose service account may not assume the configured role."""
     token = folder / "token"
     token.write_text("a.b.c")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))

@@ -1,4 +1,4 @@
-"""The API in this process, on a real Temporal server with scripted activities."""
+"""The API, run in the test process, on a real Temporal server with scripted activities."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -33,7 +33,7 @@ class SseEvent:
 
 @dataclass(frozen=True)
 class ApiClient:
-    """A client of the API."""
+    """An HTTP client of the API."""
 
     app: FastAPI
     http: httpx.AsyncClient
@@ -63,7 +63,7 @@ def build_create_body(environment_id: str, **changes: object) -> dict[str, objec
 async def open_api_state(
     door: EnvironmentService, access: Authenticator | None, settings: ApiSettings
 ) -> AsyncIterator[ApiState]:
-    """Start the API's state and wait until its service is connected; without access settings, allow every caller."""
+    """Open the API's state, and wait until the service is connected; without an authenticator, allow every caller."""
 
     async def connect() -> EnvironmentService:
         return door
@@ -83,7 +83,7 @@ async def open_api_state(
 
 @pytest_asyncio.fixture
 async def serve(service: EnvironmentService) -> AsyncIterator[Serve]:
-    """Builds API clients for the given access, settings and service."""
+    """A function that builds an API client for the given authenticator, settings and service."""
     async with AsyncExitStack() as stack:
 
         async def make(

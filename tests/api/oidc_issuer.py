@@ -1,4 +1,4 @@
-"""An OIDC issuer on this machine: its keys over HTTP, and tokens that it signs."""
+"""An OIDC issuer on this machine, which signs tokens and serves its keys over HTTP."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ ALL = "environments:read environments:write environments:delete"
 
 @cache
 def generate_private_key(whose: str) -> rsa.RSAPrivateKey:
-    """Generate the private key of the given owner."""
+    """Generate a private key, one for each owner."""
     return rsa.generate_private_key(65537, 2048)
 
 
@@ -30,9 +30,9 @@ class OidcIssuer:
     """An OIDC issuer with its own HTTP server.
 
     Attributes:
-        asked: How often its keys were requested.
-        reachable: Whether it answers successfully.
-        instead: The response body to send instead of its keys.
+        asked: How often clients have requested the issuer's keys.
+        reachable: Whether the server responds with 200; otherwise with 500.
+        instead: The list of keys, or the whole response body, to send in place of the issuer's key.
     """
 
     key: rsa.RSAPrivateKey = field(default_factory=lambda: generate_private_key("the issuer's"))
@@ -72,7 +72,7 @@ class OidcIssuer:
         return OidcAuth(ISSUER, AUDIENCE, url, "organisation")
 
     def issue_token(self, organisation: str = "acme", scope: str = ALL, **changes: Any) -> str:
-        """Issue a valid token, changed by the given claims; a claim that is None is left out."""
+        """Issue a token that is valid unless changed: `changes` overrides claims, and None removes a claim."""
         key, algorithm = changes.pop("key", self.key), changes.pop("algorithm", "RS256")
         name = changes.pop("kid", self.name)
         claims = {

@@ -1,4 +1,4 @@
-"""Who may call the API, what each scope permits, and that other organisations' environments stay hidden."""
+"""Authentication to the API, the permissions of each scope, and the isolation of organisations from each other."""
 
 import base64
 import hashlib
@@ -43,7 +43,7 @@ async def test_valid_tokens_are_accepted(serve: Serve, issuer: OidcIssuer) -> No
 
 
 def build_bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
-    """Return invalid tokens by name."""
+    """Return invalid tokens, by the name of the fault."""
     stranger = generate_private_key("a stranger's")
     good = issuer.issue_token()
     head, claims, signature = good.split(".")
@@ -51,7 +51,7 @@ def build_bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     unsigned = base64.urlsafe_b64encode(b'{"alg":"none","kid":"key-1"}').rstrip(b"=").decode()
-    # PyJWT refuses to create this token, so build it by hand: signed with the public key as if it were a shared secret.
+    # This token is signed with the public key as if that key were a shared secret. PyJWT would refuse to create it.
     confused_head = base64.urlsafe_b64encode(b'{"alg":"HS256","kid":"key-1"}').rstrip(b"=").decode()
     mac = hmac.new(public, f"{confused_head}.{claims}".encode(), hashlib.sha256).digest()
     confused = f"{confused_head}.{claims}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"

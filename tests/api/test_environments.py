@@ -233,7 +233,7 @@ async def test_list_is_paged_and_filtered(
     stopped = f"{environment_id}-stopped"
     await portal.http.post("/v1/environments", json=build_create_body(stopped))
     await wait_until_ended(service, stopped)
-    await portal.http.post(f"/v1/environments/{stopped}/replays", json={"s3_key_arn": OTHER_KEY})  # a second run
+    await portal.http.post(f"/v1/environments/{stopped}/replays", json={"s3_key_arn": OTHER_KEY})  # starts a second run
     await wait_until_ended(service, stopped)
 
     async def list_phase(phase: Phase) -> list[str]:

@@ -1,4 +1,4 @@
-"""Event streams: what a subscriber receives, also after reconnecting, and what many subscribers cost."""
+"""The events that a subscriber receives, also after a reconnection, and the cost of many subscribers."""
 
 import asyncio
 from collections import Counter
@@ -78,7 +78,7 @@ async def test_unknown_last_event_ids_restart_the_stream(
 
 
 class StatusCountingService(EnvironmentService):
-    """Counts the status reads of each environment."""
+    """A service that counts the status reads of each environment."""
 
     looks: Counter[str]
 
@@ -103,6 +103,6 @@ async def test_two_hundred_subscribers_share_one_poll(
         before = counting.looks[name]
         heard = await asyncio.gather(*(portal.read_events(name) for _ in range(listeners)))
         assert all(events[-1].data["phase"] == "READY" for events in heard)
-        # Each subscriber's first read checks whether the environment exists; all later ones are shared.
+        # Each subscriber's first read checks whether the environment exists. All subscribers share the later reads.
         looks.append(counting.looks[name] - before - listeners)
     assert looks[1] <= looks[0] + 3, f"{looks}: status reads grow with the number of subscribers"

@@ -1,4 +1,4 @@
-"""Errors, limits and health."""
+"""Error responses, request limits and health checks."""
 
 import asyncio
 from http import HTTPStatus
@@ -78,7 +78,7 @@ async def test_only_readiness_depends_on_temporal(serve: Serve, service: Environ
     async with asyncio.timeout(20):
         while (
             answer := await up.http.get("/ready")
-        ).status_code != HTTPStatus.OK:  # the server does not list the worker yet
+        ).status_code != HTTPStatus.OK:  # Temporal does not list the worker yet
             assert answer.json()["code"] == "byok.NoWorker"
     assert answer.json()["workers"] == 1
     health = (await down.http.get("/health")).json()

@@ -1,4 +1,4 @@
-"""On a real server: streams and their ends, and the middleware that the API and the wizard share."""
+"""A real server: when event streams end, and the middleware that the API and the wizard share."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ from tests.workflows.fake_activities import PLATFORM
 
 
 class NeverReadyService:
-    """A service whose environment awaits its database forever."""
+    """A service whose only environment waits for its database forever."""
 
     async def read_status(self, environment_id: str) -> EnvironmentStatus:
         return EnvironmentStatus(
@@ -49,7 +49,7 @@ def build_state(access: Authenticator, max_streams: int = 500) -> ApiState:
 
 
 class ShortLivedAuth:
-    """Accepts every token for one second."""
+    """An authenticator whose callers' tokens expire after one second."""
 
     async def authenticate(self, token: str | None) -> Caller:
         return Caller("acme", frozenset(Scope), time.time() + 1)
@@ -62,7 +62,7 @@ SETTINGS = ApiSettings()
 async def run_server(state: ApiState, settings: ApiSettings = SETTINGS) -> AsyncIterator[httpx.AsyncClient]:
     port = Ports.pick_free().web
     server = uvicorn.Server(uvicorn.Config(make_asgi_app(state, settings), HOST, port, log_config=None))
-    task = asyncio.create_task(server._serve())  # without its own signal handlers
+    task = asyncio.create_task(server._serve())  # starts no signal handlers
     try:
         async with asyncio.timeout(20):
             while not server.started:  # noqa: ASYNC110 - it sets no event
@@ -102,7 +102,7 @@ async def test_stream_above_the_limit_is_refused_until_another_ends() -> None:
     path = "/v1/environments/acme/events"
     async with run_server(build_state(AllowAllAuth(), max_streams=1)) as http:
         async with http.stream("GET", path) as only:
-            lines = only.aiter_lines()  # kept: without it the stream would end
+            lines = only.aiter_lines()  # keeps the stream open
             await anext(lines)
             refused = await http.get(path)
             page = await http.get("/environments/acme/changes")

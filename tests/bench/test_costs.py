@@ -1,4 +1,4 @@
-"""Counting billable actions in a history."""
+"""Count the billable actions in a workflow history."""
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent

@@ -1,4 +1,4 @@
-"""Figures of measurements."""
+"""Statistics of measurements, and how they are printed."""
 
 import pytest
 

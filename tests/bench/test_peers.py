@@ -1,4 +1,7 @@
-"""The comparison with other tools: figures, table, and the parsing of processes and calls. No tool is run."""
+"""The comparison with other tools: its figures, its table, and the parsing of processes and calls.
+
+The tests do not run these tools.
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The report of a benchmark run: its targets, its tables, and the document that they are written to."""
+"""The report of a benchmark run: its targets, its tables, and the document that contains them."""
 
 from datetime import UTC, datetime
 from pathlib import Path

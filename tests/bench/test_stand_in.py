@@ -1,4 +1,4 @@
-"""The AWS stand-in answers the worker's activities as local AWS does, and refuses every call that they do not make."""
+"""The AWS stand-in responds to the worker's calls as local AWS does, and refuses every call that no activity makes."""
 
 import asyncio
 import io
@@ -28,7 +28,7 @@ from tests.localaws.server import REGION, AwsHarness
 
 SECONDS = 0.05
 FINAL = "byok-final"
-# Parts of a response that differ each time: host names, resource ids, version ids.
+# Values that differ between two responses to the same call: host names, resource ids, version ids.
 RANDOM = (
     (re.compile(r"[0-9a-f]{12}(?=\.eu-central-1\.rds)"), "host"),
     (re.compile(r"^(cluster|db)-[A-Z0-9]{26}$"), "resource id"),
@@ -38,7 +38,7 @@ _NEITHER = {"RequestId", "HostId", "ResponseMetadata"}
 
 
 class StandInAws(AwsHarness):
-    """The stand-in with its own control calls."""
+    """The stand-in, whose control endpoint has another path than that of local AWS."""
 
     def call_control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
         data = json.dumps(body).encode() if body else None
@@ -71,7 +71,7 @@ def stand_in() -> Iterator[StandInAws]:
 
 
 def normalize_response(value: Any) -> Any:
-    """Return a response without the parts that differ each time."""
+    """Return a response without the values that differ between two responses to the same call."""
     if isinstance(value, dict):
         metadata = value.get("ResponseMetadata", {})
         status = {"HTTPStatusCode": metadata["HTTPStatusCode"]} if metadata else {}
@@ -87,7 +87,7 @@ def normalize_response(value: Any) -> Any:
 
 
 class RecordingHarness(ActivityHarness):
-    """An environment's activities, with a record of every parsed response."""
+    """Runs an environment's activities, and records every parsed response."""
 
     def __init__(self, aws: AwsHarness) -> None:
         super().__init__(aws, make_clients())
@@ -104,12 +104,12 @@ class RecordingHarness(ActivityHarness):
         self.answers.append((model.name, answer))
 
     def run_whole_life(self) -> None:
-        """Run a whole life: build, read back, build again, remove with a final snapshot, and remove again."""
+        """Create an environment, read it, create it again, and remove it twice; the first removal takes a snapshot."""
         self.clients.sts(REGION).get_caller_identity()
         self.provision_environment()
         self.run_with_retries(
             self.database.read_and_verify_database, self.database_task
-        )  # one by one: the evidence activity reads everything concurrently
+        )  # one at a time: the evidence activity would read all resources concurrently
         for bucket in self.plan.buckets:
             self.storage.read_and_verify_bucket(self.plan.environment, bucket)
         buckets, removal = range(len(self.plan.buckets)), self.database_removal(FINAL)
@@ -126,7 +126,7 @@ class RecordingHarness(ActivityHarness):
                 self.run_with_retries(self.storage.remove_bucket, self.bucket_removal(index))
 
     def responses_without_polls(self) -> list[tuple[str, Any]]:
-        """Return the recorded responses except those of polls, whose number depends on timing."""
+        """Return the recorded responses without those to polls, because the number of polls depends on timing."""
         found: list[tuple[str, Any]] = []
         for operation, answer in self.answers:
             polled = operation.startswith("Describe") and re.search("'(creating|deleting)'", str(answer))

@@ -1,4 +1,4 @@
-"""The commands as a shell runs them, with a service that needs no Temporal."""
+"""Run commands as a shell does, with a service that needs no Temporal server."""
 
 import json
 import os
@@ -23,7 +23,7 @@ class CommandResult:
 
     @property
     def json(self) -> Any:
-        """Standard output, parsed as the single JSON document that it must be."""
+        """The content of standard output, which must be a single JSON document."""
         return json.loads(self.out)
 
 

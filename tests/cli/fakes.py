@@ -1,4 +1,4 @@
-"""An `EnvironmentService` without Temporal: returns what the test configures and records its calls."""
+"""A fake `EnvironmentService` without Temporal, which returns configured results and records its calls."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ BEGAN = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
 def make_problem(key: KeyPurpose | None = KeyPurpose.S3) -> Problem:
-    """Make a stop's problem, caused by a customer's key or by something else."""
+    """Make the problem of a stopped environment; `key` is the customer's key that caused the stop, if any."""
     return Problem(
         code="s3.KMS.DisabledException" if key else "s3.TooManyBuckets",
         message=f"{S3_KEY} is disabled." if key else "You have too many buckets.",
@@ -49,7 +49,7 @@ def make_problem(key: KeyPurpose | None = KeyPurpose.S3) -> Problem:
 def make_status(
     *phases: Phase, problems: tuple[Problem, ...] = (), pending: tuple[PendingStep, ...] = ()
 ) -> EnvironmentStatus:
-    """Make a status that went through these phases, two seconds each."""
+    """Make the status of an environment that has gone through these phases, each for two seconds."""
     return EnvironmentStatus(
         environment_id="acme",
         phase=phases[-1],
@@ -70,13 +70,13 @@ def make_status(
 
 @dataclass
 class FakeService:
-    """A service with configured answers.
+    """A service that returns configured results.
 
     Attributes:
-        statuses: What `watch_status` yields, in order; `read_status` returns the last one.
+        statuses: The statuses that `watch_status` yields, in order; `read_status` returns the last of them.
         refuse: The error that every call raises.
         waiting: The pending activities that `reconcile_tenant` reports.
-        step: The activity that a replay resumes at; None if it starts over.
+        step: The activity at which a replay resumes; None if the replay starts over.
     """
 
     statuses: list[EnvironmentStatus] = field(default_factory=lambda: [make_status(Phase.VALIDATING_KEYS)])

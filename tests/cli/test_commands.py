@@ -1,4 +1,4 @@
-"""Output and exit codes of the commands, without a server."""
+"""The commands' output and exit codes, without a Temporal server."""
 
 import os
 import subprocess
@@ -115,7 +115,7 @@ def test_version_is_that_of_the_source() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shell_completes_commands(shell: str) -> None:
-    typed = {"COMP_WORDS": "byok dia", "COMP_CWORD": "1"}  # set by bash; the next line is for zsh and fish
+    typed = {"COMP_WORDS": "byok dia", "COMP_CWORD": "1"}  # variables of bash; the next line is for zsh and fish
     typed |= {"_TYPER_COMPLETE_ARGS": "byok dia", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     ended = run_byok(_BYOK_COMPLETE=f"complete_{shell}", **typed)
     assert ended.returncode == 0

@@ -1,4 +1,4 @@
-"""`byok create`: which input is refused before anything starts, and how an environment is followed."""
+"""`byok create`: input that is refused before a workflow starts, and the output while an environment is created."""
 
 import json
 from pathlib import Path
@@ -71,7 +71,7 @@ def test_stop_shows_the_aws_error_and_the_remedy(run: Run, service: FakeService)
         "operation   PutObject",
         f"S3 key ARN  {S3_KEY}",
         "7A62C49F347FC4E8",
-        f"\n    aws kms enable-key --key-id {S3_KEY}\n",  # on its own line, ready to paste
+        f"\n    aws kms enable-key --key-id {S3_KEY}\n",  # on a separate line, ready to paste
     ):
         assert said in ended.out
     assert [line.split()[1] for line in ended.out.splitlines() if line[:1].isdigit()] == list(STOPPED)

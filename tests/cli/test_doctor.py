@@ -1,4 +1,4 @@
-"""`byok doctor` if something is missing: it reports what is missing and how to fix it, and exits with 1."""
+"""If something is missing, `byok doctor` reports what is missing and how to fix it, and exits with 1."""
 
 import json
 import os

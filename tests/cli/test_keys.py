@@ -1,4 +1,4 @@
-"""Key commands for the key administrator and the vendor: onboarding kit, templates, policies, diagnoses."""
+"""The commands about keys: the onboarding kit, the templates, the policies and the diagnosis."""
 
 import json
 import re

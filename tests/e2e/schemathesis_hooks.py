@@ -1,7 +1,7 @@
 """Make schemathesis parse the keys template as CloudFormation does, including the short forms of its functions.
 
-Its own parser fails at the first short form and ends the test thread: all later operations are skipped, and the run
-still passes.
+The parser of schemathesis fails at the first short form and ends the test thread. The run would then skip all later
+operations, but still pass.
 """
 
 import schemathesis
@@ -11,6 +11,6 @@ from schemathesis.core.transport import Response
 from localaws.cloudformation.template import parse_template
 
 
-@schemathesis.deserializer(*YAML_MEDIA_TYPES)  # all of them: schemathesis uses the first of the family
+@schemathesis.deserializer(*YAML_MEDIA_TYPES)  # every type: schemathesis uses the first match
 def deserialize_template(_: object, response: Response) -> dict[str, object]:
     return parse_template(response.content.decode()).content

@@ -1,4 +1,4 @@
-"""Deletions remove everything except the final snapshot, and nothing that others own."""
+"""Deletion removes all of an environment's resources except the final snapshot, and no data of other owners."""
 
 from typing import Any
 

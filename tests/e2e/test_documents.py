@@ -1,4 +1,4 @@
-"""README and docs: the commands work, the links resolve, and the lists are complete."""
+"""The README and the documents: their commands work, their links resolve, and their lists are complete."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ DOCS = PROGRAMS_ROOT / "docs"
 INDEX = (DOCS / "README.md").read_text()
 PAGES = sorted([*PROGRAMS_ROOT.glob("*.md"), *DOCS.rglob("*.md"), PROGRAMS_ROOT / "bench" / "peers" / "README.md"])
 WITH_COMMANDS = ("README.md", "docs/onboarding.md", "docs/lifecycle.md")
-"""Pages whose commands are run here, in the order in which a reader runs them."""
+"""The pages whose commands these tests run, in the order in which a user would run them."""
 
 LINKS = sorted(
     {
@@ -43,7 +43,7 @@ def commands_in(page: str) -> list[str]:
 async def test_documented_commands_work(web: StackHarness, tmp_path: Path) -> None:
     pair = await asyncio.to_thread(web.stack.customer.ensure_key_pair, "documents")
     exports = {**web.stack.environment, "S3_KEY_ARN": pair.s3_key_arn, "RDS_KEY_ARN": pair.rds_key_arn}
-    # This stack creates a database in half a second, but provisioning must still be running when it is cancelled.
+    # This stack creates a database in half a second. Hold the call, so that there is a running workflow to cancel.
     where = {"service": "rds", "operation": "CreateDBCluster", "about": "globex"}
     web.aws.call_control("POST", "faults", kind="hold_call", **where)
 
@@ -72,7 +72,7 @@ async def test_documented_commands_work(web: StackHarness, tmp_path: Path) -> No
 
 
 async def release_held_call_after_cancel_request(machine: StackHarness, environment_id: str) -> None:
-    """Release the held call after the cancellation of an environment has been requested."""
+    """Wait until an environment's cancellation has been requested, then release the held call."""
     handle = machine.service.client.get_workflow_handle(environment_workflow_id(environment_id))
     requested = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
     async with asyncio.timeout(60):

@@ -1,4 +1,4 @@
-"""The setup guide, followed exactly with the real AWS CLI: keys, payload, environment, tenant name, diagnosis."""
+"""Follow the setup guide exactly, with the real AWS CLI: keys, payload, environment, tenant name and diagnosis."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from localaws.accounts import PLATFORM_ROLE_ARN
 from tests.e2e.conftest import CommandResult, StackHarness
 from tests.localaws.server import REGION, VENDOR
 
-# The guide's own commands with its placeholders (setup guide, steps 2 and 4).
+# The commands of the setup guide (steps 2 and 4), with the guide's placeholders.
 DEPLOY = r"""
 aws cloudformation deploy \
   --profile byok \
@@ -54,7 +54,7 @@ aws cloudformation deploy \
 
 @dataclass(frozen=True)
 class CustomerShell:
-    """The customer's terminal: a folder, the AWS CLI, and the configuration written by local AWS."""
+    """The customer's shell in a folder, with the AWS CLI and the configuration files that local AWS has written."""
 
     folder: Path
     cli: Path
@@ -63,7 +63,7 @@ class CustomerShell:
     async def run(self, text: str, **more: str) -> CommandResult:
         """Run a command line in bash."""
         given = self.machine.stack.environment
-        # The customer has only the AWS config; all other exports of the stack belong to the platform.
+        # Of the variables that the stack exports, the customer has only those that name AWS configuration files.
         kept = {name: given[name] for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")}
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         process = await asyncio.create_subprocess_exec(
@@ -80,7 +80,7 @@ class CustomerShell:
         return CommandResult(process.returncode or 0, out.decode(), err.decode())
 
     async def run_successfully(self, text: str, **more: str) -> str:
-        """Run a command line that must succeed, and return its standard output."""
+        """Run a command line, check that it succeeds, and return its standard output."""
         finished = await self.run(text, **more)
         assert finished.code == 0, finished.err
         return finished.out

@@ -1,4 +1,4 @@
-"""With real processes: whole provisionings agree with the offline check on every policy of the catalogue."""
+"""The offline check predicts the outcome of a whole provisioning for every policy of the catalogue."""
 
 import asyncio
 import json
@@ -41,7 +41,11 @@ async def test_provisioning_agrees_with_the_policy_check(machine: StackHarness) 
 
 
 async def _disagreement(machine: StackHarness, case: Case) -> str | None:
-    """Return the difference between a case's provisioning and the policy check; None if they agree."""
+    """Provision an environment with a case's key policy.
+
+    Returns:
+        How the outcome differs from the result of the policy check; None if the outcome and the check agree.
+    """
     policy, kms = case.build_policy(PLACE), machine.aws.customer_client("kms")
     made = await asyncio.to_thread(lambda: kms.create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"])
     other = KeyPurpose.RDS if case.which is KeyPurpose.S3 else KeyPurpose.S3

@@ -1,4 +1,4 @@
-"""Environments from every entry point, and through every fault on the way."""
+"""Provision environments from every entry point, and in spite of faults at every call."""
 
 import asyncio
 import json
@@ -105,7 +105,7 @@ async def test_faults_at_every_call_still_lead_to_ready(machine: StackHarness, k
     for service, operations in EVERY_CALL.items():
         for operation in operations:
             machine.aws.call_control("POST", "faults", service=service, operation=operation, kind=kind)
-    requests = [machine.build_request() for _ in range(3)]  # each of them meets some of the faults
+    requests = [machine.build_request() for _ in range(3)]  # the faults hit calls of all three
 
     await asyncio.gather(*(machine.service.create(request) for request in requests))
 

@@ -1,4 +1,4 @@
-"""Stop, fix, replay: replays repeat no completed work. Also cancellations."""
+"""A replay after a stop and a fix repeats no completed work. A cancelled environment reports its resources."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from tests.key_faults import create_valid_key
 LIFECYCLE = (PROGRAMS_ROOT / "docs" / "lifecycle.md").read_text()
 READS = ("Describe", "Get", "Head", "List")
 WRITTEN_FOR_NOTHING = 20.0
-"""Seconds that a replay may take in addition to its remaining work; a grace period or a poll would take 30."""
+"""Seconds that a replay may take in addition to its remaining work. A grace period or a poll would take 30 seconds."""
 
 
 async def wait_until(fact: Callable[[], bool], seconds: float = 30) -> None:
@@ -36,7 +36,7 @@ async def wait_until(fact: Callable[[], bool], seconds: float = 30) -> None:
 
 
 def list_writes(machine: StackHarness, request: ProvisionRequest) -> list[tuple[str, str]]:
-    """List the platform's write calls for an environment that AWS has carried out."""
+    """List the write calls that AWS has carried out for an environment on behalf of the platform."""
     ours = (request.environment_id, *(parse_key_arn(arn).key_id for arn in (request.s3_key_arn, request.rds_key_arn)))
     return [
         (call["operation"], json.dumps(call["params"], sort_keys=True))
@@ -61,11 +61,11 @@ def is_writer_available(machine: StackHarness, environment_id: str) -> bool:
 async def create_and_break_key_at(
     machine: StackHarness, request: ProvisionRequest, break_it: Callable[[], object], **fault: Any
 ) -> EnvironmentStatus:
-    """Create an environment, break its key at a held call after all other work, and return its last status."""
+    """Create an environment, break a key while the given call is held, and return the status of the stop."""
     machine.aws.call_control("POST", "faults", **{"kind": "hold_call", **fault})
     await machine.service.create(request)
     await wait_until_call_held(machine)
-    if fault["service"] == "s3":  # let the database finish now, so that nothing waits for it later
+    if fault["service"] == "s3":  # let the database become available now, so that the replay need not wait
         await wait_until(lambda: is_writer_available(machine, request.environment_id))
     else:
         async for status in machine.service.watch_status(request.environment_id):
@@ -79,12 +79,12 @@ async def create_and_break_key_at(
 
 
 def build_second_object_filter(request: ProvisionRequest) -> dict[str, Any]:
-    """Match the second object of the second bucket."""
+    """Return a filter that matches the call that writes the second object of the second bucket."""
     return {"service": "s3", "operation": "PutObject", "about": f"-{request.environment_id}-quality-", "after_calls": 1}
 
 
 async def measure_replay_seconds(machine: StackHarness, environment_id: str) -> tuple[float, float]:
-    """Return how long the last run took after its reset, and how long of that it waited for the database."""
+    """Return how long the last run took after its reset, and how long it waited for the database in that time."""
     handle = machine.service.client.get_workflow_handle(environment_workflow_id(environment_id))
     events = (await handle.fetch_history()).events
     reset = next(
@@ -109,7 +109,7 @@ async def measure_replay_seconds(machine: StackHarness, environment_id: str) -> 
 
 @dataclass(frozen=True)
 class BrokenKeyCase:
-    """A key that breaks when provisioning is almost complete."""
+    """A way in which a key breaks when provisioning is almost complete."""
 
     name: str
     which: KeyPurpose
@@ -161,7 +161,7 @@ async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Stack
     before = list_writes(machine, request)
 
     case.mend_it(kms, arn, policy)
-    if case.which is KeyPurpose.RDS:  # as the remedy tells the operator
+    if case.which is KeyPurpose.RDS:  # the remedy asks the operator to do this
         machine.aws.operator_client("rds").start_db_cluster(DBClusterIdentifier=f"byok-{request.environment_id}")
     finished = await machine.run_program("byok", "replay", request.environment_id, "--wait", "--json")
 
@@ -184,7 +184,7 @@ async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Stack
 async def test_replay_with_corrected_arns_continues_with_them(machine: StackHarness) -> None:
     request = machine.build_request(
         s3_key_arn=machine.aws.create_key(), rds_key_arn=machine.aws.create_key()
-    )  # without the key policy statements
+    )  # keys without the platform's statements
     stopped = await machine.provision(request)
     assert stopped.phase is Phase.STOPPED
     right = {which: create_valid_key(machine.aws, which) for which in KeyPurpose}
@@ -244,7 +244,7 @@ async def test_manual_reset_continues_a_stop_and_a_key_in_use_cannot_change(mach
 
 
 async def run_shell(machine: StackHarness, command: str) -> str:
-    """Run a command from docs/lifecycle.md that must succeed, and return its output."""
+    """Run a command from docs/lifecycle.md, check that it succeeds, and return its output."""
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", command),
         env={**os.environ, **machine.stack.environment, "PATH": f"{BIN}:{os.environ['PATH']}"},

@@ -1,4 +1,4 @@
-"""Every broken key on the command line: AWS's message, the remedy, the exit code, and no resources left behind."""
+"""Every broken key stops the environment with AWS's message, a remedy and an exit code, and leaves no resources."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ CASES = [(breakage, which) for breakage in KEY_FAULTS for which in KeyPurpose]
 STOPPED_BY_A_KEY = 3
 REFUSED = 2
 TYPED = "disabled"
-"""The broken key that is tried on the command line, for both keys."""
+"""The broken key that AWS detects and that is tested on the command line, for both keys."""
 AT_ONCE = asyncio.Semaphore(4)
 
 
@@ -42,7 +42,10 @@ def assert_problem_reported(problem: dict[str, str], breakage: KeyFault, which: 
 
 
 async def test_every_broken_key_stops_the_environment_and_says_why(machine: StackHarness) -> None:
-    """Run what the ARN rules refuse, and one more case, on the command line; all other cases go through the service."""
+    """Run the cases that the ARN rules refuse, and the `TYPED` case, on the command line.
+
+    All other cases run through `EnvironmentService`.
+    """
     assert TYPED in {breakage.name for breakage, _ in CASES}
 
     async def case(number: int, breakage: KeyFault, which: KeyPurpose) -> None:
@@ -211,7 +214,7 @@ async def test_rollback_removes_created_resources(machine: StackHarness) -> None
 
 
 async def test_complete_environment_started_again_with_rollback_loses_nothing(machine: StackHarness) -> None:
-    """Start it in Temporal, past all checks, with keys that are not its own, and with `on_failure=rollback`."""
+    """Start the environment in Temporal, past the service's checks, with wrong keys and `on_failure=rollback`."""
     first = machine.build_request()
     assert (await machine.provision(first)).phase is Phase.READY
     (cluster,) = machine.list_environment_clusters(first.environment_id)

@@ -1,4 +1,4 @@
-"""Tenant names with real processes: a worker killed at any call, and what the histories contain."""
+"""Tenant names with real processes: workers killed at any call, and histories without the session name."""
 
 import asyncio
 import uuid
@@ -37,7 +37,13 @@ class TenantCase:
 
     @classmethod
     async def prepare(cls, machine: StackHarness, *, made: bool = True, **changes: object) -> "TenantCase":
-        """Create keys and role from the real templates, and with `made` the resources that identify the environment."""
+        """Create the keys and the role from the real templates.
+
+        Args:
+            machine: The stack to create them in.
+            made: Whether to create the resources that identify the environment, too.
+            changes: Fields that override those of the request.
+        """
         name, customer = f"t-{uuid.uuid4().hex[:8]}", machine.stack.customer
         pair = await asyncio.to_thread(customer.ensure_key_pair, name)
         role = await asyncio.to_thread(customer.ensure_tenant_role, name, pair, f"external-{name}")
@@ -55,7 +61,7 @@ class TenantCase:
         return cls(machine, pair, role, ReconcileTenantRequest.model_validate({**values, **changes}))
 
     async def reconcile(self) -> TenantOutcome:
-        """Request the tenant name."""
+        """Request the tenant name, and return the outcome."""
         return await asyncio.wait_for(self.machine.service.reconcile_tenant(self.request), 60)
 
     def assert_keys_named(self) -> None:
@@ -67,11 +73,11 @@ class TenantCase:
 
     @property
     def session_name(self) -> str:
-        """The session name in the customer's CloudTrail."""
+        """The session name that the customer sees in CloudTrail."""
         return f"byok-{self.request.environment_id}"
 
     def list_kms_calls(self) -> list[str]:
-        """List the calls to KMS for this environment, in order."""
+        """List the calls to KMS that byok has made for this environment, in order."""
         calls = self.machine.aws.call_control("GET", "calls")["calls"]
         return [
             call["operation"]
@@ -80,7 +86,7 @@ class TenantCase:
         ]
 
     async def count_heartbeat_timeouts(self) -> int:
-        """Count the activities of which one attempt ended with a heartbeat timeout."""
+        """Count the attempts that ended with a heartbeat timeout."""
         handle = self.machine.service.client.get_workflow_handle(tenant_workflow_id(self.request.environment_id))
         started = [
             event.activity_task_started_event_attributes
@@ -91,12 +97,12 @@ class TenantCase:
         return [step.last_failure.timeout_failure_info.timeout_type for step in started].count(silent)
 
     def count_writes(self) -> int:
-        """Count the write calls so far, of all callers."""
+        """Count the KMS write calls that all callers have made so far."""
         return len([call for call in self.machine.aws.list_calls("kms") if call in WRITES])
 
 
 def _make(aws: AwsHarness, name: str, pair: KeyPair) -> None:
-    """Create the resources that identify an environment on these keys: its cluster and a bucket."""
+    """Create the cluster and the bucket by which byok recognises that an environment uses these keys."""
     request = request_for(name, s3_key_arn=pair.s3_key_arn, rds_key_arn=pair.rds_key_arn)
     plan = plan_environment(request, PLATFORM, datetime.now(UTC), "a-run")
     task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
@@ -110,13 +116,14 @@ def _make(aws: AwsHarness, name: str, pair: KeyPair) -> None:
 
 PLAIN = ("ListAliases", "CreateAlias", "ListResourceTags", "TagResource")
 CROSSED = ("ListAliases", "CreateAlias", "ListAliases", "UpdateAlias", "ListResourceTags", "TagResource")
-"""The calls on one key: with nothing in place, and with each alias on the other key, to be repointed."""
+"""The calls for one key: `PLAIN` if no alias exists yet, `CROSSED` if each alias points at the other key and must be
+repointed."""
 NAMING = {"Effect": "Allow", "Action": ["kms:*Alias*", "kms:ListResourceTags", "kms:TagResource"], "Resource": "*"}
 
 
 @dataclass(frozen=True)
 class InterruptedCall:
-    """The call with this number to a service, while byok names both keys of an environment."""
+    """A call to interrupt while byok names both keys of an environment: the call with this number to a service."""
 
     service: str
     number: int
@@ -124,14 +131,14 @@ class InterruptedCall:
 
     @staticmethod
     def list_all(path: tuple[str, ...]) -> "list[InterruptedCall]":
-        """List every call on both keys; the role is assumed once for each."""
+        """List every call that byok makes for both keys, including one `AssumeRole` call for each key."""
         return [
             *(InterruptedCall("sts", number, path) for number in range(2)),
             *(InterruptedCall("kms", number, path) for number in range(2 * len(path))),
         ]
 
     async def prepare_case(self, machine: StackHarness, role: TenantRole) -> TenantCase:
-        """Prepare an environment whose keys are named along this path."""
+        """Prepare an environment in which naming the keys takes exactly the calls of this path."""
 
         def prepare() -> TenantCase:
             name, aws = f"k-{uuid.uuid4().hex[:8]}", machine.aws
@@ -149,7 +156,7 @@ class InterruptedCall:
         return await asyncio.to_thread(prepare)
 
     def hold(self, named: TenantCase) -> None:
-        """Delay the call for longer than any caller waits."""
+        """Delay the call for longer than any caller waits for a response."""
         at = {"service": self.service, "operation": "*", "after_calls": self.number, "session": named.session_name}
         named.machine.aws.call_control("POST", "faults", kind="delay", seconds=300, **at)
 
@@ -172,7 +179,7 @@ async def test_worker_killed_at_any_call_ends_in_the_same_state(machine: StackHa
     await _nothing_waits_to_be_held(machine)
     assert [named.request.environment_id for named, task in zip(every, asked, strict=True) if task.done()] == []
     await machine.stack.restart_worker(kill=True)
-    machine.aws.call_control("DELETE", "faults")  # AWS carries out the pending calls; their answers are lost
+    machine.aws.call_control("DELETE", "faults")  # AWS carries out the pending calls, but no caller gets the responses
     outcomes = await asyncio.gather(*asked)
 
     for cut, named, outcome in zip(cuts, every, outcomes, strict=True):

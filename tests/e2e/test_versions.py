@@ -1,4 +1,4 @@
-"""An upgrade with two builds of the worker, using the commands of docs/upgrading.md."""
+"""Upgrade from one build of the worker to another with the commands of docs/upgrading.md."""
 
 import asyncio
 import os

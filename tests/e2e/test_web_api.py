@@ -1,4 +1,4 @@
-"""The API on real processes: the documented requests, and generated requests, valid and invalid."""
+"""The API with real processes, called with the documented requests and with generated valid and invalid requests."""
 
 import asyncio
 import hashlib
@@ -20,20 +20,20 @@ from byok.local.stack import PROGRAMS_ROOT
 from tests.e2e.conftest import StackHarness
 
 EXAMPLES = int(os.environ.get("BYOK_TEST_API_EXAMPLES", "8"))
-"""Generated requests for each operation and kind of test; `make api-fuzz` makes 10,000 and more."""
+"""How many requests to generate for each operation and kind of test; `make api-fuzz` generates 10,000 or more."""
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
 COMMANDS = re.findall(
     r"^(curl .*?)(?: +# to ([A-Z]+))?$", (PROGRAMS_ROOT / "docs" / "api.md").read_text(), re.MULTILINE
 )
-"""The documented commands, each with the phase in which its event stream ends."""
+"""The documented commands, each with the phase that its event stream ends in; the phase is empty for other commands."""
 
 
 async def test_documented_requests_work_in_order(web: StackHarness) -> None:
     pair = await asyncio.to_thread(web.stack.customer.ensure_key_pair, "documented")
     keys = {"S3_KEY_ARN": pair.s3_key_arn, "RDS_KEY_ARN": pair.rds_key_arn, "API": f"{web.stack.web_url}/v1"}
-    # This stack creates a database in half a second, but provisioning must still be running when it is cancelled.
+    # This stack creates a database in half a second. Hold the call, so that there is a running workflow to cancel.
     where = {"service": "rds", "operation": "CreateDBCluster", "about": "acme-prod"}
     web.aws.call_control("POST", "faults", kind="hold_call", **where)
     reached = []
@@ -72,7 +72,7 @@ async def test_stop_is_streamed_and_replayed(web: StackHarness) -> None:
 
 @asynccontextmanager
 async def run_authenticated_server(web: StackHarness) -> AsyncIterator[tuple[str, str]]:
-    """Run another server on the same Temporal that requires a token; yield its address and a token."""
+    """Run another API server, which requires a token, on the same Temporal server; yield its address and a token."""
     port, token = Ports.pick_free().web, "fuzz"
     entry = {"sha256": hashlib.sha256(token.encode()).hexdigest(), "organisation": "*", "scopes": [*Scope]}
     settings = {"BYOK_API__TOKENS": json.dumps([entry]), "BYOK_API__REQUESTS_PER_MINUTE": "1000000"}
@@ -98,7 +98,10 @@ async def run_authenticated_server(web: StackHarness) -> AsyncIterator[tuple[str
 
 
 def parse_operation_counts(said: str) -> dict[str, int]:
-    """Count the operations of each test phase: schemathesis does not report an aborted one as a failure."""
+    """Return how many operations passed in each test phase.
+
+    The exit code is not enough, because schemathesis does not report an aborted phase as a failure.
+    """
     found = re.findall(r"(Coverage|Fuzzing) \(in [^)]+\)\s+✅\s+([0-9]+) passed", said)
     return {phase: int(number) for phase, number in found}
 
@@ -108,9 +111,9 @@ async def test_generated_requests_conform_to_the_openapi_document(web: StackHarn
         "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
         "response_headers_conformance,negative_data_rejection,unsupported_method,ignored_auth"
     )
-    # A key check takes up to its grace period: at most 300 s.
+    # A key check may take as long as its grace period, which is at most 300 s.
     often = ("--max-examples", str(EXAMPLES), "--seed", "1", "--request-timeout", "330")
-    await web.provision(web.build_request(environment_id="acme-prod"))  # the document's example must exist
+    await web.provision(web.build_request(environment_id="acme-prod"))  # used by the OpenAPI examples
     async with run_authenticated_server(web) as (address, token):
         process = await asyncio.create_subprocess_exec(
             *(

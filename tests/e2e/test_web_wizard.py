@@ -1,4 +1,4 @@
-"""The wizard in a real Chromium, on real processes, as a customer's key administrator uses it."""
+"""Use the wizard as a customer's key administrator does, in a real Chromium and with real processes."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ Visit = Callable[..., Awaitable[Page]]
 
 @pytest_asyncio.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    """A browser installed on this machine."""
+    """A Chromium browser that is installed on this machine."""
     path = browsers.find_browser()
     if path is None:
         words = "no Chromium or Chrome on this machine; `make test` installs one if it can"
@@ -49,7 +49,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture
 async def visit(chromium: Browser, web: StackHarness) -> AsyncIterator[Visit]:
-    """Opens pages. Any console message and any request to another host fails the test."""
+    """A function that opens pages. Any console message or any request to another host fails the test."""
     faults: list[str] = []
     async with AsyncExitStack() as stack:
 
@@ -58,7 +58,7 @@ async def visit(chromium: Browser, web: StackHarness) -> AsyncIterator[Visit]:
             stack.push_async_callback(context.close)
             page = await context.new_page()
             page.set_default_timeout(TIMEOUT_MS)
-            # One test requests a page that does not exist.
+            # One test requests a page that does not exist, so the browser logs its status of 404.
             page.on("console", lambda one: None if "status of 404" in one.text else faults.append(one.text))
             page.on("pageerror", lambda error: faults.append(str(error)))
             ours = web.stack.web_url
@@ -71,7 +71,7 @@ async def visit(chromium: Browser, web: StackHarness) -> AsyncIterator[Visit]:
 
 
 async def check_page(page: Page, name: str) -> None:
-    """Save a screenshot, and check that the page is accessible."""
+    """Save a screenshot of the page, and check the page's accessibility."""
     SCREENSHOTS_DIR.mkdir(exist_ok=True)
     await page.screenshot(path=SCREENSHOTS_DIR / f"{name}.png", full_page=True)
     found = await Axe().run(page)
@@ -80,7 +80,7 @@ async def check_page(page: Page, name: str) -> None:
 
 
 async def go_to_keys_step(page: Page, name: str) -> None:
-    """Fill in the first page and go to the second."""
+    """Fill in the wizard's first page, and go to its second page."""
     await page.get_by_label("Environment name").fill(name)
     await page.get_by_label("AWS Region").fill(REGION)
     await page.get_by_role("button", name="Next: Encryption at rest").click()
@@ -88,7 +88,7 @@ async def go_to_keys_step(page: Page, name: str) -> None:
 
 
 async def review_and_submit_request(page: Page) -> None:
-    """Go from the keys to the progress page."""
+    """Go from the keys page through the review to the progress page."""
     await page.get_by_role("button", name="Next: Review").click()
     await page.get_by_label("Create this environment").check()
     await page.get_by_role("button", name="Create environment").click()
@@ -96,7 +96,7 @@ async def review_and_submit_request(page: Page) -> None:
 
 
 def deploy_template_and_get_payload(web: StackHarness, template: str, stack: str) -> str:
-    """Deploy the downloaded template, and return the payload that the stack outputs (contract 44-49)."""
+    """Deploy the downloaded template, and return the payload in the stack's outputs (contract 44-49)."""
     cloudformation = web.aws.customer_client("cloudformation")
     parameters = {
         "AtaccamaPlatformRoleArn": web.stack.environment["BYOK_PLATFORM_ROLE_ARN"],
@@ -137,7 +137,7 @@ async def test_wizard_creates_a_ready_environment_with_keys_from_the_template(vi
     await page.get_by_role("button", name="Create environment").click()
     await expect(page.locator(".timeline li.current")).to_be_visible()
     await check_page(page, "5-progress")
-    await expect(page.locator(".phase.ready")).to_be_visible()  # the page updates itself, without a reload
+    await expect(page.locator(".phase.ready")).to_be_visible()  # the page shows this without being reloaded
     await expect(page.get_by_role("heading", name="Encrypted with your keys")).to_be_visible()
     await page.get_by_role("textbox", name="Tenant name").fill("globex")
     await page.get_by_role("button", name="Show the commands for this name").click()
@@ -182,7 +182,7 @@ async def test_leaving_and_returning_loses_nothing(visit: Visit) -> None:
     address = first.url.partition("localhost")[2] or first.url
     await first.context.close()
 
-    again = await visit("/" + address.split("/", 3)[3])  # contract 20, in a new browser context
+    again = await visit("/" + address.split("/", 3)[3])  # contract 20: a new browser context shows the same
 
     await expect(again.get_by_label("S3 key ARN")).to_have_value("arn:aws:kms:eu-central-1:444455556666:key/mine")
     await expect(again.get_by_role("tab", name="Key policy statements")).to_have_attribute("aria-selected", "true")
@@ -210,7 +210,7 @@ async def test_wizard_is_usable_by_keyboard_alone(visit: Visit, web: StackHarnes
     await page.keyboard.type(REGION)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Encryption at rest")
-    await expect(page.locator("#tab-statements")).to_have_attribute("tabindex", "-1")  # keys are handled
+    await expect(page.locator("#tab-statements")).to_have_attribute("tabindex", "-1")  # arrow keys reach it
     await tab_to("tab-template")
     await page.keyboard.press("ArrowRight")
     await expect(page.locator("#panel-statements")).to_be_visible()
@@ -238,7 +238,7 @@ async def test_wizard_works_without_javascript(visit: Visit, web: StackHarness) 
         f'{{"S3KmsKeyArn":"{asked.s3_key_arn}","RdsKmsKeyArn":"{asked.rds_key_arn}"}}'
     )
     await review_and_submit_request(page)
-    await expect(page.locator(".phase.ready")).to_be_visible()  # the page refreshes itself
+    await expect(page.locator(".phase.ready")).to_be_visible()  # the page reloads automatically
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,4 +1,4 @@
-"""Killed workers and defective workers: another worker continues."""
+"""If a worker is killed or defective, another worker continues its work."""
 
 import asyncio
 import os
@@ -14,11 +14,11 @@ from tests.e2e.conftest import StackHarness
 from tests.e2e.test_replay import list_writes, wait_until, wait_until_call_held
 
 OTHER_WORKER = 15.0
-"""Seconds within which another worker must continue the work of a killed one."""
+"""Seconds within which another worker must continue the work of a killed worker."""
 
 
 async def restore_single_worker(machine: StackHarness) -> None:
-    """Restore the stack to its single worker."""
+    """Replace all workers of the stack by a single new worker."""
     for name in [name for name in machine.stack.children if name.startswith("worker")]:
         await machine.stack.children.pop(name).kill()
     await machine.stack.start_worker()
@@ -55,7 +55,7 @@ async def test_another_worker_continues_after_one_is_killed(machine: StackHarnes
 
 
 def list_operations_and_bucket_purposes(machine: StackHarness, request: ProvisionRequest) -> set[tuple[str, str]]:
-    """Return the operations that AWS carried out, each with the purpose of its bucket."""
+    """Return the write operations on buckets that AWS carried out, each with the purpose of the bucket."""
     purposes = (
         (done, re.search(r"-(catalog|quality|exports)-", about)) for done, about in list_writes(machine, request)
     )

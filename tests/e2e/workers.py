@@ -1,4 +1,4 @@
-"""Workers of several builds in parallel, on their own stack: versioning affects a whole Temporal server."""
+"""Run workers of several builds in parallel, on a separate stack, because versioning affects the whole server."""
 
 import asyncio
 import sys
@@ -18,7 +18,7 @@ from tests.localaws.server import AwsHarness
 
 @dataclass
 class WorkerFleet:
-    """Worker processes of several builds."""
+    """The worker processes of several builds."""
 
     machine: StackHarness
     workers: dict[str, ChildProcess] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""One check of local AWS and Temporal: each resource exists once, on the right key, and the status is correct."""
+"""Check in local AWS and Temporal that each resource exists once, on the right key, and that the status is correct."""
 
 import asyncio
 from collections import Counter
@@ -32,8 +32,8 @@ class Verdict:
     """The defects found in one environment.
 
     Attributes:
-        lost: What is missing or wrong.
-        doubled: What exists, or was created, more than once.
+        lost: The resources and values that are missing or wrong.
+        doubled: The resources that exist, or were created, more than once.
     """
 
     lost: list[str] = field(default_factory=list)
@@ -41,23 +41,23 @@ class Verdict:
 
     @property
     def survived(self) -> bool:
-        """Whether there are no defects."""
+        """Whether no defects were found."""
         return not self.lost and not self.doubled
 
     def expect(self, name: str, found: object, wanted: object) -> None:
-        """Record a difference from the expected value."""
+        """Record a defect if a value differs from the expected value."""
         if found != wanted:
             self.lost.append(f"{name} is {found!r}, expected {wanted!r}")
 
     def expect_each_once(self, name: str, found: Counter[str], wanted: set[str]) -> None:
-        """Record missing, unexpected and duplicate resources."""
+        """Record missing, unexpected and duplicate resources as defects."""
         self.lost += [f"{name} {one} is missing" for one in sorted(wanted - set(found))]
         self.doubled += [f"{name} {one} is unexpected" for one in sorted(set(found) - wanted)]
         self.doubled += [f"{name} {one} exists {count} times" for one, count in found.items() if count > 1]
 
 
 async def check_ready(machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus) -> Verdict:
-    """Check an environment that must be READY, complete and without duplicates."""
+    """Check that an environment is READY and complete, and has no duplicate resources."""
     verdict = Verdict()
     verdict.expect("the phase", status.phase, Phase.READY)
     if status.phase is not Phase.READY:
@@ -70,12 +70,12 @@ async def check_ready(machine: StackHarness, request: ProvisionRequest, status: 
 async def check_stopped(
     machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, *codes: str, key: KeyPurpose | None
 ) -> Verdict:
-    """Check an environment that must be STOPPED and correctly report one of these problems."""
+    """Check that an environment is STOPPED, and that its problem has one of these codes and names this key."""
     verdict = Verdict()
     verdict.expect("the phase", status.phase, Phase.STOPPED)
     problem = status.problem
     if problem is None or problem.code not in codes:
-        verdict.lost.append(f"the problem is {problem and problem.code} , expected {' or '.join(codes)}")
+        verdict.lost.append(f"the problem is {problem and problem.code}, expected {' or '.join(codes)}")
     else:
         verdict.expect("the key at fault", problem.key, key)
     await asyncio.to_thread(check_no_duplicates, machine, request, verdict)
@@ -86,7 +86,7 @@ async def check_stopped(
 async def check_removed(
     machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, phase: Phase, *, snapshots: int
 ) -> Verdict:
-    """Check an environment that may have left nothing but its final snapshot."""
+    """Check that an environment is in this phase, and that only the given number of final snapshots is left."""
     verdict = Verdict()
     verdict.expect("the phase", status.phase, phase)
     verdict.expect("what is left behind", status.left_behind, ())
@@ -96,7 +96,7 @@ async def check_removed(
 
 
 def _complete(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
-    name, s3 = request.environment_id, machine.aws.platform_client("s3")  # no other role may use the keys
+    name, s3 = request.environment_id, machine.aws.platform_client("s3")  # only the platform role may use the keys
     clusters = machine.list_environment_clusters(name)
     verdict.expect_each_once("cluster", Counter(one["DBClusterIdentifier"] for one in clusters), {f"byok-{name}"})
     for cluster in clusters:
@@ -138,20 +138,20 @@ def _check_objects(s3: Any, bucket: str, wanted: set[str], request: ProvisionReq
 
 
 def read_claims(machine: StackHarness, request: ProvisionRequest) -> dict[KeyPurpose, str]:
-    """Return the environments that claim the two keys."""
+    """Return the id of the environment that claims each of the two keys."""
     s3, found = machine.aws.operator_client("s3"), {}
     probes = next((one["Name"] for one in s3.list_buckets()["Buckets"] if "-key-probes-" in one["Name"]), None)
     for which, arn in request.key_pair.items():
         key = parse_key_arn(arn)
         name = f"claims/{key.account}/{key.key_id}"
-        with suppress(s3.exceptions.NoSuchKey):  # no claim, or it is being deleted
+        with suppress(s3.exceptions.NoSuchKey):  # there is no claim, or its deletion has begun
             if probes:
                 found[which] = s3.get_object(Bucket=probes, Key=name)["Body"].read().decode().split('"')[3]
     return found
 
 
 def check_no_duplicates(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
-    """Check in the executed calls that no resource was created again while the first one existed."""
+    """Check in the record of executed calls that no resource was created a second time without a deletion in between."""
     there: Counter[str] = Counter()
     for call in machine.aws.call_control("GET", "calls")["calls"]:
         names = [value for value in call["params"].values() if f"-{request.environment_id}" in value]
@@ -186,7 +186,7 @@ def _nothing_left(machine: StackHarness, request: ProvisionRequest, snapshots: i
 
 
 async def check_history_for_secrets(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
-    """Check that no history of the environment contains a secret."""
+    """Check that no workflow history of the environment contains a secret."""
     ids = (environment_workflow_id(request.environment_id), tenant_workflow_id(request.environment_id))
     async for run in machine.service.client.list_workflows(f"WorkflowId IN {ids}"):
         history = await machine.service.client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()

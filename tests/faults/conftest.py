@@ -1,4 +1,4 @@
-"""The processes of the fault tests, and the table of results at the end."""
+"""Start the processes of the fault tests, and print the table of results at the end."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark these tests, so that they can be selected or left out."""
+    """Mark the fault tests, so that a run can select or skip them."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="session")
 async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FaultHarness]:
-    """One stack for all fault tests; prints the table of results at the end."""
+    """A stack that all fault tests share; when they have ended, the table of results is printed."""
     ports = Ports.pick_free()
     async with CuttableProxy(ports.temporal) as line:
         settings = {
@@ -44,7 +44,7 @@ async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fau
             harness = FaultHarness(
                 StackHarness(stack, await stack.connect_service(), AwsHarness(f"http://{HOST}:{stack.ports.aws}")), line
             )
-            # The first provisioning in a Region also creates the probe bucket.
+            # Provision once before the tests, because the first provisioning in a Region also creates the probe bucket.
             await harness.list_call_sites(Scenario.PROVISION)
             yield harness
     sys.stdout.write("\n".join(["", *report.render_table(harness.results), *report.list_failures(harness.results), ""]))
@@ -61,11 +61,11 @@ def sample_cases(cases: Sequence[_T], sample: int) -> Sequence[_T]:
 
 
 def assert_survived(harness: FaultHarness, before: int) -> None:
-    """Check that there were cases, and that all of them survived.
+    """Check that at least one case ran since `before`, and that all of these cases survived.
 
     Args:
-        harness: The harness with the results.
-        before: The number of results before these cases.
+        harness: The harness that has recorded the results.
+        before: The number of results that the harness had before these cases ran.
     """
     assert report.list_failures(harness.results[before:]) == []
     assert len(harness.results) > before

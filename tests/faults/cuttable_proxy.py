@@ -1,4 +1,4 @@
-"""A proxy between a worker and Temporal that can be cut without either side noticing at once."""
+"""A proxy between a worker and Temporal. When the proxy is cut, neither side notices immediately."""
 
 import asyncio
 from types import TracebackType
@@ -11,7 +11,7 @@ class CuttableProxy:
     """Forwards bytes between its clients and a server until it is cut.
 
     Args:
-        port: The server's port on this machine.
+        port: The port of the server on this machine.
     """
 
     def __init__(self, port: int) -> None:
@@ -35,22 +35,22 @@ class CuttableProxy:
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port on which the proxy listens."""
         assert self._server is not None
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     def cut(self) -> None:
-        """Drop all further bytes to the server."""
+        """From now on, drop all bytes that clients send to the server."""
         self._cut = True
 
     async def cut_and_disconnect(self) -> None:
-        """Cut, and close all connections: the next call fails at once, as if the server had exited."""
+        """Cut the proxy and close all connections, so that the next call fails at once, as if the server had exited."""
         self.cut()
         await self._close()
 
     def restore(self) -> None:
-        """Accept new connections; connections that were cut stay cut."""
+        """Forward new connections again; connections that have lost bytes remain cut."""
         self._cut = False
 
     async def _close(self) -> None:
@@ -77,7 +77,7 @@ class CuttableProxy:
         lost = False
         try:
             while data := await reader.read(65536):
-                # A connection that has lost bytes is unusable: anything after the gap would be garbled.
+                # Never resume a connection that has lost bytes, because the data after the gap would be garbled.
                 lost = lost or (may_be_cut and self._cut)
                 if not lost:
                     writer.write(data)

@@ -1,4 +1,4 @@
-"""Real processes, and the disruptions that can be applied while scenarios run."""
+"""Run scenarios with real processes, and disrupt them."""
 
 import asyncio
 import os
@@ -15,20 +15,21 @@ from tests.faults.cuttable_proxy import CuttableProxy
 from tests.faults.scenarios import CallSite, Scenario, ScenarioRun
 
 RUN_ALL_CASES: Final = os.environ.get("BYOK_TEST_FAULTS") == "full"
-"""Whether to try all cases instead of a sample."""
+"""Whether to run all cases instead of a sample."""
 
 MAX_CONCURRENT_CASES: Final = 40
-"""Scenarios that run concurrently: a held call occupies one of the worker's fifty threads."""
+"""The number of scenarios that run concurrently. Each may have a held call, which occupies one of the worker's fifty
+threads."""
 
 LONG_READ_TIMEOUT_SECONDS: Final = "110"
-"""Seconds that a worker waits for an answer from AWS: longer than any call is held."""
+"""The worker's read timeout for calls to AWS, in seconds, for cases that hold calls: longer than any call is held."""
 SHORT_READ_TIMEOUT_SECONDS: Final = "30" if RUN_ALL_CASES else "4"
-"""The same if no call is held: shorter than an unanswered call, but longer than a slow one, because many clients list
-a Region's resources at once."""
+"""The worker's read timeout, in seconds, for cases that hold no calls. A call that gets no response takes longer, and a
+slow call takes less time: calls are slow when many clients list a Region's resources at once."""
 
 
 class DisruptionKind(StrEnum):
-    """What goes wrong at a call."""
+    """The faults that can occur at a call."""
 
     KILL_BEFORE = "worker killed before the call"
     KILL_UNANSWERED = "worker killed after the call, before the answer"
@@ -40,7 +41,7 @@ class DisruptionKind(StrEnum):
 
     @property
     def kills_worker(self) -> bool:
-        """Whether it kills the worker."""
+        """Whether this fault kills the worker."""
         return self in (DisruptionKind.KILL_BEFORE, DisruptionKind.KILL_UNANSWERED, DisruptionKind.KILL_UNHEARD)
 
 
@@ -64,7 +65,7 @@ _TOGETHER: Final = (
 
 @dataclass(frozen=True)
 class FaultCase:
-    """One disruption in one scenario."""
+    """One fault at one call of one scenario."""
 
     scenario: Scenario
     call_site: CallSite
@@ -76,10 +77,10 @@ class FaultCase:
 
 @dataclass
 class FaultHarness:
-    """The stack, with a connection to Temporal that can be cut.
+    """The stack, whose worker has a connection to Temporal that can be cut.
 
     Attributes:
-        results: The outcome of every case so far: what it was, where, and the verdict.
+        results: For every case so far, the kind of case, a description of the case, and the verdict.
     """
 
     machine: StackHarness
@@ -87,10 +88,10 @@ class FaultHarness:
     results: list[tuple[str, str, Verdict]] = field(default_factory=list)
 
     async def list_call_sites(self, course: Scenario) -> list[CallSite]:
-        """List the write calls of an undisturbed scenario.
+        """Run a scenario without faults, and list the write calls of this run.
 
         Raises:
-            AssertionError: Even the undisturbed scenario fails.
+            AssertionError: The scenario fails even without faults.
         """
         run = await ScenarioRun.prepare(self.machine, course)
         await run.start()
@@ -102,9 +103,10 @@ class FaultHarness:
         return found
 
     async def run_cases(self, cases: Sequence[FaultCase]) -> None:
-        """Run many cases at a time and record their outcomes.
+        """Run the cases, many of them at a time, and record the outcomes.
 
-        Cases that one kill can serve run together, and so do all cases that need no kill.
+        Cases that kill the worker at the same point run together and share one kill. All cases without a kill run
+        together, too.
         """
         for kinds in _TOGETHER:
             chosen = [case for case in cases if case.kind in kinds]
@@ -137,7 +139,7 @@ class FaultHarness:
         await stack.start_worker()
 
     async def await_and_record_results(self, runs: Sequence[tuple[str, str, ScenarioRun]]) -> None:
-        """Wait until scenarios end, and record the defects found in each."""
+        """Wait until the scenarios have ended, and record the defects found in each."""
         statuses = await asyncio.gather(*(self._end_of(run) for _, _, run in runs))
         for (what, where, run), status in zip(runs, statuses, strict=True):
             if isinstance(status, EnvironmentStatus):
@@ -155,22 +157,22 @@ class FaultHarness:
             return str(await run.machine.service.read_status(run.request.environment_id))
 
     async def set_read_timeout(self, seconds: str) -> None:
-        """Make the worker use this read timeout."""
+        """Make the worker use this read timeout, in seconds, for calls to AWS."""
         settings = self.machine.stack.settings
         if settings["BYOK_AWS_READ_TIMEOUT_SECONDS"] != seconds:
             settings["BYOK_AWS_READ_TIMEOUT_SECONDS"] = seconds
             await self.machine.stack.restart_worker()
 
     def list_held_calls(self) -> list[dict[str, Any]]:
-        """List the held calls."""
+        """List the calls that local AWS currently holds."""
         found: list[dict[str, Any]] = self.machine.aws.call_control("GET", "held")["held"]
         return found
 
     async def wait_until(self, fact: Callable[[], bool], seconds: float = 60) -> None:
-        """Wait until a condition holds.
+        """Wait until a condition is true.
 
         Raises:
-            AssertionError: It does not hold in time.
+            AssertionError: The condition is still false after this many seconds.
         """
         deadline = time.monotonic() + seconds
         while not await asyncio.to_thread(fact):
@@ -181,7 +183,8 @@ class FaultHarness:
     async def disrupt_all(
         self, what: str, places: Sequence[CallSite], happening: Callable[[], Awaitable[object]]
     ) -> None:
-        """Disrupt many environments at once while each of them is at a different call of a provisioning."""
+        """Provision an environment for each call, hold this call in each, disrupt all environments at once, and record the
+        outcomes."""
         await self.set_read_timeout(LONG_READ_TIMEOUT_SECONDS)
         runs = await asyncio.gather(*(ScenarioRun.prepare(self.machine, Scenario.PROVISION) for _ in places))
         for place, run in zip(places, runs, strict=True):

@@ -1,6 +1,6 @@
-"""Invariants of an environment, at any moment and at rest, whatever was done with it.
+"""Invariants that must hold for an environment after any operations, both at rest and in the middle of a change.
 
-`tests.faults.checker` checks the final state of scenarios whose outcome is known.
+For scenarios whose outcome is known, `tests.faults.checker` checks the final state.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ CANCELLED_CODES: Final = {"byok.Cancelled", "byok.Ended"}
 
 @dataclass(frozen=True)
 class EnvironmentPast:
-    """What was done with an environment, as far as it affects the valid states.
+    """The facts about an environment's past that determine which states are valid now.
 
     Attributes:
-        deletes: Whether a deletion was started last.
-        cancelled: Whether it has been cancelled since.
-        suspects: The keys that have been broken at any moment since, or that its cluster cannot access.
+        deletes: Whether the last operation was a deletion.
+        cancelled: Whether the last operation has been cancelled.
+        suspects: The keys that were broken at any time since the last operation began, or that the cluster has lost.
         readable: Whether the S3 key is usable now.
-        snapshots: The number of final snapshots after a deletion; None if it is unknown.
+        snapshots: The number of final snapshots that must exist after a deletion; None if that number is unknown.
     """
 
     deletes: bool
@@ -42,7 +42,7 @@ class EnvironmentPast:
 
 
 async def check_in_progress(machine: StackHarness, request: ProvisionRequest) -> Verdict:
-    """Check an environment in any state, possibly in the middle of a change."""
+    """Check the invariants that hold in every state, even in the middle of a change."""
     verdict = Verdict()
     await asyncio.to_thread(_never_wrong, machine, request, verdict)
     return verdict
@@ -51,7 +51,7 @@ async def check_in_progress(machine: StackHarness, request: ProvisionRequest) ->
 async def check_at_rest(
     machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, past: EnvironmentPast
 ) -> Verdict:
-    """Check an environment at rest, and its reported status."""
+    """Check the state and the reported status of an environment at rest."""
     if status.phase is Phase.READY:
         verdict = await _ready(machine, request, status, readable=past.readable)
     elif status.phase is Phase.DELETED:
@@ -96,7 +96,7 @@ async def _check_stopped(
 
 
 def _is_true(problem: Problem, past: EnvironmentPast) -> bool:
-    """Return whether the reported problem really occurred."""
+    """Return whether a reported problem is consistent with the environment's past."""
     if problem.code in CANCELLED_CODES:
         return past.cancelled
     return problem.key is not None and problem.key in past.suspects and bool(problem.remediation)
@@ -122,7 +122,7 @@ def _at_most(kind: str, found: Iterable[str], allowed: set[str], verdict: Verdic
 
 
 def _on_the_right_key(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
-    """Check that every object uses the customer's key; a bucket without that key as its default must be empty."""
+    """Check that every object uses the customer's key, and so does the default encryption of every non-empty bucket."""
     s3 = machine.aws.platform_client("s3")
     for bucket in machine.list_environment_buckets(request.environment_id):
         versions = s3.list_object_versions(Bucket=bucket).get("Versions", [])
@@ -149,22 +149,22 @@ def _check_leftovers(
     past: EnvironmentPast,
     verdict: Verdict,
 ) -> None:
-    """Check that all reported leftovers exist, and that a removal left nothing else behind."""
+    """Check that all reported leftovers exist, and that a rollback or deletion left no other resources behind."""
     name, told = request.environment_id, {what.partition(":")[0] for what in status.left_behind}
     clusters = {one["DBClusterIdentifier"] for one in machine.list_environment_clusters(name)}
     there = {*clusters, *machine.list_environment_writers(name), *machine.list_environment_buckets(name)}
     removed = past.deletes or any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
     verdict.lost += [f"{one} exists, but is not reported as left behind" for one in sorted(there - told) if removed]
-    if not past.cancelled:  # a resource that was being deleted at the end disappears on its own
+    if not past.cancelled:  # after a cancellation, deletions that had begun still complete
         verdict.lost += [f"{one} is reported as left behind, but does not exist" for one in sorted(told - there)]
 
 
 def list_snapshots(machine: StackHarness, request: ProvisionRequest) -> list[dict[str, Any]]:
-    """List the final snapshots of all clusters that the environment has had."""
+    """List the final snapshots of all clusters that the environment has ever had."""
     found = machine.aws.operator_client("rds").describe_db_cluster_snapshots()["DBClusterSnapshots"]
     return [one for one in found if one["DBClusterIdentifier"] == f"byok-{request.environment_id}"]
 
 
 def has_cluster_lost_key(machine: StackHarness, request: ProvisionRequest) -> bool:
-    """Return whether the environment's cluster cannot use its key until it is started again."""
+    """Return whether the environment's cluster has lost its key, which it can use again only after a restart."""
     return any("inaccessible" in one["Status"] for one in machine.list_environment_clusters(request.environment_id))

@@ -1,7 +1,7 @@
-"""An environment on which any operation may run at any time, and the results that each must have.
+"""A model of an environment on which any operation may run at any time.
 
-Each method does what a user, a key administrator or the network does, and records in a verdict if byok wrongly refuses
-or wrongly accepts it.
+Each method does what a user, a key administrator or the network might do. If byok wrongly refuses or wrongly accepts the
+operation, the method records a defect in a verdict.
 """
 
 import asyncio
@@ -32,12 +32,13 @@ from tests.key_faults import build_key_statements
 from tests.localaws.server import REGION
 
 REST_TIMEOUT_SECONDS: Final = 120.0
-"""Everything takes seconds here; an abandoned activity is noticed after ten (`HEARTBEAT_TIMEOUT`)."""
+"""All operations take only seconds here. Temporal notices after ten seconds (`HEARTBEAT_TIMEOUT`) that an activity has
+been abandoned."""
 PROGRESS_TIMEOUT_SECONDS: Final = 40.0
 
 
 class KeyBreakage(StrEnum):
-    """What the key administrator may do to a key."""
+    """The ways in which the key administrator may break a key."""
 
     DISABLED = "disabled"
     POLICY = "policy removed"
@@ -45,15 +46,15 @@ class KeyBreakage(StrEnum):
 
 @dataclass
 class CheckedEnvironment:
-    """One environment.
+    """An environment, with the facts that determine what byok must accept and report.
 
     Attributes:
         verdict: The defects found so far.
-        broken: Its keys that cannot be used now.
-        suspects: The keys that could not be used at any moment since the last operation began.
-        doing: The operation that began last.
-        cancelled: Whether that operation has been cancelled.
-        snapshots: The number of final snapshots after the last deletion; None if it is unknown.
+        broken: The environment's keys that are unusable now.
+        suspects: The keys that were unusable at any time since the last operation began.
+        doing: The last operation that has begun.
+        cancelled: Whether the last operation has been cancelled.
+        snapshots: The number of final snapshots that must exist after the last deletion; None if that number is unknown.
     """
 
     machine: StackHarness
@@ -71,7 +72,7 @@ class CheckedEnvironment:
         return self.request.environment_id
 
     async def request_create(self) -> None:
-        """Create it: refused only while it is being deleted."""
+        """Create the environment; byok must refuse this only while the environment is being deleted."""
         before = await self.status()
         try:
             creation = await self.machine.service.create(self.request)
@@ -82,7 +83,7 @@ class CheckedEnvironment:
             await self._begin(RequestKind.ENVIRONMENT)
 
     async def request_replay(self) -> None:
-        """Replay it: refused unless it is a stopped provisioning."""
+        """Replay the environment; byok must refuse this unless the environment's provisioning has stopped."""
         before = await self.status()
         stopped = before is not None and before.phase is Phase.STOPPED and self.doing is RequestKind.ENVIRONMENT
         try:
@@ -92,12 +93,12 @@ class CheckedEnvironment:
         except NotReplayableError as error:
             self._check_refusal(f"replay ({error})", before, as_it_should=before is not None and not stopped)
         else:
-            if not (stopped or _runs(before)):  # it may have stopped in the meantime
+            if not (stopped or _runs(before)):  # a running workflow may have stopped in the meantime
                 self.verdict.lost.append(f"the replay was accepted, although the phase was {before and before.phase}")
             await self._begin(RequestKind.ENVIRONMENT)
 
     async def request_cancel(self) -> None:
-        """Cancel the running operation: refused if nothing is running."""
+        """Cancel the running operation; byok must refuse this if no operation is running."""
         before = await self.status()
         try:
             await self.machine.service.cancel(self.name)
@@ -109,7 +110,7 @@ class CheckedEnvironment:
             self.cancelled = True
 
     async def request_delete(self, *, final_snapshot: bool) -> None:
-        """Delete it: refused while it is being provisioned, and if it is already deleted."""
+        """Delete the environment; byok must refuse this during provisioning, and if the environment is already deleted."""
         before, service = await self.status(), self.machine.service
         snapshots = await asyncio.to_thread(self._snapshots_after, final_snapshot=final_snapshot)
         try:
@@ -130,7 +131,7 @@ class CheckedEnvironment:
                 self.snapshots = None if _runs(before) else snapshots
 
     async def break_key(self, which: KeyPurpose, how: KeyBreakage) -> None:
-        """Make a key unusable."""
+        """Make one of the environment's keys unusable."""
         kms = self.machine.aws.customer_client("kms")
         if how is KeyBreakage.DISABLED:
             await asyncio.to_thread(kms.disable_key, KeyId=self.key_arn(which))
@@ -140,18 +141,18 @@ class CheckedEnvironment:
         self.suspects.add(which)
 
     async def repair_key(self, which: KeyPurpose) -> None:
-        """Make the key usable again."""
+        """Make one of the environment's keys usable again."""
         await asyncio.to_thread(self.machine.aws.customer_client("kms").enable_key, KeyId=self.key_arn(which))
         await asyncio.to_thread(self._put_policy, which, build_key_statements(which))
         self.broken.discard(which)
 
     async def lose_answer(self, service: str, operation: str) -> None:
-        """Lose the answer to its next call of this operation."""
+        """Make local AWS lose the response to the environment's next call of this operation."""
         fault = {"service": service, "operation": operation, "kind": "lose_answer", "about": self.name}
         await asyncio.to_thread(self.machine.aws.call_control, "POST", "faults", **fault)
 
     async def wait_for_calls(self, calls: int) -> None:
-        """Wait until the platform has made this many more calls for it, or it is at rest."""
+        """Wait until the platform has made this many more calls for the environment, or the environment is at rest."""
         target, deadline = await self._calls() + calls, time.monotonic() + PROGRESS_TIMEOUT_SECONDS
         while _runs(await self.status()) and await self._calls() < target:
             if time.monotonic() > deadline:
@@ -160,11 +161,11 @@ class CheckedEnvironment:
             await asyncio.sleep(0.02)
 
     async def check_now(self) -> None:
-        """Check the invariants, in whatever state it is."""
+        """Check the invariants that hold in every state."""
         self._add(await invariants.check_in_progress(self.machine, self.request))
 
     async def wait_until_at_rest(self) -> EnvironmentStatus | None:
-        """Wait until it is at rest, and check its state and its reported status."""
+        """Wait until the environment is at rest, and check its state and its reported status."""
         if await self.status() is None:
             return None
         try:
@@ -185,7 +186,7 @@ class CheckedEnvironment:
         return status
 
     async def repair_and_finish(self) -> None:
-        """Repair everything as the remedies say, and continue a stopped operation, which must then succeed."""
+        """Repair the keys and the cluster as the remedies say; if an operation has stopped, continue it to success."""
         await self.wait_until_at_rest()
         for which in KeyPurpose:
             await self.repair_key(which)
@@ -208,14 +209,14 @@ class CheckedEnvironment:
         self.verdict.expect("the phase after the repair", ended and ended.phase, wanted)
 
     async def status(self) -> EnvironmentStatus | None:
-        """Return its status; None if it was never created."""
+        """Return the environment's status; None if the environment was never created."""
         try:
             return await self.machine.service.read_status(self.name)
         except EnvironmentNotFoundError:
             return None
 
     def key_arn(self, which: KeyPurpose) -> str:
-        """Return the ARN of one of its keys."""
+        """Return the ARN of one of the environment's keys."""
         return self.request.s3_key_arn if which is KeyPurpose.S3 else self.request.rds_key_arn
 
     async def _begin(self, what: RequestKind) -> None:
@@ -225,13 +226,13 @@ class CheckedEnvironment:
             self.suspects.add(KeyPurpose.RDS)
 
     async def _calls(self) -> int:
-        """Count the calls that the platform has made for it."""
+        """Count the calls that the platform has made for the environment."""
         calls = (await asyncio.to_thread(self.machine.aws.call_control, "GET", "calls"))["calls"]
         ours = [call for call in calls if "/AtaccamaPlatform/" in call["caller"]]
         return sum(any(self.name in value for value in call["params"].values()) for call in ours)
 
     def _snapshots_after(self, *, final_snapshot: bool) -> int:
-        """Count the final snapshots that must exist after a deletion that begins now."""
+        """Return the number of final snapshots that must exist after a deletion that begins now."""
         kept = len(invariants.list_snapshots(self.machine, self.request))
         there = [one for one in self.machine.list_environment_clusters(self.name) if one["Status"] != "deleting"]
         return kept + (1 if final_snapshot and there else 0)
