@@ -1,7 +1,8 @@
 """`python -m bench`, or `make bench`: run every benchmark and write the results to docs/benchmarks.md.
 
-Takes 35 minutes on two cores. `--only` selects parts; `--quick` takes two minutes and shows only that everything works.
-.bench/results.json contains the raw figures. It is written after every part, so that an interrupted run loses only one.
+A run takes 35 minutes on two cores. `--only` selects parts. `--quick` takes two minutes, and only checks that the
+benchmarks work. The raw figures are saved in .bench/results.json after every part, so that an interrupted run loses
+only the part in progress.
 """
 
 import argparse
@@ -23,7 +24,7 @@ DOCUMENT_PATH: Final = ROOT / "docs" / "benchmarks.md"
 
 
 async def measure(parts: list[str], *, quick: bool) -> BenchmarkResults:
-    """Run the selected parts one after the other."""
+    """Run the selected parts in order."""
     results = BenchmarkResults(place=MachineInfo.of_this_machine())
     with tempfile.TemporaryDirectory(prefix="byok-bench-") as folder:
         path = Path(folder)
@@ -50,7 +51,7 @@ def main() -> int:
     """Measure and write the results.
 
     Returns:
-        0. A missed target appears in the table and is not a failure.
+        Always 0. If a target is missed, the table says so, but the run has not failed.
     """
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
@@ -60,7 +61,7 @@ def main() -> int:
         default=list(MEASUREMENT_NAMES),
         help="run only these parts",
     )
-    parser.add_argument("--quick", action="store_true", help="use small numbers; the results mean nothing")
+    parser.add_argument("--quick", action="store_true", help="use small numbers, whose results are meaningless")
     chosen = parser.parse_args()
     results = asyncio.run(measure(chosen.only, quick=chosen.quick))
     print(render_markdown(results))

@@ -1,7 +1,7 @@
-"""`python -m bench.charts RESULTS FOLDER`: draw two charts of a run.
+"""`python -m bench.charts RESULTS FOLDER`: draw two charts of a benchmark run.
 
-It needs matplotlib, which only the virtual environment `.tools/bench` has. That one has neither Temporal nor boto3, so
-this module reads the raw figures from the file and imports nothing from the project.
+The program runs in the virtual environment `.tools/bench`, which has matplotlib but neither Temporal nor boto3.
+Therefore, this module imports nothing from the project, and reads the raw figures from the file RESULTS.
 """
 
 import json
@@ -29,7 +29,7 @@ _COLOURS = {
 
 
 def draw_latency(results: dict[str, Any], file: Path) -> None:
-    """Draw how long one environment takes, warm, cold and for the floor, and how long a stop takes."""
+    """Draw how long one environment takes, with byok and with the floor, and how long byok takes to report a stop."""
     one, interruptions = results["one"], results["interruptions"]
     bars = {
         "floor, sequential": one["floor"],
@@ -53,7 +53,7 @@ def draw_latency(results: dict[str, Any], file: Path) -> None:
 
 
 def draw_throughput(results: dict[str, Any], file: Path) -> None:
-    """Draw the throughput by concurrency, and what waiting costs."""
+    """Draw the throughput by concurrency, and the worker's memory and CPU by the number of waiting environments."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for kind, colour in _COLOURS.items():
         turns = [turn for turn in results["many"] if turn["kind"] == kind]
@@ -92,7 +92,7 @@ def _plain(axes: Axes) -> None:
 def main() -> None:
     """Draw both charts."""
     mpl.rcParams["svg.hashsalt"] = "byok"  # equal figures produce an identical file
-    mpl.rcParams["svg.fonttype"] = "none"  # keep text as text
+    mpl.rcParams["svg.fonttype"] = "none"  # keep text as text instead of converting it to paths
     results, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
     draw_latency(results, folder / "benchmarks-latency.svg")
     draw_throughput(results, folder / "benchmarks-scale.svg")

@@ -12,7 +12,7 @@ from byok.service.connection import connect_service
 
 
 async def main() -> None:
-    """Create one environment to warm up, then all."""
+    """Create one environment as a warm-up, then the requested number of environments."""
     asking, chosen = RequestGenerator.from_arguments(argparse.ArgumentParser(description=__doc__))
     service = await connect_service()
 

@@ -1,7 +1,7 @@
-"""`python -m bench.compare_commits BASE`: how long users wait from clone to READY, and for the tests, compared to BASE.
+"""`python -m bench.compare_commits BASE`: compare how long setup, the demo, the CLI's help and the tests take.
 
-Clones both commits and measures them alternately, part by part, in each round. Every figure is saved immediately
-(`.bench/compare.json`), so that a part measured later joins those of the same two commits.
+Every round clones the commit BASE and the commit to compare, and measures both, one after the other. Every figure is
+saved immediately in `.bench/compare.json`, so that a later run can add parts or rounds for the same two commits.
 """
 
 import argparse
@@ -31,7 +31,7 @@ BEGIN_MARKER: Final = "<!-- compare: begin -->"
 END_MARKER: Final = "<!-- compare: end -->"
 HELP_RUN_COUNT: Final = 11
 UNLOCKED_DISTRIBUTIONS: Final = {"byok", "byok-environments", "pip", "setuptools"}
-"""Distributions to ignore: the project itself, and those that `venv` may or may not install."""
+"""Distributions that may differ between the commits: the project, and tools that `venv` may or may not install."""
 
 MAX_RATIOS: Final = {
     "`make setup` and the first `byok --help`, nothing installed": (0.15, None),
@@ -40,14 +40,14 @@ MAX_RATIOS: Final = {
     "`byok --help`": (0.6, None),
     "`CI=true bash .ci/run`, installed": (0.6, 0.7),
 }
-"""The targets: the maximum wall and CPU time of each part, relative to the other commit."""
+"""The targets: the maximum wall time and CPU time of each part, relative to BASE. None means that no target exists."""
 
 SETUP, DEMO, DEMO_AGAIN, HELP, CI = MAX_RATIOS
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One part of one commit in one round.
+    """The time that one part took in one round of one commit.
 
     Attributes:
         seconds: Wall time.
@@ -65,13 +65,13 @@ class Measurement:
 
 
 class Checkout:
-    """A clone of one commit with its own caches, initially empty."""
+    """A clone of one commit, with separate caches that are empty at first."""
 
     def __init__(self, commit: str, folder: Path) -> None:
         self.folder = folder / "clone"
         caches = folder / "caches"
         caches.mkdir(parents=True)
-        # Without bytecode files, every process would compile everything, which is not what this measures.
+        # Without bytecode files, every process would compile all modules, and the figures would include that time.
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         self.environment = {
             **inherited,
@@ -86,10 +86,10 @@ class Checkout:
         """Run a command line in the clone.
 
         Returns:
-            Its wall and CPU time in seconds.
+            The command's wall time and CPU time in seconds.
 
         Raises:
-            RuntimeError: The command failed. The message contains its last output.
+            RuntimeError: The command failed. The message contains the end of the command's output.
         """
         before, began = _cpu_of_children(), time.monotonic()
         ended = subprocess.run(
@@ -108,7 +108,7 @@ class Checkout:
         return seconds, cpu
 
     def list_distributions(self) -> dict[str, str]:
-        """Return the installed distributions: name to version."""
+        """Return the versions of the installed distributions, by name."""
         code = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
         listed = subprocess.run(
             [self.folder / ".venv" / "bin" / "python", "-c", code], capture_output=True, text=True, check=True
@@ -118,7 +118,7 @@ class Checkout:
 
 
 def measure(commits: Sequence[str], rounds: Sequence[int], parts: Sequence[str]) -> Iterator[Measurement]:
-    """Measure every part of every commit, round by round."""
+    """Measure every part of both commits in every round. The order of the commits alternates."""
     for number in rounds:
         for commit in commits if number % 2 else reversed(commits):
             folder = Path(tempfile.mkdtemp(prefix="byok-compare-"))
@@ -185,8 +185,9 @@ def render_markdown(figures: Sequence[Measurement], base: str, now: str) -> str:
     places = sorted({f"{figure.at} on {figure.machine}" for figure in figures})
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return (
-        f"Commit {now[:7]} relative to {base[:7]}, measured {'; '.join(places)}. Each ratio compares the medians; in "
-        f"brackets: the minimum, median and maximum per round. Seconds are minimum / median / maximum.\n\n{table}"
+        f"Commit {now[:7]} relative to {base[:7]}, measured {'; '.join(places)}. Each ratio compares the medians of "
+        "all rounds. The brackets contain the minimum, median and maximum of the ratios of single rounds. Seconds are "
+        f"minimum / median / maximum.\n\n{table}"
     )
 
 
@@ -209,13 +210,13 @@ def main() -> int:
     """Measure, save every figure, and write the table into docs/benchmarks.md.
 
     Returns:
-        0. A missed target appears in the table and is not a failure.
+        Always 0. If a target is missed, the table says so, but the run has not failed.
     """
     names = {"setup": SETUP, "demo": DEMO, "help": HELP, "ci": CI}
     parser = argparse.ArgumentParser(prog="python -m bench.compare_commits", description=__doc__)
     parser.add_argument("base", help="the commit to compare with")
     parser.add_argument("--now", default="HEAD", help="the commit to measure (default: HEAD)")
-    parser.add_argument("--rounds", type=int, nargs="+", default=[1, 2, 3], help="the numbers of the rounds")
+    parser.add_argument("--rounds", type=int, nargs="+", default=[1, 2, 3], help="the numbers of the rounds to measure")
     parser.add_argument("--only", nargs="+", choices=names, default=list(names), help="measure only these parts")
     chosen = parser.parse_args()
     commits = [_full(chosen.base), _full(chosen.now)]

@@ -1,6 +1,7 @@
-"""Figures of a measurement: minimum, median and maximum of several rounds, and ratios within the same rounds.
+"""Statistics of several rounds: the minimum, median and maximum of figures, and ratios of figures from the same round.
 
-Benchmarks run on shared, noisy machines, so a ratio within one round says more than two independent figures.
+Benchmarks run on shared, noisy machines, so the ratio of two figures from the same round is more reliable than the
+figures themselves.
 """
 
 import math
@@ -12,7 +13,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Spread:
-    """Minimum, median and maximum of some figures."""
+    """The minimum, median and maximum of one or more figures."""
 
     least: float
     median: float
@@ -20,7 +21,7 @@ class Spread:
 
     @classmethod
     def of(cls, figures: Sequence[float]) -> Self:
-        """Compute the spread of at least one figure."""
+        """Compute the spread of one or more figures."""
         return cls(min(figures), statistics.median(figures), max(figures))
 
     def __str__(self) -> str:
@@ -28,18 +29,18 @@ class Spread:
 
 
 def compute_ratio_spread(figures: Sequence[float], of: Sequence[float]) -> Spread:
-    """Compute the ratio of the figures of each round."""
+    """Divide each figure by the figure of the same round in `of`, and return the spread of the ratios."""
     return Spread.of([one / other for one, other in zip(figures, of, strict=True)])
 
 
 def percentile(figures: Sequence[float], percent: float) -> float:
-    """Return the smallest figure that at least `percent` per cent of the figures do not exceed (nearest rank)."""
+    """Return the percentile by the nearest-rank method: always one of the figures, without interpolation."""
     ordered = sorted(figures)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def format_figure(figure: float) -> str:
-    """Format a figure with its significant digits."""
+    """Format a figure with three significant digits, at most three decimals, and every digit before the point."""
     if figure == 0:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(abs(figure))))

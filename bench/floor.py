@@ -1,8 +1,8 @@
-"""`python -m bench.floor`: the floor, a bare boto3 script that creates an environment with exactly byok's AWS calls.
+"""`python -m bench.floor`: the floor, a bare boto3 script that creates environments with exactly byok's AWS calls.
 
-It survives no crash and repairs nothing. The parameters of each call are byok's own. With `--branches`, one thread
-creates the buckets and another the database, as byok does; without it, everything runs sequentially. Prints a
-`RunResult` as JSON.
+The script passes the same parameters as byok to each call, but cannot resume after a crash and repairs nothing. With
+`--branches`, one thread creates the buckets while another thread finishes the database, because byok also works on both
+in parallel. Without `--branches`, all calls run sequentially. The script prints a `RunResult` as JSON.
 """
 
 import argparse
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FloorProvisioner:
-    """Creates environments, making each call once and in order.
+    """Creates environments without retrying any call.
 
     Attributes:
         poll_seconds: Interval between two status polls of a database.
@@ -49,7 +49,7 @@ class FloorProvisioner:
     poll_seconds: float
 
     def provision(self, plan: EnvironmentPlan, *, branches: bool) -> None:
-        """Probe the key, claim both keys, create everything, and read it back."""
+        """Probe the S3 key, claim both keys, create all resources, and read the resources back."""
         self.probe_and_claim_keys(plan)
         task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
         self.create_cluster(task)
@@ -64,7 +64,7 @@ class FloorProvisioner:
         self.read_back(plan)
 
     def probe_and_claim_keys(self, plan: EnvironmentPlan) -> None:
-        """Use the S3 key, and claim both keys."""
+        """Write and read a probe object that is encrypted with the S3 key, and claim both keys."""
         environment, key = plan.environment, f"probes/{plan.environment.environment_id}/{uuid.uuid4()}"
         self.s3.put_object(
             Bucket=environment.probe_bucket,
@@ -107,7 +107,7 @@ class FloorProvisioner:
             self.s3.get_object(Bucket=bucket.name, Key=item.key)["Body"].read()
 
     def create_writer(self, task: DatabaseTask) -> None:
-        """Create the instance."""
+        """Create the writer instance."""
         _absent(lambda: self.rds.describe_db_instances(DBInstanceIdentifier=task.cluster.writer_identifier))
         self.rds.create_db_instance(**create_writer_params(task))
 
@@ -123,7 +123,7 @@ class FloorProvisioner:
             time.sleep(self.poll_seconds)
 
     def read_back(self, plan: EnvironmentPlan) -> None:
-        """Read everything back."""
+        """Read all resources back."""
         self.rds.describe_db_clusters(DBClusterIdentifier=plan.cluster.identifier)
         self.rds.describe_db_instances(DBInstanceIdentifier=plan.cluster.writer_identifier)
         for bucket in plan.buckets:
@@ -133,10 +133,10 @@ class FloorProvisioner:
 
 
 def main() -> None:
-    """Create one environment to warm up, then all."""
+    """Create one environment as a warm-up (unless `--cold`), then the requested number of environments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--branches", action="store_true")
-    parser.add_argument("--cold", action="store_true", help="do not warm up")
+    parser.add_argument("--cold", action="store_true", help="do not create an environment as a warm-up")
     asking, chosen = RequestGenerator.from_arguments(parser)
     config = Config(retries={"total_max_attempts": 1}, max_pool_connections=2 * chosen.concurrency)
     configured = Settings()

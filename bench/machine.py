@@ -35,7 +35,7 @@ _STOP_SECONDS: Final = 10.0
 
 @contextlib.contextmanager
 def pin_to_one_core() -> Iterator[None]:
-    """Pin every process that starts in this context to one core, like `taskset` and `cpuset`. Works only on Linux."""
+    """Pin every process that starts in this context to one core, as `taskset` does. Has no effect except on Linux."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -49,10 +49,10 @@ def pin_to_one_core() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class ProcessUsage:
-    """The resource usage of a process and all its descendants so far.
+    """The resource usage of a process and all its descendants.
 
     Attributes:
-        cpu: CPU seconds.
+        cpu: CPU seconds that the processes have used since they started.
         memory: Resident memory in MiB.
     """
 
@@ -74,10 +74,10 @@ class ProcessUsage:
 
 @dataclass
 class BenchStack:
-    """Everything that runs for a measurement.
+    """The processes that run during a measurement.
 
     Attributes:
-        folder: For state and logs.
+        folder: The folder for state and logs.
         environment: Environment variables that point a program to Temporal and the stand-in.
     """
 
@@ -96,7 +96,7 @@ class BenchStack:
     async def start_worker(
         self, command: Sequence[str] = WORKER_COMMAND, name: str = "worker", *, one_core: bool = True
     ) -> ChildProcess:
-        """Start a worker on one core or on any, and wait until the server lists it."""
+        """Start a worker, by default pinned to one core, and wait until the Temporal server lists the worker."""
         with pin_to_one_core() if one_core else contextlib.nullcontext():
             worker = await self.start_program(name, *command)
         service = await self.connect_service()
@@ -108,12 +108,12 @@ class BenchStack:
         return worker
 
     async def run_client(self, *command: str, one_core: bool = False) -> RunResult:
-        """Run a program that creates environments, on any core or on one. See `run_client` below."""
+        """Run a program that creates environments, by default on any core. See the function `run_client`."""
         with pin_to_one_core() if one_core else contextlib.nullcontext():
             return await run_client(self.environment, *command)
 
     async def connect_service(self) -> EnvironmentService:
-        """Connect a service to this Temporal server."""
+        """Return a service that is connected to the Temporal server of this stack."""
         return EnvironmentService(await Client.connect(f"{HOST}:{self.ports.temporal}", plugins=[make_plugin()]))
 
     def call_stand_in(self, method: str, what: str, **content: Any) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class BenchStack:
         return found
 
     def count_calls(self) -> dict[str, int]:
-        """Return the number of calls by operation since the last reset.
+        """Return the number of AWS calls since the last reset, by operation.
 
         Raises:
             RuntimeError: A program called an operation that the stand-in does not model.
@@ -139,11 +139,11 @@ class BenchStack:
         return dict(shown["calls"])
 
     def measure_usage(self) -> dict[str, ProcessUsage]:
-        """Return the usage of each process."""
+        """Return the usage of each running process."""
         return {name: ProcessUsage.of_process(child.pid) for name, child in self.children.items() if child.is_running}
 
     async def stop(self, *names: str) -> None:
-        """Stop some processes, or all of them."""
+        """Stop the named processes, or all processes if no name is given."""
         for name in names or tuple(self.children):
             await self.children.pop(name).stop(_STOP_SECONDS, asyncio.Event())
 
@@ -155,8 +155,8 @@ async def run_bench_stack(
     """Run Temporal and the stand-in, without a worker.
 
     Args:
-        folder: Where they keep their state.
-        database_seconds: How long a cluster or an instance takes.
+        folder: The folder for state and logs, which must not exist yet.
+        database_seconds: How long it takes to create a cluster or an instance.
         buckets: Number of buckets per environment.
         poll_seconds: Interval between two status polls of a database.
     """
@@ -204,7 +204,7 @@ async def run_bench_stack(
 
 
 def write_blueprint(folder: Path, buckets: int) -> Path:
-    """Write the default blueprint with this number of buckets. Each added bucket has one object."""
+    """Write a copy of the default blueprint with this number of buckets. Additional buckets have one object each."""
     content: dict[str, Any] = yaml.safe_load(DEFAULT_PATH.read_text())
     ours = [bucket for bucket in content["buckets"] if bucket.get("objects")][:buckets]
     more = [
@@ -217,11 +217,11 @@ def write_blueprint(folder: Path, buckets: int) -> Path:
 
 
 async def run_client(environment: Mapping[str, str], *command: str) -> RunResult:
-    """Run a program that creates environments until it ends.
+    """Run a program that creates environments, and wait until the program exits.
 
     Args:
-        environment: Environment variables that point it to Temporal and AWS.
-        command: Its arguments to Python.
+        environment: Environment variables that point the program to Temporal and AWS.
+        command: The arguments to Python, without the interpreter.
 
     Raises:
         RuntimeError: The program failed.

@@ -1,9 +1,10 @@
-"""A plain Temporal application for the same work, written like the SDK's tutorial, as another reference for byok.
+"""A plain Temporal application that does the same work as byok: a second baseline, written like the SDK's tutorial.
 
-Its six activities are blocking, run in the thread pool of a worker with default settings, and make the same AWS calls.
-A loop with a timer waits for the database. It does not adopt, explain or continue anything.
+The application has six blocking activities, which make the same AWS calls as byok. They run in the thread pool of a
+worker with default settings. A loop with a timer waits for the database. Unlike byok, the application does not adopt
+existing resources, explain errors, or continue stopped operations.
 
-`python -m bench.plain` runs its worker, `python -m bench.plain --environments N --concurrency C` creates environments
+`python -m bench.plain` runs the worker. `python -m bench.plain --environments N --concurrency C` creates environments
 and prints a `RunResult` as JSON.
 """
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_s3 import S3Client
 
-TASK_QUEUE = "byok"  # the same queue, so that `bench.machine` finds its worker
+TASK_QUEUE = "byok"  # byok's task queue, on which `bench.machine` looks for the worker
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class PlainActivities:
     """The six activities.
 
     Attributes:
-        s3: Returns the client: a new one for each activity, as in the tutorial, or always the same.
-        rds: Likewise.
+        s3: Returns an S3 client: either a new client for each activity, as in the tutorial, or always the same client.
+        rds: Returns an RDS client in the same way.
     """
 
     s3: "Callable[[], S3Client]"
@@ -93,7 +94,7 @@ class PlainActivities:
 
 @workflow.defn
 class PlainEnvironment:
-    """Runs the activities one after the other."""
+    """Runs the activities one after another."""
 
     @workflow.run
     async def run(self, plan: EnvironmentPlan) -> str:
@@ -157,7 +158,7 @@ async def run_worker(*, clients_once: bool) -> None:
 
 
 async def provision_environments(asking: RequestGenerator, environments: int, concurrency: int) -> None:
-    """Create one environment to warm up, then all."""
+    """Create one environment as a warm-up, then the requested number of environments."""
     client, turn = await _connect(), asyncio.Semaphore(concurrency)
     platform = Platform(PLATFORM_ROLE_ARN, VendorProfile(), load_blueprint(Settings().blueprint))
 

@@ -1,4 +1,4 @@
-"""Write the results into docs/benchmarks.md, between two markers. The text around them stays unchanged."""
+"""Writes the results into docs/benchmarks.md, between two markers. The text outside the markers stays unchanged."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -36,7 +36,7 @@ def replace_between_markers(begin: str, end: str, text: str, file: Path) -> None
 
 
 def render_markdown(results: BenchmarkResults) -> str:
-    """Render all tables. Each figure is the minimum / median / maximum of its rounds."""
+    """Render all tables. A figure from several rounds is shown as minimum / median / maximum."""
     return "\n".join(line for part in _parts(results) for line in [*part, ""])
 
 

@@ -16,10 +16,10 @@ PLATFORM_ROLE_ARN: Final = "arn:aws:iam::111122223333:role/saas-platform"
 
 @dataclass
 class RequestGenerator:
-    """Generates requests.
+    """Generates requests for environments.
 
     Attributes:
-        pairs: Existing pairs of keys: S3 and Aurora. If empty, keys are made up, because the stand-in checks none.
+        pairs: ARNs of existing S3 and Aurora keys, in pairs. If None, ARNs are made up: the stand-in checks no keys.
     """
 
     pairs: list[tuple[str, str]] | None = None
@@ -30,10 +30,10 @@ class RequestGenerator:
 
     @classmethod
     def from_arguments(cls, parser: argparse.ArgumentParser) -> tuple[Self, argparse.Namespace]:
-        """Read the arguments: number of environments, concurrency, and keys."""
+        """Parse the command line, and build a generator from its `--keys`. Return the generator and all arguments."""
         parser.add_argument("--environments", type=int)
         parser.add_argument("--concurrency", type=int, default=1)
-        parser.add_argument("--keys", type=Path, help="JSON file with pairs of ARNs; by default they are made up")
+        parser.add_argument("--keys", type=Path, help="JSON file with pairs of key ARNs (default: made-up ARNs)")
         chosen = parser.parse_args()
         return cls(json.loads(chosen.keys.read_text()) if chosen.keys else None), chosen
 

@@ -1,4 +1,4 @@
-"""All results of a benchmark run, and the machine they come from."""
+"""The results of a benchmark run, and the machine on which they were measured."""
 
 import os
 import platform
@@ -28,7 +28,7 @@ class MachineInfo(BaseModel):
 
     @classmethod
     def of_this_machine(cls) -> Self:
-        """Describe this machine now."""
+        """Describe this machine, at the current time."""
         return cls(
             at=datetime.now(UTC),
             cores=len(os.sched_getaffinity(0)),
@@ -42,7 +42,7 @@ class MachineInfo(BaseModel):
 
 
 class BenchmarkResults(BaseModel):
-    """A run. Skipped parts are None or empty."""
+    """The results of a run. The results of skipped parts are None or empty."""
 
     place: MachineInfo
     one: OneEnvironmentSeconds | None = None

@@ -1,4 +1,4 @@
-"""The output of a program that creates environments: the time of each environment, and the program's own usage."""
+"""The output of a program that creates environments: the wall time of each environment, and the program's CPU time."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -35,13 +35,13 @@ class RunResult(BaseModel):
 
 @dataclass
 class RunTimer:
-    """Measures a run, starting with its construction."""
+    """Measures a run, which starts when the timer is created."""
 
     def __post_init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def finish(self, each_seconds: Sequence[float], names: Sequence[str] = ()) -> RunResult:
-        """Return the result of the run, which ends now."""
+        """End the run, and return its result."""
         return RunResult(
             wall_seconds=time.perf_counter() - self._wall,
             cpu_seconds=time.process_time() - self._cpu,
@@ -51,7 +51,7 @@ class RunTimer:
 
 
 async def measure_seconds(work: Callable[[], Awaitable[object]]) -> float:
-    """Measure how many seconds something takes."""
+    """Return how many seconds `work` takes."""
     began = time.perf_counter()
     await work()
     return time.perf_counter() - began

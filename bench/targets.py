@@ -1,4 +1,4 @@
-"""Compare the figures with their targets: each target, the measured value, and whether it was met."""
+"""Compares the measured figures with the targets, and says for each target whether it was met."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from bench.figures import Spread, compute_ratio_spread, format_figure
 from bench.results import BenchmarkResults
 
 BEST_PEER = 7.4
-"""Environments per second, ten at a time, of the fastest other tool when it was measured (bench/peers, Celery)."""
+"""Environments per second, ten at a time, that the fastest peer (Celery) reached when bench/peers was last run."""
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,11 @@ class Target:
     """A target and its result.
 
     Attributes:
-        what: The description.
+        what: The description of the target.
         limit: The limit, as text.
-        measured: The figure that counts: the median, if there are several.
-        shown: The figure, or minimum, median and maximum.
-        reached: Whether the figure is within its limit.
+        measured: The figure that is compared with the limit: the median, if there are several rounds.
+        shown: The measured figure as text, or its minimum, median and maximum.
+        reached: Whether the figure is within the limit.
     """
 
     what: str
@@ -99,7 +99,8 @@ def _waiting(results: BenchmarkResults) -> Iterator[Target]:
         "1,000 waiting: worker's memory above idle", 60, thousand.memory - thousand.idle_memory, " MiB"
     )
     held = 100 * thousand.attempts_running / thousand.looked_at
-    yield target_at_most("1,000 waiting: being polled, and so holding a slot, at any moment", 1, held, " %")
+    what = "1,000 waiting: environments that hold a slot, because they are being polled, at any moment"
+    yield target_at_most(what, 1, held, " %")
     yield target_at_most("1,000 waiting: worker's CPU", 5, thousand.worker_cpu, " % of a core")
     yield target_at_most("1,000 waiting: DescribeDBClusters per second", 2, thousand.cluster_calls)
     more = next((one for one in results.waiting if one.environments == 5000), None)
@@ -114,8 +115,8 @@ def _costs(results: BenchmarkResults) -> Iterator[Target]:
     if two is None:
         return
     yield target_at_most("AWS calls, with two buckets and two polls per wait", 40, two.calls)
-    yield target_at_most("history events, likewise", 60, two.events)
-    yield target_at_most("billable actions, likewise", 16, two.actions)
+    yield target_at_most("history events, with two buckets and two polls per wait", 60, two.events)
+    yield target_at_most("billable actions, with two buckets and two polls per wait", 16, two.actions)
     most = by_buckets[max(by_buckets)]
     if most is not two:
         further = most.buckets - two.buckets

@@ -1,6 +1,8 @@
-"""`python -m bench.api`: what the API adds, under load, to a bare handler that makes the same Temporal calls.
+"""`python -m bench.api`: compare the latencies of the API under load with those of a bare handler.
 
-Rounds of both alternate in one run against one Temporal server. No worker runs meanwhile, so none competes with them.
+The bare handler makes the same Temporal calls as the API and does nothing else. In every round, both get the same load,
+one after the other, and both use the same Temporal server. No worker runs during the rounds, so no worker competes with
+the two servers for the CPU.
 """
 
 import asyncio
@@ -26,7 +28,7 @@ from byok.local.stack import REGION, DevStack
 CLIENT_COUNT: Final = 50
 ROUND_COUNT: Final = 7
 REQUESTS_PER_CLIENT: Final = 20
-"""Per client and round."""
+"""The number of requests that each client sends in a round."""
 
 BEARER_TOKEN: Final = "a-token-for-the-benchmark"
 SERVER_SETTINGS: Final = {
@@ -49,7 +51,7 @@ Requests = Callable[[], list[list[tuple[str, str, str]]]]
 
 @dataclass
 class LatencyComparison:
-    """One kind of request: latencies in ms per round, for the API and for the bare handler."""
+    """The latencies of one kind of request, in ms: a list per round, for the API (`ours`) and for the bare handler."""
 
     ours: list[list[float]] = field(default_factory=list)
     bare: list[list[float]] = field(default_factory=list)
@@ -64,7 +66,7 @@ class LatencyComparison:
 
 
 async def measure_latencies_ms(port: int, requests: Requests, expected: int) -> list[float]:
-    """Return the latencies in ms of all requests, which fifty clients send concurrently."""
+    """Send the requests of all clients concurrently, and return the latencies of all requests in ms."""
     load = LoadSpec(port=port, requests=requests(), token=BEARER_TOKEN, expected=expected)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.api.load"), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
@@ -76,7 +78,7 @@ async def measure_latencies_ms(port: int, requests: Requests, expected: int) -> 
 
 
 async def measure() -> dict[str, LatencyComparison]:
-    """Start everything and run the rounds."""
+    """Start Temporal and both servers, and run the rounds."""
     with tempfile.TemporaryDirectory(prefix="byok-bench-") as folder:
         ports = Ports.pick_free()
         async with DevStack(Path(folder), ports, web=True, database_seconds=0.2, settings=SERVER_SETTINGS) as stack:
@@ -96,7 +98,7 @@ async def measure() -> dict[str, LatencyComparison]:
 
 
 async def run_rounds(stack: DevStack, bare_port: int, ready: str) -> dict[str, LatencyComparison]:
-    """Send every kind of request to both servers, round after round."""
+    """Send every kind of request to both servers in every round."""
     kinds: dict[str, tuple[Requests, int]] = {
         "create": (
             lambda: [[build_create_request(stack) for _ in range(REQUESTS_PER_CLIENT)] for _ in range(CLIENT_COUNT)],
@@ -107,7 +109,7 @@ async def run_rounds(stack: DevStack, bare_port: int, ready: str) -> dict[str, L
     }
     first = [build_create_request(stack) for _ in range(CLIENT_COUNT)]
     running = [str(json.loads(body)["environment_id"]) for _, _, body in first]
-    for port in (stack.ports.web, bare_port):  # warm-up: the first requests build what later ones reuse
+    for port in (stack.ports.web, bare_port):  # warm up: the first requests create objects that later requests reuse
         await measure_latencies_ms(port, kinds["create"][0], 202)
     await measure_latencies_ms(stack.ports.web, lambda: [[one] for one in first], 202)
     measured = {kind: LatencyComparison() for kind in kinds}
@@ -120,7 +122,7 @@ async def run_rounds(stack: DevStack, bare_port: int, ready: str) -> dict[str, L
 
 
 async def provision_ready_environment(stack: DevStack) -> str:
-    """Provision an environment and return its id once it is READY."""
+    """Provision an environment, wait until it is READY, and return its id."""
     service = await stack.connect_service()
     _, _, body = build_create_request(stack)
     request = ProvisionRequest.model_validate_json(body)

@@ -18,7 +18,7 @@ from byok.temporal import connect
 
 
 class CreateRequest(BaseModel):
-    """An environment, as a first draft of such an API would describe it."""
+    """The body of a create request, without any of the API's validation."""
 
     environment_id: str
     region: str
@@ -53,7 +53,7 @@ async def get_environment(environment_id: str, request: Request) -> dict[str, An
     temporal = request.app.state.temporal
     handle = temporal.get_workflow_handle(contracts.environment_workflow_id(environment_id))
     described: WorkflowExecutionDescription = await handle.describe()
-    if described.close_time is not None:  # like the API, check whether the keys have got a tenant name since
+    if described.close_time is not None:  # like the API, check whether a later run has put a tenant name on the keys
         with contextlib.suppress(RPCError):
             await temporal.get_workflow_handle(contracts.tenant_workflow_id(environment_id)).describe()
     return {

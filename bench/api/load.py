@@ -1,8 +1,8 @@
-"""Clients that send one request after the other, each over its own connection. Runs as a separate process.
+"""`python -m bench.api.load`: run concurrent HTTP clients in a separate process, and print the latencies in seconds.
 
-It writes and reads raw bytes: a client library would cost more than the server and distort the measurement.
-
-Reads a `LoadSpec` as JSON from standard input and prints the latencies in seconds.
+The program reads a `LoadSpec` as JSON from standard input. Each client has its own connection and sends one request
+after another. The clients write and read raw bytes, because a client library would use more CPU than the server and
+distort the measurement.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class LoadSpec(BaseModel):
 
 
 async def run_client(load: LoadSpec, requests: Sequence[tuple[str, str, str]]) -> list[float]:
-    """Send requests one after the other."""
+    """Send one client's requests in order, and return the latency of each in seconds."""
     reader, writer = await asyncio.open_connection("127.0.0.1", load.port)
     latencies = []
     for method, path, body in requests:
@@ -53,7 +53,7 @@ async def run_client(load: LoadSpec, requests: Sequence[tuple[str, str, str]]) -
 
 
 async def main() -> None:
-    """Start all clients at the same time."""
+    """Run all clients at the same time, and print the latencies."""
     load = LoadSpec.model_validate_json(sys.stdin.read())
     found = await asyncio.gather(*(run_client(load, requests) for requests in load.requests))
     print(json.dumps([latency for one in found for latency in one]))

@@ -1,4 +1,4 @@
-"""(f) What an environment costs in history, actions and AWS calls. (g) How that grows with its buckets."""
+"""(f) The history events, billable actions and AWS calls of an environment. (g) Their growth per additional bucket."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -18,14 +18,14 @@ class EnvironmentCost(BaseModel):
     """The cost of one successful environment.
 
     Attributes:
-        buckets: Number of its buckets.
+        buckets: Number of buckets.
         looks: Number of status polls of the cluster and the writer together.
-        seconds: From start to end, including the time of its database.
-        events: Events in its history.
-        history_bytes: Size of its history.
-        activities: Scheduled activities.
-        actions: Billable actions.
-        calls: AWS calls.
+        seconds: Wall time from the request to the result, including the wait for the database.
+        events: Number of events in the history.
+        history_bytes: Size of the history in bytes.
+        activities: Number of activities.
+        actions: Number of billable actions.
+        calls: Number of AWS calls.
     """
 
     buckets: int
@@ -39,11 +39,12 @@ class EnvironmentCost(BaseModel):
 
 
 def count_billable_actions(events: Iterable[HistoryEvent]) -> int:
-    """Count the billable actions of a history like Temporal Cloud (docs.temporal.io, "Temporal Cloud Actions").
+    """Count the billable actions in a history as Temporal Cloud does (docs.temporal.io, "Temporal Cloud Actions").
 
-    These are the start, every attempt of an activity, every timer, and every upsert of search attributes except the
-    versioning ones. What is given with the start does not count, nor does a memo. All local activities of a workflow
-    task count as one. Heartbeats leave no event; activities shorter than three seconds, as here, send none.
+    The billable actions are the start of the workflow, every attempt of an activity, every timer, and every upsert of
+    search attributes, except an upsert of only the versioning attribute. Memos are free, and so are search attributes
+    set at the start. All local activities of one workflow task count as one action. Heartbeats are not counted, because
+    they leave no event, and because activities shorter than three seconds, like those of the benchmark, send none.
     """
     actions, tasks_with_local = 0, set[int]()
     for event in events:
@@ -63,17 +64,17 @@ def count_billable_actions(events: Iterable[HistoryEvent]) -> int:
 
 
 async def measure(folder: Path, buckets: Iterable[int]) -> list[EnvironmentCost]:
-    """Create one environment of each size, with two polls for each wait."""
+    """Create one environment with each number of buckets. Each wait for the database takes two polls."""
     found = []
     for number in buckets:
-        # The first poll is immediate; the second comes after the database is available.
+        # The first poll is immediate, and the second poll finds the database available.
         async with run_bench_stack(
             folder / f"costs-{number}", database_seconds=0.6, buckets=number, poll_seconds=1.2
         ) as one:
             await one.start_worker()
             made = await one.run_client(
                 "-m", "bench.client", "--environments", "1"
-            )  # it has created one environment before, to warm up
+            )  # this first run only warms up the worker
             one.call_stand_in("DELETE", "calls")
             made = await one.run_client("-m", "bench.client", "--environments", "1")
             calls = sum(one.count_calls().values())

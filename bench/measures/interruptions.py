@@ -1,4 +1,4 @@
-"""(d) From an AWS error to a status that reports it. (e) From a killed worker to the environment's next AWS call."""
+"""(d) Time from an AWS error until the status reports it. (e) Time from killing a worker until the next AWS call."""
 
 import asyncio
 import time
@@ -14,11 +14,11 @@ from byok.service.environments import EnvironmentService
 
 
 class InterruptionSeconds(BaseModel):
-    """Seconds of each round.
+    """The seconds that each interruption took, by round.
 
     Attributes:
-        refusals: From AWS denying a write, because a key is disabled, to a status that says STOPPED.
-        crashes: From SIGKILL of the worker during an AWS call to another worker's call for the environment.
+        refusals: Time from the moment when AWS denies a write, because a key is disabled, until the status is STOPPED.
+        crashes: Time from SIGKILL of the worker, during an AWS call, until another worker's call for the environment.
     """
 
     refusals: list[float]
@@ -26,7 +26,7 @@ class InterruptionSeconds(BaseModel):
 
 
 async def measure(folder: Path, rounds: int) -> InterruptionSeconds:
-    """Measure several rounds."""
+    """Measure both interruptions this many times."""
     async with run_bench_stack(folder / "interruptions", database_seconds=0, poll_seconds=0.5) as one:
         await one.start_worker()
         await one.run_client("-m", "bench.client", "--environments", "3", "--concurrency", "3")
@@ -53,7 +53,7 @@ async def _time_to_stopped(one: BenchStack) -> float:
 
 
 async def _time_to_takeover(one: BenchStack, other: str) -> float:
-    """Kill the worker during a call, which the stand-in holds until the worker is dead."""
+    """Kill the worker during an AWS call that the stand-in holds, and return the seconds until the next AWS call."""
     service, request = await one.connect_service(), RequestGenerator().next_request("killed")
     await one.start_worker(name=other)
     one.call_stand_in("POST", "hold", operation="CreateDBCluster")
@@ -65,7 +65,7 @@ async def _time_to_takeover(one: BenchStack, other: str) -> float:
         name, killed = next((name, child) for name, child in one.children.items() if holder.startswith(f"{child.pid}@"))
         at = time.time()
         await killed.kill()
-        one.call_stand_in("DELETE", "calls")  # from now on only its successor makes calls
+        one.call_stand_in("DELETE", "calls")  # from now on, only the other worker makes calls
         del one.children[name]
     finally:
         one.call_stand_in("DELETE", "hold")
@@ -77,6 +77,6 @@ async def _time_to_takeover(one: BenchStack, other: str) -> float:
 
 
 async def _holder(service: EnvironmentService, environment_id: str) -> str:
-    """Return the worker that runs the environment's activity."""
+    """Return the identity of the worker that runs the environment's activity."""
     handle = service.client.get_workflow_handle(environment_workflow_id(environment_id))
     return (await handle.describe()).raw_description.pending_activities[0].last_worker_identity

@@ -1,6 +1,6 @@
 """(a) One environment on the local AWS: wall and CPU time, warm and from a cold shell, relative to the floor.
 
-The local AWS responds within milliseconds, like a nearby AWS. Databases are available immediately.
+The local AWS responds within milliseconds, and databases are available immediately.
 """
 
 import asyncio
@@ -26,16 +26,18 @@ _DATABASE_SECONDS: Final = 0.0
 
 
 class OneEnvironmentSeconds(BaseModel):
-    """Seconds of one environment at a time, round by round.
+    """Wall time or CPU time in seconds per environment, by round. Environments are created one at a time.
 
     Attributes:
-        floor: The floor, sequential.
-        parallel_floor: The floor with two branches.
-        warm: byok, from the request to the result.
-        cold: `byok create --wait`, from the shell to its exit.
-        floor_cold: The floor as a program, including its imports.
-        floor_cpu: CPU seconds of the floor.
-        client_cpu: CPU seconds of the client; likewise for the worker and Temporal.
+        floor: Wall time of the sequential floor.
+        parallel_floor: Wall time of the floor with two branches.
+        warm: Wall time of byok, from the request to the result.
+        cold: Wall time of the program `byok create --wait`, from start to exit.
+        floor_cold: Wall time of the floor's program with two branches, from start to exit, including its imports.
+        floor_cpu: CPU time of the sequential floor.
+        client_cpu: CPU time of byok's client.
+        worker_cpu: CPU time of byok's worker.
+        temporal_cpu: CPU time of the Temporal server.
     """
 
     floor: list[float] = []
@@ -50,12 +52,12 @@ class OneEnvironmentSeconds(BaseModel):
 
 
 async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironmentSeconds:
-    """Run all variants in turn.
+    """Measure byok and the floor in every round.
 
     Args:
-        folder: For state and logs.
-        rounds: Number of rounds of each variant.
-        each: Environments per round, one after the other; their median counts.
+        folder: The folder for state and logs.
+        rounds: Number of rounds.
+        each: Number of environments per round, created one after another. The figure of the round is their median.
     """
     found = OneEnvironmentSeconds()
     settings = {
@@ -69,7 +71,7 @@ async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironmentSec
         with pin_to_one_core():
             await stack.start_worker()
         environment = {**stack.environment, **settings}
-        # The very first environment creates the bucket for key probes.
+        # Warm up: provisioning the very first environment creates the bucket for key probes.
         keys = await _keys(stack, folder, "first", 3)
         await run_client(environment, "-m", "bench.client", *keys, "--environments", "2")
         for number in range(rounds):
@@ -112,7 +114,7 @@ def _usage(stack: DevStack) -> dict[str, ProcessUsage]:
 
 
 async def _keys(stack: DevStack, folder: Path, name: str, number: int) -> tuple[str, str]:
-    """Write pairs of keys that the local AWS has into a file."""
+    """Create pairs of keys in the local AWS, write their ARNs to a file, and return the option that names the file."""
     pairs = [await asyncio.to_thread(stack.customer.ensure_key_pair, f"{name}-{index}") for index in range(number)]
     file = folder / f"{name}.json"
     file.write_text(json.dumps([(pair.s3_key_arn, pair.rds_key_arn) for pair in pairs]))

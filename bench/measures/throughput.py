@@ -1,8 +1,9 @@
-"""(b) Many environments: how many per second, and what each costs the client, the worker and Temporal.
+"""(b) Many environments: how many are created per second, and how much CPU and memory the processes use for them.
 
-The comparison includes the floor with as many threads, and the plain Temporal application in two variants: with new
-clients for each activity, as in the tutorial, and with clients that are created once. Workers run on one core, except
-the tutorial's. The floor runs on any core, and also on one.
+byok is compared with the floor, which uses one thread per concurrent environment, and with the plain Temporal
+application. The plain application has two variants: it creates boto3 clients either in each activity, as in the
+tutorial, or only once. byok and the floor are measured both on one core and on any core. Of the plain application, the
+tutorial's variant runs on any core, and the worker of the other variant runs on one core.
 """
 
 from dataclasses import dataclass
@@ -19,11 +20,11 @@ class Variant:
     """A way to create environments.
 
     Attributes:
-        name: Its name in the tables.
-        command: The program that creates them, without the number.
-        worker: The worker it needs, if any.
-        one_core: Whether its worker, or the program itself if it has no worker, runs on one core.
-        up_to: Maximum concurrency to measure: the slow variants would take long.
+        name: The name in the tables.
+        command: The command that creates environments, without their number and the concurrency.
+        worker: The command that runs the worker; empty if the variant needs no worker.
+        one_core: Whether the worker runs on one core. Without a worker, this applies to the command.
+        up_to: The maximum concurrency at which to measure the variant. It is lower for variants that would take long.
     """
 
     name: str
@@ -49,18 +50,18 @@ VARIANTS: Final = (
 
 
 class Throughput(BaseModel):
-    """One round of one variant.
+    """The figures of one variant in one round.
 
     Attributes:
-        kind: One of `VARIANTS`.
+        kind: The name of the variant.
         environments: Number of environments created.
-        concurrency: How many at a time.
+        concurrency: Number of environments in progress at the same time.
         per_second: Environments per second.
-        client_cpu: CPU seconds of the client per environment; for the floor, all CPU seconds.
+        client_cpu: CPU seconds of the client per environment. The floor consists only of this client.
         worker_cpu: CPU seconds of the worker per environment.
         temporal_cpu: CPU seconds of Temporal per environment.
-        worker_memory: MiB of the worker at the end.
-        temporal_memory: MiB of Temporal at the end.
+        worker_memory: Memory of the worker at the end, in MiB.
+        temporal_memory: Memory of Temporal at the end, in MiB.
         calls: AWS calls per environment.
     """
 
@@ -77,17 +78,17 @@ class Throughput(BaseModel):
 
     @property
     def total_cpu_seconds(self) -> float:
-        """CPU seconds of client, worker and Temporal."""
+        """CPU seconds of the client, the worker and Temporal together, per environment."""
         return self.client_cpu + self.worker_cpu + self.temporal_cpu
 
 
 async def measure(folder: Path, sizes: list[tuple[int, int]], rounds: int) -> list[Throughput]:
-    """Run all variants in turn.
+    """Measure all variants at every size in every round.
 
     Args:
-        folder: For state and logs.
-        sizes: Pairs of the number of environments and the concurrency.
-        rounds: Number of rounds of each variant.
+        folder: The folder for state and logs.
+        sizes: Pairs of a number of environments and a concurrency.
+        rounds: Number of rounds.
     """
     found = []
     for number in range(rounds):
@@ -110,7 +111,7 @@ async def _turn(one: BenchStack, kind: Variant, environments: int, concurrency: 
     asked = ("--environments", str(environments), "--concurrency", str(concurrency))
     made = await one.run_client(*kind.command, *asked, one_core=kind.one_core and not kind.worker)
     after = one.measure_usage()
-    number = environments + 1  # includes the one that warms up
+    number = environments + 1  # including the warm-up environment
     found = Throughput(
         kind=kind.name,
         environments=environments,

@@ -1,4 +1,4 @@
-"""(c) Environments that wait for Aurora: what they cost one worker, and how often it calls RDS."""
+"""(c) Environments that wait for Aurora: how much memory and CPU one worker uses, and how often it calls RDS."""
 
 import asyncio
 import time
@@ -18,21 +18,21 @@ _NEVER: Final = 86_400.0
 _STARTING_AT_ONCE: Final = 50
 _SAMPLE_SIZE: Final = 250
 _SAMPLE_SECONDS: Final = 30.0
-"""Long enough to sample all moments: environments are polled in groups, every three seconds."""
+"""The time over which the samples are spread, because all samples of a single moment could miss the polls."""
 
 
 class WaitingUsage(BaseModel):
-    """What this number of waiting environments costs.
+    """The resources used while a number of environments wait.
 
     Attributes:
-        environments: Number of environments.
-        start_seconds: Time until all of them were waiting.
-        idle_memory: MiB of an idle worker that has created a hundred environments, fifty at a time.
-        memory: MiB of the worker while all of them wait.
-        temporal_memory: MiB of Temporal.
-        worker_cpu: Per cent of a core.
-        temporal_cpu: Per cent of a core.
-        attempts_running: Number of sampled environments that held a slot of the worker at that moment.
+        environments: Number of waiting environments.
+        start_seconds: Time from the first request until all environments were waiting.
+        idle_memory: Memory in MiB of an idle worker that has created a hundred environments, fifty at a time.
+        memory: Memory of the worker in MiB while all environments wait.
+        temporal_memory: Memory of Temporal in MiB while all environments wait.
+        worker_cpu: CPU usage of the worker, in per cent of a core.
+        temporal_cpu: CPU usage of Temporal, in per cent of a core.
+        attempts_running: Number of sampled environments that held one of the worker's activity slots when sampled.
         looked_at: Number of sampled environments.
         cluster_calls: DescribeDBClusters calls per second.
         instance_calls: DescribeDBInstances calls per second.
@@ -54,18 +54,19 @@ class WaitingUsage(BaseModel):
 
 
 async def measure(folder: Path, sizes: list[int], seconds: float) -> list[WaitingUsage]:
-    """Measure each number of environments for a while.
+    """Measure each number of waiting environments.
 
     Args:
-        folder: For state and logs.
-        sizes: Numbers of environments.
-        seconds: Duration for each number; at least one complete polling interval.
+        folder: The folder for state and logs.
+        sizes: The numbers of environments.
+        seconds: How long to measure each number of environments: at least one poll interval.
     """
     found = []
     for size in sizes:
         path = folder / f"waiting-{size}"
         async with run_bench_stack(path, database_seconds=0, poll_seconds=60) as warm:
-            # Databases are available immediately: this loads everything a worker needs, in all of its threads.
+            # Create whole environments, with databases that are available immediately, so that all of the worker's
+            # threads have loaded the code and data that they need.
             await warm.start_worker()
             await warm.run_client("-m", "bench.client", "--environments", "100", "--concurrency", "50")
             idle = warm.measure_usage()["worker"].memory
@@ -91,7 +92,7 @@ async def _watch(one: BenchStack, size: int, seconds: float, idle: float) -> Wai
     while await _waiting(service) < size:
         await asyncio.sleep(0.5)
     started = time.perf_counter() - began
-    await asyncio.sleep(15)  # wait until the last ones are idle
+    await asyncio.sleep(15)  # wait until the last environments are idle
     one.call_stand_in("DELETE", "calls")
     before, at = one.measure_usage(), time.perf_counter()
     await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""`python -m bench.peers`: the same work with other tools, each next to a bare boto3 script."""
+"""`python -m bench.peers`: measure other tools that do the same work, and compare each with a bare boto3 script."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from bench.peers.report import PeerFigures, PeerRow, as_json, render_table
 
 
 def measure_peer(peer: Peer, folder: Path, limits: MeasurementLimits) -> PeerRow:
-    """Measure a peer's row. The floor is measured just before, so that both run under the same conditions."""
+    """Measure a peer. The floor is measured just before the peer, so that both run under the same conditions."""
     print(f"{peer.title}: measuring", file=sys.stderr, flush=True)
     floor: PeerFigures | None = None
     try:
@@ -38,10 +38,10 @@ def main() -> None:
     """Read the arguments, measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="name", help=f"of {', '.join(peers_by_name())}; all, if none is given"
+        "names", nargs="*", metavar="name", help=f"peers to measure (default: all): {', '.join(peers_by_name())}"
     )
     parser.add_argument("--environments", type=int, default=10, help="number of environments after the first one")
-    parser.add_argument("--concurrency", type=int, default=10, help="how many of them at a time")
+    parser.add_argument("--concurrency", type=int, default=10, help="maximum number of environments in progress")
     parser.add_argument("--seconds", type=float, default=900, help="time limit per peer")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     given = parser.parse_args()
@@ -50,7 +50,7 @@ def main() -> None:
     if given.environments < 1 or given.concurrency < 1:
         parser.error("--environments and --concurrency must be at least 1")
     if sys.platform != "linux":
-        parser.error("this benchmark needs Linux: it counts processes from /proc")
+        parser.error("this benchmark runs only on Linux, because it reads CPU time and memory from /proc")
 
     limits = MeasurementLimits(given.environments, given.concurrency, given.seconds)
     processes.adopt_orphans()

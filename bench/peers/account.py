@@ -1,4 +1,4 @@
-"""The AWS account that a peer works on: its own moto server, the keys in it, and the check of the final state."""
+"""The AWS account that a peer works in: a separate moto server with keys, and the check of the final state."""
 
 import json
 import os
@@ -36,7 +36,7 @@ class MotoAccount:
     url: str
 
     def build_sdk_environment(self) -> dict[str, str]:
-        """Return the environment variables for an AWS SDK. They exclude the user's own configuration."""
+        """Return environment variables that point an AWS SDK to this server and not to the user's AWS configuration."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": "testing",
@@ -55,7 +55,10 @@ class MotoAccount:
         return found
 
     def create_environment_specs(self, count: int) -> list[EnvironmentSpec]:
-        """Return environments to request, each with its own two keys. This loads all of moto's services."""
+        """Create two keys for each environment, and return the environments to request.
+
+        The calls also make moto load every service, so that the peer does not have to wait for this.
+        """
         kms, rds = make_client("kms", self.url), make_client("rds", self.url)
         make_client("sts", self.url).get_caller_identity()
         rds.describe_db_clusters()
@@ -71,7 +74,7 @@ class MotoAccount:
         ]
 
     def find_missing(self, environments: list[EnvironmentSpec], exempt: frozenset[str]) -> list[str]:
-        """Return the missing parts of these environments, without the parts that the tool cannot create."""
+        """Return the parts that are missing from these environments, except those that the tool cannot create."""
         found = []
         for environment in environments:
             for part, there in self._parts(environment).items():
@@ -130,13 +133,13 @@ class MotoAccount:
 def make_client(service: str, url: str) -> Any:
     """Create a client for the benchmark itself."""
     session = boto3.session.Session("testing", "testing", region_name=REGION)
-    make: Any = session.client  # its type accepts only literal names
+    make: Any = session.client  # the method's type accepts only literal service names
     return make(service, endpoint_url=url)
 
 
 @contextmanager
 def run_fresh_account(folder: Path) -> Iterator[MotoAccount]:
-    """Run a moto server that has received no call yet."""
+    """Run a new moto server, whose account is empty."""
     wrapped = (sys.executable, "-I", "-S", parent_death_signal.__file__, str(os.getpid()), str(int(signal.SIGKILL)))
     with (folder / "moto.log").open("wb") as log:
         server = subprocess.Popen(

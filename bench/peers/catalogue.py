@@ -11,10 +11,10 @@ class Peer:
     """A tool that does the same work.
 
     Attributes:
-        name: Its folder.
-        title: Its name in the table.
-        exempt: Parts of an environment that it cannot create, which the final check therefore skips.
-        remark: What you need to know to read its figures.
+        name: The name of the tool's folder.
+        title: The tool's name in the table.
+        exempt: Parts of an environment that the tool cannot create. The final check skips them.
+        remark: A note below the table, which explains the tool's figures.
     """
 
     name: str
@@ -33,15 +33,15 @@ PEERS: Final = (
         "cloudformation",
         "CloudFormation, AWS CLI",
         exempt=frozenset({"cluster", "access block", "versioning", "policy", "object", "tags"}),
-        remark="of the template, moto's engine creates the instance, the bucket with its encryption and the aliases; "
-        "CloudFormation has no resources for objects, or for tags on existing keys",
+        remark="moto creates only the instance, the bucket, its encryption and the aliases; CloudFormation has no "
+        "resource types for S3 objects or for tags on existing keys",
     ),
     Peer("ansible", "Ansible, amazon.aws"),
     Peer(
         "terraform",
         "Terraform",
         exempt=frozenset({"tags"}),
-        remark="no resource tags an existing key; by default, the provider waits 30 s before it first polls a cluster "
-        "or an instance",
+        remark="the AWS provider cannot tag existing keys; by default, the provider waits 30 s before it first polls a "
+        "cluster or an instance",
     ),
 )

@@ -1,6 +1,6 @@
-"""`python -m bench.peers.counted_moto`: `moto_server` on a free port, plus the number of calls at `/_calls`.
+"""`python -m bench.peers.counted_moto`: serve moto on a free port, and return the number of calls at `/_calls`.
 
-Prints its port in the first line of its output, and serves until it is terminated.
+The first line of the program's output is the port. The server runs until the process is terminated.
 """
 
 import json
@@ -22,7 +22,7 @@ COUNT_PATH = "/_calls"
 
 
 class CallCounter:
-    """A WSGI application that counts another application's requests by the AWS service in their signature."""
+    """WSGI middleware that counts the requests to an application, by the AWS service in each request's signature."""
 
     def __init__(self, application: "WSGIApplication") -> None:
         self._application = application

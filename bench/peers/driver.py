@@ -1,8 +1,8 @@
-"""A peer's side of the benchmark: it reads requests, reports completion, and starts the programs that it needs.
+"""The functions that every peer's `run.py` uses: to read requests, report completion, and start other programs.
 
-The benchmark starts `python -m bench.peers.<name>.run` in the peer's virtual environment and writes lines, each a JSON
-list of environments. The peer provisions all of them, answers with a line, and exits at the end of its input. Every
-peer's virtual environment imports this module, so it uses only the standard library.
+The benchmark starts `python -m bench.peers.<name>.run` in the peer's virtual environment, and writes batches to its
+standard input: each line is a JSON list of environments. After the peer has provisioned a batch, it prints a line. The
+peer exits when its standard input ends. This module uses only the standard library, because every peer imports it.
 """
 
 import json
@@ -33,7 +33,7 @@ class EnvironmentSpec(TypedDict):
 
 
 def read_batches() -> Iterator[list[EnvironmentSpec]]:
-    """Yield the batches to provision. Requesting the next batch reports that the previous one is done."""
+    """Yield the batches to provision. When the caller takes the next batch, the previous batch is reported as done."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # send the output of libraries to the log
     for line in sys.stdin:
@@ -50,7 +50,7 @@ def provision_in_threads(provision: Callable[[EnvironmentSpec], object]) -> None
 
 @contextmanager
 def run_in_background(*command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program alongside the driver, and end it with the driver."""
+    """Run a program in the background until the context ends."""
     process = subprocess.Popen([find_program(command[0]), *command[1:]], stdin=subprocess.DEVNULL, stdout=sys.stderr)
     try:
         yield process
@@ -67,7 +67,7 @@ def run_program_or_raise(*command: str, folder: Path | None = None, settings: Ma
     """Run a program until it ends. Its output goes to the log.
 
     Raises:
-        RuntimeError: The program failed. The message contains its first line that mentions an error.
+        RuntimeError: The program failed. The message contains the first line of output that mentions an error.
     """
     ended = subprocess.run(
         [find_program(command[0]), *command[1:]],

@@ -1,4 +1,4 @@
-"""Measure one peer: its virtual environment, its driver, one environment cold, then many, and the final state."""
+"""Measures one peer: installs it, starts its driver, creates one environment and then many, and checks the result."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ class MeasurementLimits:
 
     Attributes:
         seconds: Time limit for a peer after its installation.
-        install_seconds: Time limit for its installation.
+        install_seconds: Time limit for the peer's installation.
     """
 
     environments: int
@@ -77,13 +77,13 @@ class Driver:
 
     def _last_words(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(10)  # it logs the reason after it closes its output
+            self.process.wait(10)  # the driver logs the reason after it has closed its output
         lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         return f"exited, last output: {(lines or ['none'])[-1][-MAX_MESSAGE_CHARS:]}"
 
 
 def install_peer(peer: Peer, seconds: float) -> Path:
-    """Return the Python of the peer's virtual environment, and create that from its requirements if it is missing.
+    """Create the peer's virtual environment, unless it exists with the same requirements, and return its Python.
 
     Raises:
         PeerError: The peer cannot be installed.
@@ -116,7 +116,7 @@ def install_peer(peer: Peer, seconds: float) -> Path:
 def start_driver(
     peer: Peer, python: Path, account: MotoAccount, folder: Path, limits: MeasurementLimits
 ) -> Iterator[Driver]:
-    """Run a peer's driver in its own folder, which is also its home. At the end, end all of its processes."""
+    """Run a peer's driver in a new folder, which is also its home directory. Afterwards, end all of its processes."""
     work, log = folder / "work", folder / f"{peer.name}.log"
     work.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}
@@ -143,14 +143,14 @@ def start_driver(
         assert process.stdin is not None
         process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(15)  # its own cleanup; the rest is ended below
+            process.wait(15)  # time for the driver's own cleanup; remaining processes are ended below
     finally:
         processes.end_descendants(without=[account.pid])
         process.wait()
 
 
 def measure(peer: Peer, folder: Path, limits: MeasurementLimits) -> tuple[PeerFigures, dict[str, int]]:
-    """Measure a peer on a fresh account. The second value is the number of calls of all environments, by service.
+    """Measure a peer in a fresh account, and return its figures and the total number of AWS calls by service.
 
     Raises:
         PeerError: The peer cannot be installed, fails, takes too long, or did not create everything.

@@ -1,4 +1,4 @@
-"""The descendants of this process, read from /proc: their CPU time, their memory, and how to end each by its id."""
+"""Measures the CPU time and the memory of this process's descendants, as /proc shows them, and ends them by id."""
 
 import contextlib
 import ctypes
@@ -20,7 +20,7 @@ class Process:
     """A process as described in `/proc/<pid>/stat`.
 
     Attributes:
-        cpu_seconds: Its CPU time, including the children that it has waited for.
+        cpu_seconds: CPU time of the process, and of the children that it has waited for.
     """
 
     pid: int
@@ -30,7 +30,7 @@ class Process:
 
     @classmethod
     def parse(cls, stat: str) -> Self:
-        """Parse a line of `stat`. The name is in brackets and may contain any character."""
+        """Parse the content of a `stat` file. The process's name is in brackets and may contain any character."""
         before, _, after = stat.rpartition(")")
         fields = after.split()
         return cls(
@@ -42,13 +42,13 @@ class Process:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of orphaned descendants, so that none of a peer's processes gets lost."""
+    """Become the parent of orphaned descendants, so that all of a peer's processes can be found."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def list_descendants(top: int, without: Collection[int] = ()) -> list[Process]:
-    """Return all descendants of a process, except the given ones and their descendants."""
+    """Return all descendants of a process, except the processes in `without` and their descendants."""
     children: dict[int, list[Process]] = {}
     for one in _all():
         children.setdefault(one.parent, []).append(one)
@@ -62,18 +62,18 @@ def list_descendants(top: int, without: Collection[int] = ()) -> list[Process]:
 
 
 def measure_cpu_seconds(without: Collection[int]) -> float:
-    """Return the CPU time of all descendants so far. The difference of two values covers the time in between."""
+    """Return the CPU seconds that all descendants have used so far, including descendants that have exited."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     return ended.ru_utime + ended.ru_stime + sum(one.cpu_seconds for one in list_descendants(os.getpid(), without))
 
 
 def measure_memory_mib(without: Collection[int]) -> float:
-    """Return the memory of all descendants. Memory that several share counts once (PSS)."""
+    """Return the memory of all descendants. Memory that several processes share counts only once (PSS)."""
     return sum(_proportional_kib(one.pid) for one in list_descendants(os.getpid(), without)) / 1024
 
 
 def end_descendants(without: Collection[int], grace_seconds: float = 5) -> None:
-    """End all descendants by id: SIGTERM first, SIGKILL after the grace period."""
+    """End all descendants by id: with SIGTERM first, and with SIGKILL after the grace period."""
     for number, patience in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 30)):
         deadline = time.monotonic() + patience
         told: set[int] = set()

@@ -1,4 +1,4 @@
-"""The figures, their ratio to the floor, and their output as a table and as JSON."""
+"""The figures of the peers and their ratios to the floor's figures, as a table and as JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,14 +10,14 @@ from bench.peers.catalogue import Peer
 
 @dataclass(frozen=True)
 class PeerFigures:
-    """What one peer needs.
+    """The figures of one peer.
 
     Attributes:
-        cold_wall_seconds: From the start of all its processes to the end of the first environment.
-        cold_cpu_seconds: CPU time of all its processes in that period, without moto's.
-        per_second: Environments per second at the given concurrency, with everything already running.
-        cpu_seconds: CPU time of all its processes in that period, per environment.
-        peak_mib: Peak memory of all its processes together.
+        cold_wall_seconds: Wall time from the start of the peer until the first environment is complete.
+        cold_cpu_seconds: CPU time of all of the peer's processes until the first environment is complete.
+        per_second: Environments per second at the given concurrency, after the first environment.
+        cpu_seconds: CPU time of all of the peer's processes per environment, after the first environment.
+        peak_mib: Peak memory of all of the peer's processes together.
         calls: AWS calls per environment.
     """
 
@@ -29,14 +29,14 @@ class PeerFigures:
     calls: float
 
     def ratios_to_floor(self, floor: "PeerFigures") -> dict[str, float]:
-        """Return every figure as a multiple of the floor's, except those that are 0 for the floor."""
+        """Return the ratio of every figure to the floor's. Figures that are 0 for the floor are left out."""
         own, other = asdict(self), asdict(floor)
         return {name: own[name] / other[name] for name in own if other[name]}
 
 
 @dataclass(frozen=True)
 class PeerRow:
-    """One peer's row: its figures and those of the floor that ran just before, or the reason why it has no figures."""
+    """The row of one peer: its figures and those of the floor run before, or the reason why there are no figures."""
 
     peer: Peer
     figures: PeerFigures | None = None
@@ -56,13 +56,14 @@ COLUMN_HEADINGS: Final = {
 
 
 def render_table(rows: Sequence[PeerRow], environments: int, concurrency: int) -> str:
-    """Render Markdown: each figure with its multiple of the floor's, then the remarks."""
+    """Render the rows as a Markdown table, in which each figure has its ratio to the floor's, and add the remarks."""
     headings = [text.format(environments=environments, concurrency=concurrency) for text in COLUMN_HEADINGS.values()]
     lines = [f"| | {' | '.join(headings)} |", f"|---{'|---' * len(COLUMN_HEADINGS)}|"]
     lines += [f"| {row.peer.title} | {' | '.join(_cells(row))} |" for row in rows]
     lines += [
         "",
-        "In brackets: the multiple of the floor, measured just before. Moto's own CPU time and memory are excluded.",
+        "In brackets: the ratio to the floor, which was measured just before the peer. Moto's CPU time and memory are "
+        "not included.",
     ]
     lines += [f"{row.peer.title}: {row.peer.remark}." for row in rows if row.figures and row.peer.remark]
     return "\n".join(lines)
@@ -80,7 +81,7 @@ def _cells(row: PeerRow) -> list[str]:
 
 
 def as_json(rows: Sequence[PeerRow], environments: int, concurrency: int) -> dict[str, Any]:
-    """Return the same as JSON."""
+    """Return the rows as JSON."""
     return {
         "environments": environments,
         "concurrency": concurrency,

@@ -1,6 +1,6 @@
 """The work as six plain boto3 functions: 18 AWS calls for an environment whose database is available at the first poll.
 
-All peers written in Python share these functions, so that they differ only in the tool.
+All peers that are written in Python share these functions, so that only the tool differs.
 """
 
 import json
@@ -19,7 +19,7 @@ BODY = b"readable"
 @cache
 def get_client(service: str, region: str) -> Any:
     """Return the client for a service. All threads of a process share it."""
-    make: Any = boto3.client  # its type accepts only literal names
+    make: Any = boto3.client  # the function's type accepts only literal service names
     return make(service, region_name=region)
 
 
@@ -30,7 +30,7 @@ def create_clients(region: str) -> None:
 
 
 def check_keys(environment: EnvironmentSpec) -> None:
-    """3 calls: the caller's identity, and whether both keys are enabled."""
+    """Make 3 calls: get the caller's identity, and check that both keys are enabled."""
     get_client("sts", environment["region"]).get_caller_identity()
     for arn in (environment["s3_key_arn"], environment["rds_key_arn"]):
         key = get_client("kms", environment["region"]).describe_key(KeyId=arn)["KeyMetadata"]
@@ -39,7 +39,7 @@ def check_keys(environment: EnvironmentSpec) -> None:
 
 
 def create_database(environment: EnvironmentSpec) -> None:
-    """2 calls: the cluster and its writer."""
+    """Make 2 calls: create the cluster and its writer."""
     rds, name = get_client("rds", environment["region"]), environment["name"]
     rds.create_db_cluster(
         DBClusterIdentifier=name,
@@ -58,7 +58,7 @@ def create_database(environment: EnvironmentSpec) -> None:
 
 
 def await_database(environment: EnvironmentSpec) -> None:
-    """2 calls or more: poll until cluster and writer are available."""
+    """Make 2 calls or more: poll until the cluster and the writer are available."""
     rds, name = get_client("rds", environment["region"]), environment["name"]
     while rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]["Status"] != "available":
         time.sleep(POLL_SECONDS)
@@ -68,7 +68,7 @@ def await_database(environment: EnvironmentSpec) -> None:
 
 
 def create_bucket(environment: EnvironmentSpec) -> None:
-    """5 calls: a private, versioned bucket, encrypted with the key and protected from accidental deletion."""
+    """Make 5 calls: create a private, versioned bucket, encrypt it with the key, and deny its deletion."""
     s3, bucket = get_client("s3", environment["region"]), f"{environment['name']}-data"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": environment["region"]})
     s3.put_public_access_block(
@@ -93,7 +93,7 @@ def create_bucket(environment: EnvironmentSpec) -> None:
 
 
 def verify_bucket(environment: EnvironmentSpec) -> None:
-    """2 calls: write an object encrypted with the key, and read it back."""
+    """Make 2 calls: write an object that is encrypted with the key, and read it back."""
     s3, bucket = get_client("s3", environment["region"]), f"{environment['name']}-data"
     s3.put_object(
         Bucket=bucket,
@@ -107,7 +107,7 @@ def verify_bucket(environment: EnvironmentSpec) -> None:
 
 
 def name_keys(environment: EnvironmentSpec) -> None:
-    """4 calls: an alias and a tag on each key."""
+    """Make 4 calls: put an alias and a tag on each key."""
     kms, name = get_client("kms", environment["region"]), environment["name"]
     for purpose, arn in (("s3", environment["s3_key_arn"]), ("rds", environment["rds_key_arn"])):
         kms.create_alias(AliasName=f"alias/{name}-{purpose}", TargetKeyId=arn)

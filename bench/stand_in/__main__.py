@@ -20,7 +20,12 @@ def main() -> None:
     """Read the arguments and serve."""
     parser = argparse.ArgumentParser(prog="python -m bench.stand_in", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="0 picks a free port")
-    parser.add_argument("--database-seconds", type=float, required=True, help="how long a cluster or writer takes")
+    parser.add_argument(
+        "--database-seconds",
+        type=float,
+        required=True,
+        help="how long it takes to create or delete a cluster or writer",
+    )
     parser.add_argument("--clusters-per-page", type=int, default=100, help="page size for calls without MaxRecords")
     given = parser.parse_args()
     asyncio.run(_serve(given.port, StandIn(given.database_seconds, given.clusters_per_page)))

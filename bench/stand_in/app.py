@@ -1,4 +1,4 @@
-"""The stand-in as a whole: maps requests to operations, and serves the control endpoint for benchmarks."""
+"""The stand-in's server: maps requests to operations, and serves the control endpoint for benchmarks."""
 
 import asyncio
 import json
@@ -27,11 +27,11 @@ QueryHandler = Callable[[str, dict[str, str]], str]
 
 
 class StandIn:
-    """AWS, as far as the worker's activities call it for a successful environment.
+    """The AWS operations that the worker's activities call for a successful environment.
 
     Args:
         database_seconds: How long a cluster, a writer or a snapshot is `creating` or `deleting`.
-        page: Clusters or instances per page, for calls without MaxRecords.
+        page: Number of clusters or instances per page in the responses to calls without MaxRecords.
     """
 
     def __init__(self, database_seconds: float, page: int = 100) -> None:
@@ -75,7 +75,7 @@ class StandIn:
         return serialize_query_result(namespace, operation, handler(region, params))
 
     def _control(self, request: HttpRequest) -> HttpResponse:
-        """Handle GET health, GET and DELETE calls, POST and DELETE refuse and hold."""
+        """Handle a control request: GET `health`, GET or DELETE `calls`, POST or DELETE `refuse` or `hold`."""
         match request.method, request.path.removeprefix(CONTROL_PATH_PREFIX):
             case "GET", "health":
                 return _json({"ready": True})
@@ -103,7 +103,7 @@ class StandIn:
 
 @asynccontextmanager
 async def run_server(stand_in: StandIn, port: int) -> AsyncIterator[int]:
-    """Serve on this machine only, and yield the port. Port 0 picks a free one."""
+    """Serve on this machine only, and yield the port. Port 0 picks a free port."""
     connections: set[Connection] = set()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(stand_in.handle_request, connections), "127.0.0.1", port)
@@ -113,14 +113,14 @@ async def run_server(stand_in: StandIn, port: int) -> AsyncIterator[int]:
         server.close()
         for connection in list(connections):
             connection.close()
-        await asyncio.sleep(0)  # closed connections are lost in the loop's next iteration
+        await asyncio.sleep(0)  # `connection_lost` runs in the event loop's next iteration
 
 
 def _scope(request: HttpRequest) -> tuple[str, str]:
-    """Return service and Region from the signature: Credential=<key>/<day>/<Region>/<service>/aws4_request."""
+    """Return the service and the Region in a signature: Credential=<key>/<day>/<Region>/<service>/aws4_request."""
     parts = request.headers.get("authorization", "").split("/", 4)
     if len(parts) < 5:
-        raise not_modelled_error("unsigned requests: the signature contains the service and the Region")
+        raise not_modelled_error("unsigned requests, because only the signature contains the service and the Region")
     return parts[3], parts[2]
 
 

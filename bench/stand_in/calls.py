@@ -1,4 +1,4 @@
-"""Call counts per operation and second, and the errors that a benchmark requested."""
+"""Counts the calls per operation and per second, and returns the errors that a benchmark has requested."""
 
 import time
 from collections import Counter, deque
@@ -32,7 +32,7 @@ class CallLog:
         self._since, self._cpu = time.time(), time.process_time()
 
     def count_or_refuse(self, service: str, operation: str) -> None:
-        """Count a call.
+        """Count a call that is not held.
 
         Raises:
             AwsError: The benchmark requested an error for this operation.
@@ -57,7 +57,7 @@ class CallLog:
         self._not_modelled[message] += 1
 
     def as_json(self) -> dict[str, Any]:
-        """Return counts per operation, per second and operation, errors, and the CPU time used for all of it."""
+        """Return the counts of calls, the returned errors, and the CPU time used since the start or the last reset."""
         recently = time.time() - _SECONDS
         return {
             "since": self._since,

@@ -1,6 +1,7 @@
-"""HTTP/1.1 as boto3 uses it, parsed by hand, which is cheaper than a general parser.
+"""HTTP/1.1 as boto3 uses it, parsed by hand, because a general parser would use more CPU.
 
-Connections stay open. A client that waits for permission to send its body gets it. A body must declare its length.
+Connections stay open. The server answers `Expect: 100-continue` with `100 Continue`. A request with a body must have a
+Content-Length.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ class Connection(asyncio.Protocol):
     """One client's connection.
 
     Args:
-        answer: Answers a request, or returns None if the call is held.
+        answer: A function that answers a request, or returns None if the call is held.
         connections: The open connections, including this one while it is open.
     """
 
@@ -41,7 +42,7 @@ class Connection(asyncio.Protocol):
         self._connections.discard(self)
 
     def close(self) -> None:
-        """Close the connection once all responses are sent."""
+        """Close the connection after all responses have been sent."""
         self._transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -60,7 +61,7 @@ class Connection(asyncio.Protocol):
                 self._send(request, answer)
 
     def _read_head(self) -> bool:
-        """Parse the head of a request from the received data. Return False if it is incomplete."""
+        """Parse the head of a request from the received data. Return False if the head is incomplete."""
         end = self._received.find(_END)
         if end < 0:
             return False
@@ -75,14 +76,14 @@ class Connection(asyncio.Protocol):
         self._request = request = HttpRequest(method, path, query, headers, b"")
         self._missing = int(headers.get("content-length", 0))
         if "transfer-encoding" in headers:
-            self._send(request, HttpResponse(501, {}, b"The stand-in takes no body without a length."))
+            self._send(request, HttpResponse(501, {}, b"The stand-in needs a Content-Length."))
             self._transport.close()
         elif headers.get("expect") == "100-continue" and len(self._received) < self._missing:
             self._transport.write(_CONTINUE)
         return True
 
     def _send(self, request: HttpRequest, answer: HttpResponse) -> None:
-        """Write a response. A response to HEAD may declare the length of a body that it does not have."""
+        """Write a response. The response to HEAD has no body, but its Content-Length may be that of the object."""
         head = _STATUS_LINES[answer.status] + "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
         if "content-length" not in answer.headers and answer.status != HTTPStatus.NO_CONTENT:
             head += f"content-length: {len(answer.body)}\r\n"

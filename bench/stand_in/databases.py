@@ -1,4 +1,4 @@
-"""Clusters, instances and final snapshots in RDS's format. The unchanging part of each is rendered only once."""
+"""Clusters, instances and final snapshots in RDS's format. The part that never changes is rendered only once."""
 
 import secrets
 import string
@@ -31,10 +31,10 @@ class DatabaseRecord:
     """A cluster, an instance or a snapshot.
 
     Attributes:
-        fields: The unchanging fields of the response.
+        fields: The fields of the response that never change.
         written: The same fields as XML.
-        number: Increases with every record. A page ends with a number, and the next page begins after it.
-        until: When it becomes `available`, or is gone.
+        number: A number that increases with every record. The marker of a page is the number of its last record.
+        until: The time when the creation or the deletion is complete.
         members: The instances of a cluster.
     """
 
@@ -52,14 +52,14 @@ class DatabaseRecord:
         self.written = render_xml(self.fields)
 
     def status(self, now: float) -> str | None:
-        """Return the status at `now`, or None if it is gone."""
+        """Return the status at `now`, or None if the deletion is complete."""
         if now < self.until:
             return "deleting" if self.deleting else "creating"
         return None if self.deleting else "available"
 
 
 def build_cluster_fields(region: str, name: str, params: _Params) -> dict[str, Any]:
-    """Build a new cluster from the parameters of CreateDBCluster."""
+    """Build the fields of a new cluster from the parameters of CreateDBCluster."""
     key, now = params.get("KmsKeyId"), _now()
     host = f"{secrets.token_hex(6)}.{region}.rds.amazonaws.com"
     logs, scaling = _read_list(params, "EnableCloudwatchLogsExports.member"), "ServerlessV2ScalingConfiguration"
@@ -111,7 +111,7 @@ def build_cluster_fields(region: str, name: str, params: _Params) -> dict[str, A
 
 
 def build_instance_fields(region: str, name: str, params: _Params, cluster: DatabaseRecord) -> dict[str, Any]:
-    """Build a new instance from the parameters of CreateDBInstance and the values inherited from its cluster."""
+    """Build the fields of a new instance from the parameters of CreateDBInstance and from the fields of its cluster."""
     return {inherited: cluster.fields[inherited] for inherited in _INHERITED} | {
         "DBInstanceIdentifier": name,
         "DBInstanceArn": _arn(region, "db", name),
@@ -136,7 +136,7 @@ def build_instance_fields(region: str, name: str, params: _Params, cluster: Data
 
 
 def build_snapshot_fields(region: str, name: str, cluster: DatabaseRecord) -> dict[str, Any]:
-    """Build a new final snapshot of a cluster, on the same key."""
+    """Build the fields of a final snapshot of a cluster. The snapshot is encrypted with the same key."""
     copied = cluster.fields["CopyTagsToSnapshot"] == "true"
     return {shared: cluster.fields[shared] for shared in _OF_A_SNAPSHOT} | {
         "DBClusterSnapshotIdentifier": name,
@@ -149,7 +149,7 @@ def build_snapshot_fields(region: str, name: str, cluster: DatabaseRecord) -> di
 
 
 def render_cluster(cluster: DatabaseRecord) -> str:
-    """Return the current DBCluster. The first of its instances is the writer."""
+    """Render a cluster in its current state as DBCluster. The first instance is the writer."""
     now = time.time()
     members = "".join(
         f"<DBClusterMember><DBInstanceIdentifier>{instance.name}</DBInstanceIdentifier><IsClusterWriter>"
@@ -165,7 +165,7 @@ def render_cluster(cluster: DatabaseRecord) -> str:
 
 
 def render_instance(instance: DatabaseRecord) -> str:
-    """Return the current DBInstance. It has an address only once its creation is complete."""
+    """Render an instance in its current state as DBInstance. While it is being created, it has no address."""
     status, address = instance.status(time.time()), ""
     if status != "creating" and instance.cluster is not None:
         host = instance.cluster.fields["Endpoint"].partition(".cluster-")[2]
@@ -175,7 +175,7 @@ def render_instance(instance: DatabaseRecord) -> str:
 
 
 def render_snapshot(snapshot: DatabaseRecord) -> str:
-    """Return the current DBClusterSnapshot."""
+    """Render a snapshot in its current state as DBClusterSnapshot."""
     status = snapshot.status(time.time())
     changing = render_xml({"Status": status, "PercentProgress": 0 if status == "creating" else 100})
     return f"<DBClusterSnapshot>{snapshot.written}{changing}</DBClusterSnapshot>"

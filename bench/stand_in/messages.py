@@ -11,7 +11,7 @@ _NUMBERS: Final = count(1)
 
 @dataclass(slots=True)
 class HttpRequest:
-    """A request. Header names are in lower case; the path is unchanged."""
+    """A request. Header names are in lower case, and the path is still URL-encoded."""
 
     method: str
     path: str
@@ -21,7 +21,7 @@ class HttpRequest:
 
 
 class HttpResponse(NamedTuple):
-    """A response, without its length."""
+    """A response. The connection adds the Content-Length header if the response has none."""
 
     status: int
     headers: Mapping[str, str]
@@ -41,7 +41,7 @@ class AwsError(Exception):
 
 
 def not_modelled_error(what: str) -> AwsError:
-    """Return the error for calls that no activity makes for a successful environment."""
+    """Return the error for a call that no activity makes for a successful environment."""
     return AwsError("NotImplemented", f"The stand-in does not model {what}.", 501)
 
 
@@ -51,7 +51,7 @@ def new_request_id() -> str:
 
 
 def serialize_error(service: str, refused: AwsError, *, head: bool = False) -> HttpResponse:
-    """Render an error in the service's format. The response to HEAD has no body, and so gives no reason."""
+    """Render an error in the service's format. The response to HEAD has no body, and therefore no error code."""
     request_id = new_request_id()
     error = render_xml({"Code": refused.code, "Message": refused.message})
     if service == "s3":
@@ -76,7 +76,7 @@ def serialize_query_result(namespace: str, operation: str, result: str) -> HttpR
 
 
 def render_xml(fields: Mapping[str, Any]) -> str:
-    """Render XML elements. A list is given as the name of its items and the items."""
+    """Render fields as XML elements. A list is given as a tuple: the element name of its items, and the items."""
     return "".join(f"<{name}>{_content(value)}</{name}>" for name, value in fields.items() if value is not None)
 
 

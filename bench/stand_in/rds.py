@@ -43,7 +43,7 @@ _PARAMETERS: Final = {
 
 
 class RdsService:
-    """RDS's records by Region and name, and its operations. Each takes Region and parameters, and returns XML."""
+    """The databases by Region and name, and RDS's operations. An operation takes parameters, and returns XML."""
 
     def __init__(self, seconds: float, page: int) -> None:
         self._seconds, self._page, self._made = seconds, page, 0
@@ -73,7 +73,7 @@ class RdsService:
         return render_cluster(made)
 
     def describe_clusters(self, region: str, params: _Params) -> str:
-        """DescribeDBClusters: one by name, some by filter, or all, page by page."""
+        """DescribeDBClusters: return one cluster by name, or a page of the clusters that match the filter."""
         _only("DescribeDBClusters", params)
         table, name = self._clusters[region], params.get("DBClusterIdentifier")
         if name:
@@ -84,7 +84,7 @@ class RdsService:
         return f"<DBClusters>{''.join(map(render_cluster, shown))}</DBClusters>{marker}"
 
     def modify_cluster(self, region: str, params: _Params) -> str:
-        """ModifyDBCluster: sets the deletion protection."""
+        """ModifyDBCluster: set the deletion protection."""
         _only("ModifyDBCluster", params)
         cluster = _cluster_named(self._clusters[region], params["DBClusterIdentifier"])
         if "DeletionProtection" in params:
@@ -92,7 +92,7 @@ class RdsService:
         return render_cluster(cluster)
 
     def delete_cluster(self, region: str, params: _Params) -> str:
-        """DeleteDBCluster. Rejected for a protected, non-empty or creating cluster."""
+        """DeleteDBCluster. The cluster must be available and not protected, and all instances must be deleting."""
         _only("DeleteDBCluster", params)
         cluster = _cluster_named(self._clusters[region], params["DBClusterIdentifier"])
         if cluster.protected:
@@ -113,7 +113,7 @@ class RdsService:
         return render_cluster(cluster)
 
     def create_instance(self, region: str, params: _Params) -> str:
-        """CreateDBInstance in a cluster, whose encryption it inherits."""
+        """CreateDBInstance. The instance inherits the encryption of its cluster."""
         _only("CreateDBInstance", params)
         name, table = params["DBInstanceIdentifier"].lower(), self._instances[region]
         if _living(table, name):
@@ -124,7 +124,7 @@ class RdsService:
         return render_instance(made)
 
     def describe_instances(self, region: str, params: _Params) -> str:
-        """DescribeDBInstances: one by name, some by filter, or all, page by page."""
+        """DescribeDBInstances: return one instance by name, or a page of the instances that match the filter."""
         _only("DescribeDBInstances", params)
         table, name = self._instances[region], params.get("DBInstanceIdentifier")
         if name:
@@ -146,7 +146,7 @@ class RdsService:
         return render_instance(instance)
 
     def describe_snapshots(self, region: str, params: _Params) -> str:
-        """DescribeDBClusterSnapshots: one by name."""
+        """DescribeDBClusterSnapshots: return one snapshot by name."""
         _only("DescribeDBClusterSnapshots", params)
         name = params.get("DBClusterSnapshotIdentifier")
         if name is None:
@@ -164,7 +164,7 @@ class RdsService:
         database.deleting, database.until = True, time.time() + self._seconds
 
     def _page_of(self, table: _Table, found: list[DatabaseRecord], params: _Params) -> tuple[list[DatabaseRecord], str]:
-        """Return a page of the databases found and the next page's marker. Drops deleted databases from the table."""
+        """Return one page of databases and the marker of the next page. Deleted databases leave the table."""
         begin = bisect_right(found, int(params.get("Marker", 0)), key=_number)
         end = begin + int(params.get("MaxRecords", self._page))
         page = found[begin:end]
@@ -183,7 +183,7 @@ def _only(operation: str, params: _Params) -> None:
 
 
 def _living(table: _Table, name: str) -> DatabaseRecord | None:
-    """Return the database with this name or ARN. Drops it if it is gone by now."""
+    """Return the database with this name or ARN, or None. A database whose deletion is complete leaves the table."""
     name = name.rpartition(":")[2].lower()
     found = table.get(name)
     if found is not None and found.status(time.time()) is None:
@@ -209,7 +209,7 @@ def _instance_named(table: _Table, name: str) -> DatabaseRecord:
 
 
 def _those(table: _Table, names: Iterable[str]) -> list[DatabaseRecord]:
-    """Return the existing databases among these names, in order of creation."""
+    """Return the databases with these names that exist, in order of creation."""
     found = {one.number: one for one in (_living(table, name) for name in names) if one}
     return [found[number] for number in sorted(found)]
 
@@ -219,10 +219,10 @@ def _filter(params: _Params, by: str) -> list[str] | None:
 
     Args:
         params: The parameters of the call.
-        by: The only modelled filter.
+        by: The name of the only modelled filter.
 
     Raises:
-        AwsError: The call has another filter, or more than one.
+        AwsError: The call has several filters, or a filter with another name.
     """
     given = {name: value for name, value in params.items() if name.startswith("Filters.")}
     if not given:
@@ -230,5 +230,5 @@ def _filter(params: _Params, by: str) -> list[str] | None:
     if given.pop("Filters.Filter.1.Name", None) != by or not all(
         name.startswith("Filters.Filter.1.Values.Value.") for name in given
     ):
-        raise not_modelled_error(f"filters other than a single one by {by}")
+        raise not_modelled_error(f"filters except a single filter by {by}")
     return list(given.values())

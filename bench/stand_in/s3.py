@@ -1,4 +1,4 @@
-"""S3: buckets, their settings exactly as written, objects and their versions."""
+"""S3: buckets with their settings, and objects with their versions. Settings are returned exactly as written."""
 
 import hashlib
 import re
@@ -52,8 +52,8 @@ class ObjectVersion:
     """One version of an object.
 
     Attributes:
-        written: The headers of the response to the write. The response to a read starts with them.
-        described: The additional headers of the response to a read.
+        written: The headers in the response to the write, which the response to a read has, too.
+        described: The headers that only the response to a read has.
     """
 
     version_id: str | None
@@ -68,7 +68,7 @@ class ObjectVersion:
 
 @dataclass(slots=True)
 class Bucket:
-    """A bucket: its settings by their query names, and the versions of every key, the newest last."""
+    """A bucket, with its settings by query parameter, and the versions of each object, the newest version last."""
 
     name: str
     region: str
@@ -87,7 +87,7 @@ class S3Service:
         self._buckets: dict[str, Bucket] = {}
         self._names: list[str] = []
         self._made = 0
-        # The method, the kind of path and the query names determine the operation.
+        # The method, the kind of path and the names in the query determine the operation.
         self._operations: dict[tuple[str, str, str], tuple[str, Handler]] = {
             ("GET", "service", ""): ("ListBuckets", self.list_buckets),
             ("GET", "service", "prefix"): ("ListBuckets", self.list_buckets),
@@ -161,7 +161,7 @@ class S3Service:
         return _empty({}, 204)
 
     def get_setting(self, name: str, request: HttpRequest, _region: str) -> HttpResponse:
-        """Return a setting of a bucket exactly as written."""
+        """Return a setting of a bucket exactly as it was written."""
         bucket = self._bucket(request)
         found = bucket.settings.get(name) or _DEFAULTS.get(name)
         if found is None:
@@ -186,7 +186,7 @@ class S3Service:
         return _empty({})
 
     def list_object_versions(self, request: HttpRequest, _region: str) -> HttpResponse:
-        """ListObjectVersions, all on one page."""
+        """ListObjectVersions. All versions are on one page."""
         bucket = self._bucket(request)
         listed = [
             {
@@ -207,7 +207,7 @@ class S3Service:
         return _xml("ListVersionsResult", f"{render_xml(about)}{found}{render_xml({'Prefix': '', 'MaxKeys': 1000})}")
 
     def put_object(self, request: HttpRequest, _region: str) -> HttpResponse:
-        """PutObject. Applies the bucket's default encryption if the call names none, and checks If-None-Match."""
+        """PutObject. Without encryption headers, the bucket's default encryption applies. If-None-Match is checked."""
         bucket, key, headers = self._bucket(request), _key(request), request.headers
         if "if-none-match" in headers and key in bucket.objects:
             message = "At least one of the pre-conditions you specified did not hold"
@@ -246,7 +246,7 @@ class S3Service:
         return HttpResponse(200, _reading(found, request) | {"content-length": str(len(found.body))})
 
     def delete_object(self, request: HttpRequest, _region: str) -> HttpResponse:
-        """DeleteObject: a version by its id, or the object in a bucket without versioning."""
+        """DeleteObject: delete a version by id, or delete the object if the bucket has no versioning."""
         bucket, key = self._bucket(request), _key(request)
         if not request.query:
             if bucket.versioned:

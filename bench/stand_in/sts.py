@@ -1,4 +1,4 @@
-"""STS: the worker's identity. The worker asks for it when it starts."""
+"""STS: the worker's identity, which the worker requests when it starts."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ _IDENTITY: Final = render_xml(
 
 
 def get_caller_identity(_region: str, params: dict[str, str]) -> str:
-    """GetCallerIdentity: every caller is the platform's role.
+    """GetCallerIdentity. Every caller has the platform role.
 
     Raises:
         AwsError: The call has a parameter, but the operation has none.

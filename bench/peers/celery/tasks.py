@@ -1,4 +1,4 @@
-"""Six tasks in a chain, as in Celery's own guide."""
+"""Six tasks in a chain, as in Celery's user guide."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Prefect with default settings: a flow of six tasks, with the server that it starts for itself."""
+"""Prefect with default settings: a flow of six tasks, with the temporary server that Prefect starts on its own."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The worker: activities in threads, one per concurrent environment."""
+"""The worker, which runs activities in one thread per concurrent environment."""
 
 import asyncio
 import os

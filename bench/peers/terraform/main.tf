@@ -103,7 +103,7 @@ data "aws_s3_object" "verification" {
   lifecycle {
     postcondition {
       condition     = self.body == "readable"
-      error_message = "What came back is not what went in."
+      error_message = "The object that was read differs from the object that was written."
     }
   }
 }

@@ -10,9 +10,9 @@ from bench.peers.driver import EnvironmentSpec, provision_in_threads, run_progra
 
 HERE = Path(__file__).parent
 PROVIDER = "registry.terraform.io/hashicorp/aws"
-# Usual locations of provider mirrors: Terraform's implied ones, and folders in /opt.
+# Folders that may contain a mirror of the AWS provider: Terraform's implied mirrors, and the folders in /opt.
 MIRRORS = (
-    Path(pwd.getpwuid(os.getuid()).pw_dir) / ".terraform.d" / "plugins",  # HOME is the benchmark's folder
+    Path(pwd.getpwuid(os.getuid()).pw_dir) / ".terraform.d" / "plugins",  # not $HOME, which the benchmark sets
     Path("/usr/local/share/terraform/plugins"),
     Path("/usr/share/terraform/plugins"),
     *sorted(Path("/opt").glob("*/")),
