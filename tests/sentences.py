@@ -1,4 +1,4 @@
-"""Every sentence that the project shows to a reader: docstrings, comments, messages, documents and pages."""
+"""List every sentence that the project shows to a reader: docstrings, comments, messages, documents and web pages."""
 
 import ast
 import io
@@ -13,20 +13,20 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*\"(])")
 _SHORTEST: Final = 4
-"""Words. A shorter text is a label, and has no grammar to judge."""
+"""The minimum number of words. A text with fewer words is a label, and has no grammar to judge."""
 
 _PRODUCT: Final = ("byok/", "activities/", "workflows/", "worker.py")
-"""Where string literals are our own messages; elsewhere they are AWS's texts and test data."""
+"""The files whose string literals are byok's messages. In other files, string literals are AWS's texts or test data."""
 
 
 def list_text_files() -> list[str]:
-    """List the tracked files that we write by hand, relative to the root."""
+    """List the tracked files that are written by hand, as paths relative to the root."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [name for name in tracked.split() if _is_written_by_hand(name)]
 
 
 def list_sentences(name: str) -> list[str]:
-    """List the sentences of one file, white space normalised; empty for a kind of file that has none."""
+    """List the sentences of a file, with normalised white space; some kinds of files have no sentences."""
     text = (ROOT / name).read_text(encoding="utf-8")
     match Path(name).suffix:
         case ".py":
@@ -50,14 +50,14 @@ def _is_written_by_hand(name: str) -> bool:
 
 
 def _docstrings(text: str) -> Iterator[str]:
-    """Yield each paragraph and each entry of a docstring; constants and attributes have docstrings, too."""
+    """Yield each paragraph and each entry of every docstring, including those of constants and attributes."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield from re.split(r"\n\s*\n|\n +(?=\w+: )", node.value.value)
 
 
 def _messages(text: str) -> Iterator[str]:
-    """Yield each string that ends like a sentence, with `…` for what an f-string inserts."""
+    """Yield each string that ends like a sentence, with `…` in place of each value that an f-string inserts."""
     tree = ast.parse(text)
     pieces = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
@@ -75,7 +75,7 @@ def _messages(text: str) -> Iterator[str]:
 
 
 def _comments(text: str) -> Iterator[str]:
-    """Yield each run of comment lines as one text."""
+    """Yield each block of consecutive comment lines as one text."""
     run: list[str] = []
     last_line = 0
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -91,7 +91,7 @@ def _comments(text: str) -> Iterator[str]:
 
 
 def _markdown_blocks(text: str) -> Iterator[str]:
-    """Yield paragraphs, list items and table cells; code blocks are left out."""
+    """Yield paragraphs, list items and table cells, but no code blocks."""
     prose = re.sub(r"```.*?```|<!--.*?-->", "", text, flags=re.DOTALL)
     for block in re.split(r"\n\s*\n|\n(?=[-*|] |\d+\. |#)", prose):
         yield from block.split(" | ") if block.lstrip().startswith("|") else [block]

@@ -151,7 +151,7 @@ def read_claims(machine: StackHarness, request: ProvisionRequest) -> dict[KeyPur
 
 
 def check_no_duplicates(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
-    """Check in the record of executed calls that no resource was created a second time without a deletion in between."""
+    """Check in the record of calls that no resource was created a second time without a deletion in between."""
     there: Counter[str] = Counter()
     for call in machine.aws.call_control("GET", "calls")["calls"]:
         names = [value for value in call["params"].values() if f"-{request.environment_id}" in value]

@@ -32,12 +32,12 @@ class DisruptionKind(StrEnum):
     """The faults that can occur at a call."""
 
     KILL_BEFORE = "worker killed before the call"
-    KILL_UNANSWERED = "worker killed after the call, before the answer"
-    KILL_UNHEARD = "worker killed after the answer, before Temporal hears"
-    LOSE_ANSWER = "answer lost"
+    KILL_UNANSWERED = "worker killed after the call, before the response"
+    KILL_UNHEARD = "worker killed after the response, before Temporal gets the result"
+    LOSE_ANSWER = "response lost"
     THROTTLE = "throttled"
     ERROR_500 = "error 500"
-    TIME_OUT = "no answer in time"
+    TIME_OUT = "no response in time"
 
     @property
     def kills_worker(self) -> bool:
@@ -183,8 +183,7 @@ class FaultHarness:
     async def disrupt_all(
         self, what: str, places: Sequence[CallSite], happening: Callable[[], Awaitable[object]]
     ) -> None:
-        """Provision an environment for each call, hold this call in each, disrupt all environments at once, and record the
-        outcomes."""
+        """Provision an environment per call, disrupt all while each is held at its call, and record the outcomes."""
         await self.set_read_timeout(LONG_READ_TIMEOUT_SECONDS)
         runs = await asyncio.gather(*(ScenarioRun.prepare(self.machine, Scenario.PROVISION) for _ in places))
         for place, run in zip(places, runs, strict=True):

@@ -155,7 +155,7 @@ def _check_leftovers(
     there = {*clusters, *machine.list_environment_writers(name), *machine.list_environment_buckets(name)}
     removed = past.deletes or any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
     verdict.lost += [f"{one} exists, but is not reported as left behind" for one in sorted(there - told) if removed]
-    if not past.cancelled:  # after a cancellation, deletions that had begun still complete
+    if not past.cancelled:  # after a cancellation, resources may still be disappearing
         verdict.lost += [f"{one} is reported as left behind, but does not exist" for one in sorted(told - there)]
 
 

@@ -1,7 +1,7 @@
 """A model of an environment on which any operation may run at any time.
 
-Each method does what a user, a key administrator or the network might do. If byok wrongly refuses or wrongly accepts the
-operation, the method records a defect in a verdict.
+Each method does what a user, a key administrator or the network might do. If byok wrongly refuses or wrongly accepts
+the operation, the method records a defect in a verdict.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class CheckedEnvironment:
         suspects: The keys that were unusable at any time since the last operation began.
         doing: The last operation that has begun.
         cancelled: Whether the last operation has been cancelled.
-        snapshots: The number of final snapshots that must exist after the last deletion; None if that number is unknown.
+        snapshots: The number of final snapshots that the last deletion must have left; None if that number is unknown.
     """
 
     machine: StackHarness
@@ -110,7 +110,7 @@ class CheckedEnvironment:
             self.cancelled = True
 
     async def request_delete(self, *, final_snapshot: bool) -> None:
-        """Delete the environment; byok must refuse this during provisioning, and if the environment is already deleted."""
+        """Delete the environment; byok must refuse this during provisioning, and after the environment is deleted."""
         before, service = await self.status(), self.machine.service
         snapshots = await asyncio.to_thread(self._snapshots_after, final_snapshot=final_snapshot)
         try:

@@ -1,4 +1,4 @@
-"""The table of fault cases and their outcomes."""
+"""Report the fault cases and their outcomes in a table."""
 
 import platform
 from collections.abc import Sequence
@@ -15,18 +15,19 @@ _ABOUT: Final = """\
 # Faults
 
 This page lists the faults that were injected into real processes (a Temporal server on disk, workers, local AWS), and
-the outcomes. `make faults` runs all cases and writes this page; `make test` runs a sample. Each case is one environment
-with a fault at one call; a generated case is two environments with any operations on them. After each case, local AWS
-and Temporal must show: one cluster and one writer; the blueprint's buckets and objects, each once; all on the right
-key; both keys claimed; no secret in a history; the correct phase and problem.
+the outcomes. `make faults` runs all cases and writes this page; `make test` runs a sample. Most cases inject a fault
+into one call for one environment. A generated case runs any operations on two environments. After each case, the tests
+check in local AWS and Temporal that there is one cluster with one writer, that each bucket and object of the blueprint
+exists once, that all of them use the right key, that both keys are claimed, that no history contains a secret, and that
+the status has the correct phase and problem.
 
-A case is *lost* if something is missing or wrong, or if it did not end. It is *doubled* if something exists, or was
-created, twice.
+A case is *lost* if a resource is missing, if a value is wrong, or if the case did not end. A case is *doubled* if a
+resource exists twice, or was created twice.
 """
 
 
 def render_table(results: Results) -> list[str]:
-    """Return the Markdown lines of a table with a row for each kind of fault, and the total."""
+    """Return the lines of a Markdown table that has a row for each kind of fault, and a row for the total."""
     kinds = list(dict.fromkeys(what for what, _, _ in results))
     rows = []
     for what in (*kinds, None):
@@ -42,7 +43,7 @@ def render_table(results: Results) -> list[str]:
 
 
 def list_failures(results: Results) -> list[str]:
-    """List what was found, case by case."""
+    """List the defects of each case that has any."""
     return [
         f"{where}: {'; '.join((*verdict.lost, *verdict.doubled))}"
         for _, where, verdict in results
@@ -58,5 +59,5 @@ def write_report(path: Path, results: Results) -> None:
     wrong = list_failures(results)
     parts = [_ABOUT, f"Last run: {when}.", "", *render_table(results), ""]
     if wrong:
-        parts += ["## What was found", "", *(f"- {line}" for line in wrong), ""]
+        parts += ["## Defects", "", *(f"- {line}" for line in wrong), ""]
     path.write_text("\n".join(parts))

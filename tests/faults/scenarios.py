@@ -1,7 +1,7 @@
-"""The scenarios that faults are injected into: an environment is provisioned, rolled back, or deleted.
+"""The scenarios into which faults are injected: an environment is provisioned, rolled back or deleted.
 
-The calls of a scenario are not listed here but observed: each scenario runs once undisturbed, and its calls are the
-places where faults are injected.
+To find the calls at which faults can be injected, the tests run each scenario once without faults and read the recorded
+calls.
 """
 
 import asyncio
@@ -22,24 +22,25 @@ from tests.localaws.server import REGION
 
 _READS: Final = ("Describe", "Get", "Head", "List", "Assume")
 _LAST_WRITE: Final = ("s3", "PutObject", "{env}-quality-", 1)
-"""After it a cluster and a bucket with an object exist, so a rollback that begins here has all kinds of work."""
+"""The call at which the rollback scenario fails. By then, a cluster and a bucket with an object exist, so the rollback
+removes every kind of resource."""
 
 
 class Scenario(StrEnum):
-    """What is done with an environment."""
+    """The operations on an environment that are tested with faults."""
 
-    PROVISION = "provision, with a tenant's name"
+    PROVISION = "provision, with a tenant name"
     ROLL_BACK = "roll back"
     DELETE = "delete, with a final snapshot"
 
 
 @dataclass(frozen=True)
 class CallSite:
-    """A call in a scenario.
+    """A call that byok makes in a scenario.
 
     Attributes:
-        about: A part of the resource's name, with `{env}`, `{s3}` or `{rds}` for the parts that differ.
-        number: The number of earlier calls of the same operation about the same resource.
+        about: The part of the resource's name that identifies the run: `{env}`, `{s3}` or `{rds}`.
+        number: How many earlier calls of the same operation in this run concern the same part.
     """
 
     service: str
@@ -48,7 +49,7 @@ class CallSite:
     number: int
 
     def build_fault(self, run: "ScenarioRun", kind: str, **more: Any) -> dict[str, Any]:
-        """Build a local AWS fault for this call of one run."""
+        """Build the fault that local AWS must inject into this call of one run."""
         return {
             "service": self.service,
             "operation": self.operation,
@@ -64,10 +65,10 @@ class CallSite:
 
 @dataclass
 class ScenarioRun:
-    """One environment in a scenario.
+    """One run of a scenario, with one environment.
 
     Attributes:
-        since: The number of the last call before the scenario began.
+        since: The number that local AWS gave to the last call before the scenario began.
     """
 
     machine: StackHarness
@@ -77,7 +78,7 @@ class ScenarioRun:
 
     @classmethod
     async def prepare(cls, machine: StackHarness, course: Scenario) -> "ScenarioRun":
-        """Create its own keys, and everything that must exist before the scenario begins."""
+        """Create a pair of keys, and everything else that must exist before the scenario begins."""
         name, customer = f"f-{uuid.uuid4().hex[:10]}", machine.stack.customer
         pair = await asyncio.to_thread(customer.ensure_key_pair, name)
         values: dict[str, Any] = {
@@ -111,11 +112,11 @@ class ScenarioRun:
         await service.create(self.request)
 
     async def wait_until_ended(self, seconds: float = 300) -> EnvironmentStatus:
-        """Wait until it ends, and return its last status."""
+        """Wait until the scenario ends, and return the environment's last status."""
         return await self.machine.wait_until_ended(self.request.environment_id, seconds)
 
     async def check_outcome(self, status: EnvironmentStatus) -> Verdict:
-        """Check the final state."""
+        """Check the environment's final state."""
         if self.course is Scenario.PROVISION:
             return await checker.check_ready(self.machine, self.request, status)
         if self.course is Scenario.DELETE:
@@ -127,23 +128,23 @@ class ScenarioRun:
         return self.machine.aws.call_control(method, name, **body)
 
     def fill_placeholders(self, about: str) -> str:
-        """Fill a name pattern with this run's values."""
+        """Replace the placeholders in a name by this run's values."""
         return about.format(env=self.request.environment_id, s3=self._key("s3"), rds=self._key("rds"))
 
     def find_placeholder(self, text: str) -> str | None:
-        """Return the placeholder for this run's part of a name; None if it has none."""
+        """Return the placeholder for the part of a text that identifies this run; None if no part does."""
         return next((name for name in ("{env}", "{s3}", "{rds}") if self.fill_placeholders(name) in text), None)
 
     def _key(self, which: str) -> str:
         return parse_key_arn(self.request.s3_key_arn if which == "s3" else self.request.rds_key_arn).key_id
 
     def list_call_sites(self, *, reads: bool = False) -> list[CallSite]:
-        """List its calls so far in order; read-only calls are included on request."""
+        """List the calls of this run so far, in order; `reads` includes read-only calls."""
         found, counts = [], Counter[tuple[str, str, str]]()
         for call in self.call_control("GET", "calls")["calls"]:
             ours = "/AtaccamaPlatform/" in call["caller"] or call["caller"].endswith(self.request.environment_id)
             if not ours or call["number"] <= self.since:
-                continue  # made by the test itself, or by an earlier scenario
+                continue  # made by the test, or before the scenario began
             names = (self.find_placeholder(value) for value in call["params"].values())
             about = next((name for name in names if name is not None), None)
             if about is None or call["outcome"] != "ok" or (not reads and call["operation"].startswith(_READS)):

@@ -1,7 +1,7 @@
-"""Any operations on environments in any order lose nothing, duplicate nothing, and report the truth.
+"""Operations on environments, in any order, lose no resource, duplicate no resource, and report the correct status.
 
-hypothesis chooses the actions on two environments, their keys and their calls, on real processes. An example number has
-the same steps in every run, but their effect depends on how far the environments have progressed by then.
+With real processes, hypothesis chooses actions on two environments, their keys and their calls. The example with a
+given number has the same steps in every run, but a step's effect depends on how far the environments have progressed.
 """
 
 import asyncio
@@ -24,13 +24,14 @@ from tests.faults.model import CheckedEnvironment, KeyBreakage
 from tests.faults.report import list_failures
 
 EXAMPLES, STEPS = (range(25), 15) if RUN_ALL_CASES else (range(2), 8)
-"""The example numbers, and the steps of each example: all of them in `make faults`, otherwise a sample."""
+"""The numbers of the examples, and the number of steps in each example. `make faults` runs more examples and more
+steps."""
 
 STEP_TIMEOUT_SECONDS: Final = 300.0
 DATABASE_SECONDS: Final = 0.5
-"""The harness's initial setting."""
+"""How long local AWS takes to create a database. Each example changes this setting of the harness, and restores it."""
 
-CASE_NAME: Final = "generated: anything done with two environments, in any order"
+CASE_NAME: Final = "generated: any operations on two environments, in any order"
 
 LOSABLE_CALLS: Final = (
     *(("rds", "CreateDBCluster"), ("rds", "CreateDBInstance"), ("rds", "DeleteDBInstance"), ("rds", "DeleteDBCluster")),
@@ -38,21 +39,22 @@ LOSABLE_CALLS: Final = (
 )
 
 ON_FAILURE_VALUES: Final = ("keep", "rollback")
-"""The first environment is kept when it stops, and gets most actions; the second is rolled back."""
+"""If the first environment stops, its resources are kept; if the second stops, it is rolled back. Most actions are on
+the first."""
 
 ACTIONS: Final = (
     *("create", "replay", "cancel", "delete", "delete_then_cancel", "toggle_worker", "lose_answer"),
     *("break_key", "break_key", "repair_keys", "wait_for_calls", "wait_until_at_rest", "repair_and_finish"),
 )
-"""The possible actions of a step. They share one rule, because hypothesis disables rules for whole examples."""
+"""The actions among which a step chooses. They share one rule, because hypothesis may disable a rule for an example."""
 
 
 @dataclass(frozen=True)
 class ActionChoice:
-    """The parameters of a step, as far as its action uses them.
+    """The parameters of a step; each action uses only some of them.
 
     Attributes:
-        calls: The number of the platform's calls for the environment to wait for before the next step.
+        calls: How many calls the platform must make for the environment before the next step.
     """
 
     environment: int
@@ -75,11 +77,12 @@ choices = st.builds(
 
 
 class Interleaving(RuleBasedStateMachine):
-    """Two environments, a worker, and all actions on them.
+    """All actions on two environments and a worker.
 
-    The steps run in a thread, their actions in the harness's event loop. The possible steps depend on earlier steps and
-    never on an environment's progress, which differs between runs. A defect that is found ends an example without an
-    exception: hypothesis would repeat the same steps, and their effect would differ.
+    Each step runs in a thread, and its action in the harness's event loop. Which steps are possible depends only on
+    earlier steps, and never on an environment's progress, which differs between runs. When a step finds a defect, the
+    example ends without an exception, because hypothesis would respond to an exception by repeating the same steps,
+    which could have another effect.
     """
 
     harness: ClassVar[FaultHarness]
@@ -92,7 +95,7 @@ class Interleaving(RuleBasedStateMachine):
 
     @initialize(anything=st.integers(0, 1000), database_seconds=st.sampled_from([0.3, 2.0]), chosen=choices)
     def create_environments(self, anything: int, database_seconds: float, chosen: ActionChoice) -> None:
-        # hypothesis starts with the simplest example, in which nothing happens.
+        # hypothesis starts with the simplest example: the values are 0. In this example, do nothing.
         if anything == 0:
             return
         machine = self.harness.machine
@@ -167,7 +170,7 @@ class Interleaving(RuleBasedStateMachine):
             self._try(life.check_now)
 
     def teardown(self) -> None:
-        """Repair everything, and record the outcome."""
+        """Repair all environments, and record the outcome of the example."""
         self._worker = True
         for number, life in enumerate(self._lives):
             self._step(f"{number} is repaired", life.repair_and_finish)
@@ -183,17 +186,17 @@ class Interleaving(RuleBasedStateMachine):
             self._step(what, partial(do, self._lives[chosen.environment]))
 
     def _step(self, what: str, do: Callable[[], Awaitable[object]]) -> None:
-        """Run a step, unless a defect was found before."""
+        """Run a step, unless an earlier step has found a defect."""
         if not self._lives or not self._verdict.survived:
             return
         self._steps.append(what)
         self._try(partial(self._with_the_worker, do))
 
     def _try(self, do: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        """Run an action, and record its failure."""
+        """Run an action; if it raises an error, record the error as a defect."""
         try:
             self._in_loop(do())
-        except Exception as error:  # reported with the steps that led to it
+        except Exception as error:  # the report lists the steps that led to the error
             self._verdict.lost.append(f"{type(error).__name__}: {error}")
 
     async def _with_the_worker(self, do: Callable[[], Awaitable[object]]) -> None:
@@ -232,7 +235,7 @@ async def test_any_operations_in_any_order_lose_and_duplicate_nothing_and_report
     chosen = settings(
         derandomize=True,
         database=None,
-        max_examples=2,  # the empty example, and the one with this number
+        max_examples=2,  # the empty example, and the example with this number
         stateful_step_count=STEPS,
         phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),

@@ -1,4 +1,4 @@
-"""Outages that affect all environments at once, and keys that change between two activities."""
+"""Outages that affect all environments at once, and keys that are changed between two calls."""
 
 import asyncio
 import json
@@ -74,7 +74,7 @@ async def test_environments_survive_the_crash_of_one_of_two_workers(harness: Fau
 
 
 async def test_previous_version_survives_a_crash_next_to_the_new_one(harness: FaultHarness, fleet: WorkerFleet) -> None:
-    """The worker of the previous version is killed, and its workflows continue on it, not on the new version."""
+    """After a worker of the previous version is killed, its workflows continue on that version, not on the new one."""
     before, machine = len(harness.results), fleet.machine
     places = sample_cases(await harness.list_call_sites(Scenario.PROVISION), 1)[:MAX_CONCURRENT_CASES]
     await fleet.start_worker("1")
@@ -93,7 +93,7 @@ async def test_previous_version_survives_a_crash_next_to_the_new_one(harness: Fa
     machine.aws.call_control("DELETE", "held")
     await fleet.start_worker("1")
 
-    what = "a worker of the previous version, killed beside the new one"
+    what = "a worker of the previous version, killed while the new version runs"
     await harness.await_and_record_results(
         [(what, f"{what}, at {place}", run) for place, run in zip([*places, *places], [*old, *new], strict=True)]
     )
@@ -131,7 +131,7 @@ async def test_concurrent_requests_through_cli_and_temporal_create_one_environme
 
     for run in runs:
         await twice(run)
-    what = "asked for through the command line and Temporal at once"
+    what = "requested through the command line and Temporal at once"
     await harness.await_and_record_results([(what, what, run) for run in runs])
 
     assert_survived(harness, before)
@@ -139,7 +139,7 @@ async def test_concurrent_requests_through_cli_and_temporal_create_one_environme
 
 @dataclass(frozen=True)
 class KeyDisabling:
-    """A key that is disabled at a call of a provisioning, and repaired after the stop."""
+    """A key that is disabled just before a call of a provisioning, and enabled again after the stop."""
 
     place: CallSite
     key: KeyPurpose
@@ -172,18 +172,20 @@ async def _change(harness: FaultHarness, changes: Sequence[KeyDisabling]) -> Non
     stops = await asyncio.gather(*(run.wait_until_ended() for run in runs))
     for change, run, status in zip(changes, runs, stops, strict=True):
         kms.enable_key(KeyId=_arn(run, change.key))
-        if status.phase is not Phase.STOPPED:  # the key was no longer needed
+        if status.phase is not Phase.STOPPED:  # provisioning did not need the key any more
             continue
         verdict = await checker.check_stopped(machine, run.request, status, *KEY_CODES[change.key], key=change.key)
-        harness.results.append((f"{change.key.display_name} disabled between two steps: told", str(change), verdict))
+        harness.results.append(
+            (f"{change.key.display_name} disabled between two calls: stop reported", str(change), verdict)
+        )
         await _recover(run, change.key)
         await machine.service.replay(run.request.environment_id)
-    named = [("a key disabled between two steps, enabled, replayed", str(change)) for change in changes]
+    named = [("a key disabled between two calls, then enabled and replayed", str(change)) for change in changes]
     await harness.await_and_record_results([(*name, run) for name, run in zip(named, runs, strict=True)])
 
 
 async def _recover(run: ScenarioRun, key: KeyPurpose) -> None:
-    """Start a cluster that has lost its key, as the remedy says."""
+    """If the cluster has lost its key, start the cluster, as the remedy says."""
     rds, name = run.machine.aws.operator_client("rds"), f"byok-{run.request.environment_id}"
 
     def status() -> str | None:
@@ -220,14 +222,14 @@ async def test_environments_survive_a_policy_removed_during_aurora_creation(harn
         if status.phase is Phase.STOPPED:
             verdict = await checker.check_stopped(machine, run.request, status, *KEY_CODES[key], key=key)
             harness.results.append(
-                (f"{key.display_name}'s policy removed: told", str(run.request.environment_id), verdict)
+                (f"{key.display_name}'s policy removed: stop reported", str(run.request.environment_id), verdict)
             )
             await machine.service.replay(run.request.environment_id)
         return status
 
     await asyncio.gather(*(disturb(number, run) for number, run in enumerate(runs)))
     machine.aws.call_control("POST", "settings", database_seconds=0.5)
-    what = "a key's policy removed while Aurora is being made, put back"
+    what = "a key's policy removed while Aurora is being created, then restored"
     await harness.await_and_record_results([(what, what, run) for run in runs])
 
     assert_survived(harness, before)

@@ -1,7 +1,7 @@
-"""Two accounts for the same requests: in local AWS and, with `--aws real`, in AWS itself.
+"""A platform account and a customer account, either in local AWS or, with `--aws real`, in AWS itself.
 
-AWS itself uses the profiles `platform` (a session of the role) and `byok` (a key administrator in another account).
-Keys are scheduled for deletion afterwards, and buckets are removed.
+With AWS itself, the tests use the AWS profiles `platform` (a session of the platform role) and `byok` (a key
+administrator in another account). After each test, they schedule the keys for deletion and remove the buckets.
 """
 
 import json
@@ -25,12 +25,12 @@ Clients = Callable[..., Any]
 
 @dataclass
 class TwoAccounts:
-    """Clients of both accounts, and the resources to clean up.
+    """Clients of both accounts, and the resources that must be cleaned up.
 
     Attributes:
-        platform_client: Builds a client of the platform role for a service (and Region).
-        customer_client: The same for the customer's key administrator.
-        real: Whether this is AWS itself, where a database takes minutes.
+        platform_client: A function that builds a client with the platform role, for a service and optionally a Region.
+        customer_client: A function that builds such a client with the customer's key administrator.
+        real: Whether the accounts are in AWS itself, where a database takes minutes to create.
     """
 
     platform_client: Clients
@@ -45,7 +45,7 @@ class TwoAccounts:
     def create_key(
         self, *statements: Statement, region: str = REGION, policy: dict[str, Any] | None = None, **params: Any
     ) -> str:
-        """Create a customer key with these statements, or with this policy."""
+        """Create a key in the customer's account, with these statements in its policy or with this whole policy."""
         if policy is None:
             policy = build_default_policy(self.customer_account, region)
             policy["Statement"] += statements
@@ -55,22 +55,22 @@ class TwoAccounts:
         return arn
 
     def create_bucket(self, s3: Any) -> str:
-        """Create a bucket with the given client."""
+        """Create a bucket with the given client, and return the bucket's name."""
         name = f"byok-parity-{uuid.uuid4().hex[:16]}"
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": self.region})
         self.buckets.append((s3, name))
         return name
 
     def build_s3_statements(self) -> list[Statement]:
-        """Build the statement that an S3 key needs."""
+        """Build the statement that the policy of an S3 key needs."""
         return build_s3_key_statements(self.role_arn, self.region, VENDOR)
 
     def build_rds_statements(self) -> list[Statement]:
-        """Build the two statements that an Aurora key needs."""
+        """Build the two statements that the policy of an Aurora key needs."""
         return build_rds_key_statements(self.role_arn, self.region, VENDOR)
 
     def clean_up(self) -> None:
-        """Remove the created resources."""
+        """Remove the buckets, and schedule the keys for deletion."""
         for s3, bucket in self.buckets:
             for item in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
                 s3.delete_object(Bucket=bucket, Key=item["Key"])
@@ -83,10 +83,10 @@ class TwoAccounts:
 
 @pytest.fixture
 def accounts(request: pytest.FixtureRequest) -> Iterator[TwoAccounts]:
-    """Local AWS, or AWS itself."""
+    """Two accounts, in local AWS or in AWS itself."""
     if request.config.getoption("--aws") == "local":
         aws: AwsHarness = request.getfixturevalue("aws")
-        # The least-privileged role may not delete arbitrary objects, and local AWS needs no clean-up.
+        # Do not clean up: the platform role may not delete arbitrary objects, and local AWS needs no clean-up.
         yield TwoAccounts(aws.platform_client, aws.customer_client, PLATFORM_ROLE_ARN, CUSTOMER_ACCOUNT, real=False)
         return
     platform, customer = boto3.Session(profile_name="platform"), boto3.Session(profile_name="byok")

@@ -1,4 +1,4 @@
-"""Local AWS in this process, and clients of both accounts."""
+"""Local AWS, run in the test process, and clients of both accounts."""
 
 import json
 import threading
@@ -28,20 +28,20 @@ EXTERNAL_ID = "the-vendors-word"
 
 @dataclass(frozen=True)
 class AwsHarness:
-    """Local AWS with the clients of its users."""
+    """Local AWS, with clients for each of its users."""
 
     endpoint: str
 
     def platform_client(self, service: str, region: str = REGION, **config: Any) -> Any:
-        """Return a client with the platform role."""
+        """Return a client that uses the platform role."""
         return self._client(service, region, PLATFORM_CREDENTIALS, config)
 
     def operator_client(self, service: str, region: str = REGION, **config: Any) -> Any:
-        """Return a client of the platform account's administrator."""
+        """Return a client that uses the administrator of the platform account."""
         return self._client(service, region, OPERATOR_CREDENTIALS, config)
 
     def customer_client(self, service: str, region: str = REGION, **config: Any) -> Any:
-        """Return a client of the customer's key administrator."""
+        """Return a client that uses the customer's key administrator."""
         return self._client(service, region, CUSTOMER_CREDENTIALS, config)
 
     def call_control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class AwsHarness:
             return content
 
     def list_calls(self, service: str | None = None) -> list[str]:
-        """List the called operations in order."""
+        """List the operations that have been called, in order."""
         return [
             call["operation"]
             for call in self.call_control("GET", "calls")["calls"]
@@ -62,7 +62,7 @@ class AwsHarness:
         ]
 
     def create_key(self, *statements: Statement, region: str = REGION, **params: Any) -> str:
-        """Create a customer key with AWS's default statement and these, and return its ARN."""
+        """Create a customer key with AWS's default statement and these statements, and return the key's ARN."""
         policy = build_default_policy(CUSTOMER_ACCOUNT, region)
         policy["Statement"] += statements
         made = self.customer_client("kms", region).create_key(Policy=json.dumps(policy), **params)
@@ -70,15 +70,15 @@ class AwsHarness:
         return arn
 
     def create_s3_key(self, region: str = REGION, **params: Any) -> str:
-        """Create a valid key for S3."""
+        """Create a valid S3 key, and return its ARN."""
         return self.create_key(*build_s3_key_statements(PLATFORM_ROLE_ARN, region, VENDOR), region=region, **params)
 
     def create_rds_key(self, region: str = REGION, **params: Any) -> str:
-        """Create a valid key for Aurora."""
+        """Create a valid Aurora key, and return its ARN."""
         return self.create_key(*build_rds_key_statements(PLATFORM_ROLE_ARN, region, VENDOR), region=region, **params)
 
     def create_customer_role(self, *statements: dict[str, Any], external_id: str = EXTERNAL_ID) -> str:
-        """Create a customer role that the platform may assume, with these permissions, and return its ARN."""
+        """Create a role in the customer's account that the platform role may assume, and return the role's ARN."""
         iam, name = self.customer_client("iam"), "Reconciler"
         trust = {
             "Effect": "Allow",
@@ -96,7 +96,7 @@ class AwsHarness:
     def assumed_role_client(
         self, service: str, role_arn: str, external_id: str = EXTERNAL_ID, region: str = REGION, session: str = "worker"
     ) -> Any:
-        """Return a client with a role that the platform has assumed."""
+        """Return a client that uses a role which the platform role has assumed."""
         taken = self.platform_client("sts").assume_role(
             RoleArn=role_arn, RoleSessionName=session, ExternalId=external_id
         )["Credentials"]
@@ -111,7 +111,7 @@ class AwsHarness:
 def _client(
     endpoint: str, service: str, region: str, credentials: Credentials, config: tuple[tuple[str, Any], ...]
 ) -> Any:
-    """Build a client once: building one takes longer than a hundred calls."""
+    """Build each client only once, because building a client takes longer than a hundred calls."""
     key_id, secret, token = (*credentials, None)[:3]
     return _session().client(
         service,  # type: ignore[call-overload]
@@ -126,13 +126,13 @@ def _client(
 
 @cache
 def _session() -> boto3.Session:
-    """One session for all accounts: each session would load AWS's models again."""
+    """Return the session that all accounts share, because every new session would load AWS's models again."""
     return boto3.Session()
 
 
 @pytest.fixture(scope="session")
 def aws_server() -> Iterator[AwsHarness]:
-    """One server for all tests of a process."""
+    """A server that all tests of a process share."""
     server = create_server(LocalAws(), "127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -144,7 +144,7 @@ def aws_server() -> Iterator[AwsHarness]:
 
 @pytest.fixture
 def aws(aws_server: AwsHarness) -> AwsHarness:
-    """The server after a reset, with databases that become available almost at once."""
+    """The shared server, after a reset, with databases that become available almost at once."""
     aws_server.call_control("POST", "reset")
     aws_server.call_control("POST", "settings", database_seconds=0.05, propagation_seconds=0)
     return aws_server

@@ -1,4 +1,4 @@
-"""Stacks of two keys as a customer deploys them: with API calls, and with `aws cloudformation deploy`."""
+"""Deploy stacks with two keys as a customer would: with API calls, and with `aws cloudformation deploy`."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def build_parameters(**more: str) -> list[dict[str, str]]:
 
 
 def get_payload(cloudformation: Any) -> dict[str, str]:
-    """Return the stack's payload output, parsed."""
+    """Return the onboarding payload from the stack's outputs, parsed."""
     outputs = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]["Outputs"]
     text = next(one["OutputValue"] for one in outputs if one["OutputKey"] == "AtaccamaOnboardingPayload")
     parsed: dict[str, str] = json.loads(text)
@@ -38,11 +38,11 @@ def describe_stack(cloudformation: Any) -> dict[str, Any]:
 
 
 def deploy(cloudformation: Any, name: str, **more: str) -> str:
-    """Do what `aws cloudformation deploy` does, and return the stack's final status."""
+    """Make the same API calls as `aws cloudformation deploy`, and return the stack's final status."""
     try:
         exists = describe_stack(cloudformation)["StackStatus"] != "REVIEW_IN_PROGRESS"
     except ClientError as error:
-        # The CLI requires exactly this message.
+        # The AWS CLI recognises a missing stack by exactly this message.
         if error.response["Error"]["Message"] != f"Stack with id {STACK_NAME} does not exist":
             raise
         exists = False
@@ -169,7 +169,7 @@ def test_previous_values_are_used_on_request(aws: AwsHarness) -> None:
 
 
 def build_key_template(**properties: Any) -> str:
-    """Build a template of one key with these properties, and its ARN as output."""
+    """Build a template that creates a key with these properties and outputs the key's ARN."""
     key = {"Type": "AWS::KMS::Key", "Properties": {"Description": "One key.", **properties}}
     return json.dumps({"Resources": {"S3Key": key}, "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["S3Key", "Arn"]}}}})
 

@@ -1,4 +1,4 @@
-"""Stacks with IAM roles: the tenant role, and the capabilities that CloudFormation requires for a role."""
+"""Stacks with IAM roles: the tenant role, and the capabilities that CloudFormation requires to create a role."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def build_policy(action: str = "kms:ListAliases") -> dict[str, Any]:
 
 
 def build_role_template(**properties: Any) -> str:
-    """Build a template of one role with these properties, and its ARN as output."""
+    """Build a template that creates a role with these properties and outputs the role's ARN."""
     role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": TRUST_POLICY, **properties}}
     return json.dumps({"Resources": {"Role": role}, "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}}}})
 
@@ -52,7 +52,7 @@ def parse_outputs(stack: dict[str, Any]) -> dict[str, str]:
 
 
 def list_role_failure_reasons(aws: AwsHarness) -> list[str]:
-    """List why resources failed, the latest first."""
+    """List the reasons why resources failed, latest failure first."""
     events = aws.customer_client("cloudformation").describe_stack_events(StackName=STACK_NAME)["StackEvents"]
     failed = [one for one in events if one["ResourceStatus"].endswith("FAILED")]
     return [one["ResourceStatusReason"] for one in failed if one["ResourceType"] == "AWS::IAM::Role"]

@@ -1,4 +1,4 @@
-"""Template rules: assertions on the parameters, and that nothing is created or changed if they fail."""
+"""The rules of a template assert conditions on its parameters. If an assertion fails, no resource changes."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ STACK = "ruled"
 
 
 def build_template_with_rule(**rule: Any) -> str:
-    """Build a template of one key with one rule."""
+    """Build a template that has one key and one rule."""
     return json.dumps(
         {
             "Parameters": {

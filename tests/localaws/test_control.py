@@ -1,4 +1,4 @@
-"""The control endpoint: faults, delays, recorded calls, and clear error messages."""
+"""The control endpoint of local AWS: faults, delays, recorded calls, and clear error messages."""
 
 import urllib.error
 from concurrent.futures import ThreadPoolExecutor
@@ -67,7 +67,7 @@ def test_services_throttle_and_fail_with_their_own_errors(
             call()
         assert error_code(caught) == code
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
-    call()  # the fault has occurred the requested number of times
+    call()  # succeeds, because the fault has occurred as often as requested
 
 
 def test_lost_answer_means_the_call_was_carried_out(aws: AwsHarness) -> None:
@@ -162,14 +162,14 @@ def test_held_call_waits_until_it_is_released(aws: AwsHarness, kind: str, carrie
 
 def test_key_change_takes_time_to_reach_the_services(aws: AwsHarness) -> None:
     key, s3 = aws.create_s3_key(), aws.platform_client("s3")
-    STATE.keys[key].revisions[0].at -= 3600  # created an hour ago
+    STATE.keys[key].revisions[0].at -= 3600  # as if the key had been created an hour ago
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     write = {"Bucket": "bucket", "Key": "x", "Body": b"x", "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
     s3.put_object(**write)
     aws.call_control("POST", "settings", propagation_seconds=60)
     aws.customer_client("kms").disable_key(KeyId=key)
 
-    s3.put_object(**write)  # the change has not reached S3 yet
+    s3.put_object(**write)  # still succeeds, because the change has not reached S3 yet
     aws.call_control("POST", "settings", propagation_seconds=0)
 
     with pytest.raises(ClientError) as caught:

@@ -1,4 +1,4 @@
-"""The diagnosis of keys as KMS describes them: every broken key that stops a provisioning is reported first."""
+"""Diagnose keys from KMS's responses: if a broken key would stop a provisioning, its fault is the first finding."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +35,7 @@ FIRST = {
 
 
 def collect_key(aws: AwsHarness, arn: str) -> dict[str, Any]:
-    """Return what the collection script collects about a key."""
+    """Return the facts that the collection script would collect about a key."""
     kms = aws.customer_client("kms")
 
     def ask(call: Callable[..., Any], **more: str) -> dict[str, Any]:

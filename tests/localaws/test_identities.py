@@ -1,4 +1,4 @@
-"""Who may call: two accounts, assumed roles, and what their own policies allow."""
+"""Authorization of callers: two accounts, assumed roles, and the permissions in the callers' policies."""
 
 import json
 

@@ -1,6 +1,7 @@
-"""The local KMS and the offline check accept and refuse the same key policies, because they share one rule.
+"""The local KMS and the offline check share one rule, so they accept and refuse the same key policies.
 
-Only KMS knows all condition operators: the check reports an unknown one.
+Condition operators are an exception: the local KMS refuses a policy with an unknown operator, but the check accepts the
+policy and reports the operator.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What a role in the customer's account may do to aliases and tags if its policy names only two keys."""
+"""The changes to aliases and tags that a role in the customer's account may make if its policy names only two keys."""
 
 import json
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ TAG = {"TagKey": "aatn", "TagValue": "acme"}
 
 @dataclass(frozen=True)
 class KeysAndClients:
-    """Two keys that the role may mark, a third that it may not, and clients of both sides."""
+    """Two keys that the role may change, a third key that it may not change, and clients of the role and the owner."""
 
     s3: str
     rds: str
@@ -32,7 +32,7 @@ def allow_statement(actions: list[str] | str, resources: list[str] | str, **cond
 
 
 def build_access_denied_error(action: str, resource: str, kind: str = "identity-based") -> tuple[str, int, str]:
-    """Return an access-denied error as KMS words it."""
+    """Return the code, HTTP status and message of KMS's access-denied error."""
     because = f"because no {kind} policy allows the kms:{action} action"
     message = f"User: {SESSION} is not authorized to perform: kms:{action} on resource: {resource} {because}"
     return ("AccessDeniedException", 400, message)
@@ -40,7 +40,7 @@ def build_access_denied_error(action: str, resource: str, kind: str = "identity-
 
 @pytest.fixture
 def keys(aws: AwsHarness) -> KeysAndClients:
-    """Keys and a role that may manage a tenant's aliases and two of three keys."""
+    """Three keys, and a role that may manage a tenant's aliases and two of these keys."""
     s3, rds, third = aws.create_s3_key(), aws.create_rds_key(), aws.create_key()
     arn = aws.create_customer_role(
         allow_statement(ON_KEYS, [s3, rds, f"{ALIASES}/byok-*"]),
@@ -185,7 +185,8 @@ def test_operations_without_a_key_require_the_callers_permission(aws: AwsHarness
 def test_customers_alias_cannot_point_at_a_platform_key(aws: AwsHarness, keys: KeysAndClients) -> None:
     own = aws.operator_client("kms").create_key()["KeyMetadata"]["Arn"]
 
-    # Even under the most generous policies, an alias and its key must share an account; AWS's error is not recorded.
+    # However generous the policies, an alias and its key must be in the same account. We have no recording of AWS's
+    # error, so the code asserted here is an assumption.
     assert catch_error_with_status(keys.owner.create_alias, AliasName="alias/byok-acme", TargetKeyId=own)[0] == (
         "AccessDeniedException"
     )

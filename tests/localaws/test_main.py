@@ -1,4 +1,4 @@
-"""Local AWS as a process: its output, its address, its exit."""
+"""Run local AWS as a process, and check its output, its address and its exit."""
 
 import signal
 import socket
@@ -57,7 +57,7 @@ def _call_until(over: threading.Event, aws: AwsHarness, busy: threading.Barrier)
     s3.list_buckets()
     busy.wait(20)
     while not over.is_set():
-        with suppress(ClientError, BotoCoreError):  # the server exits during a call, on purpose
+        with suppress(ClientError, BotoCoreError):  # the test stops the server during a call
             s3.list_buckets()
 
 

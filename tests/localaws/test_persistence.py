@@ -1,6 +1,6 @@
-"""What survives a restart, and when saved state is not restored.
+"""The state that local AWS restores after a restart, and the cases in which it does not restore saved state.
 
-Each run is a separate process: the state and moto's backends are global, and these tests are about restarts.
+Each run is a separate process, because these tests are about restarts and the state of a process is global.
 """
 
 import json
@@ -23,7 +23,7 @@ Start = Callable[..., "LocalAwsProcess"]
 
 
 class LocalAwsProcess:
-    """Local AWS as a process."""
+    """A process that runs local AWS."""
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
@@ -38,30 +38,30 @@ class LocalAwsProcess:
 
     @property
     def health(self) -> dict[str, Any]:
-        """Its response to a health request."""
+        """The response to a health request."""
         return self.aws.call_control("GET", "health")
 
     @property
     def errors(self) -> str:
-        """Its standard error, read until it exits."""
+        """All standard error output; blocks until the process exits."""
         assert self.process.stderr is not None
         return self.process.stderr.read()
 
     def close(self) -> None:
-        """Make sure that it has exited."""
+        """Kill the process if it is still running, and wait until it has exited."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate(timeout=20)
 
     def stop(self, how: int = signal.SIGTERM) -> int:
-        """Stop it, and return its exit code."""
+        """Send a signal to the process, wait until it exits, and return the exit code."""
         self.process.send_signal(how)
         return self.process.wait(20)
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts runs on one data folder; those still running afterwards are killed."""
+    """A function that starts local AWS on the test's data folder. After the test, running processes are killed."""
     runs: list[LocalAwsProcess] = []
 
     def begin(*more: str) -> LocalAwsProcess:
@@ -79,7 +79,7 @@ def _without_request(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _everything(aws: AwsHarness, keys: list[str]) -> dict[str, Any]:
-    """Return all that callers can see: keys with everything that belongs to them, stacks, databases, buckets, roles."""
+    """Return all that callers can see of the keys, stacks, databases, buckets and roles."""
     kms, rds, s3 = aws.customer_client("kms"), aws.operator_client("rds"), aws.operator_client("s3")
     cloudformation, iam = aws.customer_client("cloudformation"), aws.operator_client("iam")
     seen: dict[str, Any] = {}
@@ -110,7 +110,7 @@ def _everything(aws: AwsHarness, keys: list[str]) -> dict[str, Any]:
 
 
 def _fill(aws: AwsHarness) -> list[str]:
-    """Create one of everything, and return the created keys, in every state."""
+    """Create a resource of every kind and a key in every state, and return the keys."""
     kms, rds, s3 = aws.customer_client("kms"), aws.platform_client("rds"), aws.platform_client("s3")
     aws.customer_client("cloudformation").create_stack(
         StackName=STACK_NAME, TemplateBody=TEMPLATE, Parameters=build_parameters(TenantName="acme")

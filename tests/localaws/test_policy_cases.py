@@ -1,4 +1,4 @@
-"""The offline check and local AWS agree on every policy of the catalogue, for each call of a provisioning."""
+"""The offline check and local AWS agree, for every policy of the catalogue, on each call of a provisioning."""
 
 import json
 import uuid
@@ -22,7 +22,7 @@ ANOTHER_ROLE = "AnotherRole"
 
 
 def create_key_with_policy(aws: AwsHarness, case: Case) -> str:
-    """Create a key with a case's policy; a policy that KMS no longer accepts is written directly into the state."""
+    """Create a key with a case's policy; if KMS no longer accepts the policy, write it directly into the state."""
     policy = case.build_policy(PLACE)
     if case.saved:
         made = aws.customer_client("kms").create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"]
@@ -35,7 +35,7 @@ def create_key_with_policy(aws: AwsHarness, case: Case) -> str:
 
 
 def get_error_code(use: Callable[[], object]) -> str | None:
-    """Return the code of AWS's error; None if the call succeeds."""
+    """Make a call, and return the code of AWS's error; None if the call succeeds."""
     try:
         use()
     except ClientError as error:
@@ -69,7 +69,7 @@ def use_through_rds(aws: AwsHarness, arn: str) -> str | None:
 
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.stops is not None], ids=lambda case: case.name)
 def test_check_and_local_aws_agree(aws: AwsHarness, case: Case) -> None:
-    # KMS refuses a policy that names a missing role of a known account.
+    # Create the role that some policies name: KMS refuses a policy that names a missing role of a known account.
     trust = {
         "Effect": "Allow",
         "Principal": {"AWS": f"arn:aws:iam::{PLATFORM_ACCOUNT}:root"},

@@ -1,4 +1,4 @@
-"""Clusters from creation to deletion, and their behaviour without their key."""
+"""Clusters from creation to deletion, and the behaviour of a cluster that has lost its key."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ LOST = "inaccessible-encryption-credentials-recoverable"
 
 
 def build_cluster_params(key_arn: str | None, **changed: Any) -> dict[str, Any]:
-    """Build the parameters of a cluster."""
+    """Build the parameters that create a cluster."""
     asked: dict[str, Any] = {
         "DBClusterIdentifier": NAME,
         "Engine": "aurora-postgresql",
@@ -30,13 +30,13 @@ def build_cluster_params(key_arn: str | None, **changed: Any) -> dict[str, Any]:
 
 
 def get_status(rds: Any) -> str:
-    """Return the cluster's current status."""
+    """Return the current status of the cluster."""
     found: str = rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]["Status"]
     return found
 
 
 def catch_error(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
-    """Return the code and message of an error."""
+    """Make a call that must fail, and return the code and message of the error."""
     with pytest.raises(ClientError) as error:
         call(**params)
     return error.value.response["Error"]["Code"], error.value.response["Error"]["Message"]
@@ -44,7 +44,7 @@ def catch_error(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
 
 @pytest.fixture
 def instant(aws: AwsHarness) -> AwsHarness:
-    """Databases that change state at once."""
+    """Local AWS with databases that change their state at once."""
     aws.call_control("POST", "settings", database_seconds=0)
     return aws
 
@@ -252,7 +252,7 @@ def test_identifier_is_lower_cased(instant: AwsHarness) -> None:
     )
 
 
-# contract 78: the policies open the key for storage alone (D15)
+# contract 78: the key policies allow the use of the key only for storage (D15)
 def test_customers_key_cannot_encrypt_secret_or_insights(instant: AwsHarness) -> None:
     rds, key = instant.platform_client("rds"), instant.create_rds_key()
     secret = build_cluster_params(

@@ -1,4 +1,4 @@
-"""Instances of clusters, tags, snapshots and subnet groups."""
+"""DB instances, tags, snapshots and subnet groups."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ WRITER_PARAMS: dict[str, Any] = {
 
 @pytest.fixture
 def made(aws: AwsHarness) -> AwsHarness:
-    """A server with instant databases and one cluster."""
+    """Local AWS with databases that change their state at once, and one cluster."""
     aws.call_control("POST", "settings", database_seconds=0)
     aws.platform_client("rds").create_db_cluster(**build_cluster_params(aws.create_rds_key()))
     return aws

@@ -1,4 +1,4 @@
-"""How statuses follow the clock, without a server."""
+"""The statuses of a cluster at different times, computed without a server."""
 
 from datetime import timedelta
 

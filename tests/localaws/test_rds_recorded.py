@@ -1,7 +1,8 @@
-"""How RDS responds to a key it cannot use: the same assertions on local AWS and, with `--aws real`, on AWS itself.
+"""The responses of RDS to a key that it cannot use, in local AWS or, with `--aws real`, in AWS itself.
 
-AWS itself uses the profiles `platform` (the platform role) and `byok` (a key administrator in another account). The
-tests create keys that cost nothing when scheduled for deletion, and delete the clusters that AWS accepts.
+With AWS itself, the tests use the AWS profiles `platform` (the platform role) and `byok` (a key administrator in
+another account). The tests schedule their keys for deletion, after which the keys cost nothing, and delete all clusters
+that AWS creates.
 """
 
 import uuid
@@ -19,7 +20,7 @@ SENTENCE = "The specified KMS key [{}] either doesn't exist, isn't enabled, or i
 
 
 def try_create_cluster(both: TwoAccounts, key_arn: str) -> tuple[str, Any]:
-    """Request a cluster on a key; return its name, and the cluster or the error."""
+    """Request a cluster on a key; return the cluster's name, and either the cluster or the error."""
     name = f"byok-parity-{uuid.uuid4().hex[:12]}"
     try:
         made = both.platform_client("rds").create_db_cluster(

@@ -1,4 +1,4 @@
-"""How S3 responds to a key it cannot use: AWS's recorded errors, from local AWS or AWS itself."""
+"""The responses of S3 to a key that it cannot use: local AWS returns the errors that were recorded from AWS itself."""
 
 import json
 import uuid
@@ -14,7 +14,8 @@ HIDDEN = (
     "on this resource because the resource does not exist in this Region, no resource-based policies allow access, "
     "or a resource-based policy explicitly denies access"
 )
-# The owner may manage the key but not use it: a statement for the account alone would delegate its use to IAM.
+# The owner may manage the key, but not use it. A statement that allows the whole account all actions would let IAM
+# policies allow the use of the key.
 MANAGED_ONLY = ["kms:Describe*", "kms:Put*", "kms:Get*", "kms:Schedule*", "kms:Enable*", "kms:Disable*"]
 
 
@@ -25,7 +26,7 @@ def build_management_only_policy(accounts: TwoAccounts) -> dict[str, Any]:
 
 
 def catch_error_with_status(call: Any, **arguments: Any) -> tuple[str, int, str]:
-    """Return the code, HTTP status and message of a refused call."""
+    """Make a call that must fail, and return the code, HTTP status and message of the error."""
     with pytest.raises(ClientError) as caught:
         call(**arguments)
     answer = caught.value.response
@@ -190,7 +191,7 @@ def test_product_bucket_policy_has_its_intended_effect(accounts: TwoAccounts) ->
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(build_bucket_policy(f"arn:aws:s3:::{bucket}", key)))
 
-    s3.put_object(Bucket=bucket, Key="x", Body=b"x")  # names no key, so it gets the bucket's key
+    s3.put_object(Bucket=bucket, Key="x", Body=b"x")  # names no key, so S3 uses the bucket's default key
     put_encrypted_object(s3, bucket, key)
 
     assert s3.head_object(Bucket=bucket, Key="x")["SSEKMSKeyId"] == key

@@ -1,4 +1,4 @@
-"""Terraform applies the customer's file as a customer would, and local AWS contains the results."""
+"""Apply the customer's Terraform file as a customer would, and check the resources in local AWS."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.programs import Terraform
 
 @dataclass(frozen=True)
 class TerraformCustomer:
-    """A customer's folder with the file, and Terraform to run in it."""
+    """A customer's folder with the Terraform file, in which Terraform runs."""
 
     terraform: Terraform
     folder: Path
@@ -28,7 +28,7 @@ class TerraformCustomer:
 
     @property
     def file(self) -> Path:
-        """The file as the customer gets it."""
+        """The path of the Terraform file that the customer gets."""
         return self.folder / TERRAFORM_FILE
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -39,7 +39,7 @@ class TerraformCustomer:
         )
 
     def apply_or_destroy(self, command: str, **variables: str) -> set[tuple[str, str]]:
-        """Apply or destroy, and return each changed resource with its action."""
+        """Run `terraform apply` or `terraform destroy`, and return the action on each changed resource."""
         given = [f"-var={name}={value}" for name, value in variables.items()]
         ended = self.run(command, "-auto-approve", "-input=false", "-json", *given)
         events = [json.loads(line) for line in ended.stdout.splitlines()]
@@ -48,14 +48,14 @@ class TerraformCustomer:
         return {(hook["action"], hook["resource"]["addr"]) for hook in done if hook["action"] != "read"}
 
     def read_payload(self) -> dict[str, str]:
-        """Return the payload that the customer pastes."""
+        """Return the onboarding payload that the customer pastes."""
         parsed: dict[str, str] = json.loads(self.run("output", "-raw", "ataccama_onboarding_payload").stdout)
         return parsed
 
 
 @pytest.fixture
 def customer(aws: AwsHarness, terraform: Terraform, tmp_path: Path) -> TerraformCustomer:
-    """A customer whose profile points to local AWS; the file itself does not mention it."""
+    """A customer whose AWS profile points to local AWS; the Terraform file itself does not mention local AWS."""
     config, credentials = write_aws_config(tmp_path / "aws", aws.endpoint, REGION)
     nothing, folder = tmp_path / "terraformrc", tmp_path / "customer"
     nothing.touch()
@@ -67,7 +67,7 @@ def customer(aws: AwsHarness, terraform: Terraform, tmp_path: Path) -> Terraform
         "AWS_EC2_METADATA_DISABLED": "true",
         "TF_CLI_CONFIG_FILE": str(nothing),
         "CHECKPOINT_DISABLE": "true",
-        "GOGC": "400",  # commands load the provider's schemas: less garbage collection saves a third of the CPU
+        "GOGC": "400",  # less garbage collection: saves a third of the CPU time to load the provider's schemas
     }
     customer = TerraformCustomer(terraform, folder, environment)
     customer.file.write_text(render_terraform_file(PLATFORM_ROLE_ARN, REGION, VENDOR))
@@ -77,7 +77,7 @@ def customer(aws: AwsHarness, terraform: Terraform, tmp_path: Path) -> Terraform
 
 
 def list_key_states(kms: Any, keys: Mapping[str, str]) -> set[str]:
-    """Return the states of the keys."""
+    """Return the set of the keys' states."""
     return {kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] for arn in keys.values()}
 
 

@@ -1,6 +1,7 @@
-"""Policies and calls for hypothesis: everything that a key policy may state about the platform's calls.
+"""Hypothesis strategies for policies, and the calls to evaluate: all that a key policy may state about such calls.
 
-The values are few and close to those of the calls, so that about half of the statements apply.
+The strategies choose from few values, which resemble those of the calls, so that about half of the generated statements
+apply to a call.
 """
 
 from typing import Any, Final
@@ -19,7 +20,7 @@ S3, RDS = via_service_value("s3", REGION), via_service_value("rds", REGION)
 
 
 def role_session(account: str, role: str) -> CallingPrincipal:
-    """Return a session of a role."""
+    """Return a principal that is a session of a role."""
     return CallingPrincipal(
         f"arn:aws:sts::{account}:assumed-role/{role}/worker", account, f"arn:aws:iam::{account}:role/{role}"
     )
@@ -37,7 +38,7 @@ _IN_RDS: Final = (("aws:rds:dbc-id", "cluster-ACME"),)
 
 
 def _uses(caller: CallingPrincipal) -> list[KeyUse]:
-    """Return the platform's uses of the keys: through S3, through RDS, and directly."""
+    """Return all uses of a key that are tested for a caller: through S3, through RDS, and directly."""
     through_s3 = [
         KeyUse(caller, f"kms:{action}", REGION, via=S3, context=_IN_S3) for action in ("GenerateDataKey", "Decrypt")
     ]
@@ -64,11 +65,11 @@ ACCESS_REQUESTS: Final = [_access(use) for caller in CALLERS for use in _uses(ca
 
 
 def one_or_many(items: st.SearchStrategy[str], most: int = 3) -> st.SearchStrategy[str | list[str]]:
-    """Return one of the items, or a list of them."""
+    """Return a strategy for one of the items, or a list of one to `most` of them."""
     return items | st.lists(items, min_size=1, max_size=most, unique=True)
 
 
-# The elements that name the principals of a statement.
+# The principals that a statement may name.
 _PRINCIPALS: Final = st.sampled_from(
     [
         f"arn:aws:iam::{PLATFORM}:root",
@@ -86,7 +87,7 @@ _FOR: Final = st.one_of(
     st.builds(lambda who: {"NotPrincipal": {"AWS": who}}, one_or_many(_PRINCIPALS)),
 )
 
-# The elements that name its actions and resources.
+# The actions that a statement may name.
 _ACTIONS: Final = st.sampled_from(
     [
         *("kms:*", "KMS:*", "kms:Decrypt", "kms:decrypt", "kms:GenerateDataKey*", "kms:GenerateDataKe?", "kms:De*"),
@@ -96,8 +97,9 @@ _ACTIONS: Final = st.sampled_from(
 )
 _ANY_ACTION: Final = one_or_many(_ACTIONS) | st.just("*")
 _ABOUT: Final = st.builds(lambda name, value: {name: value}, st.sampled_from(["Action", "NotAction"]), _ANY_ACTION)
-# Only whole ARNs: a `*` at the end of a part may "expand to match beyond the colon boundaries" in AWS (IAM user guide,
-# "Using wildcards in resource ARNs"), but not in the oracle, which also knows no wildcards before the slash.
+# Every resource is a whole ARN. In AWS, a `*` at the end of a part may "expand to match beyond the colon boundaries"
+# (IAM user guide, "Using wildcards in resource ARNs"). In the simulator it does not, and it also does not support
+# wildcards before the slash.
 _RESOURCES: Final = st.sampled_from(
     [
         *(KEY_ARN, KEY_ARN.replace(REGION, "eu-west-1"), KEY_ARN.replace("1111-4", "2222-4"), BUCKET_ARN),
@@ -107,19 +109,20 @@ _RESOURCES: Final = st.sampled_from(
         "arn:aws:kms:*:*:key/${*}",
     ]
 )
-# A variable that has no value in any of these requests.
+# A policy variable that has no value in any of the generated requests.
 _NO_VALUE: Final = "${aws:username}"
 _ON: Final = st.one_of(
     *[st.just({"Resource": "*"})] * 2,
     st.builds(lambda resources: {"Resource": resources}, one_or_many(_RESOURCES)),
-    # In the oracle, a NotResource with a variable without a value excludes everything. In AWS such a resource
-    # "will not match any resource", so nothing is excluded (IAM user guide, "Policy variables with no value").
+    # In the simulator, a NotResource whose variable has no value excludes every resource. In AWS, such a NotResource
+    # "will not match any resource", so it excludes none (IAM user guide, "Policy variables with no value").
     st.builds(
         lambda resources: {"NotResource": resources}, one_or_many(_RESOURCES.filter(lambda one: _NO_VALUE not in one))
     ),
 )
 
-# The conditions on a request. Some keys are spelt as AWS documents them, others differently.
+# The values that a condition may require of each condition key. Some keys are spelt as in AWS's documentation, others
+# in a different case.
 _VALUES: Final[dict[str, list[str]]] = {
     "kms:ViaService": [S3, RDS, via_service_value("s3", "eu-west-1"), "s3.*.amazonaws.com", "*.amazonaws.com", "RDS.*"],
     "KMS:viaservice": [S3, RDS.upper(), "???.*"],
@@ -146,7 +149,7 @@ _QUANTIFIERS: Final = ("ForAnyValue:", "ForAllValues:")
 
 @st.composite
 def _tests(draw: st.DrawFn) -> tuple[str, str, Any]:
-    """Draw an operator, a key and the expected values."""
+    """Draw an operator, a condition key and the values that the condition requires."""
     kind = draw(st.sampled_from(["text", "text", "text", "arn", "bool", "null", "many"]))
     if_exists = draw(st.sampled_from(["", "", "IfExists"]))
     if kind == "bool":
@@ -156,7 +159,7 @@ def _tests(draw: st.DrawFn) -> tuple[str, str, Any]:
         key = draw(st.sampled_from([*_VALUES, "kms:GrantIsForAWSResource"]))
         return "Null", key, draw(one_or_many(st.sampled_from(["true", "false"])))
     if kind == "many":
-        # A key with many values needs a quantifier (IAM user guide, "Single-valued vs. multivalued context keys").
+        # A multivalued key needs a quantifier (IAM user guide, "Single-valued vs. multivalued context keys").
         names = st.sampled_from(["aws:s3:arn", "aws:rds:dbc-id", "aws:*", "other"])
         return (
             draw(st.sampled_from(_QUANTIFIERS)) + draw(_OF_TEXT),
@@ -164,27 +167,29 @@ def _tests(draw: st.DrawFn) -> tuple[str, str, Any]:
             draw(one_or_many(names)),
         )
     operator = draw(_OF_ARNS if kind == "arn" else _OF_TEXT)
-    # An ARN operator also runs on values that are not ARNs; the result of its negation is not documented.
+    # A negated ARN operator gets only ARNs, because AWS does not document its result for a value that is not an ARN.
     of_arns = ["aws:PrincipalArn"] if "Not" in operator else ["aws:PrincipalArn", "kms:ViaService"]
     key = draw(st.sampled_from(of_arns if kind == "arn" else list(_VALUES)))
     quantifier = draw(st.sampled_from(("", "", "", *_QUANTIFIERS)))
     if quantifier == "ForAnyValue:":
-        # The oracle ignores ...IfExists here. AWS: "If the key is not present, evaluate the condition element as true",
-        # for every operator except Null (IAM user guide, "...IfExists condition operators").
+        # The simulator ignores ...IfExists after ForAnyValue. In AWS, every operator except Null supports ...IfExists:
+        # "If the key is not present, evaluate the condition element as true" (IAM user guide, "...IfExists condition
+        # operators").
         if_exists = ""
     return f"{quantifier}{operator}{if_exists}", key, draw(one_or_many(st.sampled_from(_choices(operator, key))))
 
 
 def _choices(operator: str, key: str) -> list[str]:
-    """Return the values to choose from, without those that the oracle misunderstands."""
+    """Return the values to choose from, without the values that the simulator evaluates incorrectly."""
     values = _VALUES[key]
     if operator.startswith("Arn"):
-        # The oracle splits a pattern at the colon of a variable's name. AWS: "You can use a policy variable with the
-        # ARN condition operator" (IAM user guide, "ARN condition operators").
+        # The simulator splits a pattern at the colon in a variable's name. AWS supports variables here: "You can use a
+        # policy variable with the ARN condition operator" (IAM user guide, "ARN condition operators").
         values = [value for value in values if "${" not in value]
     if "Not" in operator:
-        # The oracle treats them as not satisfied. AWS: "Inverted condition operators like StringNotEquals or
-        # StringNotLike do match against a null value" (IAM user guide, "Policy variables with no value").
+        # In the simulator, an inverted operator never matches a variable that has no value. In AWS, it does: "Inverted
+        # condition operators like StringNotEquals or StringNotLike do match against a null value" (IAM user guide,
+        # "Policy variables with no value").
         values = [value for value in values if _NO_VALUE not in value]
     return values
 
@@ -200,7 +205,7 @@ def _conditions(draw: st.DrawFn) -> dict[str, Any]:
 @st.composite
 def _statements(draw: st.DrawFn, *, with_principals: bool) -> dict[str, Any]:
     return {
-        # An explicit deny decides everything, so make it rarer.
+        # Make Deny rarer than Allow, because an explicit deny overrides every other statement.
         "Effect": draw(st.sampled_from(["Allow", "Allow", "Deny"])),
         **(draw(_FOR) if with_principals else {}),
         **draw(_ABOUT),
@@ -210,11 +215,11 @@ def _statements(draw: st.DrawFn, *, with_principals: bool) -> dict[str, Any]:
 
 
 def policy_strategy(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any]]:
-    """Generate key policies, whose statements name principals, or identity policies.
+    """Return a strategy for key policies, whose statements name principals, or for identity policies.
 
-    The oracle fills in variables in every `Version`. In AWS, without a version that supports variables, they "are
-    treated as literal strings" (IAM user guide, "IAM JSON policy elements: Version"), so all policies
-    have that version.
+    All policies have the version 2012-10-17, because the simulator replaces variables whatever the `Version`. In AWS,
+    variables in a policy with an earlier version "are treated as literal strings" (IAM user guide, "IAM JSON policy
+    elements: Version").
     """
     statements = st.lists(_statements(with_principals=with_principals), min_size=1, max_size=3)
     return st.builds(lambda found: {"Version": "2012-10-17", "Statement": found}, statements)
@@ -222,7 +227,8 @@ def policy_strategy(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any
 
 ALLOW_ALL_POLICY: Final = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 KEY_POLICY_STRATEGY: Final = policy_strategy(with_principals=True)
-# Half of the identity policies allow everything: across accounts, nothing is allowed without their permission.
+# Half of the identity policies allow everything: cross-account access also needs an identity policy that allows it, and
+# otherwise almost every case would be denied.
 IDENTITY_POLICIES_STRATEGY: Final = st.lists(
     st.just(ALLOW_ALL_POLICY) | policy_strategy(with_principals=False), max_size=2
 )

@@ -1,7 +1,7 @@
-// Reads lines from standard input, each a key policy with calls, and prints IAM Simulate's decision on every call.
+// Reads one request per line from standard input: policies and calls. Prints IAM Simulate's decision on every call.
 //
-// IAM Simulate is licensed under the AGPL. This program is used only in tests and never delivered; it runs in its own
-// process, and no byok code imports it. `make test` installs its packages in the working directory.
+// IAM Simulate is licensed under the AGPL. This program is used only in tests, and is not part of any release. It runs
+// in a separate process, and no byok code imports it. `make test` installs the npm packages in the working directory.
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 
@@ -9,8 +9,8 @@ const installed = createRequire(`${process.cwd()}/`)
 const { createValidatedPolicy, validateIdentityPolicy, validateResourcePolicy } = installed('@cloud-copilot/iam-policy')
 const { runUnsafeSimulation } = installed('@cloud-copilot/iam-simulate')
 
-// The validating simulation drops context keys that are not in its own lists, such as kms:EncryptionContext with a name.
-// So the policies are validated here, and the unchecked simulation runs them.
+// IAM Simulate's validating function drops context keys that it does not know, such as kms:EncryptionContext with a
+// name. This program therefore validates the policies first, and then calls the function that does not validate.
 function effect(keyPolicy, identityPolicies, owner, { principal, action, resource, context }) {
   return runUnsafeSimulation({
     request: { principal, action, resource: { resource, accountId: owner }, contextVariables: context },

@@ -1,4 +1,4 @@
-"""IAM Simulate, another evaluator of IAM policies, as a process that runs as long as the tests."""
+"""Run IAM Simulate, an independent evaluator of IAM policies, in a process that runs until the tests have ended."""
 
 import json
 import subprocess
@@ -23,14 +23,14 @@ EFFECTS_BY_DECISION: Final = {
 
 @dataclass(frozen=True)
 class PolicySimulator:
-    """The simulator, with one request per line."""
+    """The process of the simulator, which reads one request per line and answers each with one line."""
 
     process: subprocess.Popen[str]
 
     def evaluate(
         self, key_policy: Policy, owner: str, identity_policies: list[Policy], calls: list[AccessRequest]
     ) -> list[Effect]:
-        """Return the effect of the policies on each of the calls."""
+        """Return the simulator's decision on each of the calls."""
         asked = {
             "keyPolicy": key_policy,
             "owner": owner,
@@ -56,9 +56,9 @@ class PolicySimulator:
 
 @pytest.fixture(scope="session")
 def simulator(node: Path) -> Iterator[PolicySimulator]:
-    """The simulator, if it is installed."""
+    """The running simulator; if the simulator is not installed, the test is skipped, or fails in CI."""
     if not (INSTALL_DIR / "node_modules").is_dir():
-        skip_or_fail("the policy oracle is not in .tools: `make test` installs it if npm is available")
+        skip_or_fail("the policy simulator is not in .tools: `make test` installs it if npm is available")
     pipe = subprocess.PIPE
     with subprocess.Popen([node, PROGRAM_PATH], cwd=INSTALL_DIR, stdin=pipe, stdout=pipe, text=True) as process:
         yield PolicySimulator(process)

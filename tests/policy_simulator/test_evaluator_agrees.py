@@ -1,4 +1,4 @@
-"""byok's evaluator and an independent one agree on the meaning of thousands of generated policies."""
+"""byok's evaluator makes the same decisions as an independent evaluator on thousands of generated policies."""
 
 import json
 import os
@@ -11,11 +11,12 @@ from byok.domain.iam.evaluator import Effect, Policy, decide_access
 from tests.policy_simulator.generated import ACCESS_REQUESTS, CUSTOMER, IDENTITY_POLICIES_STRATEGY, KEY_POLICY_STRATEGY
 from tests.policy_simulator.simulator import PolicySimulator
 
-# The policies are the same in every run, so no run fails because of new examples; a higher count searches longer.
+# How many policies to generate. Every run generates the same policies, so that no run fails merely because of new
+# examples. A higher number tests more policies.
 EXAMPLE_COUNT: Final = int(os.environ.get("BYOK_TEST_ORACLE_EXAMPLES", "200"))
 
 
-def test_every_decision_matches_the_oracle(simulator: PolicySimulator) -> None:
+def test_every_decision_matches_the_simulator(simulator: PolicySimulator) -> None:
     decided: Counter[Effect] = Counter()
 
     @settings(max_examples=EXAMPLE_COUNT, derandomize=True, database=None)
@@ -26,7 +27,7 @@ def test_every_decision_matches_the_oracle(simulator: PolicySimulator) -> None:
             our = decide_access(key_policy, CUSTOMER, identity_policies, call).effect
             decided[our] += 1
             policies = json.dumps([key_policy, *identity_policies], indent=1)
-            assert our is their, f"byok decides {our}, the oracle {their}\n{call}\n{policies}"
+            assert our is their, f"byok decides {our}, the simulator {their}\n{call}\n{policies}"
 
     agrees()
     assert min(decided[effect] for effect in Effect) > sum(decided.values()) / 50, f"one-sided examples: {decided}"

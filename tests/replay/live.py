@@ -1,7 +1,7 @@
-"""Replay the histories of a running Temporal on this checkout's workflows: `python -m tests.replay.live`.
+"""Replay the histories on a running Temporal server with this checkout's workflows: `python -m tests.replay.live`.
 
-CI cannot know the histories of a production server. The replay changes nothing and calls no AWS service. Temporal's own
-environment configuration selects the server.
+CI has no access to the histories of a production server, so run this program before an upgrade. It changes no workflow
+and calls no AWS service. Temporal's environment configuration selects the server.
 """
 
 import asyncio
@@ -19,27 +19,27 @@ from workflows.provision_environment import ProvisionEnvironment
 from workflows.reconcile_tenant import ReconcileTenant
 
 REPLAYABLE_RUNS_QUERY: Final = "ExecutionStatus IN ('Running', 'Failed', 'Canceled')"
-"""Running workflows, and those that a replay can continue."""
+"""Matches running workflows, and stopped workflows that a replay can continue."""
 
 
 def build_replayer() -> Replayer:
-    """Build a replayer for all workflows."""
+    """Build a replayer that knows all workflows."""
     workflows = [ProvisionEnvironment, DeleteEnvironment, CheckKeys, ReconcileTenant]
     return Replayer(workflows=workflows, plugins=[make_plugin()])
 
 
 async def find_replay_failures(client: Client, task_queue: str = TASK_QUEUE) -> dict[str, Exception | None]:
-    """Return for each running or replayable run why it does not replay; None if it does."""
+    """Return why each running or replayable run does not replay; the value is None for a run that does."""
     runs = client.list_workflows(f"TaskQueue = '{task_queue}' AND {REPLAYABLE_RUNS_QUERY}")
     async with build_replayer().workflow_replay_iterator(runs.map_histories()) as results:
         return {f"{one.history.workflow_id} {one.history.run_id}": one.replay_failure async for one in results}
 
 
 async def main() -> int:
-    """Print for each run whether it replays.
+    """Print whether each run replays.
 
     Returns:
-        0 if all replay, otherwise 1.
+        0 if all runs replay, otherwise 1.
     """
     found = await find_replay_failures(await connect())
     for run, failure in found.items():

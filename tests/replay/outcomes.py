@@ -1,4 +1,7 @@
-"""Every outcome of an environment, each as a script for the activities; recorded once, replayed in every test run."""
+"""Every outcome that a workflow can have. Each function scripts the activities and starts the workflow.
+
+The histories are recorded once, and replayed in every test run.
+"""
 
 import asyncio
 import contextlib
@@ -39,7 +42,7 @@ _EVERYTHING: Final = OwnedResources(
 
 
 async def ready(harness: WorkflowHarness) -> Handle:
-    """Everything succeeds; started through the service, which publishes the first phase with the start."""
+    """Every activity succeeds. The service starts the workflow, and publishes the first phase with the start."""
     created = await EnvironmentService(harness.client, harness.task_queue).create(build_provision_request("ready"))
     return harness.client.get_workflow_handle(created.workflow_id, run_id=created.run_id)
 
@@ -64,21 +67,21 @@ async def stopped_by_the_aurora_key(harness: WorkflowHarness) -> Handle:
 
 
 async def stopped_while_creating_storage(harness: WorkflowHarness) -> Handle:
-    """A write is refused while the workflow awaits the database."""
+    """S3 refuses a write while the workflow awaits the database."""
     _keep_waiting(harness)
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*_DISABLED, Phase.CREATING_STORAGE)]
     return await harness.start_provision(build_provision_request("stopped-while-writing"))
 
 
 async def rolled_back(harness: WorkflowHarness) -> Handle:
-    """A write is refused while the workflow awaits the database, and everything is removed."""
+    """S3 refuses a write while the workflow awaits the database, and a rollback removes all resources."""
     _keep_waiting(harness)
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*_DISABLED, Phase.CREATING_STORAGE)]
     return await harness.start_provision(build_provision_request("rolled-back", on_failure="rollback"))
 
 
 async def cancelled(harness: WorkflowHarness) -> Handle:
-    """Cancelled while the workflow awaits the database."""
+    """A user cancels the workflow while it awaits the database."""
     begun = _keep_waiting(harness)
     handle = await harness.start_provision(build_provision_request("cancelled"))
     await asyncio.to_thread(begun.wait, 10)
@@ -87,14 +90,14 @@ async def cancelled(harness: WorkflowHarness) -> Handle:
 
 
 async def malformed_input(harness: WorkflowHarness) -> Handle:
-    """The input is invalid."""
+    """The workflow's input is invalid."""
     return await harness.client.start_workflow(
         "ProvisionEnvironment", {"region": 7}, id="environment/malformed-input", task_queue=harness.task_queue
     )
 
 
 async def ready_with_a_tenant(harness: WorkflowHarness) -> Handle:
-    """Both keys get the tenant name at the end."""
+    """Provisioning succeeds, and both keys get the tenant name at the end."""
     return await harness.start_provision(
         build_provision_request("ready-with-a-tenant", tenant="acme", tenant_role=ROLE)
     )
@@ -106,7 +109,7 @@ async def ready_with_tenant_commands_handed_over(harness: WorkflowHarness) -> Ha
 
 
 async def stopped_while_reconciling_the_tenant(harness: WorkflowHarness) -> Handle:
-    """Everything is ready, but a key cannot be named."""
+    """All resources are ready, but the tenant name cannot be put on a key."""
     harness.activities.script["reconcile_key"] = [build_aws_failure(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     return await harness.start_provision(
         build_provision_request("stopped-while-naming", tenant="acme", tenant_role=ROLE, on_failure="rollback")
@@ -114,18 +117,18 @@ async def stopped_while_reconciling_the_tenant(harness: WorkflowHarness) -> Hand
 
 
 async def tenant_reconciled(harness: WorkflowHarness) -> Handle:
-    """A tenant name without provisioning."""
+    """The tenant workflow puts a tenant name on both keys."""
     return await harness.start_reconcile_tenant(build_tenant_request("tenant-named"))
 
 
 async def tenant_reconciliation_stopped(harness: WorkflowHarness) -> Handle:
-    """A tenant name without provisioning; the role is refused."""
+    """The tenant workflow stops because it may not assume the tenant role."""
     harness.activities.script["reconcile_key"] = [build_aws_failure(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     return await harness.start_reconcile_tenant(build_tenant_request("tenant-stopped"))
 
 
 async def tenant_reconciled_in_part(harness: WorkflowHarness) -> Handle:
-    """One of the two keys cannot be named."""
+    """The tenant workflow puts the tenant name on only one of the two keys."""
     harness.activities.script["reconcile_key"] = [build_aws_failure(*_NOT_THE_KEY, Phase.RECONCILING_TENANT)]
     return await harness.start_reconcile_tenant(build_tenant_request("tenant-in-part"))
 
@@ -136,7 +139,7 @@ async def tenant_commands_handed_over(harness: WorkflowHarness) -> Handle:
 
 
 async def stopped_and_replayed(harness: WorkflowHarness) -> Handle:
-    """Stopped at a late activity, and continued from there: the history of the reset run."""
+    """A provisioning stops at a late activity, and a replay resumes there. The history is that of the reset run."""
     _keep_waiting(harness)
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*_DISABLED, Phase.CREATING_STORAGE)]
     stopped = await harness.start_provision(build_provision_request("replayed"))
@@ -155,7 +158,7 @@ async def stopped_by_a_timeout(harness: WorkflowHarness) -> Handle:
 
 
 async def cancelled_and_rolled_back(harness: WorkflowHarness) -> Handle:
-    """Cancelled while the workflow awaits the database, and everything is removed."""
+    """A user cancels the workflow while it awaits the database, and a rollback removes all resources."""
     begun = _keep_waiting(harness)
     handle = await harness.start_provision(build_provision_request("cancelled-and-rolled-back", on_failure="rollback"))
     await asyncio.to_thread(begun.wait, 10)
@@ -164,13 +167,13 @@ async def cancelled_and_rolled_back(harness: WorkflowHarness) -> Handle:
 
 
 async def deleted(harness: WorkflowHarness) -> Handle:
-    """Everything is removed, including a bucket that is no longer in the blueprint."""
+    """The deletion removes all resources, including a bucket that is no longer in the blueprint."""
     harness.activities.listed = [_EVERYTHING]
     return await harness.start_delete(build_delete_request("deleted"))
 
 
 async def deletion_stopped(harness: WorkflowHarness) -> Handle:
-    """A bucket with foreign data is kept."""
+    """The deletion keeps a bucket that has foreign data, and stops."""
     harness.activities.listed = [_EVERYTHING, OwnedResources(buckets=_EVERYTHING.buckets)]
     kept = RemovalResult(resource=_EVERYTHING.buckets[0], removed=False, why_kept="it holds objects that are not ours")
     harness.activities.removals["remove_bucket"] = kept
@@ -178,7 +181,7 @@ async def deletion_stopped(harness: WorkflowHarness) -> Handle:
 
 
 async def deletion_cancelled(harness: WorkflowHarness) -> Handle:
-    """Cancelled while the cluster is being deleted."""
+    """A user cancels the deletion while the cluster is being deleted."""
     begun = _keep_waiting(harness, "remove_cluster")
     harness.activities.listed = [_EVERYTHING, _EVERYTHING]
     handle = await harness.start_delete(build_delete_request("deletion-cancelled"))

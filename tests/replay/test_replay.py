@@ -1,8 +1,8 @@
-"""Saved histories replay on today's workflows: a running environment survives an upgrade of the worker.
+"""The saved histories replay with today's workflows, so a running environment survives an upgrade of the worker.
 
-`BYOK_TEST_RECORD=1 pytest tests/replay` records all outcomes again, or some of them with `-k`. Until 0.1.0 is tagged, a
-commit that changes a workflow does so. After that, a saved history never changes: changed activities go behind
-`workflow.patched()`.
+`BYOK_TEST_RECORD=1 pytest tests/replay` records the histories of all outcomes again; `-k` selects some of them. Until
+0.1.0 is tagged, every commit that changes a workflow records the histories again. After that, a saved history never
+changes, and a change to a workflow's activities must be guarded by `workflow.patched()`.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ async def test_histories_of_a_running_temporal_are_replayed(harness: WorkflowHar
 
 
 def without_stack_traces(value: Any) -> Any:
-    """Remove stack traces, which a replay does not need and which contain paths of the recording machine."""
+    """Return a history without stack traces: they contain paths of the recording machine, and no replay needs them."""
     if isinstance(value, dict):
         return {name: without_stack_traces(item) for name, item in value.items() if name != "stackTrace"}
     return [without_stack_traces(item) for item in value] if isinstance(value, list) else value

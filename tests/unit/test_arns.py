@@ -1,4 +1,4 @@
-"""The ARN rules (contract 81-84, 115-117, 124, D6-D8)."""
+"""The rules for key ARNs (contract 81-84, 115-117, 124, D6-D8)."""
 
 import contextlib
 import re
@@ -38,7 +38,10 @@ S3, RDS = build_arn(UUID_1), build_arn(UUID_2)
 
 
 def list_regions() -> list[tuple[str, str]]:
-    """List every Region that botocore knows, with its partition; pseudo Regions such as `aws-global` hold no keys."""
+    """List every Region that botocore knows, with its partition.
+
+    Pseudo Regions such as `aws-global` are omitted, because they hold no keys.
+    """
     session = botocore.session.get_session()
     return [
         (partition, region)

@@ -1,4 +1,4 @@
-"""The error table: complete for every call that byok makes, and correct for AWS's recorded errors."""
+"""The error table covers every call that byok makes, and classifies AWS's recorded errors correctly."""
 
 import ast
 from pathlib import Path
@@ -27,7 +27,7 @@ def wire_code(shape: Shape) -> str:
 
 
 def modelled_errors() -> list[tuple[str, str]]:
-    """List service and wire code of every error that botocore's models define for byok's calls."""
+    """List the service and the wire code of every error that botocore's models define for byok's calls."""
     session = botocore.session.get_session()
     return sorted(
         {
@@ -40,7 +40,7 @@ def modelled_errors() -> list[tuple[str, str]]:
 
 
 def boto3_calls() -> set[tuple[str, str]]:
-    """List service and method of every boto3 call in the activities, read from their source."""
+    """List the service and the method of every boto3 call in the source of the activities."""
     clients = {"kms": "kms", "s3": "s3", "rds": "rds", "sts": "sts"}
     found = set()
     for path in (ROOT / "activities").glob("*.py"):

@@ -1,4 +1,4 @@
-"""Policy evaluation: the contract's statements in their real request contexts, and each of IAM's rules."""
+"""Policy evaluation: the contract's statements with the context of real requests, and each of IAM's rules."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The commands that create keys and name them manually, run by real shells with a stand-in for the AWS CLI."""
+"""Run the printed commands that create keys and put a tenant name on them, in real shells with a fake AWS CLI."""
 
 import json
 import os
@@ -26,7 +26,8 @@ COMMANDS = CustomerCommands(ROLE, REGION, VENDOR, profile="my profile")
 SHELLS = [shell for shell in ("bash", "dash", "zsh") if shutil.which(shell)]
 MADE = ["get-caller-identity", "create-key", "create-key", "enable-key-rotation", "enable-key-rotation"]
 
-# It records its arguments, prints what the AWS CLI would with --output text, and fails at the configured call.
+# The fake AWS CLI records its arguments, prints the same output as the AWS CLI with --output text, and fails at the
+# configured call.
 AWS = """#!/bin/sh
 count=$(($(cat "$CALLS/count" 2>/dev/null || echo 0) + 1))
 echo $count > "$CALLS/count"
@@ -41,13 +42,13 @@ esac
 
 @dataclass(frozen=True)
 class ShellWithFakeAws:
-    """A shell with the stand-in AWS CLI."""
+    """A shell with the fake AWS CLI on its PATH."""
 
     program: str
     folder: Path
 
     def run(self, text: str, fails: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a script, and print the variables that remain in the shell."""
+        """Run a script; afterwards, print to stderr the exit code and the variables that the script has left."""
         (self.folder / "aws").write_text(AWS)
         (self.folder / "aws").chmod(0o755)
         environment = {**os.environ, "CALLS": str(self.folder), "FAILS": str(fails)}
@@ -65,12 +66,12 @@ class ShellWithFakeAws:
 
     @property
     def aws_calls(self) -> list[list[str]]:
-        """The arguments of each AWS CLI call."""
+        """The arguments of each call of the fake AWS CLI."""
         count = int((self.folder / "count").read_text())
         return [(self.folder / str(number)).read_text().split("\0")[:-1] for number in range(1, count + 1)]
 
     def get_option(self, call: int, name: str) -> str:
-        """Return the value of an option."""
+        """Return the value of an option in one of the calls."""
         words = self.aws_calls[call]
         return words[words.index(name) + 1]
 

@@ -1,6 +1,6 @@
 """The structure of the project: every package exists, states its purpose, and has modules of limited length.
 
-import-linter checks the import directions between packages (pyproject.toml); this module checks the rest.
+import-linter checks the directions of imports between packages (pyproject.toml). This module checks the other rules.
 """
 
 import ast
@@ -74,7 +74,7 @@ OUTSIDE_ERRORS = {
     *("ActivityError", "ApplicationError", "CancelledError", "ClientError", "RPCError", "ValidationError"),
     *("WorkflowAlreadyStartedError", "WorkflowFailureError"),
 }
-"""Errors of asyncio, botocore, pydantic and Temporal that docstrings name."""
+"""The errors of asyncio, botocore, pydantic and Temporal that docstrings may name."""
 
 
 def test_docstrings_name_errors_that_exist() -> None:
@@ -143,7 +143,7 @@ def list_byok_packages() -> set[str]:
 
 @pytest.mark.parametrize("importer", ["byok.domain", "localaws"])
 def test_every_package_is_named_in_the_import_contracts(importer: str) -> None:
-    """A contract that lists forbidden modules would otherwise allow a new package."""
+    """Import contracts list the forbidden modules, so they would allow the import of a package that is not listed."""
     (forbidden,) = [
         set(contract["forbidden_modules"])  # type: ignore[call-overload]
         for contract in read_import_contracts()
@@ -197,7 +197,7 @@ CITED = re.compile(r"\bcontract ((?:\d+(?:-\d+)?(?:,\s*|\s+and\s+)?)+)")
 
 
 def find_cited_requirements(text: str) -> set[str]:
-    """Return the requirements of docs/requirements.md that a text cites: `contract 43, 61-73` or `D9`."""
+    """Return the requirements of docs/requirements.md that a text cites, as `contract 43, 61-73` or `D9`."""
     spans = [span.split("-") for numbers in CITED.findall(text) for span in re.findall(r"\d+(?:-\d+)?", numbers)]
     found = {str(number) for span in spans for number in range(int(span[0]), int(span[-1]) + 1)}
     return found | set(re.findall(r"\bD\d{1,2}\b", text))
@@ -210,7 +210,7 @@ def test_cited_requirements_exist(file: Path) -> None:
 
 
 def list_activity_names() -> set[str]:
-    """Return the activity names, which statuses, errors and documents use."""
+    """Return the names of the activities, which appear in statuses, errors and documents."""
     return {
         node.name
         for file in (ROOT / "activities").glob("*.py")

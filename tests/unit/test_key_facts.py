@@ -1,4 +1,4 @@
-"""The collection script's output is parsed as people send it, and incomplete output is reported clearly."""
+"""byok parses the collection script's output in every form in which people send it, and reports incomplete output."""
 
 import json
 import textwrap
@@ -25,7 +25,7 @@ def build_facts_with_s3_changes(**changes: Any) -> Facts:
 
 
 def wrap_as_terminal(text: str, end: str) -> str:
-    """Break the text as a terminal of 80 columns does."""
+    """Wrap the text as an 80-column terminal does."""
     return end.join(
         part for line in text.splitlines() for part in textwrap.wrap(line, 80, drop_whitespace=False) or [""]
     )

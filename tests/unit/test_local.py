@@ -1,4 +1,4 @@
-"""The parts of the local stack: ports, child processes that end with their parent, and their environment."""
+"""The parts of the local stack: ports, child processes that end with their parent, and these processes' environment."""
 
 import asyncio
 import os
@@ -102,7 +102,7 @@ def test_child_does_not_outlive_a_killed_parent() -> None:
         "print(child.pid, flush=True)\n"
         "child.wait()\n"
     )
-    # The child holds the other end of this pipe, which is closed when the child exits.
+    # The child holds the write end of this pipe. When the child exits, the write end is closed.
     read, write = os.pipe()
     with subprocess.Popen(
         [
@@ -120,7 +120,7 @@ def test_child_does_not_outlive_a_killed_parent() -> None:
         assert parent.stdout.readline().strip().isdigit()
         parent.kill()
     os.set_blocking(read, True)
-    assert os.read(read, 1) == b""  # would block for a minute if the child lived on
+    assert os.read(read, 1) == b""  # would block for a minute if the child were still running
     os.close(read)
 
 

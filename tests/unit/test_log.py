@@ -1,4 +1,4 @@
-"""Logs are one stream of JSON lines, including other libraries' messages, without secrets."""
+"""The log is a single stream of JSON lines, which includes the messages of other libraries and contains no secrets."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ with structlog.contextvars.bound_contextvars(workflow_id="environment/acme", att
 
 @pytest.fixture(scope="module")
 def lines() -> list[dict[str, Any]]:
-    """The log lines of a separate process: logging is global, and the test run has its own."""
+    """The log lines of a separate process, because the test process already has a logging configuration."""
     finished = subprocess.run([sys.executable, "-c", SPEAK], capture_output=True, text=True, timeout=60, check=True)
     return [json.loads(line) for line in finished.stderr.splitlines()]
 

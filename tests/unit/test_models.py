@@ -1,4 +1,7 @@
-"""Data that crosses Temporal: requests are strict, records are tolerant, and created resources are never forgotten."""
+"""Models of data that passes through Temporal: requests are strict, and records are tolerant.
+
+A record of a resource never loses the fact that byok created the resource.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -40,7 +43,7 @@ def test_missing_field_is_named(field: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("s3_key", S3),  # unknown: a misspelt name would otherwise be ignored silently
+        ("s3_key", S3),  # unknown: otherwise, byok would silently ignore a misspelt name
         ("region", "Frankfurt"),
         ("region", f"eu-{'a' * 60}-1"),
         ("region", 7),
@@ -62,7 +65,7 @@ def test_invalid_field_is_named_without_its_value(field: str, value: Any) -> Non
 
 
 def test_invalid_arn_is_a_valid_request() -> None:
-    """It becomes a finding with a remedy (contract 82, 83)."""
+    """An invalid ARN becomes a finding with a remedy (contract 82, 83)."""
     assert ProvisionRequest.model_validate({**ASKED, "s3_key_arn": "alias/payments"}).s3_key_arn == "alias/payments"
 
 

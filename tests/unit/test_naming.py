@@ -1,4 +1,4 @@
-"""Names are deterministic and satisfy AWS's rules for every environment, vendor and Region."""
+"""Resource names are deterministic, and satisfy AWS's rules for every environment, vendor and Region."""
 
 import re
 
@@ -24,14 +24,14 @@ REGIONS = st.from_regex(REGION_PATTERN.rstrip("$"), fullmatch=True)
 
 
 def assert_legal_bucket_name(name: str) -> None:
-    """S3 user guide, "General purpose bucket naming rules"; without dots, which break TLS."""
+    """Check the rules in the S3 user guide, "General purpose bucket naming rules", and that no dot breaks TLS."""
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", name), name
     assert not name.startswith(("xn--", "sthree-", "amzn-s3-demo-")), name
     assert not name.endswith(("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")), name
 
 
 def assert_legal_rds_identifier(name: str) -> None:
-    """RDS API reference, CreateDBCluster and CreateDBInstance."""
+    """Check the rules in the RDS API reference, CreateDBCluster and CreateDBInstance."""
     assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name), name
     assert len(name) <= 63, name
 
@@ -58,14 +58,14 @@ def test_tags_are_legal_and_name_the_environment(vendor: VendorProfile, environm
     tags = naming.environment_tags(vendor, environment, "01989f0c-8d1e-7c21-a3b1-6d2e5f7a9b0c")
     assert tags[naming.environment_tag_key(vendor)] == environment
     for key, value in tags.items():
-        # Allowed by both S3 and RDS; `aws:` is reserved (AWS general reference, "Tag naming limits").
+        # Both S3 and RDS allow these characters. `aws:` is reserved (AWS general reference, "Tag naming limits").
         assert re.fullmatch(r"[A-Za-z0-9 _.:/=+@-]{1,128}", key)
         assert not key.startswith("aws:")
         assert re.fullmatch(r"[A-Za-z0-9 _.:/=+@-]{0,256}", value)
 
 
 def test_names_are_stable() -> None:
-    """A changed name would lose every existing environment."""
+    """If a name changed, byok would no longer find the resources of existing environments."""
     vendor = VendorProfile()
     assert naming.cluster_identifier(vendor, "acme") == "byok-acme"
     assert naming.writer_identifier(vendor, "acme") == "byok-acme-writer"
@@ -106,7 +106,7 @@ def test_environment_id_with_an_illegal_resource_name_is_refused(environment_id:
     "profile",
     [
         {"resource_prefix": "sthree"},  # S3 reserves `sthree-`
-        {"resource_prefix": "amzn"},  # and `amzn-s3-demo-`, the result for environment `s3-demo-…`
+        {"resource_prefix": "amzn"},  # S3 reserves `amzn-s3-demo-`, the result for an environment `s3-demo-…`
         {"resource_prefix": "a-b"},
         {"resource_prefix": "toolongone"},
         {"tag_prefix": "aws"},  # AWS reserves `aws:`

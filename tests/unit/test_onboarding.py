@@ -1,4 +1,4 @@
-"""Every onboarding artefact has the same meaning: each is rendered, parsed and evaluated, call by call."""
+"""All onboarding artefacts grant the same permissions: the tests render, parse and evaluate each, call by call."""
 
 import json
 import re
@@ -71,7 +71,7 @@ def policies_from_statements(region: str, vendor: VendorProfile) -> Policies:
 
 
 def build_all_access_requests(region: str) -> list[AccessRequest]:
-    """Build every combination of caller, action and service, valid and invalid."""
+    """Build an access request for every combination of caller, action and service, whether valid or invalid."""
     partition = partition_of_region(region)
     account = "111122223333"
     callers = [
@@ -141,7 +141,7 @@ def test_rendered_artefacts_contain_no_placeholder(region: str) -> None:
 @pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
 @pytest.mark.parametrize("template", [render_keys_template, render_tenant_role_template])
 def test_templates_pass_cfn_lint(template: Callable[[VendorProfile], str], vendor: VendorProfile) -> None:
-    from cfnlint.api import ManualArgs, lint  # takes a second to load in every process that collects this file
+    from cfnlint.api import ManualArgs, lint  # imported here, because it takes a second to load
 
     strictly = ManualArgs(include_checks=["I"], regions=["ALL_REGIONS"])  # including informational findings
 
@@ -179,7 +179,7 @@ def test_vendor_profile_changes_every_name_in_every_artefact(template: Callable[
 
 
 def split_shell_words(text: str) -> list[str]:
-    """Split a command into words as a shell does."""
+    """Split a command into words, as a shell does."""
     listing = subprocess.run(
         ["bash", "-c", f"aws() {{ printf '%s\\n' \"$@\"; }}\n{text}"], capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""The collection script, run by real shells with a fake AWS CLI."""
+"""Run the key administrator's collection script in real shells, with a fake AWS CLI."""
 
 import json
 import os
@@ -21,7 +21,7 @@ SHELLS = [shell for shell in ("bash", "dash", "zsh") if shutil.which(shell)]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with all programs that the script needs, except the AWS CLI."""
+    """A folder that has all programs that the script needs, except the AWS CLI."""
     for program in ("mktemp", "rm", "sed", "tr", *SHELLS):
         (tmp_path / program).symlink_to(shutil.which(program) or "")
     return tmp_path
@@ -33,7 +33,7 @@ def write_fake_aws(folder: Path, text: str) -> None:
 
 
 def run_script(folder: Path, shell: str, text: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the script in a shell, with input for its prompts."""
+    """Run the script in a shell; `typed` is the input for the script's prompts."""
     file = folder / "byok-keys.sh"
     file.write_text(text)
     environment = {**os.environ, "PATH": str(folder), "S3_KEY_ARN": "of-this-shell"}

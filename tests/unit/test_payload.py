@@ -1,4 +1,4 @@
-"""The onboarding payload is accepted in place of two ARNs, and no other text is mistaken for it."""
+"""byok accepts the onboarding payload in place of two ARNs, and mistakes no other text for a payload."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ NAMED = {"S3KmsKeyArn": S3, "RdsKmsKeyArn": RDS}
         {"s3_key_arn": PAYLOAD},
         {"rds_key_arn": PAYLOAD},
         {"s3_key_arn": PAYLOAD, "rds_key_arn": PAYLOAD},
-        {"s3_key_arn": f"\n{json.dumps(NAMED, indent=4)}\n"},  # pretty
+        {"s3_key_arn": f"\n{json.dumps(NAMED, indent=4)}\n"},  # pretty-printed
         {"s3_key_arn": PAYLOAD, "rds_key_arn": RDS},
         {"s3_key_arn": PAYLOAD, "rds_key_arn": ""},
         {"s3_key_arn": NAMED},

@@ -1,11 +1,11 @@
-"""RDS statuses: which are pending, which mean that the key is lost, and which are an immediate error."""
+"""RDS statuses: those that are pending, those that mean that the cluster has lost its key, and immediate errors."""
 
 import pytest
 
 from byok.domain import rds_statuses
 from byok.domain.phases import OnFailure, Phase
 
-# Aurora user guide, "DB cluster status" and "DB instance status": statuses that never become available on their own.
+# Statuses that never become `available` on their own (Aurora user guide, "DB cluster status" and "DB instance status").
 TERMINAL = [
     "cloning-failed",
     "deleting",
@@ -34,7 +34,7 @@ def test_terminal_status_is_not_pending(status: str) -> None:
     assert status not in rds_statuses.INSTANCE_PENDING
 
 
-# The same pages, and Terraform's list for a cluster that is being created: transient statuses.
+# Transient statuses, from the same pages of the Aurora user guide and from Terraform's list for clusters in creation.
 @pytest.mark.parametrize(
     "status",
     [

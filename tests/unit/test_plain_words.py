@@ -1,4 +1,4 @@
-"""No text has an idiom that reads as translated; `IDIOMS` says what to write instead."""
+"""No text contains an idiom that reads as translated; `IDIOMS` has a replacement for each."""
 
 import re
 from typing import Final
@@ -35,18 +35,18 @@ IDIOMS: Final = {
     r"\bis to be (?!\w+ing)\w+ed\b": "must be",
     r"\bwhat (is|was) there\b": "existing",
 }
-"""What must not stand in a text, and what to write instead."""
+"""The idioms that no text may contain, as regular expressions, each with its replacement."""
 
 ALLOWED: Final = {
     ("byok/wizard/templates/encryption_step.html", "is none"): "Jinja's test for None",
 }
-"""(file, the words found in lower case) → why they are right there."""
+"""The exceptions, from the file and the matched words in lower case to the reason why the words are right."""
 
 FILES: Final = [name for name in list_text_files() if name != "tests/unit/test_plain_words.py"]
 
 
 def find_idioms(name: str) -> list[tuple[int, str, str]]:
-    """List line number, words and advice of every idiom in a file."""
+    """List the line number, the matched words and the replacement of every idiom in a file."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     return [
         (number, found[0].lower(), advice)

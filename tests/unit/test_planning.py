@@ -1,4 +1,4 @@
-"""The plan of an environment: the same request gives the same plan, and an invalid key is a finding in it."""
+"""The plan of an environment: the same request gives the same plan, and the plan has a finding for an invalid key."""
 
 from datetime import UTC, datetime
 

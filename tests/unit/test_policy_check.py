@@ -1,4 +1,4 @@
-"""The offline check is correct on the whole catalogue, reports what it cannot know, and shows the fix."""
+"""The offline check judges the whole catalogue correctly, reports facts that it cannot know, and shows the fix."""
 
 import copy
 import json
@@ -43,14 +43,14 @@ def test_catalogue_is_large_enough() -> None:
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.stops], ids=case_id)
 def test_pasting_the_suggested_statements_fixes_the_policy(case: Case) -> None:
     policy = case.build_policy(PLACE)
-    for _ in range(4):  # a policy may be wrong in several ways
+    for _ in range(4):  # a policy may have several faults
         report = run_check(policy, case.which)
-        if report.is_usable is not False:  # the remaining findings may be uncertain, but none is certain
+        if report.is_usable is not False:  # only uncertain findings may remain
             return
         finding = report.findings[0]
         assert finding.message
         assert finding.remedy
-        if not finding.paste:  # the customer's own Deny: the remedy is to exempt the role
+        if not finding.paste:  # a Deny of the customer, whose remedy is to exempt the role
             assert finding.code == "policy.ExplicitDeny"
             assert str(finding.sid) in finding.remedy
             guard = next(one for one in policy["Statement"] if one.get("Sid") == finding.sid)

@@ -1,4 +1,4 @@
-"""Merging the platform's statements into a policy changes no other byte."""
+"""When the platform's statements are merged into a policy, no other byte of the policy changes."""
 
 import json
 from typing import Any
@@ -50,7 +50,7 @@ def test_statements_are_appended_and_nothing_else_changes(text: str, which: KeyP
     ours = PLACE.build_statements(which)
     assert json.loads(merged.text)["Statement"] == [PLACE.owner_statement, *ours]  # contract 56-59
     assert list(merged.added) == [one["Sid"] for one in ours]
-    kept = 0  # the original text is still there, in order and byte for byte
+    kept = 0  # all bytes of the original text remain, in the same order
     for char in text:
         kept = merged.text.index(char, kept) + 1
     start = merged.text.index('"Enable IAM User Permissions"')
@@ -119,7 +119,7 @@ def test_get_key_policy_response_becomes_the_document() -> None:
 @pytest.mark.parametrize(
     "statements",
     [
-        PLACE.build_statements(KeyPurpose.S3),  # only the platform
+        PLACE.build_statements(KeyPurpose.S3),  # only the platform's statements
         [{**PLACE.owner_statement, "Action": "kms:Decrypt"}],
         [{**PLACE.owner_statement, "Principal": {"AWS": "arn:aws:iam::111122223333:root"}}],
         [PLACE.owner_statement, {**PLACE.owner_statement, "Sid": "No", "Effect": "Deny"}],
@@ -167,7 +167,7 @@ def test_deny_that_excludes_the_key_leaves_control() -> None:
 def test_control_by_another_account_does_not_count_if_the_key_is_known() -> None:
     text = json.dumps({**OWNER_POLICY, "Statement": [{**PLACE.owner_statement, "Principal": {"AWS": "999988887777"}}]})
 
-    assert merge(text, KeyPurpose.S3).changed  # without the key's ARN, it may be that account's key
+    assert merge(text, KeyPurpose.S3).changed  # without the key's ARN, the key may belong to the other account
     with pytest.raises(PolicyMergeError, match="no principal in the key's own account"):
         merge_policy(text, KeyPurpose.S3, PLACE.role, PLACE.region, VENDOR, key_arn=KEY)
 

@@ -1,4 +1,4 @@
-"""A problem has AWS's own message and a remedy, whatever its origin."""
+"""Every problem has a remedy, and a problem that AWS reported has AWS's exact message."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Remedies are complete for every key and partition: runnable commands, filled-in values, and a last step."""
+"""For every key and partition, a remedy has commands that run, no placeholders, and a last step."""
 
 import json
 import re
@@ -48,7 +48,7 @@ CUSTOMERS_KEY = {
     Remedy.TENANT_ROLE,
     Remedy.KEY_LIMIT,
 }
-"""Remedies that require action by the customer; all others state that the customer has nothing to do."""
+"""Remedies that the customer must carry out; every other remedy states that the customer has nothing to do."""
 ASKERS = {
     Remedy.CANCELLED,
     Remedy.MALFORMED_REQUEST,
@@ -56,7 +56,7 @@ ASKERS = {
     Remedy.ENVIRONMENT_NOT_THERE,
     Remedy.NOT_THESE_KEYS,
 }
-"""Remedies that require a different request."""
+"""Remedies that require a different request from the user."""
 
 
 def build_context(
@@ -189,7 +189,7 @@ def test_remedy_shows_the_statements_of_its_key(remedy: Remedy, key: KeyPurpose,
     render = build_s3_key_statements if key is KeyPurpose.S3 else build_rds_key_statements
     statements = render(one.platform_role_arn, region, one.vendor)
     assert one.statements_json in build_remediation(remedy, one)
-    # Verbatim elements of a Statement array (contract 27).
+    # The statements are elements of a Statement array, ready to paste (contract 27).
     assert json.loads(f"[{one.statements_json}]") == statements
 
 

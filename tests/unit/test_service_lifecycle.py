@@ -1,4 +1,4 @@
-"""Replay, cancel and delete through the service, on a real Temporal server with scripted activities."""
+"""Replay, cancel and delete environments through the service, on a real Temporal server with scripted activities."""
 
 import asyncio
 import threading
@@ -41,7 +41,7 @@ async def provision_and_wait(service: EnvironmentService, environment_id: str, *
 
 
 async def list_activity_names(service: EnvironmentService, environment_id: str) -> list[str]:
-    """List the activities in the latest run's history, including those copied by a reset."""
+    """List the activities in the history of the latest run, including those that a reset has copied."""
     handle = service.client.get_workflow_handle(environment_workflow_id(environment_id))
     return [
         event.activity_task_scheduled_event_attributes.activity_type.name
@@ -66,17 +66,17 @@ async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
 
     assert (replayed.step, ready.phase, ready.run_id) == (failed, Phase.READY, replayed.run_id)
     again = harness.activities.calls[before:]
-    assert again[0] == failed or failed in again[:2]  # parallel activities may run again
+    assert again[0] == failed or failed in again[:2]  # a parallel activity may run before it
     sequential = ("probe_s3_key", "ensure_cluster")
     done = sequential[: sequential.index(failed)] if failed in sequential else sequential
     assert not set(done) & set(again)
-    assert (await list_activity_names(service, environment_id)).count("probe_s3_key") == 1  # a reset keeps the history
+    assert (await list_activity_names(service, environment_id)).count("probe_s3_key") == 1  # a reset copies the history
 
 
 async def test_replay_of_a_late_bucket_repeats_no_earlier_one(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    harness.activities.script["ensure_bucket"] = [lambda: None, DISABLED]  # the second bucket's
+    harness.activities.script["ensure_bucket"] = [lambda: None, DISABLED]  # the second call is for the second bucket
     await provision_and_wait(service, environment_id)
     before = len(harness.activities.inputs["ensure_bucket"])
 
@@ -337,7 +337,7 @@ async def test_deleted_environments_are_listed_as_deleted(
 async def test_worker_that_cannot_make_progress_is_reported_with_the_cause(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    # A result that does not decode is an internal error: the workflow waits for a fixed worker.
+    # If a workflow cannot decode a result, this is an internal error, and the workflow waits for a worker with a fix.
     harness.activities.garbled = True
     await service.create(build_provision_request(environment_id))
 

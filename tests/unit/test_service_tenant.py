@@ -1,4 +1,4 @@
-"""`EnvironmentService` and tenant names: requests, concurrent requests, and the resulting status."""
+"""Tenant names through `EnvironmentService`: requests, concurrent requests, and the status that results."""
 
 import asyncio
 import threading
@@ -22,7 +22,7 @@ DENIED = ("kms", "AccessDeniedException", "User: … is not authorized to perfor
 
 
 class HeldStep:
-    """A scripted activity that waits until it is released."""
+    """A step of a scripted activity that waits until it is released."""
 
     def __init__(self) -> None:
         self.begun, self._go = threading.Event(), threading.Event()
@@ -41,7 +41,7 @@ class HeldStep:
 async def create_and_wait(
     service: EnvironmentService, environment_id: str, **request_changes: Any
 ) -> EnvironmentStatus:
-    """Create an environment and return its last status."""
+    """Create an environment, and return the status in which its workflow ends."""
     await service.create(build_provision_request(environment_id, **request_changes))
 
     async def last() -> EnvironmentStatus:
@@ -51,7 +51,7 @@ async def create_and_wait(
 
 
 async def wait_until_listed(service: EnvironmentService, environment_id: str, phase: Phase) -> EnvironmentSummary:
-    """Return the environment's entry in the list as soon as visibility has it."""
+    """Wait until the list shows the environment in this phase, and return the list entry."""
 
     async def found() -> EnvironmentSummary:
         while True:
@@ -65,7 +65,7 @@ async def wait_until_listed(service: EnvironmentService, environment_id: str, ph
 async def put_tenant_name_on_keys(
     service: EnvironmentService, environment_id: str, tenant: str, **more: Any
 ) -> ReconcileTenantRequest:
-    """Set a tenant name, and return the completed request."""
+    """Put a tenant name on an environment's keys, and return the request that the service has completed and sent."""
     asked = await service.build_reconcile_tenant_request(environment_id, tenant, **more)
     await service.reconcile_tenant(asked)
     return asked
@@ -104,7 +104,7 @@ async def test_failed_attempt_is_reported_next_to_the_current_name(
         await put_tenant_name_on_keys(service, environment_id, "globex", role=other)
 
     async def told() -> EnvironmentStatus:
-        while True:  # visibility, which is eventually consistent, finds the earlier run
+        while True:  # the earlier run appears when Temporal's visibility is up to date
             status = await service.read_status(environment_id)
             if status.tenant is not None:
                 return status
@@ -131,7 +131,7 @@ async def test_environment_stopped_only_at_its_name_is_ready_after_it_is_named(
     assert (status.phase, status.problem, status.problems) == (Phase.READY, None, ())
     assert [entry.phase for entry in status.timeline[-2:]] == [Phase.STOPPED, Phase.READY]
     assert (await wait_until_listed(service, environment_id, Phase.READY)).problem_code is None
-    # A ready environment is not started again.
+    # The same request does not start a ready environment again.
     again = await service.create(build_provision_request(environment_id, tenant="acme", tenant_role=ROLE))
     assert (again.started, again.run_id) == (False, stopped.run_id)
     with pytest.raises(EnvironmentConflictError, match="on failure"):
@@ -148,7 +148,7 @@ async def test_environment_stopped_elsewhere_is_not_ready_after_it_is_named(
     await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
     await service.reconcile_tenant(
         build_tenant_request(environment_id)
-    )  # started in Temporal: the service would refuse it
+    )  # not built by the service, which would refuse to build it
 
     assert (await service.read_status(environment_id)).phase is Phase.STOPPED
 
@@ -162,7 +162,7 @@ async def test_last_successful_role_is_used_again(
     await put_tenant_name_on_keys(service, environment_id, "acme", role=role)
     assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == role
 
-    # Only the commands, although there is a role; it is kept for the next time.
+    # Request only the commands. The role of the earlier request is still used for later requests.
     commands = await put_tenant_name_on_keys(service, environment_id, "acme", commands_only=True)
     assert commands.commands_only
     status = await service.read_status(environment_id)
@@ -170,7 +170,7 @@ async def test_last_successful_role_is_used_again(
     assert status.tenant.commands
     assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == role
 
-    # A refused key shows that the role could be assumed.
+    # If KMS refuses a call on a key, byok has assumed the role, so the role counts as successful.
     harness.activities.script["reconcile_key"] = [build_aws_failure(*DENIED, Phase.RECONCILING_TENANT)] * 2
     third = TenantRole(role_arn=ROLE["role_arn"], external_id="third")
     with pytest.raises(NamingStoppedError):

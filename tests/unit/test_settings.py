@@ -1,4 +1,4 @@
-"""Settings are read from the environment once, and a misspelt name is refused."""
+"""byok reads settings from environment variables once, and refuses a misspelt name."""
 
 import os
 from pathlib import Path

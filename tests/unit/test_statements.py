@@ -1,4 +1,4 @@
-"""The statements that a customer pastes, word for word as in the setup guide (contract 61-73, D6)."""
+"""The statements that a customer pastes are word for word those of the setup guide (contract 61-73, D6)."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from byok.domain.vendor import VendorProfile
 ROLE = "arn:aws:iam::111122223333:role/ataccama-platform"
 REGION = "eu-central-1"
 
-# The guide's own texts with its three placeholders; only the line breaks inside its lists differ.
+# The texts of the setup guide, with the guide's three placeholders. Only the line breaks inside lists differ.
 GUIDE_S3 = """
 {
   "Sid": "AllowAtaccamaPlatformS3Access",
@@ -78,7 +78,7 @@ def fill_in(guide: str, role: str, region: str, account: str) -> Any:
 def test_statements_match_the_guide_in_every_partition(role: str, region: str, account: str) -> None:
     vendor = VendorProfile()  # contract 61-73, D6
     ours = json.dumps([build_s3_key_statements(role, region, vendor), build_rds_key_statements(role, region, vendor)])
-    # Compared as text, because customers compare the order of fields and actions by eye.
+    # Compare the statements as text, because customers compare the order of fields and actions by eye.
     assert ours == json.dumps([fill_in(GUIDE_S3, role, region, account), fill_in(GUIDE_RDS, role, region, account)])
     assert "${" not in ours  # contract 26
 
@@ -120,7 +120,7 @@ def test_bucket_policy_denies_plain_http_other_keys_and_client_keys() -> None:
     statements = {item["Sid"]: item for item in build_bucket_policy("arn:aws:s3:::b", KEY)["Statement"]}
     assert {item["Effect"] for item in statements.values()} == {"Deny"}, "a bucket policy grants no access"
     assert statements["DenyPlainHttp"]["Resource"] == ["arn:aws:s3:::b", "arn:aws:s3:::b/*"]
-    # Null accompanies the negated operator, which alone would deny a write that relies on the bucket's default key.
+    # The negated operator alone would also deny writes that rely on the bucket's default key. Null exempts them.
     assert statements["DenyAnyOtherKey"]["Condition"] == {
         "Null": {"s3:x-amz-server-side-encryption": "false"},
         "StringNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": KEY},

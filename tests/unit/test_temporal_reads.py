@@ -1,4 +1,4 @@
-"""Reads from Temporal are retried after transient errors; writes are sent once, and a longer outage is reported."""
+"""byok retries reads from Temporal after transient errors, sends writes only once, and reports a longer outage."""
 
 import asyncio
 from typing import Any
@@ -24,7 +24,7 @@ from tests.faults.cuttable_proxy import CuttableProxy
 
 
 class ScriptedServiceClient(ServiceClient):
-    """A server that returns these statuses in order, and then succeeds."""
+    """A client of a fake server, whose calls fail with these statuses, in order, and then succeed."""
 
     worker_service_client: Any = None
 

@@ -1,4 +1,4 @@
-"""Tenant names: the rule, its limit computed from the alias patterns, and the labels for the keys."""
+"""Tenant names: legal names, the maximum length that follows from the alias patterns, and the labels on the keys."""
 
 import pytest
 from hypothesis import given

@@ -1,7 +1,7 @@
-"""Finds a Chromium or Chrome for the browser tests, and installs one if necessary.
+"""Find Chromium or Chrome for the browser tests, and install Chromium if neither exists.
 
-`make test` runs `python -m tests.wizard.browsers`: it uses an existing browser, installs Debian's package if this user
-may, or installs Playwright's own. The tests themselves install nothing.
+`make test` runs `python -m tests.wizard.browsers`. If this machine has no browser, this program installs Debian's
+package when it runs as root, or otherwise the browser that Playwright provides. The tests do not install a browser.
 """
 
 import os
@@ -15,17 +15,17 @@ _TRY_SECONDS = 600
 
 
 def find_browser() -> str | None:
-    """Return the path of a browser; None if no browser is installed."""
+    """Return the path of an installed browser; None if there is none."""
     named = os.environ.get("BYOK_TEST_BROWSER")
     found = named or next((path for name in _NAMES if (path := shutil.which(name))), None)
     return found or _playwrights_own()
 
 
 def find_or_install_browser() -> str | None:
-    """Find a browser, or install one.
+    """Find a browser, or install Chromium if no browser is found.
 
     Returns:
-        The browser's path; None if the installation fails.
+        The path of the browser; None if the installation fails.
     """
     found = find_browser()
     if found:
@@ -36,7 +36,7 @@ def find_or_install_browser() -> str | None:
         _try("apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium")
         found = find_browser()
     if not found:
-        _say("No Chromium found, and Debian's package cannot be installed: trying Playwright's own.")
+        _say("No Chromium found, and Debian's package cannot be installed: installing Playwright's Chromium.")
         _try(sys.executable, "-m", "playwright", "install", "chromium")
         found = find_browser()
     return found

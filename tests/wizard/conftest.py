@@ -1,4 +1,4 @@
-"""The wizard in this process, on a real Temporal server with scripted activities, and a browser that uses it."""
+"""The wizard, run in the test process on a real Temporal server with scripted activities, and a simulated browser."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -24,7 +24,7 @@ Open = Callable[..., Any]
 
 @dataclass
 class Browser:
-    """A browser without JavaScript."""
+    """An HTTP client that uses the wizard as a browser without JavaScript would."""
 
     http: httpx.AsyncClient
     _page: httpx.Response | None = None
@@ -36,14 +36,14 @@ class Browser:
         return self._page
 
     async def open_page(self, address: str, **query: Any) -> httpx.Response:
-        """Open a page, following redirects."""
+        """Open a page, and follow redirects."""
         self._page = await self.http.get(address, params=query or None, follow_redirects=True)
         return self.page
 
     async def submit_form(
         self, address: str, fields: dict[str, Any], *, form_token: str | None = None
     ) -> httpx.Response:
-        """Submit a form of the current page, following redirects."""
+        """Submit a form of the current page, and follow redirects."""
         token = self.form_token if form_token is None else form_token
         body = {"form_token": token, **fields}
         self._page = await self.http.post(address, data=body, follow_redirects=True)
@@ -57,13 +57,13 @@ class Browser:
 
     @property
     def text(self) -> str:
-        """The text of the current page."""
+        """The text of the current page, without markup."""
         return " ".join(unescape(re.sub(r"<[^>]+>", " ", self.page.text)).split())
 
 
 @pytest_asyncio.fixture
 async def visit(service: EnvironmentService) -> AsyncIterator[Open]:
-    """Open browsers on a server with the given access, settings and service."""
+    """A function that opens a browser on a server with the given authenticator, settings and service."""
     async with AsyncExitStack() as stack:
 
         async def make(
@@ -79,6 +79,6 @@ async def visit(service: EnvironmentService) -> AsyncIterator[Open]:
 
 @pytest_asyncio.fixture
 async def browser(visit: Open) -> Browser:
-    """A browser on a server without sign-in."""
+    """A browser on a server that requires no sign-in."""
     made: Browser = await visit()
     return made

@@ -1,4 +1,4 @@
-"""The steps of the wizard without JavaScript, page by page."""
+"""The steps of the wizard, page by page, without JavaScript."""
 
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
@@ -41,7 +41,7 @@ async def test_template_downloads_under_its_file_name(browser: Browser) -> None:
 
 async def test_region_changes_all_values(browser: Browser) -> None:
     await browser.open_page("/new/encryption", name="prod", region="us-west-2")  # contract 19
-    told = browser.page.text.replace("such as eu-central-1", "")  # the template's own example
+    told = browser.page.text.replace("such as eu-central-1", "")  # an example in the template
     assert "s3.us-west-2.amazonaws.com" in told
     assert REGION not in told
 

@@ -1,4 +1,4 @@
-"""Access to the wizard, and its resistance to hostile input."""
+"""Access to the wizard, and the wizard's resistance to hostile input."""
 
 import re
 import time

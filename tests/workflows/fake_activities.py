@@ -1,4 +1,4 @@
-"""Fake activities with the names of the real ones, scripted by the tests."""
+"""Fake activities, which have the names of the real activities and are scripted by the tests."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -56,20 +56,20 @@ Step = Callable[[], object]
 
 
 def build_provision_request(environment_id: str, **changes: Any) -> ProvisionRequest:
-    """Build a request for an environment on two valid keys."""
+    """Build a request that provisions an environment on two valid keys."""
     values = {"environment_id": environment_id, "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
     return ProvisionRequest.model_validate(values | changes)
 
 
 def build_tenant_request(environment_id: str, **changes: Any) -> ReconcileTenantRequest:
-    """Build a request for a tenant name on two valid keys, through a role."""
+    """Build a request that puts a tenant name on two valid keys through the tenant role."""
     keys = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
     values = {"environment_id": environment_id, "region": REGION, **keys, "tenant": "acme", "tenant_role": ROLE}
     return ReconcileTenantRequest.model_validate(values | changes)
 
 
 def build_delete_request(environment_id: str, **changes: Any) -> DeleteRequest:
-    """Build a confirmed request to delete an environment."""
+    """Build a request, with its confirmation, that deletes an environment."""
     values = build_provision_request(environment_id).model_dump(
         include={"environment_id", "region", "s3_key_arn", "rds_key_arn"}
     )
@@ -79,7 +79,7 @@ def build_delete_request(environment_id: str, **changes: Any) -> DeleteRequest:
 def build_aws_failure(
     service: str, code: str, message: str, phase: Phase, *, retry_after: timedelta | None = None
 ) -> ApplicationError:
-    """Build the failure for an AWS error; non-retryable, unless it has a retry delay."""
+    """Build the failure that an AWS error becomes; the failure is retryable only if it has a retry delay."""
     key = {"s3": KeyPurpose.S3, "rds": KeyPurpose.RDS, "kms": KeyPurpose.S3, "sts": KeyPurpose.S3}[service]
     arn = S3_KEY if key is KeyPurpose.S3 else RDS_KEY
     row = classify_error(service, code, message, arn)
@@ -95,17 +95,17 @@ def build_aws_failure(
 
 @dataclass
 class FakeActivities:
-    """Activities that succeed, except as scripted.
+    """Activities that succeed unless scripted otherwise.
 
     Attributes:
-        script: By activity name, what its next attempts do before they succeed: an exception is raised, anything
-            else is called.
-        calls: The names of all attempts, in order.
+        script: By activity name, one item for each of the activity's next attempts: an exception, which is raised, or a
+            function, which is called before the attempt succeeds. Attempts without an item succeed.
+        calls: The activity names of all attempts, in order.
         inputs: By activity name, the inputs of its attempts.
-        removals: By activity name, the result to return instead of "removed".
-        findings: The findings on an environment that gets a tenant name.
+        removals: By activity name, the result to return in place of a successful removal.
+        findings: The findings that `probe_environment` returns before a tenant name is set.
         garbled: Whether the probe of the S3 key returns a result that no workflow can decode.
-        listed: The environment's resources, one item for each listing; nothing after the last item.
+        listed: The environment's resources, one item for each time that they are listed; later listings are empty.
     """
 
     script: dict[str, list[Exception | Step]] = field(default_factory=dict)
@@ -130,7 +130,7 @@ class FakeActivities:
 
     @property
     def list_activities(self) -> list[Callable[..., Any]]:
-        """The activities to register with a worker."""
+        """The activities that a worker must register."""
         return [getattr(self, name) for name in dir(type(self)) if hasattr(getattr(type(self), name), _DEFINITION)]
 
     @activity.defn
@@ -294,5 +294,5 @@ def build_bucket_resource(task: BucketTask, *, created: bool = False) -> BucketR
 
 
 def parse_problems(failure: ApplicationError) -> list[Problem]:
-    """Return the problems that a workflow failed with."""
+    """Return the problems in a workflow's failure."""
     return [Problem.model_validate(detail) for detail in failure.details]

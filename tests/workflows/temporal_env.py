@@ -43,7 +43,8 @@ from workflows.delete_environment import DeleteEnvironment
 from workflows.provision_environment import ProvisionEnvironment
 from workflows.reconcile_tenant import ReconcileTenant
 
-# Allow a clock per workflow, do not round timers up to a second, and do not wait 50 ms for each workflow task.
+# Settings of the Temporal server: use a clock per workflow, do not round timers up to a second, and do not wait 50 ms
+# for each workflow task.
 _SERVER = (
     "frontend.WorkflowTimeSkippingEnabled=true",
     'history.timerProcessorMaxTimeShift="1ms"',
@@ -53,9 +54,9 @@ _SERVER = (
 
 @pytest_asyncio.fixture(scope="session")
 async def temporal(request: pytest.FixtureRequest) -> AsyncIterator[WorkflowEnvironment]:
-    """The server under test: the one in `--temporal`, or a server of this process with a virtual clock.
+    """The Temporal server under test: either the server in `--temporal`, or a new server with a virtual clock.
 
-    Each test has its own task queue.
+    Each test uses a separate task queue.
     """
     address = request.config.getoption("--temporal")
     if address is not None:
@@ -75,14 +76,14 @@ async def temporal(request: pytest.FixtureRequest) -> AsyncIterator[WorkflowEnvi
 
 @dataclass
 class WorkflowHarness:
-    """A worker on its own task queue, and the client that starts workflows there."""
+    """A worker on a task queue, and a client that starts workflows there."""
 
     client: Client
     task_queue: str
     activities: FakeActivities
 
     async def start_provision(self, request: ProvisionRequest) -> WorkflowHandle[ProvisionEnvironment, Evidence]:
-        """Start the provisioning of an environment."""
+        """Start the workflow that provisions an environment."""
         return await self.client.start_workflow(
             PROVISION_ENVIRONMENT_WORKFLOW,
             request,
@@ -92,7 +93,7 @@ class WorkflowHarness:
         )
 
     async def start_delete(self, request: DeleteRequest) -> WorkflowHandle[DeleteEnvironment, DeletionResult]:
-        """Start the deletion of an environment."""
+        """Start the workflow that deletes an environment."""
         return await self.client.start_workflow(
             DELETE_ENVIRONMENT_WORKFLOW,
             request,
@@ -104,7 +105,7 @@ class WorkflowHarness:
     async def start_reconcile_tenant(
         self, request: ReconcileTenantRequest
     ) -> WorkflowHandle[ReconcileTenant, TenantOutcome]:
-        """Start putting a tenant name on an environment's keys."""
+        """Start the workflow that puts a tenant name on an environment's keys."""
         return await self.client.start_workflow(
             RECONCILE_TENANT_WORKFLOW,
             request,
@@ -114,12 +115,12 @@ class WorkflowHarness:
         )
 
     async def read_progress(self, environment_id: str) -> EnvironmentProgress:
-        """Return the progress in the memo."""
+        """Return the progress in the memo of the environment's workflow."""
         described = await self.client.get_workflow_handle(environment_workflow_id(environment_id)).describe()
         return await described.memo_value(PROGRESS_MEMO, type_hint=EnvironmentProgress)
 
     async def read_tenant_progress(self, environment_id: str) -> TenantProgress:
-        """Return the progress in the tenant workflow's memo."""
+        """Return the progress in the memo of the tenant workflow."""
         described = await self.client.get_workflow_handle(tenant_workflow_id(environment_id)).describe()
         return await described.memo_value(TENANT_MEMO, type_hint=TenantProgress)
 
@@ -133,7 +134,7 @@ async def run_harness(
     *,
     sandbox: bool = False,
 ) -> AsyncIterator[WorkflowHarness]:
-    """Run a worker on a task queue, versioned if a deployment is given, and with the workflow sandbox on request."""
+    """Run a worker on a task queue; it is versioned if `deployment` is given, and uses the sandbox on request."""
     with ThreadPoolExecutor(8) as executor:
         async with Worker(
             temporal.client,
@@ -150,13 +151,13 @@ async def run_harness(
 
 @pytest.fixture
 def environment_id() -> str:
-    """An environment id that no other test has."""
+    """An environment id that no other test uses."""
     return f"env-{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture
 def service(harness: WorkflowHarness) -> EnvironmentService:
-    """The service on this harness's task queue."""
+    """A service that uses the task queue of the harness."""
     return EnvironmentService(harness.client, harness.task_queue)
 
 
@@ -164,8 +165,8 @@ def service(harness: WorkflowHarness) -> EnvironmentService:
 async def harness(temporal: WorkflowEnvironment, request: pytest.FixtureRequest) -> AsyncIterator[WorkflowHarness]:
     """A worker with scripted activities.
 
-    The sandbox finds nondeterministic workflow code, so workflow tests run in it. It reloads the code for every run, so
-    all other tests run without it, as workers do in production.
+    Workflow tests run in Temporal's sandbox, which detects nondeterministic workflow code. The sandbox also reloads the
+    code for every run, so all other tests run without the sandbox, as workers do in production.
     """
     sandbox = "tests/workflows/" in request.node.nodeid
     queue = f"queue-{uuid.uuid4().hex}"

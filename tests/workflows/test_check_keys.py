@@ -1,4 +1,4 @@
-"""The key check workflow: findings are its result, not its failure."""
+"""The workflow that checks keys returns findings as its result, and does not fail because of them."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""The deletion of an environment: in order, confirmed, and with a proof at the end."""
+"""The deletion of an environment requires confirmation, removes resources in order, and proves that none are left."""
 
 import asyncio
 import threading
@@ -214,14 +214,14 @@ async def test_cancellation_does_not_interrupt_a_rollback(harness: WorkflowHarne
 
 MINUTE = 60
 BOUNDS = {
-    "plan_deletion": (10, 15 * MINUTE, 0),  # calls no service and ends at once
+    "plan_deletion": (10, 15 * MINUTE, 0),  # makes no AWS calls, so it ends at once
     "list_databases": (3 * MINUTE, 15 * MINUTE, 8),
     "list_buckets": (3 * MINUTE, 15 * MINUTE, 8),
     "remove_writer": (3 * MINUTE, 60 * MINUTE, 8),
     "remove_cluster": (3 * MINUTE, 60 * MINUTE, 8),
     "remove_bucket": (3 * MINUTE, 60 * MINUTE, 8),
 }
-"""For each activity in seconds: one attempt, all attempts, and the heartbeat timeout."""
+"""Each activity's timeouts, in seconds: for one attempt, for all attempts, and for a heartbeat."""
 
 
 async def test_every_activity_has_timeouts_heartbeats_and_retries(
@@ -236,7 +236,7 @@ async def test_every_activity_has_timeouts_heartbeats_and_retries(
         for event in (await handle.fetch_history()).events
         if event.HasField("activity_task_scheduled_event_attributes")
     ]
-    # Replay tests cannot see these: changed timeouts and retry policies replay without errors.
+    # Replay tests would not notice other timeouts or retry policies, because such changes replay without errors.
     assert {step.activity_type.name for step in steps} == BOUNDS.keys()
     for step in steps:
         name, retry = step.activity_type.name, step.retry_policy

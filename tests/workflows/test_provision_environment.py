@@ -1,4 +1,4 @@
-"""The state machine on a real Temporal server, with scripted activities."""
+"""The workflow that provisions an environment, on a real Temporal server with scripted activities."""
 
 import threading
 from collections.abc import Callable
@@ -82,8 +82,9 @@ async def test_event_count_of_a_successful_environment_is_stable(harness: Workfl
     assert len(harness.activities.calls) == 6 + BUCKETS
     history = await handle.fetch_history()
     kinds = [event.WhichOneof("attributes") for event in history.events]
-    # Start and completion, one event for the plan, three for each other activity, two for each phase except the one
-    # published with the start. The rest are workflow tasks, whose number depends on which of two results comes first.
+    # The history has one event each for the start, the completion and the plan, three for each other activity, and two
+    # for each phase except the first, which is published with the start. All other events belong to workflow tasks. The
+    # number of workflow tasks varies, because it depends on which of two parallel activities completes first.
     workflow_tasks = [kind for kind in kinds if kind and kind.startswith("workflow_task_")]
     steps, phases = len(harness.activities.calls) - 1, len((await harness.read_progress(environment_id)).timeline) - 1
     assert len(kinds) - len(workflow_tasks) == 2 + 1 + 3 * steps + 2 * phases
@@ -185,7 +186,7 @@ async def test_refused_write_cancels_the_wait_for_the_database(harness: Workflow
     assert "activity_task_cancel_requested_event_attributes" in kinds
     assert "await_writer" not in harness.activities.calls
     progress = await harness.read_progress(environment_id)
-    assert progress.resources.cluster is not None  # kept resources are shown (D9)
+    assert progress.resources.cluster is not None  # the progress shows the resources that are kept (D9)
     assert [bucket.purpose for bucket in progress.resources.buckets] == [PLATFORM.blueprint.buckets[0].purpose]
 
 
@@ -210,7 +211,7 @@ async def test_problems_of_both_branches_are_reported(harness: WorkflowHarness, 
 
     problems = await wait_for_failure_problems(await harness.start_provision(build_provision_request(environment_id)))
 
-    # A wait is cancelled at once; a write is completed, so its error is always reported.
+    # A cancelled wait ends at once. A cancelled write runs to its end, so the write's error is always reported.
     assert "s3.KMS.DisabledException" in {problem.code for problem in problems}
     assert {problem.code for problem in problems} <= {"s3.KMS.DisabledException", "rds.KMSKeyNotAccessibleFault"}
 
@@ -275,7 +276,7 @@ async def test_every_activity_has_timeouts_and_heartbeats(harness: WorkflowHarne
         for event in history.events
         if event.HasField("activity_task_scheduled_event_attributes")
     ]
-    # Replay tests cannot see these: changed timeouts and retry policies replay without errors.
+    # Replay tests would not notice other timeouts or retry policies, because such changes replay without errors.
     for step in scheduled:
         name = step.activity_type.name
         assert 10 <= step.start_to_close_timeout.seconds <= 180, name

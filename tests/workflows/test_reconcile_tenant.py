@@ -1,4 +1,4 @@
-"""The tenant name on both keys: on its own, as the last phase of a provisioning, and if it fails."""
+"""Put a tenant name on both keys, in a separate workflow or as the last phase of a provisioning, also with failures."""
 
 import asyncio
 import threading
@@ -268,7 +268,7 @@ async def test_failed_naming_stops_and_removes_nothing(harness: WorkflowHarness,
     progress = await harness.read_progress(environment_id)
     assert progress.phase is Phase.STOPPED
     assert all("provisioning resumes where it stopped" in problem.remediation for problem in progress.problems)
-    assert progress.evidence is not None  # contract 11: it works without a name
+    assert progress.evidence is not None  # contract 11: the environment works without a tenant name
     assert progress.resources.cluster is not None
     assert not [call for call in harness.activities.calls if call.startswith("remove")]
 

@@ -1,4 +1,4 @@
-"""Input typed into Temporal's UI or CLI: malformed input fails the workflow at once and names the field."""
+"""If a user types malformed input into Temporal's UI or CLI, the workflow fails at once and names the field."""
 
 import json
 import uuid

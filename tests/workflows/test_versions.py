@@ -1,4 +1,4 @@
-"""Workers of several builds: a run completes on the build that it began on, and a replay can move to another."""
+"""Workers of several builds: a run completes on the build on which it began, but a replay can move to another build."""
 
 import asyncio
 import threading
@@ -38,7 +38,7 @@ DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabl
 
 @dataclass
 class WorkerBuilds:
-    """A deployment and a task queue of its own, and the workers of its builds."""
+    """A worker deployment with a separate task queue, and the workers of the deployment's builds."""
 
     temporal: WorkflowEnvironment
     name: str = field(default_factory=lambda: f"byok-{uuid.uuid4().hex[:8]}")
@@ -50,7 +50,7 @@ class WorkerBuilds:
         return EnvironmentService(self.temporal.client, self.name)
 
     async def start_worker(self, build: str | None, *, current: bool = True) -> WorkflowHarness:
-        """Start a worker of a build, or an unversioned one."""
+        """Start a worker of a build; without a build, start an unversioned worker."""
         config = (
             build_worker_deployment_config(Settings(worker_deployment=self.name, worker_build_id=build))
             if build
@@ -78,7 +78,7 @@ class WorkerBuilds:
             await self.stop_worker(build)
 
     async def make_current(self, build: str | None) -> None:
-        """Do what `temporal worker deployment set-current-version` does."""
+        """Make a build the current version, as `temporal worker deployment set-current-version` does."""
         client = self.temporal.client
         asked = SetWorkerDeploymentCurrentVersionRequest(
             namespace=client.namespace, deployment_name=self.name, build_id=build or "", identity="a test"
@@ -88,7 +88,7 @@ class WorkerBuilds:
             while True:
                 try:
                     await client.workflow_service.set_worker_deployment_current_version(asked)
-                except RPCError:  # the server has seen no poll of this build yet
+                except RPCError:  # no worker of this build has polled yet
                     await asyncio.sleep(0.05)
                 else:
                     return
@@ -102,12 +102,12 @@ class WorkerBuilds:
         await asyncio.wait_for(in_force(), 20)
 
     async def get_build_id(self, environment_id: str) -> str:
-        """Return the build of the latest run."""
+        """Return the build on which the environment's latest run runs."""
         described = await self.temporal.client.get_workflow_handle(environment_workflow_id(environment_id)).describe()
         return described.raw_description.workflow_execution_info.versioning_info.deployment_version.build_id
 
     async def provision_until_stopped(self, environment_id: str, build: str) -> None:
-        """Run an environment on a build until it stops at its first object."""
+        """Provision an environment on a build until the provisioning stops at the first bucket."""
         self.stages[build].activities.script["ensure_bucket"] = [DISABLED]
         with pytest.raises(WorkflowFailureError):
             await (await self.stages[build].start_provision(build_provision_request(environment_id))).result()
@@ -127,7 +127,7 @@ async def builds(temporal: WorkflowEnvironment) -> AsyncIterator[WorkerBuilds]:
 
 
 def hold_activity(harness: WorkflowHarness, step: str) -> tuple[threading.Event, Callable[[], None]]:
-    """Hold an activity; return the event of its start and the function that releases it."""
+    """Hold an activity; return the event that the activity has begun, and the function that releases the activity."""
     begun, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -266,7 +266,7 @@ async def test_waiting_for_a_build_names_the_build_and_the_command(
 
     begun = threading.Event()
 
-    def until_the_worker_ends() -> None:  # otherwise a task of its last poll would be lost until it times out
+    def until_the_worker_ends() -> None:  # otherwise, a task of the last poll would be lost
         begun.set()
         activity.wait_for_worker_shutdown_sync(20)
 
@@ -275,6 +275,7 @@ async def test_waiting_for_a_build_names_the_build_and_the_command(
     assert await asyncio.to_thread(begun.wait, 20)
     await builds.start_worker("2")
     await builds.stop_worker("1")
-    monkeypatch.setattr(pollers, "_WORKER_SEEN_WITHIN", timedelta(0))  # the server lists it for another minute
+    # Otherwise, byok would count worker 1 as running for another minute, because the server still lists it.
+    monkeypatch.setattr(pollers, "_WORKER_SEEN_WITHIN", timedelta(0))
     with pytest.raises(NoWorkerError, match=r"is pinned to build 1 .*environment/versions-waits --versioning-override"):
         await builds.ends_ready("versions-waits")

@@ -1,4 +1,4 @@
-"""Waits for an environment's status, with a deadline."""
+"""Wait, up to a deadline, until an environment has a status."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _DEADLINE = 30
 
 
 async def wait_until_ended(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
-    """Return the last status of an environment."""
+    """Wait until an environment's workflow ends, and return the last status."""
 
     async def watched() -> EnvironmentStatus:
         return [status async for status in service.watch_status(environment_id)][-1]
@@ -22,10 +22,10 @@ async def wait_until_ended(service: EnvironmentService, environment_id: str) -> 
 async def wait_until(
     service: EnvironmentService, environment_id: str, fact: Callable[[EnvironmentStatus], bool]
 ) -> EnvironmentStatus:
-    """Return the first status for which a condition holds.
+    """Wait until an environment's status satisfies a condition, and return this status.
 
     Raises:
-        AssertionError: The environment ended without it.
+        AssertionError: The environment's workflow ended, but no status satisfied the condition.
     """
 
     async def found() -> EnvironmentStatus:
@@ -38,7 +38,7 @@ async def wait_until(
 
 
 async def wait_until_called(harness: WorkflowHarness, step: str) -> None:
-    """Wait until an activity has begun: this alone changes no status, so `wait_until` would miss it."""
+    """Wait until an activity has begun; `wait_until` would miss this, because the start changes no status."""
 
     async def called() -> None:
         while step not in harness.activities.calls:  # noqa: ASYNC110 - another thread counts
