@@ -48,7 +48,7 @@ class PeerRow:
 COLUMN_HEADINGS: Final = {
     "cold_wall_seconds": "one, cold: s",
     "cold_cpu_seconds": "CPU s, cold",
-    "per_second": "{environments}, {concurrency} at a time: per s",
+    "per_second": "per s ({environments} environments, {concurrency} at a time)",
     "cpu_seconds": "CPU s each",
     "peak_mib": "peak MiB",
     "calls": "AWS calls each",

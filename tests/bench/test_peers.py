@@ -38,7 +38,7 @@ def test_figure_without_a_floor_has_no_ratio() -> None:
 
 def test_table_shows_figures_ratios_and_remarks() -> None:
     lines = render_table([PeerRow(PEERS[0], FLOOR_FIGURES), PeerRow(PEER, FIGURES, FLOOR_FIGURES)], 20, 10).splitlines()
-    assert "20, 10 at a time: per s" in lines[0]
+    assert "per s (20 environments, 10 at a time)" in lines[0]
     assert lines[2] == "| bare boto3 (floor) | 1.00 | 0.500 | 10.0 | 0.050 | 50.0 | 18.0 |"
     assert lines[3].startswith("| Quick | 5.00 (×5.00) | 5.00 (×10.0) | 2.50 (×0.250) | ")  # noqa: RUF001
     assert lines[-1] == "Quick: it tags nothing."
