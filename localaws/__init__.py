@@ -1,5 +1,5 @@
 """A local AWS with realistic KMS behaviour: moto's server behind a layer that adds the rules moto lacks.
 
-It has two accounts (platform and customer), real key policies, real error codes and messages. Product code never
-imports this package; it sees it only as an endpoint URL.
+The local AWS has two accounts (platform and customer), evaluates key policies, and returns AWS's error codes and
+messages. Product code never imports this package, and reaches the local AWS only through an endpoint URL.
 """

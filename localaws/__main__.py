@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code.
     """
     chosen = _arguments().parse_args(arguments)
-    # Block the signals in every thread and wait for them in one: another thread that got one would not wake it.
+    # Block the signals in every thread and wait for them in this thread: a signal to another thread would not wake it.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
     try:
         return _run(chosen)
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    # Imported only now, so that --help and usage errors are immediate: the server imports moto's S3.
+    # Imported here, so that --help and usage errors appear at once: the server imports moto's S3, which takes long.
     from localaws.accounts import write_aws_config
     from localaws.app import LocalAws, create_server
     from localaws.state import STATE
@@ -71,7 +71,7 @@ def _run(chosen: argparse.Namespace) -> int:
         server = create_server(app, chosen.host, chosen.port)
     except SystemExit as error:  # werkzeug ends the process when it cannot bind
         raise OSError(f"{chosen.host} port {chosen.port} is in use, or this machine lacks that address") from error
-    # The port comes before the folder, so that a second start on a busy port leaves the folder unchanged.
+    # The port is bound before the folder is locked, so that a second start on a busy port leaves the folder unchanged.
     folder = StateFolder(chosen.data) if chosen.data else None
     kept = folder.lock_and_restore() if folder else RestoreResult(fresh=True, reason="no state folder given (--data)")
     health |= {"fresh": kept.fresh, "reason": kept.reason}

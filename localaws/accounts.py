@@ -1,7 +1,7 @@
 """The two accounts, their callers, and the IAM policies of those callers.
 
-The platform's role has a least-privilege policy, stored here so that tests can change it like any other: across
-accounts a key is usable only if the key policy *and* the role's own policy allow it.
+The platform role has a least-privilege policy, because across accounts, a key is usable only if the key policy *and*
+the role's own policy allow it. Tests can change the platform role's policy like that of any other role.
 """
 
 import json
@@ -37,14 +37,14 @@ _OPERATOR: Final = CallingPrincipal(f"arn:aws:iam::{PLATFORM_ACCOUNT}:user/Opera
 _EVERYTHING: Final[Policy] = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
-# For KMS, byok assumes a role in the customer's account, which a statement of its own allows.
+# Services that the statement `Operations` leaves out: separate statements allow KMS calls and AssumeRole.
 _OTHERWISE_ALLOWED: Final = frozenset({"kms", "sts"})
 
 
 def build_platform_role_policy() -> dict[str, Any]:
-    """Return the permissions of the platform role: the operations that the activities call, and keys via S3 and RDS.
+    """Return the platform role's policy: the operations that the activities call, and the use of keys through services.
 
-    A role of the customer's puts aliases and tags on keys. The platform role may assume it if it trusts the platform.
+    To put aliases and tags on keys, the platform role assumes a role of the customer, if that role trusts the platform.
     """
     return {
         "Version": "2012-10-17",
@@ -71,7 +71,7 @@ def build_platform_role_policy() -> dict[str, Any]:
                 "Resource": "arn:*:kms:*:*:key/*",
                 "Condition": {
                     "StringLike": {
-                        # Secrets Manager too: it calls KMS for the master user secret that RDS manages.
+                        # Secrets Manager calls KMS for the master user secret that RDS manages.
                         "kms:ViaService": [
                             "s3.*.amazonaws.com",
                             "rds.*.amazonaws.com",
@@ -87,14 +87,14 @@ def build_platform_role_policy() -> dict[str, Any]:
                 "Action": "sts:AssumeRole",
                 "Resource": "arn:*:iam::*:role/*",
             },
-            # Direct calls are allowed here, so that only the customer's key policy denies them.
+            # Allowed here, so that only the customer's key policy can deny direct DescribeKey calls.
             {"Sid": "Diagnosis", "Effect": "Allow", "Action": "kms:DescribeKey", "Resource": "*"},
         ],
     }
 
 
 def create_platform_role() -> None:
-    """Create the platform's role as it is after a reset."""
+    """Create the platform role in its initial state."""
     trust = {
         "Version": "2012-10-17",
         "Statement": [
@@ -137,7 +137,7 @@ def is_session_expired(access_key: str) -> bool:
 
 
 def get_identity_policies(caller: CallingPrincipal) -> list[Policy]:
-    """Return the policies of the caller's role. A user is the account's administrator."""
+    """Return the policies of the caller's role. A user is the account's administrator, who may do everything."""
     if caller.role_arn is None:
         return [_EVERYTHING]
     role = STATE.roles.get(caller.role_arn)
@@ -164,7 +164,7 @@ def explain_identity_denial(caller: CallingPrincipal, action: str, resource: str
         caller: The principal that makes the call.
         action: The action, such as `kms:CreateAlias`.
         resource: ARN of the resource.
-        named: What the message calls the resource, if not by its ARN.
+        named: The name of the resource in the message, if the message does not contain the ARN.
 
     Sources: IAM user guide, "Access denied error messages"; recorded errors of KMS and IAM.
     """
@@ -222,7 +222,7 @@ def render_policy(policy: Policy) -> str:
     return json.dumps(policy, indent=2)
 
 
-# IAM actions whose name differs from the operation's (service authorization reference, "Amazon S3").
+# S3 operations whose IAM action has a different name (service authorization reference, "Amazon S3").
 _ACTION_NAMES: Final = {
     "HeadBucket": "ListBucket",
     "ListObjects": "ListBucket",

@@ -37,7 +37,7 @@ HANDLERS: Final[dict[str, dict[str, Handler]]] = {
     "iam": iam.HANDLERS,
     "cloudformation": cloudformation.HANDLERS,
 }
-"""Every modelled operation except S3's, which `localaws.protocol` lists and moto executes."""
+"""Every modelled operation, except the operations of S3, which `localaws.protocol` lists and moto executes."""
 
 StartResponse = Callable[..., object]
 
@@ -162,7 +162,7 @@ class LocalAws:
 
 
 def create_server(app: LocalAws, host: str, port: int) -> BaseWSGIServer:
-    """Create a server for the application, bound but not serving yet. Port 0 picks a free one.
+    """Create a server for the application. It is bound to the port, but not serving yet. Port 0 picks a free port.
 
     Raises:
         OSError: The port is in use.
@@ -179,7 +179,7 @@ class _Handler(WSGIRequestHandler):
         """Do nothing: the recorder records calls."""
 
     def make_environ(self) -> dict[str, Any]:
-        """Return the WSGI environment. moto's own handler keeps header names with underscores; no client sends them."""
+        """Return the WSGI environment, with the entry for header names with underscores that moto's handler adds."""
         environ: dict[str, Any] = super().make_environ()
         environ.setdefault("moto.preserved_header_names", {})
         return environ

@@ -1,4 +1,4 @@
-"""One AWS API call as the rules see it, its response, and its error."""
+"""An AWS API call after it has been decoded, the response to a call, and the error of a rejected call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ class Call:
     Attributes:
         service: botocore's service name: `s3`, `rds`, `kms`, `sts`, `iam`, `cloudformation`.
         operation: The API operation, such as `PutObject`.
-        params: The input in the API's own shape (`params["KmsKeyId"]`); for S3, only what the rules need of it.
+        params: The input as the API defines it (`params["KmsKeyId"]`). For S3, only the members that the rules need.
         caller: The principal that signed the call.
         region: The Region that received the call.
         request_id: The request id of the response.
@@ -52,4 +52,4 @@ class AwsError(Exception):
 
 
 Handler = Callable[[Call], dict[str, Any]]
-"""Executes a call and returns its output in the API's own shape; raises `AwsError` to reject the call."""
+"""A function that executes a call, and returns the output as the API defines it or raises `AwsError`."""

@@ -1,4 +1,4 @@
-"""The control endpoint under `/_localaws/`: faults, durations, recorded calls, reset. It is not part of AWS.
+"""The control endpoint under `/_localaws/`, which real AWS does not have: faults, durations, recorded calls, and reset.
 
 GET    /_localaws/health     whether the server is up, and whether it restored state
 GET    /_localaws/calls      the recorded calls;  DELETE clears them
@@ -57,7 +57,7 @@ class ControlEndpoint:
         self._reset = reset
 
     def handle_request(self, method: str, path: str, body: bytes) -> HttpResponse:
-        """Execute a control request. A malformed one gets a 400 response with the name of the field."""
+        """Execute a control request. A malformed request gets a 400 response, which names the invalid fields."""
         name = path.removeprefix(CONTROL_PATH_PREFIX)
         action = getattr(self, f"_{method.lower()}_{name}", None)
         if action is None:

@@ -1,7 +1,7 @@
-"""Faults on request: what networks and overloaded services do to a caller, by service and operation.
+"""Faults that a test requests for a service and operation, like the faults of networks and overloaded services.
 
-`lose_answer` shows whether an activity is safe to retry: the call is executed, but the caller gets no response. A held
-call stays in progress until you release it, so that a test can kill the caller reliably at that moment.
+With `lose_answer`, a call is executed, but the caller gets no response: this shows whether an activity is safe to
+retry. A held call stays in progress until the test releases it, so that the test can kill the caller at that moment.
 """
 
 import threading
@@ -15,7 +15,7 @@ from localaws.call import AwsError, Call
 
 
 class FaultKind(StrEnum):
-    """What happens to a call."""
+    """The kinds of faults that can happen to a call."""
 
     THROTTLE = "throttle"
     ERROR_500 = "error500"
@@ -29,19 +29,19 @@ class FaultKind(StrEnum):
 
 @dataclass
 class Fault:
-    """A fault that waits for matching calls.
+    """A fault that will affect matching calls.
 
     Attributes:
         service: The service.
-        operation: The operation; `*` for all.
-        kind: What happens.
-        times: The number of calls that it affects.
-        seconds: For `timeout` and `delay`: the duration. A delay also ends when all faults are cleared.
-        after_calls: The number of calls that pass unharmed first.
-        session: Affects only calls of the role session with this name, and the call that requests the session.
-        about: Affects only calls about a resource (bucket, cluster, key) whose name contains this text.
+        operation: The operation, or `*` for all operations.
+        kind: The kind of fault.
+        times: The number of calls that the fault affects.
+        seconds: For `timeout` and `delay`: the duration, which ends early when all faults are cleared.
+        after_calls: The number of matching calls that pass unharmed before the fault affects a call.
+        session: If set, only calls of the role session with this name match, and the call that requests the session.
+        about: If set, only calls for a resource (bucket, cluster, key) whose name contains this text match.
         code: For `refuse`: the wire code of the error.
-        message: For `refuse`: AWS's message.
+        message: For `refuse`: the message of the error.
     """
 
     service: str
@@ -56,7 +56,7 @@ class Fault:
     message: str = "Access Denied"
 
     def matches(self, call: Call) -> bool:
-        """Return whether a call matches this fault, including the calls that it lets pass first."""
+        """Return whether a call matches this fault. The first `after_calls` calls match, too, but pass unharmed."""
         if self.service != call.service or self.operation not in {"*", call.operation}:
             return False
         sessions = {call.caller.arn.rpartition("/")[2], call.params.get("RoleSessionName")}
@@ -70,9 +70,9 @@ class HeldCall:
     """A call in progress that a fault holds.
 
     Attributes:
-        number: Counts held calls since the start.
-        fault: The fault that holds it.
-        carried_out: Whether AWS has executed it, so that only the response is missing.
+        number: The call's number among all calls held since the start of the process.
+        fault: The fault that holds the call.
+        carried_out: Whether the call has been executed, so that only the response is missing.
     """
 
     number: int
@@ -85,8 +85,8 @@ class ConnectionCut(Exception):  # noqa: N818 - an event, not an error
     """The connection must be closed without a response."""
 
 
-# How each service reports throttling and internal errors (S3 API reference, "Error responses"; RDS API reference,
-# "Common errors"; KMS developer guide, "Throttling").
+# The errors for throttling (`_THROTTLES`, `_THROTTLE`) and internal errors (`_ERRORS`, `_ERROR`), by service (S3 API
+# reference, "Error responses"; RDS API reference, "Common errors"; KMS developer guide, "Throttling").
 _THROTTLES: Final = {
     "s3": AwsError("SlowDown", "Please reduce your request rate.", 503),
     "kms": AwsError("ThrottlingException", "You have exceeded the rate at which you may call KMS.", 400),
@@ -122,17 +122,17 @@ _HELD: Final[dict[int, HeldCall]] = {}
 _COUNT: Final = [0]
 _LOCK: Final = threading.Condition()
 _FORGOTTEN: Final = [threading.Event()]
-"""Set when the current faults are cleared. Later faults get a new event."""
+"""The event that is set when all faults are cleared. After that, a new event replaces it."""
 
 
 def add(fault: Fault) -> None:
-    """Add a fault that waits for its calls."""
+    """Add a fault, which affects matching calls from now on."""
     with _LOCK:
         _FAULTS.append(fault)
 
 
 def clear() -> None:
-    """Clear all faults. A call that one of them delays continues."""
+    """Clear all faults. Delayed calls continue immediately, and held calls are released."""
     with _LOCK:
         _FAULTS.clear()
         _FORGOTTEN[0].set()
@@ -141,7 +141,7 @@ def clear() -> None:
 
 
 def list_pending_faults() -> list[Fault]:
-    """Return the faults that have not happened as often as requested."""
+    """Return the faults that have not yet affected as many calls as requested."""
     with _LOCK:
         return list(_FAULTS)
 
@@ -153,21 +153,21 @@ def list_held_calls() -> list[HeldCall]:
 
 
 def release_held_calls() -> None:
-    """Release all held calls. A call held before its execution is never executed; every response is sent."""
+    """Release all held calls. `hold_call` never executes the call or responds; `hold_answer` sends the response."""
     with _LOCK:
         _HELD.clear()
         _LOCK.notify_all()
 
 
 def inject_before(call: Call) -> Fault | None:
-    """Apply the next fault for this call, up to the moment before its execution.
+    """Apply the next fault that matches this call, before the call is executed.
 
     Returns:
-        A fault that also applies after the execution, for `inject_after`, or None.
+        The fault, if `inject_after` must apply it after the execution; otherwise None.
 
     Raises:
-        AwsError: A throttling error or an error of the service.
-        ConnectionCut: The time is over and the caller must get no response.
+        AwsError: The service's throttling error, its internal error, or the error that a `refuse` fault specifies.
+        ConnectionCut: The timeout has passed, or the held call was released. The caller must get no response.
     """
     fault, forgotten = _next(call)
     if fault is None:
@@ -191,11 +191,11 @@ def inject_before(call: Call) -> Fault | None:
 
 @contextmanager
 def inject_around(call: Call) -> Iterator[Fault | None]:
-    """Apply a fault around a call's execution. A fault that affects the response waits for a call that AWS accepts.
+    """Apply a fault around a call's execution. If AWS rejects the call, a fault that affects responses stays pending.
 
     Raises:
-        AwsError: As `inject_before`, or the call's own error.
-        ConnectionCut: As `inject_before`.
+        AwsError: An error of `inject_before`, or the error of the call itself.
+        ConnectionCut: `inject_before` raised it.
     """
     fault = inject_before(call)
     try:
@@ -207,7 +207,7 @@ def inject_around(call: Call) -> Iterator[Fault | None]:
 
 
 def inject_after(fault: Fault | None, call: Call) -> bool:
-    """Apply the second half of a fault after the call's execution.
+    """Apply a fault that affects the response, after the call's execution.
 
     Returns:
         Whether the response is lost.
@@ -229,7 +229,7 @@ def _hold(fault: Fault, call: Call, *, carried_out: bool) -> None:
 
 
 def _next(call: Call) -> tuple[Fault | None, threading.Event]:
-    """Return the fault for this call, if any, and the event that signals that faults were cleared."""
+    """Return the next fault for this call, if any, and the event that is set when all faults are cleared."""
     with _LOCK:
         for fault in _FAULTS:
             if not fault.matches(call):

@@ -1,11 +1,11 @@
-"""Keeps the local AWS across restarts, or reports that it did not: stale state is worse than none.
+"""Saves the state of the local AWS across restarts, or reports why it could not: no state is better than stale state.
 
-A clean shutdown writes the whole state once. The next start restores it only if nothing has run since that could have
-changed the state without saving it: a marker file stays in the folder from start to clean shutdown, and a process that
-finds it starts fresh. The saved state contains accounts, resources and S3's contents, but no faults or recorded calls.
+A clean shutdown saves the whole state. A marker file is in the folder from the start of a process until its clean
+shutdown. A process that finds the marker starts without state, because the earlier process may have changed the state
+without saving it. The saved state contains accounts, resources and S3's contents, but no faults or recorded calls.
 
-The state is a pickle. A user with write access to the folder could run code as this process, so only its owner has
-access.
+The state is a pickle. A user with write access to the folder could run code as this process, so only the folder's owner
+has access.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ STATE_FORMAT_VERSION: Final = 2
 _STATE: Final = "state"
 _RUNNING: Final = "running"
 _LOCK: Final = "lock"
-# Durations are set at each start and not saved.
+# These durations are not saved, because each start sets them.
 _NOT_KEPT: Final = frozenset({"database_seconds", "propagation_seconds"})
 
 
@@ -40,11 +40,11 @@ class FolderInUseError(Exception):
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """What happened to the state of the last run.
+    """Whether the state of the last run was restored.
 
     Attributes:
         fresh: Whether this run started without state.
-        reason: Why it did; empty if the state was restored.
+        reason: Why this run started without state; empty if the state was restored.
     """
 
     fresh: bool
@@ -63,10 +63,10 @@ class StateFolder:
     _lock: TextIOWrapper | None = field(default=None, repr=False)
 
     def lock_and_restore(self) -> RestoreResult:
-        """Lock the folder, restore its state if it is sound, and mark that a run is in progress.
+        """Lock the folder, restore the saved state if it is valid, and mark that a run is in progress.
 
         Raises:
-            FolderInUseError: Another process uses it.
+            FolderInUseError: Another process uses the folder.
         """
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._take()
@@ -121,7 +121,7 @@ class _Pickler(pickle.Pickler):
     """Saves all versions of the objects in moto's S3. Plain pickle would save only the latest."""
 
     def reducer_override(self, one: Any) -> Any:  # the base class's parameter name
-        """Reduce a table of versions specially, and everything else as usual."""
+        """Pickle a table of versions with all of its versions, and any other object as usual."""
         from moto.s3.utils import _VersionedKeyStore
 
         if isinstance(one, _VersionedKeyStore):
@@ -140,7 +140,7 @@ def _versions(lists: list[tuple[str, list[Any]]]) -> Any:
 
 
 def _identity() -> dict[str, Any]:
-    """Return what must match for a pickle to be valid, including byok's code: a checkout changes without a version."""
+    """Return the facts that must match for a saved state to be valid, such as the code and the Python version."""
     sources = sorted(Path(__file__).parent.rglob("*.py"))
     code = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     return {
@@ -157,7 +157,7 @@ def _world() -> dict[str, Any]:
 
 
 def _s3() -> dict[str, Any]:
-    """Return moto's S3 data and the bucket owners, but not the backends, which hold caches and refer to themselves."""
+    """Return moto's S3 data and the bucket owners, without the backend objects, which hold caches and cycles."""
     from moto.s3.models import s3_backends
 
     backends = [

@@ -1,7 +1,7 @@
-"""From the wire to a `Call`, and from results and errors back to the wire, in the protocol of each service.
+"""Decodes the requests to each service, and encodes results and errors, in the service's protocol.
 
-moto's parsers and serialisers do the work, based on botocore's models: JSON 1.1 for KMS, query and XML for RDS, STS,
-IAM and CloudFormation. Of an S3 call, this module reads only what the rules need; moto reads the rest itself.
+moto's parsers and serialisers do the work, based on botocore's models: JSON 1.1 for KMS; query and XML for RDS, STS,
+IAM and CloudFormation. For S3, this module reads only the values that the rules need, and moto parses the whole call.
 """
 
 import json
@@ -24,7 +24,7 @@ SERVICES: Final = ("s3", "kms", "rds", "sts", "iam", "cloudformation")
 _SCOPE: Final = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 _PROTOCOL: Final = {"kms": "json", "rds": "query", "sts": "query", "iam": "query", "cloudformation": "query"}
 
-# S3: the method, whether the path contains a key, and the query determine the operation (S3 API reference).
+# An S3 operation is determined by the method, by a bucket or key in the path, and by the query (S3 API reference).
 _S3_OPERATIONS: Final[dict[tuple[str, str, str], str]] = {
     ("GET", "service", ""): "ListBuckets",
     ("PUT", "bucket", ""): "CreateBucket",
@@ -62,7 +62,7 @@ _S3_OPERATIONS: Final[dict[tuple[str, str, str], str]] = {
     ("PUT", "object", "tagging"): "PutObjectTagging",
 }
 _SUBRESOURCES: Final = sorted({query for _, _, query in _S3_OPERATIONS if query})
-# Appears in the query or the headers, but does not change the operation.
+# Query parameters that do not change the operation.
 _PLAIN_QUERY: Final = re.compile(
     r"x-id|prefix|delimiter|max-keys|marker|key-marker|version-id-marker|encoding-type|continuation-token|start-after|"
     r"fetch-owner|versionId|partNumber|response-.*|max-uploads|max-parts|part-number-marker|X-Amz-.*|bucket-region|max-buckets"
@@ -85,7 +85,7 @@ class CredentialScope:
 
 
 def parse_credential_scope(environ: dict[str, Any]) -> CredentialScope | None:
-    """Return the scope of a signed request, or None without a Signature Version 4 signature."""
+    """Return the scope of a signed request, or None if the request has no Signature Version 4 signature."""
     match = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
     return CredentialScope(match["key"], match["region"], match["service"]) if match else None
 
@@ -99,7 +99,7 @@ def parse_operation(service: str, environ: dict[str, Any], body: bytes) -> str:
     """Return the API operation of a request.
 
     Raises:
-        AwsError: `UnknownOperation`, or `NotImplemented` for an operation that is not modelled.
+        AwsError: `NotImplemented` for an S3 operation that is not modelled.
     """
     if service == "s3":
         return _s3_operation(environ)
@@ -109,7 +109,7 @@ def parse_operation(service: str, environ: dict[str, Any], body: bytes) -> str:
 
 
 def parse_params(service: str, operation: str, environ: dict[str, Any], body: bytes) -> dict[str, Any]:
-    """Return the input of a call in the API's own shape.
+    """Return the input of a call as the API defines it.
 
     Raises:
         AwsError: The body does not match the operation.
@@ -158,7 +158,7 @@ def serialize_result(call: Call, result: dict[str, Any]) -> HttpResponse:
 
 
 def serialize_error(service: str, error: AwsError, request_id: str, *, head: bool = False) -> HttpResponse:
-    """Render an error in the service's format. The response to HEAD has no body, and so gives no reason."""
+    """Render an error in the service's format. The response to HEAD has no body, and therefore no error code."""
     if service == "s3":
         text = (
             f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{escape(error.code)}</Code>'
@@ -179,7 +179,7 @@ def serialize_error(service: str, error: AwsError, request_id: str, *, head: boo
 
 
 def parse_s3_path(environ: dict[str, Any]) -> tuple[str, str]:
-    """Return bucket and key of an S3 request. Either may be empty."""
+    """Return the bucket and the key of an S3 request. Either may be empty."""
     bucket, _, key = environ.get("PATH_INFO", "/").lstrip("/").partition("/")
     return bucket, unquote(key) if "%" in key else key
 

@@ -1,4 +1,4 @@
-"""Records incoming calls, so that a test can check which ones were made and how often."""
+"""Records incoming calls, so that a test can check which calls were made and how often."""
 
 import threading
 from collections import deque
@@ -9,7 +9,7 @@ from localaws.call import Call
 from localaws.faults import RESOURCE_PARAM_NAMES
 
 MAX_RECORDED_CALLS: Final = 20_000
-"""The maximum number of recorded calls; older ones are dropped and counted."""
+"""The maximum number of recorded calls. Older calls are dropped, and `calls_as_json` reports their number."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class RecordedCall:
     """One call.
 
     Attributes:
-        number: Counts all calls since the start.
-        caller: ARN of the signer; a role's session for a role.
+        number: The call's number since the start or since the records were cleared.
+        caller: ARN of the principal that signed the call. For a role, this is the ARN of the session.
         account: The caller's account.
         outcome: `ok`, the error code, or the effect of a fault.
     """
@@ -39,7 +39,7 @@ _COUNT = [0]
 
 
 def record_call(call: Call, outcome: str) -> None:
-    """Record a call and its outcome. Of its input, only names are kept."""
+    """Record a call and its outcome. Only the parameters that name a resource are recorded."""
     params = {name: call.params[name] for name in RESOURCE_PARAM_NAMES if isinstance(call.params.get(name), str)}
     with _LOCK:
         _COUNT[0] += 1
@@ -58,7 +58,7 @@ def record_call(call: Call, outcome: str) -> None:
 
 
 def calls_as_json() -> dict[str, Any]:
-    """Return every recorded call, and the number of dropped ones."""
+    """Return every recorded call, and the number of dropped calls."""
     with _LOCK:
         return {"calls": [asdict(call) for call in _CALLS], "dropped": max(0, _COUNT[0] - len(_CALLS))}
 

@@ -1,8 +1,9 @@
-"""What moto's S3 lacks: key authorization, bucket policies with conditions, IAM, tags set by CreateBucket.
+"""The rules that moto's S3 lacks: key authorization, bucket policies with conditions, IAM, and tags of CreateBucket.
 
-S3 calls KMS as the caller, through `s3.<region>.amazonaws.com`: GenerateDataKey for a write, Decrypt for a read. A
-write that names no key uses the bucket's default. PutBucketEncryption does not check the key, so the first write fails
-if the key is unusable. S3's own cache of bucket keys, which can hide a revocation for a while, is not modelled.
+S3 calls KMS as the caller, through `s3.<region>.amazonaws.com`: GenerateDataKey for a write, and Decrypt for a read. A
+write without encryption headers uses the bucket's default encryption. PutBucketEncryption does not check the key, so a
+write is the first call that fails if the key is unusable. In AWS, S3's cache of bucket keys can hide a revocation for a
+while; this cache is not modelled.
 """
 
 import json
@@ -27,10 +28,10 @@ _KEY_HEADER: Final = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID"
 
 
 def authorize_s3_call(call: Call) -> None:
-    """Run all of S3's checks before it executes a call.
+    """Run all of S3's checks before a call is executed.
 
     Raises:
-        AwsError: With the code, status and message of S3.
+        AwsError: S3 rejects the call. The error has S3's code, status and message.
     """
     name = call.params["Bucket"]
     bucket = _bucket(name)
@@ -47,7 +48,7 @@ def authorize_s3_call(call: Call) -> None:
 
 
 def complete_after_moto(call: Call) -> None:
-    """Add what moto left out of the call that it just executed.
+    """Complete a call that moto has executed: moto ignores the tags of CreateBucket and the default encryption.
 
     Raises:
         AwsError: The tags are invalid.
@@ -98,8 +99,8 @@ def _resource(call: Call) -> str:
 def _apply_bucket_policy(call: Call, bucket: FakeBucket) -> None:
     if not bucket.policy or call.operation in {"PutBucketPolicy", "GetBucketPolicy", "DeleteBucketPolicy"}:
         return
-    # Clients use plain HTTP on the loopback interface where they would use TLS with AWS. A request therefore counts as
-    # secure unless it declares itself insecure.
+    # Clients use plain HTTP on the loopback interface, but TLS with AWS. A request therefore counts as secure unless
+    # its X-Forwarded-Proto header is `http`.
     context: dict[str, str | list[str]] = {
         "aws:SecureTransport": "false" if call.environ.get("HTTP_X_FORWARDED_PROTO") == "http" else "true",
         "aws:PrincipalAccount": call.caller.account,
@@ -141,7 +142,7 @@ def _use_key_of_write(call: Call, bucket: FakeBucket) -> None:
     if algorithm not in _KMS or reference is None:
         return  # S3's own key, or the AWS managed key aws/s3: neither is the customer's
     arn = _use_key(call, reference, "kms:GenerateDataKey", bucket)
-    # S3 returns the key it used and stores it: an alias is resolved once.
+    # S3 stores and returns the key's ARN, so an alias is resolved only once, at the write.
     if _KEY_HEADER in call.environ:
         call.environ[_KEY_HEADER] = arn
 

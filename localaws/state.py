@@ -1,6 +1,6 @@
 """The complete state of the local AWS, except S3's contents, which moto keeps.
 
-Plain data, so that it can be saved and loaded.
+The state is plain data, so that it can be saved and loaded.
 """
 
 import time
@@ -25,7 +25,7 @@ class KeyRevision:
 
 @dataclass
 class Grant:
-    """A grant on a key, held by the service that requested it."""
+    """A grant on a key, which allows operations to the principal or service `grantee`."""
 
     grant_id: str
     grantee: str
@@ -58,11 +58,11 @@ class Key:
 
     @property
     def latest(self) -> KeyRevision:
-        """Return the newest revision, which KMS itself sees."""
+        """The newest revision, which takes effect for direct KMS calls immediately."""
         return self.revisions[-1]
 
     def add_revision(self, *, state: str | None = None, policy: dict[str, Any] | None = None) -> None:
-        """Add a new state or policy. Services see it after the propagation delay."""
+        """Add a revision with a new state or policy, which takes effect for S3 and RDS after the propagation delay."""
         self.revisions.append(KeyRevision(time.time(), state or self.latest.state, policy or self.latest.policy))
 
 
@@ -81,9 +81,9 @@ class Database:
     """A cluster, an instance or a snapshot: its API output and its lifecycle.
 
     Attributes:
-        output: The resource as Describe… returns it, without its status.
-        life: The last transition and its end, from which the status is computed.
-        grant_id: RDS's grant on a customer's key; None for an AWS key, and for everything except clusters.
+        output: The resource as the Describe… operation returns it, without the status.
+        life: The last transition and the time when it ends, from which the status is computed.
+        grant_id: Id of RDS's grant on a customer's key. None for a key that AWS manages, an instance or a snapshot.
     """
 
     output: dict[str, Any]
@@ -149,4 +149,4 @@ class AwsState:
 
 
 STATE: Final = AwsState()
-"""The only state of this process: moto's backends are global, too."""
+"""The state of this process. There is only one state, because moto's backends are global, too."""

@@ -20,10 +20,11 @@ def get_caller_identity(call: Call) -> dict[str, Any]:
 
 
 def assume_role(call: Call) -> dict[str, Any]:
-    """AssumeRole. The role's trust policy decides.
+    """AssumeRole. The role's trust policy must allow the call.
 
-    From another account, and if the trust policy names the whole account, the caller's own policy must allow it too
-    (IAM user guide, "Cross-account policy evaluation logic"). A role that does not exist causes the same error.
+    If the caller is in another account, or if the trust policy names the whole account, the caller's own policy must
+    allow the call too (IAM user guide, "Cross-account policy evaluation logic"). If the role does not exist, the error
+    is the same.
     """
     arn = call.params["RoleArn"]
     context = build_principal_condition_keys(call.caller)
@@ -55,10 +56,10 @@ def assume_role(call: Call) -> dict[str, Any]:
 
 
 def _check_duration(call: Call, role: Role, seconds: int) -> None:
-    """Check the requested session duration: a role may assume another for an hour at most (botocore, AssumeRole).
+    """Check the requested session duration. A role may assume another role for at most an hour (botocore, AssumeRole).
 
     Raises:
-        AwsError: `ValidationError`, recorded texts.
+        AwsError: `ValidationError`, with a recorded text.
     """
     if call.caller.role_arn and seconds > _HOUR:
         what = "the 1 hour session limit for roles assumed by role chaining"

@@ -8,10 +8,10 @@ from localaws.cloudformation.template import Template
 
 
 def required_capability(template: Template) -> str | None:
-    """Return the capability that a template needs: one for IAM, another if the template names an IAM resource.
+    """Return CAPABILITY_IAM if the template has IAM resources, or CAPABILITY_NAMED_IAM if it sets the name of one.
 
-    A resource counts whether or not its condition holds, because ValidateTemplate gets no parameters. No record was
-    found of what CreateStack does with a resource whose condition is false.
+    A resource counts even if its condition is false, because ValidateTemplate gets no parameters. No record was found
+    of how CreateStack treats a resource whose condition is false.
     """
     iam = [one for one in template.section("Resources").values() if _is_of_iam(one)]
     named = any(RESOURCE_TYPES[one["Type"]].name in one.get("Properties", {}) for one in iam)
@@ -19,7 +19,7 @@ def required_capability(template: Template) -> str | None:
 
 
 def describe_capabilities(template: Template) -> dict[str, Any]:
-    """Return what GetTemplateSummary and ValidateTemplate report about it (recorded text)."""
+    """Return the capabilities and their reason for GetTemplateSummary and ValidateTemplate (recorded text)."""
     capability = required_capability(template)
     if capability is None:
         return {"Capabilities": []}
@@ -29,7 +29,7 @@ def describe_capabilities(template: Template) -> dict[str, Any]:
 
 
 def require_capabilities(call: Call, template: Template) -> None:
-    """Check that the call acknowledges what the template needs. CAPABILITY_NAMED_IAM covers both capabilities.
+    """Check that the call acknowledges the template's capability. CAPABILITY_NAMED_IAM includes CAPABILITY_IAM.
 
     Raises:
         AwsError: `InsufficientCapabilitiesException`, recorded text.

@@ -1,4 +1,4 @@
-"""Change sets as `aws cloudformation deploy` creates, describes and executes them; the state that a call requests."""
+"""Change sets, as `aws cloudformation deploy` uses them, and the desired state of a stack that a call requests."""
 
 import re
 import uuid
@@ -46,7 +46,7 @@ def check_stack_name(name: str) -> None:
 
 
 def find_stack(call: Call, name: str) -> Stack:
-    """Return the caller's stack by name, or by id even after its deletion.
+    """Return the caller's stack by name or id. A deleted stack can be found only by id.
 
     Raises:
         AwsError: `ValidationError`, recorded text.
@@ -64,7 +64,7 @@ def build_desired_state(call: Call, stack: Stack | None, *, template_alone: bool
     Args:
         call: A call with a template, parameters and tags.
         stack: The current stack, whose template and values the call may reuse.
-        template_alone: Ignore parameters and tags.
+        template_alone: Ignore parameters, capabilities and tags.
 
     Raises:
         AwsError: `ValidationError`; `InsufficientCapabilitiesException`; `NotImplemented` for options that are not
@@ -145,7 +145,7 @@ def describe_change_set(call: Call) -> dict[str, Any]:
 
 
 def execute_change_set(call: Call) -> dict[str, Any]:
-    """ExecuteChangeSet. As in AWS, this deletes every other change set of the stack."""
+    """ExecuteChangeSet. As in AWS, this deletes all change sets of the stack."""
     stack, change_set = _find(call)
     authorize(call, stack.stack_id)
     if change_set["ExecutionStatus"] != "AVAILABLE":

@@ -1,8 +1,8 @@
 """CloudFormation's operations on stacks and change sets, as the console and `aws cloudformation deploy` use them.
 
-This package does not use moto's engine: moto answers 500 to tags on a key, stores key policies as objects that it never
-evaluates, and ignores KeySpec, KeyUsage, MultiRegion and the waiting period. With only three resource types, a correct
-implementation is small.
+This package does not use moto's engine, because moto returns 500 for a key with tags, stores key policies without ever
+evaluating them, and ignores KeySpec, KeyUsage, MultiRegion and the waiting period. For only three resource types, a
+correct implementation is small.
 """
 
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ def create_stack(call: Call) -> dict[str, Any]:
 
 
 def update_stack(call: Call) -> dict[str, Any]:
-    """UpdateStack. Rejected if nothing changes."""
+    """UpdateStack. A call that would change nothing is rejected."""
     stack = find_stack(call, call.params["StackName"])
     _authorize(call, stack.name)
     if stack.status in _BUSY_OR_BROKEN:
@@ -51,7 +51,7 @@ def update_stack(call: Call) -> dict[str, Any]:
 
 
 def delete_stack(call: Call) -> dict[str, Any]:
-    """DeleteStack. Succeeds if the stack does not exist."""
+    """DeleteStack. The call succeeds even if the stack does not exist."""
     if call.params.get("RetainResources"):
         raise AwsError("NotImplemented", "The local AWS does not model RetainResources of DeleteStack.", 501)
     try:
@@ -64,7 +64,7 @@ def delete_stack(call: Call) -> dict[str, Any]:
 
 
 def describe_stacks(call: Call) -> dict[str, Any]:
-    """DescribeStacks: one by name or id, or all that are not deleted."""
+    """DescribeStacks: return one stack by name or id, or all stacks that are not deleted."""
     name = call.params.get("StackName")
     if name:
         return {"Stacks": [_render_stack(find_stack(call, name))]}
@@ -72,7 +72,7 @@ def describe_stacks(call: Call) -> dict[str, Any]:
 
 
 def list_stacks(call: Call) -> dict[str, Any]:
-    """ListStacks, including deleted ones."""
+    """ListStacks, including deleted stacks."""
     wanted = call.params.get("StackStatusFilter")
     summaries = [
         {

@@ -1,4 +1,4 @@
-"""The parameters of a stack: the template's declarations, the caller's values, and whether they match."""
+"""The parameters of a stack: the template's declarations, and the caller's values, which must match them."""
 
 import re
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ _TYPES: Final = frozenset({"String", "Number", "CommaDelimitedList"})
 
 
 def resolve_parameters(template: Template, given: list[dict[str, Any]], previous: Mapping[str, Any]) -> dict[str, str]:
-    """Return the text of every parameter of the template.
+    """Return the value of every parameter of the template, as text.
 
     Args:
-        template: Its `Parameters` section declares the parameters.
-        given: The format of CreateStack; `UsePreviousValue` takes the value from `previous`.
+        template: The template, whose `Parameters` section declares the parameters.
+        given: The parameters in the format of CreateStack. `UsePreviousValue` takes the value from `previous`.
         previous: The current values of the stack.
 
     Raises:
@@ -67,7 +67,7 @@ def _check(name: str, value: str, rule: Mapping[str, Any]) -> None:
 
 
 def split_list_parameters(template: Template, values: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values as functions see them: a list parameter is a list."""
+    """Return the values as the template's functions see them. The value of a list parameter is a list."""
     declared = template.section("Parameters")
     lists = {name for name, rule in declared.items() if rule.get("Type") == "CommaDelimitedList"}
     return {

@@ -1,4 +1,4 @@
-"""The record of a stack, and the parts of a plan for one. Plain data, so that it survives a restart."""
+"""The record of a stack, and planned changes to its resources. The record is plain data, so it survives a restart."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -28,9 +28,9 @@ class Stack:
     """A stack and its history.
 
     Attributes:
-        wish: The state of its last create or update; None while it is only under review.
-        resources: Its existing resources, in order of creation.
-        changes: Its change sets by name, as DescribeChangeSet returns them, with their target state under `"wish"`.
+        desired_state: The state requested by the last create or update; None while the stack is only under review.
+        resources: The existing resources, in order of creation.
+        changes: The change sets by name, as DescribeChangeSet returns them, with the desired state under `"wish"`.
     """
 
     stack_id: str

@@ -22,7 +22,7 @@ _NOT_MODELLED: Final = frozenset({"Fn::RefAll", "Fn::ValueOf", "Fn::ValueOfAll"}
 
 
 def check_syntax(template: Template) -> None:
-    """Check the section's structure, and that its rules use only what a rule may use.
+    """Check the structure of the Rules section, and that its rules use only `Ref` and rule functions.
 
     Raises:
         AwsError: `ValidationError`; `NotImplemented` for functions that are not modelled.
@@ -46,8 +46,8 @@ def check_assertions(call: Call, template: Template, parameters: Mapping[str, st
     """Check every assertion of every rule whose condition is true.
 
     Raises:
-        AwsError: `ValidationError` with the assertion's description. No record was found of CloudFormation's own text
-            around it.
+        AwsError: `ValidationError` with the assertion's description. No record was found of the text that
+            CloudFormation puts around the description.
     """
     scope: dict[str, Any] = {
         "AWS::AccountId": call.caller.account,

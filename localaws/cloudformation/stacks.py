@@ -1,4 +1,4 @@
-"""Stacks: plan changes, execute them, and roll back if one is rejected.
+"""Stacks: plan changes, execute them, and roll the stack back if a change is rejected.
 
 A stack changes within the call that requests it, so the first DescribeStacks already sees the final state. The events
 contain every transition, including IN_PROGRESS.
@@ -30,7 +30,8 @@ from localaws.state import STATE
 
 RETAIN_POLICIES: Final = frozenset({"Retain", "RetainExceptOnCreate"})
 
-# CloudFormation CLI user guide, "Handler error codes"; for IAM, the recorded codes and similar ones.
+# The handler error code for each error code of a service (CloudFormation CLI user guide, "Handler error codes"). Of the
+# entries for IAM, some are recorded, and the others are inferred from them.
 _HANDLER_CODES: Final = {
     "AccessDenied": "AccessDenied",
     "AccessDeniedException": "AccessDenied",
@@ -75,7 +76,7 @@ def build_evaluation_scope(stack: Stack, wish: DesiredState) -> EvaluationScope:
 
 
 def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
-    """Plan the changes in order. Resources that do not exist yet have their logical ids as ids."""
+    """Plan the changes in order. While a resource does not exist, its logical id stands for its physical id."""
     scope = build_evaluation_scope(stack, wish)
     changes: list[Change] = []
     wanted = _desired_names(scope)
@@ -85,7 +86,7 @@ def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
         try:
             change = _change(stack, resource, tags_changed=tags_changed)
         except AwsError:
-            change = Change("Modify", resource, stack.resources.get(name))  # rejected during execution, as in AWS
+            change = Change("Modify", resource, stack.resources.get(name))  # as in AWS, only the execution rejects it
         if change:
             changes.append(change)
         if name not in stack.resources:
@@ -95,7 +96,7 @@ def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
 
 
 def is_unchanged(stack: Stack, wish: DesiredState) -> bool:
-    """Return whether the target state would change nothing."""
+    """Return whether an update to the desired state would change nothing."""
     if stack.desired_state is None or plan_changes(stack, wish) or stack.desired_state.tags != wish.tags:
         return False
     outputs = [to_canonical_json(one.template.section("Outputs")) for one in (stack.desired_state, wish)]
@@ -103,7 +104,7 @@ def is_unchanged(stack: Stack, wish: DesiredState) -> bool:
 
 
 def create(call: Call, stack: Stack, wish: DesiredState, on_failure: str = "ROLLBACK") -> None:
-    """Create everything. If a resource is rejected, handle the others as `on_failure` says."""
+    """Create all resources of a new stack. If one is rejected, `on_failure` says what happens to the others."""
     stack.desired_state = wish
     try:
         _carry_out(call, stack, wish)
@@ -122,7 +123,7 @@ def create(call: Call, stack: Stack, wish: DesiredState, on_failure: str = "ROLL
 
 
 def update(call: Call, stack: Stack, wish: DesiredState) -> None:
-    """Update the stack to the target state. If that fails, roll it back."""
+    """Update the stack to the desired state. If the update fails, roll the stack back."""
     before = copy.deepcopy((stack.resources, stack.outputs, stack.desired_state))
     touched = {one.arn for one in stack.resources.values()}
     keys = {arn: copy.deepcopy(key) for arn, key in STATE.keys.items() if arn in touched}
@@ -145,7 +146,7 @@ def update(call: Call, stack: Stack, wish: DesiredState) -> None:
 
 
 def delete(call: Call, stack: Stack) -> None:
-    """Delete the stack, except resources with a Retain policy."""
+    """Delete the stack and its resources, except resources with a Retain policy."""
     stack.set_status("DELETE_IN_PROGRESS", "User Initiated")
     _remove(call, stack, list(stack.resources), creating=False)
     if stack.resources:
@@ -182,7 +183,7 @@ def _carry_out(call: Call, stack: Stack, wish: DesiredState) -> None:
         except AwsError as error:
             stack.record_event(name, old.physical_id if old else "", kind, f"{verb}_FAILED", _reason(call, kind, error))
             if old is None and resource and resource.physical_id:
-                stack.resources[name] = resource  # partly created: it exists and must be removed
+                stack.resources[name] = resource  # partly created, so the rollback must remove it
             raise _RefusedError(name, error.message) from error
         stack.resources[name] = resource
         scope.attributes[name] = resource.attributes
@@ -197,7 +198,7 @@ def _carry_out(call: Call, stack: Stack, wish: DesiredState) -> None:
 
 
 def _remove(call: Call, stack: Stack, names: list[str], *, creating: bool) -> None:
-    """Delete resources in reverse order of creation. A rolled-back creation ignores `RetainExceptOnCreate`."""
+    """Delete resources in reverse order of creation. While `creating`, `RetainExceptOnCreate` retains nothing."""
     for name in reversed(names):
         resource = stack.resources[name]
         if resource.on_delete == "Retain" or (resource.on_delete in RETAIN_POLICIES and not creating):
@@ -208,7 +209,7 @@ def _remove(call: Call, stack: Stack, names: list[str], *, creating: bool) -> No
 
 
 def _delete(call: Call, stack: Stack, resource: Resource) -> bool:
-    """Delete one resource and record it. Return False if the deletion is rejected."""
+    """Delete one resource, and record an event. Return False if the deletion is rejected."""
     name, physical_id, kind = resource.logical_id, resource.physical_id, resource.kind
     try:
         RESOURCE_TYPES[kind].delete(StackContext(call, stack.name, {}, {}), resource)
@@ -275,7 +276,7 @@ def _outputs(scope: EvaluationScope) -> list[dict[str, str]]:
 
 
 def _reason(call: Call, kind: str, error: AwsError) -> str:
-    """Format a rejection by the resource's service as an event shows it."""
+    """Format the error of a resource's service as a stack event shows it."""
     service = f"(Service: {RESOURCE_TYPES[kind].service}, Status Code: {error.status}, Request ID: {call.request_id})"
     message = f'Resource handler returned message: "{error.message} {service}"'
     code = _HANDLER_CODES.get(error.code, "InvalidRequest")
@@ -283,7 +284,7 @@ def _reason(call: Call, kind: str, error: AwsError) -> str:
 
 
 def parse_and_check_template(text: str) -> Template:
-    """Parse a template, check its rules, and check that its resources have an order."""
+    """Parse a template, check its rules, and check that its resources do not depend on each other in a circle."""
     template = parse_template(text)
     rules.check_syntax(template)
     sort_by_dependency(template)

@@ -1,8 +1,8 @@
 """CloudFormation templates: parsed, checked, and evaluated to plain values.
 
-Modelled are the parts that a template of keys and roles needs: parameters with their constraints, rules (in a separate
-module), mappings, conditions, outputs and the intrinsic functions of `_FUNCTIONS`. Error messages are CloudFormation's
-where they are known.
+Only the parts that a template of keys and roles needs are modelled: parameters with their constraints, rules (in a
+separate module), mappings, conditions, outputs, and the intrinsic functions in `_FUNCTIONS`. Where CloudFormation's
+error messages are known, they are used.
 """
 
 import json
@@ -39,7 +39,7 @@ _RESOURCE_MEMBERS: Final = frozenset(
 
 
 def validation_error(message: str) -> AwsError:
-    """Return CloudFormation's only error for an invalid template or input."""
+    """Return the error that CloudFormation gives for every invalid template or input."""
     return AwsError("ValidationError", message)
 
 
@@ -77,7 +77,7 @@ class Template:
     content: dict[str, Any]
 
     def section(self, name: str) -> dict[str, Any]:
-        """Return a section, empty if the template has none."""
+        """Return a section of the template. A missing section is returned as an empty dictionary."""
         return self.content.get(name) or {}
 
 
@@ -137,7 +137,7 @@ def _check_resources(template: Template) -> None:
 
 
 def find_references(value: Any) -> Iterator[str]:
-    """Yield the names of resources and parameters that a part of a template refers to, without pseudo parameters."""
+    """Yield the names of the resources and parameters, except pseudo parameters, to which part of a template refers."""
     if isinstance(value, list):
         for item in value:
             yield from find_references(item)
@@ -162,10 +162,10 @@ def find_references(value: Any) -> Iterator[str]:
 
 
 def sort_by_dependency(template: Template) -> list[str]:
-    """Return the names of the resources, each after those it refers to.
+    """Return the names of the resources. Each name comes after the resources that it refers to.
 
     Raises:
-        AwsError: `ValidationError` if the references form a circle.
+        AwsError: `ValidationError` if resources refer to each other in a circle.
     """
     resources = template.section("Resources")
     waiting = {name: {used for used in find_references(one) if used in resources} for name, one in resources.items()}
@@ -184,7 +184,7 @@ class EvaluationScope:
     """The values that the functions of a template can refer to.
 
     Attributes:
-        template: The template with the conditions and mappings.
+        template: The template, which defines the conditions and mappings.
         parameters: Values of the parameters.
         pseudo: Values of the pseudo parameters, such as `AWS::Region`.
         attributes: Ids and attributes of the existing resources, such as `{"Key": {"Ref": id, "Arn": arn}}`.
@@ -203,11 +203,11 @@ class EvaluationScope:
         return bool(self.evaluate(conditions[condition]))
 
     def is_condition_met(self, condition: str | None) -> bool:
-        """Return whether a condition is true or None."""
+        """Return whether a condition is true. No condition (None) counts as true."""
         return condition is None or self.evaluate_named_condition(condition)
 
     def evaluate(self, given: Any) -> Any:
-        """Return `given` with every function evaluated and every property without a value omitted."""
+        """Return `given` with all functions evaluated, and without the properties whose value is `AWS::NoValue`."""
         if isinstance(given, list):
             return [one for one in map(self.evaluate, given) if one is not NO_VALUE]
         if not isinstance(given, dict):
@@ -234,7 +234,7 @@ class EvaluationScope:
         attributes = self.attributes.get(name, {})
         if attribute not in attributes:
             raise validation_error(
-                f"Template error: {name}.{attribute} is not there: no such attribute, or its condition is false"
+                f"Template error: {name}.{attribute} does not exist, or the resource's condition is false"
             )
         return attributes[attribute]
 
@@ -298,7 +298,7 @@ _FUNCTIONS: Final[dict[str, Callable[[EvaluationScope, Any], Any]]] = {
 
 
 def to_canonical_json(value: Any) -> str:
-    """Return a text that is equal for equal values."""
+    """Render a value as JSON, so that equal values give equal texts."""
     return json.dumps(value, sort_keys=True, default=str)
 
 

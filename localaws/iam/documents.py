@@ -1,6 +1,7 @@
-"""Policies that IAM accepts: a trust policy says who may assume the role, an inline policy what the role may do.
+"""Policies of roles: a trust policy says who may assume the role, and an inline policy says what the role may do.
 
-Messages are recorded responses of IAM. If a document has two errors, it is unknown which one AWS reports first.
+The error messages are taken from recorded responses of IAM. If a document has two errors, it is unknown which error AWS
+reports first.
 """
 
 import json
@@ -18,7 +19,7 @@ _ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/.+")
 
 
 def parse_trust_policy(text: str) -> dict[str, Any]:
-    """Return a role's trust policy if IAM accepts it: it names principals and no resource.
+    """Parse a role's trust policy, and check that it names principals and no resources, as IAM requires.
 
     Raises:
         AwsError: `MalformedPolicyDocument`.
@@ -37,7 +38,7 @@ def parse_trust_policy(text: str) -> dict[str, Any]:
 
 
 def parse_inline_policy(text: str) -> dict[str, Any]:
-    """Return an inline policy if IAM accepts it: it names resources and no principal.
+    """Parse an inline policy, and check that it names resources and no principals, as IAM requires.
 
     Raises:
         AwsError: `MalformedPolicyDocument`.

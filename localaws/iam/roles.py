@@ -1,6 +1,7 @@
-"""Role operations: create, describe, change, tag and delete, each as far as the caller's policies allow.
+"""Role operations: create, describe, change, tag and delete roles, if the caller's policies allow the operation.
 
-Codes and their HTTP statuses: botocore's IAM model. Managed policies and permissions boundaries are not modelled.
+Source of the error codes and their HTTP statuses: botocore's IAM model. Managed policies and permissions boundaries are
+not modelled.
 """
 
 import re
@@ -26,7 +27,7 @@ _MOST_TAGS: Final = 50
 
 
 def create_role(call: Call) -> dict[str, Any]:
-    """CreateRole. The name is unique in the account, whatever the path. With tags, it also needs iam:TagRole."""
+    """CreateRole. Names are unique in an account, regardless of the path. A call with tags also needs iam:TagRole."""
     name, path = call.params["RoleName"], call.params.get("Path") or "/"
     if call.params.get("PermissionsBoundary"):
         raise AwsError("NotImplemented", "The local AWS does not model PermissionsBoundary of iam:CreateRole.", 501)
@@ -62,7 +63,7 @@ def get_role(call: Call) -> dict[str, Any]:
 
 
 def list_roles(call: Call) -> dict[str, Any]:
-    """ListRoles of the caller's account, without their tags (botocore, ListRoles)."""
+    """ListRoles: return the roles of the caller's account, without tags (botocore, ListRoles)."""
     prefix = call.params.get("PathPrefix") or "/"
     _permit(call, f"arn:{partition_of_region(call.region)}:iam::{call.caller.account}:role{prefix}")
     mine = [role for role in STATE.roles.values() if role.account == call.caller.account]
@@ -70,7 +71,7 @@ def list_roles(call: Call) -> dict[str, Any]:
 
 
 def update_role(call: Call) -> dict[str, Any]:
-    """UpdateRole: the description and the maximum session duration. Omitted values stay unchanged."""
+    """UpdateRole: change the description and the maximum session duration. Omitted values stay unchanged."""
     role = _role(call)
     if call.params.get("MaxSessionDuration") is not None:
         role.max_session_seconds = _session_seconds(call.params["MaxSessionDuration"])
@@ -80,13 +81,13 @@ def update_role(call: Call) -> dict[str, Any]:
 
 
 def update_assume_role_policy(call: Call) -> dict[str, Any]:
-    """UpdateAssumeRolePolicy: replaces the trust policy."""
+    """UpdateAssumeRolePolicy: replace the trust policy."""
     _role(call).trust = parse_trust_policy(call.params["PolicyDocument"])
     return {}
 
 
 def delete_role(call: Call) -> dict[str, Any]:
-    """DeleteRole. Rejected while the role has inline policies. Its sessions end with it."""
+    """DeleteRole. The call is rejected while the role has inline policies. Deleting the role ends its sessions."""
     role = _role(call)
     if role.policies:
         raise AwsError("DeleteConflict", "Cannot delete entity, must delete policies first.", 409)
@@ -97,7 +98,7 @@ def delete_role(call: Call) -> dict[str, Any]:
 
 
 def put_role_policy(call: Call) -> dict[str, Any]:
-    """PutRolePolicy: adds an inline policy, or replaces the one with the same name."""
+    """PutRolePolicy: add an inline policy, or replace the inline policy with the same name."""
     _role(call).policies[call.params["PolicyName"]] = parse_inline_policy(call.params["PolicyDocument"])
     return {}
 
@@ -122,7 +123,7 @@ def list_role_policies(call: Call) -> dict[str, Any]:
 
 
 def list_attached_role_policies(call: Call) -> dict[str, Any]:
-    """ListAttachedRolePolicies: always empty, because nothing can be attached here."""
+    """ListAttachedRolePolicies: always empty, because managed policies are not modelled."""
     _role(call)
     return {"AttachedPolicies": [], "IsTruncated": False}
 
@@ -147,7 +148,7 @@ def list_role_tags(call: Call) -> dict[str, Any]:
 
 
 def _role(call: Call) -> Role:
-    """Return the role in the caller's account that the call names, if the caller may make the call."""
+    """Check the caller's permission, and return the role that the call names, which is in the caller's account."""
     name, account = call.params["RoleName"], call.caller.account
     found = [role for role in STATE.roles.values() if (role.account, role.name) == (account, name)]
     arn = found[0].arn if found else f"arn:{partition_of_region(call.region)}:iam::{account}:role/{name}"
@@ -170,7 +171,7 @@ def _policy(role: Role, name: str) -> dict[str, Any]:
 
 
 def _with_tags(present: dict[str, str], added: list[dict[str, str]]) -> dict[str, str]:
-    """Add or change tags of a role. No record was found of AWS's text for too many tags."""
+    """Add or change tags of a role. No record was found of AWS's error message for too many tags."""
     names = [tag["Key"].lower() for tag in added]
     if len(names) != len(set(names)):
         message = "Duplicate tag keys found. Please note that Tag keys are case insensitive."

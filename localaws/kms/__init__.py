@@ -1,1 +1,1 @@
-"""KMS: keys and who may use them, policies, aliases, and the operations."""
+"""KMS: keys, aliases, key policies, grants and tags, and the checks of who may use a key."""

@@ -1,7 +1,8 @@
 """Aliases and replicas of keys. An alias and its key always belong to the same account and Region.
 
-Changing an alias needs permission on the alias, from the caller's own policies, and on every key involved, from the
-key's policy or from IAM if the key policy delegates to it (KMS developer guide, "Controlling access to aliases").
+A change of an alias needs permission on the alias and on every key involved. The caller's own policies give permission
+on the alias. The key policy gives permission on a key, or delegates the decision to the caller's own policies (KMS
+developer guide, "Controlling access to aliases").
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ _NAME: Final = re.compile(r"alias/[a-zA-Z0-9/_-]{1,250}")
 
 
 def create_alias(call: Call) -> dict[str, Any]:
-    """CreateAlias. Needs permission on the alias and on the key; impossible for a key of another account."""
+    """CreateAlias. The caller needs permission on the alias and on the key, which must be in the caller's account."""
     name, arn = call.params["AliasName"], _arn(call)
     if not name.startswith("alias/"):
         raise AwsError("ValidationException", 'Alias must start with the prefix "alias/"')
@@ -41,10 +42,10 @@ def create_alias(call: Call) -> dict[str, Any]:
 
 
 def update_alias(call: Call) -> dict[str, Any]:
-    """UpdateAlias, to another key of the same kind. Needs permission on the alias, the old key and the new key.
+    """UpdateAlias: point an alias to another key of the same kind.
 
-    So a role that has permission for certain keys only cannot take an alias away from another key. No record was found
-    of the order in which AWS checks the three.
+    The caller needs permission on the alias, the old key and the new key. A role without permission on a key can
+    therefore not take an alias away from it. No record was found of the order in which AWS checks these permissions.
     """
     check_identity_policies(call, _arn(call))
     alias = _find(call)
@@ -57,7 +58,7 @@ def update_alias(call: Call) -> dict[str, Any]:
 
 
 def delete_alias(call: Call) -> dict[str, Any]:
-    """DeleteAlias. Needs permission on the alias and on its key."""
+    """DeleteAlias. The caller needs permission on the alias and on its key."""
     check_identity_policies(call, _arn(call))
     alias = _find(call)
     require_own_key(call, alias.target)
@@ -66,7 +67,7 @@ def delete_alias(call: Call) -> dict[str, Any]:
 
 
 def list_aliases(call: Call) -> dict[str, Any]:
-    """ListAliases of the caller's own account and Region. Only the caller's own policies decide."""
+    """ListAliases in the caller's account and Region. Only the caller's own policies are checked."""
     check_identity_policies(call)
     wanted = _own_arn(call, call.params["KeyId"]) if call.params.get("KeyId") else None
     prefix = _arn(call, "alias/")
@@ -86,7 +87,7 @@ def list_aliases(call: Call) -> dict[str, Any]:
 def replicate_key(call: Call) -> dict[str, Any]:
     """ReplicateKey. The replica has its own policy, state, grants and tags.
 
-    Needs permission on the primary key, and CreateKey in the replica's Region (botocore, ReplicateKey).
+    The caller needs permission on the primary key, and kms:CreateKey in the replica's Region (botocore, ReplicateKey).
     """
     key = require_own_key(call)
     check_identity_policies(call, action="CreateKey")
@@ -113,7 +114,7 @@ def _find(call: Call) -> Alias:
 
 
 def _target(call: Call) -> str:
-    """Return what the call names as the alias's key, which must be a key and not another alias."""
+    """Return the reference to the alias's new target, which must be a key, not another alias."""
     reference: str = call.params["TargetKeyId"]
     if reference.startswith("alias/") or ":alias/" in reference:
         raise AwsError("ValidationException", "Aliases must refer to keys. Not aliases")
@@ -121,13 +122,13 @@ def _target(call: Call) -> str:
 
 
 def _own_arn(call: Call, reference: str) -> str:
-    """Return the ARN of a key in the caller's own account. It does not access the key, so it needs no permission."""
+    """Return the ARN of a key in the caller's account. No permission is needed, because the key is not accessed."""
     try:
         arn = resolve_key_arn(reference, call.caller.account, call.region)
     except KmsError as refused:
         raise AwsError(refused.code, refused.message) from refused
     if arn.split(":")[4] != call.caller.account:
-        # No record of AWS's own text was found; it is certain that AWS rejects the call (botocore, ListAliases).
+        # AWS certainly rejects the call (botocore, ListAliases), but no record was found of the error message.
         raise AwsError("AccessDeniedException", f"{arn} is a key of another account.")
     if arn not in STATE.keys:
         raise AwsError("NotFoundException", f"Key '{arn}' does not exist")

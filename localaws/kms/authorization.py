@@ -1,7 +1,8 @@
-"""Who may use a key: S3 and RDS on a caller's behalf, and direct callers of KMS.
+"""Decides who may use a key: S3 and RDS on a caller's behalf, and callers that call KMS directly.
 
-The order is AWS's: the ARN's Region, the caller's permission, the key's state, the key's usage. Across accounts, KMS
-does not distinguish a missing key from one that the caller may not use. Messages are recorded AWS responses.
+The checks come in AWS's order: the Region in the ARN, the caller's permission, the key's state, and the key's usage. If
+the key is in another account, KMS returns the same error whether the key is missing or the caller may not use it. The
+error messages are taken verbatim from recorded AWS responses.
 """
 
 import time
@@ -24,7 +25,7 @@ _HIDDEN: Final = (
     "on this resource because the resource does not exist in this Region, no resource-based policies allow access, "
     "or a resource-based policy explicitly denies access"
 )
-# KMS developer guide, "Key states of AWS KMS keys": what these states forbid.
+# States in which a key cannot be used, with their names in errors (KMS developer guide, "Key states of AWS KMS keys").
 _STATE_WORDS: Final = {
     "PendingDeletion": "pending deletion",
     "PendingReplicaDeletion": "pending replica deletion",
@@ -46,7 +47,7 @@ _CRYPTOGRAPHIC: Final = frozenset(
 
 @dataclass
 class KmsError(Exception):
-    """A key that cannot be used, with KMS's own code and message."""
+    """A key cannot be used. The error has KMS's code and message."""
 
     code: str
     message: str
@@ -60,13 +61,13 @@ class KeyUse:
     """An intended use of a key.
 
     Attributes:
-        caller: The principal that uses it.
+        caller: The principal that uses the key.
         action: The action, such as `kms:GenerateDataKey`.
         region: The Region that receives the call.
-        via: The service that calls for the caller, as `kms:ViaService` names it; None for a direct call.
+        via: The service that calls KMS for the caller, as the value of `kms:ViaService`. None for a direct call.
         for_aws_resource: Whether a grant is for an AWS resource.
         context: The encryption context.
-        ciphertext: Whether the key is known only from a ciphertext. In that case an error does not name it.
+        ciphertext: Whether the key is known only from a ciphertext. In that case, an error does not name the key.
         tags: The tags that the request puts on the key.
         tag_keys: The tag keys that the request names.
     """
@@ -83,7 +84,7 @@ class KeyUse:
 
     @property
     def condition_keys(self) -> dict[str, str | list[str]]:
-        """Return the request's condition keys, without those that AWS would not send."""
+        """Return the values of the request's condition keys. Keys that AWS would not set are left out."""
         keys = build_principal_condition_keys(self.caller) | {"kms:CallerAccount": self.caller.account}
         if self.via:
             keys["kms:ViaService"] = self.via
@@ -100,7 +101,7 @@ def resolve_key_arn(reference: str, account: str, region: str) -> str:
     """Return the ARN of the key that a caller refers to by id, ARN, alias name or alias ARN.
 
     Raises:
-        KmsError: It is not a reference to a key, or it refers to another Region.
+        KmsError: `reference` does not refer to a key, or refers to a key in another Region.
     """
     if reference.startswith("arn:"):
         parts = reference.split(":", 5)
@@ -121,16 +122,16 @@ def resolve_key_arn(reference: str, account: str, region: str) -> str:
 
 
 def find_propagated_revision(key: Key) -> KeyRevision | None:
-    """Return the revision of a key that S3 and RDS see by now, or None if they do not see the key yet."""
+    """Return the latest revision of a key that S3 and RDS see already, or None if they do not see the key yet."""
     horizon = time.time() - STATE.propagation_seconds
     return next((facts for facts in reversed(key.revisions) if facts.at <= horizon), None)
 
 
 def authorize_key_use(arn: str, use: KeyUse) -> Key:
-    """Return the key if this use is allowed.
+    """Return the key, if it may be used in this way.
 
     Raises:
-        KmsError: With the code and message of KMS.
+        KmsError: The use is not allowed. The error has KMS's code and message.
     """
     named = _arn_of(arn)
     if named.region != use.region:
@@ -162,7 +163,7 @@ def _authorize(key: Key, facts: KeyRevision, use: KeyUse) -> None:
     elif by_identity.effect is Effect.EXPLICIT_DENY:
         why = "with an explicit deny in an identity-based policy"
     else:
-        # If the key policy delegates to the caller's account, the caller's own policies are what denies the call.
+        # If the key policy delegates to the caller's account, the denial comes from the caller's own policies.
         kind = "identity-based" if by_key.allowed else "resource-based"
         why = f"because no {kind} policy allows the {use.action} action"
     unnamed = use.ciphertext and not foreign
@@ -171,7 +172,7 @@ def _authorize(key: Key, facts: KeyRevision, use: KeyUse) -> None:
 
 
 def _resource_condition_keys(key: Key) -> dict[str, str | list[str]]:
-    """Return the key's condition keys (KMS developer guide, "ABAC for AWS KMS"), without AWS's delay."""
+    """Return the key's condition keys (KMS developer guide, "ABAC for AWS KMS"). Unlike in AWS, there is no delay."""
     aliases = [alias.name for alias in STATE.aliases.values() if alias.target == key.arn]
     tags: dict[str, str | list[str]] = {f"aws:ResourceTag/{name}": value for name, value in key.tags.items()}
     return tags | ({"kms:ResourceAliases": aliases} if aliases else {})

@@ -1,4 +1,4 @@
-"""Grants on keys, created by callers and services. They work across accounts."""
+"""Grants on keys, created by callers and services. Grants work across accounts."""
 
 import secrets
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ def add_grant(key: Key, grantee: str, operations: list[str], issuer: str) -> Gra
 
 
 def create_grant(call: Call) -> dict[str, Any]:
-    """CreateGrant. Accepts only a full key ARN or a key id."""
+    """CreateGrant. AWS accepts only a full key ARN or a key id, which is not checked here."""
     key = authorize_key_call(call, "CreateGrant")
     grant = add_grant(key, call.params["GranteePrincipal"], list(call.params["Operations"]), call.caller.account)
     grant.name = call.params.get("Name", "")

@@ -1,7 +1,7 @@
 """Key operations in two accounts: create, describe, use, and change the state of keys.
 
-Across accounts, only cryptographic operations, DescribeKey, GetKeyRotationStatus and grants work. Everything else is
-impossible under any policy (KMS developer guide, "Allowing users in other accounts to use a KMS key").
+Across accounts, only cryptographic operations, DescribeKey, GetKeyRotationStatus and grants work. No policy can allow
+any other operation (KMS developer guide, "Allowing users in other accounts to use a KMS key").
 """
 
 import base64
@@ -35,7 +35,7 @@ def add_key(account: str, region: str, params: dict[str, Any]) -> Key:
     """Add a new key without checking the caller's permission.
 
     Raises:
-        AwsError: Its policy is malformed or would lock its owner out, or its tags or its kind are invalid.
+        AwsError: The key policy is malformed or would lock the owner out, or the tags or the KeyUsage are invalid.
     """
     spec, usage = params.get("KeySpec", _SYMMETRIC), params.get("KeyUsage", "ENCRYPT_DECRYPT")
     if (spec.startswith("HMAC") and usage != "GENERATE_VERIFY_MAC") or (
@@ -107,7 +107,7 @@ def describe_key(call: Call) -> dict[str, Any]:
 
 
 def list_keys(call: Call) -> dict[str, Any]:
-    """ListKeys of the caller's account and Region."""
+    """ListKeys in the caller's account and Region."""
     check_identity_policies(call)
     mine = [key for key in STATE.keys.values() if (key.account, key.region) == (call.caller.account, call.region)]
     return paginate(call, "Keys", [{"KeyId": key.key_id, "KeyArn": key.arn} for key in mine])
@@ -163,7 +163,7 @@ def put_key_policy(call: Call) -> dict[str, Any]:
 
 
 def list_key_policies(call: Call) -> dict[str, Any]:
-    """ListKeyPolicies: there is only one."""
+    """ListKeyPolicies: a key has only one policy."""
     require_own_key(call)
     return {"PolicyNames": [DEFAULT_POLICY_NAME], "Truncated": False}
 
@@ -190,7 +190,7 @@ def encrypt(call: Call) -> dict[str, Any]:
 
 
 def decrypt(call: Call) -> dict[str, Any]:
-    """Decrypt. The ciphertext identifies its key."""
+    """Decrypt. The ciphertext identifies the key."""
     try:
         envelope = json.loads(call.params["CiphertextBlob"])
         arn, context = envelope["key"], envelope["context"]

@@ -1,6 +1,6 @@
 """Paginated lists, controlled by `Limit` and `Marker` as botocore's paginators use them.
 
-Default and maximum page sizes: botocore's KMS model, the documentation of `Limit`.
+Source of the default and maximum page sizes: the documentation of `Limit` in botocore's KMS model.
 """
 
 import base64
@@ -27,7 +27,7 @@ def paginate(call: Call, name: str, items: list[dict[str, Any]]) -> dict[str, An
 
     Raises:
         AwsError: `InvalidMarkerException`; `ValidationException` for a `Limit` out of bounds. No record was found of
-            its text for an upper bound below that of the model.
+            AWS's message for a `Limit` that botocore's model accepts, but that the operation's documentation excludes.
     """
     usual, most = _USUAL_AND_MOST[call.operation]
     limit = call.params.get("Limit") or usual
@@ -44,7 +44,7 @@ def paginate(call: Call, name: str, items: list[dict[str, Any]]) -> dict[str, An
 
 
 def _encode_marker(position: int) -> str:
-    """Encode an opaque marker: "Do not attempt to construct this value" (botocore, `Marker`)."""
+    """Encode a position as an opaque marker: "Do not attempt to construct this value" (botocore, `Marker`)."""
     return base64.b64encode(f"from {position}".encode()).decode()
 
 

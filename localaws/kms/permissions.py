@@ -1,7 +1,7 @@
 """Permissions for direct KMS calls: on a key, on an alias, or on no resource.
 
-botocore's KMS model, "Required permissions", defines which of the three an operation needs: `(key policy)` means the
-key, `(IAM policy)` only the caller's own policies.
+"Required permissions" in botocore's KMS model says which of the three an operation needs. `(key policy)` means
+permission on the key, and `(IAM policy)` means that only the caller's own policies are checked.
 """
 
 from localaws.accounts import explain_identity_denial
@@ -11,12 +11,12 @@ from localaws.state import Key
 
 
 def check_identity_policies(call: Call, resource: str = "*", action: str | None = None) -> None:
-    """Check the caller's own policies for an operation on an alias, or on no resource at all, which is `*`.
+    """Check the caller's own policies for an operation on an alias, or for an operation without a resource.
 
     Args:
         call: The call with its caller and operation.
-        resource: The alias's ARN.
-        action: The action, if its name differs from the operation's, such as `TagResource`.
+        resource: The alias's ARN, or `*` for an operation without a resource.
+        action: The action, such as `TagResource`, if it does not have the name of the operation.
 
     Raises:
         AwsError: `AccessDeniedException`. Recorded for CreateAlias and CreateKey: "… is not authorized to perform:
@@ -28,10 +28,10 @@ def check_identity_policies(call: Call, resource: str = "*", action: str | None 
 
 
 def authorize_key_call(call: Call, action: str, reference: str | None = None, *, ciphertext: bool = False) -> Key:
-    """Return the key of a direct call, if the caller may make it.
+    """Return the key of a direct call, if the caller may make the call.
 
     Raises:
-        AwsError: With the code and message of KMS.
+        AwsError: The call is not allowed. The error has KMS's code and message.
     """
     given = call.params
     tags = [(tag["TagKey"], tag.get("TagValue", "")) for tag in given.get("Tags") or []]
@@ -55,7 +55,8 @@ def require_own_key(call: Call, reference: str | None = None) -> Key:
     """Return the key of an operation that is possible only in the key's own account.
 
     Raises:
-        AwsError: With the code and message of KMS. No record was found of AWS's text for a key of another account.
+        AwsError: The call is not allowed. The error has KMS's code and message. No record was found of KMS's message
+            for a key in another account.
     """
     key = authorize_key_call(call, call.operation, reference)
     if key.account != call.caller.account:
@@ -68,7 +69,7 @@ def require_own_key(call: Call, reference: str | None = None) -> Key:
 
 
 def require_key_state_not_in(key: Key, *states: str) -> None:
-    """Check that a key is in none of the states that forbid an operation (KMS developer guide, "Key states").
+    """Check that a key is not in a state that forbids the operation (KMS developer guide, "Key states").
 
     Raises:
         AwsError: `KMSInvalidStateException`, recorded text.

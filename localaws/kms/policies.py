@@ -1,6 +1,6 @@
-"""Key policies that KMS accepts: well-formed, with existing principals, and without locking their owner out.
+"""Accepts a key policy only if KMS would: it is well-formed, its principals exist, and it does not lock the owner out.
 
-`byok.domain.iam.check.document` alone defines what is well-formed, for this module and for the offline check.
+This module and the offline check both use `byok.domain.iam.check.document` to check that a policy is well-formed.
 """
 
 import re
@@ -19,7 +19,7 @@ _OURS: Final = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/.+")
 
 
 def build_default_policy(account: str, region: str) -> dict[str, Any]:
-    """Return the policy that AWS gives a key created without one (KMS developer guide, "Default key policy")."""
+    """Return the policy of a key that is created without a policy (KMS developer guide, "Default key policy")."""
     return {
         "Version": "2012-10-17",
         "Id": "key-default-1",
@@ -36,10 +36,10 @@ def build_default_policy(account: str, region: str) -> dict[str, Any]:
 
 
 def parse_key_policy(text: str, key_arn: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Return a policy if KMS accepts it.
+    """Parse a key policy, and reject a policy that KMS would reject.
 
     Args:
-        text: The document.
+        text: The policy document.
         key_arn: The key that gets the policy.
         params: The other parameters of the call.
 
@@ -52,7 +52,7 @@ def parse_key_policy(text: str, key_arn: str, params: dict[str, Any]) -> dict[st
             for operator in statement.get("Condition", {}):
                 require_known_operator(operator)
             _check_principals(statement)
-        # KMS developer guide, "Changing a key policy": the owner must be able to change it again.
+        # KMS developer guide, "Changing a key policy": the key's owner must still be able to change the policy.
         if not params.get("BypassPolicyLockoutSafetyCheck") and not _owner_may_change(policy, key_arn):
             raise _malformed_error("The new key policy will not allow you to update the key policy in the future.")
     except (PolicyDocumentError, UnknownConditionError) as error:

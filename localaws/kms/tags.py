@@ -1,4 +1,4 @@
-"""Tags of keys. They work only in the key's own account, whatever a policy says.
+"""Tags of keys. The operations work only in the key's own account, regardless of policies.
 
 Source: botocore's KMS model, "Cross-account use".
 """
@@ -16,7 +16,7 @@ def merge_tags(present: dict[str, str], added: list[dict[str, str]]) -> dict[str
     """Add or change tags of a key.
 
     Raises:
-        AwsError: `TagException`, recorded texts. Source of the limit: KMS developer guide, "Tags in AWS KMS".
+        AwsError: `TagException`, with a recorded text. Source of the limit: KMS developer guide, "Tags in AWS KMS".
     """
     names = [tag["TagKey"] for tag in added]
     if len(names) != len(set(names)):

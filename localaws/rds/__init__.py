@@ -1,1 +1,1 @@
-"""RDS: clusters, their instances and snapshots, the keys they use, and how their status changes over time."""
+"""RDS: clusters, instances and snapshots, the keys that they use, and how their statuses change over time."""

@@ -1,7 +1,8 @@
-"""RDS: Aurora clusters on the customer's key.
+"""RDS: Aurora clusters that are encrypted with a customer's key.
 
-CreateDBCluster asks KMS first and changes nothing if KMS denies a key. After that, every call checks the cluster's key.
-Instances, snapshots, tags and subnet groups have their own modules. Everything else in RDS is rejected as not modelled.
+CreateDBCluster creates nothing if KMS denies the use of a key. Later, every RDS call checks whether the keys of all
+clusters are still usable. Instances, snapshots, tags and subnet groups have separate modules. Every other RDS operation
+is rejected as not modelled.
 """
 
 import functools
@@ -86,7 +87,7 @@ _CREATE: Final = frozenset(
         "VpcSecurityGroupIds",
     ]
 )
-# Input of ModifyDBCluster: members that the output shows under the same name, and those with another name.
+# Members of ModifyDBCluster's input that have the same name in the output.
 _SHOWN: Final = frozenset(
     [
         "AutoMinorVersionUpgrade",
@@ -98,6 +99,7 @@ _SHOWN: Final = frozenset(
         "ServerlessV2ScalingConfiguration",
     ]
 )
+# Members of ModifyDBCluster's input that have a different name in the output, and that name.
 _RENAMED: Final = {
     "DBClusterParameterGroupName": "DBClusterParameterGroup",
     "EnableHttpEndpoint": "HttpEndpointEnabled",
@@ -107,7 +109,7 @@ _MODIFY: Final = _SHOWN | set(_RENAMED) | {"DBClusterIdentifier", "ApplyImmediat
 
 
 def create_db_cluster(call: Call) -> dict[str, Any]:
-    """CreateDBCluster: checks name, input and subnet group, and finally the keys. Only then does it create anything."""
+    """CreateDBCluster. The name, the input, the subnet group and the keys are checked before anything is created."""
     refuse_unmodelled_params(call, _CREATE)
     name = parse_identifier(call.params, "DBClusterIdentifier")
     authorize_with_tags(call, "cluster", name)
@@ -137,7 +139,7 @@ def create_db_cluster(call: Call) -> dict[str, Any]:
 
 
 def describe_db_clusters(call: Call) -> dict[str, Any]:
-    """DescribeDBClusters: one by name, or all of the account and Region, filtered."""
+    """DescribeDBClusters: return one cluster by name, or all in the account and Region that match the filters."""
     refuse_unmodelled_params(call, ("DBClusterIdentifier", "Filters", "MaxRecords", "IncludeShared"))
     name = call.params.get("DBClusterIdentifier")
     authorize_with_tags(call, "cluster", name or "*")
@@ -167,7 +169,7 @@ def modify_db_cluster(call: Call) -> dict[str, Any]:
 
 
 def delete_db_cluster(call: Call) -> dict[str, Any]:
-    """DeleteDBCluster. Rejected for a protected, creating or non-empty cluster. Takes or skips a final snapshot."""
+    """DeleteDBCluster, with or without a final snapshot. A protected, creating or non-empty cluster is not deleted."""
     refuse_unmodelled_params(
         call, ("DBClusterIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups")
     )
@@ -213,7 +215,7 @@ def stop_db_cluster(call: Call) -> dict[str, Any]:
 
 
 def start_db_cluster(call: Call) -> dict[str, Any]:
-    """StartDBCluster. Also recovers a cluster whose lost key is enabled again, within seven days."""
+    """StartDBCluster. This also recovers a cluster within seven days after it lost its key, once the key is enabled."""
     refuse_unmodelled_params(call, ("DBClusterIdentifier",))
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
@@ -226,7 +228,7 @@ def start_db_cluster(call: Call) -> dict[str, Any]:
 
 
 def describe_global_clusters(call: Call) -> dict[str, Any]:
-    """DescribeGlobalClusters: always empty. Terraform calls it whenever it reads a cluster."""
+    """DescribeGlobalClusters: always empty. Terraform makes this call whenever it reads a cluster."""
     authorize_with_tags(call, "global-cluster", "*")
     return {"GlobalClusters": []}
 
@@ -240,7 +242,7 @@ def _wrong_state(cluster: Database) -> AwsError:
 
 
 def _with_current_state(handler: Handler) -> Handler:
-    """Refresh the databases before every call."""
+    """Wrap a handler, so that the statuses of all databases are refreshed before every call."""
 
     @functools.wraps(handler)
     def handle(call: Call) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""RDS's input validation before any key check: identifiers, required values, combinations.
+"""RDS's validation of the input, before any check of keys: identifiers, required values, and combinations of values.
 
-Pure rules on the decoded parameters. Limits come from botocore's rds model (the API reference). Messages marked
-*recorded* were reported verbatim by users of the real service; the others have the right code and name the error.
+The rules depend only on the decoded parameters. The limits come from botocore's RDS model (the API reference). Messages
+marked *recorded* were reported verbatim by users of AWS. All other errors have AWS's code, but a message of our own.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any, Final
 from localaws.call import AwsError
 
 ENGINE_DEFAULTS: Final = {"aurora-postgresql": ("17.5", 5432), "aurora-mysql": ("8.0.mysql_aurora.3.10.0", 3306)}
-"""Modelled engines, with a cluster's default version and port."""
+"""The modelled engines, with the default version and port of a cluster."""
 
 SERVERLESS_INSTANCE_CLASS: Final = "db.serverless"
 
@@ -65,7 +65,7 @@ def parse_snapshot_identifier(params: _Params, name: str) -> str:
 
 
 def check_tags(tags: list[dict[str, str]]) -> None:
-    """Reject tags that RDS rejects: a reserved prefix, duplicate keys, more than fifty.
+    """Reject tags with the reserved prefix, duplicate tag keys, and more than fifty tags.
 
     Raises:
         AwsError: `InvalidParameterValue`.
@@ -80,7 +80,7 @@ def check_tags(tags: list[dict[str, str]]) -> None:
 
 
 def check_new_cluster(params: _Params) -> None:
-    """Check CreateDBCluster's input as far as that needs no key.
+    """Check the input of CreateDBCluster, except the keys.
 
     Raises:
         AwsError: `InvalidParameterValue` or `InvalidParameterCombination`.
@@ -140,7 +140,7 @@ def _check_master_user(params: _Params) -> None:
 
 
 def _check_iam_master_user(params: _Params, *, with_password: bool) -> None:
-    """Check the combinations that the Terraform provider's authors tried on the live API (its pull request 49670)."""
+    """Check the combinations that the Terraform provider's authors tried on the live API (pull request 49670)."""
     if params["Engine"] != "aurora-postgresql":
         raise invalid_combination_error(
             "MasterUserAuthenticationType iam-db-auth is supported only for PostgreSQL engines."

@@ -72,7 +72,7 @@ def create_db_instance(call: Call) -> dict[str, Any]:
     if not call.params.get("DBClusterIdentifier"):
         raise AwsError("NotImplemented", "The local AWS models DB instances of Aurora clusters only.", 501)
     for given, words in _OF_THE_CLUSTER.items():
-        if call.params.get(given) is not None:  # text recorded for the storage encryption key
+        if call.params.get(given) is not None:  # recorded for the storage encryption key
             what = f"its {words} should not be set directly."
             raise invalid_combination_error(f"The requested DB Instance will be a member of a DB Cluster and {what}")
     refuse_unmodelled_params(call, _CREATE)
@@ -91,7 +91,7 @@ def create_db_instance(call: Call) -> dict[str, Any]:
 
 
 def describe_db_instances(call: Call) -> dict[str, Any]:
-    """DescribeDBInstances: one by name, or all of the account and Region, filtered."""
+    """DescribeDBInstances: return one instance by name, or all in the account and Region that match the filters."""
     refuse_unmodelled_params(call, ("DBInstanceIdentifier", "Filters", "MaxRecords"))
     name = call.params.get("DBInstanceIdentifier")
     authorize_with_tags(call, "db", name or "*")
@@ -102,7 +102,7 @@ def describe_db_instances(call: Call) -> dict[str, Any]:
 
 
 def delete_db_instance(call: Call) -> dict[str, Any]:
-    """DeleteDBInstance. A member takes no final snapshot, because the storage belongs to the cluster."""
+    """DeleteDBInstance. There is no final snapshot of an instance, because the storage belongs to the cluster."""
     refuse_unmodelled_params(
         call, ("DBInstanceIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups")
     )

@@ -1,7 +1,8 @@
-"""What RDS asks of KMS on a caller's behalf: access to up to three keys, and a grant on the storage key.
+"""The keys of RDS: checks with KMS that the caller may use up to three keys, and the grant on the storage key.
 
-Every key problem is the same fault with the same message: RDS never passes on KMS's error. Only the brackets identify
-the key: the given ARN, or `null` or `alias/aws/…` for a default key of the caller's own account.
+Every problem with a key causes the same fault with the same message, because RDS never passes on KMS's error. Only the
+text in the brackets identifies the key: the key as given in the call, or `null` or `alias/aws/…` for a default key of
+the caller's account.
 """
 
 import uuid
@@ -15,7 +16,7 @@ from localaws.kms.authorization import KeyUse, KmsError, authorize_key_use, find
 from localaws.kms.grants import add_grant
 from localaws.state import STATE
 
-# KMS developer guide, "How Amazon RDS uses AWS KMS" and "Grant operations": the operations granted for storage.
+# The operations that RDS's grant allows (KMS developer guide, "How Amazon RDS uses AWS KMS" and "Grant operations").
 STORAGE_GRANT_OPERATIONS: Final = (
     "Decrypt",
     "Encrypt",
@@ -36,10 +37,10 @@ def key_not_accessible_error(named: str) -> AwsError:
 
 
 def authorize_storage_key(call: Call) -> str | None:
-    """Return the ARN of the cluster's storage key, or None without encryption, which uses AWS's own key.
+    """Return the ARN of the cluster's storage key, or None without `StorageEncrypted`, when AWS uses a key of its own.
 
-    Checks kms:DescribeKey and kms:CreateGrant, the latter for an AWS resource, as the caller through RDS. The Aurora
-    user guide requires these (page "AWS KMS key management").
+    The caller needs kms:DescribeKey, and kms:CreateGrant for an AWS resource, both through RDS (Aurora user guide, page
+    "AWS KMS key management").
 
     Raises:
         AwsError: `KMSKeyNotAccessibleFault`.
@@ -55,8 +56,8 @@ def authorize_storage_key(call: Call) -> str | None:
 def authorize_master_secret_key(call: Call) -> str | None:
     """Return the ARN of the managed master user secret's key, or None if RDS manages no secret.
 
-    Aurora user guide, "Password management with Amazon Aurora and AWS Secrets Manager": a customer managed key also
-    needs kms:Decrypt, kms:GenerateDataKey and kms:CreateGrant, and Secrets Manager is the service that calls KMS.
+    For a customer managed key, the caller also needs kms:Decrypt, kms:GenerateDataKey and kms:CreateGrant. The calls to
+    KMS come from Secrets Manager (Aurora user guide, "Password management with Amazon Aurora and AWS Secrets Manager").
 
     Raises:
         AwsError: `KMSKeyNotAccessibleFault`.
@@ -73,8 +74,8 @@ def authorize_master_secret_key(call: Call) -> str | None:
 def authorize_insights_key(call: Call, switch: str = "EnablePerformanceInsights") -> str | None:
     """Return the ARN of the Performance Insights key, or None while Performance Insights is off.
 
-    Aurora user guide, "Configuring access policies for Performance Insights": needs kms:Decrypt and kms:GenerateDataKey
-    through RDS. Without a key, RDS uses the account's default key.
+    The caller needs kms:Decrypt and kms:GenerateDataKey through RDS (Aurora user guide, "Configuring access policies
+    for Performance Insights"). If the call names no key, RDS uses the account's default key.
 
     Raises:
         AwsError: `KMSKeyNotAccessibleFault`.
@@ -88,7 +89,7 @@ def authorize_insights_key(call: Call, switch: str = "EnablePerformanceInsights"
 
 
 def create_storage_grant(call: Call, key_arn: str | None) -> str | None:
-    """Record RDS's grant on a customer's key, which it holds for the life of the cluster (contract 92, 121)."""
+    """Record RDS's grant on a customer's key, which RDS holds for the life of the cluster (contract 92, 121)."""
     key = STATE.keys.get(key_arn or "")
     if key is None:
         return None
@@ -97,7 +98,7 @@ def create_storage_grant(call: Call, key_arn: str | None) -> str | None:
 
 
 def require_key_enabled(key_arn: str) -> None:
-    """Check that a cluster's own key is enabled again before the cluster starts.
+    """Check that a cluster's key is enabled before the cluster starts again.
 
     Raises:
         AwsError: `KMSKeyNotAccessibleFault`.
@@ -126,8 +127,8 @@ def _customer_key(call: Call, reference: str, service: str, actions: Iterable[st
 def _default_key(call: Call, service: str, bracket: str) -> str:
     """Return the AWS managed key of a service in the caller's account.
 
-    Its policy lets every principal in the account use it through the service, but the caller still needs permission to
-    describe it: a role without kms:DescribeKey gets the fault with `null` or the alias in the brackets (recorded).
+    The key's policy lets every principal in the account use the key through the service, but the caller still needs
+    kms:DescribeKey. A role without this permission gets the fault with `null` or the alias in the brackets (recorded).
     """
     place = f"arn:{partition_of_region(call.region)}:kms:{call.region}:{call.caller.account}"
     arn = f"{place}:key/{uuid.uuid5(uuid.NAMESPACE_URL, f'{place}:alias/aws/{service}')}"

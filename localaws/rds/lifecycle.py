@@ -1,7 +1,8 @@
 """How the status of a cluster and its instances changes over time, computed from a clock, without a thread.
 
-A record keeps the last transition (create, start, stop, delete) and its time. Every read computes the status from it,
-so a restart of the process loses nothing, and a test can shorten the time instead of sleeping.
+A record keeps the last transition (create, start, stop, delete) and the time when the transition ends. Every read
+computes the status from these, so a restart of the process loses nothing, and a test can shorten a transition instead
+of sleeping.
 
 Statuses: the page "Viewing DB cluster status" of the Aurora user guide.
 """
@@ -27,7 +28,7 @@ class DatabaseStatus(StrEnum):
 
 KEY_LOST_STATUSES: Final = frozenset({DatabaseStatus.KEY_LOST, DatabaseStatus.KEY_LOST_FOR_GOOD})
 
-# "Encrypting Amazon Aurora resources": the recoverable status lasts seven days.
+# How long a cluster that lost its key is recoverable (Aurora user guide, "Encrypting Amazon Aurora resources").
 KEY_RECOVERY_PERIOD: Final = timedelta(days=7)
 
 # The status after a transition. A deleted resource has no status.
@@ -44,9 +45,9 @@ class Lifecycle:
     """The last transition of a resource, and when it lost its key.
 
     Attributes:
-        order: The transitional status.
-        until: When the transition is complete (seconds since the epoch).
-        key_lost_at: When a check first found the key unusable, or None while it is usable.
+        order: The status during the transition.
+        until: The time when the transition is complete, in seconds since the epoch.
+        key_lost_at: The time when a check first found the key unusable, or None while the key is usable.
     """
 
     order: DatabaseStatus
@@ -54,7 +55,7 @@ class Lifecycle:
     key_lost_at: float | None = None
 
     def transition_to(self, order: DatabaseStatus, now: float, seconds: float) -> None:
-        """Start the transition `order`, which takes `seconds`."""
+        """Start a transition with the status `order`, which takes `seconds`."""
         self.order = order
         self.until = now + seconds
 
@@ -70,7 +71,7 @@ class Lifecycle:
         return _OUTCOME[self.order]
 
     def mark_key_lost(self, now: float) -> None:
-        """Record that the key is unusable. Only `start_recovery` undoes it: AWS never restarts such a cluster itself.
+        """Record that the key is unusable, until `start_recovery`, because AWS never restarts such a cluster itself.
 
         A stopped cluster does not use its key, and a cluster being deleted no longer needs it.
         """

@@ -27,10 +27,10 @@ def build_resource_arn(call: Call, kind: str, name: str) -> str:
 
 
 def refuse_unmodelled_params(call: Call, modelled: Iterable[str]) -> None:
-    """Reject parameters that the local RDS would have to ignore: ignoring part of a request would be misleading.
+    """Reject parameters that are not modelled, because ignoring part of a request would be misleading.
 
     Raises:
-        AwsError: `NotImplemented`, naming the parameters.
+        AwsError: `NotImplemented`. The message names the parameters.
     """
     unknown = sorted(name for name, value in call.params.items() if value is not None and name not in set(modelled))
     if unknown:

@@ -18,7 +18,7 @@ from localaws.rds.state import (
 )
 from localaws.state import Database
 
-# Input members that DescribeDBClusters returns under the same name.
+# Members of CreateDBCluster's input that DescribeDBClusters returns under the same name.
 _ECHOED: Final = (
     "BackupRetentionPeriod",
     "DatabaseName",
@@ -32,6 +32,7 @@ _ECHOED: Final = (
     "ServerlessV2ScalingConfiguration",
     "StorageType",
 )
+# Members of CreateDBInstance's input that DescribeDBInstances returns under the same name.
 _INSTANCE_ECHOED: Final = (
     "CACertificateIdentifier",
     "DatabaseInsightsMode",
@@ -75,9 +76,10 @@ def build_arn(call: Call, kind: str, identifier: str) -> str:
 
 
 def build_cluster_output(call: Call, identifier: str, key_arn: str | None) -> dict[str, Any]:
-    """Build the DBCluster for a CreateDBCluster, without the values computed at every read.
+    """Build the DBCluster of a new cluster, without the values that are computed at every read.
 
-    botocore's rds model, DBCluster, defines `StorageEncryptionType` and `StorageEncrypted` for a key that AWS owns.
+    With a key that AWS owns, `StorageEncryptionType` and `StorageEncrypted` have the values given in botocore's RDS
+    model (`DBCluster`).
     """
     params = call.params
     version, port = ENGINE_DEFAULTS[params["Engine"]]
@@ -130,7 +132,7 @@ def build_cluster_output(call: Call, identifier: str, key_arn: str | None) -> di
 
 
 def render_cluster(cluster: Database) -> dict[str, Any]:
-    """Return the current DBCluster."""
+    """Return the DBCluster with its current status and members."""
     instances = [
         {
             "DBInstanceIdentifier": get_identifier(instance),
@@ -145,7 +147,7 @@ def render_cluster(cluster: Database) -> dict[str, Any]:
 
 
 def build_instance_output(call: Call, identifier: str, cluster: Database) -> dict[str, Any]:
-    """Build the DBInstance for a CreateDBInstance in `cluster`, whose encryption it inherits."""
+    """Build the DBInstance of a new instance in `cluster`. The instance inherits the encryption of the cluster."""
     params = call.params
     output: dict[str, Any] = {name: cluster.output[name] for name in _INHERITED if name in cluster.output}
     output |= {
@@ -165,7 +167,7 @@ def build_instance_output(call: Call, identifier: str, cluster: Database) -> dic
         "PerformanceInsightsEnabled": params.get("EnablePerformanceInsights", False),
         "PreferredMaintenanceWindow": params.get("PreferredMaintenanceWindow", "sun:04:00-sun:04:30"),
         "PromotionTier": params.get("PromotionTier", 1),
-        # By default, AWS decides by the subnet group; no subnet group here has Internet access.
+        # The default in AWS depends on the subnet group. Here, no subnet group has Internet access.
         "PubliclyAccessible": params.get("PubliclyAccessible", False),
         "StorageType": "aurora",
         "TagList": [dict(tag) for tag in params.get("Tags", [])],
@@ -174,7 +176,7 @@ def build_instance_output(call: Call, identifier: str, cluster: Database) -> dic
 
 
 def render_instance(instance: Database) -> dict[str, Any]:
-    """Return the current DBInstance. It has an address only once its creation is complete."""
+    """Return the DBInstance with its current status. While the instance is being created, it has no address."""
     status = get_instance_status(instance)
     output = instance.output | {"DBInstanceStatus": str(status)}
     cluster = find_cluster(instance)
@@ -186,9 +188,9 @@ def render_instance(instance: Database) -> dict[str, Any]:
 
 
 def build_snapshot(cluster: Database, identifier: str, tags: list[dict[str, str]] | None) -> Database:
-    """Build a manual snapshot of `cluster`, on the same key (contract 122).
+    """Build a manual snapshot of `cluster`, which is encrypted with the same key (contract 122).
 
-    Tags given with the snapshot replace those that CopyTagsToSnapshot would copy.
+    `tags`, if given, replace the tags that CopyTagsToSnapshot would copy.
     """
     output: dict[str, Any] = {name: cluster.output[name] for name in _SNAPSHOT_OF_CLUSTER if name in cluster.output}
     copied = cluster.output["TagList"] if cluster.output["CopyTagsToSnapshot"] else []
@@ -204,12 +206,12 @@ def build_snapshot(cluster: Database, identifier: str, tags: list[dict[str, str]
 
 
 def render_snapshot(snapshot: Database) -> dict[str, Any]:
-    """Return the current DBClusterSnapshot."""
+    """Return the DBClusterSnapshot with its current status."""
     status = str(snapshot.life.status(time.time()) or "deleted")
     return snapshot.output | {"Status": status, "PercentProgress": 0 if status == "creating" else 100}
 
 
 def _resource_id(prefix: str) -> str:
-    """Generate an immutable id like RDS: a prefix and 26 capital letters and digits."""
+    """Generate an immutable id in RDS's format: a prefix, and 26 capital letters and digits."""
     letters = string.ascii_uppercase + string.digits
     return f"{prefix}-{''.join(secrets.choice(letters) for _ in range(26))}"

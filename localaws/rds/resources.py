@@ -27,7 +27,7 @@ def filter_databases(call: Call, found: Iterable[Database], names: Mapping[str, 
     Args:
         call: The Describe… call.
         found: The candidates.
-        names: Filter name to the members of the output that it may match.
+        names: The members of the output that each filter is compared with, by the filter's name.
 
     Raises:
         AwsError: `InvalidParameterValue` for an unknown filter.
@@ -68,7 +68,7 @@ def create_snapshot(call: Call) -> dict[str, Any]:
 
 
 def describe_snapshots(call: Call) -> dict[str, Any]:
-    """DescribeDBClusterSnapshots, manual ones only; automated ones are not modelled."""
+    """DescribeDBClusterSnapshots. Only manual snapshots are modelled."""
     refuse_unmodelled_params(
         call, ("DBClusterSnapshotIdentifier", "DBClusterIdentifier", "SnapshotType", "Filters", "MaxRecords")
     )
@@ -88,7 +88,7 @@ def describe_snapshots(call: Call) -> dict[str, Any]:
 
 
 def delete_snapshot(call: Call) -> dict[str, Any]:
-    """DeleteDBClusterSnapshot, immediate."""
+    """DeleteDBClusterSnapshot. The snapshot is deleted immediately."""
     snapshot = require_snapshot(call, call.params["DBClusterSnapshotIdentifier"])
     authorize_with_tags(call, "cluster-snapshot", call.params["DBClusterSnapshotIdentifier"])
     described = render_snapshot(snapshot)
@@ -130,7 +130,7 @@ def require_subnet_group(call: Call, name: str | None) -> None:
 
 
 def create_subnet_group(call: Call) -> dict[str, Any]:
-    """CreateDBSubnetGroup. EC2 is not modelled, so subnets are not verified; each counts as a zone of its own."""
+    """CreateDBSubnetGroup. EC2 is not modelled, so subnets are not verified, and get the zones a, b and c in turn."""
     refuse_unmodelled_params(call, ("DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds", "Tags"))
     name = parse_identifier(call.params, "DBSubnetGroupName", longest=255)
     authorize_with_tags(call, "subgrp", name)
@@ -173,7 +173,7 @@ def describe_subnet_groups(call: Call) -> dict[str, Any]:
 
 
 def delete_subnet_group(call: Call) -> dict[str, Any]:
-    """DeleteDBSubnetGroup. Rejected while a cluster uses it."""
+    """DeleteDBSubnetGroup. The call is rejected while a cluster uses the subnet group."""
     name = call.params["DBSubnetGroupName"]
     authorize_with_tags(call, "subgrp", name)
     group = _subnet_group(call, name)

@@ -1,7 +1,7 @@
 """Finds databases in the state, and computes their current status.
 
-moto's RDS is not used: it overwrites a cluster if the name exists, and does not model time, keys or
-StorageEncryptionType. A record keeps the response in the API's shape; only the status is computed, here.
+moto's RDS is not used, because it overwrites an existing cluster with the same name, and does not model time, keys or
+StorageEncryptionType. A record keeps the output as the API defines it, except the status, which this module computes.
 """
 
 import time
@@ -16,7 +16,7 @@ DatabaseId = tuple[str, str, str]
 
 
 def build_database_id(call: Call, name: str) -> DatabaseId:
-    """Build the id. Names are unique per account and Region. Like RDS, it accepts an ARN instead of a name."""
+    """Build the id of a database. Names are unique per account and Region. As in RDS, `name` may also be an ARN."""
     return (call.caller.account, call.region, name.rpartition(":")[2].lower())
 
 
@@ -82,12 +82,12 @@ def list_members(cluster: Database) -> list[Database]:
 
 
 def get_cluster_status(cluster: Database) -> DatabaseStatus:
-    """Return the cluster's status. Deleted clusters have been removed before any call reads the status."""
+    """Return the cluster's status. `refresh_statuses` removes deleted clusters before any call reads a status."""
     return cluster.life.status(time.time()) or DatabaseStatus.DELETING
 
 
 def get_instance_status(instance: Database) -> DatabaseStatus:
-    """Return the instance's own status, or the cluster's if the cluster is down."""
+    """Return the instance's own status, or the status of the cluster if the cluster is down."""
     own = instance.life.status(time.time()) or DatabaseStatus.DELETING
     cluster = find_cluster(instance)
     if cluster is None or own is DatabaseStatus.DELETING:

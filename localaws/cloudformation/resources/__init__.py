@@ -1,4 +1,4 @@
-"""The resource types of a stack. Each is created as the caller, through the same API handlers as any other call."""
+"""The resource types of a stack. A resource is created as the caller, with the handlers that also serve API calls."""
 
 from typing import Final
 

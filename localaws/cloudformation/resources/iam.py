@@ -1,6 +1,6 @@
 """AWS::IAM::Role with its inline policies.
 
-Source of the properties and of the effect of updating each: CloudFormation template reference, page "AWS::IAM::Role".
+Source of the properties, and of the effect of updating a property: CloudFormation template reference, "AWS::IAM::Role".
 """
 
 import dataclasses
@@ -61,7 +61,7 @@ def _update(work: StackContext, old: Resource, new: Resource) -> None:
 
 
 def _delete(work: StackContext, role: Resource) -> None:
-    """Delete the role with the template's policies. As in AWS, a policy that someone else added blocks the deletion."""
+    """Delete the role, and the policies from the template. As in AWS, any other policy blocks the deletion."""
     for name in _policies(role.properties):
         _unless_gone(work, "DeleteRolePolicy", RoleName=role.physical_id, PolicyName=name)
     _unless_gone(work, "DeleteRole", RoleName=role.physical_id)
@@ -76,7 +76,7 @@ def _unless_gone(work: StackContext, operation: str, **params: Any) -> None:
 
 
 def _policies(properties: dict[str, Any]) -> dict[str, str]:
-    """Return the inline policies by name, as text. A document can be an object or JSON."""
+    """Return the inline policies by name, as text. In the template, a policy document can be an object or text."""
     policies: dict[str, str] = {}
     for policy in properties.get("Policies", []):
         if not isinstance(policy, dict) or set(policy) != {"PolicyName", "PolicyDocument"}:
@@ -87,9 +87,9 @@ def _policies(properties: dict[str, Any]) -> dict[str, str]:
 
 
 def _name(stack_name: str, logical_id: str) -> str:
-    """Generate a name as CloudFormation does; a recorded example is `eks-workshop-ide-EksWorkshopIdeRole-LqlqA1nQsjV7`.
+    """Generate a name as CloudFormation does. A recorded name is `eks-workshop-ide-EksWorkshopIdeRole-LqlqA1nQsjV7`.
 
-    No record was found of how it shortens a name that would exceed IAM's 64 characters.
+    No record was found of how CloudFormation shortens a name that would exceed IAM's 64 characters.
     """
     room = _LONGEST_NAME - _RANDOM - 1
     return f"{stack_name}-{logical_id}"[:room] + "-" + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM))

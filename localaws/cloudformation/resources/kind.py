@@ -1,4 +1,4 @@
-"""A resource type: its properties, the effect of updating each, and how to create, update and delete a resource."""
+"""A resource type: the properties, the effect of updating each of them, and how a resource is created and deleted."""
 
 import json
 from collections.abc import Callable
@@ -10,18 +10,18 @@ from localaws.call import AwsError, Call
 
 @dataclass
 class Resource:
-    """A resource of a stack, in its last state.
+    """A resource of a stack, in its latest state.
 
     Attributes:
-        logical_id: Its name in the template.
-        kind: Its type, such as `AWS::KMS::Key`.
+        logical_id: The name of the resource in the template.
+        kind: The type of the resource, such as `AWS::KMS::Key`.
         properties: The evaluated and typed properties.
-        physical_id: Key id, alias name or role name; empty if it was never created.
-        arn: Its ARN.
-        attributes: The values of Ref and Fn::GetAtt.
-        on_delete: DeletionPolicy.
-        on_replace: UpdateReplacePolicy.
-        depends_on: Logical ids of the resources that it refers to.
+        physical_id: The key id, alias name or role name; empty if the resource was never created.
+        arn: The ARN of the resource.
+        attributes: The values that Ref and Fn::GetAtt return.
+        on_delete: The DeletionPolicy.
+        on_replace: The UpdateReplacePolicy.
+        depends_on: The names of the resources and parameters that the resource refers to.
     """
 
     logical_id: str
@@ -35,7 +35,7 @@ class Resource:
     depends_on: tuple[str, ...] = ()
 
     def record_created(self, physical_id: str, arn: str = "", **attributes: str) -> None:
-        """Record the created resource's ids; `Ref` returns the physical id."""
+        """Record the ids of the created resource. `Ref` returns the physical id."""
         self.physical_id, self.arn, self.attributes = physical_id, arn, {"Ref": physical_id, **attributes}
 
     def copy_identity_from(self, old: "Resource") -> None:
@@ -67,16 +67,17 @@ class ResourceType:
     Attributes:
         service: The service's name in an event's error message, such as `Kms`.
         identifier: The property that identifies a resource (GetTemplateSummary).
-        properties: Property to the type that its value must have; numbers and booleans may also be text.
-        attributes: The attributes of Fn::GetAtt.
+        properties: The type of each property's value, by property name. Numbers and booleans may also be given as text.
+        attributes: The attributes that Fn::GetAtt returns.
         create: Creates a resource and records its ids.
         update: Updates a resource in place, from its old properties to the new ones.
         delete: Deletes a resource. Succeeds if it no longer exists.
         required: Required properties.
-        fixed: "If you change the value of … on an existing KMS key, the update request fails".
+        fixed: Properties that cannot change: "If you change the value of … on an existing KMS key, the update request
+            fails".
         replacing: Properties whose change creates a new resource.
-        name: The property that may set a custom name, which needs an acknowledgement for IAM.
-        not_modelled: CloudFormation properties that the local AWS rejects by name.
+        name: The property that sets a custom name, if any. For IAM, a custom name needs an acknowledgement.
+        not_modelled: CloudFormation properties that the local AWS does not model. The error names them.
     """
 
     service: str
@@ -94,7 +95,7 @@ class ResourceType:
 
     @property
     def has_tags(self) -> bool:
-        """Return whether a resource can have tags, and so gets those of its stack."""
+        """Return whether resources of this type can have tags. They then also get the tags of their stack."""
         return "Tags" in self.properties
 
     def coerce_properties(self, properties: dict[str, Any]) -> dict[str, Any]:
@@ -115,8 +116,8 @@ class ResourceType:
         """Return whether an update of the properties creates a new resource.
 
         Raises:
-            AwsError: `ValidationError` if a property cannot be changed at all, or if the new resource has the same
-                name: CloudFormation would create it before it deletes the old one (recorded text).
+            AwsError: `ValidationError` if the property cannot be changed at all, or if the new resource has the same
+                name, because CloudFormation creates the new resource before it deletes the old one (recorded text).
         """
         for name in self.fixed:
             if old.get(name) != new.get(name):

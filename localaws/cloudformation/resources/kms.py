@@ -1,7 +1,7 @@
 """AWS::KMS::Key and AWS::KMS::Alias.
 
-Source of the properties, their defaults and the effect of updating each: CloudFormation template reference, pages
-"AWS::KMS::Key" and "AWS::KMS::Alias".
+Source of the properties, of their defaults, and of the effect of updating a property: CloudFormation template
+reference, pages "AWS::KMS::Key" and "AWS::KMS::Alias".
 """
 
 import dataclasses
@@ -56,7 +56,7 @@ def _update_key(work: StackContext, old: Resource, new: Resource) -> None:
 
 
 def _delete_key(work: StackContext, key: Resource) -> None:
-    """Schedule the deletion. The key is gone after its waiting period."""
+    """Schedule the key's deletion, which takes place after the waiting period."""
     try:
         days = key.properties.get("PendingWindowInDays", _DEFAULT_WINDOW)
         _kms(work, "ScheduleKeyDeletion", KeyId=key.physical_id, PendingWindowInDays=days)
