@@ -232,7 +232,7 @@ def _checksum(item: InitialObject) -> str:
 def _require_writable(s3: "S3Client", task: BucketTask, item: InitialObject, *, empty: bool = False) -> None:
     """Write an object and read it back, unless the object is already there.
 
-    Reading needs a different permission from writing, and without that permission the services could not start.
+    Reading needs a separate permission, and the environment's services cannot start without that permission.
     """
     if empty or not _is_written(s3, task, item):
         _write(s3, task, item)

@@ -182,7 +182,7 @@ def is_on(value: str | None) -> bool:
 
 
 def cache_is_writable(uv: list[str], environment: dict[str, str]) -> bool:
-    """Return whether uv can write to its cache. With a cache that is not writable, uv fails; without one, it works."""
+    """Return whether uv can write to its cache. uv fails if its cache is not writable, but works if it is disabled."""
     found = subprocess.run([*uv, "cache", "dir"], env=environment, capture_output=True, text=True, check=False)
     if found.returncode != 0:
         return False
