@@ -14,7 +14,7 @@ from tests.policy_simulator.simulator import simulator
 from tests.programs import aws_cli, node, terraform
 from tests.workflows.temporal_env import environment_id, harness, service, temporal
 
-# Examples have no deadline, because their duration depends on the machine's load.
+# Hypothesis examples have no deadline, because the duration of an example depends on the machine's load.
 hypothesis.settings.register_profile("byok", deadline=None)
 hypothesis.settings.load_profile("byok")
 
@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Use one process more than there are processors, because tests that start real processes mostly wait for them."""
+    """Use one more process than there are processors, because tests that start real processes mostly wait for them."""
     return (os.cpu_count() or 1) + 1
 
 

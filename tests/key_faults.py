@@ -25,7 +25,7 @@ class KeyFault:
         s3_code: The code of the problem that byok reports if the S3 key has the fault.
         rds_code: The code of the problem that byok reports if the Aurora key has the fault.
         words: Words that the problem's message must contain.
-        definite: Whether AWS's error is unambiguous, so that byok calls S3 only once and grants no grace period.
+        definite: Whether AWS's error is unambiguous, so that byok calls S3 only once and skips the grace period.
     """
 
     name: str
@@ -106,7 +106,7 @@ def _no_statement(aws: AwsHarness, _: KeyPurpose) -> str:
 
 
 def _wrong_principal(aws: AwsHarness, which: KeyPurpose) -> str:
-    # This is not the platform role. Local AWS does not know its account, and therefore accepts it as a principal.
+    # This is not the platform role. Local AWS does not know the role's account, and accepts the role as a principal.
     return aws.create_key(*build_key_statements(which, role="arn:aws:iam::999988887777:role/Stranger"))
 
 

@@ -1,4 +1,4 @@
-"""A catalogue of key policies, one for every way in which a policy can be wrong, with the first finding of the check.
+"""A catalogue of key policies, one for every way in which a policy can be wrong, and the first finding for each.
 
 The policies are written for the Region and the role of a `PolicyContext`. Each case also states whether its policy
 stops provisioning. The offline check, local AWS and a whole provisioning must all agree with the case.

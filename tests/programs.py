@@ -26,7 +26,7 @@ def skip_or_fail(reason: str) -> NoReturn:
 
 
 def can_run(program: Path, *arguments: str) -> bool:
-    """Return whether a program can run; to exist is not enough, because a version manager's shim on PATH may fail."""
+    """Return whether a program runs successfully: a version manager's shim on PATH, for example, may fail."""
     try:
         ended = subprocess.run([program, *arguments], capture_output=True, timeout=60, check=False)
     except OSError:

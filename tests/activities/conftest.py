@@ -46,7 +46,7 @@ class ActivityHarness:
 
     Args:
         aws: The local AWS to call.
-        clients: AWS clients for the local AWS. By default, all tests of a process share them.
+        clients: The AWS clients to use; by default, the clients that all tests of a process share.
     """
 
     def __init__(self, aws: AwsHarness, clients: AwsClients | None = None) -> None:
@@ -69,26 +69,26 @@ class ActivityHarness:
 
     @property
     def now(self) -> datetime:
-        """Return the time at which findings are dated."""
+        """Return the timestamp that activities put on findings."""
         return datetime.now(UTC)
 
     @property
     def database_task(self) -> DatabaseTask:
-        """Return the task of the database activities."""
+        """Return the input of the activities that create the database."""
         return DatabaseTask(environment=self.plan.environment, cluster=self.plan.cluster)
 
     def bucket_task(self, index: int = 0) -> BucketTask:
-        """Return the task of the activities on one bucket."""
+        """Return the input of the activity that creates one bucket."""
         return BucketTask(environment=self.plan.environment, bucket=self.plan.buckets[index])
 
     def database_removal(self, final_snapshot: str | None = None) -> DatabaseRemovalTask:
-        """Return the task that removes the database."""
+        """Return the input of the activities that remove the database."""
         return DatabaseRemovalTask(
             environment=self.plan.environment, cluster=self.plan.cluster, final_snapshot=final_snapshot
         )
 
     def bucket_removal(self, index: int = 0) -> BucketRemovalTask:
-        """Return the task that removes one bucket."""
+        """Return the input of the activity that removes one bucket."""
         return BucketRemovalTask(environment=self.plan.environment, bucket=self.plan.buckets[index])
 
     def inject_every_fault_kind(self, call: str) -> None:
@@ -127,7 +127,7 @@ class ActivityHarness:
         waiter.wait(DBClusterIdentifier=self.plan.cluster.identifier, WaiterConfig={"Delay": 0, "MaxAttempts": 1000})
 
     def provision_environment(self) -> None:
-        """Build the whole environment in the workflow's order."""
+        """Run the activities that create an environment, in the same order as the workflow."""
         self.run_with_retries(self.keys.probe_s3_key, self.plan.environment)
         self.run_with_retries(self.database.ensure_cluster, self.database_task)
         for index in range(len(self.plan.buckets)):
@@ -155,7 +155,7 @@ def make_clients() -> AwsClients:
 
 
 def parse_stop_problem(error: ApplicationError) -> Problem:
-    """Return the problem of a failure that stops a workflow."""
+    """Extract the problem from a failure that stops a workflow."""
     assert error.non_retryable
     return Problem.model_validate(error.details[0])
 

@@ -1,6 +1,6 @@
-"""byok adopts a resource only if the tag and the key match.
+"""byok adopts an existing resource only if the resource has the environment's tag and the right key.
 
-A resource that has the name, but another tag or key, is left unchanged and reported as a conflict.
+A resource that has the right name, but another tag or key, is left unchanged and reported as a conflict.
 """
 
 import pytest
@@ -169,7 +169,7 @@ def test_instance_with_the_writers_name_but_without_the_tag_is_left_unchanged(ha
 
     problem = run_until_problem(harness, harness.database.ensure_writer, harness.database_task)
 
-    assert problem.code == "byok.NameTaken"  # it lacks the tag
+    assert problem.code == "byok.NameTaken"  # the instance lacks the environment's tag
 
 
 def test_key_lost_while_awaiting_the_cluster_is_the_customers_problem(harness: ActivityHarness) -> None:

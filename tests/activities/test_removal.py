@@ -1,6 +1,6 @@
 """Removal deletes only resources that the environment created.
 
-Foreign objects stay, and so do resources that have only the right name.
+Foreign objects are kept, and so are resources that have the right name but not the environment's tag.
 """
 
 import pytest
@@ -68,7 +68,7 @@ def test_everything_is_removed_even_if_both_keys_are_disabled(harness: ActivityH
 
 
 def test_rollback_keeps_resources_of_an_earlier_run(harness: ActivityHarness) -> None:
-    """The resources of an earlier run may be in use: starting a complete environment again must not delete them."""
+    """The resources of an earlier run may be in use, so the rollback of a later run must not delete them."""
     harness.provision_environment()
     s3, mine = harness.aws.platform_client("s3"), harness.plan.buckets[-1].name
     s3.delete_bucket(Bucket=mine)

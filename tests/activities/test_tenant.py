@@ -192,7 +192,7 @@ def test_key_pending_deletion_stops_with_the_kms_message(tenant: TenantHarness) 
     assert Remedy.CANCEL_DELETION.value.split("-")[0] in problem.remediation.lower()
 
 
-def test_disabled_key_gets_its_name_anyway(tenant: TenantHarness) -> None:
+def test_disabled_key_can_get_a_tenant_name(tenant: TenantHarness) -> None:
     tenant.kms.disable_key(KeyId=tenant.keys[KeyPurpose.S3])
 
     assert tenant.reconcile(KeyPurpose.S3).alias_state is AliasOutcome.CREATED

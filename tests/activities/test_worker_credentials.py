@@ -25,7 +25,7 @@ ADVICE = build_remediation(Remedy.PLATFORM_CREDENTIALS, RemedyContext(REGION, PL
 
 
 def configure_refused_role_profile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Configure an AWS profile for the worker whose source profile may not assume the role."""
+    """Configure an AWS profile with a role that the profile's source profile may not assume."""
     key, secret, *_ = OPERATOR_CREDENTIALS
     config = folder / "config"
     config.write_text(

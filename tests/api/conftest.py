@@ -33,7 +33,7 @@ class SseEvent:
 
 @dataclass(frozen=True)
 class ApiClient:
-    """An HTTP client of the API."""
+    """An HTTP client for the API."""
 
     app: FastAPI
     http: httpx.AsyncClient

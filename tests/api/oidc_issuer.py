@@ -21,7 +21,7 @@ ALL = "environments:read environments:write environments:delete"
 
 @cache
 def generate_private_key(whose: str) -> rsa.RSAPrivateKey:
-    """Generate a private key, one for each owner."""
+    """Generate a private key; the cache keeps one key for each owner."""
     return rsa.generate_private_key(65537, 2048)
 
 
@@ -31,7 +31,7 @@ class OidcIssuer:
 
     Attributes:
         asked: How often clients have requested the issuer's keys.
-        reachable: Whether the server responds with 200; otherwise with 500.
+        reachable: Whether the server is healthy: if true, it responds with status 200, otherwise with 500.
         instead: The list of keys, or the whole response body, to send in place of the issuer's key.
     """
 

@@ -62,7 +62,7 @@ SETTINGS = ApiSettings()
 async def run_server(state: ApiState, settings: ApiSettings = SETTINGS) -> AsyncIterator[httpx.AsyncClient]:
     port = Ports.pick_free().web
     server = uvicorn.Server(uvicorn.Config(make_asgi_app(state, settings), HOST, port, log_config=None))
-    task = asyncio.create_task(server._serve())  # starts no signal handlers
+    task = asyncio.create_task(server._serve())  # installs no signal handlers
     try:
         async with asyncio.timeout(20):
             while not server.started:  # noqa: ASYNC110 - it sets no event
@@ -102,7 +102,7 @@ async def test_stream_above_the_limit_is_refused_until_another_ends() -> None:
     path = "/v1/environments/acme/events"
     async with run_server(build_state(AllowAllAuth(), max_streams=1)) as http:
         async with http.stream("GET", path) as only:
-            lines = only.aiter_lines()  # keeps the stream open
+            lines = only.aiter_lines()  # holding the iterator keeps the stream open
             await anext(lines)
             refused = await http.get(path)
             page = await http.get("/environments/acme/changes")

@@ -1,6 +1,6 @@
 """The comparison with other tools: its figures, its table, and the parsing of processes and calls.
 
-The tests do not run these tools.
+The tests run none of the other tools.
 """
 
 import json

@@ -38,7 +38,7 @@ _NEITHER = {"RequestId", "HostId", "ResponseMetadata"}
 
 
 class StandInAws(AwsHarness):
-    """The stand-in, whose control endpoint has another path than that of local AWS."""
+    """A harness for the stand-in, whose control endpoint has a different path."""
 
     def call_control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
         data = json.dumps(body).encode() if body else None
@@ -126,7 +126,7 @@ class RecordingHarness(ActivityHarness):
                 self.run_with_retries(self.storage.remove_bucket, self.bucket_removal(index))
 
     def responses_without_polls(self) -> list[tuple[str, Any]]:
-        """Return the recorded responses without those to polls, because the number of polls depends on timing."""
+        """Return all recorded responses except responses to polls, because the number of polls depends on timing."""
         found: list[tuple[str, Any]] = []
         for operation, answer in self.answers:
             polled = operation.startswith("Describe") and re.search("'(creating|deleting)'", str(answer))

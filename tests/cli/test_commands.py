@@ -108,14 +108,14 @@ def test_help_describes_each_command_in_one_line() -> None:
         assert not line.endswith("..."), f"too long: {line}"
 
 
-def test_version_is_that_of_the_source() -> None:
+def test_version_matches_the_source() -> None:
     ended = run_byok("--version")
     assert (ended.returncode, ended.stdout) == (0, f"byok {__version__}\n")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shell_completes_commands(shell: str) -> None:
-    typed = {"COMP_WORDS": "byok dia", "COMP_CWORD": "1"}  # variables of bash; the next line is for zsh and fish
+    typed = {"COMP_WORDS": "byok dia", "COMP_CWORD": "1"}  # for bash; the next line is for zsh and fish
     typed |= {"_TYPER_COMPLETE_ARGS": "byok dia", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     ended = run_byok(_BYOK_COMPLETE=f"complete_{shell}", **typed)
     assert ended.returncode == 0

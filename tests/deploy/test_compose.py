@@ -1,4 +1,4 @@
-"""Check the container files without a container engine: their structure, names and commands, and lint them.
+"""Check the structure, the names, the style and the commands of the container files, without a container engine.
 
 If docker with the compose plug-in is available, `docker compose` parses the Compose file as well.
 """

@@ -1,4 +1,4 @@
-"""Each audience has a lock file. All lock files agree with each other, hash every entry, and name no index."""
+"""Each audience has a lock file. Lock files agree with each other, have hashes for every entry, and name no index."""
 
 import importlib.metadata
 import re

@@ -1,4 +1,4 @@
-"""Deletion removes all of an environment's resources except the final snapshot, and no data of other owners."""
+"""A deletion keeps the final snapshot and all data of other owners, and removes the rest of the environment."""
 
 from typing import Any
 

@@ -116,7 +116,7 @@ def test_links_resolve(page: str, link: str) -> None:
 
 
 def list_setting_variables(model: type[BaseModel], prefix: str) -> set[str]:
-    """Return the variables that set a model's fields, including nested ones."""
+    """Return the environment variables that set the fields of a settings model, including fields of nested models."""
     names: set[str] = set()
     for name, field in model.model_fields.items():
         nested = field.annotation

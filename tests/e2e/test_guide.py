@@ -156,7 +156,7 @@ async def test_guide_leads_from_the_template_to_a_named_environment(
     ready = await machine.run_program("byok", "status", environment, "--json")
     assert ready.json["phase"] == Phase.READY  # contract 107
 
-    # The platform finds everything in place, with or without the optional role.
+    # byok finds the aliases and tags in place, with or without the optional tenant role.
     (shell.folder / "byok-tenant-role.yaml").write_text(render_tenant_role_template(VENDOR))
     commands = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR, stack_name=stack)
     await shell.run_successfully(

@@ -192,7 +192,7 @@ async def test_replay_with_corrected_arns_continues_with_them(machine: StackHarn
     half = await machine.run_program(
         "byok", "replay", request.environment_id, "--s3-key-arn", right[KeyPurpose.S3], "--wait"
     )
-    assert half.code == 3, half  # the S3 key is now valid, the Aurora key is not
+    assert half.code == 3, half  # the S3 key is valid now, but the Aurora key is not
     assert f"byok replay {request.environment_id} --rds-key-arn <RDS key ARN>" in half.out
     payload = json.dumps({"S3KmsKeyArn": right[KeyPurpose.S3], "RdsKmsKeyArn": right[KeyPurpose.RDS]})
     whole = await machine.run_program(
@@ -229,7 +229,7 @@ async def test_manual_reset_continues_a_stop_and_a_key_in_use_cannot_change(mach
     with pytest.raises(KeyCannotChangeError, match=f"The bucket byok-{name}-catalog-"):  # contract 8
         await machine.service.replay(name, s3_key_arn=create_valid_key(machine.aws, KeyPurpose.S3))
 
-    # docs/lifecycle.md, "Replay by hand": the two queries and the reset, with this environment's values.
+    # The two queries and the reset from docs/lifecycle.md, "Replay by hand", with this environment's values.
     failed, scheduled, reset = re.findall(r"^\$ (temporal workflow .*globex.*)$", LIFECYCLE, re.MULTILINE)
     step = parse_last_number(await run_shell(machine, failed.replace("globex", name)))
     task = parse_last_number(

@@ -20,7 +20,7 @@ CASES = [(breakage, which) for breakage in KEY_FAULTS for which in KeyPurpose]
 STOPPED_BY_A_KEY = 3
 REFUSED = 2
 TYPED = "disabled"
-"""The broken key that AWS detects and that is tested on the command line, for both keys."""
+"""The name of the fault that is tested on the command line, for both keys, although no ARN rule detects it."""
 AT_ONCE = asyncio.Semaphore(4)
 
 

@@ -28,7 +28,7 @@ WRITES = ("CreateAlias", "UpdateAlias", "TagResource")
 
 @dataclass(frozen=True)
 class TenantCase:
-    """Two keys, the role that may name them, and the request."""
+    """Two keys, the role that may put a tenant name on these keys, and the request to do so."""
 
     machine: StackHarness
     pair: KeyPair
@@ -40,9 +40,9 @@ class TenantCase:
         """Create the keys and the role from the real templates.
 
         Args:
-            machine: The stack to create them in.
-            made: Whether to create the resources that identify the environment, too.
-            changes: Fields that override those of the request.
+            machine: The stack in which to create the keys and the role.
+            made: Whether to create also the resources by which byok recognises the environment.
+            changes: Fields of the request that override the defaults.
         """
         name, customer = f"t-{uuid.uuid4().hex[:8]}", machine.stack.customer
         pair = await asyncio.to_thread(customer.ensure_key_pair, name)
@@ -102,7 +102,7 @@ class TenantCase:
 
 
 def _make(aws: AwsHarness, name: str, pair: KeyPair) -> None:
-    """Create the cluster and the bucket by which byok recognises that an environment uses these keys."""
+    """Create the resources by which byok recognises an environment on these keys: the cluster and one bucket."""
     request = request_for(name, s3_key_arn=pair.s3_key_arn, rds_key_arn=pair.rds_key_arn)
     plan = plan_environment(request, PLATFORM, datetime.now(UTC), "a-run")
     task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
@@ -123,7 +123,7 @@ NAMING = {"Effect": "Allow", "Action": ["kms:*Alias*", "kms:ListResourceTags", "
 
 @dataclass(frozen=True)
 class InterruptedCall:
-    """A call to interrupt while byok names both keys of an environment: the call with this number to a service."""
+    """The call to interrupt: the call with this number to a service while byok puts a tenant name on both keys."""
 
     service: str
     number: int
@@ -138,7 +138,7 @@ class InterruptedCall:
         ]
 
     async def prepare_case(self, machine: StackHarness, role: TenantRole) -> TenantCase:
-        """Prepare an environment in which naming the keys takes exactly the calls of this path."""
+        """Prepare an environment in which putting a tenant name on the keys takes exactly the calls in this path."""
 
         def prepare() -> TenantCase:
             name, aws = f"k-{uuid.uuid4().hex[:8]}", machine.aws
@@ -223,7 +223,7 @@ async def test_provisioning_names_the_keys_and_leaves_the_session_out_of_the_his
     assert "reconcile_key" in shown.out
     for secret in ("SecretAccessKey", "SessionToken", "ASIA"):
         assert secret not in shown.out
-    # The role of the original request is used again.
+    # A later request uses the role of the original request again.
     repeated = await machine.service.build_reconcile_tenant_request(asked.environment_id, asked.tenant)
     assert repeated.tenant_role == asked.tenant_role
 

@@ -27,7 +27,7 @@ HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
 COMMANDS = re.findall(
     r"^(curl .*?)(?: +# to ([A-Z]+))?$", (PROGRAMS_ROOT / "docs" / "api.md").read_text(), re.MULTILINE
 )
-"""The documented commands, each with the phase that its event stream ends in; the phase is empty for other commands."""
+"""The documented commands, each with the phase in which its event stream ends (empty if it has no event stream)."""
 
 
 async def test_documented_requests_work_in_order(web: StackHarness) -> None:
@@ -72,7 +72,7 @@ async def test_stop_is_streamed_and_replayed(web: StackHarness) -> None:
 
 @asynccontextmanager
 async def run_authenticated_server(web: StackHarness) -> AsyncIterator[tuple[str, str]]:
-    """Run another API server, which requires a token, on the same Temporal server; yield its address and a token."""
+    """Run another API server, which requires a token, on the same Temporal server; yield its URL and a token."""
     port, token = Ports.pick_free().web, "fuzz"
     entry = {"sha256": hashlib.sha256(token.encode()).hexdigest(), "organisation": "*", "scopes": [*Scope]}
     settings = {"BYOK_API__TOKENS": json.dumps([entry]), "BYOK_API__REQUESTS_PER_MINUTE": "1000000"}

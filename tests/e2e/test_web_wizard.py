@@ -58,7 +58,7 @@ async def visit(chromium: Browser, web: StackHarness) -> AsyncIterator[Visit]:
             stack.push_async_callback(context.close)
             page = await context.new_page()
             page.set_default_timeout(TIMEOUT_MS)
-            # One test requests a page that does not exist, so the browser logs its status of 404.
+            # One test requests a page that does not exist, so the browser logs a status of 404.
             page.on("console", lambda one: None if "status of 404" in one.text else faults.append(one.text))
             page.on("pageerror", lambda error: faults.append(str(error)))
             ours = web.stack.web_url
@@ -210,7 +210,7 @@ async def test_wizard_is_usable_by_keyboard_alone(visit: Visit, web: StackHarnes
     await page.keyboard.type(REGION)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Encryption at rest")
-    await expect(page.locator("#tab-statements")).to_have_attribute("tabindex", "-1")  # arrow keys reach it
+    await expect(page.locator("#tab-statements")).to_have_attribute("tabindex", "-1")  # reached with arrow keys
     await tab_to("tab-template")
     await page.keyboard.press("ArrowRight")
     await expect(page.locator("#panel-statements")).to_be_visible()

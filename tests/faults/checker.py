@@ -159,7 +159,7 @@ def check_no_duplicates(machine: StackHarness, request: ProvisionRequest, verdic
             continue
         what = f"{call['operation'].removeprefix('Create').removeprefix('Delete')} {max(names, key=len)}"
         if call["operation"].startswith("Delete"):
-            there[what] = 0  # its name is available again
+            there[what] = 0  # after the deletion, the name is available again
         elif call["operation"] in ONCE_ONLY_OPERATIONS:
             there[what] += 1
             if there[what] > 1:

@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="session")
 async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FaultHarness]:
-    """A stack that all fault tests share; when they have ended, the table of results is printed."""
+    """A stack that all fault tests share; at the end, the fixture prints the table of results."""
     ports = Ports.pick_free()
     async with CuttableProxy(ports.temporal) as line:
         settings = {

@@ -8,7 +8,7 @@ from byok.local.ports import HOST
 
 
 class CuttableProxy:
-    """Forwards bytes between its clients and a server until it is cut.
+    """Forwards bytes between clients and a server until the proxy is cut.
 
     Args:
         port: The port of the server on this machine.

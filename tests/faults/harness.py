@@ -18,14 +18,14 @@ RUN_ALL_CASES: Final = os.environ.get("BYOK_TEST_FAULTS") == "full"
 """Whether to run all cases instead of a sample."""
 
 MAX_CONCURRENT_CASES: Final = 40
-"""The number of scenarios that run concurrently. Each may have a held call, which occupies one of the worker's fifty
-threads."""
+"""The number of scenarios that run concurrently. Each scenario may have a held call, which occupies one of the worker's
+fifty threads."""
 
 LONG_READ_TIMEOUT_SECONDS: Final = "110"
 """The worker's read timeout for calls to AWS, in seconds, for cases that hold calls: longer than any call is held."""
 SHORT_READ_TIMEOUT_SECONDS: Final = "30" if RUN_ALL_CASES else "4"
-"""The worker's read timeout, in seconds, for cases that hold no calls. A call that gets no response takes longer, and a
-slow call takes less time: calls are slow when many clients list a Region's resources at once."""
+"""The worker's read timeout, in seconds, for cases that hold no calls. The timeout must expire for a call that gets no
+response, but not for a slow call. Calls are slow when many clients list a Region's resources at once."""
 
 
 class DisruptionKind(StrEnum):
@@ -98,7 +98,7 @@ class FaultHarness:
         verdict = await run.check_outcome(await run.wait_until_ended())
         assert verdict.survived, verdict
         found = run.list_call_sites()
-        if course is Scenario.ROLL_BACK:  # the earlier calls belong to provisioning
+        if course is Scenario.ROLL_BACK:  # calls before the rollback belong to provisioning
             found = [place for place in found if place.operation.startswith(("Delete", "Modify"))]
         return found
 
@@ -172,7 +172,7 @@ class FaultHarness:
         """Wait until a condition is true.
 
         Raises:
-            AssertionError: The condition is still false after this many seconds.
+            AssertionError: The condition is still false after `seconds`.
         """
         deadline = time.monotonic() + seconds
         while not await asyncio.to_thread(fact):
@@ -183,7 +183,7 @@ class FaultHarness:
     async def disrupt_all(
         self, what: str, places: Sequence[CallSite], happening: Callable[[], Awaitable[object]]
     ) -> None:
-        """Provision an environment per call, disrupt all while each is held at its call, and record the outcomes."""
+        """Provision an environment for each call site, hold its call, run the disruption, and record the outcomes."""
         await self.set_read_timeout(LONG_READ_TIMEOUT_SECONDS)
         runs = await asyncio.gather(*(ScenarioRun.prepare(self.machine, Scenario.PROVISION) for _ in places))
         for place, run in zip(places, runs, strict=True):

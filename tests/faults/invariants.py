@@ -122,7 +122,7 @@ def _at_most(kind: str, found: Iterable[str], allowed: set[str], verdict: Verdic
 
 
 def _on_the_right_key(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
-    """Check that every object uses the customer's key, and so does the default encryption of every non-empty bucket."""
+    """Check that every object uses the customer's key, and that every bucket with objects uses this key by default."""
     s3 = machine.aws.platform_client("s3")
     for bucket in machine.list_environment_buckets(request.environment_id):
         versions = s3.list_object_versions(Bucket=bucket).get("Versions", [])

@@ -43,7 +43,7 @@ def render_table(results: Results) -> list[str]:
 
 
 def list_failures(results: Results) -> list[str]:
-    """List the defects of each case that has any."""
+    """List the cases that have defects, each with its defects."""
     return [
         f"{where}: {'; '.join((*verdict.lost, *verdict.doubled))}"
         for _, where, verdict in results

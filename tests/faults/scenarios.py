@@ -40,7 +40,7 @@ class CallSite:
 
     Attributes:
         about: The part of the resource's name that identifies the run: `{env}`, `{s3}` or `{rds}`.
-        number: How many earlier calls of the same operation in this run concern the same part.
+        number: How many earlier calls of the same operation in the run have the same `about`.
     """
 
     service: str
@@ -128,11 +128,11 @@ class ScenarioRun:
         return self.machine.aws.call_control(method, name, **body)
 
     def fill_placeholders(self, about: str) -> str:
-        """Replace the placeholders in a name by this run's values."""
+        """Replace the placeholders in a name with this run's values."""
         return about.format(env=self.request.environment_id, s3=self._key("s3"), rds=self._key("rds"))
 
     def find_placeholder(self, text: str) -> str | None:
-        """Return the placeholder for the part of a text that identifies this run; None if no part does."""
+        """Return the placeholder whose value for this run occurs in a text; None if no value occurs."""
         return next((name for name in ("{env}", "{s3}", "{rds}") if self.fill_placeholders(name) in text), None)
 
     def _key(self, which: str) -> str:

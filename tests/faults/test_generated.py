@@ -29,7 +29,7 @@ steps."""
 
 STEP_TIMEOUT_SECONDS: Final = 300.0
 DATABASE_SECONDS: Final = 0.5
-"""How long local AWS takes to create a database. Each example changes this setting of the harness, and restores it."""
+"""How long local AWS takes to create a database. Each example changes this setting, and restores it at the end."""
 
 CASE_NAME: Final = "generated: any operations on two environments, in any order"
 
@@ -46,7 +46,7 @@ ACTIONS: Final = (
     *("create", "replay", "cancel", "delete", "delete_then_cancel", "toggle_worker", "lose_answer"),
     *("break_key", "break_key", "repair_keys", "wait_for_calls", "wait_until_at_rest", "repair_and_finish"),
 )
-"""The actions among which a step chooses. They share one rule, because hypothesis may disable a rule for an example."""
+"""The actions from which a step chooses. All share one rule, because hypothesis may disable a rule for an example."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Interleaving(RuleBasedStateMachine):
 
     @initialize(anything=st.integers(0, 1000), database_seconds=st.sampled_from([0.3, 2.0]), chosen=choices)
     def create_environments(self, anything: int, database_seconds: float, chosen: ActionChoice) -> None:
-        # hypothesis starts with the simplest example: the values are 0. In this example, do nothing.
+        # hypothesis starts with the simplest example, whose values are 0. In this example, do nothing.
         if anything == 0:
             return
         machine = self.harness.machine

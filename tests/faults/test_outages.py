@@ -74,7 +74,7 @@ async def test_environments_survive_the_crash_of_one_of_two_workers(harness: Fau
 
 
 async def test_previous_version_survives_a_crash_next_to_the_new_one(harness: FaultHarness, fleet: WorkerFleet) -> None:
-    """After a worker of the previous version is killed, its workflows continue on that version, not on the new one."""
+    """After a worker of the previous version is killed, its workflows continue on a new worker of the same version."""
     before, machine = len(harness.results), fleet.machine
     places = sample_cases(await harness.list_call_sites(Scenario.PROVISION), 1)[:MAX_CONCURRENT_CASES]
     await fleet.start_worker("1")

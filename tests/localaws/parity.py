@@ -28,8 +28,8 @@ class TwoAccounts:
     """Clients of both accounts, and the resources that must be cleaned up.
 
     Attributes:
-        platform_client: A function that builds a client with the platform role, for a service and optionally a Region.
-        customer_client: A function that builds such a client with the customer's key administrator.
+        platform_client: A function that builds a client for the platform role, from a service and optionally a Region.
+        customer_client: A function that builds such a client for the customer's key administrator.
         real: Whether the accounts are in AWS itself, where a database takes minutes to create.
     """
 

@@ -33,15 +33,15 @@ class AwsHarness:
     endpoint: str
 
     def platform_client(self, service: str, region: str = REGION, **config: Any) -> Any:
-        """Return a client that uses the platform role."""
+        """Return a client with the credentials of the platform role."""
         return self._client(service, region, PLATFORM_CREDENTIALS, config)
 
     def operator_client(self, service: str, region: str = REGION, **config: Any) -> Any:
-        """Return a client that uses the administrator of the platform account."""
+        """Return a client with the credentials of the platform account's administrator."""
         return self._client(service, region, OPERATOR_CREDENTIALS, config)
 
     def customer_client(self, service: str, region: str = REGION, **config: Any) -> Any:
-        """Return a client that uses the customer's key administrator."""
+        """Return a client with the credentials of the customer's key administrator."""
         return self._client(service, region, CUSTOMER_CREDENTIALS, config)
 
     def call_control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class AwsHarness:
     def assumed_role_client(
         self, service: str, role_arn: str, external_id: str = EXTERNAL_ID, region: str = REGION, session: str = "worker"
     ) -> Any:
-        """Return a client that uses a role which the platform role has assumed."""
+        """Return a client with the credentials of a role that the platform role has assumed."""
         taken = self.platform_client("sts").assume_role(
             RoleArn=role_arn, RoleSessionName=session, ExternalId=external_id
         )["Credentials"]

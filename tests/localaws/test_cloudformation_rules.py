@@ -1,4 +1,4 @@
-"""The rules of a template assert conditions on its parameters. If an assertion fails, no resource changes."""
+"""A template's rules assert conditions on its parameters. If an assertion fails, CloudFormation changes nothing."""
 
 import json
 from typing import Any

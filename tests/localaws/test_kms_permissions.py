@@ -53,7 +53,7 @@ def list_alias_targets(kms: Any) -> dict[str, str]:
     return {alias["AliasName"]: alias["TargetKeyId"] for alias in kms.list_aliases()["Aliases"]}
 
 
-def test_role_marks_the_keys_its_policy_names(keys: KeysAndClients) -> None:
+def test_role_may_change_the_keys_that_its_policy_names(keys: KeysAndClients) -> None:
     keys.role.create_alias(AliasName="alias/byok-acme", TargetKeyId=keys.s3)
     assert list_alias_targets(keys.role) == {"alias/byok-acme": keys.s3.rpartition("/")[2]}
     keys.role.update_alias(AliasName="alias/byok-acme", TargetKeyId=keys.rds)

@@ -1,6 +1,6 @@
 """The state that local AWS restores after a restart, and the cases in which it does not restore saved state.
 
-Each run is a separate process, because these tests are about restarts and the state of a process is global.
+The state and moto's backends are global in a process, so each run of local AWS is a separate process.
 """
 
 import json
@@ -43,7 +43,7 @@ class LocalAwsProcess:
 
     @property
     def errors(self) -> str:
-        """All standard error output; blocks until the process exits."""
+        """The complete standard error of the process, which must exit first."""
         assert self.process.stderr is not None
         return self.process.stderr.read()
 
@@ -61,7 +61,7 @@ class LocalAwsProcess:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """A function that starts local AWS on the test's data folder. After the test, running processes are killed."""
+    """A function that starts local AWS on the test's data folder; after the test, the fixture kills all processes."""
     runs: list[LocalAwsProcess] = []
 
     def begin(*more: str) -> LocalAwsProcess:

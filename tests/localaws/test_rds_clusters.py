@@ -15,7 +15,7 @@ LOST = "inaccessible-encryption-credentials-recoverable"
 
 
 def build_cluster_params(key_arn: str | None, **changed: Any) -> dict[str, Any]:
-    """Build the parameters that create a cluster."""
+    """Build the parameters of a `CreateDBCluster` call."""
     asked: dict[str, Any] = {
         "DBClusterIdentifier": NAME,
         "Engine": "aurora-postgresql",

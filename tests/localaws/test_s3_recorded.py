@@ -14,8 +14,8 @@ HIDDEN = (
     "on this resource because the resource does not exist in this Region, no resource-based policies allow access, "
     "or a resource-based policy explicitly denies access"
 )
-# The owner may manage the key, but not use it. A statement that allows the whole account all actions would let IAM
-# policies allow the use of the key.
+# The owner may manage the key, but not use it. A statement that allows the account every action would delegate the use
+# of the key to IAM.
 MANAGED_ONLY = ["kms:Describe*", "kms:Put*", "kms:Get*", "kms:Schedule*", "kms:Enable*", "kms:Disable*"]
 
 

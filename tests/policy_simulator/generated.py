@@ -1,7 +1,7 @@
-"""Hypothesis strategies for policies, and the calls to evaluate: all that a key policy may state about such calls.
+"""Hypothesis strategies for policies, and the calls for which the policies are evaluated.
 
-The strategies choose from few values, which resemble those of the calls, so that about half of the generated statements
-apply to a call.
+The policies may contain every kind of element that matters for such calls. The strategies choose from few values, which
+resemble the values in the calls, so that about half of the generated statements apply.
 """
 
 from typing import Any, Final
@@ -98,7 +98,7 @@ _ACTIONS: Final = st.sampled_from(
 _ANY_ACTION: Final = one_or_many(_ACTIONS) | st.just("*")
 _ABOUT: Final = st.builds(lambda name, value: {name: value}, st.sampled_from(["Action", "NotAction"]), _ANY_ACTION)
 # Every resource is a whole ARN. In AWS, a `*` at the end of a part may "expand to match beyond the colon boundaries"
-# (IAM user guide, "Using wildcards in resource ARNs"). In the simulator it does not, and it also does not support
+# (IAM user guide, "Using wildcards in resource ARNs"). In the simulator, a `*` does not, and the simulator supports no
 # wildcards before the slash.
 _RESOURCES: Final = st.sampled_from(
     [

@@ -29,7 +29,7 @@ def build_replayer() -> Replayer:
 
 
 async def find_replay_failures(client: Client, task_queue: str = TASK_QUEUE) -> dict[str, Exception | None]:
-    """Return why each running or replayable run does not replay; the value is None for a run that does."""
+    """Return the error with which each running or replayable run fails to replay; None if the run replays."""
     runs = client.list_workflows(f"TaskQueue = '{task_queue}' AND {REPLAYABLE_RUNS_QUERY}")
     async with build_replayer().workflow_replay_iterator(runs.map_histories()) as results:
         return {f"{one.history.workflow_id} {one.history.run_id}": one.replay_failure async for one in results}

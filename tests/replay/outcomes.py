@@ -42,7 +42,7 @@ _EVERYTHING: Final = OwnedResources(
 
 
 async def ready(harness: WorkflowHarness) -> Handle:
-    """Every activity succeeds. The service starts the workflow, and publishes the first phase with the start."""
+    """Every activity succeeds. The service starts the workflow and publishes the first phase in the same request."""
     created = await EnvironmentService(harness.client, harness.task_queue).create(build_provision_request("ready"))
     return harness.client.get_workflow_handle(created.workflow_id, run_id=created.run_id)
 
@@ -104,7 +104,7 @@ async def ready_with_a_tenant(harness: WorkflowHarness) -> Handle:
 
 
 async def ready_with_tenant_commands_handed_over(harness: WorkflowHarness) -> Handle:
-    """There is no role, so the workflow returns the commands."""
+    """No tenant role is given, so the workflow returns the commands."""
     return await harness.start_provision(build_provision_request("ready-with-commands", tenant="acme"))
 
 
@@ -134,7 +134,7 @@ async def tenant_reconciled_in_part(harness: WorkflowHarness) -> Handle:
 
 
 async def tenant_commands_handed_over(harness: WorkflowHarness) -> Handle:
-    """There is no role, so the workflow returns the commands."""
+    """No tenant role is given, so the workflow returns the commands."""
     return await harness.start_reconcile_tenant(build_tenant_request("tenant-commands", tenant_role=None))
 
 

@@ -1,4 +1,4 @@
-"""byok refuses an unusable blueprint when it loads the blueprint, before AWS would refuse its values."""
+"""byok refuses an unusable blueprint when it loads the blueprint, instead of letting AWS refuse the values later."""
 
 from typing import Any
 

@@ -330,7 +330,7 @@ def test_harmless_facts_are_notes() -> None:
 
 def test_findings_use_the_vendors_names() -> None:
     found = diagnose_collected_keys(build_collected_keys(), VendorProfile(name="Globex"))
-    assert [one for one in found if one.paste] == []  # only the Sids differ, so no statement must be pasted
+    assert [one for one in found if one.paste] == []  # only the Sids differ, so there is nothing to paste
     empty = valid_key_facts(KeyPurpose.S3) | {
         "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner_statement]})}
     }

@@ -141,7 +141,7 @@ def test_rendered_artefacts_contain_no_placeholder(region: str) -> None:
 @pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
 @pytest.mark.parametrize("template", [render_keys_template, render_tenant_role_template])
 def test_templates_pass_cfn_lint(template: Callable[[VendorProfile], str], vendor: VendorProfile) -> None:
-    from cfnlint.api import ManualArgs, lint  # imported here, because it takes a second to load
+    from cfnlint.api import ManualArgs, lint  # imported here because cfn-lint takes a second to load
 
     strictly = ManualArgs(include_checks=["I"], regions=["ALL_REGIONS"])  # including informational findings
 

@@ -1,4 +1,4 @@
-"""RDS statuses: those that are pending, those that mean that the cluster has lost its key, and immediate errors."""
+"""RDS statuses: which are pending, which mean that a cluster has lost its key, and which are immediate errors."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_terminal_status_is_not_pending(status: str) -> None:
     assert status not in rds_statuses.INSTANCE_PENDING
 
 
-# Transient statuses, from the same pages of the Aurora user guide and from Terraform's list for clusters in creation.
+# Transient statuses, from the same pages of the Aurora user guide and from Terraform's list for new clusters.
 @pytest.mark.parametrize(
     "status",
     [

@@ -1,4 +1,4 @@
-"""The offline check judges the whole catalogue correctly, reports facts that it cannot know, and shows the fix."""
+"""The offline check judges the whole catalogue correctly, reports which facts it cannot know, and shows the fix."""
 
 import copy
 import json
@@ -50,7 +50,7 @@ def test_pasting_the_suggested_statements_fixes_the_policy(case: Case) -> None:
         finding = report.findings[0]
         assert finding.message
         assert finding.remedy
-        if not finding.paste:  # a Deny of the customer, whose remedy is to exempt the role
+        if not finding.paste:  # the customer's Deny, whose remedy is to exempt the role
             assert finding.code == "policy.ExplicitDeny"
             assert str(finding.sid) in finding.remedy
             guard = next(one for one in policy["Statement"] if one.get("Sid") == finding.sid)

@@ -123,7 +123,7 @@ def test_get_key_policy_response_becomes_the_document() -> None:
         [{**PLACE.owner_statement, "Action": "kms:Decrypt"}],
         [{**PLACE.owner_statement, "Principal": {"AWS": "arn:aws:iam::111122223333:root"}}],
         [PLACE.owner_statement, {**PLACE.owner_statement, "Sid": "No", "Effect": "Deny"}],
-        [{**PLACE.owner_statement, "Sid": "AllowAtaccamaPlatformS3Access"}],  # the merge would replace it
+        [{**PLACE.owner_statement, "Sid": "AllowAtaccamaPlatformS3Access"}],  # the merge would replace this statement
         [{**PLACE.owner_statement, "Condition": {"StringEquals": {"aws:PrincipalAccount": "999988887777"}}}],
         [{**PLACE.owner_statement, "Condition": {"StringEquals": {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}}}],
         [{**PLACE.owner_statement, "Resource": "arn:aws:s3:::bucket"}],

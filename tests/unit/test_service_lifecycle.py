@@ -66,7 +66,7 @@ async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
 
     assert (replayed.step, ready.phase, ready.run_id) == (failed, Phase.READY, replayed.run_id)
     again = harness.activities.calls[before:]
-    assert again[0] == failed or failed in again[:2]  # a parallel activity may run before it
+    assert again[0] == failed or failed in again[:2]  # a parallel activity may run first
     sequential = ("probe_s3_key", "ensure_cluster")
     done = sequential[: sequential.index(failed)] if failed in sequential else sequential
     assert not set(done) & set(again)
@@ -337,7 +337,7 @@ async def test_deleted_environments_are_listed_as_deleted(
 async def test_worker_that_cannot_make_progress_is_reported_with_the_cause(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    # If a workflow cannot decode a result, this is an internal error, and the workflow waits for a worker with a fix.
+    # A result that cannot be decoded is an internal error, and the workflow waits for a worker with a fix.
     harness.activities.garbled = True
     await service.create(build_provision_request(environment_id))
 

@@ -65,7 +65,7 @@ async def wait_until_listed(service: EnvironmentService, environment_id: str, ph
 async def put_tenant_name_on_keys(
     service: EnvironmentService, environment_id: str, tenant: str, **more: Any
 ) -> ReconcileTenantRequest:
-    """Put a tenant name on an environment's keys, and return the request that the service has completed and sent."""
+    """Put a tenant name on an environment's keys, and return the complete request that was sent."""
     asked = await service.build_reconcile_tenant_request(environment_id, tenant, **more)
     await service.reconcile_tenant(asked)
     return asked
@@ -148,7 +148,7 @@ async def test_environment_stopped_elsewhere_is_not_ready_after_it_is_named(
     await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
     await service.reconcile_tenant(
         build_tenant_request(environment_id)
-    )  # not built by the service, which would refuse to build it
+    )  # the service would refuse to build this request
 
     assert (await service.read_status(environment_id)).phase is Phase.STOPPED
 
@@ -170,7 +170,7 @@ async def test_last_successful_role_is_used_again(
     assert status.tenant.commands
     assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == role
 
-    # If KMS refuses a call on a key, byok has assumed the role, so the role counts as successful.
+    # A call that KMS refuses still shows that byok could assume the role, so the role counts as successful.
     harness.activities.script["reconcile_key"] = [build_aws_failure(*DENIED, Phase.RECONCILING_TENANT)] * 2
     third = TenantRole(role_arn=ROLE["role_arn"], external_id="third")
     with pytest.raises(NamingStoppedError):

@@ -24,7 +24,7 @@ from tests.faults.cuttable_proxy import CuttableProxy
 
 
 class ScriptedServiceClient(ServiceClient):
-    """A client of a fake server, whose calls fail with these statuses, in order, and then succeed."""
+    """A service client whose calls fail with these statuses, in order, and then succeed."""
 
     worker_service_client: Any = None
 

@@ -1,7 +1,7 @@
 """Find Chromium or Chrome for the browser tests, and install Chromium if neither exists.
 
-`make test` runs `python -m tests.wizard.browsers`. If this machine has no browser, this program installs Debian's
-package when it runs as root, or otherwise the browser that Playwright provides. The tests do not install a browser.
+`make test` runs `python -m tests.wizard.browsers`. If this machine has no browser, the program installs Debian's
+package, for which it must run as root, or otherwise Playwright's Chromium. The tests never install a browser.
 """
 
 import os

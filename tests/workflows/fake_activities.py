@@ -69,7 +69,7 @@ def build_tenant_request(environment_id: str, **changes: Any) -> ReconcileTenant
 
 
 def build_delete_request(environment_id: str, **changes: Any) -> DeleteRequest:
-    """Build a request, with its confirmation, that deletes an environment."""
+    """Build a confirmed request that deletes an environment."""
     values = build_provision_request(environment_id).model_dump(
         include={"environment_id", "region", "s3_key_arn", "rds_key_arn"}
     )
@@ -101,7 +101,7 @@ class FakeActivities:
         script: By activity name, one item for each of the activity's next attempts: an exception, which is raised, or a
             function, which is called before the attempt succeeds. Attempts without an item succeed.
         calls: The activity names of all attempts, in order.
-        inputs: By activity name, the inputs of its attempts.
+        inputs: By activity name, the inputs of the activity's attempts.
         removals: By activity name, the result to return in place of a successful removal.
         findings: The findings that `probe_environment` returns before a tenant name is set.
         garbled: Whether the probe of the S3 key returns a result that no workflow can decode.

@@ -134,7 +134,7 @@ async def run_harness(
     *,
     sandbox: bool = False,
 ) -> AsyncIterator[WorkflowHarness]:
-    """Run a worker on a task queue; it is versioned if `deployment` is given, and uses the sandbox on request."""
+    """Run a worker on a task queue; the worker is versioned if `deployment` is given, and sandboxed on request."""
     with ThreadPoolExecutor(8) as executor:
         async with Worker(
             temporal.client,

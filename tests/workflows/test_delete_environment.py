@@ -236,7 +236,7 @@ async def test_every_activity_has_timeouts_heartbeats_and_retries(
         for event in (await handle.fetch_history()).events
         if event.HasField("activity_task_scheduled_event_attributes")
     ]
-    # Replay tests would not notice other timeouts or retry policies, because such changes replay without errors.
+    # Replay tests would not notice changed timeouts or retry policies, because histories replay despite such changes.
     assert {step.activity_type.name for step in steps} == BOUNDS.keys()
     for step in steps:
         name, retry = step.activity_type.name, step.retry_policy

@@ -276,7 +276,7 @@ async def test_every_activity_has_timeouts_and_heartbeats(harness: WorkflowHarne
         for event in history.events
         if event.HasField("activity_task_scheduled_event_attributes")
     ]
-    # Replay tests would not notice other timeouts or retry policies, because such changes replay without errors.
+    # Replay tests would not notice changed timeouts or retry policies, because histories replay despite such changes.
     for step in scheduled:
         name = step.activity_type.name
         assert 10 <= step.start_to_close_timeout.seconds <= 180, name

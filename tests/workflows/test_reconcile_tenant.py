@@ -1,4 +1,4 @@
-"""Put a tenant name on both keys, in a separate workflow or as the last phase of a provisioning, also with failures."""
+"""Put a tenant name on both keys, either in a separate workflow or as the last phase of a provisioning."""
 
 import asyncio
 import threading

@@ -102,7 +102,7 @@ class WorkerBuilds:
         await asyncio.wait_for(in_force(), 20)
 
     async def get_build_id(self, environment_id: str) -> str:
-        """Return the build on which the environment's latest run runs."""
+        """Return the build id of the environment's latest run."""
         described = await self.temporal.client.get_workflow_handle(environment_workflow_id(environment_id)).describe()
         return described.raw_description.workflow_execution_info.versioning_info.deployment_version.build_id
 
@@ -127,7 +127,7 @@ async def builds(temporal: WorkflowEnvironment) -> AsyncIterator[WorkerBuilds]:
 
 
 def hold_activity(harness: WorkflowHarness, step: str) -> tuple[threading.Event, Callable[[], None]]:
-    """Hold an activity; return the event that the activity has begun, and the function that releases the activity."""
+    """Hold an activity; return an event that is set when the activity begins, and a function that releases it."""
     begun, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -266,7 +266,7 @@ async def test_waiting_for_a_build_names_the_build_and_the_command(
 
     begun = threading.Event()
 
-    def until_the_worker_ends() -> None:  # otherwise, a task of the last poll would be lost
+    def until_the_worker_ends() -> None:  # otherwise, a task from the last poll would be lost
         begun.set()
         activity.wait_for_worker_shutdown_sync(20)
 

@@ -1,4 +1,4 @@
-"""Wait, up to a deadline, until an environment has a status."""
+"""Wait for a status of an environment, with a deadline."""
 
 import asyncio
 from collections.abc import Callable
