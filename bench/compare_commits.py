@@ -52,7 +52,7 @@ class Measurement:
     Attributes:
         seconds: Wall time.
         cpu_seconds: CPU time of all processes that the part started and waited for.
-        machine: The machine and its Python version.
+        machine: The number of cores, the system and the Python version.
     """
 
     part: str
@@ -210,7 +210,7 @@ def main() -> int:
     """Measure, save every figure, and write the table into docs/benchmarks.md.
 
     Returns:
-        Always 0. If a target is missed, the table says so, but the run has not failed.
+        Always 0. A missed target is marked in the table, but does not make the run fail.
     """
     names = {"setup": SETUP, "demo": DEMO, "help": HELP, "ci": CI}
     parser = argparse.ArgumentParser(prog="python -m bench.compare_commits", description=__doc__)

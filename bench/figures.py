@@ -34,7 +34,7 @@ def compute_ratio_spread(figures: Sequence[float], of: Sequence[float]) -> Sprea
 
 
 def percentile(figures: Sequence[float], percent: float) -> float:
-    """Return the percentile by the nearest-rank method: always one of the figures, without interpolation."""
+    """Return the percentile by the nearest-rank method, which returns one of the figures without interpolation."""
     ordered = sorted(figures)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 

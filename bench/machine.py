@@ -204,7 +204,7 @@ async def run_bench_stack(
 
 
 def write_blueprint(folder: Path, buckets: int) -> Path:
-    """Write a copy of the default blueprint with this number of buckets. Additional buckets have one object each."""
+    """Write a copy of the default blueprint with `buckets` buckets. Each additional bucket has one object."""
     content: dict[str, Any] = yaml.safe_load(DEFAULT_PATH.read_text())
     ours = [bucket for bucket in content["buckets"] if bucket.get("objects")][:buckets]
     more = [

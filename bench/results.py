@@ -28,7 +28,7 @@ class MachineInfo(BaseModel):
 
     @classmethod
     def of_this_machine(cls) -> Self:
-        """Describe this machine, at the current time."""
+        """Return a description of this machine, and the current time."""
         return cls(
             at=datetime.now(UTC),
             cores=len(os.sched_getaffinity(0)),

@@ -1,4 +1,4 @@
-"""Compares the measured figures with the targets, and says for each target whether it was met."""
+"""Compares the measured figures with the targets, and reports which targets were met."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

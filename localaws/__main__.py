@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code.
     """
     chosen = _arguments().parse_args(arguments)
-    # Block the signals in every thread and wait for them in this thread: a signal to another thread would not wake it.
+    # Block the signals in every thread and wait for them in this one, which a signal to another thread would not wake.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
     try:
         return _run(chosen)
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    # Imported here, so that --help and usage errors appear at once: the server imports moto's S3, which takes long.
+    # Importing the server takes long, because the server imports moto's S3. --help and usage errors must not wait.
     from localaws.accounts import write_aws_config
     from localaws.app import LocalAws, create_server
     from localaws.state import STATE

@@ -37,7 +37,7 @@ _OPERATOR: Final = CallingPrincipal(f"arn:aws:iam::{PLATFORM_ACCOUNT}:user/Opera
 _EVERYTHING: Final[Policy] = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
-# Services that the statement `Operations` leaves out: separate statements allow KMS calls and AssumeRole.
+# Services that are not in the statement `Operations`, because separate statements allow KMS calls and AssumeRole.
 _OTHERWISE_ALLOWED: Final = frozenset({"kms", "sts"})
 
 

@@ -162,7 +162,7 @@ class LocalAws:
 
 
 def create_server(app: LocalAws, host: str, port: int) -> BaseWSGIServer:
-    """Create a server for the application. It is bound to the port, but not serving yet. Port 0 picks a free port.
+    """Create a server, and bind it to the port without starting it. Port 0 picks a free port.
 
     Raises:
         OSError: The port is in use.

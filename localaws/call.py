@@ -1,4 +1,4 @@
-"""An AWS API call after it has been decoded, the response to a call, and the error of a rejected call."""
+"""A decoded AWS API call, the response to a call, and the error that rejects a call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

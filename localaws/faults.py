@@ -1,7 +1,7 @@
 """Faults that a test requests for a service and operation, like the faults of networks and overloaded services.
 
-With `lose_answer`, a call is executed, but the caller gets no response: this shows whether an activity is safe to
-retry. A held call stays in progress until the test releases it, so that the test can kill the caller at that moment.
+With `lose_answer`, a call is executed, but the caller gets no response. This fault shows whether an activity is safe to
+retry. A held call stays in progress until the test releases the call, so that the test can kill the caller meanwhile.
 """
 
 import threading
@@ -38,8 +38,8 @@ class Fault:
         times: The number of calls that the fault affects.
         seconds: For `timeout` and `delay`: the duration, which ends early when all faults are cleared.
         after_calls: The number of matching calls that pass unharmed before the fault affects a call.
-        session: If set, only calls of the role session with this name match, and the call that requests the session.
-        about: If set, only calls for a resource (bucket, cluster, key) whose name contains this text match.
+        session: If set, a call matches only if this role session makes the call, or if the call requests this session.
+        about: If set, a call matches only if the name of its resource (bucket, cluster, key) contains this text.
         code: For `refuse`: the wire code of the error.
         message: For `refuse`: the message of the error.
     """
@@ -115,7 +115,7 @@ RESOURCE_PARAM_NAMES: Final = (
 """The parameters of a call that name its resource."""
 
 MAX_HOLD_SECONDS: Final = 120.0
-"""A held call continues after this many seconds if no test releases it."""
+"""A call is released after this many seconds, if no test has released the call before."""
 
 _FAULTS: Final[list[Fault]] = []
 _HELD: Final[dict[int, HeldCall]] = {}
@@ -153,7 +153,11 @@ def list_held_calls() -> list[HeldCall]:
 
 
 def release_held_calls() -> None:
-    """Release all held calls. `hold_call` never executes the call or responds; `hold_answer` sends the response."""
+    """Release all held calls.
+
+    A call held before its execution is never executed, and its caller gets no response. A call held after its execution
+    gets its response.
+    """
     with _LOCK:
         _HELD.clear()
         _LOCK.notify_all()
@@ -163,7 +167,7 @@ def inject_before(call: Call) -> Fault | None:
     """Apply the next fault that matches this call, before the call is executed.
 
     Returns:
-        The fault, if `inject_after` must apply it after the execution; otherwise None.
+        A fault that `inject_after` must apply after the execution, or None.
 
     Raises:
         AwsError: The service's throttling error, its internal error, or the error that a `refuse` fault specifies.

@@ -1,4 +1,4 @@
-"""Saves the state of the local AWS across restarts, or reports why it could not: no state is better than stale state.
+"""Saves and restores the state of the local AWS. A state that may be stale is not restored, and the reason is reported.
 
 A clean shutdown saves the whole state. A marker file is in the folder from the start of a process until its clean
 shutdown. A process that finds the marker starts without state, because the earlier process may have changed the state
@@ -140,7 +140,7 @@ def _versions(lists: list[tuple[str, list[Any]]]) -> Any:
 
 
 def _identity() -> dict[str, Any]:
-    """Return the facts that must match for a saved state to be valid, such as the code and the Python version."""
+    """Return the facts that must match to restore a state. The code is one, because it can change without a version."""
     sources = sorted(Path(__file__).parent.rglob("*.py"))
     code = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     return {
@@ -157,7 +157,7 @@ def _world() -> dict[str, Any]:
 
 
 def _s3() -> dict[str, Any]:
-    """Return moto's S3 data and the bucket owners, without the backend objects, which hold caches and cycles."""
+    """Return moto's S3 data and the bucket owners, but not the backend objects, which hold caches and circular links."""
     from moto.s3.models import s3_backends
 
     backends = [

@@ -48,7 +48,7 @@ def authorize_s3_call(call: Call) -> None:
 
 
 def complete_after_moto(call: Call) -> None:
-    """Complete a call that moto has executed: moto ignores the tags of CreateBucket and the default encryption.
+    """Do what moto leaves out of a call: set the tags of CreateBucket, and the default encryption of a bucket.
 
     Raises:
         AwsError: The tags are invalid.

@@ -98,9 +98,9 @@ class Role:
     """An IAM role with its inline policies.
 
     Attributes:
-        trust: Its trust policy.
-        policies: Its inline policies by name.
-        max_session_seconds: Its maximum session duration.
+        trust: The trust policy.
+        policies: The inline policies by name.
+        max_session_seconds: The maximum session duration.
     """
 
     arn: str
@@ -149,4 +149,4 @@ class AwsState:
 
 
 STATE: Final = AwsState()
-"""The state of this process. There is only one state, because moto's backends are global, too."""
+"""The state of this process. It is global because moto's backends are global, too."""

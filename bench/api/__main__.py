@@ -1,8 +1,8 @@
 """`python -m bench.api`: compare the latencies of the API under load with those of a bare handler.
 
-The bare handler makes the same Temporal calls as the API and does nothing else. In every round, both get the same load,
-one after the other, and both use the same Temporal server. No worker runs during the rounds, so no worker competes with
-the two servers for the CPU.
+The bare handler makes the same Temporal calls as the API and does nothing else. In every round, the API and the bare
+handler get the same load, one after the other, and use the same Temporal server. No worker runs during the rounds,
+because a worker would compete for the CPU.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ Requests = Callable[[], list[list[tuple[str, str, str]]]]
 
 @dataclass
 class LatencyComparison:
-    """The latencies of one kind of request, in ms: a list per round, for the API (`ours`) and for the bare handler."""
+    """The latencies of one kind of request in ms, as one list per round, for the API and for the bare handler."""
 
     ours: list[list[float]] = field(default_factory=list)
     bare: list[list[float]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""(f) The history events, billable actions and AWS calls of an environment. (g) Their growth per additional bucket."""
+"""(f) The history events, billable actions and AWS calls per environment. (g) The same figures for more buckets."""
 
 from collections import Counter
 from collections.abc import Iterable

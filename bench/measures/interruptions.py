@@ -26,7 +26,7 @@ class InterruptionSeconds(BaseModel):
 
 
 async def measure(folder: Path, rounds: int) -> InterruptionSeconds:
-    """Measure both interruptions this many times."""
+    """Measure each interruption once per round."""
     async with run_bench_stack(folder / "interruptions", database_seconds=0, poll_seconds=0.5) as one:
         await one.start_worker()
         await one.run_client("-m", "bench.client", "--environments", "3", "--concurrency", "3")

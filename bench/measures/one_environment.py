@@ -57,7 +57,7 @@ async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironmentSec
     Args:
         folder: The folder for state and logs.
         rounds: Number of rounds.
-        each: Number of environments per round, created one after another. The figure of the round is their median.
+        each: Number of environments per round, created one after another. Their median time is the round's figure.
     """
     found = OneEnvironmentSeconds()
     settings = {

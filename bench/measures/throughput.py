@@ -1,8 +1,8 @@
 """(b) Many environments: how many are created per second, and how much CPU and memory the processes use for them.
 
-byok is compared with the floor, which uses one thread per concurrent environment, and with the plain Temporal
-application. The plain application has two variants: it creates boto3 clients either in each activity, as in the
-tutorial, or only once. byok and the floor are measured both on one core and on any core. Of the plain application, the
+The comparison includes the floor, which uses one thread per concurrent environment, and the plain Temporal application.
+The plain application has two variants: one creates boto3 clients in each activity, as in the tutorial, and the other
+creates its clients only once. The floor and byok's worker run both on one core and on any core. The worker of the
 tutorial's variant runs on any core, and the worker of the other variant runs on one core.
 """
 
@@ -23,8 +23,8 @@ class Variant:
         name: The name in the tables.
         command: The command that creates environments, without their number and the concurrency.
         worker: The command that runs the worker; empty if the variant needs no worker.
-        one_core: Whether the worker runs on one core. Without a worker, this applies to the command.
-        up_to: The maximum concurrency at which to measure the variant. It is lower for variants that would take long.
+        one_core: Whether the worker (or the command, if the variant has no worker) runs on one core.
+        up_to: The maximum concurrency at which to measure the variant. A slow variant has a lower maximum.
     """
 
     name: str

@@ -18,7 +18,7 @@ _NEVER: Final = 86_400.0
 _STARTING_AT_ONCE: Final = 50
 _SAMPLE_SIZE: Final = 250
 _SAMPLE_SECONDS: Final = 30.0
-"""The time over which the samples are spread, because all samples of a single moment could miss the polls."""
+"""The time over which the samples are spread. Samples from a single moment could all fall between two polls."""
 
 
 class WaitingUsage(BaseModel):
@@ -65,8 +65,8 @@ async def measure(folder: Path, sizes: list[int], seconds: float) -> list[Waitin
     for size in sizes:
         path = folder / f"waiting-{size}"
         async with run_bench_stack(path, database_seconds=0, poll_seconds=60) as warm:
-            # Create whole environments, with databases that are available immediately, so that all of the worker's
-            # threads have loaded the code and data that they need.
+            # First create environments whose databases are available immediately, so that the worker loads all the
+            # code that it needs, in all of its threads.
             await warm.start_worker()
             await warm.run_client("-m", "bench.client", "--environments", "100", "--concurrency", "50")
             idle = warm.measure_usage()["worker"].memory

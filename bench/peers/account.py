@@ -57,7 +57,7 @@ class MotoAccount:
     def create_environment_specs(self, count: int) -> list[EnvironmentSpec]:
         """Create two keys for each environment, and return the environments to request.
 
-        The calls also make moto load every service, so that the peer does not have to wait for this.
+        One call to each service makes moto load the service before the peer starts.
         """
         kms, rds = make_client("kms", self.url), make_client("rds", self.url)
         make_client("sts", self.url).get_caller_identity()

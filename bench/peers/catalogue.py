@@ -13,7 +13,7 @@ class Peer:
     Attributes:
         name: The name of the tool's folder.
         title: The tool's name in the table.
-        exempt: Parts of an environment that the tool cannot create. The final check skips them.
+        exempt: Parts of an environment that the tool cannot create. The final check skips these parts.
         remark: A note below the table, which explains the tool's figures.
     """
 

@@ -1,8 +1,8 @@
 """The functions that every peer's `run.py` uses: to read requests, report completion, and start other programs.
 
 The benchmark starts `python -m bench.peers.<name>.run` in the peer's virtual environment, and writes batches to its
-standard input: each line is a JSON list of environments. After the peer has provisioned a batch, it prints a line. The
-peer exits when its standard input ends. This module uses only the standard library, because every peer imports it.
+standard input: each line is a JSON list of environments. After provisioning a batch, the peer prints a line. The peer
+exits when its standard input ends. Every peer imports this module, so this module uses only the standard library.
 """
 
 import json
@@ -64,7 +64,7 @@ def run_in_background(*command: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def run_program_or_raise(*command: str, folder: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
-    """Run a program until it ends. Its output goes to the log.
+    """Run a program, and wait until it exits. The program's output goes to the log.
 
     Raises:
         RuntimeError: The program failed. The message contains the first line of output that mentions an error.

@@ -35,8 +35,8 @@ class MeasurementLimits:
     """The amount of work and the time limits of a peer.
 
     Attributes:
-        seconds: Time limit for a peer after its installation.
-        install_seconds: Time limit for the peer's installation.
+        seconds: Time limit for the measurement, without the installation.
+        install_seconds: Time limit for installing the peer.
     """
 
     environments: int
@@ -116,7 +116,7 @@ def install_peer(peer: Peer, seconds: float) -> Path:
 def start_driver(
     peer: Peer, python: Path, account: MotoAccount, folder: Path, limits: MeasurementLimits
 ) -> Iterator[Driver]:
-    """Run a peer's driver in a new folder, which is also its home directory. Afterwards, end all of its processes."""
+    """Run a peer's driver in a new folder, which is also the home directory. At the end, end the peer's processes."""
     work, log = folder / "work", folder / f"{peer.name}.log"
     work.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}

@@ -36,7 +36,7 @@ class PeerFigures:
 
 @dataclass(frozen=True)
 class PeerRow:
-    """The row of one peer: its figures and those of the floor run before, or the reason why there are no figures."""
+    """The row of one peer: the figures of the peer and of the floor, or the reason why the peer has no figures."""
 
     peer: Peer
     figures: PeerFigures | None = None

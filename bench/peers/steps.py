@@ -18,7 +18,7 @@ BODY = b"readable"
 
 @cache
 def get_client(service: str, region: str) -> Any:
-    """Return the client for a service. All threads of a process share it."""
+    """Return the client for a service. All threads of a process share the client."""
     make: Any = boto3.client  # the function's type accepts only literal service names
     return make(service, region_name=region)
 

@@ -36,7 +36,7 @@ class CallLog:
 
         Raises:
             AwsError: The benchmark requested an error for this operation.
-            CallLeftUnanswered: The benchmark holds calls of this operation.
+            CallLeftUnanswered: The benchmark has requested that calls of this operation be held.
         """
         if operation in self.held_back:
             self._held += 1

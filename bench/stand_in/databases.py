@@ -165,7 +165,7 @@ def render_cluster(cluster: DatabaseRecord) -> str:
 
 
 def render_instance(instance: DatabaseRecord) -> str:
-    """Render an instance in its current state as DBInstance. While it is being created, it has no address."""
+    """Render an instance in its current state as DBInstance. A new instance has no address until it is available."""
     status, address = instance.status(time.time()), ""
     if status != "creating" and instance.cluster is not None:
         host = instance.cluster.fields["Endpoint"].partition(".cluster-")[2]

@@ -164,7 +164,7 @@ class RdsService:
         database.deleting, database.until = True, time.time() + self._seconds
 
     def _page_of(self, table: _Table, found: list[DatabaseRecord], params: _Params) -> tuple[list[DatabaseRecord], str]:
-        """Return one page of databases and the marker of the next page. Deleted databases leave the table."""
+        """Return one page of databases, and the marker of the next page. Remove deleted databases from the table."""
         begin = bisect_right(found, int(params.get("Marker", 0)), key=_number)
         end = begin + int(params.get("MaxRecords", self._page))
         page = found[begin:end]
@@ -183,7 +183,7 @@ def _only(operation: str, params: _Params) -> None:
 
 
 def _living(table: _Table, name: str) -> DatabaseRecord | None:
-    """Return the database with this name or ARN, or None. A database whose deletion is complete leaves the table."""
+    """Return the database with this name or ARN, or None. A deleted database is removed from the table."""
     name = name.rpartition(":")[2].lower()
     found = table.get(name)
     if found is not None and found.status(time.time()) is None:

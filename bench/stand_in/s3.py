@@ -68,7 +68,7 @@ class ObjectVersion:
 
 @dataclass(slots=True)
 class Bucket:
-    """A bucket, with its settings by query parameter, and the versions of each object, the newest version last."""
+    """A bucket: its settings by query parameter, and its objects with all versions. The newest version is last."""
 
     name: str
     region: str
@@ -151,7 +151,7 @@ class S3Service:
         return _empty({"x-amz-bucket-region": self._bucket(request).region, "content-type": "application/xml"})
 
     def delete_bucket(self, request: HttpRequest, _region: str) -> HttpResponse:
-        """DeleteBucket, if it is empty."""
+        """DeleteBucket. The bucket must be empty."""
         bucket = self._bucket(request)
         if bucket.objects:
             message = "The bucket you tried to delete is not empty"

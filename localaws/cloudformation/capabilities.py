@@ -8,7 +8,7 @@ from localaws.cloudformation.template import Template
 
 
 def required_capability(template: Template) -> str | None:
-    """Return CAPABILITY_IAM if the template has IAM resources, or CAPABILITY_NAMED_IAM if it sets the name of one.
+    """Return CAPABILITY_NAMED_IAM if the template names an IAM resource, or CAPABILITY_IAM if IAM chooses the names.
 
     A resource counts even if its condition is false, because ValidateTemplate gets no parameters. No record was found
     of how CreateStack treats a resource whose condition is false.

@@ -31,7 +31,7 @@ from localaws.state import STATE
 RETAIN_POLICIES: Final = frozenset({"Retain", "RetainExceptOnCreate"})
 
 # The handler error code for each error code of a service (CloudFormation CLI user guide, "Handler error codes"). Of the
-# entries for IAM, some are recorded, and the others are inferred from them.
+# entries for IAM, some are recorded, and the rest are inferred from the recorded entries.
 _HANDLER_CODES: Final = {
     "AccessDenied": "AccessDenied",
     "AccessDeniedException": "AccessDenied",
@@ -86,7 +86,7 @@ def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
         try:
             change = _change(stack, resource, tags_changed=tags_changed)
         except AwsError:
-            change = Change("Modify", resource, stack.resources.get(name))  # as in AWS, only the execution rejects it
+            change = Change("Modify", resource, stack.resources.get(name))  # rejected later, as in AWS
         if change:
             changes.append(change)
         if name not in stack.resources:
@@ -104,7 +104,7 @@ def is_unchanged(stack: Stack, wish: DesiredState) -> bool:
 
 
 def create(call: Call, stack: Stack, wish: DesiredState, on_failure: str = "ROLLBACK") -> None:
-    """Create all resources of a new stack. If one is rejected, `on_failure` says what happens to the others."""
+    """Create all resources of a new stack. `on_failure` says what happens to the stack if a resource is rejected."""
     stack.desired_state = wish
     try:
         _carry_out(call, stack, wish)
@@ -284,7 +284,7 @@ def _reason(call: Call, kind: str, error: AwsError) -> str:
 
 
 def parse_and_check_template(text: str) -> Template:
-    """Parse a template, check its rules, and check that its resources do not depend on each other in a circle."""
+    """Parse a template, check its rules, and check that its resources have no circular dependencies."""
     template = parse_template(text)
     rules.check_syntax(template)
     sort_by_dependency(template)

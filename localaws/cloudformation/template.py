@@ -1,8 +1,8 @@
 """CloudFormation templates: parsed, checked, and evaluated to plain values.
 
 Only the parts that a template of keys and roles needs are modelled: parameters with their constraints, rules (in a
-separate module), mappings, conditions, outputs, and the intrinsic functions in `_FUNCTIONS`. Where CloudFormation's
-error messages are known, they are used.
+separate module), mappings, conditions, outputs, and the intrinsic functions in `_FUNCTIONS`. The error messages are
+those of CloudFormation, as far as they are known.
 """
 
 import json
@@ -17,7 +17,7 @@ from localaws.call import AwsError
 from localaws.cloudformation.resources import RESOURCE_TYPES
 
 NO_VALUE: Final = object()
-"""The value of `AWS::NoValue`: the property is omitted."""
+"""The value of `AWS::NoValue`. A property with this value is omitted."""
 
 _SECTIONS: Final = frozenset(
     {
@@ -165,7 +165,7 @@ def sort_by_dependency(template: Template) -> list[str]:
     """Return the names of the resources. Each name comes after the resources that it refers to.
 
     Raises:
-        AwsError: `ValidationError` if resources refer to each other in a circle.
+        AwsError: `ValidationError` if the dependencies are circular.
     """
     resources = template.section("Resources")
     waiting = {name: {used for used in find_references(one) if used in resources} for name, one in resources.items()}

@@ -44,8 +44,8 @@ def create_alias(call: Call) -> dict[str, Any]:
 def update_alias(call: Call) -> dict[str, Any]:
     """UpdateAlias: point an alias to another key of the same kind.
 
-    The caller needs permission on the alias, the old key and the new key. A role without permission on a key can
-    therefore not take an alias away from it. No record was found of the order in which AWS checks these permissions.
+    The caller needs permission on the alias, the old key and the new key. Therefore, a role without permission on the
+    old key cannot move the alias. No record was found of the order in which AWS checks the permissions.
     """
     check_identity_policies(call, _arn(call))
     alias = _find(call)

@@ -1,8 +1,8 @@
 """Decides who may use a key: S3 and RDS on a caller's behalf, and callers that call KMS directly.
 
 The checks come in AWS's order: the Region in the ARN, the caller's permission, the key's state, and the key's usage. If
-the key is in another account, KMS returns the same error whether the key is missing or the caller may not use it. The
-error messages are taken verbatim from recorded AWS responses.
+the ARN is in another account, KMS returns the same error whether the key is missing or the caller may not use the key.
+The error messages are taken verbatim from recorded AWS responses.
 """
 
 import time
@@ -122,7 +122,7 @@ def resolve_key_arn(reference: str, account: str, region: str) -> str:
 
 
 def find_propagated_revision(key: Key) -> KeyRevision | None:
-    """Return the latest revision of a key that S3 and RDS see already, or None if they do not see the key yet."""
+    """Return the latest revision that has reached S3 and RDS, or None if no revision of the key has reached them."""
     horizon = time.time() - STATE.propagation_seconds
     return next((facts for facts in reversed(key.revisions) if facts.at <= horizon), None)
 

@@ -18,7 +18,7 @@ def add_grant(key: Key, grantee: str, operations: list[str], issuer: str) -> Gra
 
 
 def create_grant(call: Call) -> dict[str, Any]:
-    """CreateGrant. AWS accepts only a full key ARN or a key id, which is not checked here."""
+    """CreateGrant. AWS accepts only a full key ARN or a key id. Unlike AWS, this also accepts an alias."""
     key = authorize_key_call(call, "CreateGrant")
     grant = add_grant(key, call.params["GranteePrincipal"], list(call.params["Operations"]), call.caller.account)
     grant.name = call.params.get("Name", "")

@@ -99,7 +99,7 @@ _SHOWN: Final = frozenset(
         "ServerlessV2ScalingConfiguration",
     ]
 )
-# Members of ModifyDBCluster's input that have a different name in the output, and that name.
+# Members of ModifyDBCluster's input that have a different name in the output, each with the name in the output.
 _RENAMED: Final = {
     "DBClusterParameterGroupName": "DBClusterParameterGroup",
     "EnableHttpEndpoint": "HttpEndpointEnabled",
@@ -215,7 +215,7 @@ def stop_db_cluster(call: Call) -> dict[str, Any]:
 
 
 def start_db_cluster(call: Call) -> dict[str, Any]:
-    """StartDBCluster. This also recovers a cluster within seven days after it lost its key, once the key is enabled."""
+    """StartDBCluster. It also recovers a cluster that lost its key, if the key is enabled again within seven days."""
     refuse_unmodelled_params(call, ("DBClusterIdentifier",))
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))

@@ -1,7 +1,7 @@
 """RDS's validation of the input, before any check of keys: identifiers, required values, and combinations of values.
 
 The rules depend only on the decoded parameters. The limits come from botocore's RDS model (the API reference). Messages
-marked *recorded* were reported verbatim by users of AWS. All other errors have AWS's code, but a message of our own.
+marked *recorded* were reported verbatim by users of AWS. All other errors have AWS's code, and a message that we wrote.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The keys of RDS: checks with KMS that the caller may use up to three keys, and the grant on the storage key.
+"""Checks with KMS that the caller may use the keys of a cluster (at most three), and creates the storage key's grant.
 
 Every problem with a key causes the same fault with the same message, because RDS never passes on KMS's error. Only the
 text in the brackets identifies the key: the key as given in the call, or `null` or `alias/aws/…` for a default key of
@@ -37,7 +37,7 @@ def key_not_accessible_error(named: str) -> AwsError:
 
 
 def authorize_storage_key(call: Call) -> str | None:
-    """Return the ARN of the cluster's storage key, or None without `StorageEncrypted`, when AWS uses a key of its own.
+    """Return the ARN of the cluster's storage key. Without `StorageEncrypted`, AWS uses an AWS-owned key: return None.
 
     The caller needs kms:DescribeKey, and kms:CreateGrant for an AWS resource, both through RDS (Aurora user guide, page
     "AWS KMS key management").

@@ -1,8 +1,8 @@
-"""How the status of a cluster and its instances changes over time, computed from a clock, without a thread.
+"""Computes the status of clusters and instances, which changes over time, from a clock instead of a thread.
 
 A record keeps the last transition (create, start, stop, delete) and the time when the transition ends. Every read
-computes the status from these, so a restart of the process loses nothing, and a test can shorten a transition instead
-of sleeping.
+computes the status from the record, so a restart of the process loses nothing, and a test can shorten a transition
+instead of sleeping.
 
 Statuses: the page "Viewing DB cluster status" of the Aurora user guide.
 """
@@ -71,7 +71,7 @@ class Lifecycle:
         return _OUTCOME[self.order]
 
     def mark_key_lost(self, now: float) -> None:
-        """Record that the key is unusable, until `start_recovery`, because AWS never restarts such a cluster itself.
+        """Record that the key is unusable. Only `start_recovery` resets this: AWS never restarts the cluster by itself.
 
         A stopped cluster does not use its key, and a cluster being deleted no longer needs it.
         """

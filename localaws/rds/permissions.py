@@ -1,4 +1,4 @@
-"""The first two checks of every RDS call: the caller's permission, and whether the input is modelled."""
+"""The first two checks of every RDS call: the caller must have permission, and the parameters must be modelled."""
 
 import dataclasses
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""A resource type: the properties, the effect of updating each of them, and how a resource is created and deleted."""
+"""A resource type: its properties, what updating a property does, and how a resource is created and deleted."""
 
 import json
 from collections.abc import Callable
@@ -70,14 +70,14 @@ class ResourceType:
         properties: The type of each property's value, by property name. Numbers and booleans may also be given as text.
         attributes: The attributes that Fn::GetAtt returns.
         create: Creates a resource and records its ids.
-        update: Updates a resource in place, from its old properties to the new ones.
-        delete: Deletes a resource. Succeeds if it no longer exists.
+        update: Updates an existing resource from the old properties to the new properties.
+        delete: Deletes a resource. Succeeds even if the resource no longer exists.
         required: Required properties.
         fixed: Properties that cannot change: "If you change the value of … on an existing KMS key, the update request
             fails".
         replacing: Properties whose change creates a new resource.
         name: The property that sets a custom name, if any. For IAM, a custom name needs an acknowledgement.
-        not_modelled: CloudFormation properties that the local AWS does not model. The error names them.
+        not_modelled: CloudFormation properties that the local AWS does not model, and names in the error.
     """
 
     service: str
@@ -95,7 +95,7 @@ class ResourceType:
 
     @property
     def has_tags(self) -> bool:
-        """Return whether resources of this type can have tags. They then also get the tags of their stack."""
+        """Return whether resources of this type can have tags. Taggable resources also get the tags of their stack."""
         return "Tags" in self.properties
 
     def coerce_properties(self, properties: dict[str, Any]) -> dict[str, Any]:
