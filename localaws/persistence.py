@@ -157,7 +157,7 @@ def _world() -> dict[str, Any]:
 
 
 def _s3() -> dict[str, Any]:
-    """Return moto's S3 data and the bucket owners, but not the backend objects, which hold caches and circular links."""
+    """Return moto's S3 data and the bucket owners, but not the backend objects, which hold caches and form cycles."""
     from moto.s3.models import s3_backends
 
     backends = [

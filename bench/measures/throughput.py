@@ -57,7 +57,7 @@ class Throughput(BaseModel):
         environments: Number of environments created.
         concurrency: Number of environments in progress at the same time.
         per_second: Environments per second.
-        client_cpu: CPU seconds of the client per environment. The floor consists only of this client.
+        client_cpu: CPU seconds of the client per environment. In the floor's rounds, the client is the floor itself.
         worker_cpu: CPU seconds of the worker per environment.
         temporal_cpu: CPU seconds of Temporal per environment.
         worker_memory: Memory of the worker at the end, in MiB.
