@@ -13,7 +13,7 @@ from activities.clients import AwsClients
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The requests that the `s3` fixture's client has sent; each gets an empty response, without a network."""
+    """The requests that the `s3` fixture's client has sent. The client calls no network: every response is empty."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "for-this-test")
     return []

@@ -32,7 +32,7 @@ def test_evidence_requires_a_writer_that_is_still_available(harness: ActivityHar
     with pytest.raises(ApplicationError) as caught:
         harness.run_once(harness.evidence.collect_evidence, harness.plan)
 
-    assert caught.value.type == "rds.deleting"  # never becomes `available` on its own
+    assert caught.value.type == "rds.deleting"  # a writer in this status never becomes `available` on its own
 
 
 def test_provisioning_makes_no_unnecessary_calls(harness: ActivityHarness) -> None:

@@ -144,7 +144,7 @@ class ScenarioRun:
         for call in self.call_control("GET", "calls")["calls"]:
             ours = "/AtaccamaPlatform/" in call["caller"] or call["caller"].endswith(self.request.environment_id)
             if not ours or call["number"] <= self.since:
-                continue  # made by the test, or before the scenario began
+                continue  # this call was made by the test, or before the scenario began
             names = (self.find_placeholder(value) for value in call["params"].values())
             about = next((name for name in names if name is not None), None)
             if about is None or call["outcome"] != "ok" or (not reads and call["operation"].startswith(_READS)):

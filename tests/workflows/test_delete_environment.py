@@ -214,7 +214,7 @@ async def test_cancellation_does_not_interrupt_a_rollback(harness: WorkflowHarne
 
 MINUTE = 60
 BOUNDS = {
-    "plan_deletion": (10, 15 * MINUTE, 0),  # makes no AWS calls, so it ends at once
+    "plan_deletion": (10, 15 * MINUTE, 0),  # this activity makes no AWS calls, so it ends at once
     "list_databases": (3 * MINUTE, 15 * MINUTE, 8),
     "list_buckets": (3 * MINUTE, 15 * MINUTE, 8),
     "remove_writer": (3 * MINUTE, 60 * MINUTE, 8),
