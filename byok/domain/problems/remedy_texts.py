@@ -138,8 +138,8 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     ),
     Remedy.OTHER_KEY: (
         "A resource of this environment is encrypted with a key other than {key_arn}, and the key of a resource cannot "
-        "be changed. Either set {field} to the ARN of the key that the resource was created with, and retry. Or ask the "
-        "platform's operator to delete the resource, and retry with the same values once it is deleted."
+        "be changed. Either set {field} to the ARN of the key that the resource was created with, and retry. Or ask "
+        "the platform's operator to delete the resource, and retry with the same values once it is deleted."
     ),
     Remedy.UNPROVED: (
         "The customer has nothing to do. AWS reports settings that differ from the requested ones, so the environment "
