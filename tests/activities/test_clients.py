@@ -13,7 +13,7 @@ from activities.clients import AwsClients
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The requests that the `s3` fixture's client has sent. The client calls no network: every response is empty."""
+    """The requests of the `s3` fixture's client, whose calls reach no network and get empty responses."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "for-this-test")
     return []
