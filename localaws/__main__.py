@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    # Importing the server takes long, because the server imports moto's S3. --help and usage errors must not wait.
+    # Importing the server takes time, because the server imports moto's S3. --help must not wait for this import.
     from localaws.accounts import write_aws_config
     from localaws.app import LocalAws, create_server
     from localaws.state import STATE

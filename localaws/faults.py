@@ -122,7 +122,7 @@ _HELD: Final[dict[int, HeldCall]] = {}
 _COUNT: Final = [0]
 _LOCK: Final = threading.Condition()
 _FORGOTTEN: Final = [threading.Event()]
-"""The event that is set when all faults are cleared. After that, a new event replaces it."""
+"""The event that is set when all faults are cleared. A new event then replaces the event that was set."""
 
 
 def add(fault: Fault) -> None:

@@ -72,7 +72,7 @@ def create_db_instance(call: Call) -> dict[str, Any]:
     if not call.params.get("DBClusterIdentifier"):
         raise AwsError("NotImplemented", "The local AWS models DB instances of Aurora clusters only.", 501)
     for given, words in _OF_THE_CLUSTER.items():
-        if call.params.get(given) is not None:  # recorded for the storage encryption key
+        if call.params.get(given) is not None:  # this text is recorded for KmsKeyId
             what = f"its {words} should not be set directly."
             raise invalid_combination_error(f"The requested DB Instance will be a member of a DB Cluster and {what}")
     refuse_unmodelled_params(call, _CREATE)

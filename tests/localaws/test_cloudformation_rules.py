@@ -47,7 +47,7 @@ def test_keys_are_not_created_outside_the_environments_region(aws: AwsHarness) -
     for operation, more in ((there.create_stack, {}), (there.create_change_set, _NEW)):
         code, message = catch_error(operation, **wanted, **more)
         assert code == "ValidationError"
-        assert "another Region than the environment" in message
+        assert "a different Region from the environment" in message
 
     assert there.list_stacks()["StackSummaries"] == []
     assert aws.customer_client("kms", ELSEWHERE).list_keys()["Keys"] == []
@@ -66,7 +66,7 @@ def test_keys_are_not_moved_out_of_the_environments_region(aws: AwsHarness) -> N
         (cloudformation.update_stack, {}),
         (cloudformation.create_change_set, {"ChangeSetName": "next"}),
     ):
-        assert "another Region" in catch_error(operation, **wanted, Parameters=moved, **more)[1]
+        assert "a different Region" in catch_error(operation, **wanted, Parameters=moved, **more)[1]
 
     stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
