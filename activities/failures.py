@@ -74,6 +74,7 @@ class ActivityContext:
             self.key,
             self.environment.key_arn(self.key),
             self.request_kind,
+            self.environment.profile,
         )
 
     @contextmanager

@@ -107,7 +107,13 @@ class DeleteEnvironment:
             raise PhaseStoppedError(problems or [self._leftover_problem()])
 
     def _leftover_problem(self) -> Problem:
-        subject = RemedyContext(self._request.region, None, VendorProfile(), request_kind=RequestKind.DELETION)
+        subject = RemedyContext(
+            self._request.region,
+            None,
+            VendorProfile(),
+            request_kind=RequestKind.DELETION,
+            profile=self._request.profile,
+        )
         message = f"{len(self._left_behind)} left behind: {'; '.join(self._left_behind)}."
         return build_problem(
             "byok.LeftBehind", message, Remedy.LEFT_BEHIND, subject, phase=Phase.DELETING, at=workflow.now()
@@ -134,6 +140,7 @@ def _as_provision_request(request: DeleteRequest) -> ProvisionRequest:
         s3_key_arn=request.s3_key_arn,
         rds_key_arn=request.rds_key_arn,
         key_grace_seconds=request.key_grace_seconds,
+        profile=request.profile,
     )
 
 

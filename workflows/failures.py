@@ -96,7 +96,7 @@ def _own_problem(
     code: str, message: str, remedy: Remedy, request: CheckKeysRequest, phase: Phase, at: datetime
 ) -> Problem:
     request_kind = _REQUEST_KINDS.get(type(request), RequestKind.ENVIRONMENT)
-    subject = RemedyContext(request.region, None, VendorProfile(), request_kind=request_kind)
+    subject = RemedyContext(request.region, None, VendorProfile(), request_kind=request_kind, profile=request.profile)
     return build_problem(code, message, remedy, subject, phase=phase, at=at)
 
 

@@ -26,6 +26,8 @@ OPTION_BY_FIELD: Final = {
     "key_grace_seconds": "--key-grace-seconds",
     "tenant": "--tenant",
     "tenant_role": "--tenant-role-arn and --external-id",
+    "profile": "--profile",
+    "stack_name": "--stack-name",
 }
 
 
@@ -86,7 +88,10 @@ def find_request_problems(request: CheckKeysRequest, settings: Settings) -> tupl
 
     If the platform role is not set here, only the worker runs the checks that depend on the role.
     """
-    context, at = RemedyContext(request.region, settings.platform_role_arn, settings.vendor), datetime.now(UTC)
+    context, at = (
+        RemedyContext(request.region, settings.platform_role_arn, settings.vendor, profile=request.profile),
+        datetime.now(UTC),
+    )
     found = find_arn_problems(request.key_pair, context, at)
     if not isinstance(request, ProvisionRequest) or request.tenant is None:
         return found

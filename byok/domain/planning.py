@@ -141,12 +141,16 @@ def _tenant_findings(
     at: datetime,
     request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
-    context = RemedyContext(request.region, platform.role_arn, platform.vendor, request_kind=request_kind)
+    context = _remedy_context(request, platform, request_kind)
     return find_tenant_request_problems(tenant, role.role_arn if role else None, request.s3_key_arn, context, at)
 
 
-def _tenant(request: CheckKeysRequest, tenant: str, role: TenantRole | None, platform: Platform) -> TenantPlan:
-    commands = CustomerCommands(platform.role_arn, request.region, platform.vendor)
+def _tenant(
+    request: ProvisionRequest | ReconcileTenantRequest, tenant: str, role: TenantRole | None, platform: Platform
+) -> TenantPlan:
+    commands = CustomerCommands(
+        platform.role_arn, request.region, platform.vendor, request.keys_stack_name, request.profile
+    )
     marks = {which: TenantLabels.for_key(which, tenant, platform.vendor) for which in KeyPurpose}
     return TenantPlan(
         tenant=tenant,
@@ -173,6 +177,7 @@ def _environment(request: CheckKeysRequest, environment_id: str, platform: Platf
         run_tag=naming.run_tag_key(vendor),
         run_id=run_id,
         probe_bucket=naming.probe_bucket_name(vendor, platform.account, request.region),
+        profile=request.profile,
     )
 
 
@@ -182,5 +187,10 @@ def _findings(
     at: datetime,
     request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
-    context = RemedyContext(request.region, platform.role_arn, platform.vendor, request_kind=request_kind)
-    return find_arn_problems(request.key_pair, context, at)
+    return find_arn_problems(request.key_pair, _remedy_context(request, platform, request_kind), at)
+
+
+def _remedy_context(request: CheckKeysRequest, platform: Platform, request_kind: RequestKind) -> RemedyContext:
+    return RemedyContext(
+        request.region, platform.role_arn, platform.vendor, request_kind=request_kind, profile=request.profile
+    )

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from byok.domain.arns import KeyPair, KeyPurpose, account_id_of_role, check_key_arns, partition_of_region
+from byok.domain.customer_aws import DEFAULT_PROFILE, STACK_NAME_PATTERN
 from byok.domain.iam.statements import Statement, StatementParameters, build_key_statements
 from byok.domain.onboarding.customer_commands import (
-    DEFAULT_PROFILE,
-    DEFAULT_STACK_NAME,
     KEYS_TEMPLATE_FILE,
-    STACK_NAME_PATTERN,
     TENANT_ROLE_TEMPLATE_FILE,
     CustomerCommands,
 )
@@ -68,8 +66,8 @@ class OnboardingKit:
         region: str,
         vendor: VendorProfile,
         *,
+        stack_name: str,
         profile: str = DEFAULT_PROFILE,
-        stack_name: str = DEFAULT_STACK_NAME,
         keys: KeyPair | None = None,
         external_id: str | None = None,
     ) -> Self:
@@ -96,7 +94,7 @@ class OnboardingKit:
         wrong = check_key_arns(keys, region, account) if keys else []
         if wrong:
             raise ValueError(wrong[0].message)
-        commands = CustomerCommands(platform_role_arn, region, vendor, profile, stack_name)
+        commands = CustomerCommands(platform_role_arn, region, vendor, stack_name, profile)
         if keys and external_id is None:
             external_id = derive_external_id(keys)
         return cls(platform_role_arn, account, region, vendor, commands, keys, external_id)

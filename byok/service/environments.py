@@ -157,6 +157,8 @@ class EnvironmentService(EnvironmentReader):
             tenant_role=role or status.tenant_role,
             repoint=repoint,
             commands_only=commands_only,
+            profile=status.profile,
+            stack_name=status.stack_name,
             **({} if key_grace_seconds is None else {"key_grace_seconds": key_grace_seconds}),
         )
 

@@ -64,11 +64,16 @@ async def read_workflow_failure(
     return None
 
 
+_ONLY_IN_COMMANDS: Final = frozenset({"profile", "stack_name"})
+"""Fields that change only the commands shown to the customer; the environment keeps the values of its first request."""
+
+
 def diff_requests(found: Request | None, asked: Request) -> dict[str, str]:
     """Return the fields in which two requests differ, each with a description of the difference."""
     if found is None:
         return {"": "the earlier input cannot be read"}
-    pairs = {name: (getattr(found, name), getattr(asked, name)) for name in type(asked).model_fields}
+    names = [name for name in type(asked).model_fields if name not in _ONLY_IN_COMMANDS]
+    pairs = {name: (getattr(found, name), getattr(asked, name)) for name in names}
     return {
         name: f"{label_field(name)} is {_describe_values(theirs)}, not {_describe_values(ours)}"
         for name, (theirs, ours) in pairs.items()

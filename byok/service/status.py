@@ -17,12 +17,12 @@ from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError, FailureError
 
 from byok.contracts import (
-    INVALID_INPUT_ERROR_TYPE,
     PROGRESS_MEMO,
     TENANT_MEMO,
     environment_id_from_workflow_id,
     first_phase,
 )
+from byok.domain.customer_aws import DEFAULT_PROFILE
 from byok.domain.models import (
     DeletionResult,
     EnvironmentProgress,
@@ -37,6 +37,7 @@ from byok.domain.models import (
 )
 from byok.domain.phases import Phase
 from byok.service.histories import decode_failure_problems
+from byok.service.unreported_ends import problem_of_end, problem_of_unreported_end
 
 UNCLAIMED_AFTER: Final = timedelta(seconds=3)
 """An available worker claims a task in milliseconds. If a task is still unclaimed after this time, no worker is running
@@ -139,12 +140,15 @@ class TenantRun:
         all_well = execution.status in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED)
         if not problems and not all_well:
             again = "Request the tenant name again with the same values: existing aliases and tags are not rewritten."
-            problems = (_problem_of_end(execution, None, Phase.RECONCILING_TENANT, progress.request.region, again),)
+            problems = (problem_of_end(execution, None, Phase.RECONCILING_TENANT, progress.request.region, again),)
         return cls(progress, execution.status is WorkflowExecutionStatus.COMPLETED, execution.close_time, problems)
 
     def is_running_or_ended_after(self, moment: datetime | None) -> bool:
         """Return whether the run ended after this moment or is still running."""
         return self.closed_at is None or moment is None or self.closed_at >= moment
+
+
+_REQUEST_FIELDS: Final = ("region", "s3_key_arn", "rds_key_arn", "tenant_role", "profile", "stack_name")
 
 
 class EnvironmentStatus(RecordModel):
@@ -160,6 +164,7 @@ class EnvironmentStatus(RecordModel):
         tenant_problems: The problems that stopped the latest tenant naming; the environment works without a name.
         deletion: The proof that nothing is left, once DELETED.
         tenant_role: The role that last named the keys, or, before the first naming, the role that will name them.
+        stack_name: The CloudFormation stack of the keys; None if the user did not choose a name.
         pending: The steps that the environment currently waits for; empty once its workflow has ended.
     """
 
@@ -178,6 +183,8 @@ class EnvironmentStatus(RecordModel):
     tenant_problems: tuple[Problem, ...] = ()
     deletion: DeletionResult | None = None
     tenant_role: TenantRole | None = None
+    profile: str = DEFAULT_PROFILE
+    stack_name: str | None = None
     pending: tuple[PendingStep, ...] = ()
     workflow_id: str
     run_id: str
@@ -200,14 +207,11 @@ class EnvironmentStatus(RecordModel):
         progress = await _progress(described)
         problems = progress.problems if progress else ()
         if _is_unreported_end(described, progress):
-            problems = (_problem_of_unreported_end(described, progress, await fetch.failure()),)
+            problems = (problem_of_unreported_end(described, progress, await fetch.failure()),)
         request = progress.request if progress else None
         return cls(
             environment_id=environment_id_from_workflow_id(described.id),
             phase=_phase(described, progress),
-            region=request.region if request else None,
-            s3_key_arn=request.s3_key_arn if request else None,
-            rds_key_arn=request.rds_key_arn if request else None,
             problem=problems[0] if problems else None,
             problems=problems,
             timeline=progress.timeline if progress else (),
@@ -216,7 +220,7 @@ class EnvironmentStatus(RecordModel):
             left_behind=progress.left_behind if progress else (),
             tenant=progress.tenant if progress else None,
             deletion=progress.deletion if progress else None,
-            tenant_role=request.tenant_role if request else None,
+            **({name: getattr(request, name) for name in _REQUEST_FIELDS} if request else {}),
             pending=await _pending(described, fetch),
             workflow_id=described.id,
             run_id=described.run_id,
@@ -277,44 +281,6 @@ def _phase(execution: WorkflowExecution, progress: EnvironmentProgress | None) -
     if _is_unreported_end(execution, progress):
         return Phase.STOPPED
     return progress.phase if progress else first_phase(execution.workflow_type)
-
-
-def _problem_of_unreported_end(
-    described: WorkflowExecution, progress: EnvironmentProgress | None, failure: FailureError | None
-) -> Problem:
-    """Build the problem of a workflow that ended without reporting one, from its failure or its status in Temporal."""
-    phase = progress.phase if progress else first_phase(described.workflow_type)
-    region = progress.request.region if progress else ""
-    if isinstance(failure, ApplicationError) and failure.type == INVALID_INPUT_ERROR_TYPE:
-        code, message = "byok.InvalidInput", failure.message
-        remedy = "Correct the input and start again. Nothing was created."
-    elif isinstance(failure, ApplicationError):
-        code, message = "byok.WorkflowFailed", failure.message
-        remedy = "The platform's operator must fix this: see the workflow's history in Temporal."
-    elif phase is Phase.DELETING:
-        again = "Retry the deletion: resources that are already deleted are skipped."
-        return _problem_of_end(described, failure, phase, region, again)
-    else:
-        again = "Retry with the same values: existing resources are adopted."
-        return _problem_of_end(described, failure, phase, region, again)
-    at = described.close_time or datetime.now(UTC)
-    return Problem(code=code, message=message, phase=phase, region=region, at=at, remediation=remedy)
-
-
-def _problem_of_end(
-    execution: WorkflowExecution, failure: FailureError | None, phase: Phase, region: str, again: str
-) -> Problem:
-    """Build the problem of a workflow that was terminated, cancelled or timed out in Temporal."""
-    how = execution.status.name.lower().replace("_", " ") if execution.status else "ended"
-    why = f" ({failure.message})" if failure and failure.message else ""
-    return Problem(
-        code="byok.Ended",
-        message=f"The workflow was {how} in Temporal before it finished{why}.",
-        phase=phase,
-        region=region,
-        at=execution.close_time or datetime.now(UTC),
-        remediation=again,
-    )
 
 
 async def _pending(described: WorkflowExecutionDescription, fetch: FailureLoaders) -> tuple[PendingStep, ...]:

@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from byok.domain.arns import REGION_PATTERN, KeyPair
+from byok.domain.customer_aws import DEFAULT_PROFILE, PROFILE_PATTERN, STACK_NAME_PATTERN, default_stack_name
 from byok.domain.models import Problem, ProvisionRequest
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
-from byok.domain.onboarding.customer_commands import DEFAULT_PROFILE, DEFAULT_STACK_NAME
 from byok.domain.onboarding.payload import PayloadError, expand_payload_fields
 from byok.domain.phases import OnFailure
 from byok.domain.problems.build import find_arn_problems
@@ -44,7 +44,7 @@ class EnvironmentDraft(BaseModel):
     Attributes:
         name: The environment's id without the organisation's prefix.
         profile: The customer's AWS CLI profile, for the commands.
-        stack: The name of the stack that creates the keys.
+        stack: The name of the stack that creates the keys; empty for the default, which contains the environment's id.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -57,7 +57,7 @@ class EnvironmentDraft(BaseModel):
     on_failure: OnFailure = OnFailure.KEEP
     tab: Tab = Tab.TEMPLATE
     profile: str = DEFAULT_PROFILE
-    stack: str = DEFAULT_STACK_NAME
+    stack: str = ""
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> "EnvironmentDraft":
@@ -87,6 +87,10 @@ class EnvironmentDraft(BaseModel):
         """Return the id with the organisation's prefix."""
         return f"{prefix}{self.name}"
 
+    def stack_name(self, prefix: str) -> str:
+        """Return the name of the stack that creates the keys: the chosen one, or the default for the environment."""
+        return self.stack or default_stack_name(self.full_environment_id(prefix))
+
     def build_provision_request(self, prefix: str) -> ProvisionRequest:
         """Build the request for this environment.
 
@@ -99,6 +103,8 @@ class EnvironmentDraft(BaseModel):
             s3_key_arn=self.s3_key_arn,
             rds_key_arn=self.rds_key_arn,
             on_failure=self.on_failure,
+            profile=self.profile,
+            stack_name=self.stack_name(prefix),
         )
 
     def field_errors(self, prefix: str, *names: str) -> dict[str, str]:
@@ -113,6 +119,8 @@ class EnvironmentDraft(BaseModel):
             "region": None if re.fullmatch(REGION_PATTERN, self.region) else _SENTENCES["region"],
             "s3_key_arn": payload_fault or (None if self.s3_key_arn else _SENTENCES["s3_key_arn"]),
             "rds_key_arn": None if self.rds_key_arn or payload_fault else _SENTENCES["rds_key_arn"],
+            "profile": None if re.match(PROFILE_PATTERN, self.profile) else _SENTENCES["profile"],
+            "stack": None if re.match(STACK_NAME_PATTERN, self.stack_name(prefix)) else _SENTENCES["stack"],
         }
         return {name: fault for name in names if (fault := found[name])}
 
@@ -136,6 +144,8 @@ _SENTENCES: Final = {
     "region": "Enter the name of an AWS Region, such as eu-central-1.",
     "s3_key_arn": "Enter the full ARN of your S3 key: arn:aws:kms:…:key/….",
     "rds_key_arn": "Enter the full ARN of your Aurora key: arn:aws:kms:…:key/….",
+    "profile": "Use up to 64 letters, digits, dots, hyphens and underscores.",
+    "stack": "Use up to 128 letters, digits and hyphens, starting with a letter.",
 }
 
 

@@ -133,7 +133,7 @@ async def test_invalid_scopes_grant_no_access(serve: Serve, issuer: OidcIssuer, 
 
 
 CALLS: list[tuple[str, str, str, dict[str, Any]]] = [
-    ("environments:read", "GET", "/v1/onboarding/eu-central-1", {}),
+    ("environments:read", "GET", "/v1/onboarding/eu-central-1?environment_id=acme", {}),
     ("environments:read", "GET", "/v1/environments", {}),
     ("environments:read", "GET", f"/v1/environments/{OURS}", {}),
     ("environments:read", "GET", f"/v1/environments/{OURS}/events", {}),

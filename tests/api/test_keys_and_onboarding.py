@@ -49,8 +49,15 @@ async def test_statements_are_elements_of_a_statement_array(portal: ApiClient, w
     assert answer.json() == build_key_statements(which, GRANTEE, VendorProfile())  # contract 27
 
 
+async def test_commands_use_a_stack_for_each_environment(portal: ApiClient) -> None:
+    answer = await portal.http.get(f"/v1/onboarding/{REGION}", params={"environment_id": "acme"})
+    assert "--stack-name byok-kms-keys-acme" in answer.json()["commands"]["deploy"]  # contract 130
+    missing = await portal.http.get(f"/v1/onboarding/{REGION}")
+    assert (missing.status_code, missing.json()["errors"][0]["field"]) == (422, "environment_id")
+
+
 async def test_region_of_another_partition_is_refused_with_the_reason(portal: ApiClient) -> None:
-    answer = await portal.http.get("/v1/onboarding/cn-north-1")
+    answer = await portal.http.get("/v1/onboarding/cn-north-1", params={"environment_id": "acme"})
     assert answer.status_code == 422
     assert "aws-cn" in answer.json()["detail"]
 

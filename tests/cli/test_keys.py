@@ -18,13 +18,15 @@ ROLE = "arn:aws:iam::111122223333:role/AtaccamaPlatform"
 PLACE = PolicyContext(ROLE, "eu-central-1", "444455556666")
 WHERE = ("--region", "eu-central-1", "--platform-role-arn", ROLE)
 KEYS = tuple(f"arn:aws:kms:eu-central-1:444455556666:key/{number * 8}-1111-4111-8111-111111111111" for number in "12")
+NAMED = ("--environment", "acme")
 PAYLOAD = json.dumps({"S3KmsKeyArn": KEYS[0], "RdsKmsKeyArn": KEYS[1]})
 
 
 def test_onboarding_shows_values_commands_and_statements_ready_to_copy(run: Run) -> None:
-    ended = run("onboarding", *WHERE)
+    ended = run("onboarding", *WHERE, "--environment", "acme")
 
     assert ended.code == 0
+    assert "--stack-name byok-kms-keys-acme" in ended.out  # contract 130
     for text in (ROLE, "111122223333", "eu-central-1", "AllowAtaccamaPlatformRDSGrants", "7 to 30 days"):  # 16-18, 112
         assert text in ended.out
     assert "\naws cloudformation deploy \\\n  --profile byok \\\n" in ended.out  # contract 25, 39, 40
@@ -43,12 +45,12 @@ def test_onboarding_json_has_the_same_values(run: Run) -> None:
 
 
 def test_onboarding_with_keys_includes_the_tenant_role(run: Run) -> None:
-    kits = [run("onboarding", *WHERE, *keys, "--json").json for keys in (("--payload", PAYLOAD), ARNS)]
+    kits = [run("onboarding", *WHERE, *NAMED, *keys, "--json").json for keys in (("--payload", PAYLOAD), ARNS)]
 
     assert kits[0] == kits[1], "the external id must be stable"
     assert f"ExternalId={kits[0]['external_id']}" in kits[0]["commands"]["deploy_tenant_role"]
     assert "--capabilities CAPABILITY_IAM" in kits[0]["commands"]["deploy_tenant_role"]
-    shown = run("onboarding", *WHERE, *ARNS)
+    shown = run("onboarding", *WHERE, *NAMED, *ARNS)
     for text in (
         kits[0]["external_id"],
         kits[0]["commands"]["deploy_tenant_role"],
@@ -56,7 +58,7 @@ def test_onboarding_with_keys_includes_the_tenant_role(run: Run) -> None:
     ):
         assert text in shown.out
     assert "byok template tenant-role" in shown.err
-    chosen = run("onboarding", *WHERE, *ARNS, "--external-id", "ours/1", "--json").json
+    chosen = run("onboarding", *WHERE, *NAMED, *ARNS, "--external-id", "ours/1", "--json").json
     assert "ExternalId=ours/1" in chosen["commands"]["deploy_tenant_role"]
 
 
@@ -79,14 +81,15 @@ def test_onboarding_text_for_a_customer_names_no_byok_commands(run: Run) -> None
         (("--region", "eu-central-1"), "BYOK_PLATFORM_ROLE_ARN"),
         (("--region", "Frankfurt", "--platform-role-arn", ROLE), "--region"),
         (("--region", "eu-central-1", "--platform-role-arn", "me"), "--platform-role-arn"),
-        (("--region", "cn-north-1", "--platform-role-arn", ROLE), "partition aws-cn"),
+        (("--region", "cn-north-1", "--platform-role-arn", ROLE, *NAMED), "partition aws-cn"),
+        (WHERE, "Pass --environment"),
         ((*WHERE, "--stack-name", "1-keys"), "is not a valid stack name"),
         ((*WHERE, "--stack-name", ""), "is not a valid stack name"),
-        ((*WHERE, "--external-id", "a b"), "external id"),
-        ((*WHERE, "--external-id", "x"), "2 to 1224"),
-        ((*WHERE, "--s3-key-arn", KEYS[0]), "belong together"),
-        ((*WHERE, "--s3-key-arn", KEYS[0], "--rds-key-arn", KEYS[0]), "Each needs its own key"),
-        ((*WHERE, "--payload", "{}"), "lacks S3KmsKeyArn"),
+        ((*WHERE, *NAMED, "--external-id", "a b"), "external id"),
+        ((*WHERE, *NAMED, "--external-id", "x"), "2 to 1224"),
+        ((*WHERE, *NAMED, "--s3-key-arn", KEYS[0]), "belong together"),
+        ((*WHERE, *NAMED, "--s3-key-arn", KEYS[0], "--rds-key-arn", KEYS[0]), "Each needs its own key"),
+        ((*WHERE, *NAMED, "--payload", "{}"), "lacks S3KmsKeyArn"),
     ],
 )
 def test_invalid_onboarding_options_are_refused(run: Run, arguments: tuple[str, ...], words: str) -> None:

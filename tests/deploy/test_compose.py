@@ -225,7 +225,8 @@ def test_api_serves_and_accepts_the_local_token() -> None:
         assert await_and_get_http_status(f"http://127.0.0.1:{port}/health", process) == 200
         for token, status in (("for-this-machine-alone", 200), ("another", 401)):
             request = urllib.request.Request(
-                f"http://127.0.0.1:{port}/v1/onboarding/eu-central-1", headers={"Authorization": f"Bearer {token}"}
+                f"http://127.0.0.1:{port}/v1/onboarding/eu-central-1?environment_id=acme",
+                headers={"Authorization": f"Bearer {token}"},
             )
             try:
                 found = urllib.request.urlopen(request, timeout=5).status

@@ -174,7 +174,7 @@ async def test_manually_created_keys_work_and_the_printed_commands_name_them(
     shell: CustomerShell, machine: StackHarness
 ) -> None:
     environment, tenant = f"h-{uuid.uuid4().hex[:10]}", f"tenant-{uuid.uuid4().hex[:8]}"
-    commands = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR)
+    commands = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR, "unused")
 
     payload = (await shell.run_successfully(commands.create_keys_commands())).splitlines()[-1]
 

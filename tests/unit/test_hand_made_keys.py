@@ -22,7 +22,7 @@ from byok.domain.vendor import VendorProfile
 REGION = "eu-central-1"
 ROLE = "arn:aws:iam::111122223333:role/Platform"
 VENDOR = VendorProfile()
-COMMANDS = CustomerCommands(ROLE, REGION, VENDOR, profile="my profile")
+COMMANDS = CustomerCommands(ROLE, REGION, VENDOR, "keys", profile="my profile")
 SHELLS = [shell for shell in ("bash", "dash", "zsh") if shutil.which(shell)]
 MADE = ["get-caller-identity", "create-key", "create-key", "enable-key-rotation", "enable-key-rotation"]
 

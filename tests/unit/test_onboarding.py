@@ -54,7 +54,7 @@ def policies_from_terraform(region: str, vendor: VendorProfile) -> Policies:
 
 
 def policies_from_commands(region: str, vendor: VendorProfile) -> Policies:
-    text = CustomerCommands(role_arn(region), region, vendor).create_keys_commands()
+    text = CustomerCommands(role_arn(region), region, vendor, "keys").create_keys_commands()
     documents = [
         json.loads(text) for text in re.findall(r"--policy '(.*?)'\)", text.replace(INSERTED, CUSTOMER), re.DOTALL)
     ]
@@ -119,7 +119,7 @@ def test_every_artefact_allows_and_denies_the_same_calls(
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_rendered_artefacts_contain_no_placeholder(region: str) -> None:
-    commands = CustomerCommands(role_arn(region), region, VENDORS[0])
+    commands = CustomerCommands(role_arn(region), region, VENDORS[0], "keys")
     keys = KeyPair(*(f"arn:{partition_of_region(region)}:kms:{region}:{CUSTOMER}:key/{number}" for number in "12"))
     rendered = [
         *(json.dumps(policy) for policy in policies_from_statements(region, VENDORS[0]).values()),
@@ -163,7 +163,7 @@ def test_keys_template_has_the_documented_names() -> None:
 @pytest.mark.parametrize("template", [render_keys_template, render_tenant_role_template])
 def test_vendor_profile_changes_every_name_in_every_artefact(template: Callable[[VendorProfile], str]) -> None:
     region, globex = REGIONS[0], VENDORS[1]
-    commands = CustomerCommands(role_arn(region), region, globex)
+    commands = CustomerCommands(role_arn(region), region, globex, "keys")
     artefacts = [
         template(globex),
         render_terraform_file(role_arn(region), region, globex),
@@ -198,7 +198,9 @@ def test_deploy_command_matches_the_guide_token_for_token() -> None:
 
 
 def test_payload_command_matches_the_guide_exactly() -> None:
-    text = CustomerCommands("arn:aws:iam::111122223333:role/R", "eu-central-1", VendorProfile()).print_payload_command()
+    text = CustomerCommands(
+        "arn:aws:iam::111122223333:role/R", "eu-central-1", VendorProfile(), "keys"
+    ).print_payload_command()
 
     assert r'"Stacks[0].Outputs[?OutputKey==\`AtaccamaOnboardingPayload\`].OutputValue"' in text  # contract 49
     assert "Stacks[0].Outputs[?OutputKey==`AtaccamaOnboardingPayload`].OutputValue" in split_shell_words(text)
@@ -217,7 +219,7 @@ def test_user_input_is_quoted_for_the_shell() -> None:
 
 
 def test_comments_contain_no_characters_special_to_zsh() -> None:
-    commands = CustomerCommands(role_arn(REGIONS[0]), REGIONS[0], VENDORS[0]).name_keys_commands(
+    commands = CustomerCommands(role_arn(REGIONS[0]), REGIONS[0], VENDORS[0], "keys").name_keys_commands(
         KeyPair("a", "b"), "acme"
     )
     comments = [line for command in commands for line in command.splitlines() if line.startswith("#")]
@@ -232,9 +234,9 @@ def test_external_id_depends_only_on_the_keys() -> None:
     assert re.fullmatch(EXTERNAL_ID_PATTERN, first)
     assert (
         first
-        in CustomerCommands(role_arn(REGIONS[0]), REGIONS[0], VENDORS[0]).name_keys_commands(KeyPair("a", "b"), "acme")[
-            -1
-        ]
+        in CustomerCommands(role_arn(REGIONS[0]), REGIONS[0], VENDORS[0], "keys").name_keys_commands(
+            KeyPair("a", "b"), "acme"
+        )[-1]
     )
 
 

@@ -89,5 +89,24 @@ def test_key_check_plans_only_the_probe() -> None:
     assert plan.environment.key_grace_seconds == 30  # contract D14: the default
 
 
+def test_tenant_commands_use_the_profile_and_the_stack_of_the_environment() -> None:
+    named = request().model_copy(update={"tenant": "acme"})
+    chosen = named.model_copy(update={"profile": "keys-admin", "stack_name": "our-keys"})
+
+    for asked, profile, stack in ((named, "byok", "byok-kms-keys-acme"), (chosen, "keys-admin", "our-keys")):
+        plan = plan_environment(asked, PLATFORM, AT, RUN)
+        assert plan.tenant is not None
+        deploy, by_hand, *_ = plan.tenant.commands
+        assert f"--stack-name {stack} " in deploy.replace("\\\n", "")  # contract 130
+        assert all(f"--profile {profile} " in command for command in (deploy, by_hand))
+
+
+def test_remedies_use_the_profile_of_the_environment() -> None:
+    asked = request(s3="alias/mine").model_copy(update={"profile": "keys-admin"})
+    (finding, *_) = plan_environment(asked, PLATFORM, AT, RUN).findings
+    assert "--profile keys-admin " in finding.remediation  # contract 130
+    assert "keys-admin is your AWS CLI profile" in finding.remediation
+
+
 def test_platform_account_comes_from_its_role() -> None:
     assert PLATFORM.account == "111122223333"  # contract 37, D3

@@ -34,6 +34,17 @@ async def test_second_page_has_values_template_statements_and_two_fields(browser
     assert "${" not in statements  # contract 26
 
 
+async def test_commands_use_the_chosen_profile_and_stack_and_keep_them(browser: Browser) -> None:
+    await browser.open_page("/new/encryption", **DRAFT)
+    assert f"--stack-name byok-kms-keys-{DRAFT['name']}" in browser.page.text  # contract 130
+    await browser.open_page("/new/encryption", **DRAFT, profile="keys-admin", stack="our-keys")
+    for words in ("--stack-name our-keys", "--profile keys-admin", 'name="stack" value="our-keys"'):
+        assert words in browser.page.text
+    await browser.open_page("/new/encryption", **DRAFT, stack="1-keys")
+    assert "Use up to 128 letters, digits and hyphens, starting with a letter." in browser.text
+    assert 'value="1-keys"' in browser.page.text
+
+
 async def test_template_downloads_under_its_file_name(browser: Browser) -> None:
     answer = await browser.open_page("/new/template")
     assert answer.headers["content-disposition"] == 'attachment; filename="byok-kms-keys.yaml"'

@@ -1,17 +1,19 @@
 """Routes that return the values, template and statements that a customer needs to create the keys. None is secret."""
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
 
 from byok.api.authorization import ReadCaller
 from byok.api.dependencies import Region, State
-from byok.api.problems import ProblemError, openapi_problem_responses
+from byok.api.problems import ProblemError, invalid_field_error, openapi_problem_responses
 from byok.api.responses import OnboardingValues
 from byok.domain.arns import KeyPurpose
+from byok.domain.customer_aws import DEFAULT_PROFILE, PROFILE_PATTERN, STACK_NAME_PATTERN, default_stack_name
 from byok.domain.iam.statements import Statement
-from byok.domain.onboarding.customer_commands import DEFAULT_PROFILE, DEFAULT_STACK_NAME, KEYS_TEMPLATE_FILE
+from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
+from byok.domain.onboarding.customer_commands import KEYS_TEMPLATE_FILE
 from byok.onboarding.kit import OnboardingKit
 from byok.onboarding.template import render_keys_template
 
@@ -21,11 +23,11 @@ router = APIRouter(
     responses=openapi_problem_responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 YAML_MEDIA_TYPE = "application/yaml"
+_ANY_STACK: Final = "byok-kms-keys"
+"""For the parts of a kit that name no stack."""
 
 
-def build_kit(
-    state: State, region: str, profile: str = DEFAULT_PROFILE, stack_name: str = DEFAULT_STACK_NAME
-) -> OnboardingKit:
+def build_kit(state: State, region: str, stack_name: str, profile: str = DEFAULT_PROFILE) -> OnboardingKit:
     """Build the onboarding kit for a Region.
 
     Raises:
@@ -33,7 +35,7 @@ def build_kit(
     """
     try:
         return OnboardingKit.for_region(
-            state.platform_role_arn, region, state.vendor, profile=profile, stack_name=stack_name
+            state.platform_role_arn, region, state.vendor, stack_name=stack_name, profile=profile
         )
     except ValueError as error:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", str(error)) from error
@@ -50,28 +52,44 @@ async def values(
     _: ReadCaller,
     state: State,
     region: Region,
+    environment_id: Annotated[
+        str | None,
+        Query(
+            pattern=ENVIRONMENT_ID_PATTERN,
+            max_length=ENVIRONMENT_ID_MAX_LENGTH,
+            description="The id that the environment will have; it names the stack of its keys.",
+        ),
+    ] = None,
     profile: Annotated[
-        str, Query(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="The customer's AWS CLI profile.")
+        str, Query(pattern=PROFILE_PATTERN, description="The customer's AWS CLI profile.")
     ] = DEFAULT_PROFILE,
     stack_name: Annotated[
-        str,
+        str | None,
         Query(
-            pattern=r"^[a-zA-Z][-a-zA-Z0-9]*$", max_length=128, description="Name of the stack that creates the keys."
+            pattern=STACK_NAME_PATTERN,
+            max_length=128,
+            description="Name of the stack that creates the keys; by default it contains the environment's id.",
         ),
-    ] = DEFAULT_STACK_NAME,
+    ] = None,
 ) -> OnboardingValues:
-    """Return the role, account, statements and commands for a Region, with all values filled in."""
-    return OnboardingValues.model_validate(build_kit(state, region, profile, stack_name).as_json_dict())
+    """Return the role, the account, the statements and the commands for a Region, with all values filled in.
+
+    `environment_id` or `stack_name` is required, because each environment needs its own stack of keys.
+    """
+    if stack_name is None and environment_id is None:
+        raise invalid_field_error("environment_id", "is required unless stack_name is given")
+    name = stack_name or default_stack_name(environment_id or "")
+    return OnboardingValues.model_validate(build_kit(state, region, name, profile).as_json_dict())
 
 
 @router.get("/{region}/template", response_class=Response, responses={200: {"content": {YAML_MEDIA_TYPE: {}}}})
 async def template(_: ReadCaller, state: State, region: Region) -> Response:
     """Return the CloudFormation template that creates both keys. The template is the same for all Regions."""
-    build_kit(state, region)
+    build_kit(state, region, _ANY_STACK)
     return build_keys_template_response(state)
 
 
 @router.get("/{region}/statements/{key}")
 async def statements(_: ReadCaller, state: State, region: Region, key: KeyPurpose) -> list[Statement]:
     """Return the statements to append to one key's policy."""
-    return build_kit(state, region).statements_for_key(key)
+    return build_kit(state, region, _ANY_STACK).statements_for_key(key)

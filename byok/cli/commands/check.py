@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from byok.cli.commands.onboarding import Profile
 from byok.cli.output import (
     EXIT_CUSTOMER_KEY,
     EXIT_FAILED,
@@ -28,6 +29,7 @@ def check(
         int,
         typer.Option(min=0, max=300, help="How long to retry access-denied errors while a policy change propagates."),
     ] = 30,
+    profile: Profile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check two keys without creating an environment.
@@ -46,6 +48,7 @@ def check(
                 "rds_key_arn": rds_key_arn,
                 "payload": payload,
                 "key_grace_seconds": key_grace_seconds,
+                "profile": profile,
             },
             as_json=as_json,
         )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from byok.cli.commands.onboarding import Profile
 from byok.cli.commands.tenant import ExternalId, RoleArn, tenant_role_from_options
 from byok.cli.output import EXIT_USAGE, UsageError, exit_on_error, make_console, print_json, print_message
 from byok.domain.phases import OnFailure
@@ -38,6 +39,11 @@ def create(
     ] = None,
     tenant_role_arn: RoleArn = None,
     external_id: ExternalId = None,
+    profile: Profile = None,
+    stack_name: Annotated[
+        str | None,
+        typer.Option(help="Name of the CloudFormation stack of the keys. [default: byok-kms-keys-<name>]"),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until the environment is ready or stopped, then show the outcome.")
     ] = False,
@@ -61,6 +67,8 @@ def create(
         "on_failure": on_failure,
         "key_grace_seconds": key_grace_seconds,
         "tenant": tenant,
+        "profile": profile,
+        "stack_name": stack_name,
     }
     with exit_on_error(as_json=as_json):
         options["tenant_role"] = tenant_role_from_options(tenant_role_arn, external_id)

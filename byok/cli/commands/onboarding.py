@@ -23,14 +23,19 @@ class TemplateKind(StrEnum):
     TERRAFORM = "terraform"
 
 
+Profile = Annotated[str | None, typer.Option(help="The customer's AWS CLI profile for the commands. [default: byok]")]
+
+
 def onboarding(
     region: Region,
     platform_role_arn: PlatformRole = None,
-    profile: Annotated[
-        str | None, typer.Option(help="The customer's AWS CLI profile for the commands. [default: byok]")
+    profile: Profile = None,
+    environment: Annotated[
+        str | None, typer.Option(help="The id that the environment will have; it names the stack of its keys.")
     ] = None,
     stack_name: Annotated[
-        str | None, typer.Option(help="Name of the CloudFormation stack of the keys. [default: byok-kms-keys]")
+        str | None,
+        typer.Option(help="Name of the CloudFormation stack of the keys. [default: byok-kms-keys-<environment>]"),
     ] = None,
     payload: Annotated[
         str | None,
@@ -51,19 +56,24 @@ def onboarding(
     Exit codes: 0 printed; 2 wrong usage.
     """
     with exit_on_error(as_json=as_json):
-        from byok.domain.onboarding.customer_commands import DEFAULT_PROFILE, DEFAULT_STACK_NAME
+        from byok.domain.customer_aws import DEFAULT_PROFILE, default_stack_name
         from byok.onboarding.kit import OnboardingKit
         from byok.settings import Settings
 
         settings = Settings()
         role = require_platform_role_arn(platform_role_arn, settings, require_region(region))
+        if stack_name is None and environment is None:
+            raise UsageError(
+                "Pass --environment with the id that the environment will have, or --stack-name: each environment "
+                "needs its own stack of keys."
+            )
         try:
             kit = OnboardingKit.for_region(
                 role,
                 region,
                 settings.vendor,
                 profile=profile or DEFAULT_PROFILE,
-                stack_name=DEFAULT_STACK_NAME if stack_name is None else stack_name,
+                stack_name=default_stack_name(environment or "") if stack_name is None else stack_name,
                 keys=_keys(payload, s3_key_arn, rds_key_arn),
                 external_id=external_id,
             )

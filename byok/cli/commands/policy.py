@@ -140,9 +140,9 @@ def merge(
         if not merged.changed:
             print_message("Nothing to do: the policy already has the statements.")
         elif known is not None and out is not None and str(out) != "-":
-            from byok.domain.onboarding.customer_commands import CustomerCommands
+            from byok.domain.onboarding.customer_commands import build_put_policy_command
 
-            put = CustomerCommands(role, region, settings.vendor).put_policy_command(known, str(out))
+            put = build_put_policy_command(region, known, str(out))
             print_message(f"The key administrator puts the policy on the key with: {put}")
 
 

@@ -2,6 +2,7 @@
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.blueprint import DatabaseBlueprint, InitialObject
+from byok.domain.customer_aws import DEFAULT_PROFILE
 from byok.domain.models.base import RecordModel
 from byok.domain.models.progress import Problem
 from byok.domain.models.requests import TenantRole
@@ -19,6 +20,7 @@ class Environment(RecordModel):
         run_id: Id of the run that the plan was made for; a reset of the workflow does not change it. Empty if the plan
             creates nothing.
         probe_bucket: The platform's bucket for key probes and key claims in this Region.
+        profile: The customer's AWS CLI profile, for the commands of remedies.
     """
 
     environment_id: str
@@ -32,6 +34,7 @@ class Environment(RecordModel):
     probe_bucket: str
     run_tag: str = ""
     run_id: str = ""
+    profile: str = DEFAULT_PROFILE
 
     def key_arn(self, which: KeyPurpose) -> str:
         """Return the ARN of one of the two keys, as entered."""

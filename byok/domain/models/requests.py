@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from byok.domain.arns import KEY_ARN_MAX_LENGTH, REGION_PATTERN, ROLE_ARN_PATTERN, KeyPair
+from byok.domain.customer_aws import DEFAULT_PROFILE, PROFILE_PATTERN, STACK_NAME_PATTERN, default_stack_name
 from byok.domain.models.base import RequestModel
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
 from byok.domain.onboarding.payload import expand_payload_fields
@@ -24,12 +25,14 @@ class CheckKeysRequest(RequestModel):
         s3_key_arn: Full ARN of the customer's key for S3.
         rds_key_arn: Full ARN of the customer's key for Aurora.
         key_grace_seconds: How long to retry an ambiguous access-denied error while a policy change propagates (D14).
+        profile: The customer's AWS CLI profile in the commands of every remedy (contract 40, 130).
     """
 
     region: str = Field(pattern=REGION_PATTERN)
     s3_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX_LENGTH)
     rds_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX_LENGTH)
     key_grace_seconds: int = Field(default=30, ge=0, le=300, strict=True)
+    profile: str = Field(default=DEFAULT_PROFILE, pattern=PROFILE_PATTERN)
 
     @model_validator(mode="before")
     @classmethod
@@ -65,12 +68,20 @@ class ProvisionRequest(CheckKeysRequest):
             results in a finding, as an invalid ARN does.
         tenant_role: The role that the worker assumes to put the name on the keys. Without a role, byok returns the
             commands for the customer to run.
+        stack_name: The CloudFormation stack in the customer's account that contains the keys. byok keeps the name with
+            the environment, so that later commands update this stack (contract 130).
     """
 
     environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)
     on_failure: OnFailure = OnFailure.KEEP
     tenant: str | None = Field(default=None, max_length=1024)
     tenant_role: TenantRole | None = None
+    stack_name: str | None = Field(default=None, pattern=STACK_NAME_PATTERN)
+
+    @property
+    def keys_stack_name(self) -> str:
+        """The name of the keys' stack: the chosen one, or the default one for this environment."""
+        return self.stack_name or default_stack_name(self.environment_id)
 
 
 class DeleteRequest(CheckKeysRequest):
@@ -103,6 +114,7 @@ class ReconcileTenantRequest(CheckKeysRequest):
         tenant_role: The role that the worker assumes. Without a role, byok changes nothing and returns the commands.
         repoint: Whether to repoint an alias that points at the environment's other key.
         commands_only: Whether to return the commands and change nothing, even if the request contains a role.
+        stack_name: The CloudFormation stack of the keys, as in `ProvisionRequest`.
     """
 
     environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)
@@ -110,3 +122,9 @@ class ReconcileTenantRequest(CheckKeysRequest):
     tenant_role: TenantRole | None = None
     repoint: bool = False
     commands_only: bool = False
+    stack_name: str | None = Field(default=None, pattern=STACK_NAME_PATTERN)
+
+    @property
+    def keys_stack_name(self) -> str:
+        """The name of the keys' stack: the chosen one, or the default one for this environment."""
+        return self.stack_name or default_stack_name(self.environment_id)

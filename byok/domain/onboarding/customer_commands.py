@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from byok.domain.arns import KeyPair, KeyPurpose, partition_of_region
+from byok.domain.customer_aws import DEFAULT_PROFILE
 from byok.domain.iam.statements import (
     StatementParameters,
     build_key_policy,
@@ -23,17 +24,8 @@ from byok.domain.vendor import VendorProfile
 KEYS_TEMPLATE_FILE: Final = "byok-kms-keys.yaml"
 """The template's exact file name (contract 24)."""
 
-DEFAULT_STACK_NAME: Final = "byok-kms-keys"
-"""The stack name in byok's commands. The customer may use any other valid name (contract 41)."""
-
 TENANT_ROLE_TEMPLATE_FILE: Final = "byok-tenant-role.yaml"
 TENANT_ROLE_ARN_OUTPUT: Final = "TenantRoleArn"
-
-STACK_NAME_PATTERN: Final = r"^[a-zA-Z][-a-zA-Z0-9]{0,127}\Z"
-"""The stack names that AWS accepts (source: CloudFormation, CreateStack, StackName)."""
-
-DEFAULT_PROFILE: Final = "byok"
-"""A placeholder, which the customer replaces with the name of their own AWS CLI profile (contract 40)."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +35,15 @@ class CustomerCommands:
     Attributes:
         platform_role_arn: The role that the key policies name.
         region: The environment's Region.
-        profile: The customer's AWS CLI profile.
         stack_name: Name of the stack that contains the keys.
+        profile: The customer's AWS CLI profile.
     """
 
     platform_role_arn: str
     region: str
     vendor: VendorProfile
+    stack_name: str
     profile: str = DEFAULT_PROFILE
-    stack_name: str = DEFAULT_STACK_NAME
 
     def deploy_keys_command(self, tenant: str | None = None) -> str:
         """Create both keys with CloudFormation. If a tenant is given, put its name on the keys (contract 38, 108)."""
@@ -107,13 +99,6 @@ class CustomerCommands:
         arns = " ".join(f'"${variable}"' for variable in _VARIABLES.values())
         steps.append(f"printf '{payload}\\n' {arns}")
         return f"(\n{_JOINT.join(steps)}\n)"
-
-    def put_policy_command(self, key_arn: str, file: str) -> str:
-        """Put a policy from a file on an existing key."""
-        return (
-            f"aws kms put-key-policy {self._account_options} --key-id {shlex.quote(key_arn)} --policy-name default "
-            f"--policy file://{shlex.quote(file)}"
-        )
 
     def name_key_commands(self, which: KeyPurpose, key_arn: str, tenant: str) -> str:
         """Create the alias of a key that was made by hand and, if that succeeds, set the key's tags (D10).
@@ -218,6 +203,14 @@ class CustomerCommands:
     @property
     def _stack(self) -> str:
         return shlex.quote(self.stack_name)
+
+
+def build_put_policy_command(region: str, key_arn: str, file: str) -> str:
+    """Build the command that puts a policy from a file on an existing key."""
+    return (
+        f"aws kms put-key-policy --profile {DEFAULT_PROFILE} --region {region} --key-id {shlex.quote(key_arn)} "
+        f"--policy-name default --policy file://{shlex.quote(file)}"
+    )
 
 
 _VARIABLES: Final = {KeyPurpose.S3: "S3_KEY_ARN", KeyPurpose.RDS: "RDS_KEY_ARN"}

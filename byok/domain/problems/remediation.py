@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from byok.domain.arns import InvalidKeyArnError, KeyArnErrorCode, KeyPurpose, account_id_of_role, parse_key_arn
+from byok.domain.customer_aws import DEFAULT_PROFILE
 from byok.domain.iam.statements import build_rds_key_statements, build_s3_key_statements
 from byok.domain.phases import RequestKind
 from byok.domain.problems.remedy_texts import ARN_REMEDY_TEXTS, REMEDY_TEXTS, Remedy
@@ -28,6 +29,7 @@ class RemedyContext:
         key: The customer's key that is at fault; None if neither key is.
         key_arn: The ARN of the key at fault, as the user entered it.
         request_kind: What the user requested. The last step of a remedy is to retry this request.
+        profile: The customer's AWS CLI profile.
     """
 
     region: str
@@ -36,14 +38,23 @@ class RemedyContext:
     key: KeyPurpose | None = None
     key_arn: str | None = None
     request_kind: RequestKind = RequestKind.ENVIRONMENT
+    profile: str = DEFAULT_PROFILE
+
+    @property
+    def profile_hint(self) -> str:
+        """What the reader does with the profile in a command: replace byok's placeholder, or use the chosen one."""
+        account = "AWS CLI profile for the account that owns the key"
+        if self.profile == DEFAULT_PROFILE:
+            return f"replace {DEFAULT_PROFILE} with your {account}"
+        return f"{self.profile} is your {account}"
 
     @property
     def account_options(self) -> str:
         """The AWS CLI options for the customer's account.
 
-        The profile name is an example, which the customer replaces with their own (contract 40).
+        If the customer chose no profile name, the name is an example, which they replace with their own (contract 40).
         """
-        return f"--profile byok --region {self.region}"
+        return f"--profile {self.profile} --region {self.region}"
 
     @property
     def kms_key_options(self) -> str:
@@ -82,7 +93,6 @@ _RETRY: Final = {
     RequestKind.DELETION: "Then retry the deletion: byok skips resources that are already deleted.",
 }
 _PROPAGATION: Final = "KMS takes a moment, in rare cases minutes, to propagate a change."
-_PROFILE: Final = "replace byok with your AWS CLI profile for the account that owns the key"
 
 
 def build_remediation(remedy: Remedy, subject: RemedyContext) -> str:
@@ -132,7 +142,7 @@ def _values(subject: RemedyContext) -> dict[str, str]:
     append = _append(subject)
     create = (
         f"Create a key in {subject.region} (key type Symmetric, key usage Encrypt and decrypt), in the AWS KMS console "
-        f"or with this command ({_PROFILE}):\n"
+        f"or with this command ({subject.profile_hint}):\n"
         f"  aws kms create-key {subject.account_options} --query KeyMetadata.Arn --output text\n{append}"
     )
     return {
@@ -147,7 +157,7 @@ def _values(subject: RemedyContext) -> dict[str, str]:
         "replica": subject.replica_arn,
         "append": append,
         "create": create,
-        "profile": _PROFILE,
+        "profile": subject.profile_hint,
         "moment": _PROPAGATION,
         "longest": str(subject.vendor.tenant_name_max_length),
         "again": _RETRY[subject.request_kind],

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from byok.api.dependencies import State
 from byok.api.routes.events import EventCursor, resolve_event_cursor
 from byok.domain.arns import KeyPair
+from byok.domain.customer_aws import default_stack_name
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import Phase
 from byok.domain.tenant import InvalidTenantNameError, require_valid_tenant_name
@@ -149,5 +150,6 @@ class NamingStepView:
             require_valid_tenant_name(tenant, state.vendor)
         except InvalidTenantNameError as error:
             return cls(tenant, fault=str(error))
-        commands = CustomerCommands(state.platform_role_arn, status.region, state.vendor)
+        stack_name = status.stack_name or default_stack_name(status.environment_id)
+        commands = CustomerCommands(state.platform_role_arn, status.region, state.vendor, stack_name, status.profile)
         return cls(tenant, commands.name_keys_commands(KeyPair(status.s3_key_arn, status.rds_key_arn), tenant))

@@ -54,7 +54,8 @@ async def show_encryption_step(request: Request, pages: PagesOfApp, state: State
         return RedirectResponse(draft.page_url(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
     asked, faults, findings = "next" in request.query_params, dict[str, str](), tuple[Problem, ...]()
     if asked and draft.encryption is EncryptionKeyOwner.CUSTOMER:
-        faults = draft.field_errors(session.caller.environment_id_prefix, "s3_key_arn", "rds_key_arn")
+        names = ("s3_key_arn", "rds_key_arn", "profile", "stack")
+        faults = draft.field_errors(session.caller.environment_id_prefix, *names)
         findings = () if faults else _findings(draft, state)
         if not faults and not findings:
             return RedirectResponse(draft.page_url(REVIEW), HTTPStatus.SEE_OTHER)
@@ -77,10 +78,15 @@ async def check_keys_or_policy(
         examined = _examine_policy(policy, which, draft, state)
         return _encryption_page(request, pages, state, session, draft, policy=policy, which=which, examined=examined)
     faults = draft.field_errors(session.caller.environment_id_prefix, "s3_key_arn", "rds_key_arn")
-    if faults:
+    if faults or draft.field_errors(session.caller.environment_id_prefix, "profile"):
         return _encryption_page(request, pages, state, session, draft, faults=faults)
     checked = await state.service.check_keys(
-        CheckKeysRequest(region=draft.region, s3_key_arn=draft.s3_key_arn, rds_key_arn=draft.rds_key_arn)
+        CheckKeysRequest(
+            region=draft.region,
+            s3_key_arn=draft.s3_key_arn,
+            rds_key_arn=draft.rds_key_arn,
+            profile=draft.profile,
+        )
     )
     return _encryption_page(request, pages, state, session, draft, findings=checked.findings, checked=checked)
 
@@ -112,7 +118,8 @@ async def download_template(state: State, _: WriteSession) -> Response:
 async def show_review_step(request: Request, pages: PagesOfApp, state: State, session: WriteSession) -> Response:
     """Show the third step: a summary of all input, and the confirmation (contract 29)."""
     draft = EnvironmentDraft.from_fields(request.query_params)
-    for page, names in ((ENVIRONMENT, ("name", "region")), (ENCRYPTION, ("s3_key_arn", "rds_key_arn"))):
+    fields = {ENVIRONMENT: ("name", "region"), ENCRYPTION: ("s3_key_arn", "rds_key_arn", "profile", "stack")}
+    for page, names in fields.items():
         if draft.field_errors(session.caller.environment_id_prefix, *names):
             return RedirectResponse(draft.page_url(page, asked=True), HTTPStatus.SEE_OTHER)
     if _findings(draft, state) or draft.encryption is not EncryptionKeyOwner.CUSTOMER:
@@ -167,11 +174,18 @@ def _encryption_page(
     which: KeyPurpose = KeyPurpose.S3,
     examined: PolicyReport | None = None,
 ) -> Response:
+    prefix = session.caller.environment_id_prefix
+    wrong = draft.field_errors(prefix, "profile", "stack")
+    usable = draft.model_copy(update={name: EnvironmentDraft.model_fields[name].default for name in wrong})
     fault: str | None = None
     kit: OnboardingKit | None = None
     try:
         kit = OnboardingKit.for_region(
-            state.platform_role_arn, draft.region, state.vendor, profile=draft.profile, stack_name=draft.stack
+            state.platform_role_arn,
+            draft.region,
+            state.vendor,
+            stack_name=usable.stack_name(prefix),
+            profile=usable.profile,
         )
     except ValueError as error:
         fault = str(error)
@@ -182,7 +196,7 @@ def _encryption_page(
         draft=draft,
         kit=kit,
         fault=fault,
-        faults=faults or {},
+        faults=(faults or {}) | wrong,
         findings=findings,
         checked=checked,
         policy=policy,
