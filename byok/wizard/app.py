@@ -62,8 +62,8 @@ def make_wizard_app(state: ApiState) -> FastAPI:
 def _add_error_pages(app: FastAPI) -> None:
     pages: PageRenderer = app.state.pages
 
-    def page(request: Request, status: int, title: str, message: str) -> Response:
-        return pages.render(request, "message.html", status=status, title=title, message=message)
+    def page(request: Request, status: int, title: str, message: str, again: str | None = None) -> Response:
+        return pages.render(request, "message.html", status=status, title=title, message=message, again=again)
 
     @app.exception_handler(NotSignedInError)
     async def not_signed_in(_: Request, error: NotSignedInError) -> Response:
@@ -74,9 +74,9 @@ def _add_error_pages(app: FastAPI) -> None:
         return page(request, HTTPStatus.FORBIDDEN, "Permission denied", str(error))
 
     @app.exception_handler(CsrfError)
-    async def foreign_form(request: Request, _: CsrfError) -> Response:
+    async def foreign_form(request: Request, error: CsrfError) -> Response:
         message = "The form does not belong to this session, or the session has expired. Open the page again."
-        return page(request, HTTPStatus.FORBIDDEN, "Nothing was changed", message)
+        return page(request, HTTPStatus.FORBIDDEN, "Nothing was changed", message, again=error.address)
 
     @app.exception_handler(UnauthenticatedError)
     async def handle_unauthenticated(request: Request, error: UnauthenticatedError) -> Response:

@@ -8,16 +8,17 @@ from fastapi import Depends, Request
 
 from byok.api.authorization import EnvironmentId, require_own_environment
 from byok.domain.scopes import Scope
+from byok.wizard.draft import EnvironmentDraft
 from byok.wizard.pages import PageRenderer
-from byok.wizard.sessions import Session, SessionCookies
+from byok.wizard.sessions import COOKIE_NAME, Session, SessionCookies
 
 
 class NotSignedInError(Exception):
     """The user is not signed in. The wizard redirects to the sign-in page, which later redirects back."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, *, ended: bool) -> None:
         super().__init__(where)
-        self.address = f"/sign-in?{urlencode({'next': where})}"
+        self.address = f"/sign-in?{urlencode({'next': where} | ({'ended': '1'} if ended else {}))}"
 
 
 class MissingScopeError(Exception):
@@ -25,7 +26,15 @@ class MissingScopeError(Exception):
 
 
 class CsrfError(Exception):
-    """The form does not come from a page of this session."""
+    """The form does not come from a page of this session.
+
+    Attributes:
+        address: The page to open again; the entries of the form are in it.
+    """
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.address = address
 
 
 async def _pages(request: Request) -> PageRenderer:
@@ -45,9 +54,17 @@ SessionStore = Annotated[SessionCookies, Depends(_sessions)]
 async def _current_session(request: Request, sessions: SessionStore) -> Session:
     session = sessions.load(request)
     if session is None:
-        back = request.url.path if request.method != "GET" else f"{request.url.path}?{request.url.query}"
-        raise NotSignedInError(back.rstrip("?"))
+        raise NotSignedInError(await _address_with_entries(request), ended=COOKIE_NAME in request.cookies)
     return session
+
+
+async def _address_with_entries(request: Request) -> str:
+    """Return the address of the user's page; the fields of a submitted form are in it, so that no entry is lost."""
+    if request.method == "GET":
+        return f"{request.url.path}?{request.url.query}".rstrip("?")
+    if request.url.path.startswith("/new/"):
+        return EnvironmentDraft.from_fields(await _read_form(request)).page_url(request.url.path)
+    return request.url.path if request.url.path.startswith("/environments/") else "/environments"
 
 
 class _RequireScope:
@@ -68,10 +85,14 @@ WriteSession = Annotated[Session, Depends(_RequireScope(Scope.WRITE, "create an 
 
 
 async def _form(request: Request, session: Annotated[Session, Depends(_current_session)]) -> Mapping[str, Any]:
-    form = await request.form(max_files=0, max_fields=50)
+    form = await _read_form(request)
     if not session.has_valid_form_token(form):
-        raise CsrfError
+        raise CsrfError(await _address_with_entries(request))
     return form
+
+
+async def _read_form(request: Request) -> Mapping[str, Any]:
+    return await request.form(max_files=0, max_fields=50)
 
 
 Form = Annotated[Mapping[str, Any], Depends(_form)]

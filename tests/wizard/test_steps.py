@@ -162,8 +162,21 @@ async def test_stop_shows_the_underlying_kms_error_and_retry_continues(
     await browser.open_page(f"/environments/{environment_id}")
     assert "s3.KMS.DisabledException" in browser.text  # contract 30
     assert f"{S3_KEY} is disabled." in browser.text
-    await browser.submit_form(f"/environments/{environment_id}/retry", {})
+    await browser.submit_form(f"/environments/{environment_id}", {})
     assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
+
+
+async def test_page_of_a_refused_retry_can_be_reloaded(
+    browser: Browser, service: EnvironmentService, environment_id: str
+) -> None:
+    draft = {**DRAFT, "name": environment_id}
+    await browser.open_page("/new/review", **draft)
+    await browser.submit_form("/new/review", {**draft, "confirmed": "1"})
+    await wait_until_ended(service, environment_id)
+    await browser.open_page(f"/environments/{environment_id}")
+    refused = await browser.submit_form(f"/environments/{environment_id}", {})
+    assert refused.status_code == 409
+    assert (await browser.open_page(refused.url.path)).status_code == 200
 
 
 async def test_running_page_refreshes_itself_without_javascript(

@@ -64,6 +64,31 @@ async def test_sign_in_never_redirects_to_another_site(visit: Open, to: str) -> 
     assert answer.headers["location"] == "/environments"
 
 
+@pytest.mark.parametrize("cookie", ["", "expired"])
+async def test_ended_session_keeps_the_entries(visit: Open, cookie: str) -> None:
+    browser = await sign_in(visit)
+    await browser.open_page("/new/encryption", **DRAFT)
+    token = browser.form_token
+    browser.http.cookies.clear()
+    browser.http.cookies.set(COOKIE_NAME, cookie)
+
+    await browser.submit_form("/new/encryption", {**DRAFT, "profile": "mine", "do": "next"}, form_token=token)
+    assert "your entries are kept" in browser.text
+    await browser.submit_form("/sign-in", {"token": TOKEN, "next": browser.page.url.params["next"]})
+
+    assert browser.page.url.path == "/new/encryption"
+    for value in (*DRAFT.values(), "mine"):
+        assert value in browser.page.text
+
+
+async def test_form_of_an_ended_session_offers_the_page_with_the_entries(visit: Open) -> None:
+    browser = await sign_in(visit)
+    await browser.submit_form("/new/encryption", {**DRAFT, "do": "next"}, form_token="of-another-session")
+    assert browser.page.status_code == 403
+    assert "Open the page again" in browser.text
+    assert f"name={DRAFT['name']}" in browser.page.text
+
+
 async def test_wrong_token_is_reported_and_not_repeated(visit: Open) -> None:
     browser: Browser = await visit(build_static_auth("acme", *ALL))
     await browser.open_page("/sign-in")
@@ -131,7 +156,7 @@ async def test_caller_without_write_scope_cannot_start_the_wizard(visit: Open) -
 
 async def test_cross_site_forms_are_refused(visit: Open, service: EnvironmentService) -> None:
     for browser in (await sign_in(visit), await visit(AllowAllAuth())):
-        for path in ("/new/review", "/new/encryption", "/environments/acme-x/retry", "/sign-out"):
+        for path in ("/new/review", "/new/encryption", "/environments/acme-x", "/sign-out"):
             await browser.open_page("/environments")
             sent = {**DRAFT, "confirmed": "1", "do": "validate"}
             assert (await browser.submit_form(path, sent, form_token="guessed")).status_code == 403
@@ -159,7 +184,7 @@ async def test_environment_of_another_organisation_looks_nonexistent(
     nowhere = await browser.open_page("/environments/globex-nowhere")
     assert there.status_code == nowhere.status_code == 404
     assert there.text.replace(theirs, "globex-nowhere") == nowhere.text
-    assert (await browser.submit_form(f"/environments/{theirs}/retry", {}, form_token="x")).status_code in (403, 404)
+    assert (await browser.submit_form(f"/environments/{theirs}", {}, form_token="x")).status_code in (403, 404)
     assert theirs not in (await browser.open_page("/environments")).text
 
 

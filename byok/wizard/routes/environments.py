@@ -60,11 +60,14 @@ async def show_progress(
     return _page(request, pages, state, session, status, part_only=part == "live")
 
 
-@router.post("/{environment_id}/retry")
+@router.post("/{environment_id}")
 async def retry(
     request: Request, pages: PagesOfApp, state: State, session: WriteSession, environment_id: OwnId, form: Form
 ) -> Response:
-    """Replay a stopped environment, with the same keys or with corrected keys."""
+    """Replay a stopped environment with the same keys or with corrected keys.
+
+    The form posts to the environment's own page, so that the page can still be reloaded after a refused retry.
+    """
     given = {f"{which}_key_arn": str(form.get(f"{which}_key_arn", "")).strip() or None for which in ("s3", "rds")}
     try:
         await state.service.replay(environment_id, **given)

@@ -22,10 +22,13 @@ async def redirect_home() -> Response:
 
 @router.get("/sign-in")
 async def show_sign_in(
-    request: Request, pages: PagesOfApp, to: Annotated[str, Query(alias="next")] = _HOME
+    request: Request,
+    pages: PagesOfApp,
+    to: Annotated[str, Query(alias="next")] = _HOME,
+    ended: Annotated[bool, Query(description="Whether a session ended while the user worked.")] = False,
 ) -> Response:
     """Show the form for the access token."""
-    return pages.render(request, "sign_in.html", to=_local(to), fault=None)
+    return pages.render(request, "sign_in.html", to=_local(to), fault=None, ended=ended)
 
 
 @router.post("/sign-in")
@@ -36,7 +39,9 @@ async def sign_in(request: Request, pages: PagesOfApp, state: State, sessions: S
     try:
         caller = await state.access.authenticate(str(form.get("token", "")).strip() or None)
     except UnauthenticatedError as error:
-        return pages.render(request, "sign_in.html", status=HTTPStatus.UNAUTHORIZED, to=to, fault=str(error))
+        return pages.render(
+            request, "sign_in.html", status=HTTPStatus.UNAUTHORIZED, to=to, fault=str(error), ended=False
+        )
     response = RedirectResponse(to, HTTPStatus.SEE_OTHER)
     sessions.set_cookie(request, response, sessions.start_session(caller))
     return response
