@@ -43,11 +43,16 @@ class ProgressPublisher:
         )
         self.resources = Resources()
         self._tenant: TenantOutcome | None = None
+        self._tenant_name: str | None = None
 
     @property
     def phase(self) -> Phase:
         """The current phase."""
         return self._progress.phase
+
+    def assign_tenant_name(self, name: str | None) -> None:
+        """Record the tenant name. The next call of `enter_phase` publishes the name."""
+        self._tenant_name = name
 
     def record_tenant_outcome(self, outcome: TenantOutcome) -> None:
         """Record the outcome for the tenant name. The next call of `enter_phase` publishes the outcome."""
@@ -84,6 +89,7 @@ class ProgressPublisher:
                 "evidence": evidence,
                 "left_behind": tuple(left_behind),
                 "tenant": self._tenant,
+                "tenant_name": self._tenant_name,
                 "deletion": deletion,
             }
         )
@@ -141,6 +147,8 @@ def _as_markdown(progress: EnvironmentProgress) -> str:
     deleting = bool(progress.problems) and progress.problems[0].phase is Phase.DELETING
     retry = f"byok {'delete' if deleting else 'replay'} {progress.request.environment_id}"
     lines += _problems(progress.problems, retry) + _tenant(progress.tenant)
+    if progress.tenant_name:
+        lines += ["", f"Tenant name: `{progress.tenant_name}`"]
     if progress.left_behind:
         lines += ["", "Left behind:", *(f"- {item}" for item in progress.left_behind)]
     return "\n".join(lines)

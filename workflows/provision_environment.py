@@ -80,6 +80,7 @@ class ProvisionEnvironment:
             await self._create_cluster(plan)
             await self._create_storage_beside_database(plan)
             evidence = self._evidence = await self._verify(plan)
+            self._record.assign_tenant_name(plan.tenant_name)
             await self._name_keys(plan)
         except (PhaseStoppedError, ActivityError, asyncio.CancelledError) as error:
             raise await self._stop(error) from error

@@ -85,6 +85,9 @@ def render_outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
             parts.append(render_evidence(status.evidence))
         if status.tenant:
             parts += [Text(), render_tenant_outcome(status.tenant)]
+        elif status.tenant_name:
+            parts += [Text(), Text(f"Tenant name: {status.tenant_name}"), Text("  To put it on both keys (optional):")]
+            parts.append(Text(f"    byok tenant {status.environment_id}"))
         if status.tenant_problems:
             parts += [Text(), Text("The last attempt to put the tenant name on the keys stopped:", "bold yellow")]
             parts.append(render_problems(status.tenant_problems))
@@ -188,12 +191,13 @@ def render_key_check(check: KeyCheckResult) -> Text:
 
 def render_environment_list(found: Sequence[EnvironmentSummary]) -> Text:
     """Render the list of environments as a table."""
-    rows = [("ENVIRONMENT", "PHASE", "REGION", "STARTED", "PROBLEM")] + [
+    rows = [("ENVIRONMENT", "PHASE", "REGION", "STARTED", "TENANT", "PROBLEM")] + [
         (
             item.environment_id,
             item.phase.value,
             item.region or "",
             f"{item.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
+            item.tenant_name or "",
             item.problem_code or "",
         )
         for item in found

@@ -5,10 +5,10 @@ from typing import Final
 DEFAULT_PROFILE: Final = "byok"
 """A placeholder, which the customer replaces with the name of their own AWS CLI profile (contract 40)."""
 
-PROFILE_PATTERN: Final = r"^[A-Za-z0-9_.-]{1,64}\Z"
+PROFILE_PATTERN: Final = r"^[A-Za-z0-9_.-]{1,64}$"
 """What byok accepts as a profile. The AWS CLI allows more; these characters need no quotes in any shell."""
 
-STACK_NAME_PATTERN: Final = r"^[a-zA-Z][-a-zA-Z0-9]{0,127}\Z"
+STACK_NAME_PATTERN: Final = r"^[a-zA-Z][-a-zA-Z0-9]{0,127}$"
 """The stack names that AWS accepts (source: CloudFormation, CreateStack, StackName)."""
 
 

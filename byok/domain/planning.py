@@ -76,7 +76,8 @@ def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime
         findings += _tenant_findings(request, request.tenant, request.tenant_role, platform, at)
         tenant = None if findings else _tenant(request, request.tenant, request.tenant_role, platform)
     plan = _plan(request, request.environment_id, platform, run_id)
-    return plan.model_copy(update={"findings": findings, "tenant": tenant})
+    name = request.tenant or platform.vendor.tenant_name_for(request.environment_id)
+    return plan.model_copy(update={"findings": findings, "tenant": tenant, "tenant_name": name})
 
 
 def plan_deletion(request: DeleteRequest, platform: Platform) -> EnvironmentPlan:

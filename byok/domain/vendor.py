@@ -14,10 +14,14 @@ from byok.domain.arns import KeyPurpose
 TENANT_PLACEHOLDER: Final = "{tenant}"
 """The placeholder for the tenant name in an alias pattern."""
 
+ENVIRONMENT_PLACEHOLDER: Final = "{environment_id}"
+"""Placeholder for the environment's id in the pattern of tenant names."""
+
 _ALIAS_MAX: Final = 256
 """Maximum length of an alias name, including `alias/` (KMS, CreateAlias)."""
 
 _ALIAS_PATTERN: Final = re.compile(r"alias/[A-Za-z0-9/_-]*\{tenant\}[A-Za-z0-9/_-]*")
+_TENANT_PATTERN: Final = re.compile(r"[A-Za-z0-9/_-]{0,64}\{environment_id\}[A-Za-z0-9/_-]{0,64}")
 _TAG_KEY: Final = re.compile(r"[\w .:/=+@-]{1,128}")
 
 
@@ -61,6 +65,15 @@ def _an_alias_pattern(pattern: str) -> str:
     return pattern
 
 
+def _a_tenant_pattern(pattern: str) -> str:
+    if not _TENANT_PATTERN.fullmatch(pattern):
+        raise ValueError(
+            f"must contain {ENVIRONMENT_PLACEHOLDER} exactly once, with at most 64 letters, digits, / _ and - "
+            "on either side of it"
+        )
+    return pattern
+
+
 def _tag_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
     for key in keys:
         if key.lower().startswith("aws:"):
@@ -87,6 +100,7 @@ class VendorProfile(BaseModel):
         s3_alias: The S3 key's alias, with `{tenant}` as the placeholder for the tenant name.
         rds_alias: The Aurora key's alias, with the same placeholder.
         tenant_tags: The keys of the tags that contain the tenant name on both keys.
+        tenant_pattern: The tenant name that the platform assigns, with `{environment_id}` as the placeholder.
     """
 
     # The derived defaults are validated too, because a name such as Aws would result in tags that AWS reserves.
@@ -110,6 +124,8 @@ class VendorProfile(BaseModel):
         max_length=10,
     )
 
+    tenant_pattern: Annotated[str, AfterValidator(_a_tenant_pattern)] = ENVIRONMENT_PLACEHOLDER
+
     @model_validator(mode="after")
     def _an_alias_for_each_key(self) -> Self:
         if self.s3_alias == self.rds_alias:
@@ -117,6 +133,10 @@ class VendorProfile(BaseModel):
         if self.tenant_name_max_length < 1:
             raise ValueError("the alias patterns leave no room for a tenant name")
         return self
+
+    def tenant_name_for(self, environment_id: str) -> str:
+        """Return the tenant name that the platform assigns to an environment (contract 100, 131)."""
+        return self.tenant_pattern.replace(ENVIRONMENT_PLACEHOLDER, environment_id)
 
     @property
     def s3_access_sid(self) -> str:

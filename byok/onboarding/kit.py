@@ -84,7 +84,7 @@ class OnboardingKit:
                 f"{region} is in partition {partition_of_region(region)}, but the platform role {platform_role_arn} "
                 f"is in {partition}: a role cannot use keys in another partition."
             )
-        if not re.match(STACK_NAME_PATTERN, stack_name):
+        if not re.fullmatch(STACK_NAME_PATTERN, stack_name):
             raise ValueError(
                 f"{stack_name!r} is not a valid stack name: use letters, digits and hyphens, start with a letter, and "
                 "use at most 128 characters."

@@ -119,7 +119,7 @@ class EnvironmentService(EnvironmentReader):
     async def build_reconcile_tenant_request(
         self,
         environment_id: str,
-        tenant: str,
+        tenant: str | None = None,
         role: TenantRole | None = None,
         *,
         repoint: bool = False,
@@ -130,7 +130,7 @@ class EnvironmentService(EnvironmentReader):
 
         Args:
             environment_id: The environment; the request uses its keys and Region.
-            tenant: The tenant name.
+            tenant: The tenant name. The default is the environment's current name, which the platform assigned.
             role: The role that byok uses to name the keys. The default is the role that last named the keys, or else
                 the role that the environment was requested with, if any.
             repoint: Whether to repoint an alias that points at the wrong one of the two keys.
@@ -153,7 +153,7 @@ class EnvironmentService(EnvironmentReader):
             region=status.region,
             s3_key_arn=status.s3_key_arn,
             rds_key_arn=status.rds_key_arn,
-            tenant=tenant,
+            tenant=tenant or status.tenant_name,
             tenant_role=role or status.tenant_role,
             repoint=repoint,
             commands_only=commands_only,

@@ -88,6 +88,7 @@ class EnvironmentSummary(RecordModel):
     phase: Phase
     region: str | None = None
     problem_code: str | None = None
+    tenant_name: str | None = None
     started_at: datetime
     closed_at: datetime | None = None
     awaits_name: bool = Field(default=False, exclude=True, repr=False)
@@ -104,6 +105,7 @@ class EnvironmentSummary(RecordModel):
             phase=phase,
             region=progress.request.region if progress else None,
             problem_code=problem.code if problem else None,
+            tenant_name=progress.tenant_name if progress else None,
             started_at=execution.start_time,
             closed_at=execution.close_time,
             awaits_name=_awaits_name(phase, progress.evidence, progress.problems) if progress else False,
@@ -160,6 +162,7 @@ class EnvironmentStatus(RecordModel):
         resources: The existing resources, as the workflow recorded them.
         evidence: The proof that the environment's resources are encrypted with its keys, once collected.
         left_behind: Resources that a rollback or a deletion could not remove.
+        tenant_name: The tenant name that the platform assigned; None until the environment is complete.
         tenant: The result of the last tenant naming: the names on the keys, or the commands that put them there.
         tenant_problems: The problems that stopped the latest tenant naming; the environment works without a name.
         deletion: The proof that nothing is left, once DELETED.
@@ -179,6 +182,7 @@ class EnvironmentStatus(RecordModel):
     resources: Resources = Resources()
     evidence: Evidence | None = None
     left_behind: tuple[str, ...] = ()
+    tenant_name: str | None = None
     tenant: TenantOutcome | None = None
     tenant_problems: tuple[Problem, ...] = ()
     deletion: DeletionResult | None = None
@@ -218,6 +222,7 @@ class EnvironmentStatus(RecordModel):
             resources=progress.resources if progress else Resources(),
             evidence=progress.evidence if progress else None,
             left_behind=progress.left_behind if progress else (),
+            tenant_name=progress.tenant_name if progress else None,
             tenant=progress.tenant if progress else None,
             deletion=progress.deletion if progress else None,
             **({name: getattr(request, name) for name in _REQUEST_FIELDS} if request else {}),
@@ -238,9 +243,11 @@ class EnvironmentStatus(RecordModel):
         earlier = [run.progress for run in runs if not run.is_running_or_ended_after(self.closed_at)]
         outcomes = [*(one.outcome for one in later), self.tenant, *(one.outcome for one in earlier)]
         roles = [*(one.confirmed_role for one in later), self.tenant_role, *(one.confirmed_role for one in earlier)]
+        tenant = next((one for one in outcomes if one is not None), None)
         status = self.model_copy(
             update={
-                "tenant": next((one for one in outcomes if one is not None), None),
+                "tenant": tenant,
+                "tenant_name": tenant.tenant if tenant else self.tenant_name,
                 "tenant_role": next((one for one in roles if one is not None), None),
                 "tenant_problems": runs[0].problems if later else (),
             }

@@ -119,8 +119,8 @@ class EnvironmentDraft(BaseModel):
             "region": None if re.fullmatch(REGION_PATTERN, self.region) else _SENTENCES["region"],
             "s3_key_arn": payload_fault or (None if self.s3_key_arn else _SENTENCES["s3_key_arn"]),
             "rds_key_arn": None if self.rds_key_arn or payload_fault else _SENTENCES["rds_key_arn"],
-            "profile": None if re.match(PROFILE_PATTERN, self.profile) else _SENTENCES["profile"],
-            "stack": None if re.match(STACK_NAME_PATTERN, self.stack_name(prefix)) else _SENTENCES["stack"],
+            "profile": None if re.fullmatch(PROFILE_PATTERN, self.profile) else _SENTENCES["profile"],
+            "stack": None if re.fullmatch(STACK_NAME_PATTERN, self.stack_name(prefix)) else _SENTENCES["stack"],
         }
         return {name: fault for name in names if (fault := found[name])}
 

@@ -133,7 +133,7 @@ class FakeService:
     async def build_reconcile_tenant_request(
         self,
         environment_id: str,
-        tenant: str,
+        tenant: str | None = None,
         role: TenantRole | None = None,
         *,
         repoint: bool = False,
@@ -146,7 +146,7 @@ class FakeService:
             region=REGION,
             s3_key_arn=S3_KEY,
             rds_key_arn=RDS_KEY,
-            tenant=tenant,
+            tenant=tenant or environment_id,
             tenant_role=role,
             repoint=repoint,
             commands_only=commands_only,

@@ -29,6 +29,17 @@ def test_labels_match_the_reference_vendor() -> None:
     assert s3.tags == rds.tags == {"ataccama:automation:TenantName": "acme", "aatn": "acme"}  # contract 101, 102
 
 
+def test_assigned_name_follows_the_vendor_pattern() -> None:
+    assert VENDOR.tenant_name_for("acme-prod") == "acme-prod"  # contract 131
+    assert VendorProfile(tenant_pattern="saas/{environment_id}-eu").tenant_name_for("acme") == "saas/acme-eu"
+
+
+@pytest.mark.parametrize("pattern", ["", "acme", "{environment_id}{environment_id}", "a b {environment_id}"])
+def test_invalid_pattern_of_tenant_names_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match="exactly once"):
+        VendorProfile(tenant_pattern=pattern)
+
+
 def test_limit_follows_from_the_longer_alias_pattern() -> None:
     assert VENDOR.tenant_name_max_length == 197  # contract 105
     assert GLOBEX.tenant_name_max_length == 256 - len("alias/db-")

@@ -38,9 +38,9 @@ class ReplayRequest(RequestModel):
 
 
 class NameKeysRequest(RequestModel):
-    """The tenant name, and how to put it on both keys."""
+    """How to put the tenant name on both keys; `tenant` replaces the name that the platform assigned."""
 
-    tenant: str = Field(max_length=1024)
+    tenant: str | None = Field(default=None, min_length=1, max_length=1024)
     tenant_role: TenantRole | None = None
     repoint: StrictBool = False
     commands_only: StrictBool = False

@@ -31,7 +31,9 @@ ExternalId = Annotated[
 
 def tenant(
     environment: Annotated[str, typer.Argument(help="The environment's id.")],
-    name: Annotated[str, typer.Argument(help="The tenant name.")],
+    name: Annotated[
+        str | None, typer.Argument(help="Another tenant name.  [default: the one that the platform assigned]")
+    ] = None,
     role_arn: RoleArn = None,
     external_id: ExternalId = None,
     repoint: Annotated[
@@ -100,7 +102,7 @@ def tenant_role_from_options(role_arn: str | None, external_id: str | None) -> "
         raise UsageError(f"{shapes[str(error.errors()[0]['loc'][0])]}.") from error
 
 
-async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_json: bool) -> int:
+async def _tenant(environment: str, name: str | None, options: dict[str, Any], *, as_json: bool) -> int:
     import shlex
 
     from byok.cli import views
@@ -111,7 +113,8 @@ async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_js
     from byok.settings import Settings
 
     try:
-        require_valid_tenant_name(name, Settings().vendor)
+        if name is not None:
+            require_valid_tenant_name(name, Settings().vendor)
     except InvalidTenantNameError as error:
         raise UsageError(str(error)) from error
     service = await connect_service()
@@ -131,7 +134,7 @@ async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_js
         else:
             make_console().print("Could not put the tenant name on the keys.", style="bold red")
             make_console().print(views.render_problems(error.problems))
-            make_console().print(f"\n  Next\n    byok tenant {environment} {shlex.quote(name)}")
+            make_console().print(f"\n  Next\n    byok tenant {environment} {shlex.quote(request.tenant)}")
         return EXIT_CUSTOMER_KEY if any(problem.key for problem in error.problems) else EXIT_FAILED
     if as_json:
         print_json(as_json_dict(outcome))

@@ -102,11 +102,17 @@ class ReconcileTenantPlan(KeyCheckPlan):
 
 
 class EnvironmentPlan(KeyCheckPlan):
-    """The complete plan of an environment, made before the first AWS call."""
+    """The complete plan of an environment, made before the first AWS call.
+
+    Attributes:
+        tenant: How to put the requested tenant name on both keys; None if the request names no tenant.
+        tenant_name: The tenant name that the environment gets once it is ready.
+    """
 
     cluster: ClusterPlan
     buckets: tuple[BucketPlan, ...]
     tenant: TenantPlan | None = None
+    tenant_name: str | None = None
 
 
 class DatabaseTask(RecordModel):

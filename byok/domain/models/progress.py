@@ -145,7 +145,11 @@ class TimelineEntry(RecordModel):
 
 
 class EnvironmentProgress(RecordModel):
-    """The progress of an environment. It is stored in the workflow's memo, so that you can read it without a worker."""
+    """The progress of an environment. It is stored in the workflow's memo, so that you can read it without a worker.
+
+    Attributes:
+        tenant_name: The assigned tenant name; None until the evidence is complete.
+    """
 
     request: ProvisionRequest
     phase: Phase
@@ -155,6 +159,7 @@ class EnvironmentProgress(RecordModel):
     evidence: Evidence | None = None
     left_behind: tuple[str, ...] = ()
     tenant: TenantOutcome | None = None
+    tenant_name: str | None = None
     deletion: DeletionResult | None = None
 
     @property

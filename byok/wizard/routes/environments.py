@@ -1,9 +1,8 @@
 """Pages for existing environments: the list, progress, *Retry*, and the tenant name."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -15,7 +14,6 @@ from byok.domain.arns import KeyPair
 from byok.domain.customer_aws import default_stack_name
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import Phase
-from byok.domain.tenant import InvalidTenantNameError, require_valid_tenant_name
 from byok.onboarding.kit import WARNINGS
 from byok.service.errors import ServiceError
 from byok.service.status import EnvironmentStatus
@@ -119,40 +117,17 @@ def _page(
         status=code,
         view=StatusView.from_status(status),
         environment=status,
-        naming=NamingStepView.from_status(state, status, request.query_params.get("tenant", "")),
-        tenant_max=state.vendor.tenant_name_max_length,
+        naming_commands=_list_naming_commands(state, status),
         warnings=WARNINGS,
         fault=fault,
     )
 
 
-@dataclass(frozen=True)
-class NamingStepView:
-    """The content of the fifth step.
-
-    Attributes:
-        tenant: The assigned tenant name, or else the user's input.
-        commands: Commands that put the name on both keys: one for keys that a stack created, and one for keys that
-            were created by hand (contract 108, D10).
-        fault: Why the tenant name is invalid; None if it is valid.
-    """
-
-    tenant: str
-    commands: tuple[str, ...] = ()
-    fault: str | None = None
-
-    @classmethod
-    def from_status(cls, state: State, status: EnvironmentStatus, typed: str) -> Self | None:
-        """Build the view of the fifth step; None until the environment is ready."""
-        if status.phase is not Phase.READY or not (status.region and status.s3_key_arn and status.rds_key_arn):
-            return None
-        tenant = status.tenant.tenant if status.tenant else typed.strip()
-        if not tenant:
-            return cls("")
-        try:
-            require_valid_tenant_name(tenant, state.vendor)
-        except InvalidTenantNameError as error:
-            return cls(tenant, fault=str(error))
-        stack_name = status.stack_name or default_stack_name(status.environment_id)
-        commands = CustomerCommands(state.platform_role_arn, status.region, state.vendor, stack_name, status.profile)
-        return cls(tenant, commands.name_keys_commands(KeyPair(status.s3_key_arn, status.rds_key_arn), tenant))
+def _list_naming_commands(state: State, status: EnvironmentStatus) -> tuple[str, ...]:
+    """List the ways to put the assigned tenant name on both keys; empty until the environment is ready."""
+    name, region, s3_key_arn, rds_key_arn = status.tenant_name, status.region, status.s3_key_arn, status.rds_key_arn
+    if status.phase is not Phase.READY or not (name and region and s3_key_arn and rds_key_arn):
+        return ()
+    stack_name = status.stack_name or default_stack_name(status.environment_id)
+    commands = CustomerCommands(state.platform_role_arn, region, state.vendor, stack_name, status.profile)
+    return commands.name_keys_commands(KeyPair(s3_key_arn, rds_key_arn), name)
