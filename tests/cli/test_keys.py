@@ -67,7 +67,7 @@ ARNS = ("--s3-key-arn", KEYS[0], "--rds-key-arn", KEYS[1])
 
 def test_onboarding_text_for_a_customer_names_no_byok_commands(run: Run) -> None:
     for keys in ((), ARNS):
-        ended = run("onboarding", *WHERE, *keys)
+        ended = run("onboarding", *WHERE, *NAMED, *keys)
         assert "byok template" not in ended.out
         assert "byok onboarding" not in ended.out
         assert "Save the file byok-kms-keys.yaml that came with these instructions" in ended.out

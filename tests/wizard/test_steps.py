@@ -168,10 +168,10 @@ async def test_page_of_a_refused_retry_can_be_reloaded(
 ) -> None:
     draft = {**DRAFT, "name": environment_id}
     await browser.open_page("/new/review", **draft)
+    token = browser.form_token
     await browser.submit_form("/new/review", {**draft, "confirmed": "1"})
     await wait_until_ended(service, environment_id)
-    await browser.open_page(f"/environments/{environment_id}")
-    refused = await browser.submit_form(f"/environments/{environment_id}", {})
+    refused = await browser.submit_form(f"/environments/{environment_id}", {}, form_token=token)
     assert refused.status_code == 409
     assert (await browser.open_page(refused.url.path)).status_code == 200
 
