@@ -3,31 +3,75 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import jwt
 
 from byok.api.authentication import Caller, IdentityProviderUnavailableError, UnauthenticatedError, build_caller
 
-ALLOWED_SIGNING_ALGORITHMS: Final = (
-    "RS256",
-    "RS384",
-    "RS512",
-    "PS256",
-    "PS384",
-    "PS512",
-    "ES256",
-    "ES384",
-    "ES512",
-    "EdDSA",
-)
-"""Public-key algorithms only. With a shared-secret algorithm, an attacker could use the public key as the secret."""
+_RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+_ALGORITHMS_BY_KEY_TYPE: Final[dict[tuple[object, object], tuple[str, ...]]] = {
+    ("RSA", None): _RSA_ALGORITHMS,
+    ("EC", "P-256"): ("ES256",),
+    ("EC", "P-384"): ("ES384",),
+    ("EC", "P-521"): ("ES512",),
+    ("OKP", "Ed25519"): ("EdDSA",),
+    ("OKP", "Ed448"): ("EdDSA",),
+}
+"""The signing algorithms of each key type and curve (`kty` and `crv`; RFC 7518 section 3.1, RFC 8037).
+
+Public-key algorithms only. With a shared-secret algorithm, an attacker could use the public key as the secret.
+"""
 
 _LEEWAY_SECONDS: Final = 30
+_LIFETIME_SECONDS: Final = 300.0
+"""How long loaded keys are used before byok loads them again."""
+
 _ASK_AGAIN_SECONDS: Final = 30.0
-"""The minimum time between two refreshes for unknown key ids, so that forged tokens do not each cause a refresh."""
+"""The minimum time between two refreshes for unknown keys, so that forged tokens do not each cause a refresh."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
 """How long requests fail without a call to the issuer after its keys could not be loaded."""
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """A public key of the issuer.
+
+    Attributes:
+        key_id: Its `kid`, which a JWK may lack (RFC 7517 section 4.5).
+        algorithms: The algorithms that its signatures may have.
+        public_key: The key in the form that PyJWT verifies with.
+    """
+
+    key_id: str | None
+    algorithms: tuple[str, ...]
+    public_key: Any = field(repr=False)
+
+    @classmethod
+    def from_jwk(cls, jwk: Any) -> Self | None:
+        """Read a JWK, or return None if it cannot sign tokens or byok does not know its type (RFC 7517 section 5).
+
+        `alg`, `use`, `key_ops` and `kid` are optional (RFC 7517 section 4). Without `alg`, the key may sign with every
+        algorithm of its type and curve.
+        """
+        try:
+            if jwk.get("use", "sig") != "sig" or "verify" not in jwk.get("key_ops", ["verify"]):
+                return None
+            curve = None if jwk.get("kty") == "RSA" else jwk.get("crv")
+            possible = _ALGORITHMS_BY_KEY_TYPE.get((jwk.get("kty"), curve), ())
+            algorithms = tuple(name for name in possible if jwk.get("alg", name) == name)
+            return cls(jwk.get("kid"), algorithms, jwt.PyJWK(jwk, algorithms[0]).key) if algorithms else None
+        except (jwt.PyJWTError, AttributeError, TypeError):  # not a JWK, or an invalid one
+            return None
+
+    def may_have_signed(self, header: dict[str, Any]) -> bool:
+        """Return whether the header of a token allows for this key (RFC 7515 appendix D, "Notes on Key Selection").
+
+        The key's id decides only if both the key and the token have one.
+        """
+        return header.get("alg") in self.algorithms and (
+            None in (self.key_id, header.get("kid")) or self.key_id == header["kid"]
+        )
 
 
 @dataclass
@@ -45,19 +89,21 @@ class OidcAuth:
     audience: str
     jwks_url: str
     organisation_claim: str
-    _keys: jwt.PyJWKClient = field(init=False, repr=False)
-    _asked_at: float = field(default=float("-inf"), init=False, repr=False)
+    _client: jwt.PyJWKClient = field(init=False, repr=False)
+    _keys: tuple[SigningKey, ...] = field(default=(), init=False, repr=False)
+    _loaded_at: float = field(default=float("-inf"), init=False, repr=False)
+    _refreshed_at: float = field(default=float("-inf"), init=False, repr=False)
     _not_before: float = field(default=float("-inf"), init=False, repr=False)
-    _asking: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
+    _loading: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._keys = jwt.PyJWKClient(self.jwks_url, lifespan=300, timeout=5)
+        self._client = jwt.PyJWKClient(self.jwks_url, cache_jwk_set=False, timeout=5)
 
     async def authenticate(self, token: str | None) -> Caller:
         """See `Authenticator`."""
         if token is None:
             raise UnauthenticatedError("A bearer token is required.")
-        claims = self._verify(token, await self._key_of(token))
+        claims = await self._verify(token)
         organisation, scopes = claims.get(self.organisation_claim), claims.get("scope", claims.get("scp", ""))
         if not isinstance(organisation, str):
             raise UnauthenticatedError(f"The token's claim {self.organisation_claim} must name an organisation.")
@@ -67,46 +113,69 @@ class OidcAuth:
             raise UnauthenticatedError("The token's scopes must be a string or a list.")
         return build_caller(organisation, [str(one) for one in scopes], float(claims["exp"]))
 
-    def _verify(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
+    async def _verify(self, token: str) -> dict[str, Any]:
+        """Return the claims of a valid token.
+
+        A token that no loaded key has signed may be signed with a newer key: issuers replace their keys, with or
+        without changing their ids.
+        """
+        try:
+            header = jwt.get_unverified_header(token)
+        except jwt.InvalidTokenError as error:
+            raise UnauthenticatedError("Invalid token: it must be a signed JWT.") from error
+        for refresh in (False, True):
+            for key in await self._signing_keys(refresh=refresh):
+                if key.may_have_signed(header):
+                    try:
+                        return self._decode(token, key)
+                    except jwt.InvalidSignatureError:
+                        continue
+        raise UnauthenticatedError("The token is signed with a key that its issuer does not publish.")
+
+    def _decode(self, token: str, key: SigningKey) -> dict[str, Any]:
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
-                key,
-                algorithms=ALLOWED_SIGNING_ALGORITHMS,
+                key.public_key,
+                algorithms=key.algorithms,
                 audience=self.audience,
                 issuer=self.issuer,
                 leeway=_LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud"]},
             )
+        except jwt.InvalidSignatureError:
+            raise
         except jwt.ExpiredSignatureError as error:
             raise UnauthenticatedError("The token has expired.") from error
         except jwt.InvalidTokenError as error:
             raise UnauthenticatedError("The token is not valid for this server.") from error
         return claims
 
-    async def _key_of(self, token: str) -> jwt.PyJWK:
-        try:
-            name = jwt.get_unverified_header(token).get("kid")
-        except jwt.InvalidTokenError as error:
-            raise UnauthenticatedError("Invalid token: it must be a signed JWT.") from error
-        for refresh in (False, True):
-            for key in await self._signing_keys(refresh=refresh):
-                if key.key_id == name:
-                    return key
-        raise UnauthenticatedError("The token is signed with a key that its issuer does not publish.")
-
-    async def _signing_keys(self, *, refresh: bool) -> list[jwt.PyJWK]:
-        async with self._asking:
-            if refresh and time.monotonic() - self._asked_at < _ASK_AGAIN_SECONDS:
-                return []
+    async def _signing_keys(self, *, refresh: bool) -> tuple[SigningKey, ...]:
+        async with self._loading:
+            now = time.monotonic()
             if refresh:
-                self._asked_at = time.monotonic()
-            if time.monotonic() < self._not_before:
+                if now - self._refreshed_at < _ASK_AGAIN_SECONDS:
+                    return ()
+                self._refreshed_at = now
+            elif now - self._loaded_at < _LIFETIME_SECONDS:
+                return self._keys
+            if now < self._not_before:
                 raise IdentityProviderUnavailableError("Cannot load the issuer's keys: try again later.")
             try:
-                return await asyncio.to_thread(self._keys.get_signing_keys, refresh=refresh)
+                self._keys = await asyncio.to_thread(self._load_keys)
             except (jwt.PyJWTError, ValueError, OSError) as error:
                 # There was no response, or it was invalid. Requests that wait for this lock now fail immediately,
                 # instead of each waiting for a timeout.
                 self._not_before = time.monotonic() + _AFTER_A_FAILURE_SECONDS
                 raise IdentityProviderUnavailableError("Cannot load the issuer's keys: try again later.") from error
+            self._loaded_at = time.monotonic()
+            return self._keys
+
+    def _load_keys(self) -> tuple[SigningKey, ...]:
+        published = self._client.fetch_data().get("keys")
+        found = [SigningKey.from_jwk(jwk) for jwk in published] if isinstance(published, list) else []
+        keys = tuple(key for key in found if key is not None)
+        if not keys:
+            raise jwt.PyJWKSetError("The issuer publishes no key that signs tokens.")
+        return keys

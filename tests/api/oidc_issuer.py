@@ -59,7 +59,8 @@ class OidcIssuer:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        # The server notices within the poll interval that it must close. The default of 0.5 s would slow every test.
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
     def public_jwk(self) -> dict[str, Any]:
@@ -72,7 +73,7 @@ class OidcIssuer:
         return OidcAuth(ISSUER, AUDIENCE, url, "organisation")
 
     def issue_token(self, organisation: str = "acme", scope: str = ALL, **changes: Any) -> str:
-        """Issue a token that is valid unless changed: `changes` overrides claims, and None removes a claim."""
+        """Issue a token that is valid unless changed: `changes` overrides claims and the key id; None removes one."""
         key, algorithm = changes.pop("key", self.key), changes.pop("algorithm", "RS256")
         name = changes.pop("kid", self.name)
         claims = {
@@ -84,7 +85,7 @@ class OidcIssuer:
             **changes,
         }
         claims = {name: value for name, value in claims.items() if value is not None}
-        return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": name})
+        return jwt.encode(claims, key, algorithm=algorithm, headers={} if name is None else {"kid": name})
 
     def close(self) -> None:
         """Stop the server."""
