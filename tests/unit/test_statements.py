@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from byok.domain.iam.bucket_policy import build_bucket_policy, build_probe_bucket_policy
+from byok.domain.iam.evaluator import AccessRequest, CallingPrincipal, Effect, evaluate_policy
 from byok.domain.iam.statements import build_rds_key_statements, build_s3_key_statements, via_service_value
 from byok.domain.vendor import VendorProfile
 
@@ -128,6 +129,45 @@ def test_bucket_policy_denies_plain_http_other_keys_and_client_keys() -> None:
     assert statements["DenyKeysOfTheClient"]["Condition"] == {
         "Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "false"}
     }
+
+
+_ALGORITHM = "s3:x-amz-server-side-encryption"
+_KEY_ID = f"{_ALGORITHM}-aws-kms-key-id"
+_SSE_C = f"{_ALGORITHM}-customer-algorithm"
+
+
+@pytest.mark.parametrize(
+    ("action", "headers", "denied"),
+    [
+        ("s3:PutObject", {}, False),  # gets the bucket's default, the customer's key
+        ("s3:PutObject", {_ALGORITHM: "aws:kms", _KEY_ID: KEY}, False),
+        ("s3:PutObject", {_ALGORITHM: "aws:kms", _KEY_ID: f"{KEY}0"}, True),
+        ("s3:PutObject", {_ALGORITHM: "aws:kms"}, True),
+        ("s3:PutObject", {_ALGORITHM: "AES256"}, True),
+        ("s3:PutObject", {_SSE_C: "AES256"}, True),
+        ("s3:UpdateObjectEncryption", {_ALGORITHM: "aws:kms", _KEY_ID: KEY}, False),
+        ("s3:UpdateObjectEncryption", {_ALGORITHM: "aws:kms", _KEY_ID: f"{KEY}0"}, True),
+        ("s3:ReplicateObject", {_ALGORITHM: "aws:kms", _KEY_ID: KEY}, False),
+        ("s3:ReplicateObject", {_ALGORITHM: "aws:kms", _KEY_ID: f"{KEY}0"}, True),
+        ("s3:ReplicateObject", {_ALGORITHM: "AES256"}, True),  # a replica keeps its source's type of encryption
+        ("s3:ReplicateObject", {_SSE_C: "AES256"}, True),
+        ("s3:ReplicateObject", {}, True),
+        ("s3:GetObject", {}, False),
+    ],
+)
+def test_bucket_policy_denies_every_way_to_store_an_object_under_another_key(
+    action: str, headers: dict[str, str], denied: bool
+) -> None:
+    access = AccessRequest(
+        CallingPrincipal("arn:aws:iam::111122223333:user/operator", "111122223333"),
+        action,
+        "arn:aws:s3:::b/object",
+        {"aws:SecureTransport": "true", **headers},
+    )
+
+    decision = evaluate_policy(build_bucket_policy("arn:aws:s3:::b", KEY), access)
+
+    assert (decision.effect is Effect.EXPLICIT_DENY) == denied  # contract 99
 
 
 def test_probe_bucket_accepts_any_key_over_tls_only() -> None:

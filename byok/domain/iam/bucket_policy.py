@@ -11,6 +11,11 @@ def build_bucket_policy(bucket_arn: str, key_arn: str) -> dict[str, Any]:
     key, or a key that the client provides. A negated condition operator is true if the header is missing, so the
     statement also has a `Null` condition that requires the header (IAM user guide, "Condition operators").
 
+    Replication and UpdateObjectEncryption must name the customer's key, so there is no `Null`. A replica gets its
+    source object's type of encryption and not the bucket's default (S3 user guide, "Default bucket encryption",
+    "Replication"). UpdateObjectEncryption always moves an object to a named key (S3 API reference,
+    UpdateObjectEncryption). Both actions have the condition key (service authorization reference, "Amazon S3").
+
     Args:
         bucket_arn: The bucket's ARN.
         key_arn: Full ARN of the customer's key. IAM compares this text and does not check whether the key exists.
@@ -28,6 +33,12 @@ def build_bucket_policy(bucket_arn: str, key_arn: str) -> dict[str, Any]:
                     "Null": {"s3:x-amz-server-side-encryption": "false"},
                     "StringNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": key_arn},
                 },
+            ),
+            _deny(
+                "DenyReplicasAndUpdatesToAnotherKey",
+                ["s3:ReplicateObject", "s3:UpdateObjectEncryption"],
+                objects,
+                {"StringNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": key_arn}},
             ),
             _deny(
                 "DenyKeysOfTheClient",
@@ -48,7 +59,7 @@ def build_probe_bucket_policy(bucket_arn: str) -> dict[str, Any]:
     }
 
 
-def _deny(sid: str, action: str, resource: str | list[str], condition: dict[str, Any]) -> dict[str, Any]:
+def _deny(sid: str, action: str | list[str], resource: str | list[str], condition: dict[str, Any]) -> dict[str, Any]:
     return {
         "Sid": sid,
         "Effect": "Deny",
