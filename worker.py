@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import boto3
 import structlog
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -18,7 +20,7 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
-from activities.clients import AwsClients
+from activities.clients import AwsClients, build_client_config
 from activities.database import DatabaseActivities
 from activities.describe_batcher import DescribeBatcher
 from activities.evidence import EvidenceActivities
@@ -47,7 +49,7 @@ STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=2)
 GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=30)
 
 
-def resolve_platform_role_arn(settings: Settings, clients: AwsClients) -> str:
+def resolve_platform_role_arn(settings: Settings, session: boto3.Session, config: Config) -> str:
     """Return the platform role, which the customers' key policies name: the configured role, or this session's role.
 
     Raises:
@@ -55,7 +57,7 @@ def resolve_platform_role_arn(settings: Settings, clients: AwsClients) -> str:
     """
     if settings.platform_role_arn:
         return settings.platform_role_arn
-    caller = clients.sts().get_caller_identity()["Arn"]
+    caller = session.client("sts", config=config).get_caller_identity()["Arn"]
     role = role_arn_of_session(caller)
     if role is None:
         raise RuntimeError(
@@ -67,14 +69,16 @@ def resolve_platform_role_arn(settings: Settings, clients: AwsClients) -> str:
 
 def build_activities(settings: Settings) -> list[Callable[..., Any]]:
     """Create the activity objects with their clients and settings, and return all activities."""
-    clients = AwsClients.from_settings(
+    config = build_client_config(
         connect_timeout=timedelta(seconds=settings.aws_connect_timeout_seconds),
         read_timeout=timedelta(seconds=settings.aws_read_timeout_seconds),
         connections=settings.activity_threads,
     )
+    session = boto3.Session()
     platform = Platform(
-        resolve_platform_role_arn(settings, clients), settings.vendor, load_blueprint(settings.blueprint)
+        resolve_platform_role_arn(settings, session, config), settings.vendor, load_blueprint(settings.blueprint)
     )
+    clients = AwsClients(session, config, platform.account)
     plan, keys = PlanActivities(platform), KeyActivities(clients, platform)
     poll = timedelta(seconds=settings.database_poll_seconds)
     database = DatabaseActivities(clients, platform, poll, DescribeBatcher(clients))

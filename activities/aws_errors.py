@@ -35,6 +35,11 @@ def decide_error_outcome(error: ClientError) -> ErrorOutcome:
     return find_service_and_rule(error)[1].outcome
 
 
+def is_platform_denied(error: ClientError) -> bool:
+    """Return whether the table puts an error down to a permission that the platform lacks."""
+    return find_service_and_rule(error)[1].remedy is Remedy.PLATFORM_PERMISSION
+
+
 def none_if_absent(read: Callable[[], _T]) -> _T | None:
     """Return the result of a read, or None if AWS reports that the resource does not exist."""
     try:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
@@ -23,6 +23,7 @@ PUBLIC_ACCESS_BLOCK: "PublicAccessBlockConfigurationTypeDef" = {
     "BlockPublicPolicy": True,
     "RestrictPublicBuckets": True,
 }
+_BUCKETS_PER_PAGE: Final = 1000
 BUCKET_OWNER_ENFORCED: "OwnershipControlsTypeDef" = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
 
 
@@ -55,6 +56,16 @@ def create_bucket_if_absent(s3: "S3Client", name: str, region: str, tags: dict[s
 def bucket_exists(s3: "S3Client", bucket: str) -> bool:
     """Return whether a bucket with this name exists and is accessible to the platform."""
     return none_if_absent(lambda: s3.head_bucket(Bucket=bucket)) is not None
+
+
+def list_own_buckets(s3: "S3Client", prefix: str) -> list[str]:
+    """Return the names of the platform's own buckets that begin with a prefix.
+
+    The page size is required: from an account whose quota is above 10,000 buckets, S3 rejects a request without it (S3
+    API reference, ListBuckets).
+    """
+    pages = s3.get_paginator("list_buckets").paginate(Prefix=prefix, PaginationConfig={"PageSize": _BUCKETS_PER_PAGE})
+    return [bucket["Name"] for page in pages for bucket in page.get("Buckets", [])]
 
 
 def read_bucket_tags(s3: "S3Client", bucket: str) -> "list[TagTypeDef]":

@@ -1,9 +1,12 @@
-"""The worker's AWS clients. There is one client per service and Region. A client makes one attempt per call."""
+"""The worker's AWS clients. There is one client per service and Region. A client makes one attempt per call.
+
+The S3 clients use only buckets that the platform's account owns.
+"""
 
 import threading
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import boto3
 from botocore.config import Config
@@ -13,6 +16,8 @@ from byok import __version__
 from byok.domain.models import TenantRole
 
 if TYPE_CHECKING:
+    from botocore.client import BaseClient
+    from botocore.model import OperationModel
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_s3 import S3Client
@@ -26,35 +31,41 @@ _SHORTEST_SESSION: Final = 900
 """The shortest session that STS allows, in seconds (AssumeRole, DurationSeconds)."""
 
 
+def build_client_config(*, connect_timeout: timedelta, read_timeout: timedelta, connections: int) -> Config:
+    """Build the configuration of the worker's clients.
+
+    Args:
+        connect_timeout: How long to wait for a connection.
+        read_timeout: How long to wait for AWS to send data.
+        connections: Maximum number of concurrent calls; pass the number of activity threads.
+    """
+    return Config(
+        connect_timeout=connect_timeout.total_seconds(),
+        read_timeout=read_timeout.total_seconds(),
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=connections,
+        user_agent=_USER_AGENT,
+    )
+
+
 @dataclass(frozen=True)
 class AwsClients:
     """boto3 clients, created once per service and Region. Using a client is thread-safe, but creating a client is not.
 
     Botocore makes one attempt per call. Temporal does all retrying, and its UI shows every attempt.
+
+    Attributes:
+        session: Finds credentials in boto3's standard chain: environment variables, config files, container or
+            instance role.
+        config: See `build_client_config`.
+        account: The platform's account id. S3 refuses every call on a bucket that another account owns.
     """
 
     session: boto3.Session
     config: Config
-    _made: dict[tuple[str, str | None], Any] = field(default_factory=dict, repr=False)
+    account: str
+    _made: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    @classmethod
-    def from_settings(cls, *, connect_timeout: timedelta, read_timeout: timedelta, connections: int) -> Self:
-        """Use boto3's standard credential chain: environment variables, config files, container or instance role.
-
-        Args:
-            connect_timeout: How long to wait for a connection.
-            read_timeout: How long to wait for AWS to send data.
-            connections: Maximum number of concurrent calls; pass the number of activity threads.
-        """
-        config = Config(
-            connect_timeout=connect_timeout.total_seconds(),
-            read_timeout=read_timeout.total_seconds(),
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            max_pool_connections=connections,
-            user_agent=_USER_AGENT,
-        )
-        return cls(boto3.Session(), config)
 
     def s3(self, region: str) -> "S3Client":
         """Return the S3 client for a Region."""
@@ -64,9 +75,9 @@ class AwsClients:
         """Return the RDS client for a Region."""
         return cast("RDSClient", self._client("rds", region))
 
-    def sts(self, region: str | None = None) -> "STSClient":
-        """Return the STS client for a Region; the default is the session's Region."""
-        return cast("STSClient", self._client("sts", region or self.session.region_name))
+    def sts(self, region: str) -> "STSClient":
+        """Return the STS client for a Region."""
+        return cast("STSClient", self._client("sts", region))
 
     def kms_assuming_role(self, role: TenantRole, region: str, session_name: str) -> "KMSClient":
         """Return a KMS client for the customer's account, with new credentials that only the calling activity uses.
@@ -95,13 +106,13 @@ class AwsClients:
             )
         return cast("KMSClient", made)
 
-    def _client(self, service: str, region: str | None) -> Any:
+    def _client(self, service: str, region: str) -> Any:
         with self._lock:
             if (service, region) not in self._made:
                 self._made[service, region] = self._make(service, region)
             return self._made[service, region]
 
-    def _make(self, service: str, region: str | None, **credentials: str) -> Any:
+    def _make(self, service: str, region: str, **credentials: str) -> Any:
         """Create a client. The caller must hold the lock, because creating a client is not thread-safe."""
         made = self.session.client(
             service,  # type: ignore[call-overload]
@@ -110,4 +121,20 @@ class AwsClients:
             **credentials,
         )
         record_service_on_responses(made)
+        if service == "s3":
+            _expect_bucket_owner(made, self.account)
         return made
+
+
+def _expect_bucket_owner(client: "BaseClient", account: str) -> None:
+    """Name the expected owner in every call on a bucket (contract 154).
+
+    Without it, S3 would use any bucket of the given name that the caller may use. Of the operations that byok calls,
+    only CreateBucket and ListBuckets have no such parameter (botocore's S3 model).
+    """
+
+    def add_owner(params: dict[str, Any], model: "OperationModel", **_: object) -> None:
+        if model.input_shape and "ExpectedBucketOwner" in model.input_shape.members:
+            params["ExpectedBucketOwner"] = account
+
+    client.meta.events.register("before-parameter-build.s3", add_owner)

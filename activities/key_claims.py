@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 
 from activities.aws_errors import decide_error_outcome, none_if_absent
+from activities.bucket_owner import refuse_foreign_bucket
 from activities.failures import ActivityContext
 from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import Environment
@@ -35,10 +36,12 @@ class KeyClaims:
         """Claim both keys for the environment. A claim that the environment already holds stays unchanged.
 
         Raises:
-            ApplicationError: Stops with `byok.KeyInUse` if another environment has claimed one of the keys.
+            ApplicationError: Stops with `byok.KeyInUse` if another environment has claimed one of the keys, and with
+                `byok.BucketOfAnotherAccount` if another account owns the probe bucket.
         """
         for which in KeyPurpose:
-            owner = self._claim(which)
+            with refuse_foreign_bucket(self.step, self.s3, self._environment.probe_bucket):
+                owner = self._claim(which)
             if owner != self._environment.environment_id:
                 arn = self._environment.key_arn(which)
                 step = ActivityContext(self._environment, self.step.vendor, self.step.phase, which)

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from temporalio import activity
 
 from activities.aws_errors import decide_error_outcome
+from activities.bucket_owner import refuse_foreign_bucket
 from activities.bucket_settings import (
     BUCKET_OWNER_ENFORCED,
     PUBLIC_ACCESS_BLOCK,
@@ -52,14 +53,15 @@ class KeyActivities:
 
         Raises:
             ApplicationError: `s3.KMS.…` or `s3.AccessDenied` with AWS's message, which stops at once or after the grace
-                period, or `byok.ProbeMismatch`, which stops at once. Other S3 errors: see the error table.
+                period, or `byok.ProbeMismatch` or `byok.BucketOfAnotherAccount`, which stop at once. Other S3 errors:
+                see the error table.
         """
         step = ActivityContext(environment, self.platform.vendor, Phase.VALIDATING_KEYS, KeyPurpose.S3)
         s3, bucket = self.clients.s3(environment.region), environment.probe_bucket
         # Each attempt writes a new object without a bucket key, because S3's caches could otherwise hide a revocation
         # of access to the key (D13).
         key, content = f"{_PROBES}{environment.environment_id}/{uuid.uuid4()}", uuid.uuid4().bytes
-        with step.translate_aws_errors():
+        with step.translate_aws_errors(), refuse_foreign_bucket(step, s3, bucket):
             used = _put_probe(s3, environment, key, content)
             try:
                 answer = s3.get_object(Bucket=bucket, Key=key)

@@ -12,10 +12,12 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.aws_errors import none_if_absent
+from activities.bucket_owner import refuse_foreign_bucket
 from activities.bucket_settings import (
     bucket_exists,
     build_bucket_arn,
     create_bucket_if_absent,
+    list_own_buckets,
     read_bucket_tags,
     read_default_encryption,
     required_bucket_settings,
@@ -65,12 +67,13 @@ class StorageActivities:
         the bucket's default encryption (contract 95-97).
 
         Raises:
-            ApplicationError: Stops at once with `byok.NameTaken` or `byok.OtherKey`. Stops at once or after the grace
-                period with `s3.KMS.…` or `s3.AccessDenied`, and shows AWS's message. Other S3 errors: see the error
-                table. If byok has already created or adopted the bucket, the details include the bucket.
+            ApplicationError: Stops at once with `byok.BucketOfAnotherAccount`, `byok.NameTaken` or `byok.OtherKey`.
+                Stops at once or after the grace period with `s3.KMS.…` or `s3.AccessDenied`, and shows AWS's message.
+                Other S3 errors: see the error table. If byok has already created or adopted the bucket, the details
+                include the bucket.
         """
         step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
-        with step.translate_aws_errors():
+        with step.translate_aws_errors(), refuse_foreign_bucket(step, s3, task.bucket.name):
             made = not bucket_exists(s3, task.bucket.name)
             if made:
                 create_bucket_if_absent(s3, task.bucket.name, task.environment.region, task.environment.tags)
@@ -94,11 +97,11 @@ class StorageActivities:
 
         Raises:
             ApplicationError: Stops with `byok.VerificationFailed`, which names the field, its expected value and its
-                actual value.
+                actual value, or with `byok.BucketOfAnotherAccount`.
         """
-        step, key = self._step(environment, Phase.VERIFYING), environment.s3_key_arn
-        with step.translate_aws_errors():
-            found = _evidence(self._s3(environment), bucket)
+        step, key, s3 = self._step(environment, Phase.VERIFYING), environment.s3_key_arn, self._s3(environment)
+        with step.translate_aws_errors(), refuse_foreign_bucket(step, s3, bucket.name):
+            found = _evidence(s3, bucket)
         step.require_match(bucket.name, found, {"algorithm": "aws:kms", "key_arn": key, "bucket_key_enabled": True})
         for item in found.objects:
             step.require_match(f"{bucket.name}/{item.key}", item, {"algorithm": "aws:kms", "key_arn": key})
@@ -111,11 +114,12 @@ class StorageActivities:
         The bucket is kept if it does not belong to the environment or contains other objects.
 
         Raises:
-            ApplicationError: S3 returned an error. The error table decides whether it stops the activity.
+            ApplicationError: Stops with `byok.BucketOfAnotherAccount`, or S3 returned an error. The error table decides
+                whether an S3 error stops the activity.
         """
         step, s3 = self._step(task.environment, task.phase), self._s3(task.environment)
         name = task.bucket.name
-        with step.translate_aws_errors():
+        with step.translate_aws_errors(), refuse_foreign_bucket(step, s3, name):
             if not bucket_exists(s3, name):
                 return RemovalResult(resource=name, removed=True)
             why = reason_to_keep(read_bucket_tags(s3, name), task.environment, task.phase)
@@ -140,8 +144,7 @@ class StorageActivities:
         step, s3 = self._step(environment, Phase.DELETING), self._s3(environment)
         prefix = f"{self.platform.vendor.resource_prefix}-{environment.environment_id}-"
         with step.translate_aws_errors():
-            pages = s3.get_paginator("list_buckets").paginate(Prefix=prefix)
-            names = [bucket["Name"] for page in pages for bucket in page.get("Buckets", [])]
+            names = list_own_buckets(s3, prefix)
             return OwnedResources(
                 buckets=tuple(name for name in names if has_environment_tag(read_bucket_tags(s3, name), environment))
             )

@@ -60,7 +60,7 @@ def build_platform_role_policy() -> dict[str, Any]:
                         for name in names
                     ),
                     *("rds:AddTagsToResource", "rds:ListTagsForResource", "s3:TagResource", "s3:ListBucket"),
-                    "s3:PutObjectTagging",
+                    *("s3:PutObjectTagging", "s3:DeleteObjectVersion"),
                 ],
                 "Resource": "*",
             },
@@ -186,9 +186,16 @@ def authorize(call: Call, resource: str) -> None:
     Raises:
         AwsError: `AccessDenied`, 403.
     """
-    message = explain_identity_denial(call.caller, _iam_action(call.service, call.operation), resource)
+    message = explain_identity_denial(call.caller, action_of_call(call), resource)
     if message:
         raise AwsError("AccessDenied", message, 403)
+
+
+def action_of_call(call: Call) -> str:
+    """Return the IAM action that a call needs. An object's version needs its own (service authorization reference)."""
+    action = _iam_action(call.service, call.operation)
+    names_version = call.service == "s3" and call.params.get("VersionId") is not None
+    return f"{action}Version" if names_version and action in {"s3:DeleteObject", "s3:GetObject"} else action
 
 
 def write_aws_config(folder: Path, endpoint: str, region: str) -> tuple[Path, Path]:

@@ -33,14 +33,15 @@ class RecordedCall:
     params: dict[str, Any]
 
 
+_RECORDED_PARAMS: Final = (*RESOURCE_PARAM_NAMES, "ExpectedBucketOwner")
 _CALLS: Final[deque[RecordedCall]] = deque(maxlen=MAX_RECORDED_CALLS)
 _LOCK: Final = threading.Lock()
 _COUNT = [0]
 
 
 def record_call(call: Call, outcome: str) -> None:
-    """Record a call and its outcome. Only the parameters that name a resource are recorded."""
-    params = {name: call.params[name] for name in RESOURCE_PARAM_NAMES if isinstance(call.params.get(name), str)}
+    """Record a call and its outcome. Only the resources' names and the expected owner of a bucket are recorded."""
+    params = {name: call.params[name] for name in _RECORDED_PARAMS if isinstance(call.params.get(name), str)}
     with _LOCK:
         _COUNT[0] += 1
         _CALLS.append(

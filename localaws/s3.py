@@ -17,7 +17,7 @@ from byok.domain.arns import partition_of_region
 from byok.domain.iam.conditions import UnknownConditionError
 from byok.domain.iam.evaluator import AccessRequest, Effect, evaluate_policy
 from byok.domain.iam.statements import via_service_value
-from localaws.accounts import authorize
+from localaws.accounts import action_of_call, authorize
 from localaws.call import AwsError, Call
 from localaws.kms.authorization import KeyUse, KmsError, authorize_key_use, resolve_key_arn
 
@@ -36,11 +36,12 @@ def authorize_s3_call(call: Call) -> None:
     name = call.params["Bucket"]
     bucket = _bucket(name)
     authorize(call, _resource(call))
-    if bucket is None:
-        return  # moto reports that there is no such bucket, or creates it
-    if bucket.account_id != call.caller.account and call.operation != "CreateBucket":
+    if bucket is None or call.operation == "CreateBucket":
+        return  # moto reports that there is no such bucket, creates it, or reports that it exists
+    _check_expected_owner(call, bucket)
+    allowed = _apply_bucket_policy(call, bucket)
+    if bucket.account_id != call.caller.account and not allowed:
         raise AwsError("AccessDenied", "Access Denied", 403)
-    _apply_bucket_policy(call, bucket)
     if call.operation in _WRITES:
         _use_key_of_write(call, bucket)
     if call.operation in {"GetObject", "HeadObject"}:
@@ -96,9 +97,30 @@ def _resource(call: Call) -> str:
     return f"{arn}/{key}" if key else arn
 
 
-def _apply_bucket_policy(call: Call, bucket: FakeBucket) -> None:
-    if not bucket.policy or call.operation in {"PutBucketPolicy", "GetBucketPolicy", "DeleteBucketPolicy"}:
+def _check_expected_owner(call: Call, bucket: FakeBucket) -> None:
+    """Refuse a bucket whose owner is not the one that the caller expects.
+
+    Sources: S3 user guide, "Verifying bucket ownership with bucket owner condition"; S3 API reference, "Error
+    responses".
+    """
+    expected = call.params.get("ExpectedBucketOwner")
+    if expected is None:
         return
+    if not re.fullmatch(r"\d{12}", expected):
+        message = f"The value of the expected bucket owner parameter must be an AWS Account ID... [{expected}]"
+        raise AwsError("InvalidBucketOwnerAWSAccountID", message, 400)
+    if expected != bucket.account_id:
+        raise AwsError("AccessDenied", "Access Denied", 403)
+
+
+def _apply_bucket_policy(call: Call, bucket: FakeBucket) -> bool:
+    """Return whether the bucket's policy allows the call, which a caller of another account needs.
+
+    Raises:
+        AwsError: The policy denies the call.
+    """
+    if not bucket.policy or call.operation in {"PutBucketPolicy", "GetBucketPolicy", "DeleteBucketPolicy"}:
+        return False
     # Clients use plain HTTP on the loopback interface, but TLS with AWS. A request therefore counts as secure unless
     # its X-Forwarded-Proto header is `http`.
     context: dict[str, str | list[str]] = {
@@ -112,10 +134,7 @@ def _apply_bucket_policy(call: Call, bucket: FakeBucket) -> None:
         "SSECustomerAlgorithm": "s3:x-amz-server-side-encryption-customer-algorithm",
     }
     context |= {headers[name]: call.params[name] for name in headers if name in call.params}
-    action = {"HeadObject": "GetObject", "CopyObject": "PutObject", "CreateMultipartUpload": "PutObject"}.get(
-        call.operation, call.operation
-    )
-    access = AccessRequest(call.caller, f"s3:{action}", _resource(call), context)
+    access = AccessRequest(call.caller, action_of_call(call), _resource(call), context)
     try:
         decision = evaluate_policy(json.loads(bucket.policy), access)
     except UnknownConditionError as error:
@@ -126,6 +145,7 @@ def _apply_bucket_policy(call: Call, bucket: FakeBucket) -> None:
             f'"{access.resource}" with an explicit deny in a resource-based policy'
         )
         raise AwsError("AccessDenied", message, 403)
+    return decision.allowed
 
 
 def _use_key_of_write(call: Call, bucket: FakeBucket) -> None:

@@ -90,7 +90,7 @@ class S3Service:
         # The method, the kind of path and the names in the query determine the operation.
         self._operations: dict[tuple[str, str, str], tuple[str, Handler]] = {
             ("GET", "service", ""): ("ListBuckets", self.list_buckets),
-            ("GET", "service", "prefix"): ("ListBuckets", self.list_buckets),
+            ("GET", "service", "prefix&max-buckets"): ("ListBuckets", self.list_buckets),
             ("PUT", "bucket", ""): ("CreateBucket", self.create_bucket),
             ("HEAD", "bucket", ""): ("HeadBucket", self.head_bucket),
             ("DELETE", "bucket", ""): ("DeleteBucket", self.delete_bucket),
@@ -125,7 +125,7 @@ class S3Service:
         return found
 
     def list_buckets(self, request: HttpRequest, _region: str) -> HttpResponse:
-        """ListBuckets, in order of creation."""
+        """ListBuckets, in order of creation, always as one page."""
         prefix = dict(parse_qsl(request.query)).get("prefix", "")
         first = bisect_left(self._names, prefix)
         after = bisect_left(self._names, f"{prefix}\U0010ffff")

@@ -151,7 +151,8 @@ def _shared_clients(endpoint: str) -> AwsClients:
 def make_clients() -> AwsClients:
     """Build the platform's clients for the endpoint in AWS_ENDPOINT_URL."""
     session = boto3.Session(*PLATFORM_CREDENTIALS, region_name=REGION)
-    return AwsClients(session, Config(read_timeout=2, connect_timeout=2, retries={"total_max_attempts": 1}))
+    config = Config(read_timeout=2, connect_timeout=2, retries={"total_max_attempts": 1})
+    return AwsClients(session, config, PLATFORM.account)
 
 
 def parse_stop_problem(error: ApplicationError) -> Problem:

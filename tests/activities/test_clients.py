@@ -4,11 +4,12 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from activities.clients import AwsClients
+from activities.clients import AwsClients, build_client_config
 
 
 @pytest.fixture
@@ -26,7 +27,8 @@ def s3(sent: list[Any]) -> Any:
         return AWSResponse(request.url, 200, HTTPHeaders(), SimpleNamespace(stream=lambda: iter(())))
 
     moment = timedelta(seconds=1)
-    client = AwsClients.from_settings(connect_timeout=moment, read_timeout=moment, connections=1).s3("eu-central-1")
+    config = build_client_config(connect_timeout=moment, read_timeout=moment, connections=1)
+    client = AwsClients(boto3.Session(), config, "111122223333").s3("eu-central-1")
     client.meta.events.register("before-send.s3", answer)
     return client
 

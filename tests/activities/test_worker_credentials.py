@@ -61,7 +61,7 @@ def clients(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     request.param(tmp_path, monkeypatch)
     session = boto3.Session(botocore_session=botocore.session.Session(), region_name=REGION)
-    return AwsClients(session, Config(retries={"total_max_attempts": 1}))
+    return AwsClients(session, Config(retries={"total_max_attempts": 1}), PLATFORM.account)
 
 
 @pytest.mark.parametrize(("clients", "operation"), WAYS, indirect=["clients"])

@@ -6,7 +6,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws.accounts import PLATFORM_ROLE_NAME
+from localaws.accounts import PLATFORM_ROLE_NAME, build_platform_role_policy
 from tests.localaws.server import EXTERNAL_ID, REGION, AwsHarness
 from tests.localaws.test_s3_recorded import catch_error_with_status
 
@@ -90,6 +90,22 @@ def test_platform_role_may_do_only_what_the_activities_do(aws: AwsHarness) -> No
 
     assert caught.value.response["Error"]["Code"] == "AccessDenied"
     assert "s3:DeleteBucketPolicy" in str(caught.value)
+
+
+def test_deleting_a_version_needs_its_own_permission(aws: AwsHarness) -> None:
+    s3 = aws.platform_client("s3")
+    s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
+    policy = build_platform_role_policy()
+    policy["Statement"][0]["Action"].remove("s3:DeleteObjectVersion")
+    aws.operator_client("iam").put_role_policy(
+        RoleName=PLATFORM_ROLE_NAME, PolicyName="platform", PolicyDocument=json.dumps(policy)
+    )
+
+    s3.delete_object(Bucket="bucket", Key="x")
+    code, status, message = catch_error_with_status(s3.delete_object, Bucket="bucket", Key="x", VersionId="null")
+
+    assert (code, status) == ("AccessDenied", 403)
+    assert "s3:DeleteObjectVersion" in message
 
 
 def test_valid_key_is_unusable_without_the_callers_permission(aws: AwsHarness) -> None:

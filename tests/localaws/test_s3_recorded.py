@@ -183,6 +183,40 @@ def test_alias_is_resolved_to_its_key(accounts: TwoAccounts) -> None:
     accounts.customer_client("kms").delete_alias(AliasName=name)
 
 
+def test_bucket_of_an_unexpected_owner_is_refused_without_a_reason(accounts: TwoAccounts) -> None:
+    s3 = accounts.customer_client("s3")
+    bucket = accounts.create_bucket(s3)
+    put = {"Bucket": bucket, "Key": "x", "Body": b"x"}
+    s3.put_object(**put, ExpectedBucketOwner=accounts.customer_account)
+
+    refused = catch_error_with_status(s3.put_object, **put, ExpectedBucketOwner="123456789012")
+    head = catch_error_with_status(s3.head_bucket, Bucket=bucket, ExpectedBucketOwner="123456789012")
+    malformed = catch_error_with_status(s3.put_object, **put, ExpectedBucketOwner="the-owner")
+
+    assert refused[:2] == ("AccessDenied", 403)
+    assert head[:2] == ("403", 403)
+    assert malformed[:2] == ("InvalidBucketOwnerAWSAccountID", 400)
+
+
+def test_bucket_policy_gives_another_account_access(accounts: TwoAccounts) -> None:
+    s3, bucket = accounts.platform_client("s3"), accounts.create_bucket(accounts.customer_client("s3"))
+    assert catch_error_with_status(s3.put_object, Bucket=bucket, Key="x", Body=b"x")[:2] == ("AccessDenied", 403)
+    principal = {"AWS": accounts.role_arn}
+    allow = {
+        "Effect": "Allow",
+        "Principal": principal,
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
+    accounts.customer_client("s3").put_bucket_policy(
+        Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    )
+
+    s3.put_object(Bucket=bucket, Key="x", Body=b"x")
+
+    assert catch_error_with_status(s3.get_object, Bucket=bucket, Key="x")[:2] == ("AccessDenied", 403)
+
+
 def test_product_bucket_policy_has_its_intended_effect(accounts: TwoAccounts) -> None:
     s3, key, other = accounts.customer_client("s3"), accounts.create_key(), accounts.create_key()
     bucket = accounts.create_bucket(s3)

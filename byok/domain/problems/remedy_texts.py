@@ -31,6 +31,7 @@ class Remedy(StrEnum):
     PLATFORM_CREDENTIALS = "platform-credentials"
     PLATFORM_OPERATOR = "platform-operator"
     NAME_TAKEN = "name-taken"
+    BUCKET_OF_ANOTHER_ACCOUNT = "bucket-of-another-account"
     OTHER_KEY = "other-key"
     UNPROVED = "unproved"
     QUOTA = "quota"
@@ -135,6 +136,13 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "The customer has nothing to do. A resource that does not belong to this environment has the name that the "
         "environment needs, and byok does not change that resource. The platform's operator must delete or rename it, "
         "or choose another environment id.\n{again}"
+    ),
+    Remedy.BUCKET_OF_ANOTHER_ACCOUNT: (
+        "The customer has nothing to do. All AWS accounts share one namespace for bucket names, and another account "
+        "has taken a name that byok needs. byok writes nothing to that bucket and reads nothing from it. The "
+        "platform's operator must check that the worker's credentials and {role} belong to the same account. If they "
+        "do, the owner of the bucket must delete it, or the operator must choose another environment id or, before "
+        "the first environment exists, another BYOK_VENDOR__RESOURCE_PREFIX.\n{again}"
     ),
     Remedy.OTHER_KEY: (
         "A resource of this environment is encrypted with a key other than {key_arn}, and the key of a resource cannot "

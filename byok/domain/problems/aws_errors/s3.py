@@ -80,7 +80,7 @@ S3_ERROR_RULES: Final = (
         "ServiceUnavailable",
         "SlowDown",
     ),
-    *error_rules("s3", STOP, Remedy.NAME_TAKEN, "BucketAlreadyExists"),
+    *error_rules("s3", STOP, Remedy.BUCKET_OF_ANOTHER_ACCOUNT, "BucketAlreadyExists"),
     *error_rules("s3", STOP_AFTER_GRACE, Remedy.PLATFORM_OPERATOR, "400", "MalformedPolicy"),
     *error_rules("s3", STOP, Remedy.PLATFORM_PERMISSION, "403", "AccessDenied", "AllAccessDisabled", "AccountProblem"),
     *error_rules(

@@ -1,0 +1,51 @@
+"""Refuses buckets of another AWS account, by name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from activities.aws_errors import is_platform_denied
+from activities.bucket_settings import list_own_buckets
+from activities.failures import ActivityContext
+from byok.domain.arns import account_id_of_role
+from byok.domain.problems.remediation import Remedy
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@contextmanager
+def refuse_foreign_bucket(step: ActivityContext, s3: "S3Client", bucket: str) -> Iterator[None]:
+    """Report a bucket that another account owns as such, and not as a missing permission.
+
+    S3 returns the same error for both: 403 Access Denied (S3 user guide, "Verifying bucket ownership with bucket owner
+    condition"). ListBuckets tells them apart, because it returns only buckets that the caller's account owns (S3 API
+    reference, ListBuckets).
+
+    Raises:
+        ApplicationError: Stops with `byok.BucketOfAnotherAccount`.
+        ClientError: Any other S3 error, unchanged.
+    """
+    try:
+        yield
+    except ClientError as error:
+        if not is_platform_denied(error) or not _is_foreign(s3, bucket):
+            raise
+        account = account_id_of_role(step.environment.platform_role_arn)
+        raise step.non_retryable_error(
+            "byok.BucketOfAnotherAccount",
+            f"The bucket {bucket} belongs to another AWS account and not to {account}.",
+            Remedy.BUCKET_OF_ANOTHER_ACCOUNT,
+        ) from error
+
+
+def _is_foreign(s3: "S3Client", bucket: str) -> bool:
+    """Return whether the platform's account does not own the bucket. False if the platform may not list its buckets."""
+    try:
+        return bucket not in list_own_buckets(s3, bucket)
+    except ClientError as error:
+        if is_platform_denied(error):
+            return False
+        raise
