@@ -86,6 +86,14 @@ def test_readme_is_short() -> None:
     assert len(README.splitlines()) <= 120
 
 
+def test_every_start_by_hand_fails_if_the_workflow_exists() -> None:
+    # Without the option, Temporal's CLI drops the input and exits with 0 if the workflow is already running.
+    starts = [line for page in PAGES for line in page.read_text().splitlines() if re.search("workflow start ", line)]
+
+    assert starts
+    assert [line for line in starts if "--fail-existing" not in line] == []
+
+
 def test_make_targets_are_listed_and_exist() -> None:
     public = set(re.findall(r"^([a-z-]+):.*##", (PROGRAMS_ROOT / "Makefile").read_text(), re.MULTILINE))
 
