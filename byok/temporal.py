@@ -2,7 +2,8 @@
 
 The plugin adds a strict JSON converter and input validation. Without these, a workflow whose input cannot be decoded
 would hang: its workflow task would fail again and again, and the caller would never see an error. The plugin also
-retries the client's read-only calls (`byok.temporal_read_retry`).
+retries the client's read-only calls (`byok.temporal_read_retry`) and keeps paused workflows readable
+(`byok.temporal_pause`).
 """
 
 import copy
@@ -44,7 +45,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from byok.contracts import INVALID_INPUT_ERROR_TYPE, SEARCH_ATTRIBUTES
 from byok.domain.models import Problem
-from byok.temporal_read_retry import ReadRetryingServiceClient
+from byok.temporal_pause import PauseTolerantServiceClient
 
 DEFAULT_ADDRESS = "localhost:7233"
 
@@ -161,7 +162,7 @@ class _Plugin(SimplePlugin):
     async def connect_service_client(
         self, config: ConnectConfig, next: Callable[[ConnectConfig], Awaitable[ServiceClient]]
     ) -> ServiceClient:
-        return ReadRetryingServiceClient(await next(config))
+        return PauseTolerantServiceClient(await next(config))
 
 
 def make_plugin() -> SimplePlugin:

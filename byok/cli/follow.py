@@ -22,7 +22,7 @@ async def follow(
     Args:
         service: Access to Temporal.
         environment_id: The environment to follow.
-        quiet: Show nothing, except a message if no worker has picked up the work yet.
+        quiet: Show nothing, except a message if no worker has picked up the work yet, or if the work is paused.
         proof: Whether to show the evidence if the environment becomes ready.
 
     Returns:
@@ -59,8 +59,8 @@ async def _line_by_line(service: EnvironmentService, environment_id: str) -> Env
         shown_phases = len(status.timeline)
         for item in status.pending:
             # Ignore the number of polls here, so that each AWS message is printed only once.
-            key = f"{item.activity}{item.last_failure}{item.unclaimed}"
-            if (item.last_failure or item.unclaimed) and key not in shown_waiting:
+            key = f"{item.activity}{item.last_failure}{item.unclaimed}{item.paused}"
+            if (item.last_failure or item.unclaimed or item.paused) and key not in shown_waiting:
                 shown_waiting.add(key)
                 out.print(f"          {describe_pending_step(item)}", markup=False)
     return _last(status)
@@ -68,11 +68,15 @@ async def _line_by_line(service: EnvironmentService, environment_id: str) -> Env
 
 async def _quietly(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
     status: EnvironmentStatus | None = None
-    told = False
+    told = set[str]()
     async for status in service.watch_status(environment_id):
-        if status.unclaimed_since and not told:
-            told = True
-            print_message("No worker has picked up the work yet; waiting for one.")
+        waits = [f"Waiting: {describe_pending_step(item)}" for item in status.pending if item.paused]
+        if status.unclaimed_since:
+            waits.append("No worker has picked up the work yet; waiting for one.")
+        for words in waits:
+            if words not in told:
+                told.add(words)
+                print_message(words)
     return _last(status)
 
 

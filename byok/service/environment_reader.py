@@ -16,8 +16,9 @@ from byok import contracts
 from byok.domain.phases import Phase
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
 from byok.service.histories import read_workflow_failure, read_workflow_task_failure
+from byok.service.pending import PendingStep
 from byok.service.pollers import PollingWorker, list_polling_workers
-from byok.service.status import EnvironmentStatus, EnvironmentSummary, FailureLoaders, PendingStep
+from byok.service.status import EnvironmentStatus, EnvironmentSummary, FailureLoaders
 from byok.service.temporal_errors import is_namespace_not_found, translate_temporal_errors
 from byok.service.tenant_names import apply_completed_namings, list_tenant_runs, split_query_batches
 from byok.service.versions import TaskQueueRouting, explain_no_worker, read_task_queue_routing

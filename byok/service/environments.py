@@ -37,6 +37,7 @@ from byok.service.errors import (
 )
 from byok.service.histories import decode_failure_problems, diff_requests, label_field, read_workflow_request
 from byok.service.lifecycle import ReplayResult
+from byok.service.pending import PendingStep
 from byok.service.provisioning import start_provisioning
 from byok.service.replay import (
     can_resume,
@@ -44,7 +45,7 @@ from byok.service.replay import (
     require_keys_in_use_unchanged,
     require_replayable,
 )
-from byok.service.status import EnvironmentStatus, PendingStep, TenantRun
+from byok.service.status import EnvironmentStatus, TenantRun
 from byok.service.temporal_errors import translate_temporal_errors
 from byok.service.tenant_names import start_tenant_workflow
 

@@ -1,15 +1,101 @@
-"""Describes pending steps in the words that both the terminal and the browser show."""
+"""Lists the pending steps of a workflow, and describes them in the words that both the terminal and the browser show.
 
-from datetime import UTC, datetime
+A pending step is an activity, a task that waits for a worker, or a pause. This module makes no calls to Temporal.
+"""
 
-from byok.service.status import PendingStep
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.client import WorkflowExecutionDescription
+from temporalio.converter import DataConverter
+from temporalio.exceptions import FailureError
+
+from byok.domain.models import Problem, RecordModel
+from byok.service.histories import decode_failure_problems
+
+UNCLAIMED_AFTER: Final = timedelta(seconds=3)
+"""An available worker claims a task in milliseconds. If a task is still unclaimed after this time, no worker is running
+or all workers are busy."""
+
+
+class Pause(RecordModel):
+    """A pause of an activity or a workflow in Temporal, which lasts until an operator ends it.
+
+    Attributes:
+        since: When the pause began.
+        by: The identity of the Temporal client that began the pause, or of the author of the rule that began it.
+        reason: The reason that the operator gave, if any.
+    """
+
+    since: datetime
+    by: str | None = None
+    reason: str | None = None
+
+
+class PendingStep(RecordModel):
+    """An activity or workflow task that a running environment waits for, or the pause of its workflow.
+
+    Attributes:
+        activity: The activity's name; None for a workflow that is paused, and for a workflow task that is unclaimed, or
+            keeps failing with `last_failure`.
+        attempt: The number of the attempt, starting at 1.
+        since: When the activity was scheduled, its last attempt began, or the workflow was paused.
+        next_attempt_at: When the next attempt is due; None while an attempt runs.
+        last_failure: The message of the previous attempt's failure.
+        last_problem: The problem in the previous attempt's failure, if any.
+        unclaimed: Whether the step is due but no worker has claimed it.
+        paused: The pause of the activity or the workflow in Temporal, if any. A running attempt finishes first.
+    """
+
+    activity: str | None
+    attempt: int = 1
+    since: datetime
+    next_attempt_at: datetime | None = None
+    last_failure: str | None = None
+    last_problem: Problem | None = None
+    unclaimed: bool = False
+    paused: Pause | None = None
+
+
+async def list_pending_steps(
+    described: WorkflowExecutionDescription, load_task_failure: Callable[[], Awaitable[str | None]]
+) -> tuple[PendingStep, ...]:
+    """Return the steps that a workflow currently waits for; empty once the workflow has ended.
+
+    Args:
+        described: Temporal's description of the workflow.
+        load_task_failure: Loads the reason why the last workflow task failed.
+    """
+    raw, now = described.raw_description, datetime.now(UTC)
+    pause = _pause_of_workflow(described)
+    steps = [PendingStep(activity=None, since=pause.since, paused=pause)] if pause else []
+    # While a workflow is paused, the server gives its tasks to no worker, so no task is late.
+    late = now - UNCLAIMED_AFTER if pause is None else datetime.min.replace(tzinfo=UTC)
+    steps += [await _activity(item, described.data_converter, now, late) for item in raw.pending_activities]
+    if raw.HasField("pending_workflow_task"):
+        task = raw.pending_workflow_task
+        since = _moment(task.original_scheduled_time)
+        scheduled = task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
+        if task.attempt > 1:
+            cause = await load_task_failure() or "no reason was recorded"
+            steps.append(PendingStep(activity=None, attempt=task.attempt, since=since, last_failure=cause))
+        elif scheduled and since < late:
+            steps.append(PendingStep(activity=None, since=since, unclaimed=True))
+    return tuple(steps)
 
 
 def describe_pending_step(item: PendingStep) -> str:
     """Describe a pending step in one line."""
+    what = item.activity.replace("_", " ") if item.activity else "the workflow"
+    if item.paused is not None:
+        failure = f"; its last attempt failed: {item.last_failure}" if item.last_failure else ""
+        return f"{what}: {_describe_pause(item.paused)}{failure}"
     if item.activity is None and item.last_failure:
         return f"the worker cannot make progress, attempt {item.attempt}: {item.last_failure}"
-    what = item.activity.replace("_", " ") if item.activity else "the workflow"
     if item.unclaimed:
         return f"{what}: no worker has claimed it for {int((datetime.now(UTC) - item.since).total_seconds())} s"
     problem = item.last_problem
@@ -17,3 +103,49 @@ def describe_pending_step(item: PendingStep) -> str:
         return f"{what}, attempt {item.attempt}: {problem.operation} failed with {problem.code}: {problem.message}"
     # Waiting for a database is not a failure, so the number of polls is left out.
     return f"{what}: {item.last_failure}" if item.last_failure else what
+
+
+def _describe_pause(pause: Pause) -> str:
+    by = f" by {pause.by}" if pause.by else ""
+    reason = f" ({pause.reason})" if pause.reason else ""
+    return f"paused in Temporal since {pause.since:%Y-%m-%d %H:%M:%S} UTC{by}{reason}"
+
+
+async def _activity(item: PendingActivityInfo, converter: DataConverter, now: datetime, late: datetime) -> PendingStep:
+    scheduled = item.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+    due = _moment(item.scheduled_time)
+    next_attempt: datetime | None = None
+    if scheduled and item.HasField("next_attempt_schedule_time"):
+        next_attempt = due = _moment(item.next_attempt_schedule_time)
+    failure = await converter.decode_failure(item.last_failure) if item.HasField("last_failure") else None
+    started = item.HasField("last_started_time") and not scheduled
+    return PendingStep(
+        activity=item.activity_type.name,
+        attempt=item.attempt,
+        since=_moment(item.last_started_time) if started else due,
+        next_attempt_at=next_attempt if next_attempt and next_attempt > now else None,
+        last_failure=failure.message if isinstance(failure, FailureError) else None,
+        last_problem=next(iter(decode_failure_problems(failure)), None),
+        unclaimed=scheduled and due < late,
+        paused=_pause_of_activity(item),
+    )
+
+
+def _pause_of_activity(item: PendingActivityInfo) -> Pause | None:
+    if not item.paused:
+        return None
+    pause = item.pause_info
+    by = pause.rule if pause.HasField("rule") else pause.manual
+    return Pause(since=_moment(pause.pause_time), by=by.identity or None, reason=by.reason or None)
+
+
+def _pause_of_workflow(described: WorkflowExecutionDescription) -> Pause | None:
+    extended = described.raw_description.workflow_extended_info
+    if not extended.HasField("pause_info"):
+        return None
+    pause = extended.pause_info
+    return Pause(since=_moment(pause.paused_time), by=pause.identity or None, reason=pause.reason or None)
+
+
+def _moment(timestamp: Timestamp) -> datetime:
+    return timestamp.ToDatetime(tzinfo=UTC)

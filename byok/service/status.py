@@ -6,14 +6,11 @@ It makes no calls to Temporal; the other modules of `byok.service` make them.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Final, Self, TypeVar
+from datetime import datetime
+from typing import Self, TypeVar
 
 from pydantic import Field, ValidationError
-from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
-from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
-from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError, FailureError
 
 from byok.contracts import (
@@ -36,12 +33,8 @@ from byok.domain.models import (
     TimelineEntry,
 )
 from byok.domain.phases import Phase
-from byok.service.histories import decode_failure_problems
+from byok.service.pending import PendingStep, list_pending_steps
 from byok.service.unreported_ends import problem_of_end, problem_of_unreported_end
-
-UNCLAIMED_AFTER: Final = timedelta(seconds=3)
-"""An available worker claims a task in milliseconds. If a task is still unclaimed after this time, no worker is running
-or all workers are busy."""
 
 _Memo = TypeVar("_Memo", bound=RecordModel)
 
@@ -57,28 +50,6 @@ class FailureLoaders:
 
     failure: Callable[[], Awaitable[FailureError | None]]
     task_failure: Callable[[], Awaitable[str | None]]
-
-
-class PendingStep(RecordModel):
-    """An activity or workflow task that a running environment waits for.
-
-    Attributes:
-        activity: The activity's name; None for a workflow task that is unclaimed, or keeps failing with `last_failure`.
-        attempt: The number of the attempt, starting at 1.
-        since: When the activity was scheduled, or its last attempt began.
-        next_attempt_at: When the next attempt is due; None while an attempt runs.
-        last_failure: The message of the previous attempt's failure.
-        last_problem: The problem in the previous attempt's failure, if any.
-        unclaimed: Whether the step is due but no worker has claimed it.
-    """
-
-    activity: str | None
-    attempt: int = 1
-    since: datetime
-    next_attempt_at: datetime | None = None
-    last_failure: str | None = None
-    last_problem: Problem | None = None
-    unclaimed: bool = False
 
 
 class EnvironmentSummary(RecordModel):
@@ -226,7 +197,7 @@ class EnvironmentStatus(RecordModel):
             tenant=progress.tenant if progress else None,
             deletion=progress.deletion if progress else None,
             **({name: getattr(request, name) for name in _REQUEST_FIELDS} if request else {}),
-            pending=await _pending(described, fetch),
+            pending=await list_pending_steps(described, fetch.task_failure),
             workflow_id=described.id,
             run_id=described.run_id,
             started_at=described.start_time,
@@ -288,36 +259,3 @@ def _phase(execution: WorkflowExecution, progress: EnvironmentProgress | None) -
     if _is_unreported_end(execution, progress):
         return Phase.STOPPED
     return progress.phase if progress else first_phase(execution.workflow_type)
-
-
-async def _pending(described: WorkflowExecutionDescription, fetch: FailureLoaders) -> tuple[PendingStep, ...]:
-    raw, now = described.raw_description, datetime.now(UTC)
-    waiting = [await _activity(item, described.data_converter, now) for item in raw.pending_activities]
-    if raw.HasField("pending_workflow_task"):
-        task = raw.pending_workflow_task
-        since = task.original_scheduled_time.ToDatetime(tzinfo=UTC)
-        scheduled = task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
-        if task.attempt > 1:
-            cause = await fetch.task_failure() or "no reason was recorded"
-            waiting.append(PendingStep(activity=None, attempt=task.attempt, since=since, last_failure=cause))
-        elif scheduled and now - since > UNCLAIMED_AFTER:
-            waiting.append(PendingStep(activity=None, since=since, unclaimed=True))
-    return tuple(waiting)
-
-
-async def _activity(item: PendingActivityInfo, converter: DataConverter, now: datetime) -> PendingStep:
-    scheduled = item.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
-    due = item.scheduled_time.ToDatetime(tzinfo=UTC)
-    next_attempt: datetime | None = None
-    if scheduled and item.HasField("next_attempt_schedule_time"):
-        next_attempt = due = item.next_attempt_schedule_time.ToDatetime(tzinfo=UTC)
-    failure = await converter.decode_failure(item.last_failure) if item.HasField("last_failure") else None
-    return PendingStep(
-        activity=item.activity_type.name,
-        attempt=item.attempt,
-        since=due if scheduled else item.last_started_time.ToDatetime(tzinfo=UTC),
-        next_attempt_at=next_attempt if next_attempt and next_attempt > now else None,
-        last_failure=failure.message if isinstance(failure, FailureError) else None,
-        last_problem=next(iter(decode_failure_problems(failure)), None),
-        unclaimed=scheduled and now - due > UNCLAIMED_AFTER,
-    )

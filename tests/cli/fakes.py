@@ -21,8 +21,9 @@ from byok.domain.phases import Phase
 from byok.service.environments import CreateResult
 from byok.service.errors import EnvironmentNotFoundError, NamingStoppedError
 from byok.service.lifecycle import ReplayResult
+from byok.service.pending import PendingStep
 from byok.service.pollers import PollingWorker
-from byok.service.status import EnvironmentStatus, EnvironmentSummary, PendingStep
+from byok.service.status import EnvironmentStatus, EnvironmentSummary
 
 REGION = "eu-central-1"
 S3_KEY = f"arn:aws:kms:{REGION}:444455556666:key/11111111-1111-4111-8111-111111111111"

@@ -9,7 +9,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import OnFailure, Phase
 from byok.service.errors import EnvironmentConflictError, NoWorkerError, TemporalUnreachableError
-from byok.service.status import PendingStep
+from byok.service.pending import Pause, PendingStep
 from tests.cli.conftest import Run
 from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, make_problem, make_status
 
@@ -89,6 +89,22 @@ def test_pending_activity_is_reported_once(run: Run, service: FakeService) -> No
     ended = run("create", *OPTIONS, "--wait")
     assert ended.out.count("probe s3 key") == 1
     assert "attempt 2: PutObject failed with s3.KMS.DisabledException" in ended.out
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_pause_is_reported_once_with_its_author_and_reason(
+    run: Run, service: FakeService, options: tuple[str, ...]
+) -> None:
+    paused = PendingStep(
+        activity="ensure_cluster", since=BEGAN, paused=Pause(since=BEGAN, by="ops@host", reason="AWS outage")
+    )
+    waiting = make_status(Phase.VALIDATING_KEYS, Phase.CREATING_CLUSTER, pending=(paused,))
+    ready = make_status(Phase.VALIDATING_KEYS, Phase.CREATING_CLUSTER, Phase.READY)
+    service.statuses = [waiting, waiting, ready]
+    ended = run("create", *OPTIONS, "--wait", *options)
+    told = ended.err if options else ended.out
+    assert told.count("ensure cluster: paused in Temporal since ") == 1
+    assert " by ops@host (AWS outage)" in told
 
 
 def test_json_output_is_the_whole_status_and_nothing_else(run: Run, service: FakeService) -> None:

@@ -6,7 +6,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models import ReconciledKey, TenantOutcome
 from byok.domain.phases import AliasOutcome, Phase
 from byok.service.errors import EnvironmentNotReadyError
-from byok.service.status import PendingStep
+from byok.service.pending import PendingStep
 from tests.cli.conftest import Run
 from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, make_problem, make_status
 

@@ -15,8 +15,7 @@ from byok.domain.models import CheckKeysRequest
 from byok.domain.phases import Phase
 from byok.service import connection as door
 from byok.service import environment_reader as watching
-from byok.service import provisioning
-from byok.service import status as reading
+from byok.service import pending, provisioning
 from byok.service.environments import EnvironmentService
 from byok.service.errors import (
     EnvironmentConflictError,
@@ -265,7 +264,7 @@ async def test_waiting_without_a_worker_is_reported(
     temporal: WorkflowEnvironment, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "NO_WORKER_TIMEOUT", timedelta(0))
-    monkeypatch.setattr(reading, "UNCLAIMED_AFTER", timedelta(milliseconds=10))
+    monkeypatch.setattr(pending, "UNCLAIMED_AFTER", timedelta(milliseconds=10))
     service = EnvironmentService(temporal.client, f"unpolled-{uuid.uuid4().hex}")
     await service.create(build_provision_request(environment_id))
     with pytest.raises(NoWorkerError, match=r"was accepted, but .*: no worker is polling task queue 'unpolled-"):

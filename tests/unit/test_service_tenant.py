@@ -13,7 +13,8 @@ from byok.service import environment_reader as door
 from byok.service import histories, tenant_names
 from byok.service.environments import EnvironmentService
 from byok.service.errors import DifferentNamingInProgressError, EnvironmentConflictError, NamingStoppedError
-from byok.service.status import EnvironmentStatus, EnvironmentSummary, PendingStep
+from byok.service.pending import PendingStep
+from byok.service.status import EnvironmentStatus, EnvironmentSummary
 from tests.workflows.fake_activities import ROLE, build_aws_failure, build_provision_request, build_tenant_request
 from tests.workflows.temporal_env import WorkflowHarness
 

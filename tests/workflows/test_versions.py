@@ -19,7 +19,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from byok.contracts import environment_workflow_id
 from byok.domain.phases import Phase
-from byok.service import environment_reader, pollers, status
+from byok.service import environment_reader, pending, pollers
 from byok.service.environments import EnvironmentService
 from byok.service.errors import NoWorkerError
 from byok.settings import Settings
@@ -257,7 +257,7 @@ async def test_waiting_for_a_build_names_the_build_and_the_command(
     builds: WorkerBuilds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(environment_reader, "NO_WORKER_TIMEOUT", timedelta(0))
-    monkeypatch.setattr(status, "UNCLAIMED_AFTER", timedelta(milliseconds=10))
+    monkeypatch.setattr(pending, "UNCLAIMED_AFTER", timedelta(milliseconds=10))
     one = await builds.start_worker("1", current=False)
 
     await builds.service.create(build_provision_request("versions-waits"))

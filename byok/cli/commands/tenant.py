@@ -18,7 +18,7 @@ from byok.cli.output import (
 
 if TYPE_CHECKING:
     from byok.domain.models import TenantRole
-    from byok.service.status import PendingStep
+    from byok.service.pending import PendingStep
 
 RoleArn = Annotated[
     str | None,
@@ -150,8 +150,8 @@ def _report_once() -> "Callable[[PendingStep], None]":
     told: set[str] = set()
 
     def report(item: "PendingStep") -> None:
-        what = f"{item.activity}{item.last_failure}{item.unclaimed}"
-        if (item.last_failure or item.unclaimed) and what not in told:
+        what = f"{item.activity}{item.last_failure}{item.unclaimed}{item.paused}"
+        if (item.last_failure or item.unclaimed or item.paused) and what not in told:
             told.add(what)
             print_message(f"Waiting for {describe_pending_step(item)}")
 
