@@ -1,11 +1,12 @@
 """Names shared by the code that starts workflows, the code that watches them, and the code that runs them."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Final
 
 from temporalio.common import SearchAttributeKey
 
-from byok.domain.models import CheckKeysRequest
+from byok.domain.models import CheckKeysRequest, DeleteRequest, ProvisionRequest, ReconcileTenantRequest
 from byok.domain.phases import Phase
 
 TASK_QUEUE: Final = "byok"
@@ -14,6 +15,17 @@ PROVISION_ENVIRONMENT_WORKFLOW: Final = "ProvisionEnvironment"
 DELETE_ENVIRONMENT_WORKFLOW: Final = "DeleteEnvironment"
 CHECK_KEYS_WORKFLOW: Final = "CheckKeys"
 RECONCILE_TENANT_WORKFLOW: Final = "ReconcileTenant"
+
+ENVIRONMENT_WORKFLOWS: Final = (PROVISION_ENVIRONMENT_WORKFLOW, DELETE_ENVIRONMENT_WORKFLOW)
+"""The workflows that have an environment's workflow id."""
+
+REQUEST_MODELS: Final[Mapping[str, type[CheckKeysRequest]]] = {
+    PROVISION_ENVIRONMENT_WORKFLOW: ProvisionRequest,
+    DELETE_ENVIRONMENT_WORKFLOW: DeleteRequest,
+    CHECK_KEYS_WORKFLOW: CheckKeysRequest,
+    RECONCILE_TENANT_WORKFLOW: ReconcileTenantRequest,
+}
+"""The model of each workflow's input."""
 
 ENVIRONMENT_ID_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentId")
 PHASE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentPhase")
@@ -32,7 +44,11 @@ IDEMPOTENCY_KEY_MEMO: Final = "request-key"
 INVALID_INPUT_ERROR_TYPE: Final = "InvalidInput"
 """The failure type of a workflow that received invalid input."""
 
+INVALID_INPUT_PROBLEM_CODE: Final = "byok.InvalidInput"
+"""The code of the problem that stops such a workflow."""
+
 _ENVIRONMENT_PREFIX: Final = "environment/"
+_TENANT_PREFIX: Final = "tenant/"
 
 
 def first_phase(workflow_type: str) -> Phase:
@@ -52,7 +68,15 @@ def environment_id_from_workflow_id(workflow_id: str) -> str:
 
 def tenant_workflow_id(environment_id: str) -> str:
     """Return the workflow id of `ReconcileTenant`: at most one run at a time for an environment."""
-    return f"tenant/{environment_id}"
+    return f"{_TENANT_PREFIX}{environment_id}"
+
+
+def find_environment_id(workflow_id: str) -> str | None:
+    """Return the id of the environment that a workflow id names; None if it names no environment."""
+    for prefix in (_ENVIRONMENT_PREFIX, _TENANT_PREFIX):
+        if workflow_id.startswith(prefix):
+            return workflow_id.removeprefix(prefix) or None
+    return None
 
 
 def key_check_workflow_id(request: CheckKeysRequest) -> str:

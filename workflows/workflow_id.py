@@ -3,7 +3,7 @@
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from byok.temporal import invalid_input_error
+    from byok.temporal_inputs import invalid_input_error
 
 
 def require_workflow_id(expected: str, what: str) -> None:

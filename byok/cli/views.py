@@ -14,6 +14,7 @@ from typing import Final
 from rich.text import Text
 
 from byok.cli.text import join_lines, wrap_prose
+from byok.contracts import INVALID_INPUT_PROBLEM_CODE
 from byok.domain.diagnosis.diagnose import are_keys_usable
 from byok.domain.iam.check.report import PolicyReport, Verdict
 from byok.domain.iam.findings import Finding, Severity
@@ -260,15 +261,10 @@ def _permission(report: PolicyReport, index: int) -> Text:
     return Text.assemble((mark, colour), f" {row.call.action:<36} {row.call.purpose:<42} {by}".rstrip())
 
 
-def _deleting(status: EnvironmentStatus) -> bool:
-    """Return whether the environment stopped during its deletion."""
-    return any(entry.phase is Phase.DELETING for entry in status.timeline)
-
-
 def _leftovers(status: EnvironmentStatus) -> Text:
     if status.left_behind:
         return join_lines([Text("  Left behind:"), *(Text(f"    {item}") for item in status.left_behind)])
-    if _deleting(status):
+    if status.is_deletion:
         return Text("  byok did not check which resources are left.", "dim")
     found = status.resources
     kept = [f"cluster {found.cluster.identifier}"] if found.cluster else []
@@ -284,8 +280,11 @@ def _leftovers(status: EnvironmentStatus) -> Text:
 def _next_command(status: EnvironmentStatus) -> list[Text]:
     """Return the commands to run once the remedy is applied, or an empty list if no command would help."""
     name = status.environment_id
-    if _deleting(status):
+    if status.is_deletion:
         return [Text(), Text("  Next", "bold"), Text(f"    byok delete {name}")]
+    if status.problem is not None and status.problem.code == INVALID_INPUT_PROBLEM_CODE:
+        arguments = "--region <Region> --s3-key-arn <S3 key ARN> --rds-key-arn <RDS key ARN>"
+        return [Text(), Text("  Next", "bold"), Text(f"    byok create --name {name} {arguments}")]
     how = find_replay_options(status)
     if how is None:
         return []

@@ -15,12 +15,13 @@ from temporalio.service import RPCError, RPCStatusCode
 from byok import contracts
 from byok.domain.phases import Phase
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
-from byok.service.histories import read_workflow_failure, read_workflow_task_failure
+from byok.service.histories import read_workflow_failure, read_workflow_input_error, read_workflow_task_failure
 from byok.service.pending import PendingStep
 from byok.service.pollers import PollingWorker, list_polling_workers
-from byok.service.status import EnvironmentStatus, EnvironmentSummary, FailureLoaders
+from byok.service.status import EnvironmentStatus, EnvironmentSummary
 from byok.service.temporal_errors import is_namespace_not_found, translate_temporal_errors
 from byok.service.tenant_names import apply_completed_namings, list_tenant_runs, split_query_batches
+from byok.service.unreported_ends import FailureLoaders
 from byok.service.versions import TaskQueueRouting, explain_no_worker, read_task_queue_routing
 
 Result = TypeVar("Result")
@@ -209,4 +210,7 @@ class EnvironmentReader:
         async def task_failure() -> str | None:
             return await read_workflow_task_failure(self.client, described.id, described.run_id)
 
-        return FailureLoaders(failure, task_failure)
+        async def input_error() -> str | None:
+            return await read_workflow_input_error(self.client, handle, described.workflow_type)
+
+        return FailureLoaders(failure, task_failure, input_error)

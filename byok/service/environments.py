@@ -211,7 +211,8 @@ class EnvironmentService(EnvironmentReader):
             request = await read_workflow_request(self.client, handle, ProvisionRequest)
             if request is None:
                 raise NotReplayableError(
-                    f"Cannot replay {environment_id}: its original input cannot be decoded. See the workflow's history."
+                    f"Cannot replay {environment_id}: byok cannot read its original input. Give all values again, with "
+                    "`byok create`; existing resources are adopted."
                 )
             if not changes and can_resume(status):
                 point = await find_reset_point(handle.fetch_history_events())
@@ -309,7 +310,13 @@ class EnvironmentService(EnvironmentReader):
                 f"{request.environment_id} is being deleted. Try again once `byok status {request.environment_id}` "
                 f"shows {Phase.DELETED}."
             )
-        differing = diff_requests(await read_workflow_request(self.client, handle, ProvisionRequest), request)
+        earlier = await read_workflow_request(self.client, handle, ProvisionRequest)
+        if earlier is None:
+            raise EnvironmentConflictError(
+                f"The running workflow of {request.environment_id} has an input that byok cannot read. It fails once a "
+                "worker picks it up; then create the environment again."
+            )
+        differing = diff_requests(earlier, request)
         if differing and await self._has_request_key(found, key):
             raise IdempotencyKeyReusedError(
                 f"This idempotency key was already used with different values: {', '.join(differing.values())}. Use a "

@@ -9,11 +9,13 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client, WorkflowHandle, WorkflowHistoryEventFilterType
-from temporalio.converter import DataConverter
+from temporalio.converter import DataConverter, WorkflowSerializationContext
 from temporalio.exceptions import ApplicationError, FailureError, TerminatedError
 
+from byok.contracts import REQUEST_MODELS
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import CheckKeysRequest, Problem, TenantRole
+from byok.temporal_inputs import require_valid_input
 
 _LAST_EVENTS: Final = 20
 """The number of events to read at the end of a history. After a failure, workflow tasks add fewer events than this."""
@@ -24,14 +26,34 @@ Request = TypeVar("Request", bound=CheckKeysRequest)
 async def read_workflow_request(
     client: Client, handle: WorkflowHandle[object, object], kind: type[Request]
 ) -> Request | None:
-    """Return a workflow's input; None if the input cannot be decoded, in which case the workflow is about to fail."""
+    """Return a workflow's input; None if the input is invalid, in which case the workflow fails once it runs."""
+    values = await _read_inputs(client, handle, kind)
+    return values[0] if len(values) == 1 and isinstance(values[0], kind) else None
+
+
+async def read_workflow_input_error(
+    client: Client, handle: WorkflowHandle[object, object], workflow_type: str
+) -> str | None:
+    """Return why a workflow's input is invalid; None if the input is valid, or if byok has no such workflow."""
+    kind = REQUEST_MODELS.get(workflow_type)
+    if kind is None:
+        return None
+    try:
+        require_valid_input(workflow_type, await _read_inputs(client, handle, kind), [kind])
+    except ApplicationError as error:
+        return error.message
+    return None
+
+
+async def _read_inputs(
+    client: Client, handle: WorkflowHandle[object, object], kind: type[CheckKeysRequest]
+) -> list[object]:
+    """Return a workflow's inputs, decoded as its worker decodes them."""
     started = await anext(handle.fetch_history_events(page_size=1))
     payloads = started.workflow_execution_started_event_attributes.input.payloads
-    try:
-        (request,) = await client.data_converter.decode(payloads, [kind])
-    except ValueError:
-        return None
-    return request if isinstance(request, kind) else None
+    context = WorkflowSerializationContext(namespace=client.namespace, workflow_id=handle.id)
+    hints: list[type] | None = [kind] if len(payloads) == 1 else None
+    return await client.data_converter.with_context(context).decode(payloads, hints)
 
 
 async def read_workflow_task_failure(client: Client, workflow_id: str, run_id: str) -> str | None:

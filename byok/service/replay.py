@@ -9,6 +9,7 @@ from typing import Final
 
 from temporalio.api.history.v1 import HistoryEvent
 
+from byok.contracts import INVALID_INPUT_PROBLEM_CODE
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
@@ -72,12 +73,12 @@ def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
         raise NotReplayableError(
             f"Nothing to replay: {name} is running (phase {status.phase}). Follow it with `byok status {name}`."
         )
-    if any(entry.phase is Phase.DELETING for entry in status.timeline):
+    if status.is_deletion:
         raise NotReplayableError(f"The deletion of {name} stopped. Continue it with `byok delete {name}`.")
-    if problem is not None and problem.code == "byok.InvalidInput":
+    if problem is not None and problem.code == INVALID_INPUT_PROBLEM_CODE:
         raise NotReplayableError(
-            f"{name} never started, because its input is invalid: {problem.message} Correct the input, and create the "
-            "environment with `byok create`."
+            f"{name} never started, because its input is invalid: {problem.message} Give the values again, with "
+            "`byok create`."
         )
     if problem is not None and problem.code == "tenant.IllegalName":
         raise NotReplayableError(f"{problem.message} Create the environment with another name, with `byok create`.")

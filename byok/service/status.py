@@ -4,16 +4,17 @@ This module defines the JSON that `--json` prints, and decides whether a workflo
 It makes no calls to Temporal; the other modules of `byok.service` make them.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from pydantic import Field, ValidationError
 from temporalio.client import WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import ApplicationError
 
 from byok.contracts import (
+    PROBLEM_CODE_ATTRIBUTE,
     PROGRESS_MEMO,
     TENANT_MEMO,
     environment_id_from_workflow_id,
@@ -34,22 +35,9 @@ from byok.domain.models import (
 )
 from byok.domain.phases import Phase
 from byok.service.pending import PendingStep, list_pending_steps
-from byok.service.unreported_ends import problem_of_end, problem_of_unreported_end
+from byok.service.unreported_ends import FailureLoaders, problem_of_end, problem_of_unreported_end
 
 _Memo = TypeVar("_Memo", bound=RecordModel)
-
-
-@dataclass(frozen=True)
-class FailureLoaders:
-    """Loads failures from a workflow's history, because Temporal's description does not contain them.
-
-    Attributes:
-        failure: Loads the failure that the workflow ended with.
-        task_failure: Loads the reason why the last workflow task failed.
-    """
-
-    failure: Callable[[], Awaitable[FailureError | None]]
-    task_failure: Callable[[], Awaitable[str | None]]
 
 
 class EnvironmentSummary(RecordModel):
@@ -75,7 +63,7 @@ class EnvironmentSummary(RecordModel):
             environment_id=environment_id_from_workflow_id(execution.id),
             phase=phase,
             region=progress.request.region if progress else None,
-            problem_code=problem.code if problem else None,
+            problem_code=problem.code if problem else execution.typed_search_attributes.get(PROBLEM_CODE_ATTRIBUTE),
             tenant_name=progress.tenant_name if progress else None,
             started_at=execution.start_time,
             closed_at=execution.close_time,
@@ -167,6 +155,12 @@ class EnvironmentStatus(RecordModel):
     closed_at: datetime | None = None
 
     @property
+    def is_deletion(self) -> bool:
+        """Whether this is the status of a deletion, including a deletion that stopped before it began."""
+        stopped = self.problem is not None and self.problem.phase is Phase.DELETING
+        return stopped or any(entry.phase is Phase.DELETING for entry in self.timeline)
+
+    @property
     def unclaimed_since(self) -> datetime | None:
         """When the oldest unclaimed task began to wait for a worker; None if no task is unclaimed."""
         return min((item.since for item in self.pending if item.unclaimed), default=None)
@@ -182,7 +176,7 @@ class EnvironmentStatus(RecordModel):
         progress = await _progress(described)
         problems = progress.problems if progress else ()
         if _is_unreported_end(described, progress):
-            problems = (problem_of_unreported_end(described, progress, await fetch.failure()),)
+            problems = (await problem_of_unreported_end(described, progress, fetch),)
         request = progress.request if progress else None
         return cls(
             environment_id=environment_id_from_workflow_id(described.id),

@@ -1,35 +1,60 @@
 """Builds the problem of a workflow that ended without reporting one."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from temporalio.client import WorkflowExecution
 from temporalio.exceptions import ApplicationError, FailureError
 
-from byok.contracts import INVALID_INPUT_ERROR_TYPE, first_phase
+from byok.contracts import INVALID_INPUT_ERROR_TYPE, INVALID_INPUT_PROBLEM_CODE, first_phase
 from byok.domain.models import EnvironmentProgress, Problem
 from byok.domain.phases import Phase
 
 
-def problem_of_unreported_end(
-    described: WorkflowExecution, progress: EnvironmentProgress | None, failure: FailureError | None
+@dataclass(frozen=True)
+class FailureLoaders:
+    """Loads failures from a workflow's history, because Temporal's description does not contain them.
+
+    Attributes:
+        failure: Loads the failure that the workflow ended with.
+        task_failure: Loads the reason why the last workflow task failed.
+        input_error: Loads the reason why the workflow's input is invalid; None if the input is valid.
+    """
+
+    failure: Callable[[], Awaitable[FailureError | None]]
+    task_failure: Callable[[], Awaitable[str | None]]
+    input_error: Callable[[], Awaitable[str | None]]
+
+
+async def problem_of_unreported_end(
+    described: WorkflowExecution, progress: EnvironmentProgress | None, fetch: FailureLoaders
 ) -> Problem:
-    """Build the problem of a workflow that ended without reporting one, from its failure or its status in Temporal."""
+    """Build the problem of a workflow that ended without reporting one: invalid input, or terminated in Temporal."""
     phase = progress.phase if progress else first_phase(described.workflow_type)
     region = progress.request.region if progress else ""
-    if isinstance(failure, ApplicationError) and failure.type == INVALID_INPUT_ERROR_TYPE:
-        code, message = "byok.InvalidInput", failure.message
-        remedy = "Correct the input and start again. Nothing was created."
-    elif isinstance(failure, ApplicationError):
-        code, message = "byok.WorkflowFailed", failure.message
+    deletion, failure = phase is Phase.DELETING, await fetch.failure()
+    again = (
+        "Retry the deletion: resources that are already deleted are skipped."
+        if deletion
+        else "Retry with the same values: existing resources are adopted."
+    )
+    ended = problem_of_end(described, failure, phase, region, again)
+    if isinstance(failure, ApplicationError) and failure.type != INVALID_INPUT_ERROR_TYPE:
         remedy = "The platform's operator must fix this: see the workflow's history in Temporal."
-    elif phase is Phase.DELETING:
-        again = "Retry the deletion: resources that are already deleted are skipped."
-        return problem_of_end(described, failure, phase, region, again)
+        return ended.model_copy(
+            update={"code": "byok.WorkflowFailed", "message": failure.message, "remediation": remedy}
+        )
+    if isinstance(failure, ApplicationError):
+        message = failure.message
     else:
-        again = "Retry with the same values: existing resources are adopted."
-        return problem_of_end(described, failure, phase, region, again)
-    at = described.close_time or datetime.now(UTC)
-    return Problem(code=code, message=message, phase=phase, region=region, at=at, remediation=remedy)
+        # A workflow that has progress has decoded its input.
+        invalid = None if progress else await fetch.input_error()
+        if invalid is None:
+            return ended
+        message = f"{ended.message} Its input is invalid: {invalid}"
+    remedy = f"Correct the input, then {'start the deletion' if deletion else 'create the environment'} again."
+    return ended.model_copy(update={"code": INVALID_INPUT_PROBLEM_CODE, "message": message, "remediation": remedy})
 
 
 def problem_of_end(

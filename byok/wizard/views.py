@@ -73,18 +73,13 @@ class StatusView:
             status,
             _steps(status),
             tuple(describe_pending_step(item) for item in status.pending),
-            None if _is_deletion(status) or status.phase is not Phase.STOPPED else find_replay_options(status),
+            None if status.is_deletion or status.phase is not Phase.STOPPED else find_replay_options(status),
         )
 
     @property
     def headline(self) -> str:
         """A short description of the phase."""
         return _WORDS[self.status.phase]
-
-    @property
-    def is_deletion(self) -> bool:
-        """Whether this is the status of a deletion."""
-        return _is_deletion(self.status)
 
 
 def _steps(status: EnvironmentStatus) -> tuple[TimelineStep, ...]:
@@ -99,14 +94,10 @@ def _steps(status: EnvironmentStatus) -> tuple[TimelineStep, ...]:
             state = StepState.FAILED
         took = "" if entry.phase.is_final else _format_duration((end - entry.entered_at).total_seconds())
         steps.append(TimelineStep(_WORDS[entry.phase], state, entry.entered_at, took))
-    if not status.phase.is_final and not _is_deletion(status) and status.phase is not Phase.ROLLING_BACK:
+    if not status.phase.is_final and not status.is_deletion and status.phase is not Phase.ROLLING_BACK:
         entered = {entry.phase for entry in status.timeline}
         steps += [TimelineStep(_WORDS[phase], StepState.TO_COME) for phase in _WAY if phase not in entered]
     return tuple(steps)
-
-
-def _is_deletion(status: EnvironmentStatus) -> bool:
-    return any(entry.phase is Phase.DELETING for entry in status.timeline)
 
 
 def _format_duration(seconds: float) -> str:

@@ -4,8 +4,11 @@ import asyncio
 from http import HTTPStatus
 
 import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from byok.contracts import PROVISION_ENVIRONMENT_WORKFLOW, environment_workflow_id
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from tests.api.conftest import ApiClient, build_create_body
@@ -53,6 +56,30 @@ async def test_different_request_for_the_same_id_is_a_conflict(portal: ApiClient
     problem = other.json()
     assert (problem["code"], problem["status"]) == ("byok.EnvironmentConflict", 409)
     assert "on failure is keep, not rollback" in problem["detail"]
+
+
+async def test_environment_whose_input_byok_cannot_read_is_reported_and_can_be_created(
+    portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    typed = RawValue(Payload(metadata={"encoding": b"json/protobuf"}, data=b"{}"))
+    await service.client.start_workflow(
+        PROVISION_ENVIRONMENT_WORKFLOW,
+        typed,
+        id=environment_workflow_id(environment_id),
+        task_queue=harness.task_queue,
+    )
+    await wait_until_ended(service, environment_id)
+
+    status = (await portal.http.get(f"/v1/environments/{environment_id}")).json()
+    replayed = await portal.http.post(f"/v1/environments/{environment_id}/replays", json={})
+    cancelled = await portal.http.post(f"/v1/environments/{environment_id}/cancellation")
+    created = await portal.http.post("/v1/environments", json=build_create_body(environment_id))
+
+    assert (status["phase"], status["problem"]["code"]) == ("STOPPED", "byok.InvalidInput")
+    assert "the encoding 'json/protobuf'" in status["problem"]["message"]
+    assert (replayed.status_code, replayed.json()["code"]) == (HTTPStatus.CONFLICT, "byok.NotReplayable")
+    assert (cancelled.status_code, cancelled.json()["code"]) == (HTTPStatus.CONFLICT, "byok.NotRunning")
+    assert (created.status_code, created.json()["started"]) == (HTTPStatus.ACCEPTED, True)
 
 
 async def test_payload_replaces_the_two_arns(portal: ApiClient, environment_id: str) -> None:

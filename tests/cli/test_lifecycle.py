@@ -284,7 +284,10 @@ def test_stop_without_resources_says_why(run: Run, service: FakeService, phases:
             make_stopped_status(make_problem_with_code("arn.AliasNotAllowed", KeyPurpose.RDS)),
             ["byok replay acme --rds-key-arn <RDS key ARN>  with another key"],
         ),
-        (make_stopped_status(make_problem_with_code("byok.InvalidInput")), []),
+        (
+            make_stopped_status(make_problem_with_code("byok.InvalidInput")),
+            ["byok create --name acme --region <Region> --s3-key-arn <S3 key ARN> --rds-key-arn <RDS key ARN>"],
+        ),
         (make_stopped_status(make_problem_with_code("tenant.IllegalName")), []),
     ],
 )

@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Final
 
+from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from byok.domain.models import OwnedResources, RemovalResult
@@ -93,6 +95,14 @@ async def malformed_input(harness: WorkflowHarness) -> Handle:
     """The workflow's input is invalid."""
     return await harness.client.start_workflow(
         "ProvisionEnvironment", {"region": 7}, id="environment/malformed-input", task_queue=harness.task_queue
+    )
+
+
+async def undecodable_input(harness: WorkflowHarness) -> Handle:
+    """The input has an encoding that no converter reads."""
+    payload = Payload(metadata={"encoding": b"json/protobuf"}, data=b"{}")
+    return await harness.client.start_workflow(
+        "ProvisionEnvironment", RawValue(payload), id="environment/undecodable-input", task_queue=harness.task_queue
     )
 
 
@@ -199,6 +209,7 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     rolled_back,
     cancelled,
     malformed_input,
+    undecodable_input,
     ready_with_a_tenant,
     ready_with_tenant_commands_handed_over,
     stopped_while_reconciling_the_tenant,

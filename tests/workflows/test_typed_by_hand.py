@@ -1,5 +1,6 @@
 """If a user types malformed input into Temporal's UI or CLI, the workflow fails at once and names the field."""
 
+import asyncio
 import json
 import uuid
 from typing import Any
@@ -10,7 +11,17 @@ from temporalio.client import WorkflowFailureError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from byok.contracts import CHECK_KEYS_WORKFLOW, INVALID_INPUT_ERROR_TYPE, PROVISION_ENVIRONMENT_WORKFLOW
+from byok.contracts import (
+    CHECK_KEYS_WORKFLOW,
+    DELETE_ENVIRONMENT_WORKFLOW,
+    ENVIRONMENT_ID_ATTRIBUTE,
+    INVALID_INPUT_ERROR_TYPE,
+    PHASE_ATTRIBUTE,
+    PROBLEM_CODE_ATTRIBUTE,
+    PROVISION_ENVIRONMENT_WORKFLOW,
+    RECONCILE_TENANT_WORKFLOW,
+    REQUEST_MODELS,
+)
 from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY
 from tests.workflows.temporal_env import WorkflowHarness
 
@@ -55,6 +66,9 @@ MALFORMED = [
     pytest.param([raw_payload(b"")], "Invalid JSON", id="empty string"),
     pytest.param([raw_payload(b"{environment_id: acme}")], "Invalid JSON", id="not JSON"),
     pytest.param([raw_payload(b"acme", b"binary/plain")], "it received bytes", id="not declared as JSON"),
+    pytest.param([raw_payload(b"{}", b"json/protobuf")] * 2, "it received 2", id="two inputs that no converter reads"),
+    pytest.param([RawValue(Payload(data=b"{}"))], "an unknown encoding. It accepts one JSON", id="no encoding"),
+    pytest.param([raw_payload(b"{}", b"\xff" * 99)], "accepts one JSON object", id="encoding that is no text"),
 ]
 
 
@@ -76,6 +90,76 @@ async def test_malformed_input_fails_and_names_the_field(
     assert caught.value.cause.type == INVALID_INPUT_ERROR_TYPE
     assert message in caught.value.cause.message
     assert harness.activities.calls == []
+
+
+@pytest.mark.parametrize("workflow_type", REQUEST_MODELS)
+@pytest.mark.parametrize("encoding", ["json/protobuf", "binary/encrypted"])
+async def test_input_that_no_converter_reads_fails_every_workflow_with_its_encoding(
+    harness: WorkflowHarness, workflow_type: str, encoding: str
+) -> None:
+    typed = raw_payload(json.dumps(GOOD).encode(), encoding.encode())
+    handle = await harness.client.start_workflow(
+        workflow_type, typed, id=f"environment/{uuid.uuid4().hex}", task_queue=harness.task_queue
+    )
+
+    with pytest.raises(WorkflowFailureError) as caught:
+        await asyncio.wait_for(handle.result(), 20)
+
+    assert isinstance(caught.value.cause, ApplicationError)
+    assert caught.value.cause.type == INVALID_INPUT_ERROR_TYPE
+    assert f"cannot read an input with the encoding '{encoding}'" in caught.value.cause.message
+    assert "accepts one JSON object with the encoding 'json/plain'" in caught.value.cause.message
+    assert ("codec" in caught.value.cause.message) == (encoding == "binary/encrypted")
+
+
+UNREADABLE = raw_payload(b"{}", b"json/protobuf")
+
+
+@pytest.mark.parametrize(
+    ("workflow_type", "prefix", "typed", "phase"),
+    [
+        pytest.param(PROVISION_ENVIRONMENT_WORKFLOW, "environment/", UNREADABLE, "STOPPED", id="unknown encoding"),
+        pytest.param(PROVISION_ENVIRONMENT_WORKFLOW, "environment/", raw_json({}), "STOPPED", id="missing fields"),
+        pytest.param(PROVISION_ENVIRONMENT_WORKFLOW, "environment/", raw_json(GOOD), "STOPPED", id="another id"),
+        pytest.param(PROVISION_ENVIRONMENT_WORKFLOW, "by-hand-", UNREADABLE, "STOPPED", id="no environment's id"),
+        pytest.param(DELETE_ENVIRONMENT_WORKFLOW, "environment/", UNREADABLE, "STOPPED", id="deletion"),
+        pytest.param(RECONCILE_TENANT_WORKFLOW, "tenant/", UNREADABLE, None, id="tenant name"),
+        pytest.param(CHECK_KEYS_WORKFLOW, "keys/", UNREADABLE, None, id="key check"),
+    ],
+)
+async def test_workflow_with_an_invalid_input_has_search_attributes_and_no_stack(
+    harness: WorkflowHarness, workflow_type: str, prefix: str, typed: RawValue, phase: str | None
+) -> None:
+    name = uuid.uuid4().hex
+    handle = await harness.client.start_workflow(
+        workflow_type, typed, id=f"{prefix}{name}", task_queue=harness.task_queue
+    )
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+
+    attributes = (await handle.describe()).typed_search_attributes
+    history = await handle.fetch_history()
+
+    assert attributes.get(PROBLEM_CODE_ATTRIBUTE) == "byok.InvalidInput"
+    assert attributes.get(PHASE_ATTRIBUTE) == phase
+    assert attributes.get(ENVIRONMENT_ID_ATTRIBUTE) == (name if prefix in ("environment/", "tenant/") else None)
+    assert history.events[-1].workflow_execution_failed_event_attributes.failure.stack_trace == ""
+
+
+async def test_query_for_stopped_environments_finds_an_invalid_input(harness: WorkflowHarness) -> None:
+    name = uuid.uuid4().hex
+    handle = await harness.client.start_workflow(
+        PROVISION_ENVIRONMENT_WORKFLOW, raw_json({}), id=f"environment/{name}", task_queue=harness.task_queue
+    )
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+
+    async def found() -> None:  # visibility is eventually consistent
+        query = f"EnvironmentPhase = 'STOPPED' AND EnvironmentId = '{name}'"  # README's query, on this environment
+        while not [one async for one in harness.client.list_workflows(query)]:
+            pass
+
+    await asyncio.wait_for(found(), 20)
 
 
 async def test_error_repeats_no_value_of_a_malformed_input(harness: WorkflowHarness) -> None:
