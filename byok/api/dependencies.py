@@ -10,7 +10,7 @@ from fastapi import Depends, Path, Request
 
 from byok.api.state import ApiState
 from byok.api.status_broadcaster import StatusBroadcaster
-from byok.domain.arns import REGION_PATTERN
+from byok.domain.models.base import RegionName
 from byok.service.environments import EnvironmentService
 
 
@@ -35,6 +35,4 @@ async def _followers(request: Request) -> StatusBroadcaster:
 State = Annotated[ApiState, Depends(_state)]
 Service = Annotated[EnvironmentService, Depends(_service)]
 Broadcaster = Annotated[StatusBroadcaster, Depends(_followers)]
-Region = Annotated[
-    str, Path(pattern=REGION_PATTERN, max_length=32, description="An AWS Region.", examples=["eu-central-1"])
-]
+Region = Annotated[RegionName, Path(description="An AWS Region.", examples=["eu-central-1"])]

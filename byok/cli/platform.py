@@ -1,12 +1,12 @@
 """Read the platform role and the Region from options or settings, for commands that work with keys."""
 
-import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from byok.cli.output import UsageError
-from byok.domain.arns import REGION_PATTERN, KeyPurpose, account_id_of_role, partition_of_region
+from byok.domain import regions
+from byok.domain.arns import KeyPurpose, account_id_of_role, partition_of_region
 
 if TYPE_CHECKING:
     from byok.settings import Settings
@@ -22,14 +22,15 @@ PlatformRole = Annotated[
 
 
 def require_region(region: str) -> str:
-    """Return the Region if its name is well-formed.
+    """Return the Region if it exists (contract 133).
 
     Raises:
-        UsageError: The value is not a Region name.
+        UsageError: It is not an AWS Region.
     """
-    if not re.fullmatch(REGION_PATTERN, region):
-        raise UsageError(f"--region: {region!r} is not an AWS Region name, such as eu-central-1.")
-    return region
+    try:
+        return regions.require_region(region)
+    except regions.UnknownRegionError as error:
+        raise UsageError(f"--region: {region!r} is {error}.") from error
 
 
 def require_platform_role_arn(option: str | None, settings: "Settings", region: str) -> str:

@@ -121,7 +121,6 @@ _OF_SHAPE: Final = {"string_pattern_mismatch", "string_too_long"}
 """The types of the pydantic errors whose messages are replaced with a description from `_SHAPES`."""
 _SHAPES: Final = {
     "environment_id": "at most 32 lower-case letters, digits and single hyphens, starting with a letter",
-    "region": "an AWS Region name, such as eu-central-1",
 }
 """Descriptions of valid values, for the fields whose patterns are hard to read."""
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from byok.domain.arns import REGION_PATTERN, KeyPair
+from byok.domain.arns import KeyPair
 from byok.domain.customer_aws import DEFAULT_PROFILE, PROFILE_PATTERN, STACK_NAME_PATTERN, default_stack_name
 from byok.domain.models import Problem, ProvisionRequest
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
@@ -18,6 +18,7 @@ from byok.domain.onboarding.payload import PayloadError, expand_payload_fields
 from byok.domain.phases import OnFailure
 from byok.domain.problems.build import find_arn_problems
 from byok.domain.problems.remediation import RemedyContext
+from byok.domain.regions import UnknownRegionError, require_region
 from byok.domain.vendor import VendorProfile
 
 
@@ -116,13 +117,21 @@ class EnvironmentDraft(BaseModel):
         payload_fault = self._payload_fault()
         found = {
             "name": None if named else _SENTENCES["name"],
-            "region": None if re.fullmatch(REGION_PATTERN, self.region) else _SENTENCES["region"],
+            "region": self._region_fault(),
             "s3_key_arn": payload_fault or (None if self.s3_key_arn else _SENTENCES["s3_key_arn"]),
             "rds_key_arn": None if self.rds_key_arn or payload_fault else _SENTENCES["rds_key_arn"],
             "profile": None if re.fullmatch(PROFILE_PATTERN, self.profile) else _SENTENCES["profile"],
             "stack": None if re.fullmatch(STACK_NAME_PATTERN, self.stack_name(prefix)) else _SENTENCES["stack"],
         }
         return {name: fault for name in names if (fault := found[name])}
+
+    def _region_fault(self) -> str | None:
+        """Return the error in the Region; None if it is an AWS Region (contract 133)."""
+        try:
+            require_region(self.region)
+        except UnknownRegionError as error:
+            return f"{self.region} is {error}." if self.region else _SENTENCES["region"]
+        return None
 
     def _payload_fault(self) -> str | None:
         """Return the error if a field contains an invalid payload. `from_fields` splits valid payloads into ARNs."""

@@ -189,7 +189,7 @@ def test_invalid_file_is_refused_with_file_and_field(
     [
         (("--name", "acme"), "Missing: --region, --s3-key-arn, --rds-key-arn."),
         ((*OPTIONS[2:], "--name", "Not Good"), "--name: must be at most 32 lower-case letters"),
-        ((*OPTIONS, "--region", "Mars"), "--region: must be an AWS Region name"),
+        ((*OPTIONS, "--region", "Mars"), "--region: not an AWS Region"),
         ((*OPTIONS, "-f", str(EXAMPLE)), "leave out --name, --region, --s3-key-arn, --rds-key-arn"),
         (("-f", "nowhere.json"), "Cannot read nowhere.json"),
         ((*OPTIONS, "--key-grace-seconds", "301"), "'--key-grace-seconds'"),

@@ -70,8 +70,8 @@ def test_unrelated_text_is_refused(text: str) -> None:
     [
         ({"format": COLLECTION_FORMAT, "platform_role_arn": "x", "region": "y", "s3": {}, "rds": {}}, "s3.arn"),
         (build_facts(platform_role_arn="x"), "IAM role"),
-        (build_facts(region="nowhere"), "'nowhere', is not the name of an AWS Region"),
-        (build_facts(region="Frankfurt"), "such as eu-central-1"),
+        (build_facts(region="nowhere"), "'nowhere', is not an AWS Region"),
+        (build_facts(region="Frankfurt"), "looks like eu-central-1"),
         (build_facts(format="byok-keys/0"), "another version"),
         (build_facts_with_s3_changes(aliases={"Aliases": ["x"]}), "s3.aliases.Aliases.0"),
         (

@@ -53,7 +53,10 @@ MALFORMED = [
     pytest.param(
         [raw_json({**GOOD, "environment_id": "Acme_1"})], "environment_id: String should match", id="bad name"
     ),
-    pytest.param([raw_json({**GOOD, "region": "Frankfurt"})], "region: String should match", id="bad Region"),
+    pytest.param([raw_json({**GOOD, "region": "Frankfurt"})], "region: not an AWS Region", id="bad Region"),
+    pytest.param(
+        [raw_json({**GOOD, "region": "eu-central-9"})], "the nearest name is eu-central-1", id="misspelt Region"
+    ),  # contract 133
     pytest.param(
         [raw_json({**GOOD, "on_failure": "explode"})], "on_failure: Input should be 'keep' or", id="bad choice"
     ),

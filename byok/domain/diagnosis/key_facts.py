@@ -15,7 +15,8 @@ from typing import Annotated, Any, Final, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_pascal
 
-from byok.domain.arns import REGION_PATTERN, KeyPurpose, account_id_of_role
+from byok.domain.arns import KeyPurpose, account_id_of_role
+from byok.domain.regions import UnknownRegionError, require_region
 
 COLLECTION_FORMAT: Final = "byok-keys/1"
 """The format of the script's output, which identifies the version of the script."""
@@ -183,11 +184,12 @@ class CollectedKeys(_Collected):
         except ValidationError as error:
             fields = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False))
             raise CollectedKeysError(f"This is not the script's output: {fields} is missing or invalid.") from error
-        if not re.fullmatch(REGION_PATTERN, collection.region):
+        try:
+            require_region(collection.region)
+        except UnknownRegionError as error:
             raise CollectedKeysError(
-                f"This is not the script's output: its region, {collection.region!r}, is not the name of an AWS "
-                "Region, such as eu-central-1."
-            )
+                f"This is not the script's output: its region, {collection.region!r}, is {error}."
+            ) from error
         try:
             account_id_of_role(collection.platform_role_arn)
         except ValueError as error:

@@ -1,6 +1,11 @@
-"""Base classes of the models that byok sends through Temporal."""
+"""Base classes of the models that byok sends through Temporal, and the type of their Regions."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from byok.domain.regions import REGIONS, UnknownRegionError, require_region
 
 
 class RequestModel(BaseModel):
@@ -13,3 +18,14 @@ class RecordModel(BaseModel):
     """Base class of models that only byok writes and reads."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+def _validate_region(name: str) -> str:
+    try:
+        return require_region(name)
+    except UnknownRegionError as error:
+        raise PydanticCustomError("unknown_region", "{reason}", {"reason": str(error)}) from error
+
+
+RegionName = Annotated[str, AfterValidator(_validate_region), WithJsonSchema({"type": "string", "enum": list(REGIONS)})]
+"""The name of an AWS Region (contract 133)."""

@@ -4,9 +4,9 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from byok.domain.arns import KEY_ARN_MAX_LENGTH, REGION_PATTERN, ROLE_ARN_PATTERN, KeyPair
+from byok.domain.arns import KEY_ARN_MAX_LENGTH, ROLE_ARN_PATTERN, KeyPair
 from byok.domain.customer_aws import DEFAULT_PROFILE, PROFILE_PATTERN, STACK_NAME_PATTERN, default_stack_name
-from byok.domain.models.base import RequestModel
+from byok.domain.models.base import RegionName, RequestModel
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
 from byok.domain.onboarding.payload import expand_payload_fields
 from byok.domain.phases import OnFailure
@@ -28,7 +28,7 @@ class CheckKeysRequest(RequestModel):
         profile: The customer's AWS CLI profile in the commands of every remedy (contract 40, 130).
     """
 
-    region: str = Field(pattern=REGION_PATTERN)
+    region: RegionName
     s3_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX_LENGTH)
     rds_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX_LENGTH)
     key_grace_seconds: int = Field(default=30, ge=0, le=300, strict=True)

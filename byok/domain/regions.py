@@ -1,0 +1,48 @@
+"""The AWS Regions, and the check that a name is one of them (contract 133).
+
+The list is botocore's (`partitions.json` and `endpoints.json`): importing botocore here would make every command slow.
+`tests/unit/test_regions.py` compares the two, so an update of botocore that adds a Region also adds it here.
+"""
+
+from typing import Final
+
+REGIONS: Final = (
+    *("af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1"),
+    *("ap-south-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5"),
+    *("ap-southeast-6", "ap-southeast-7", "ca-central-1", "ca-west-1", "cn-north-1", "cn-northwest-1"),
+    *("eu-central-1", "eu-central-2", "eu-isoe-west-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1"),
+    *("eu-west-2", "eu-west-3", "eusc-de-east-1", "il-central-1", "me-central-1", "me-south-1", "me-west-1"),
+    *("mx-central-1", "sa-east-1", "sa-west-1", "us-east-1", "us-east-2", "us-gov-east-1", "us-gov-west-1"),
+    *("us-iso-east-1", "us-iso-west-1", "us-isob-east-1", "us-isob-west-1", "us-isof-east-1", "us-isof-south-1"),
+    *("us-west-1", "us-west-2"),
+)
+
+_SIMILAR: Final = 0.6
+"""From this similarity on, a name counts as a misspelling of a Region; `difflib` uses the same value."""
+
+
+class UnknownRegionError(ValueError):
+    """Raised for a name that is not an AWS Region; the message gives the nearest name and does not repeat the input."""
+
+
+def require_region(name: str) -> str:
+    """Return the name if it is an AWS Region.
+
+    Raises:
+        UnknownRegionError: It is not.
+    """
+    if name in REGIONS:
+        return name
+    near = find_nearest_region(name)
+    hint = f"the nearest name is {near}" if near else "a Region's name looks like eu-central-1"
+    raise UnknownRegionError(f"not an AWS Region; {hint}")
+
+
+def find_nearest_region(name: str) -> str | None:
+    """Return the Region whose name is most similar, the first in the alphabet among equals; None if none is similar."""
+    from difflib import SequenceMatcher  # only for a wrong name
+
+    given = name.strip().lower()[:64]
+    ratios = {region: SequenceMatcher(None, region, given).ratio() for region in REGIONS}
+    nearest = max(REGIONS, key=ratios.__getitem__)
+    return nearest if ratios[nearest] >= _SIMILAR else None
