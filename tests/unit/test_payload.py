@@ -61,6 +61,19 @@ def test_invalid_payload_is_refused_with_the_reason(given: dict[str, Any], words
         CheckKeysRequest.model_validate({"region": "eu-central-1", **given})
 
 
+@pytest.mark.parametrize("given", ["", "None", "None\n", "null", " null\n", "[]", "[null]", '"None"', None, []])
+def test_missing_output_is_explained_by_the_stack(given: Any) -> None:
+    with pytest.raises(PayloadError, match=r"not complete .* or its name or Region is wrong"):
+        parse_payload(given)
+
+
+@pytest.mark.parametrize("field", ["s3_key_arn", "rds_key_arn"])
+@pytest.mark.parametrize("text", ["None", "null", "[]", "None\n"])
+def test_missing_output_in_a_field_is_explained_by_the_stack(field: str, text: str) -> None:
+    with pytest.raises(ValidationError, match="not complete"):
+        CheckKeysRequest.model_validate({"region": "eu-central-1", field: text})
+
+
 def test_plain_text_is_not_a_payload() -> None:
     with pytest.raises(PayloadError, match="It looks like"):
         parse_payload("arn")

@@ -28,10 +28,12 @@ def parse_payload(given: Any) -> dict[str, str]:
             too, because the AWS CLI prints the payload in these forms with `--output json`.
 
     Raises:
-        PayloadError: The payload is not a JSON object, or the ARN of one of the two keys is missing.
+        PayloadError: The payload is not a JSON object, the ARN of a key is missing, or the stack has no such output.
     """
     content = given
     for _ in range(3):
+        if content in _NO_OUTPUT or (isinstance(content, str) and content.strip() in _NO_OUTPUT):
+            raise PayloadError(_NO_OUTPUT_MESSAGE)
         if isinstance(content, str):
             try:
                 content = json.loads(content)
@@ -74,7 +76,16 @@ def _strip(value: Any) -> Any:
 
 
 def _is_payload(value: Any) -> bool:
-    return isinstance(value, Mapping) or (isinstance(value, str) and value.lstrip().startswith(("{", "[", '"{')))
+    return isinstance(value, Mapping) or (
+        isinstance(value, str) and (value.lstrip().startswith(("{", "[", '"{')) or value.strip() in {"None", "null"})
+    )
 
 
 _SHAPE: Final = f'It looks like {{"{S3_KEY_FIELD}":"arn:aws:kms:…","{RDS_KEY_FIELD}":"arn:aws:kms:…"}}.'
+
+_NO_OUTPUT: Final[tuple[Any, ...]] = (None, [], "", "None", "null", "[]")
+"""What the AWS CLI prints if its query finds nothing, as `--output text` and as `--output json`."""
+
+_NO_OUTPUT_MESSAGE: Final = (
+    "The stack has no onboarding payload: it is not complete (CREATE_COMPLETE), or its name or Region is wrong."
+)
