@@ -146,7 +146,13 @@ def get_identity_policies(caller: CallingPrincipal) -> list[Policy]:
 
 def build_principal_condition_keys(caller: CallingPrincipal) -> dict[str, str | list[str]]:
     """Return the condition keys that every request of a caller has (IAM user guide, "Global condition keys")."""
-    return {"aws:PrincipalAccount": caller.account, "aws:PrincipalArn": caller.role_arn or caller.arn}
+    now = datetime.now(UTC)
+    return {
+        "aws:PrincipalAccount": caller.account,
+        "aws:PrincipalArn": caller.role_arn or caller.arn,
+        "aws:CurrentTime": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "aws:EpochTime": str(int(now.timestamp())),
+    }
 
 
 def evaluate_identity_access(

@@ -1,9 +1,10 @@
 """The rules that moto's S3 lacks: key authorization, bucket policies with conditions, IAM, and tags of CreateBucket.
 
-S3 calls KMS as the caller, through `s3.<region>.amazonaws.com`: GenerateDataKey for a write, and Decrypt for a read. A
-write without encryption headers uses the bucket's default encryption. PutBucketEncryption does not check the key, so a
-write is the first call that fails if the key is unusable. In AWS, S3's cache of bucket keys can hide a revocation for a
-while; this cache is not modelled.
+S3 calls KMS as the caller, through `s3.<region>.amazonaws.com`: GenerateDataKey for a write, and Decrypt for a read.
+The encryption context is the bucket's ARN with a Bucket Key, and the object's ARN without (S3 user guide, "Reducing
+the cost of SSE-KMS with Amazon S3 Bucket Keys"). A write without encryption headers uses the bucket's
+default encryption. PutBucketEncryption does not check the key, so a write is the first call that fails if the key is
+unusable. In AWS, S3's cache of bucket keys can hide a revocation for a while; this cache is not modelled.
 """
 
 import json
@@ -161,7 +162,9 @@ def _use_key_of_write(call: Call, bucket: FakeBucket) -> None:
         raise AwsError("InvalidArgument", f"{message} : aws:kms", 400)
     if algorithm not in _KMS or reference is None:
         return  # S3's own key, or the AWS managed key aws/s3: neither is the customer's
-    arn = _use_key(call, reference, "kms:GenerateDataKey", bucket)
+    bucket_key = call.params.get("BucketKeyEnabled", _default_rule(bucket).get("BucketKeyEnabled"))
+    context = _encryption_context(bucket, call.params["Key"], bucket_key)
+    arn = _use_key(call, reference, "kms:GenerateDataKey", bucket, context)
     # S3 stores and returns the key's ARN, so an alias is resolved only once, at the write.
     if _KEY_HEADER in call.environ:
         call.environ[_KEY_HEADER] = arn
@@ -178,16 +181,25 @@ def _use_key_of_source(call: Call) -> None:
 def _use_key_of(call: Call, stored: FakeKey | None, bucket: FakeBucket) -> None:
     if stored is None or stored.encryption not in _KMS or not stored.kms_key_id:
         return
-    _use_key(call, stored.kms_key_id, "kms:Decrypt", bucket, ciphertext=True)
+    context = _encryption_context(bucket, stored.name, stored.bucket_key_enabled)
+    _use_key(call, stored.kms_key_id, "kms:Decrypt", bucket, context, ciphertext=True)
 
 
-def _use_key(call: Call, reference: str, action: str, bucket: FakeBucket, *, ciphertext: bool = False) -> str:
+def _encryption_context(bucket: FakeBucket, key: str, bucket_key: str | bool | None) -> str:
+    """Return the ARN in the encryption context; moto keeps the setting as text, as a truth value or not at all."""
+    arn = str(bucket.arn)
+    return arn if str(bucket_key).lower() == "true" else f"{arn}/{key}"
+
+
+def _use_key(
+    call: Call, reference: str, action: str, bucket: FakeBucket, context: str, *, ciphertext: bool = False
+) -> str:
     use = KeyUse(
         caller=call.caller,
         action=action,
         region=bucket.region_name,
         via=via_service_value("s3", bucket.region_name),
-        context=(("aws:s3:arn", bucket.arn),),
+        context=(("aws:s3:arn", context),),
         ciphertext=ciphertext,
     )
     try:
@@ -200,9 +212,14 @@ def _use_key(call: Call, reference: str, action: str, bucket: FakeBucket, *, cip
 
 def get_default_encryption(bucket: FakeBucket) -> tuple[str | None, str | None]:
     """Return the bucket's default algorithm and key."""
-    rule: Any = (bucket.encryption or _AES)["Rule"]
-    default = (rule[0] if isinstance(rule, list) else rule).get("ApplyServerSideEncryptionByDefault", {})
+    default = _default_rule(bucket).get("ApplyServerSideEncryptionByDefault", {})
     return default.get("SSEAlgorithm"), default.get("KMSMasterKeyID")
+
+
+def _default_rule(bucket: FakeBucket) -> dict[str, Any]:
+    rule: Any = (bucket.encryption or _AES)["Rule"]
+    found: dict[str, Any] = rule[0] if isinstance(rule, list) else rule
+    return found
 
 
 def _tags(body: bytes) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from byok import __version__
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.check.report import Verdict
+from byok.domain.iam.check.permissions import Verdict
 from byok.domain.iam.findings import Severity
 from byok.domain.models import Problem
 from byok.service.status import EnvironmentSummary

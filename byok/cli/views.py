@@ -16,7 +16,8 @@ from rich.text import Text
 from byok.cli.text import join_lines, wrap_prose
 from byok.contracts import INVALID_INPUT_PROBLEM_CODE
 from byok.domain.diagnosis.diagnose import are_keys_usable
-from byok.domain.iam.check.report import PolicyReport, Verdict
+from byok.domain.iam.check.permissions import Verdict
+from byok.domain.iam.check.report import PolicyReport
 from byok.domain.iam.findings import Finding, Severity
 from byok.domain.models import DeletionResult, Evidence, KeyCheckResult, Problem, ReconciledKey, TenantOutcome
 from byok.domain.phases import AliasOutcome, Phase

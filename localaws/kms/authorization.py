@@ -88,6 +88,7 @@ class KeyUse:
         keys = build_principal_condition_keys(self.caller) | {"kms:CallerAccount": self.caller.account}
         if self.via:
             keys["kms:ViaService"] = self.via
+            keys["aws:ViaAWSService"] = "true"
         if self.for_aws_resource:
             keys["kms:GrantIsForAWSResource"] = "true"
         if self.tag_keys:

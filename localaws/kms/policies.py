@@ -7,7 +7,7 @@ import re
 from typing import Any, Final
 
 from byok.domain.arns import partition_of_region
-from byok.domain.iam.check.document import PolicyDocumentError, parse_document
+from byok.domain.iam.check.document import PolicyDocumentError, parse_document, require_no_deleted_principal
 from byok.domain.iam.conditions import UnknownConditionError, require_known_operator
 from byok.domain.iam.evaluator import AccessRequest, CallingPrincipal, evaluate_policy, extract_statements
 from byok.domain.iam.wildcards import as_list
@@ -15,6 +15,8 @@ from localaws.call import AwsError
 from localaws.state import STATE
 
 DEFAULT_POLICY_NAME: Final = "default"
+_INVALID_PRINCIPALS: Final = "Policy contains a statement with one or more invalid principals."
+_OF_PRINCIPALS: Final = frozenset({"policy.DeletedPrincipal", "policy.InvalidPrincipal"})
 _OURS: Final = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/.+")
 
 
@@ -48,6 +50,7 @@ def parse_key_policy(text: str, key_arn: str, params: dict[str, Any]) -> dict[st
     """
     try:
         policy = parse_document(text)
+        require_no_deleted_principal(policy)
         for statement in extract_statements(policy):
             for operator in statement.get("Condition", {}):
                 require_known_operator(operator)
@@ -55,7 +58,9 @@ def parse_key_policy(text: str, key_arn: str, params: dict[str, Any]) -> dict[st
         # KMS developer guide, "Changing a key policy": the key's owner must still be able to change the policy.
         if not params.get("BypassPolicyLockoutSafetyCheck") and not _owner_may_change(policy, key_arn):
             raise _malformed_error("The new key policy will not allow you to update the key policy in the future.")
-    except (PolicyDocumentError, UnknownConditionError) as error:
+    except PolicyDocumentError as error:
+        raise _malformed_error(_INVALID_PRINCIPALS if error.code in _OF_PRINCIPALS else str(error)) from error
+    except UnknownConditionError as error:
         raise _malformed_error(str(error)) from error
     return policy
 
@@ -75,7 +80,7 @@ def _check_principals(statement: dict[str, Any]) -> None:
         # Reject a principal that does not exist. Principals of accounts that are not modelled cannot be checked.
         known = {role.account for role in STATE.roles.values()}
         if match and match[1] in known and name not in STATE.roles:
-            raise _malformed_error("Policy contains a statement with one or more invalid principals.")
+            raise _malformed_error(_INVALID_PRINCIPALS)
 
 
 def _malformed_error(message: str) -> AwsError:

@@ -91,6 +91,22 @@ async def test_policy_check_has_a_row_per_permission(portal: ApiClient) -> None:
         assert wrong["findings"][0]["remedy"]
 
 
+async def test_policy_check_accepts_text_and_yaml_output_of_the_aws_cli(portal: ApiClient) -> None:
+    document = json.dumps(json.loads(build_key_policy(KeyPurpose.S3)), indent=2)
+    for policy in (f"{document}\tdefault\n", yaml.safe_dump({"Policy": document, "PolicyName": "default"})):
+        body = {"key": "s3", "region": REGION, "policy": policy}
+        assert (await portal.http.post("/v1/policy-checks", json=body)).json()["usable"] is True
+
+
+async def test_misspelt_region_is_refused_with_the_nearest_one(portal: ApiClient) -> None:
+    for answer in (
+        await portal.http.get("/v1/onboarding/eu-central-9"),
+        await portal.http.post("/v1/key-checks", json={**KEYS, "region": "eu-central-9"}),
+    ):
+        assert answer.status_code == 422
+        assert "the nearest name is eu-central-1" in answer.text  # contract 133
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -98,6 +114,7 @@ async def test_policy_check_has_a_row_per_permission(portal: ApiClient) -> None:
         ({"policy": "{}", "key_arn": "alias/x"}, "key_arn"),
         ({"policy": build_key_policy(KeyPurpose.S3), "key_arn": S3_KEY.replace(REGION, "us-east-1")}, "key_arn"),
         ({"policy": "{}", "region": "nowhere"}, "region"),
+        ({"policy": "{}", "region": "eu-central-9"}, "region"),
         ({"policy": "{}", "key": "ebs"}, "key"),
         ({}, "policy"),
     ],

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from byok.domain.arns import KeyPurpose
 from byok.onboarding.template import render_keys_template
@@ -80,6 +81,7 @@ def test_onboarding_text_for_a_customer_names_no_byok_commands(run: Run) -> None
     [
         (("--region", "eu-central-1"), "BYOK_PLATFORM_ROLE_ARN"),
         (("--region", "Frankfurt", "--platform-role-arn", ROLE), "--region"),
+        (("--region", "eu-central-9", "--platform-role-arn", ROLE), "nearest name is eu-central-1"),  # contract 133
         (("--region", "eu-central-1", "--platform-role-arn", "me"), "--platform-role-arn"),
         (("--region", "cn-north-1", "--platform-role-arn", ROLE, *NAMED), "partition aws-cn"),
         (WHERE, "Pass --environment"),
@@ -202,6 +204,39 @@ def test_merged_policy_is_written_as_utf_8(run: Run) -> None:
     assert json.loads(ended.out)["Id"] == "Schlüssel"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_merge_keeps_line_endings_and_byte_order_mark(run: Run, tmp_path: Path, end: str, mark: bytes) -> None:
+    before, after = tmp_path / "before.json", tmp_path / "after.json"
+    policy = {"Version": "2012-10-17", "Statement": [PLACE.owner_statement]}
+    before.write_bytes(mark + json.dumps(policy, indent=2).replace("\n", end).encode())
+
+    ended = run("policy", "merge", "s3", str(before), *WHERE, "--out", str(after))
+
+    expected = {**policy, "Statement": [PLACE.owner_statement, *PLACE.build_statements(KeyPurpose.S3)]}
+    assert after.read_bytes() == mark + json.dumps(expected, indent=2).replace("\n", end).encode()
+    assert ("byte order mark" in ended.err) is bool(mark)
+
+
+def test_text_and_yaml_output_of_the_aws_cli_is_checked_and_merged(run: Run) -> None:
+    document = json.dumps({"Version": "2012-10-17", "Statement": [PLACE.owner_statement]}, indent=2)
+    merged = run("policy", "merge", "s3", "-", *WHERE, stdin=document).out
+    for output in (f"{document}\tdefault\n", yaml.safe_dump({"Policy": document, "PolicyName": "default"})):
+        assert "policy.StatementMissing" in run("policy", "check", "s3", "-", *WHERE, stdin=output).out
+        assert run("policy", "merge", "s3", "-", *WHERE, stdin=output).out == merged
+
+
+def test_merge_reports_the_conditions_that_it_drops(run: Run) -> None:
+    (statement,) = PLACE.build_statements(KeyPurpose.S3)
+    statement["Condition"]["IpAddress"] = {"aws:SourceIp": "203.0.113.0/24"}
+    policy = {"Version": "2012-10-17", "Statement": [PLACE.owner_statement, statement]}
+
+    ended = run("policy", "merge", "s3", "-", *WHERE, stdin=json.dumps(policy))
+
+    assert "Replaced: AllowAtaccamaPlatformS3Access" in ended.err
+    assert "aws:SourceIp" in ended.err
+
+
 def test_merge_writes_the_policy_and_reports_the_changes(run: Run, tmp_path: Path) -> None:
     before, after = tmp_path / "before.json", tmp_path / "after.json"
     before.write_text(json.dumps({"Version": "2012-10-17", "Statement": [PLACE.owner_statement]}, indent=2))
@@ -307,6 +342,10 @@ def test_check_accepts_the_payload(run: Run, service: FakeService) -> None:
     ("options", "words"),
     [
         (("--payload", "{}"), "lacks S3KmsKeyArn"),
+        (("--payload", "None"), "its name or Region is wrong"),
+        (("--payload", ""), "its name or Region is wrong"),
+        (("--s3-key-arn", "null"), "its name or Region is wrong"),
+        (("--payload", PAYLOAD, "--region", "eu-central-9"), "--region: not an AWS Region; the nearest name is"),
         (("--payload", PAYLOAD, "--s3-key-arn", KEYS[1]), "--s3-key-arn"),
         (("--payload", PAYLOAD, "--rds-key-arn", "alias/x"), "--rds-key-arn"),
         ((), "Missing"),

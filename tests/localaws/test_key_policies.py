@@ -63,12 +63,31 @@ MALFORMED_DOCUMENTS = {
     "an element next to Statement": json.dumps({"Statement": [OWNER_STATEMENT], "Comment": "ours"}),
     "an unknown kind of principal": build_policy_without(Principal={"aws": "111122223333"}),
     "an action without its service": build_policy_without(Action="Decrypt"),
+    "a root ARN with 9 digits": build_policy_without(Principal={"AWS": "arn:aws:iam::123456789:root"}),
+    "a root ARN without iam": build_policy_without(Principal={"AWS": "arn:aws::444455556666:root"}),
+    "an account's ARN without root": build_policy_without(Principal={"AWS": "arn:aws:iam::111122223333"}),
+    "an account id with hyphens": build_policy_without(Principal={"AWS": "1111-2222-3333"}),
+    "a role ARN with a wildcard": build_policy_without(Principal={"AWS": "arn:aws:iam::111122223333:role/*"}),
+    "a group": build_policy_without(Principal={"AWS": "arn:aws:iam::111122223333:group/Admins"}),
+    "a service as an AWS principal": build_policy_without(Principal={"AWS": ["s3.amazonaws.com"]}),
+    "a placeholder": build_policy_without(Principal={"AWS": "<platform role ARN>"}),
+    "an invalid principal in NotPrincipal": build_policy_without("Principal", NotPrincipal={"AWS": "Ann"}),
 }
 UNKNOWN_OPERATORS = ("StringIs", "ForSomeValue:StringEquals", "BoolNot", "NotStringEquals", "StringEqualsNot")
 TAKEN_DOCUMENTS = {
     "the default policy": json.dumps(build_default_policy(CUSTOMER_ACCOUNT, REGION)),
     "one statement without an array": json.dumps({"Statement": OWNER_STATEMENT}),
     "another statement": build_policy_with_statement(VALID_STATEMENT),
+    "every form of a principal": build_policy_without(
+        Principal={
+            "AWS": [
+                *("*", "999988887777", "arn:aws:iam::999988887777:root", "arn:aws:iam::999988887777:user/path/Ann"),
+                *("arn:aws:iam::999988887777:role/R", "arn:aws:sts::999988887777:assumed-role/R/session"),
+                "arn:aws:sts::999988887777:federated-user/Ann",
+            ],
+            "Service": "rds.amazonaws.com",
+        }
+    ),
     "lists": build_policy_without(
         Action=["kms:Decrypt"], Resource=["*"], Principal={"AWS": ["arn:aws:iam::999988887777:root"]}
     ),
@@ -108,6 +127,14 @@ def kms_accepts(aws: AwsHarness, text: str) -> bool:
 def test_malformed_document_is_refused_by_both(aws: AwsHarness, name: str) -> None:
     text = MALFORMED_DOCUMENTS[name]
     assert (check_accepts(text), kms_accepts(aws, text)) == (False, False)
+
+
+def test_id_of_a_deleted_principal_is_refused_in_a_new_policy(aws: AwsHarness) -> None:
+    kms = aws.customer_client("kms")
+    for principal in ("AIDAEXAMPLEDELETED123", "arn:aws:iam::123456789:root"):
+        with pytest.raises(ClientError, match="one or more invalid principals") as caught:
+            kms.create_key(Policy=build_policy_without(Principal={"AWS": principal}))
+        assert caught.value.response["Error"]["Code"] == MALFORMED
 
 
 @pytest.mark.parametrize("operator", UNKNOWN_OPERATORS)

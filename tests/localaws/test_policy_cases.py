@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from byok.domain.iam.check.report import check_policy
 from localaws.accounts import PLATFORM_ROLE_ARN
 from localaws.state import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, STATE
 from tests.localaws.server import REGION, AwsHarness
-from tests.policy_cases import POLICY_CASES, Case
+from tests.policy_cases import POLICY_CASES
+from tests.policy_changes import Case
 from tests.policy_context import VENDOR, PolicyContext
 
 PLACE = PolicyContext(PLATFORM_ROLE_ARN, REGION, CUSTOMER_ACCOUNT)
@@ -44,12 +46,21 @@ def get_error_code(use: Callable[[], object]) -> str | None:
 
 
 def use_through_s3(aws: AwsHarness, arn: str) -> str | None:
-    s3, bucket = aws.platform_client("s3"), f"catalogue-{uuid.uuid4().hex[:12]}"
+    """Write and read as the probe does, without a Bucket Key, and as an environment does, with one."""
+    s3, bucket = aws.platform_client("s3"), f"{VENDOR.resource_prefix}-catalogue-{uuid.uuid4().hex[:12]}"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
 
     def write_and_read() -> None:
-        s3.put_object(Bucket=bucket, Key="a", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=arn)
-        s3.get_object(Bucket=bucket, Key="a")
+        for bucket_key in (False, True):
+            s3.put_object(
+                Bucket=bucket,
+                Key="a",
+                Body=b"x",
+                ServerSideEncryption="aws:kms",
+                SSEKMSKeyId=arn,
+                BucketKeyEnabled=bucket_key,
+            )
+            s3.get_object(Bucket=bucket, Key="a")
 
     return get_error_code(write_and_read)
 
@@ -84,6 +95,7 @@ def test_check_and_local_aws_agree(aws: AwsHarness, case: Case) -> None:
     else:
         answer, refusal = use_through_rds(aws, arn), "KMSKeyNotAccessibleFault"
 
-    report = check_policy(case.build_policy(PLACE), case.which, PlatformPrincipal(PLACE.role, REGION, arn), VENDOR)
+    side = PlatformPrincipal(PLACE.role, REGION, arn, datetime.now(UTC))
+    report = check_policy(case.build_policy(PLACE), case.which, side, VENDOR)
     assert answer == (refusal if case.stops else None)
     assert report.is_usable is not case.stops

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,7 +21,8 @@ from tests.collected_keys import (
     build_response_replacement,
     valid_key_facts,
 )
-from tests.policy_cases import POLICY_CASES, Case
+from tests.policy_cases import POLICY_CASES
+from tests.policy_changes import Case
 from tests.policy_context import VENDOR
 
 BROKEN_KEYS = {
@@ -87,7 +89,7 @@ def test_broken_key_is_the_first_finding(name: str, which: KeyPurpose) -> None:
 def test_broken_policy_has_the_same_first_finding_as_the_check(case: Case) -> None:
     facts = valid_key_facts(case.which) | {"key_policy": {"Policy": json.dumps(case.build_policy(PLACE))}}
 
-    first = diagnose_collected_keys(build_collected_keys(**{case.which.value: facts}), VENDOR)[0]
+    first = diagnose_collected_keys(build_collected_keys(**{case.which.value: facts}), VENDOR, datetime.now(UTC))[0]
 
     assert (first.code, first.key) == (case.first, case.which)
 

@@ -11,8 +11,9 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.document import PolicyDocumentError
 from byok.domain.iam.check.report import check_policy
-from byok.domain.iam.merge import PolicyMergeError, merge_policy
-from tests.policy_cases import POLICY_CASES, Case
+from byok.domain.iam.merge import PolicyMergeError, merge_policy, merge_policy_file
+from tests.policy_cases import POLICY_CASES
+from tests.policy_changes import Case
 from tests.policy_context import VENDOR, PolicyContext
 
 PLACE = PolicyContext("arn:aws:iam::111122223333:role/AtaccamaPlatform", "eu-central-1", "444455556666")
@@ -256,3 +257,34 @@ def test_merge_preserves_any_policy(sids: list[str], indent: Any, ascii_only: bo
         "Statement": [PLACE.owner_statement, *others, *PLACE.build_statements(which)],
     }
     assert merge(merged.text, which).text == merged.text
+
+
+def test_id_of_a_deleted_principal_must_be_removed_first() -> None:
+    admins = {**PLACE.owner_statement, "Sid": "Admins", "Principal": {"AWS": ["AIDAEXAMPLEDELETED123"]}}
+
+    with pytest.raises(
+        PolicyDocumentError, match="Statement Admins: AIDAEXAMPLEDELETED123 is the id of a deleted user"
+    ):
+        merge(json.dumps({**OWNER_POLICY, "Statement": [PLACE.owner_statement, admins]}))
+
+
+def test_outdated_statement_for_a_deleted_role_is_replaced() -> None:
+    old = PLACE.build_statements(KeyPurpose.S3)[0] | {"Principal": {"AWS": "AROAEXAMPLEDELETED123"}}
+
+    merged = merge(json.dumps({**OWNER_POLICY, "Statement": [PLACE.owner_statement, old]}), KeyPurpose.S3)
+
+    assert json.loads(merged.text)["Statement"] == [PLACE.owner_statement, *PLACE.build_statements(KeyPurpose.S3)]
+
+
+def test_utf_16_becomes_utf_8_without_a_mark() -> None:
+    text = json.dumps(OWNER_POLICY, indent=2)
+
+    merged = merge_policy_file(text.encode("utf-16"), KeyPurpose.S3, PLACE.role, PLACE.region, VENDOR)
+
+    assert merged.content == merge(text, KeyPurpose.S3).text.encode()
+
+
+def test_mark_of_the_aws_clis_output_is_not_part_of_the_policy() -> None:
+    output = json.dumps({"Policy": json.dumps(OWNER_POLICY), "PolicyName": "default"}).encode("utf-8-sig")
+
+    assert not merge_policy_file(output, KeyPurpose.S3, PLACE.role, PLACE.region, VENDOR).byte_order_mark

@@ -1,5 +1,8 @@
 """The steps of the wizard, page by page, without JavaScript."""
 
+import json
+
+from byok.domain.iam.statements import build_owner_statement
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from tests.wizard.conftest import DRAFT, Browser
@@ -16,11 +19,13 @@ async def test_first_page_shows_prerequisites_and_asks_for_name_and_region(brows
     assert "IAM permissions to create KMS keys" in browser.text
     await browser.open_page("/new", name="Not Legal", region="nowhere", next="1")
     assert "Use lower-case letters" in browser.text
-    assert "Enter the name of an AWS Region" in browser.text
+    assert "nowhere is not an AWS Region" in browser.text
     assert 'value="Not Legal"' in browser.page.text
 
 
 async def test_second_page_has_values_template_statements_and_two_fields(browser: Browser) -> None:
+    await browser.open_page("/new", name="prod", region="eu-central-9", next="1")
+    assert "eu-central-9 is not an AWS Region; the nearest name is eu-central-1." in browser.text  # contract 133
     await browser.open_page("/new", name="prod", region=REGION, next="1")
     page = browser.page.text
     assert "<h1>Encryption at rest</h1>" in page  # contract 13
@@ -113,6 +118,10 @@ async def test_pasted_policy_is_checked_with_a_row_per_permission(browser: Brows
     assert "The platform cannot use the S3 key" in browser.text
     assert "kms:GenerateDataKey" in browser.text
     assert "AllowAtaccamaPlatformS3Access" in browser.text
+    owner = build_owner_statement("arn:aws:iam::444455556666:root")
+    text_output = json.dumps({"Version": "2012-10-17", "Statement": [owner]}, indent=2) + "\tdefault\n"
+    await browser.submit_form("/new/encryption", {**sent, "policy": text_output})
+    assert "policy.StatementMissing" in browser.text
     await browser.submit_form("/new/encryption", {**sent, "policy": "<b>not json</b>", "policy_key": "x"})
     assert browser.page.status_code == 200
     assert "<b>not json" not in browser.page.text

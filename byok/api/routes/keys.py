@@ -1,5 +1,6 @@
 """Routes that check keys, either by using the keys in AWS or by evaluating a key policy without AWS calls."""
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -10,10 +11,11 @@ from byok.api.authorization import ReadCaller, WriteCaller
 from byok.api.dependencies import Service, State
 from byok.api.problems import invalid_field_error, openapi_problem_responses
 from byok.api.responses import PolicyCheckResponse
-from byok.domain.arns import KEY_ARN_MAX_LENGTH, REGION_PATTERN, InvalidKeyArnError, KeyPurpose, parse_key_arn
+from byok.domain.arns import KEY_ARN_MAX_LENGTH, InvalidKeyArnError, KeyPurpose, parse_key_arn
 from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.report import parse_and_check_policy
 from byok.domain.models import CheckKeysRequest, KeyCheckResult
+from byok.domain.models.base import RegionName
 
 router = APIRouter(
     tags=["keys"],
@@ -25,14 +27,15 @@ class PolicyCheckRequest(BaseModel):
     """A key policy to check.
 
     Attributes:
-        policy: The policy document, or the output of `aws kms get-key-policy`, as text, so that nothing reformats it.
+        policy: The policy document, or the output of `aws kms get-key-policy` as JSON, YAML or text. The field is a
+            string, so that nothing reformats the policy.
         key_arn: The ARN of the policy's key. With it, the check also knows which account owns the key.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     key: KeyPurpose
-    region: Annotated[str, Field(pattern=REGION_PATTERN, max_length=32)]
+    region: RegionName
     policy: Annotated[str, Field(max_length=65_536)]
     key_arn: Annotated[str | None, Field(max_length=KEY_ARN_MAX_LENGTH)] = None
 
@@ -48,7 +51,7 @@ async def check_key_policy(_: ReadCaller, state: State, request: PolicyCheckRequ
     """Check whether a key policy grants each permission that the platform needs, and if not, report what to change."""
     arn = _key_of(request)
     try:
-        side = PlatformPrincipal(state.platform_role_arn, request.region, arn)
+        side = PlatformPrincipal(state.platform_role_arn, request.region, arn, datetime.now(UTC))
         report = parse_and_check_policy(request.policy.encode(), request.key, side, state.vendor)
     except ValueError as error:
         raise invalid_field_error("policy", str(error)) from error

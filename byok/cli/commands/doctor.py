@@ -91,6 +91,8 @@ def _print_script(region: str | None, role: str | None, s3_key_arn: str | None, 
 
 
 def _diagnose_file(file: Path) -> "tuple[Finding, ...]":
+    from datetime import UTC, datetime
+
     from byok.domain.diagnosis.diagnose import diagnose_collected_keys as diagnosed
     from byok.domain.diagnosis.key_facts import CollectedKeys, CollectedKeysError
     from byok.domain.iam.check.document import PolicyDocumentError, decode_text
@@ -103,7 +105,7 @@ def _diagnose_file(file: Path) -> "tuple[Finding, ...]":
         raise UsageError(f"Cannot read {file}: {error.strerror}.") from error
     except (PolicyDocumentError, CollectedKeysError) as error:
         raise UsageError(f"{file}: {error}") from error
-    return diagnosed(collection, Settings().vendor)
+    return diagnosed(collection, Settings().vendor, datetime.now(UTC))
 
 
 def _doctor(*, as_json: bool) -> int:

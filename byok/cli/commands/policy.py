@@ -1,5 +1,6 @@
 """`byok policy`: render the statements of both keys, and check or complete a customer's key policy, all offline."""
 
+import codecs
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -30,7 +31,10 @@ policy = typer.Typer(
     help="Render, check or complete a key policy.",
 )
 File = Annotated[
-    Path, typer.Argument(help="The key policy, or the output of `aws kms get-key-policy`; - reads standard input.")
+    Path,
+    typer.Argument(
+        help="The key policy, or the output of `aws kms get-key-policy` as JSON, YAML or text; - reads standard input."
+    ),
 ]
 KeyArnOption = Annotated[
     str | None, typer.Option("--key-arn", help="The key's ARN, to check the keys and accounts that the policy names.")
@@ -74,6 +78,8 @@ def check(
     does not let the platform use the key, or the answer depends on facts that only AWS sees.
     """
     with exit_on_error(as_json=as_json):
+        from datetime import UTC, datetime
+
         from byok.cli import views
         from byok.domain.iam.check.calls import PlatformPrincipal
         from byok.domain.iam.check.document import PolicyDocumentError
@@ -84,7 +90,7 @@ def check(
         role = require_platform_role_arn(platform_role_arn, settings, require_region(region))
         content = _content(file)
         try:
-            side = PlatformPrincipal(role, region, _require_key_of_region(key_arn, region))
+            side = PlatformPrincipal(role, region, _require_key_of_region(key_arn, region), datetime.now(UTC))
             report = parse_and_check_policy(content, which, side, settings.vendor)
         except PolicyDocumentError as error:
             raise UsageError(f"{file} is not a key policy. {error}") from error
@@ -109,34 +115,40 @@ def merge(
     Everything else stays unchanged, byte for byte.
 
     An outdated platform statement is replaced, unless the replacement would lose one of the customer's own changes.
-    The result is UTF-8. byok does not change the key: the key administrator puts the new policy on the key with `aws
-    kms put-key-policy`. With --key-arn and --out, byok prints the full command.
+    Line endings and a byte order mark are kept; UTF-16 becomes UTF-8. byok does not change the key: the key
+    administrator puts the new policy on the key with `aws kms put-key-policy`. With --key-arn and --out, byok prints
+    the full command.
 
     Exit codes: 0 done, or there was nothing to do; 2 wrong usage, or the policy cannot be completed.
     """
     with exit_on_error():
-        from byok.domain.iam.check.document import PolicyDocumentError, decode_text
-        from byok.domain.iam.merge import PolicyMergeError, merge_policy
+        from byok.domain.iam.check.document import PolicyDocumentError
+        from byok.domain.iam.merge import PolicyMergeError, merge_policy_file
         from byok.settings import Settings
 
         settings, which = Settings(), parse_key_purpose(key)
         role = require_platform_role_arn(platform_role_arn, settings, require_region(region))
         try:
             known = _require_key_of_region(key_arn, region)
-            merged = merge_policy(decode_text(_content(file)), which, role, region, settings.vendor, key_arn=known)
+            merged = merge_policy_file(_content(file), which, role, region, settings.vendor, key_arn=known)
         except (PolicyDocumentError, PolicyMergeError) as error:
             raise UsageError(f"{file}: {error}") from error
         if out is None or str(out) == "-":
             # Write bytes, because the policy may contain characters that the terminal's encoding lacks.
-            sys.stdout.buffer.write((merged.text if merged.text.endswith("\n") else merged.text + "\n").encode())
+            end = b"\n" if sys.stdout.isatty() and not merged.content.endswith(b"\n") else b""
+            sys.stdout.buffer.write(merged.content + end)
         else:
             try:
-                out.write_bytes(merged.text.encode())
+                out.write_bytes(merged.content)
             except OSError as error:
                 raise UsageError(f"Cannot write {out}: {error.strerror}.") from error
         for words, sids in (("Appended", merged.added), ("Replaced", merged.replaced)):
             if sids:
                 print_message(f"{words}: {', '.join(sids)}")
+        if merged.dropped:
+            print_message(f"The replaced statements had other conditions, which are gone: {', '.join(merged.dropped)}")
+        if merged.content.startswith(codecs.BOM_UTF8):
+            print_message("The file begins with a byte order mark, which is kept. If KMS rejects it, remove the mark.")
         if not merged.changed:
             print_message("Nothing to do: the policy already has the statements.")
         elif known is not None and out is not None and str(out) != "-":

@@ -14,8 +14,8 @@ from typing import Final
 from byok.domain.arns import InvalidKeyArnError, KeyPair, KeyPurpose, account_id_of_role, check_key_arns, parse_key_arn
 from byok.domain.diagnosis.key_facts import CollectedKey, CollectedKeys, KeyMetadata
 from byok.domain.iam.check.calls import PlatformPrincipal
+from byok.domain.iam.check.denial_causes import DenialCause
 from byok.domain.iam.check.document import PolicyDocumentError, parse_policy
-from byok.domain.iam.check.near_misses import DenialCause
 from byok.domain.iam.check.report import check_policy, invalid_document_report
 from byok.domain.iam.findings import Finding, Severity
 from byok.domain.problems.remediation import Remedy, RemedyContext, build_arn_remediation, build_remediation
@@ -31,6 +31,7 @@ class _KeyContext:
     facts: CollectedKey
     collection: CollectedKeys
     vendor: VendorProfile
+    at: datetime | None
 
     @property
     def subject(self) -> RemedyContext:
@@ -58,13 +59,23 @@ class _KeyContext:
         return Finding(code, self.which, severity, message, words)
 
 
-def diagnose_collected_keys(collection: CollectedKeys, vendor: VendorProfile) -> tuple[Finding, ...]:
-    """Return all findings about the two keys, the worst first. If there are none, both keys are usable."""
+def diagnose_collected_keys(
+    collection: CollectedKeys, vendor: VendorProfile, at: datetime | None = None
+) -> tuple[Finding, ...]:
+    """Return all findings about the two keys, the worst first. If there are none, both keys are usable.
+
+    Args:
+        collection: The facts.
+        vendor: The vendor's names.
+        at: The time, by which the policies' conditions on dates are decided; None leaves them undecided.
+    """
     findings = list(_arn_findings(collection, vendor))
     # A key that must be replaced needs no other findings.
     replaced = {finding.key for finding in findings}
     keys = [
-        _KeyContext(which, collection.key(which), collection, vendor) for which in KeyPurpose if which not in replaced
+        _KeyContext(which, collection.key(which), collection, vendor, at)
+        for which in KeyPurpose
+        if which not in replaced
     ]
     unseen = [key for key in keys if not key.is_visible]
     findings += _caller_findings(collection, unseen)
@@ -244,7 +255,7 @@ def _policy_findings(key: _KeyContext) -> Iterator[Finding]:
     text = key.facts.key_policy.policy
     if text is None:
         return
-    side = PlatformPrincipal(key.collection.platform_role_arn, key.collection.region, key.facts.arn)
+    side = PlatformPrincipal(key.collection.platform_role_arn, key.collection.region, key.facts.arn, key.at)
     try:
         yield from check_policy(parse_policy(text, on_a_key=True), key.which, side, key.vendor).findings
     except PolicyDocumentError as error:

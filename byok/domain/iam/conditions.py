@@ -89,6 +89,15 @@ def all_conditions_hold(tests: Iterable[ConditionResult]) -> bool:
     return True
 
 
+def normalize_conditions(block: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], frozenset[str]]:
+    """Return the values by operator and key in lower case: equal blocks are equal however they are written."""
+    return {
+        (operator, key.lower()): frozenset(_text(value) for value in as_list(values))
+        for operator, tests in block.items()
+        for key, values in tests.items()
+    }
+
+
 def require_known_operator(operator: str) -> None:
     """Check that an operator is an IAM condition operator.
 

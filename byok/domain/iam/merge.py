@@ -5,14 +5,22 @@ of byok's Sids but a different meaning, byok considers the statement outdated an
 lose something that the customer added, byok raises an error instead.
 """
 
+import codecs
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose, account_id_of_role
-from byok.domain.iam.check.document import MAX_POLICY_BYTES, extract_document, parse_document
+from byok.domain.iam.check.document import (
+    MAX_POLICY_BYTES,
+    decode_text,
+    extract_document,
+    parse_document,
+    require_no_deleted_principal,
+)
 from byok.domain.iam.check.policy_lockout import has_policy_administrator
+from byok.domain.iam.conditions import normalize_conditions
 from byok.domain.iam.evaluator import extract_statements
 from byok.domain.iam.statements import Statement, StatementParameters, build_key_statements
 from byok.domain.iam.wildcards import as_list
@@ -39,16 +47,47 @@ class MergeResult:
         text: The document.
         added: Sids of the appended statements.
         replaced: Sids of the outdated statements that were replaced.
+        dropped: Condition keys of replaced statements that byok's statements do not have.
+        byte_order_mark: Whether the file that contained the document alone began with UTF-8's byte order mark.
     """
 
     text: str
     added: tuple[str, ...]
     replaced: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
+    byte_order_mark: bool = False
 
     @property
     def changed(self) -> bool:
         """Whether the policy was changed."""
         return bool(self.added or self.replaced)
+
+    @property
+    def content(self) -> bytes:
+        """The document as UTF-8, as it is written to a file."""
+        return (codecs.BOM_UTF8 if self.byte_order_mark else b"") + self.text.encode()
+
+
+def merge_policy_file(
+    content: bytes,
+    which: KeyPurpose,
+    platform_role_arn: str,
+    region: str,
+    vendor: VendorProfile,
+    *,
+    key_arn: str | None = None,
+) -> MergeResult:
+    """Merge as `merge_policy` does, and keep a UTF-8 file's byte order mark; UTF-16 becomes UTF-8.
+
+    Raises:
+        PolicyDocumentError: The file is not a key policy.
+        PolicyMergeError: As `merge_policy`.
+        ValueError: `platform_role_arn` is not the ARN of an IAM role.
+    """
+    text = decode_text(content)
+    merged = merge_policy(text, which, platform_role_arn, region, vendor, key_arn=key_arn)
+    marked = content.startswith(codecs.BOM_UTF8) and extract_document(text) == text
+    return replace(merged, byte_order_mark=marked)
 
 
 def merge_policy(
@@ -71,10 +110,9 @@ def merge_policy(
         key_arn: The key's ARN, if it is known. The key's account must then keep control of the key.
 
     Raises:
-        PolicyDocumentError: The text is not a key policy.
+        PolicyDocumentError: The text is not a key policy, or KMS would reject the result.
         PolicyMergeError: One of byok's Sids occurs twice, or one of the customer's statements uses one of these Sids,
-        or the
-            merged policy would be too large, or it would lock the key's owner out.
+            or the merged policy would be too large, or it would lock the key's owner out.
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
     document = extract_document(text)
@@ -91,8 +129,19 @@ def merge_policy(
             f"With the platform's statements, the policy has {len(document.encode())} bytes, but KMS allows at most "
             f"{MAX_POLICY_BYTES}. Shorten the other statements first.",
         )
-    _require_owner_control(parse_document(document), account_id_of_role(platform_role_arn), key_arn)
-    return MergeResult(document, tuple(added), tuple(replaced))
+    result = parse_document(document)
+    _require_owner_control(result, account_id_of_role(platform_role_arn), key_arn)
+    require_no_deleted_principal(result)
+    return MergeResult(document, tuple(added), tuple(replaced), _dropped_conditions(policy, result, replaced))
+
+
+def _dropped_conditions(before: dict[str, Any], after: dict[str, Any], sids: list[str]) -> tuple[str, ...]:
+    def keys_of(policy: dict[str, Any]) -> dict[str, str]:
+        blocks = [one.get("Condition", {}) for one in extract_statements(policy) if one.get("Sid") in sids]
+        return {key.lower(): key for block in blocks for tests in block.values() for key in tests}
+
+    kept = keys_of(after)
+    return tuple(sorted(key for name, key in keys_of(before).items() if name not in kept))
 
 
 def _edits(
@@ -197,7 +246,7 @@ def _canonical(statement: Statement) -> dict[str, Any]:
     The differences that do not matter are the order of values, arrays with one item, upper and lower case, and JSON
     booleans in place of strings.
     """
-    principal, condition = statement.get("Principal"), statement.get("Condition", {})
+    principal = statement.get("Principal")
     return {
         **statement,
         "Principal": {kind: frozenset(as_list(names)) for kind, names in principal.items()}
@@ -205,11 +254,7 @@ def _canonical(statement: Statement) -> dict[str, Any]:
         else principal,
         "Action": frozenset(action.lower() for action in as_list(statement.get("Action", []))),
         "Resource": frozenset(as_list(statement.get("Resource", []))),
-        "Condition": {
-            (operator, key.lower()): frozenset(json.dumps(value).strip('"') for value in as_list(values))
-            for operator, tests in condition.items()
-            for key, values in tests.items()
-        },
+        "Condition": normalize_conditions(statement.get("Condition", {})),
     }
 
 

@@ -1,4 +1,4 @@
-"""Functions for lists, wildcards and variables in policies.
+"""Functions for lists, wildcards, variables and placeholders in policies.
 
 Source: IAM user guide, "IAM policy elements: Variables and tags".
 """
@@ -25,6 +25,14 @@ _SPECIAL: Final = re.compile(r"[*?$]")
 def as_list(value: Any) -> list[Any]:
     """Return the values of a policy element as a list, because a policy may contain a single value or an array."""
     return value if isinstance(value, list) else [value]
+
+
+def has_placeholder(text: str) -> bool:
+    """Return whether a text contains a placeholder, such as `<role>`, `${Role}` or `YOUR`.
+
+    IAM variables such as `${aws:username}` do not count as placeholders.
+    """
+    return re.search(r"\$\{(?!aws:|kms:|\*|\?|\$)[^}]*\}|<[^>]*>|\{\{|REGION|ACCOUNT|YOUR", text) is not None
 
 
 @lru_cache(maxsize=4096)

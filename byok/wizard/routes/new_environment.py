@@ -153,7 +153,7 @@ def _findings(draft: EnvironmentDraft, state: State) -> tuple[Problem, ...]:
 
 def _examine_policy(policy: str, which: KeyPurpose, draft: EnvironmentDraft, state: State) -> PolicyReport:
     """Check a policy. If the document is invalid, the report says so, and the page shows it like any other report."""
-    side = PlatformPrincipal(state.platform_role_arn, draft.region, None)
+    side = PlatformPrincipal(state.platform_role_arn, draft.region, at=datetime.now(UTC))
     try:
         return examine_policy(policy.encode(), which, side, state.vendor)
     except PolicyDocumentError as error:

@@ -6,13 +6,15 @@ Aurora resources"; AWS KMS developer guide, "kms:ViaService" and "kms:GrantIsFor
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
 from byok.domain.arns import KeyPurpose, account_id_of_role, partition_of_region
 from byok.domain.iam.evaluator import AccessRequest, CallingPrincipal
 from byok.domain.iam.statements import via_service_value
+from byok.domain.vendor import VendorProfile
 
 
 class NeededFor(StrEnum):
@@ -94,6 +96,19 @@ _NEVER: Final[dict[KeyPurpose, tuple[tuple[str, str | None], ...]]] = {
 }
 
 
+ENCRYPTION_CONTEXT_ACTIONS: Final = frozenset(
+    f"kms:{name}"
+    for name in (
+        *("CreateGrant", "Decrypt", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext"),
+        *("ReEncryptFrom", "ReEncryptTo"),
+    )
+)
+"""Those of the calls that can have an encryption context (KMS developer guide, "kms:EncryptionContext:context-key")."""
+
+UNKNOWN_PART: Final = "…"
+"""Stands in a value of the context for a part of at least one character that byok does not know."""
+
+
 @dataclass(frozen=True)
 class PlatformPrincipal:
     """The platform role, and the Region and the key of an environment.
@@ -102,11 +117,13 @@ class PlatformPrincipal:
         role_arn: The ARN of the platform role.
         region: The environment's Region.
         key_arn: The key's ARN, or None if only the key's policy is known.
+        at: The time of the calls, by which conditions on dates are decided; None leaves them undecided.
     """
 
     role_arn: str
     region: str
     key_arn: str | None = None
+    at: datetime | None = None
 
     @property
     def account(self) -> str:
@@ -121,9 +138,20 @@ class PlatformPrincipal:
         """
         return _session(self.role_arn)
 
-    def access_request_for(self, call: PlatformCall) -> AccessRequest:
-        """Return the request that KMS receives when the platform makes a call."""
-        return self._access(self.caller, call.action, call.service, self.region, for_resource=call.for_aws_resource)
+    def access_requests_for(self, call: PlatformCall, vendor: VendorProfile) -> tuple[AccessRequest, ...]:
+        """Return the requests that KMS receives when the platform makes a call: one for each encryption context.
+
+        S3 sends the bucket's ARN if the bucket has a Bucket Key, as an environment's buckets have (D13), and otherwise
+        the object's, as for a probe (S3 user guide, "Reducing the cost of SSE-KMS with Amazon S3 Bucket Keys").
+        """
+        access = self._access(self.caller, call.action, call.service, self.region, for_resource=call.for_aws_resource)
+        if call.service != "s3" or call.action not in ENCRYPTION_CONTEXT_ACTIONS:
+            return (access,)
+        bucket = f"arn:{partition_of_region(self.region)}:s3:::{vendor.resource_prefix}-{UNKNOWN_PART}"
+        return tuple(
+            replace(access, context={**access.context, "kms:EncryptionContext:aws:s3:arn": arn})
+            for arn in (f"{bucket}/{UNKNOWN_PART}", bucket)
+        )
 
     def forbidden_access_requests(self, which: KeyPurpose) -> Iterator[tuple[str, AccessRequest]]:
         """Yield the calls that the policy must deny, each with a description of what it would allow.
@@ -174,8 +202,12 @@ class PlatformPrincipal:
             "aws:PrincipalType": "AssumedRole",
             "kms:CallerAccount": caller.account,
         }
+        if self.at is not None:
+            context["aws:CurrentTime"] = f"{self.at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            context["aws:EpochTime"] = str(int(self.at.timestamp()))
         if service is not None:
             context["kms:ViaService"] = via_service_value(service, region)
+            context["aws:ViaAWSService"] = "true"  # of every call in a forward access session (IAM user guide)
         if for_resource:
             context["kms:GrantIsForAWSResource"] = "true"
         place = f"arn:{partition_of_region(self.region)}:kms:{self.region}:000000000000:key/"
@@ -185,9 +217,9 @@ class PlatformPrincipal:
 KNOWN_CONDITION_KEYS: Final = frozenset(
     {"aws:sourceaccount", "aws:sourcearn", "kms:grantisforawsresource", "kms:viaservice", "sts:externalid"}
 )
-"""The condition keys, in lower case, that a call has only if `PlatformPrincipal.access_request_for` sets them. byok
-does not know which other condition keys a call has. `aws:SourceArn` and `aws:SourceAccount` occur only in calls that a
-service makes as itself (IAM user guide, "Global condition context keys")."""
+"""The condition keys, in lower case, that a call has only if `PlatformPrincipal` sets them. byok does not know which
+other condition keys a call has. `aws:SourceArn` and `aws:SourceAccount` occur only in calls that a service makes as
+itself (IAM user guide, "Global condition context keys")."""
 
 
 def _session(role_arn: str) -> CallingPrincipal:

@@ -1,4 +1,4 @@
-"""Parses a key policy, given as the policy document or as the whole output of `aws kms get-key-policy`.
+"""Parses a key policy, given as the policy document or as the output of `aws kms get-key-policy` (except tables).
 
 The IAM user guide, "Grammar of the IAM JSON policy language", defines the structure of a policy. This module does not
 check condition operators; the evaluator does.
@@ -8,6 +8,8 @@ import json
 import re
 from typing import Any, Final
 
+from byok.domain.iam.check.cli_output import find_policy_in_cli_output
+from byok.domain.iam.check.principals import explain_invalid_principal, is_deleted_principal
 from byok.domain.iam.evaluator import extract_statements
 from byok.domain.iam.wildcards import as_list
 
@@ -28,11 +30,16 @@ _NEEDED: Final = ("Principal", "Action", "Resource")
 
 
 class PolicyDocumentError(ValueError):
-    """Raised for text that KMS would reject as a key policy. `code` identifies the error."""
+    """Raised for text that KMS would reject as a key policy. `code` identifies the error.
 
-    def __init__(self, code: str, message: str) -> None:
+    Attributes:
+        sid: The Sid of the statement that is at fault, if it is known and has one.
+    """
+
+    def __init__(self, code: str, message: str, sid: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.sid = sid
 
 
 def decode_text(content: bytes) -> str:
@@ -80,6 +87,23 @@ def parse_document(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
     return policy
 
 
+def require_no_deleted_principal(policy: dict[str, Any]) -> None:
+    """Check that a policy can be saved today: that it has no unique id of a deleted user or role.
+
+    Raises:
+        PolicyDocumentError: It has one.
+    """
+    for number, statement in enumerate(extract_statements(policy), start=1):
+        deleted = next((entry for entry in _aws_principals(statement) if is_deleted_principal(entry)), None)
+        if deleted is not None:
+            raise PolicyDocumentError(
+                "policy.DeletedPrincipal",
+                f"Statement {statement.get('Sid') or number}: {deleted} is the id of a deleted user or role. KMS keeps "
+                "it in an existing policy but rejects a new policy that has it. Remove it first.",
+                statement.get("Sid"),
+            )
+
+
 def _instead(content: dict[str, Any]) -> str:
     """Return a hint about JSON without statements: what it seems to be, and what to provide instead."""
     near = next((name for name in content if name != "Statement" and name.lower().startswith("statement")), None)
@@ -115,12 +139,18 @@ def _check_frame(policy: dict[str, Any], text: str) -> None:
 
 
 def extract_document(text: str) -> str:
-    """Return the policy document. In the output of `get-key-policy`, the document is a string inside the JSON.
+    """Return the policy document, byte for byte, without what `get-key-policy` prints around it.
 
     Raises:
-        PolicyDocumentError: The text is not JSON.
+        PolicyDocumentError: The text is neither JSON nor the output of `get-key-policy`.
     """
-    content = _json(text)
+    try:
+        content = _json(text)
+    except PolicyDocumentError:
+        found = find_policy_in_cli_output(text)
+        if found is None:
+            raise
+        return found
     if isinstance(content, dict) and isinstance(content.get("Policy"), str) and "Statement" not in content:
         return str(content["Policy"])
     return content if isinstance(content, str) else text
@@ -190,6 +220,12 @@ def _check_statement(statement: Any, number: int, needed: tuple[str, ...]) -> No
         if strange is not None:
             raise refuse(f"{element} contains {strange!r}; an action starts with its service, for example kms:Decrypt.")
     _check_principal(statement.get("Principal", statement.get("NotPrincipal")), refuse)
+    # KMS has accepted the principals of a policy that is on a key.
+    for entry in _aws_principals(statement) if needed == _NEEDED else ():
+        fault = explain_invalid_principal(entry)
+        if fault is not None:
+            message = f"{name}: KMS rejects the principal {entry}: {fault}"
+            raise PolicyDocumentError("policy.InvalidPrincipal", message, statement.get("Sid"))
     _check_condition(statement.get("Condition", {}), refuse)
 
 
@@ -207,6 +243,11 @@ def _check_principal(principal: Any, refuse: Any) -> None:
         listed = as_list(values)
         if not listed or not all(isinstance(value, str) for value in listed):
             raise refuse("a principal must be a string or an array of strings.")
+
+
+def _aws_principals(statement: dict[str, Any]) -> list[str]:
+    principal = statement.get("Principal", statement.get("NotPrincipal"))
+    return as_list(principal.get("AWS", [])) if isinstance(principal, dict) else []
 
 
 def _check_condition(condition: Any, refuse: Any) -> None:

@@ -7,80 +7,19 @@ mismatches, and lists all mismatches of that statement.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.iam.check.calls import PlatformCall, PlatformPrincipal
-from byok.domain.iam.check.statement_matching import (
-    explain_unknowable_condition,
-    is_condition_unknowable,
-    is_resource_unknowable,
-)
+from byok.domain.iam.check.denial_causes import DenialCause, DenialExplanation, StatementMismatch
+from byok.domain.iam.check.request_context import evaluate_for_platform, explain_condition
+from byok.domain.iam.check.statement_matching import is_resource_unknowable
+from byok.domain.iam.check.tightening import explain_added_condition, find_added_conditions
 from byok.domain.iam.conditions import ConditionResult
-from byok.domain.iam.evaluator import Policy, PrincipalMatch, StatementEvaluation, evaluate_statements
-from byok.domain.iam.statements import via_service_value
-from byok.domain.iam.wildcards import as_list
+from byok.domain.iam.evaluator import AccessRequest, Policy, PrincipalMatch, StatementEvaluation
+from byok.domain.iam.statements import Statement, via_service_value
+from byok.domain.iam.wildcards import as_list, has_placeholder
 from byok.domain.vendor import VendorProfile
-
-
-class DenialCause(StrEnum):
-    """Why a call is denied, or why byok cannot decide. The value is the finding's code, and the order is the rank."""
-
-    EXPLICIT_DENY = "policy.ExplicitDeny"
-    STATEMENT_MISSING = "policy.StatementMissing"
-    OTHER_KEYS_STATEMENT = "policy.StatementOfTheOtherKey"
-    PLACEHOLDER = "policy.PlaceholderLeft"
-    NOT_PRINCIPAL = "policy.NotPrincipal"
-    ORPHANED_PRINCIPAL = "policy.OrphanedPrincipal"
-    SESSION_PRINCIPAL = "policy.PrincipalIsASession"
-    WILDCARD_PRINCIPAL = "policy.PrincipalWithWildcard"
-    SERVICE_PRINCIPAL = "policy.PrincipalIsAService"
-    ROLE_OF_ANOTHER_ACCOUNT = "policy.RoleOfAnotherAccount"
-    OTHER_ROLE = "policy.OtherRole"
-    WRONG_REGION = "policy.WrongRegionInViaService"
-    WRONG_SERVICE = "policy.WrongServiceInViaService"
-    WRONG_ACCOUNT = "policy.WrongAccount"
-    GRANT_CONDITION = "policy.WrongGrantCondition"
-    CONDITION = "policy.ConditionNotMet"
-    NOT_ACTION = "policy.NotAction"
-    STAR_MISSING = "policy.StarMissing"
-    ACTION_MISSING = "policy.ActionMissing"
-    RESOURCE = "policy.ResourceNotStar"
-    DENY_UNKNOWABLE = "policy.DenyCannotBeSaid"
-    UNKNOWABLE = "policy.CannotBeSaid"
-
-    @property
-    def rank(self) -> int:
-        """The sort order. A lower rank means a more likely cause, which must be fixed first."""
-        return list(DenialCause).index(self)
-
-
-@dataclass(frozen=True)
-class StatementMismatch:
-    """One part of a statement that does not match a call.
-
-    Attributes:
-        cause: The kind of mismatch.
-        words: A sentence that says what the statement contains and what it must contain.
-    """
-
-    cause: DenialCause
-    words: str
-
-
-@dataclass(frozen=True)
-class DenialExplanation:
-    """Why a call is denied.
-
-    Attributes:
-        sid: The Sid of the statement that nearly allows the call, or None if there is no such statement.
-        misfits: The mismatches of that statement, the most likely cause first; never empty.
-    """
-
-    sid: str | None
-    misfits: tuple[StatementMismatch, ...]
 
 
 def expected_sids(which: KeyPurpose, vendor: VendorProfile) -> set[str]:
@@ -98,21 +37,28 @@ def expected_sid(which: KeyPurpose, call: PlatformCall, vendor: VendorProfile) -
 
 
 def find_near_miss(
-    policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformPrincipal, vendor: VendorProfile
+    policy: Policy,
+    which: KeyPurpose,
+    call: PlatformCall,
+    access: AccessRequest,
+    platform: PlatformPrincipal,
+    vendor: VendorProfile,
+    ours: Statement,
 ) -> DenialExplanation:
     """Find the statement that nearly allows a call, and its mismatches.
 
     Do not call this function if a statement explicitly denies the call.
     """
-    access = platform.access_request_for(call)
     meant = [
         one
-        for one in evaluate_statements(policy, access)
+        for one in evaluate_for_platform(policy, access)
         if one.statement["Effect"] == "Allow" and _is_meant_for_us(one, platform, vendor)
     ]
     wanted = expected_sid(which, call, vendor)
     near = [
-        DenialExplanation(one.sid, tuple(sorted(_misfits(one, call, platform), key=lambda misfit: misfit.cause.rank)))
+        DenialExplanation(
+            one.sid, tuple(sorted(_misfits(one, call, platform, ours), key=lambda misfit: misfit.cause.rank))
+        )
         for one in meant
         if _is_about(one, call, wanted, vendor)
     ]
@@ -139,6 +85,8 @@ def _is_meant_for_us(one: StatementEvaluation, platform: PlatformPrincipal, vend
     accounts = [test.holds for key, test in tests.items() if key in _ACCOUNT_KEYS]
     if accounts:
         return False not in accounts
+    if not entries:  # for a service; with one of these keys, for the customer's own use of it
+        return bool(_services(one.statement)) and not {"aws:sourceaccount", "aws:sourcearn"} & set(tests)
     return any(entry == "*" or _account_in(entry) is None for entry in entries)
 
 
@@ -162,7 +110,10 @@ def _is_about(one: StatementEvaluation, call: PlatformCall, wanted: str, vendor:
     return one.action and (not through or any(value.startswith(f"{call.service}.") for value in through))
 
 
-def _misfits(one: StatementEvaluation, call: PlatformCall, platform: PlatformPrincipal) -> Iterator[StatementMismatch]:
+def _misfits(
+    one: StatementEvaluation, call: PlatformCall, platform: PlatformPrincipal, ours: Statement
+) -> Iterator[StatementMismatch]:
+    added = find_added_conditions(one.statement, ours)
     if one.addressed is PrincipalMatch.NO:
         yield _wrong_principal(one.statement, platform)
     if not one.action:
@@ -170,8 +121,12 @@ def _misfits(one: StatementEvaluation, call: PlatformCall, platform: PlatformPri
     if not one.resource or is_resource_unknowable(one, platform):
         yield _wrong_resource(one, platform)
     for test in one.conditions:
-        if test.holds is not True or is_condition_unknowable(test):
-            yield _wrong_condition(test, call, platform)
+        if test.holds is not True:
+            yield (
+                StatementMismatch(DenialCause.TIGHTENED, explain_added_condition(test, call))
+                if (test.operator, test.key.lower()) in added
+                else _wrong_condition(test, call, platform)
+            )
 
 
 def _wrong_principal(statement: Any, platform: PlatformPrincipal) -> StatementMismatch:
@@ -187,8 +142,7 @@ def _wrong_principal(statement: Any, platform: PlatformPrincipal) -> StatementMi
         if any(is_it(entry, platform) for entry in entries):
             return StatementMismatch(cause, f"Principal is {shown}: {words} It must be {platform.role_arn}.")
     if not entries:
-        words = f"Principal names no AWS principal; it must be the platform role {platform.role_arn}."
-        return StatementMismatch(DenialCause.SERVICE_PRINCIPAL, words)
+        return StatementMismatch(DenialCause.SERVICE_PRINCIPAL, _explain_service_principal(statement, platform))
     return StatementMismatch(
         DenialCause.OTHER_ROLE, f"Principal is {shown}; it must be the platform role {platform.role_arn}."
     )
@@ -202,20 +156,28 @@ def _principals(statement: Any) -> Iterator[str]:
         yield from as_list(principal.get("AWS", []))
 
 
-def _has_placeholder(text: str) -> bool:
-    """Return whether a text contains a placeholder, such as `<role>`, `${Role}` or `YOUR`.
+def _services(statement: Any) -> list[str]:
+    principal = statement.get("Principal")
+    return as_list(principal.get("Service", [])) if isinstance(principal, dict) else []
 
-    IAM variables such as `${aws:username}` do not count as placeholders.
-    """
-    return re.search(r"\$\{(?!aws:|kms:|\*|\?|\$)[^}]*\}|<[^>]*>|\{\{|REGION|ACCOUNT|YOUR", text) is not None
+
+def _explain_service_principal(statement: Any, platform: PlatformPrincipal) -> str:
+    services = _services(statement)
+    if not services:
+        return f"Principal names no AWS principal; it must be the platform role {platform.role_arn}."
+    return (
+        f"Principal is the service {', '.join(services)}, but S3 and RDS use the key as the role that calls them. It "
+        f"must be the platform role {platform.role_arn}; the condition on kms:ViaService names the service."
+    )
+
+
+def _is_same_role_spelled_differently(entry: str, role_arn: str) -> bool:
+    """Return whether an ARN differs from the role's only in path or case: no second role can have that name (IAM)."""
+    start, end = entry.lower().split("/")[0], entry.lower().rpartition("/")[2]
+    return (start, end) == (role_arn.lower().split("/")[0], role_arn.lower().rpartition("/")[2])
 
 
 _PRINCIPAL_FAULTS: Final = (
-    (
-        DenialCause.PLACEHOLDER,
-        lambda entry, _: _has_placeholder(entry),
-        "it has a placeholder that was not replaced.",
-    ),
     (
         DenialCause.ORPHANED_PRINCIPAL,
         lambda entry, _: re.fullmatch(r"A[A-Z]{3}[A-Z0-9]{12,}", entry) is not None,
@@ -228,14 +190,14 @@ _PRINCIPAL_FAULTS: Final = (
         "this is a single session of a role, not the role.",
     ),
     (
-        DenialCause.WILDCARD_PRINCIPAL,
-        lambda entry, _: "*" in entry and entry != "*",
-        "a principal's ARN cannot contain wildcards.",
-    ),
-    (
         DenialCause.ROLE_OF_ANOTHER_ACCOUNT,
         lambda entry, platform: _account_in(entry) != platform.account,
         "this is not in the platform's account.",
+    ),
+    (
+        DenialCause.ROLE_SPELLING,
+        lambda entry, platform: _is_same_role_spelled_differently(entry, platform.role_arn),
+        "this is the platform role with another path, or in other upper and lower case; an ARN must match exactly.",
     ),
 )
 
@@ -257,7 +219,7 @@ def _wrong_action(statement: Any, call: PlatformCall) -> StatementMismatch:
             f"Action has {stem} without the star at the end, so {call.action} is not allowed; it must be "
             f"{call.permission}.",
         )
-    if any(_has_placeholder(action) for action in actions):
+    if any(has_placeholder(action) for action in actions):
         return StatementMismatch(
             DenialCause.PLACEHOLDER, f"Action has a placeholder that was not replaced; {call.permission} is missing."
         )
@@ -281,10 +243,10 @@ def _wrong_resource(one: StatementEvaluation, platform: PlatformPrincipal) -> St
 def _wrong_condition(test: ConditionResult, call: PlatformCall, platform: PlatformPrincipal) -> StatementMismatch:
     wanted, key = " or ".join(test.wanted), test.key.lower()
     said = f"{test.operator} on {test.key} requires {wanted}"
-    if any(_has_placeholder(value) for value in test.wanted):
+    if any(has_placeholder(value) for value in test.wanted):
         return StatementMismatch(DenialCause.PLACEHOLDER, f"{said}, which has a placeholder that was not replaced.")
-    if is_condition_unknowable(test):
-        return StatementMismatch(DenialCause.UNKNOWABLE, explain_unknowable_condition(test))
+    if test.holds is None:
+        return StatementMismatch(DenialCause.UNKNOWABLE, explain_condition(test))
     if key == "kms:viaservice":
         return _wrong_service(test, call, platform)
     if key in _ACCOUNT_KEYS:

@@ -1,49 +1,25 @@
 """The report on a key policy: one row per call, and the findings, with the most likely cause first."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.check.calls import CALLS_BY_PURPOSE, NeededFor, PlatformCall, PlatformPrincipal
+from byok.domain.iam.check.calls import CALLS_BY_PURPOSE, NeededFor, PlatformPrincipal
+from byok.domain.iam.check.denial_causes import DenialCause
 from byok.domain.iam.check.document import NOT_A_POLICY_CODES, PolicyDocumentError, decode_text, parse_policy
-from byok.domain.iam.check.near_misses import (
-    DenialCause,
-    StatementMismatch,
-    expected_sid,
-    expected_sids,
-    find_near_miss,
+from byok.domain.iam.check.near_misses import expected_sid, expected_sids
+from byok.domain.iam.check.permissions import (
+    PermissionResult,
+    Verdict,
+    decide_permission,
+    first_match,
+    statements_by_sid,
 )
-from byok.domain.iam.check.statement_matching import StatementMatch, match_statements
-from byok.domain.iam.evaluator import Policy, PrincipalMatch
+from byok.domain.iam.check.statement_matching import match_statements
+from byok.domain.iam.evaluator import Policy
 from byok.domain.iam.findings import Finding, Severity
-from byok.domain.iam.statements import Statement, StatementParameters, build_key_statements
+from byok.domain.iam.statements import Statement
 from byok.domain.vendor import VendorProfile
-
-
-class Verdict(StrEnum):
-    """The policy's decision on a call."""
-
-    ALLOWED = "allowed"
-    DENIED = "denied"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class PermissionResult:
-    """The policy's decision on one of the platform's calls.
-
-    Attributes:
-        call: The call.
-        verdict: The policy's decision on the call.
-        sid: The Sid of the statement that decides, or of the statement that nearly allows the call.
-        misfits: The reasons why the call is not allowed; empty if it is allowed.
-    """
-
-    call: PlatformCall
-    verdict: Verdict
-    sid: str | None
-    misfits: tuple[StatementMismatch, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,14 +75,15 @@ def check_policy(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal,
         platform: The platform role, Region and key.
         vendor: The vendor's names.
     """
-    rows = tuple(_row(policy, which, call, platform, vendor) for call in CALLS_BY_PURPOSE[which])
-    denials = _denials(rows, which, platform, vendor)
+    ours = statements_by_sid(which, platform, vendor)
+    rows = tuple(decide_permission(policy, which, call, platform, vendor) for call in CALLS_BY_PURPOSE[which])
+    denials = _denials(rows, which, ours, vendor)
     # If a finding already says to replace or remove a statement, that statement needs no second finding.
     told = {sid for finding in denials for sid in (finding.sid, *(one["Sid"] for one in finding.paste))}
     if any(finding.code == DenialCause.OTHER_KEYS_STATEMENT for finding in denials):
         told |= expected_sids(which.other, vendor)
     wide = [one for one in _too_wide(policy, which, platform, vendor) if one.sid not in told]
-    findings = [*denials, *wide]
+    findings = [*denials, *wide, *(one for one in _tightened(rows, which) if one.sid not in told)]
     return PolicyReport(which, rows, tuple(sorted(findings, key=_order)))
 
 
@@ -129,61 +106,36 @@ def parse_and_check_policy(
     except PolicyDocumentError as error:
         if error.code in NOT_A_POLICY_CODES:
             raise
-        return invalid_document_report(error, which)
+        return invalid_document_report(error, which, statements_by_sid(which, platform, vendor).get(error.sid or ""))
 
 
-def invalid_document_report(error: PolicyDocumentError, which: KeyPurpose) -> PolicyReport:
-    """Build the report on a text that KMS would reject as a key policy."""
+def invalid_document_report(
+    error: PolicyDocumentError, which: KeyPurpose, right: Statement | None = None
+) -> PolicyReport:
+    """Build the report on a text that KMS would reject as a key policy.
+
+    Args:
+        error: Why KMS would reject it.
+        which: Which of the two keys the text is for.
+        right: The right statement, if the one at fault has the Sid of one of byok's.
+    """
     finding = Finding(
         code=error.code,
         key=which,
         severity=Severity.STOPS,
         message=str(error),
         remedy="Correct the error, or copy the policy again from the AWS KMS console (the key > Key policy > Switch to "
-        "policy view). KMS does not save a malformed policy.",
+        "policy view). KMS does not save a malformed policy."
+        if right is None
+        else f"Replace the statement {right['Sid']} with this one. KMS does not save a malformed policy.",
+        sid=error.sid,
+        paste=() if right is None else (right,),
     )
     return PolicyReport(which, (), (finding,))
 
 
-def _row(
-    policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformPrincipal, vendor: VendorProfile
-) -> PermissionResult:
-    found = match_statements(policy, platform.access_request_for(call), platform)
-    denying, in_doubt = _first(found, "Deny", True), _first(found, "Deny", None)
-    if denying is not None:
-        words = f"The statement {denying.one.sid} has Effect Deny and applies to the platform role."
-        return PermissionResult(
-            call, Verdict.DENIED, denying.one.sid, (StatementMismatch(DenialCause.EXPLICIT_DENY, words),)
-        )
-    allowing, perhaps = _first(found, "Allow", True), _first(found, "Allow", None)
-    if in_doubt is not None and (allowing or perhaps):
-        return _doubtful(call, in_doubt, DenialCause.DENY_UNKNOWABLE)
-    if allowing is not None:
-        return PermissionResult(call, Verdict.ALLOWED, allowing.one.sid)
-    if perhaps is not None:
-        return _doubtful(call, perhaps, DenialCause.UNKNOWABLE)
-    miss = find_near_miss(policy, which, call, platform, vendor)
-    return PermissionResult(call, Verdict.DENIED, miss.sid, miss.misfits)
-
-
-def _first(found: list[StatementMatch], effect: str, applies: bool | None) -> StatementMatch | None:
-    """Return the first statement with an effect that applies to the call, or None.
-
-    If `applies` is None, return the first statement for which it is unknown whether it applies. A statement that names
-    the caller takes precedence over a statement that names the caller's whole account.
-    """
-    fitting = [match for match in found if match.one.statement["Effect"] == effect and match.applies is applies]
-    return min(fitting, key=lambda match: match.one.addressed is PrincipalMatch.ACCOUNT, default=None)
-
-
-def _doubtful(call: PlatformCall, match: StatementMatch, cause: DenialCause) -> PermissionResult:
-    return PermissionResult(
-        call, Verdict.UNKNOWN, match.one.sid, tuple(StatementMismatch(cause, words) for words in match.doubts)
-    )
-
-
 def _denials(
-    rows: tuple[PermissionResult, ...], which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile
+    rows: tuple[PermissionResult, ...], which: KeyPurpose, ours: dict[str, Statement], vendor: VendorProfile
 ) -> list[Finding]:
     """Build one finding per cause and statement, even if the cause affects several permissions."""
     together: dict[tuple[DenialCause, str | None, str], list[PermissionResult]] = {}
@@ -191,12 +143,6 @@ def _denials(
         if row.verdict is not Verdict.ALLOWED:
             where = row.sid or expected_sid(which, row.call, vendor)
             together.setdefault((row.misfits[0].cause, where, _explain_row(row)), []).append(row)
-    ours = {
-        one["Sid"]: one
-        for one in build_key_statements(
-            which, StatementParameters.for_platform_role(platform.role_arn, platform.region), vendor
-        )
-    }
     return [_denial(cause, same, which, ours, vendor) for (cause, _, _), same in together.items()]
 
 
@@ -254,6 +200,11 @@ def _remedy(cause: DenialCause, sid: str | None, right: tuple[Statement, ...]) -
         )
     if cause is DenialCause.DENY_UNKNOWABLE and not of_ours:
         return "This may not be an error. Run `byok check` to test the key itself."
+    if cause is DenialCause.TIGHTENED:
+        return (
+            f"Remove the added conditions from {sid}, or replace it with {these}. If you keep them, run `byok check` "
+            "to test the key itself."
+        )
     if len(right) == 1 and of_ours:
         return f"Replace the statement {sid} with this one."
     if cause is DenialCause.OTHER_KEYS_STATEMENT:
@@ -271,15 +222,10 @@ def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal, ve
     found: dict[str, list[str]] = {}
     for meaning, access in platform.forbidden_access_requests(which):
         matches = match_statements(policy, access, platform)
-        allowing = _first(matches, "Allow", True)
-        if allowing is not None and _first(matches, "Deny", True) is None:
+        allowing = first_match(matches, "Allow", True)
+        if allowing is not None and first_match(matches, "Deny", True) is None:
             found.setdefault(allowing.one.sid, []).append(meaning)
-    ours = {
-        one["Sid"]: one
-        for one in build_key_statements(
-            which, StatementParameters.for_platform_role(platform.role_arn, platform.region), vendor
-        )
-    }
+    ours = statements_by_sid(which, platform, vendor)
     return [
         Finding(
             code="policy.TooWide",
@@ -292,6 +238,28 @@ def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal, ve
             paste=(ours[sid],) if sid in ours else (),
         )
         for sid, meanings in found.items()
+    ]
+
+
+def _tightened(rows: tuple[PermissionResult, ...], which: KeyPurpose) -> list[Finding]:
+    """Build one finding per statement with added conditions that are satisfied: today, or always."""
+    together: dict[str, list[PermissionResult]] = {}
+    for row in rows:
+        if row.verdict is Verdict.ALLOWED and row.tightened and row.sid is not None:
+            together.setdefault(row.sid, []).append(row)
+    return [
+        Finding(
+            code=DenialCause.TIGHTENED.value,
+            key=which,
+            severity=Severity.LATER if any(ends for row in same for _, ends in row.tightened) else Severity.NOTE,
+            message=" ".join(
+                [f"{_statement(sid)}:", *dict.fromkeys(text for row in same for text, _ in row.tightened)]
+            ),
+            remedy="The platform can use the key only while these conditions are satisfied. Remove them unless you "
+            "intend that.",
+            sid=sid,
+        )
+        for sid, same in together.items()
     ]
 
 

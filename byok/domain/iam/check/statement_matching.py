@@ -1,16 +1,11 @@
-"""Matches statements against the platform's calls. The result is yes, no or unknown.
-
-When a call is made, AWS knows context that byok cannot know beforehand: the organisation, the network, and the
-condition keys that S3 and RDS add. If a part of a statement depends on this context, the result for the part is
-unknown.
-"""
+"""Matches statements against the platform's calls. The result is yes, no or unknown."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from byok.domain.iam.check.calls import KNOWN_CONDITION_KEYS, PlatformPrincipal
-from byok.domain.iam.conditions import ConditionResult
-from byok.domain.iam.evaluator import AccessRequest, Policy, PrincipalMatch, StatementEvaluation, evaluate_statements
+from byok.domain.iam.check.calls import PlatformPrincipal
+from byok.domain.iam.check.request_context import evaluate_for_platform, explain_condition
+from byok.domain.iam.evaluator import AccessRequest, Policy, PrincipalMatch, StatementEvaluation
 from byok.domain.iam.wildcards import as_list
 
 
@@ -31,12 +26,7 @@ class StatementMatch:
 
 def match_statements(policy: Policy, access: AccessRequest, platform: PlatformPrincipal) -> list[StatementMatch]:
     """Match every statement of a policy against one call."""
-    return [_match_statement(one, platform) for one in evaluate_statements(policy, access)]
-
-
-def is_condition_unknowable(test: ConditionResult) -> bool:
-    """Return whether byok cannot know a condition's result, for example because only AWS knows its context."""
-    return test.holds is None or (test.actual is None and test.key.lower() not in KNOWN_CONDITION_KEYS)
+    return [_match_statement(one, platform) for one in evaluate_for_platform(policy, access)]
 
 
 def is_resource_unknowable(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
@@ -47,19 +37,13 @@ def is_resource_unknowable(one: StatementEvaluation, platform: PlatformPrincipal
     return "*" not in patterns and any(":key/" in pattern for pattern in patterns)
 
 
-def explain_unknowable_condition(test: ConditionResult) -> str:
-    """Explain why a condition's result is unknown."""
-    why = test.unknown or "only AWS knows that value, at the time of the call, so this check cannot decide"
-    return f"{test.operator} on {test.key} requires {' or '.join(test.wanted)}: {why}."
-
-
 def _match_statement(one: StatementEvaluation, platform: PlatformPrincipal) -> StatementMatch:
     certain = [one.action]
-    if not _may_deny_the_whole_account(one, platform):
+    if not _may_exempt_the_platform(one, platform):
         certain.append(one.addressed is not PrincipalMatch.NO)
     if not is_resource_unknowable(one, platform):
         certain.append(one.resource)
-    certain += [bool(test.holds) for test in one.conditions if not is_condition_unknowable(test)]
+    certain += [test.holds for test in one.conditions if test.holds is not None]
     if not all(certain):
         return StatementMatch(one, applies=False)
     doubts = tuple(_doubts(one, platform))
@@ -67,11 +51,8 @@ def _match_statement(one: StatementEvaluation, platform: PlatformPrincipal) -> S
 
 
 def _doubts(one: StatementEvaluation, platform: PlatformPrincipal) -> Iterator[str]:
-    if _may_deny_the_whole_account(one, platform):
-        yield (
-            f"NotPrincipal names {platform.role_arn} but not its account, {platform.caller.root_arn}, so AWS may deny "
-            "the whole account."
-        )
+    if _may_exempt_the_platform(one, platform):
+        yield _explain_exemption(one, platform)
     if is_resource_unknowable(one, platform):
         name = "Resource" if "Resource" in one.statement else "NotResource"
         shown = ", ".join(as_list(one.statement[name]))
@@ -79,18 +60,41 @@ def _doubts(one: StatementEvaluation, platform: PlatformPrincipal) -> Iterator[s
             f"{name} is {shown}, and it is unknown whether that is this key. It should be *, which in a key policy "
             "means the key itself."
         )
-    for test in one.conditions:
-        if is_condition_unknowable(test):
-            yield explain_unknowable_condition(test)
+    yield from (explain_condition(test) for test in one.conditions if test.holds is None)
 
 
-def _may_deny_the_whole_account(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
-    """Return whether a Deny may apply to the platform's account even if NotPrincipal excepts the platform role.
+def _may_exempt_the_platform(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
+    """Return whether a Deny names the platform in NotPrincipal: AWS does not say for certain what that exempts."""
+    return one.statement.get("Effect") == "Deny" and bool(_exempted_entries(one, platform))
 
-    Source: IAM user guide, "NotPrincipal with Deny".
-    """
-    if one.statement.get("Effect") != "Deny" or one.addressed is not PrincipalMatch.NO:
-        return False
+
+def _exempted_entries(one: StatementEvaluation, platform: PlatformPrincipal) -> list[str]:
     excepted = one.statement.get("NotPrincipal")
     named = as_list(excepted.get("AWS", [])) if isinstance(excepted, dict) else []
-    return platform.role_arn in named and not {platform.account, platform.caller.root_arn} & set(named)
+    exact = {platform.role_arn, platform.account, platform.caller.root_arn}
+    return [entry for entry in named if entry in exact or entry.startswith(_session_prefix(platform))]
+
+
+def _session_prefix(platform: PlatformPrincipal) -> str:
+    return platform.caller.arn.rpartition("/")[0] + "/"
+
+
+def _explain_exemption(one: StatementEvaluation, platform: PlatformPrincipal) -> str:
+    """Explain why it is unknown whether the platform is exempt.
+
+    AWS "might validate the account first, then the role, and then the assumed-role user", whose session name is part of
+    its ARN (IAM user guide, "NotPrincipal with Deny").
+    """
+    entries = set(_exempted_entries(one, platform))
+    root, role = platform.caller.root_arn, platform.role_arn
+    sessions = [entry for entry in entries if entry.startswith(_session_prefix(platform))]
+    if not {platform.account, root} & entries:
+        return f"NotPrincipal names {min(entries)} but not its account, {root}, so AWS may deny the whole account."
+    if role not in entries:
+        return f"NotPrincipal names the platform's account but not its role, {role}, so AWS may deny the role."
+    if sessions:
+        return f"NotPrincipal exempts only the session {sessions[0]}, and this check does not know the session's name."
+    return (
+        f"NotPrincipal names {role} and its account but no session of the role, so AWS may deny the session. Instead "
+        "of NotPrincipal, AWS recommends Principal * with ArnNotEquals on aws:PrincipalArn."
+    )

@@ -1,0 +1,102 @@
+"""Evaluates statements with what byok knows of a call's context; the result of a condition is yes, no or unknown.
+
+When a call is made, AWS knows context that byok cannot know beforehand: the organisation, the network, and the names of
+the buckets. If a condition depends on this context, the result for the condition is unknown.
+
+Sources: IAM user guide, "Global condition context keys" and "Forward access sessions"; AWS KMS developer guide,
+"Condition keys for AWS KMS".
+"""
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from byok.domain.iam.check.calls import ENCRYPTION_CONTEXT_ACTIONS, KNOWN_CONDITION_KEYS, UNKNOWN_PART
+from byok.domain.iam.conditions import ConditionResult, evaluate_conditions
+from byok.domain.iam.evaluator import AccessRequest, Policy, StatementEvaluation, evaluate_statements
+
+_ONLY_AWS_KNOWS: Final = "only AWS knows that value, at the time of the call"
+
+
+def evaluate_for_platform(policy: Policy, access: AccessRequest) -> list[StatementEvaluation]:
+    """Match every statement against one call of the platform; `holds` is None if byok cannot know the result."""
+    version = policy.get("Version")
+    return [
+        replace(one, conditions=tuple(_judge(test, access, version) for test in one.conditions))
+        for one in evaluate_statements(policy, access)
+    ]
+
+
+def explain_condition(test: ConditionResult) -> str:
+    """Explain why a condition's result is unknown."""
+    return f"{test.operator} on {test.key} requires {' or '.join(test.wanted)}: {test.unknown}."
+
+
+def _judge(test: ConditionResult, access: AccessRequest, version: str | None) -> ConditionResult:
+    key = test.key.lower()
+    if test.holds is None:
+        return test
+    if isinstance(test.actual, str) and UNKNOWN_PART in test.actual:
+        return _judge_partly_known(test, test.actual, access, version)
+    if key == "aws:sourceip" and "kms:ViaService" in access.context:
+        return _judge_source_ip(test)
+    if test.actual is not None or _is_surely_absent(key, access):
+        return test
+    return replace(test, holds=None, unknown=_ONLY_AWS_KNOWS)
+
+
+def _is_surely_absent(key: str, access: AccessRequest) -> bool:
+    """Return whether a call certainly lacks a condition key.
+
+    An encryption context belongs to cryptographic operations and grants; DescribeKey, for example, has none (KMS API
+    reference, GrantConstraints).
+    """
+    if key.startswith("kms:encryptioncontext"):
+        return access.action not in ENCRYPTION_CONTEXT_ACTIONS
+    return key in KNOWN_CONDITION_KEYS
+
+
+def _judge_source_ip(test: ConditionResult) -> ConditionResult:
+    """Judge a condition on the caller's address: a service that calls for the role does not call from it.
+
+    `aws:SourceIp` "denies access if an AWS service makes calls on the principal's behalf" (IAM user guide, "Global
+    condition context keys"). AWS does not say whether the key is absent or has the service's own address, so only a
+    result that is the same either way is certain.
+    """
+    plain = test.operator.rpartition(":")[2]
+    name = plain.removesuffix("IfExists")
+    every_address = any(network.endswith("/0") for network in test.wanted)
+    if name not in {"IpAddress", "NotIpAddress"} or every_address or plain == "IpAddressIfExists":
+        return replace(test, holds=None, unknown=_ONLY_AWS_KNOWS)
+    return replace(test, holds=name == "NotIpAddress")
+
+
+def _judge_partly_known(
+    test: ConditionResult, actual: str, access: AccessRequest, version: str | None
+) -> ConditionResult:
+    """Judge a condition on a value of which parts are unknown: certain only if it is the same for any such parts."""
+    if test.operator.endswith("Null"):
+        return test
+    negated = "Not" in test.operator
+    matches = []
+    for unknown in ("\0", "\0\0\0"):  # only a wildcard matches this character, and only * both lengths
+        context = {**access.context, test.key: actual.replace(UNKNOWN_PART, unknown)}
+        (sample,) = evaluate_conditions({test.operator: {test.key: list(test.wanted)}}, context, version)
+        matches.append(sample.holds is not negated)
+    if all(matches):
+        return replace(test, holds=not negated)
+    if not any(_may_match(pattern, actual) for pattern in test.wanted):
+        return replace(test, holds=negated)
+    return replace(test, holds=None, unknown=f"in the call it is {actual}, and this check does not know the rest")
+
+
+def _may_match(pattern: str, actual: str) -> bool:
+    """Return whether a pattern may match a partly known ARN of S3; no bucket's name has a slash."""
+    if "${" in pattern:
+        return True
+    beginning, known = re.split(r"[*?]", pattern)[0], actual.split(UNKNOWN_PART, maxsplit=1)[0]
+    if not (beginning.startswith(known) or known.startswith(beginning)):
+        return False
+    if "/" not in actual:
+        return "/" not in pattern
+    return any(char in pattern for char in "/*?")
