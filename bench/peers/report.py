@@ -56,7 +56,7 @@ COLUMN_HEADINGS: Final = {
 
 
 def render_table(rows: Sequence[PeerRow], environments: int, concurrency: int) -> str:
-    """Render the rows as a Markdown table, in which each figure has its ratio to the floor's, and add the remarks."""
+    """Render a Markdown table that shows each figure with its ratio to the floor's figure, followed by the remarks."""
     headings = [text.format(environments=environments, concurrency=concurrency) for text in COLUMN_HEADINGS.values()]
     lines = [f"| | {' | '.join(headings)} |", f"|---{'|---' * len(COLUMN_HEADINGS)}|"]
     lines += [f"| {row.peer.title} | {' | '.join(_cells(row))} |" for row in rows]

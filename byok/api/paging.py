@@ -1,6 +1,6 @@
 """Signs and verifies the page tokens of the list of environments.
 
-Temporal reports an invalid page token as an internal failure, which makes the client of Temporal retry the call again
+Temporal reports an invalid page token as an internal failure, which makes the Temporal client retry the call again
 and again. The signature ensures that Temporal gets only tokens from this server.
 """
 

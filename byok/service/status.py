@@ -70,7 +70,7 @@ class EnvironmentSummary(RecordModel):
             awaits_name=_awaits_name(phase, progress.evidence, progress.problems) if progress else False,
         )
 
-    def apply_naming_completed_at(self, at: datetime | None) -> Self:
+    def as_ready_if_named_at(self, at: datetime | None) -> Self:
         """Return the summary, as READY if only the tenant name was missing and the keys got the name at this time."""
         if not self.awaits_name or at is None or self.closed_at is None or at < self.closed_at:
             return self

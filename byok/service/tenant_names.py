@@ -42,7 +42,7 @@ async def start_tenant_workflow(
         differing = diff_requests(await read_workflow_request(client, handle, ReconcileTenantRequest), request)
         if differing:
             raise DifferentNamingInProgressError(
-                f"The keys of {request.environment_id} are being named with different values: "
+                f"Another request is naming the keys of {request.environment_id}, with different values: "
                 f"{', '.join(differing.values())}. If your values are the right ones, try again in a moment."
             ) from error
         return handle
@@ -74,7 +74,7 @@ async def apply_completed_namings(client: Client, found: Sequence[EnvironmentSum
         async for run in _list_completed(client, some):
             if run.close_time is not None:
                 named[run.id] = max(run.close_time, named.get(run.id, run.close_time))
-    return [item.apply_naming_completed_at(named.get(tenant_workflow_id(item.environment_id))) for item in found]
+    return [item.as_ready_if_named_at(named.get(tenant_workflow_id(item.environment_id))) for item in found]
 
 
 def split_query_batches(workflow_ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -1,4 +1,4 @@
-"""The offline check predicts the outcome of a whole provisioning for every policy of the catalogue."""
+"""For every policy in the catalogue, the offline check predicts the outcome of a full provisioning run."""
 
 import asyncio
 import json

@@ -169,7 +169,7 @@ def _json(text: str) -> Any:
         return json.loads(text, object_pairs_hook=_reject_duplicate_names, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise PolicyDocumentError(
-            "policy.NotJson", f"This is not valid JSON: {error.msg}, in line {error.lineno}, column {error.colno}."
+            "policy.NotJson", f"This is not valid JSON: {error.msg}, at line {error.lineno}, column {error.colno}."
         ) from error
     except PolicyDocumentError:
         raise
