@@ -195,7 +195,7 @@ def test_script_run_in_another_account_is_reported_once_with_both_accounts() -> 
     assert [(one.code, one.key, one.severity) for one in found] == [("caller.OtherAccount", None, Severity.UNKNOWN)]
     assert "777788889999" in found[0].message
     assert "444455556666" in found[0].message
-    assert "Sign in to account 444455556666" in found[0].remedy
+    assert "Run the script again in account 444455556666" in found[0].remedy
 
 
 def test_facts_visible_to_another_account_are_still_checked() -> None:
