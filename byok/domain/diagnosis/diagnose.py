@@ -169,7 +169,8 @@ def _caller_findings(collection: CollectedKeys, unseen: list[_KeyContext]) -> It
             f"The script ran in account {caller.account}, but the {keys} {'is' if which else 'are'} in account "
             f"{there} and cannot be read from another account.",
             f"Run the script again in account {there}: either in CloudShell, after you sign in to that account, or "
-            "with an AWS CLI profile for that account. If that account is not yours, an ARN is wrong: copy both ARNs again.",
+            "with an AWS CLI profile for that account. If that account is not yours, an ARN is wrong: copy both ARNs "
+            "again.",
         )
 
 
