@@ -54,7 +54,7 @@ def build_platform_role_policy() -> dict[str, Any]:
                 "Effect": "Allow",
                 "Action": [
                     *sorted(
-                        _iam_action(service, name)
+                        to_iam_action(service, name)
                         for service, names in OPERATIONS_BY_SERVICE.items()
                         if service not in _OTHERWISE_ALLOWED
                         for name in names
@@ -192,16 +192,10 @@ def authorize(call: Call, resource: str) -> None:
     Raises:
         AwsError: `AccessDenied`, 403.
     """
-    message = explain_identity_denial(call.caller, action_of_call(call), resource)
+    action = to_iam_action(call.service, call.operation, call.params.get("VersionId"))
+    message = explain_identity_denial(call.caller, action, resource)
     if message:
         raise AwsError("AccessDenied", message, 403)
-
-
-def action_of_call(call: Call) -> str:
-    """Return the IAM action that a call needs. An object's version needs its own (service authorization reference)."""
-    action = _iam_action(call.service, call.operation)
-    names_version = call.service == "s3" and call.params.get("VersionId") is not None
-    return f"{action}Version" if names_version and action in {"s3:DeleteObject", "s3:GetObject"} else action
 
 
 def write_aws_config(folder: Path, endpoint: str, region: str) -> tuple[Path, Path]:
@@ -257,7 +251,15 @@ _ACTION_NAMES: Final = {
     "ListBuckets": "ListAllMyBuckets",
     "GetObjectTagging": "GetObjectVersionTagging",
 }
+_OF_VERSIONS: Final = frozenset({"DeleteObject", "GetObject"})
 
 
-def _iam_action(service: str, operation: str) -> str:
-    return f"{service}:{_ACTION_NAMES.get(operation, operation) if service == 's3' else operation}"
+def to_iam_action(service: str, operation: str, version: str | None = None) -> str:
+    """Return the IAM action that an operation needs, such as `s3:ListBucket` for HeadBucket.
+
+    An object's version needs an action of its own (service authorization reference, "Amazon S3").
+    """
+    if service != "s3":
+        return f"{service}:{operation}"
+    action = _ACTION_NAMES.get(operation, operation)
+    return f"s3:{action}Version" if version is not None and action in _OF_VERSIONS else f"s3:{action}"

@@ -10,13 +10,13 @@ from typing import Any, Final
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from localaws import faults, recorder, s3, sts
+from localaws import faults, recorder, sts
 from localaws.accounts import create_platform_role, find_caller, is_session_expired
-from localaws.call import AwsError, Call, Handler, HttpResponse
+from localaws.call import AwsError, Call, HttpResponse, Operation
 from localaws.cloudformation import operations as cloudformation
 from localaws.control import CONTROL_PATH_PREFIX, ControlEndpoint
 from localaws.iam import roles as iam
-from localaws.kms import aliases, grants, tags
+from localaws.kms import aliases, cryptography, grants, replicas, tags
 from localaws.kms import operations as kms
 from localaws.protocol import (
     SERVICES,
@@ -28,16 +28,25 @@ from localaws.protocol import (
     serialize_result,
 )
 from localaws.rds import clusters as rds
+from localaws.s3 import rules as s3
+from localaws.s3.listing import build_moto_query
 from localaws.state import STATE, AwsState
 
-HANDLERS: Final[dict[str, dict[str, Handler]]] = {
-    "kms": {**kms.HANDLERS, **aliases.HANDLERS, **tags.HANDLERS, **grants.HANDLERS},
+HANDLERS: Final[dict[str, dict[str, Operation]]] = {
+    "kms": {
+        **kms.HANDLERS,
+        **cryptography.HANDLERS,
+        **aliases.HANDLERS,
+        **tags.HANDLERS,
+        **grants.HANDLERS,
+        **replicas.HANDLERS,
+    },
     "rds": rds.HANDLERS,
     "sts": sts.HANDLERS,
     "iam": iam.HANDLERS,
     "cloudformation": cloudformation.HANDLERS,
 }
-"""Every modelled operation, except the operations of S3, which `localaws.protocol` lists and moto executes."""
+"""Every modelled operation except S3's, which `localaws.s3.operations` lists and moto executes."""
 
 StartResponse = Callable[..., object]
 
@@ -135,13 +144,14 @@ class LocalAws:
         s3.authorize_s3_call(call)
         answer = self._by_moto(call)
         if answer.status < HTTPStatus.BAD_REQUEST:
-            s3.complete_after_moto(call)
+            s3.complete_after_moto(call, answer)
         return answer
 
     def _by_moto(self, call: Call) -> HttpResponse:
         environ = {
             **call.environ,
-            "HTTP_X_MOTO_ACCOUNT_ID": call.caller.account,
+            "HTTP_X_MOTO_ACCOUNT_ID": s3.get_executing_account(call),
+            "QUERY_STRING": build_moto_query(call),
             "wsgi.input": io.BytesIO(call.body),
             "CONTENT_LENGTH": str(len(call.body)),
         }

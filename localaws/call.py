@@ -1,6 +1,6 @@
 """A decoded AWS API call, the response to a call, and the error that rejects a call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,4 +52,47 @@ class AwsError(Exception):
 
 
 Handler = Callable[[Call], dict[str, Any]]
-"""A function that executes a call, and returns the output as the API defines it or raises `AwsError`."""
+"""Executes a call and returns its output in the API's own shape; raises `AwsError` to reject the call."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A modelled operation: what executes it, and the parameters that it models.
+
+    Attributes:
+        handler: Executes a call that has no other parameters.
+        params: The names of the modelled parameters.
+    """
+
+    handler: Handler
+    params: frozenset[str]
+
+    def __call__(self, call: Call) -> dict[str, Any]:
+        """Execute a call.
+
+        Raises:
+            AwsError: `NotImplemented` for a parameter that is not modelled, or the error of the operation itself.
+        """
+        refuse_unmodelled_params(call, self.params)
+        return self.handler(call)
+
+
+def models(*params: str) -> Callable[[Handler], Operation]:
+    """Declare the parameters that a handler models. A call with any other parameter is refused by name."""
+    return lambda handler: Operation(handler, frozenset(params))
+
+
+def refuse_unmodelled_params(call: Call, modelled: Iterable[str]) -> None:
+    """Reject parameters that the local AWS would have to ignore: ignoring part of a request would be misleading.
+
+    Raises:
+        AwsError: `NotImplemented`, naming the parameters.
+    """
+    unmodelled = sorted({name for name, value in call.params.items() if value is not None} - set(modelled))
+    if unmodelled:
+        raise not_modelled_error(f"{', '.join(unmodelled)} of {call.service}:{call.operation}")
+
+
+def not_modelled_error(what: str) -> AwsError:
+    """Return the error for a part of a request that the local AWS does not model. AWS itself never responds so."""
+    return AwsError("NotImplemented", f"The local AWS does not model {what}.", 501)

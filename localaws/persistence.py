@@ -24,7 +24,7 @@ from typing import Any, Final
 from byok import __version__
 from localaws.state import STATE
 
-STATE_FORMAT_VERSION: Final = 2
+STATE_FORMAT_VERSION: Final = 3
 """Incremented whenever the format of the saved state changes."""
 
 _STATE: Final = "state"

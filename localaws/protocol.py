@@ -9,7 +9,7 @@ import re
 import uuid
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from moto.core.parse import PROTOCOL_PARSERS
@@ -18,55 +18,13 @@ from moto.core.utils import get_service_model
 from werkzeug.datastructures import Headers, MultiDict
 
 from localaws.call import AwsError, Call, HttpResponse
+from localaws.s3.operations import parse_s3_operation, parse_s3_path
 
 SERVICES: Final = ("s3", "kms", "rds", "sts", "iam", "cloudformation")
 
 _SCOPE: Final = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 _PROTOCOL: Final = {"kms": "json", "rds": "query", "sts": "query", "iam": "query", "cloudformation": "query"}
 
-# An S3 operation is determined by the method, by a bucket or key in the path, and by the query (S3 API reference).
-_S3_OPERATIONS: Final[dict[tuple[str, str, str], str]] = {
-    ("GET", "service", ""): "ListBuckets",
-    ("PUT", "bucket", ""): "CreateBucket",
-    ("HEAD", "bucket", ""): "HeadBucket",
-    ("DELETE", "bucket", ""): "DeleteBucket",
-    ("GET", "bucket", ""): "ListObjects",
-    ("GET", "bucket", "list-type"): "ListObjectsV2",
-    ("GET", "bucket", "versions"): "ListObjectVersions",
-    ("GET", "bucket", "location"): "GetBucketLocation",
-    ("POST", "bucket", "delete"): "DeleteObjects",
-    **{
-        (method, "bucket", query): f"{verb}{name}"
-        for query, name in {
-            "encryption": "BucketEncryption",
-            "policy": "BucketPolicy",
-            "tagging": "BucketTagging",
-            "publicAccessBlock": "PublicAccessBlock",
-            "ownershipControls": "BucketOwnershipControls",
-            "lifecycle": "BucketLifecycleConfiguration",
-            "versioning": "BucketVersioning",
-        }.items()
-        for method, verb in (("GET", "Get"), ("PUT", "Put"), ("DELETE", "Delete"))
-        if (method, query) != ("DELETE", "versioning")
-    },
-    ("PUT", "object", ""): "PutObject",
-    ("GET", "object", ""): "GetObject",
-    ("HEAD", "object", ""): "HeadObject",
-    ("DELETE", "object", ""): "DeleteObject",
-    ("POST", "object", "uploads"): "CreateMultipartUpload",
-    ("PUT", "object", "uploadId"): "UploadPart",
-    ("POST", "object", "uploadId"): "CompleteMultipartUpload",
-    ("DELETE", "object", "uploadId"): "AbortMultipartUpload",
-    ("GET", "object", "uploadId"): "ListParts",
-    ("GET", "object", "tagging"): "GetObjectTagging",
-    ("PUT", "object", "tagging"): "PutObjectTagging",
-}
-_SUBRESOURCES: Final = sorted({query for _, _, query in _S3_OPERATIONS if query})
-# Query parameters that do not change the operation.
-_PLAIN_QUERY: Final = re.compile(
-    r"x-id|prefix|delimiter|max-keys|marker|key-marker|version-id-marker|encoding-type|continuation-token|start-after|"
-    r"fetch-owner|versionId|partNumber|response-.*|max-uploads|max-parts|part-number-marker|X-Amz-.*|bucket-region|max-buckets"
-)
 _S3_HEADERS: Final = {
     "ServerSideEncryption": "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION",
     "SSEKMSKeyId": "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID",
@@ -104,7 +62,7 @@ def parse_operation(service: str, environ: dict[str, Any], body: bytes) -> str:
         AwsError: `NotImplemented` for an S3 operation that is not modelled.
     """
     if service == "s3":
-        return _s3_operation(environ)
+        return parse_s3_operation(environ)
     if service == "kms":
         return str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2] or "Unknown"
     return parse_qs(body.decode(errors="replace")).get("Action", ["Unknown"])[0]
@@ -113,14 +71,17 @@ def parse_operation(service: str, environ: dict[str, Any], body: bytes) -> str:
 def parse_params(service: str, operation: str, environ: dict[str, Any], body: bytes) -> dict[str, Any]:
     """Return the input of a call as the API defines it.
 
+    A parameter that botocore's model does not know stays in the input, so that the operation refuses it by name.
+
     Raises:
         AwsError: The body does not match the operation.
     """
     if service == "s3":
         bucket, key = parse_s3_path(environ)
         params = {name: environ[header] for name, header in _S3_HEADERS.items() if header in environ}
-        version = parse_qs(environ.get("QUERY_STRING", "")).get("versionId", [None])[0]
-        return {**params, "Bucket": bucket, "Key": key, "VersionId": version}
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        version, upload = (query.get(name, [None])[0] for name in ("versionId", "uploadId"))
+        return {**params, "Bucket": bucket, "Key": key, "VersionId": version, "UploadId": upload}
     model = get_service_model(service).operation_model(operation)
     parser = PROTOCOL_PARSERS[_PROTOCOL[service]](model)
     values: MultiDict[str, str] = MultiDict(
@@ -140,7 +101,9 @@ def parse_params(service: str, operation: str, environ: dict[str, Any], body: by
         parsed: dict[str, Any] = parser.parse(request)
     except Exception as error:
         raise AwsError("ValidationException" if service == "kms" else "MalformedInput", str(error)) from error
-    return dict(parsed)
+    given = json.loads(body or b"{}") if service == "kms" else {name.partition(".")[0]: True for name in values}
+    known = model.input_shape.members if model.input_shape else {}
+    return dict(parsed) | {name: value for name, value in given.items() if name not in {*known, "Action", "Version"}}
 
 
 def serialize_result(call: Call, result: dict[str, Any]) -> HttpResponse:
@@ -178,24 +141,3 @@ def serialize_error(service: str, error: AwsError, request_id: str, *, head: boo
         f"<Message>{escape(error.message)}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
     )
     return HttpResponse(error.status, [("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)], text.encode())
-
-
-def parse_s3_path(environ: dict[str, Any]) -> tuple[str, str]:
-    """Return the bucket and the key of an S3 request. Either may be empty."""
-    bucket, _, key = environ.get("PATH_INFO", "/").lstrip("/").partition("/")
-    return bucket, unquote(key) if "%" in key else key
-
-
-def _s3_operation(environ: dict[str, Any]) -> str:
-    bucket, key = parse_s3_path(environ)
-    kind = "object" if key else "bucket" if bucket else "service"
-    query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-    named = [name for name in _SUBRESOURCES if name in query]
-    unknown = [name for name in query if name not in named and not _PLAIN_QUERY.fullmatch(name)]
-    operation = _S3_OPERATIONS.get((environ["REQUEST_METHOD"], kind, named[0] if named else ""))
-    if operation is None or unknown:
-        what = f"{environ['REQUEST_METHOD']} of a {kind} with {', '.join([*named, *unknown]) or 'nothing'} in its query"
-        raise AwsError("NotImplemented", f"The local AWS does not model this S3 call: {what}.", 501)
-    if operation in {"PutObject", "UploadPart"} and "HTTP_X_AMZ_COPY_SOURCE" in environ:
-        return "CopyObject" if operation == "PutObject" else "UploadPartCopy"
-    return operation

@@ -25,7 +25,11 @@ class KeyRevision:
 
 @dataclass
 class Grant:
-    """A grant on a key, which allows operations to the principal or service `grantee`."""
+    """A grant on a key, held by a principal or by the service that requested it.
+
+    Attributes:
+        constraints: The encryption contexts for which it holds, in the format of CreateGrant; empty for all.
+    """
 
     grant_id: str
     grantee: str
@@ -33,11 +37,18 @@ class Grant:
     created: datetime
     name: str = ""
     issuing_account: str = ""
+    constraints: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass
 class Key:
-    """A KMS key."""
+    """A KMS key.
+
+    Attributes:
+        rotation_days: The period of automatic rotation; None while it is off.
+        next_rotation: When it is rotated next.
+        replica: Whether it replicates a multi-Region key of another Region.
+    """
 
     arn: str
     account: str
@@ -53,8 +64,10 @@ class Key:
     revisions: list[KeyRevision]
     tags: dict[str, str] = field(default_factory=dict)
     grants: dict[str, Grant] = field(default_factory=dict)
-    rotation: bool = False
+    rotation_days: int | None = None
+    next_rotation: datetime | None = None
     deletion: datetime | None = None
+    replica: bool = False
 
     @property
     def latest(self) -> KeyRevision:
@@ -131,6 +144,7 @@ class AwsState:
     """The state of all accounts and Regions.
 
     Attributes:
+        bucket_key_uploads: The ids of multipart uploads with an S3 Bucket Key, which moto does not keep.
         database_seconds: How long creating or deleting a cluster or an instance takes.
         propagation_seconds: How long S3 and RDS take to see a changed key policy or state.
     """
@@ -144,6 +158,7 @@ class AwsState:
     stacks: dict[str, Any] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
+    bucket_key_uploads: set[str] = field(default_factory=set)
     database_seconds: float = 3.0
     propagation_seconds: float = 0.0
 

@@ -7,18 +7,20 @@ from typing import Any, Final
 
 from byok.domain.iam.evaluator import AccessRequest, decide_access
 from localaws.accounts import build_principal_condition_keys, get_identity_policies
-from localaws.call import AwsError, Call, Handler
+from localaws.call import AwsError, Call, Operation, models
 from localaws.state import STATE, Role, Session
 
 _ALPHABET: Final = string.ascii_uppercase + string.digits
 _HOUR: Final = 3600
 
 
+@models()
 def get_caller_identity(call: Call) -> dict[str, Any]:
     """GetCallerIdentity. Needs no permission."""
     return {"UserId": f"AIDA{call.caller.account}", "Account": call.caller.account, "Arn": call.caller.arn}
 
 
+@models("RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId")
 def assume_role(call: Call) -> dict[str, Any]:
     """AssumeRole. The role's trust policy must allow the call.
 
@@ -69,4 +71,4 @@ def _check_duration(call: Call, role: Role, seconds: int) -> None:
         raise AwsError("ValidationError", f"The requested DurationSeconds exceeds {what}.")
 
 
-HANDLERS: Final[dict[str, Handler]] = {"GetCallerIdentity": get_caller_identity, "AssumeRole": assume_role}
+HANDLERS: Final[dict[str, Operation]] = {"GetCallerIdentity": get_caller_identity, "AssumeRole": assume_role}

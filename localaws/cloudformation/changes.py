@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from byok.domain.arns import partition_of_region
 from localaws.accounts import authorize
-from localaws.call import AwsError, Call, Handler
+from localaws.call import AwsError, Call, Operation, models, not_modelled_error
 from localaws.cloudformation import capabilities, rules, stacks
 from localaws.cloudformation.parameters import render_parameters, resolve_parameters
 from localaws.cloudformation.records import Change, DesiredState, Stack
@@ -17,18 +17,6 @@ from localaws.state import STATE
 _NAME: Final = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
 _NOTHING_CHANGED: Final = (
     "The submitted information didn't contain changes. Submit different information to create a change set."
-)
-_NOT_MODELLED: Final = (
-    "ImportExistingResources",
-    "ResourcesToImport",
-    "RoleARN",
-    "RollbackConfiguration",
-    "StackPolicyBody",
-    "StackPolicyURL",
-    "TemplateURL",
-    "TimeoutInMinutes",
-    "EnableTerminationProtection",
-    "IncludeNestedStacks",
 )
 
 
@@ -67,13 +55,9 @@ def build_desired_state(call: Call, stack: Stack | None, *, template_alone: bool
         template_alone: Ignore parameters, capabilities and tags.
 
     Raises:
-        AwsError: `ValidationError`; `InsufficientCapabilitiesException`; `NotImplemented` for options that are not
-            modelled.
+        AwsError: `ValidationError`; `InsufficientCapabilitiesException`; `NotImplemented` for a template with anything
+            that is not modelled.
     """
-    refused = [name for name in _NOT_MODELLED if call.params.get(name)]
-    if refused:
-        message = f"The local AWS does not model {', '.join(refused)} of cloudformation:{call.operation}."
-        raise AwsError("NotImplemented", message, 501)
     template = _template(call, stack)
     if template_alone:
         return DesiredState(template, {}, {})
@@ -102,6 +86,18 @@ def _template(call: Call, stack: Stack | None) -> Template:
     return stacks.parse_and_check_template(call.params["TemplateBody"])
 
 
+@models(
+    "StackName",
+    "ChangeSetName",
+    "ChangeSetType",
+    "TemplateBody",
+    "UsePreviousTemplate",
+    "Parameters",
+    "Capabilities",
+    "Tags",
+    "Description",
+    "OnStackFailure",
+)
 def create_change_set(call: Call) -> dict[str, Any]:
     """CreateChangeSet, for a new or an existing stack."""
     name, kind = call.params["StackName"], call.params.get("ChangeSetType", "UPDATE")
@@ -138,12 +134,14 @@ def create_change_set(call: Call) -> dict[str, Any]:
     return {"Id": stack.changes[set_name]["ChangeSetId"], "StackId": stack.stack_id}
 
 
+@models("StackName", "ChangeSetName")
 def describe_change_set(call: Call) -> dict[str, Any]:
     """DescribeChangeSet."""
     _, change_set = _find(call)
     return {name: value for name, value in change_set.items() if name != "wish" and value != ""}
 
 
+@models("StackName", "ChangeSetName", "DisableRollback")
 def execute_change_set(call: Call) -> dict[str, Any]:
     """ExecuteChangeSet. As in AWS, this deletes all change sets of the stack."""
     stack, change_set = _find(call)
@@ -162,6 +160,7 @@ def execute_change_set(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("StackName", "ChangeSetName")
 def delete_change_set(call: Call) -> dict[str, Any]:
     """DeleteChangeSet."""
     stack, change_set = _find(call)
@@ -170,6 +169,7 @@ def delete_change_set(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("StackName")
 def list_change_sets(call: Call) -> dict[str, Any]:
     """ListChangeSets."""
     shown = "StackId StackName ChangeSetId ChangeSetName ExecutionStatus Status StatusReason CreationTime Description"
@@ -192,7 +192,7 @@ def _stack_for(call: Call, name: str, kind: str) -> Stack | None:
         if stack is not None and not under_review:
             raise validation_error(f"Stack [{name}] already exists and cannot be created again with the changeSet.")
     else:
-        raise AwsError("NotImplemented", f"The local AWS does not model change sets of type {kind}.", 501)
+        raise not_modelled_error(f"change sets of type {kind}")
     return stack
 
 
@@ -225,7 +225,7 @@ def _change(change: Change) -> dict[str, Any]:
     return {"Type": "Resource", "ResourceChange": described_change}
 
 
-HANDLERS: Final[dict[str, Handler]] = {
+HANDLERS: Final[dict[str, Operation]] = {
     "CreateChangeSet": create_change_set,
     "DescribeChangeSet": describe_change_set,
     "ExecuteChangeSet": execute_change_set,

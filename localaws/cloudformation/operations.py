@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from localaws.accounts import authorize
-from localaws.call import AwsError, Call, Handler
+from localaws.call import AwsError, Call, Operation, models
 from localaws.cloudformation import capabilities, stacks
 from localaws.cloudformation.changes import HANDLERS as CHANGE_SET_HANDLERS
 from localaws.cloudformation.changes import build_desired_state, check_stack_name, find_stack
@@ -23,6 +23,7 @@ from localaws.state import STATE
 _BUSY_OR_BROKEN: Final = frozenset({"ROLLBACK_COMPLETE", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS"})
 
 
+@models("StackName", "TemplateBody", "Parameters", "Capabilities", "Tags", "DisableRollback", "OnFailure")
 def create_stack(call: Call) -> dict[str, Any]:
     """CreateStack."""
     name = call.params["StackName"]
@@ -37,6 +38,7 @@ def create_stack(call: Call) -> dict[str, Any]:
     return {"StackId": stack.stack_id}
 
 
+@models("StackName", "TemplateBody", "UsePreviousTemplate", "Parameters", "Capabilities", "Tags")
 def update_stack(call: Call) -> dict[str, Any]:
     """UpdateStack. A call that would change nothing is rejected."""
     stack = find_stack(call, call.params["StackName"])
@@ -50,10 +52,9 @@ def update_stack(call: Call) -> dict[str, Any]:
     return {"StackId": stack.stack_id}
 
 
+@models("StackName")
 def delete_stack(call: Call) -> dict[str, Any]:
     """DeleteStack. The call succeeds even if the stack does not exist."""
-    if call.params.get("RetainResources"):
-        raise AwsError("NotImplemented", "The local AWS does not model RetainResources of DeleteStack.", 501)
     try:
         stack = find_stack(call, call.params["StackName"])
     except AwsError:
@@ -63,6 +64,7 @@ def delete_stack(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("StackName")
 def describe_stacks(call: Call) -> dict[str, Any]:
     """DescribeStacks: return one stack by name or id, or all stacks that are not deleted."""
     name = call.params.get("StackName")
@@ -71,6 +73,7 @@ def describe_stacks(call: Call) -> dict[str, Any]:
     return {"Stacks": [_render_stack(stack) for stack in _here(call) if stack.status != "DELETE_COMPLETE"]}
 
 
+@models("StackStatusFilter")
 def list_stacks(call: Call) -> dict[str, Any]:
     """ListStacks, including deleted stacks."""
     wanted = call.params.get("StackStatusFilter")
@@ -88,11 +91,13 @@ def list_stacks(call: Call) -> dict[str, Any]:
     return {"StackSummaries": summaries}
 
 
+@models("StackName")
 def describe_stack_events(call: Call) -> dict[str, Any]:
     """DescribeStackEvents, newest first."""
     return {"StackEvents": list(reversed(find_stack(call, call.params["StackName"]).events))}
 
 
+@models("StackName", "LogicalResourceId")
 def describe_stack_resources(call: Call) -> dict[str, Any]:
     """DescribeStackResources. Resources whose condition is false are not listed."""
     stack = find_stack(call, call.params["StackName"])
@@ -101,6 +106,7 @@ def describe_stack_resources(call: Call) -> dict[str, Any]:
     return {"StackResources": [{"StackName": stack.name, **_resource(stack, one, "Timestamp")} for one in chosen]}
 
 
+@models("StackName", "LogicalResourceId")
 def describe_stack_resource(call: Call) -> dict[str, Any]:
     """DescribeStackResource."""
     stack, name = find_stack(call, call.params["StackName"]), call.params["LogicalResourceId"]
@@ -110,6 +116,7 @@ def describe_stack_resource(call: Call) -> dict[str, Any]:
     return {"StackResourceDetail": {"StackName": stack.name, **described}}
 
 
+@models("StackName")
 def list_stack_resources(call: Call) -> dict[str, Any]:
     """ListStackResources."""
     stack = find_stack(call, call.params["StackName"])
@@ -119,6 +126,7 @@ def list_stack_resources(call: Call) -> dict[str, Any]:
     return {"StackResourceSummaries": resources}
 
 
+@models("StackName")
 def get_template(call: Call) -> dict[str, Any]:
     """GetTemplate: the template's original text."""
     stack = find_stack(call, call.params["StackName"])
@@ -127,6 +135,7 @@ def get_template(call: Call) -> dict[str, Any]:
     return {"TemplateBody": stack.desired_state.template.text, "StagesAvailable": ["Original", "Processed"]}
 
 
+@models("TemplateBody", "StackName")
 def get_template_summary(call: Call) -> dict[str, Any]:
     """GetTemplateSummary of a template or a stack."""
     template = _template_of(call)
@@ -145,6 +154,7 @@ def get_template_summary(call: Call) -> dict[str, Any]:
     return summary | _headline(template, "Version", "AWSTemplateFormatVersion")
 
 
+@models("TemplateBody")
 def validate_template(call: Call) -> dict[str, Any]:
     """ValidateTemplate. Keys and aliases need no capability (contract 43)."""
     template = _template_of(call)
@@ -225,7 +235,7 @@ def _resource(stack: Stack, resource: Resource, time_name: str) -> dict[str, Any
     }
 
 
-HANDLERS: Final[dict[str, Handler]] = {
+HANDLERS: Final[dict[str, Operation]] = {
     "CreateStack": create_stack,
     "UpdateStack": update_stack,
     "DeleteStack": delete_stack,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from byok.domain.arns import partition_of_region
-from localaws.call import AwsError, Call
+from localaws.call import Call, not_modelled_error
 from localaws.cloudformation.parameters import split_list_parameters
 from localaws.cloudformation.template import Template, validation_error
 
@@ -79,8 +79,7 @@ def _check_value(template: Template, value: Any, where: str) -> None:
         return
     function = _function_of(value)
     if function in _NOT_MODELLED:
-        message = f"The local AWS does not model the function {function} in a rule."
-        raise AwsError("NotImplemented", message, 501)
+        raise not_modelled_error(f"the function {function} in a rule")
     if function == "Ref":
         name = value["Ref"]
         if name not in template.section("Parameters") and name not in _PSEUDO:

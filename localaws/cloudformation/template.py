@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from localaws.call import AwsError
+from localaws.call import AwsError, not_modelled_error
 from localaws.cloudformation.resources import RESOURCE_TYPES
 
 NO_VALUE: Final = object()
@@ -97,7 +97,7 @@ def parse_template(text: str) -> Template:
         raise validation_error("Template format error: At least one Resources member must be defined.")
     unknown = sorted(set(content) - _SECTIONS)
     if unknown:
-        raise _not_modelled(f"the template sections {', '.join(unknown)}")
+        raise not_modelled_error(f"the template sections {', '.join(unknown)}")
     template = Template(text, content)
     _check_resources(template)
     return template
@@ -117,11 +117,11 @@ def _check_resources(template: Template) -> None:
             )
     foreign = sorted({resource["Type"] for resource in resources.values()} - set(RESOURCE_TYPES))
     if foreign:
-        raise _not_modelled(f"{', '.join(foreign)}; a stack can hold {', '.join(RESOURCE_TYPES)}")
+        raise not_modelled_error(f"{', '.join(foreign)}; a stack can hold {', '.join(RESOURCE_TYPES)}")
     for resource in resources.values():
         beyond = sorted(set(resource.get("Properties", {})) & set(RESOURCE_TYPES[resource["Type"]].not_modelled))
         if beyond:
-            raise _not_modelled(f"{', '.join(beyond)} of {resource['Type']}")
+            raise not_modelled_error(f"{', '.join(beyond)} of {resource['Type']}")
     known = set(resources) | set(template.section("Parameters"))
     unresolved = sorted({used for one in resources.values() for used in find_references(one) if used not in known})
     if unresolved:
@@ -219,7 +219,7 @@ class EvaluationScope:
             if name in _FUNCTIONS:
                 return _FUNCTIONS[name](self, argument)
             if str(name).startswith("Fn::"):
-                raise _not_modelled(f"the function {name}")
+                raise not_modelled_error(f"the function {name}")
         values = {name: self.evaluate(one) for name, one in given.items()}
         return {name: one for name, one in values.items() if one is not NO_VALUE}
 
@@ -300,7 +300,3 @@ _FUNCTIONS: Final[dict[str, Callable[[EvaluationScope, Any], Any]]] = {
 def to_canonical_json(value: Any) -> str:
     """Render a value as JSON, so that equal values give equal texts."""
     return json.dumps(value, sort_keys=True, default=str)
-
-
-def _not_modelled(what: str) -> AwsError:
-    return AwsError("NotImplemented", f"The local AWS does not model {what}.", 501)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from byok.domain.arns import partition_of_region
 from localaws.accounts import explain_identity_denial, render_policy
-from localaws.call import AwsError, Call, Handler
+from localaws.call import AwsError, Call, Operation, models
 from localaws.iam.documents import parse_inline_policy, parse_trust_policy
 from localaws.state import STATE, Role
 
@@ -26,11 +26,10 @@ _LONGEST: Final = 43200
 _MOST_TAGS: Final = 50
 
 
+@models("Path", "RoleName", "AssumeRolePolicyDocument", "Description", "MaxSessionDuration", "Tags")
 def create_role(call: Call) -> dict[str, Any]:
     """CreateRole. Names are unique in an account, regardless of the path. A call with tags also needs iam:TagRole."""
     name, path = call.params["RoleName"], call.params.get("Path") or "/"
-    if call.params.get("PermissionsBoundary"):
-        raise AwsError("NotImplemented", "The local AWS does not model PermissionsBoundary of iam:CreateRole.", 501)
     _check_pattern("roleName", name, _NAME)
     _check_pattern("path", path, _PATH)
     account = call.caller.account
@@ -56,12 +55,14 @@ def create_role(call: Call) -> dict[str, Any]:
     return {"Role": _render_role(STATE.roles[arn])}
 
 
+@models("RoleName")
 def get_role(call: Call) -> dict[str, Any]:
     """GetRole."""
     role = _role(call)
     return {"Role": _render_role(role) | {"Tags": _tags(role)}}
 
 
+@models("PathPrefix")
 def list_roles(call: Call) -> dict[str, Any]:
     """ListRoles: return the roles of the caller's account, without tags (botocore, ListRoles)."""
     prefix = call.params.get("PathPrefix") or "/"
@@ -70,6 +71,7 @@ def list_roles(call: Call) -> dict[str, Any]:
     return {"Roles": [_render_role(role) for role in mine if role.path.startswith(prefix)], "IsTruncated": False}
 
 
+@models("RoleName", "Description", "MaxSessionDuration")
 def update_role(call: Call) -> dict[str, Any]:
     """UpdateRole: change the description and the maximum session duration. Omitted values stay unchanged."""
     role = _role(call)
@@ -80,12 +82,14 @@ def update_role(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("RoleName", "PolicyDocument")
 def update_assume_role_policy(call: Call) -> dict[str, Any]:
     """UpdateAssumeRolePolicy: replace the trust policy."""
     _role(call).trust = parse_trust_policy(call.params["PolicyDocument"])
     return {}
 
 
+@models("RoleName")
 def delete_role(call: Call) -> dict[str, Any]:
     """DeleteRole. The call is rejected while the role has inline policies. Deleting the role ends its sessions."""
     role = _role(call)
@@ -97,18 +101,21 @@ def delete_role(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("RoleName", "PolicyName", "PolicyDocument")
 def put_role_policy(call: Call) -> dict[str, Any]:
     """PutRolePolicy: add an inline policy, or replace the inline policy with the same name."""
     _role(call).policies[call.params["PolicyName"]] = parse_inline_policy(call.params["PolicyDocument"])
     return {}
 
 
+@models("RoleName", "PolicyName")
 def get_role_policy(call: Call) -> dict[str, Any]:
     """GetRolePolicy."""
     role, name = _role(call), call.params["PolicyName"]
     return {"RoleName": role.name, "PolicyName": name, "PolicyDocument": _url_encode(_policy(role, name))}
 
 
+@models("RoleName", "PolicyName")
 def delete_role_policy(call: Call) -> dict[str, Any]:
     """DeleteRolePolicy."""
     role, name = _role(call), call.params["PolicyName"]
@@ -117,17 +124,20 @@ def delete_role_policy(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("RoleName")
 def list_role_policies(call: Call) -> dict[str, Any]:
     """ListRolePolicies."""
     return {"PolicyNames": sorted(_role(call).policies), "IsTruncated": False}
 
 
+@models("RoleName")
 def list_attached_role_policies(call: Call) -> dict[str, Any]:
     """ListAttachedRolePolicies: always empty, because managed policies are not modelled."""
     _role(call)
     return {"AttachedPolicies": [], "IsTruncated": False}
 
 
+@models("RoleName", "Tags")
 def tag_role(call: Call) -> dict[str, Any]:
     """TagRole."""
     role = _role(call)
@@ -135,6 +145,7 @@ def tag_role(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("RoleName", "TagKeys")
 def untag_role(call: Call) -> dict[str, Any]:
     """UntagRole."""
     role = _role(call)
@@ -142,6 +153,7 @@ def untag_role(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("RoleName")
 def list_role_tags(call: Call) -> dict[str, Any]:
     """ListRoleTags."""
     return {"Tags": _tags(_role(call)), "IsTruncated": False}
@@ -221,7 +233,7 @@ def _url_encode(document: dict[str, Any]) -> str:
     return quote(render_policy(document))
 
 
-HANDLERS: Final[dict[str, Handler]] = {
+HANDLERS: Final[dict[str, Operation]] = {
     "CreateRole": create_role,
     "GetRole": get_role,
     "ListRoles": list_roles,

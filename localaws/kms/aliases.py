@@ -1,28 +1,25 @@
-"""Aliases and replicas of keys. An alias and its key always belong to the same account and Region.
+"""Aliases of keys. An alias and its key always belong to the same account and Region.
 
 A change of an alias needs permission on the alias and on every key involved. The caller's own policies give permission
 on the alias. The key policy gives permission on a key, or delegates the decision to the caller's own policies (KMS
 developer guide, "Controlling access to aliases").
 """
 
-import dataclasses
 import re
-import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from byok.domain.arns import partition_of_region
-from localaws.call import AwsError, Call, Handler
+from localaws.call import AwsError, Call, Operation, models
 from localaws.kms.authorization import KmsError, resolve_key_arn
-from localaws.kms.operations import render_key_metadata
 from localaws.kms.pages import paginate
 from localaws.kms.permissions import check_identity_policies, require_key_state_not_in, require_own_key
-from localaws.kms.policies import build_default_policy, parse_key_policy
-from localaws.state import STATE, Alias, Key, KeyRevision
+from localaws.state import STATE, Alias, Key
 
 _NAME: Final = re.compile(r"alias/[a-zA-Z0-9/_-]{1,250}")
 
 
+@models("AliasName", "TargetKeyId")
 def create_alias(call: Call) -> dict[str, Any]:
     """CreateAlias. The caller needs permission on the alias and on the key, which must be in the caller's account."""
     name, arn = call.params["AliasName"], _arn(call)
@@ -41,6 +38,7 @@ def create_alias(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("AliasName", "TargetKeyId")
 def update_alias(call: Call) -> dict[str, Any]:
     """UpdateAlias: point an alias to another key of the same kind.
 
@@ -57,6 +55,7 @@ def update_alias(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("AliasName")
 def delete_alias(call: Call) -> dict[str, Any]:
     """DeleteAlias. The caller needs permission on the alias and on its key."""
     check_identity_policies(call, _arn(call))
@@ -66,6 +65,7 @@ def delete_alias(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("KeyId", "Limit", "Marker")
 def list_aliases(call: Call) -> dict[str, Any]:
     """ListAliases in the caller's account and Region. Only the caller's own policies are checked."""
     check_identity_policies(call)
@@ -82,28 +82,6 @@ def list_aliases(call: Call) -> dict[str, Any]:
         if alias.arn.startswith(prefix) and wanted in {None, alias.target}
     ]
     return paginate(call, "Aliases", aliases)
-
-
-def replicate_key(call: Call) -> dict[str, Any]:
-    """ReplicateKey. The replica has its own policy, state, grants and tags.
-
-    The caller needs permission on the primary key, and kms:CreateKey in the replica's Region (botocore, ReplicateKey).
-    """
-    key = require_own_key(call)
-    check_identity_policies(call, action="CreateKey")
-    region = call.params["ReplicaRegion"]
-    if not key.multi_region:
-        raise AwsError("UnsupportedOperationException", f"{key.arn} is not a multi-Region key.")
-    arn = f"arn:{partition_of_region(region)}:kms:{region}:{key.account}:key/{key.key_id}"
-    if arn in STATE.keys:
-        raise AwsError("AlreadyExistsException", f"{arn} already exists")
-    text = call.params.get("Policy")
-    policy = parse_key_policy(text, arn, call.params) if text else build_default_policy(key.account, region)
-    replica = dataclasses.replace(
-        key, arn=arn, region=region, revisions=[KeyRevision(time.time(), "Enabled", policy)], tags={}, grants={}
-    )
-    STATE.keys[arn] = replica
-    return {"ReplicaKeyMetadata": render_key_metadata(replica)}
 
 
 def _find(call: Call) -> Alias:
@@ -144,10 +122,9 @@ def _arn(call: Call, name: str | None = None) -> str:
     return f"arn:{partition_of_region(call.region)}:kms:{call.region}:{call.caller.account}:{alias}"
 
 
-HANDLERS: Final[dict[str, Handler]] = {
+HANDLERS: Final[dict[str, Operation]] = {
     "CreateAlias": create_alias,
     "UpdateAlias": update_alias,
     "DeleteAlias": delete_alias,
     "ListAliases": list_aliases,
-    "ReplicateKey": replicate_key,
 }

@@ -128,6 +128,19 @@ def find_propagated_revision(key: Key) -> KeyRevision | None:
     return next((facts for facts in reversed(key.revisions) if facts.at <= horizon), None)
 
 
+def build_key_condition_keys(arn: str) -> dict[str, str | list[str]]:
+    """Return the condition keys of a key, or none before it exists, without AWS's delay.
+
+    Source: KMS developer guide, "ABAC for AWS KMS".
+    """
+    key = STATE.keys.get(arn)
+    if key is None:
+        return {}
+    aliases = [alias.name for alias in STATE.aliases.values() if alias.target == arn]
+    tags: dict[str, str | list[str]] = {f"aws:ResourceTag/{name}": value for name, value in key.tags.items()}
+    return tags | ({"kms:ResourceAliases": aliases} if aliases else {})
+
+
 def authorize_key_use(arn: str, use: KeyUse) -> Key:
     """Return the key, if it may be used in this way.
 
@@ -149,10 +162,10 @@ def authorize_key_use(arn: str, use: KeyUse) -> Key:
 
 
 def _authorize(key: Key, facts: KeyRevision, use: KeyUse) -> None:
-    if any(use.action.split(":")[1] in grant.operations for grant in _grants_of(key, use.caller)):
+    if any(_grant_allows(grant, use) for grant in key.grants.values()):
         return
     identities = get_identity_policies(use.caller)
-    access = AccessRequest(use.caller, use.action, key.arn, use.condition_keys | _resource_condition_keys(key))
+    access = AccessRequest(use.caller, use.action, key.arn, use.condition_keys | build_key_condition_keys(key.arn))
     if decide_access(facts.policy, key.account, identities, access).allowed:
         return
     by_key, by_identity = evaluate_policy(facts.policy, access), evaluate_identity_policies(identities, access)
@@ -172,13 +185,6 @@ def _authorize(key: Key, facts: KeyRevision, use: KeyUse) -> None:
     raise _access_denied(use, f"on {what} {why}")
 
 
-def _resource_condition_keys(key: Key) -> dict[str, str | list[str]]:
-    """Return the key's condition keys (KMS developer guide, "ABAC for AWS KMS"). Unlike in AWS, there is no delay."""
-    aliases = [alias.name for alias in STATE.aliases.values() if alias.target == key.arn]
-    tags: dict[str, str | list[str]] = {f"aws:ResourceTag/{name}": value for name, value in key.tags.items()}
-    return tags | ({"kms:ResourceAliases": aliases} if aliases else {})
-
-
 def _must_be_usable(key: Key, facts: KeyRevision, action: str) -> None:
     if action in _CRYPTOGRAPHIC or action == "kms:CreateGrant":
         if facts.state == "Disabled":
@@ -193,8 +199,25 @@ def _must_be_usable(key: Key, facts: KeyRevision, action: str) -> None:
         raise KmsError("InvalidKeyUsageException", message)
 
 
-def _grants_of(key: Key, caller: CallingPrincipal) -> list[Grant]:
-    return [grant for grant in key.grants.values() if grant.grantee in {caller.arn, caller.role_arn}]
+def _grant_allows(grant: Grant, use: KeyUse) -> bool:
+    """Return whether a grant allows a use of its key.
+
+    Constraints apply to cryptographic operations only. In a constraint, the name in each pair is not case-sensitive,
+    but the value is (botocore's KMS model, GrantConstraints).
+    """
+    if grant.grantee not in {use.caller.arn, use.caller.role_arn} or use.action.split(":")[1] not in grant.operations:
+        return False
+    if use.action not in _CRYPTOGRAPHIC:
+        return True
+    given = _ignore_case(dict(use.context))
+    equal, subset = grant.constraints.get("EncryptionContextEquals"), grant.constraints.get("EncryptionContextSubset")
+    if equal is not None and _ignore_case(equal) != given:
+        return False
+    return subset is None or _ignore_case(subset).items() <= given.items()
+
+
+def _ignore_case(context: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in context.items()}
 
 
 def _access_denied(use: KeyUse, why: str) -> KmsError:

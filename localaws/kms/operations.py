@@ -1,12 +1,10 @@
-"""Key operations in two accounts: create, describe, use, and change the state of keys.
+"""Key operations in two accounts: create, describe, and change the state of keys.
 
 Across accounts, only cryptographic operations, DescribeKey, GetKeyRotationStatus and grants work. No policy can allow
 any other operation (KMS developer guide, "Allowing users in other accounts to use a KMS key").
 """
 
-import base64
 import json
-import secrets
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -14,7 +12,7 @@ from typing import Any, Final
 from cryptography.fernet import Fernet
 
 from byok.domain.arns import partition_of_region
-from localaws.call import AwsError, Call, Handler
+from localaws.call import AwsError, Call, Operation, models, not_modelled_error
 from localaws.kms.pages import paginate
 from localaws.kms.permissions import (
     authorize_key_call,
@@ -26,28 +24,46 @@ from localaws.kms.policies import DEFAULT_POLICY_NAME, build_default_policy, par
 from localaws.kms.tags import merge_tags
 from localaws.state import STATE, Key, KeyRevision
 
-_SYMMETRIC: Final = "SYMMETRIC_DEFAULT"
+SYMMETRIC_SPEC: Final = "SYMMETRIC_DEFAULT"
+"""The kind of key that encrypts data in S3 and RDS."""
+
 _MAX_WINDOW: Final = 30
 _MIN_WINDOW: Final = 7
+# botocore's KMS model, EnableKeyRotation.
+_ROTATION_DAYS: Final = range(90, 2561)
+_USUAL_ROTATION_DAYS: Final = 365
+_MODELLED_ORIGINS: Final = ("AWS_KMS", "EXTERNAL")
 
 
-def add_key(account: str, region: str, params: dict[str, Any]) -> Key:
-    """Add a new key without checking the caller's permission.
+@models(
+    *("Policy", "Description", "KeyUsage", "CustomerMasterKeySpec", "KeySpec", "Origin", "Tags", "MultiRegion"),
+    "BypassPolicyLockoutSafetyCheck",
+)
+def create_key(call: Call) -> dict[str, Any]:
+    """CreateKey. With tags, the caller also needs permission to tag (botocore, CreateKey).
+
+    `CustomerMasterKeySpec` is the former name of `KeySpec` (botocore, CreateKey).
 
     Raises:
-        AwsError: The key policy is malformed or would lock the owner out, or the tags or the KeyUsage are invalid.
+        AwsError: The caller lacks a permission, the policy is malformed or would lock the caller out, or the tags or
+            the kind of key are invalid.
     """
-    spec, usage = params.get("KeySpec", _SYMMETRIC), params.get("KeyUsage", "ENCRYPT_DECRYPT")
+    given = call.params
+    check_identity_policies(call)
+    if given.get("Tags"):
+        check_identity_policies(call, action="TagResource")
+    spec = given.get("KeySpec") or given.get("CustomerMasterKeySpec") or SYMMETRIC_SPEC
+    usage, origin = given.get("KeyUsage", "ENCRYPT_DECRYPT"), given.get("Origin", "AWS_KMS")
+    if origin not in _MODELLED_ORIGINS:
+        raise not_modelled_error(f"Origin {origin} of kms:CreateKey")
     if (spec.startswith("HMAC") and usage != "GENERATE_VERIFY_MAC") or (
-        spec == _SYMMETRIC and usage != "ENCRYPT_DECRYPT"
+        spec == SYMMETRIC_SPEC and usage != "ENCRYPT_DECRYPT"
     ):
         raise AwsError("ValidationException", f"KeyUsage {usage} is not compatible with KeySpec {spec}")
-    multi_region = bool(params.get("MultiRegion"))
+    account, region, multi_region = call.caller.account, call.region, bool(given.get("MultiRegion"))
     key_id = f"mrk-{uuid.uuid4().hex}" if multi_region else str(uuid.uuid4())
     arn = f"arn:{partition_of_region(region)}:kms:{region}:{account}:key/{key_id}"
-    policy = params.get("Policy")
-    document = build_default_policy(account, region) if policy is None else parse_key_policy(policy, arn, params)
-    origin = params.get("Origin", "AWS_KMS")
+    document = build_default_policy(account, region) if given.get("Policy") is None else parse_key_policy(call, arn)
     now = datetime.now(UTC)
     key = Key(
         arn=arn,
@@ -57,15 +73,15 @@ def add_key(account: str, region: str, params: dict[str, Any]) -> Key:
         spec=spec,
         usage=usage,
         origin=origin,
-        description=params.get("Description", ""),
+        description=given.get("Description", ""),
         multi_region=multi_region,
         created=now,
         secret=Fernet.generate_key(),
         revisions=[KeyRevision(now.timestamp(), "PendingImport" if origin == "EXTERNAL" else "Enabled", document)],
-        tags=merge_tags({}, params.get("Tags") or []),
+        tags=merge_tags({}, given.get("Tags") or []),
     )
     STATE.keys[key.arn] = key
-    return key
+    return {"KeyMetadata": render_key_metadata(key)}
 
 
 def render_key_metadata(key: Key) -> dict[str, Any]:
@@ -87,25 +103,21 @@ def render_key_metadata(key: Key) -> dict[str, Any]:
         "MultiRegion": key.multi_region,
     }
     if key.usage == "ENCRYPT_DECRYPT":
-        described["EncryptionAlgorithms"] = [_SYMMETRIC] if key.spec == _SYMMETRIC else ["RSAES_OAEP_SHA_256"]
+        described["EncryptionAlgorithms"] = [SYMMETRIC_SPEC] if key.spec == SYMMETRIC_SPEC else ["RSAES_OAEP_SHA_256"]
     if key.deletion:
         described["DeletionDate"] = key.deletion
+    if key.multi_region:
+        described["MultiRegionConfiguration"] = _render_related_keys(key)
     return described
 
 
-def create_key(call: Call) -> dict[str, Any]:
-    """CreateKey. With tags, the caller also needs permission to tag (botocore, CreateKey)."""
-    check_identity_policies(call)
-    if call.params.get("Tags"):
-        check_identity_policies(call, action="TagResource")
-    return {"KeyMetadata": render_key_metadata(add_key(call.caller.account, call.region, call.params))}
-
-
+@models("KeyId")
 def describe_key(call: Call) -> dict[str, Any]:
     """DescribeKey. Works across accounts if both policies allow it."""
     return {"KeyMetadata": render_key_metadata(authorize_key_call(call, "DescribeKey"))}
 
 
+@models("Limit", "Marker")
 def list_keys(call: Call) -> dict[str, Any]:
     """ListKeys in the caller's account and Region."""
     check_identity_policies(call)
@@ -113,6 +125,7 @@ def list_keys(call: Call) -> dict[str, Any]:
     return paginate(call, "Keys", [{"KeyId": key.key_id, "KeyArn": key.arn} for key in mine])
 
 
+@models("KeyId")
 def enable_key(call: Call) -> dict[str, Any]:
     """EnableKey."""
     key = require_own_key(call)
@@ -121,6 +134,7 @@ def enable_key(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("KeyId")
 def disable_key(call: Call) -> dict[str, Any]:
     """DisableKey."""
     key = require_own_key(call)
@@ -129,6 +143,7 @@ def disable_key(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("KeyId", "PendingWindowInDays")
 def schedule_key_deletion(call: Call) -> dict[str, Any]:
     """ScheduleKeyDeletion: 7 to 30 days (contract 112)."""
     key, days = require_own_key(call), call.params.get("PendingWindowInDays", _MAX_WINDOW)
@@ -140,6 +155,7 @@ def schedule_key_deletion(call: Call) -> dict[str, Any]:
     return {"KeyId": key.arn, "DeletionDate": key.deletion, "KeyState": "PendingDeletion", "PendingWindowInDays": days}
 
 
+@models("KeyId")
 def cancel_key_deletion(call: Call) -> dict[str, Any]:
     """CancelKeyDeletion. The key is disabled afterwards."""
     key = require_own_key(call)
@@ -150,76 +166,84 @@ def cancel_key_deletion(call: Call) -> dict[str, Any]:
     return {"KeyId": key.arn}
 
 
+@models("KeyId", "PolicyName")
 def get_key_policy(call: Call) -> dict[str, Any]:
     """GetKeyPolicy."""
-    return {"Policy": json.dumps(require_own_key(call).latest.policy, indent=2), "PolicyName": DEFAULT_POLICY_NAME}
+    key = require_own_key(call)
+    _require_default_policy_name(call)
+    return {"Policy": json.dumps(key.latest.policy, indent=2), "PolicyName": DEFAULT_POLICY_NAME}
 
 
+@models("KeyId", "PolicyName", "Policy", "BypassPolicyLockoutSafetyCheck")
 def put_key_policy(call: Call) -> dict[str, Any]:
     """PutKeyPolicy, with the lockout check."""
     key = require_own_key(call)
-    key.add_revision(policy=parse_key_policy(call.params["Policy"], key.arn, call.params))
+    _require_default_policy_name(call)
+    key.add_revision(policy=parse_key_policy(call, key.arn))
     return {}
 
 
+@models("KeyId", "Limit", "Marker")
 def list_key_policies(call: Call) -> dict[str, Any]:
-    """ListKeyPolicies: a key has only one policy."""
+    """ListKeyPolicies: there is only one, because no key is shared through AWS RAM."""
     require_own_key(call)
-    return {"PolicyNames": [DEFAULT_POLICY_NAME], "Truncated": False}
+    return paginate(call, "PolicyNames", [DEFAULT_POLICY_NAME])
 
 
-def set_key_rotation(call: Call) -> dict[str, Any]:
-    """EnableKeyRotation and DisableKeyRotation."""
-    key = require_own_key(call)
-    if key.spec != _SYMMETRIC:
-        raise AwsError("UnsupportedOperationException", f"{key.arn} cannot be rotated automatically.")
-    key.rotation = call.operation == "EnableKeyRotation"
+@models("KeyId", "RotationPeriodInDays")
+def enable_key_rotation(call: Call) -> dict[str, Any]:
+    """EnableKeyRotation, every 365 days by default. The key material itself is never rotated here."""
+    key, days = _require_rotatable_key(call), call.params.get("RotationPeriodInDays") or _USUAL_ROTATION_DAYS
+    if days not in _ROTATION_DAYS:
+        bounds = f"between {_ROTATION_DAYS.start} and {_ROTATION_DAYS.stop - 1}"
+        raise AwsError("ValidationException", f"RotationPeriodInDays is {days} and must be {bounds}")
+    key.rotation_days, key.next_rotation = days, datetime.now(UTC) + timedelta(days=days)
     return {}
 
 
+@models("KeyId")
+def disable_key_rotation(call: Call) -> dict[str, Any]:
+    """DisableKeyRotation."""
+    key = _require_rotatable_key(call)
+    key.rotation_days = key.next_rotation = None
+    return {}
+
+
+@models("KeyId")
 def get_key_rotation_status(call: Call) -> dict[str, Any]:
-    """GetKeyRotationStatus."""
+    """GetKeyRotationStatus. Period and next date are there only while rotation is on."""
     key = authorize_key_call(call, "GetKeyRotationStatus")
-    return {"KeyRotationEnabled": key.rotation, "KeyId": key.arn}
+    status: dict[str, Any] = {"KeyRotationEnabled": key.rotation_days is not None, "KeyId": key.arn}
+    if key.rotation_days is not None:
+        status |= {"RotationPeriodInDays": key.rotation_days, "NextRotationDate": key.next_rotation}
+    return status
 
 
-def encrypt(call: Call) -> dict[str, Any]:
-    """Encrypt."""
-    key = authorize_key_call(call, "Encrypt")
-    return {"CiphertextBlob": _seal(key, call.params["Plaintext"], call), "KeyId": key.arn}
+def _require_rotatable_key(call: Call) -> Key:
+    key = require_own_key(call)
+    if key.spec != SYMMETRIC_SPEC:
+        raise AwsError("UnsupportedOperationException", f"{key.arn} cannot be rotated automatically.")
+    return key
 
 
-def decrypt(call: Call) -> dict[str, Any]:
-    """Decrypt. The ciphertext identifies the key."""
-    try:
-        envelope = json.loads(call.params["CiphertextBlob"])
-        arn, context = envelope["key"], envelope["context"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise AwsError("InvalidCiphertextException", "") from error
-    key = authorize_key_call(call, "Decrypt", arn, ciphertext=True)
-    if context != (call.params.get("EncryptionContext") or {}):
-        raise AwsError("InvalidCiphertextException", "")
-    return {"KeyId": key.arn, "Plaintext": Fernet(key.secret).decrypt(envelope["data"].encode())}
+def _require_default_policy_name(call: Call) -> None:
+    name = call.params.get("PolicyName") or DEFAULT_POLICY_NAME
+    if name != DEFAULT_POLICY_NAME:
+        raise not_modelled_error(f"PolicyName {name} of kms:{call.operation}")
 
 
-def generate_data_key(call: Call) -> dict[str, Any]:
-    """GenerateDataKey and GenerateDataKeyWithoutPlaintext."""
-    key = authorize_key_call(call, call.operation)
-    size = call.params.get("NumberOfBytes") or (16 if call.params.get("KeySpec") == "AES_128" else 32)
-    data_key = secrets.token_bytes(size)
-    result: dict[str, Any] = {"CiphertextBlob": _seal(key, data_key, call), "KeyId": key.arn}
-    if call.operation == "GenerateDataKey":
-        result["Plaintext"] = data_key
-    return result
+def _render_related_keys(key: Key) -> dict[str, Any]:
+    """MultiRegionConfiguration: the primary key and its replicas."""
+    related = [one for one in STATE.keys.values() if (one.account, one.key_id) == (key.account, key.key_id)]
+    primary, *replicas = sorted(related, key=lambda one: one.replica)
+    return {
+        "MultiRegionKeyType": "REPLICA" if key.replica else "PRIMARY",
+        "PrimaryKey": {"Arn": primary.arn, "Region": primary.region},
+        "ReplicaKeys": [{"Arn": one.arn, "Region": one.region} for one in replicas],
+    }
 
 
-def _seal(key: Key, plaintext: bytes, call: Call) -> bytes:
-    data = plaintext if isinstance(plaintext, bytes) else base64.b64decode(plaintext)
-    context = call.params.get("EncryptionContext") or {}
-    return json.dumps({"key": key.arn, "context": context, "data": Fernet(key.secret).encrypt(data).decode()}).encode()
-
-
-HANDLERS: Final[dict[str, Handler]] = {
+HANDLERS: Final[dict[str, Operation]] = {
     "CreateKey": create_key,
     "DescribeKey": describe_key,
     "ListKeys": list_keys,
@@ -230,11 +254,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     "GetKeyPolicy": get_key_policy,
     "PutKeyPolicy": put_key_policy,
     "ListKeyPolicies": list_key_policies,
-    "EnableKeyRotation": set_key_rotation,
-    "DisableKeyRotation": set_key_rotation,
+    "EnableKeyRotation": enable_key_rotation,
+    "DisableKeyRotation": disable_key_rotation,
     "GetKeyRotationStatus": get_key_rotation_status,
-    "Encrypt": encrypt,
-    "Decrypt": decrypt,
-    "GenerateDataKey": generate_data_key,
-    "GenerateDataKeyWithoutPlaintext": generate_data_key,
 }

@@ -3,21 +3,21 @@
 Source of the default and maximum page sizes: the documentation of `Limit` in botocore's KMS model.
 """
 
-import base64
-import binascii
 from typing import Any, Final
 
 from localaws.call import AwsError, Call
+from localaws.paging import InvalidMarkerError, split_page
 
 _USUAL_AND_MOST: Final = {
     "ListAliases": (50, 100),
     "ListGrants": (50, 100),
+    "ListKeyPolicies": (100, 1000),
     "ListKeys": (100, 1000),
     "ListResourceTags": (50, 50),
 }
 
 
-def paginate(call: Call, name: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+def paginate(call: Call, name: str, items: list[Any]) -> dict[str, Any]:
     """Return the page of a list that the call requests.
 
     Args:
@@ -37,22 +37,8 @@ def paginate(call: Call, name: str, items: list[dict[str, Any]]) -> dict[str, An
             f"1 validation error detected: Value '{limit}' at 'limit' failed to satisfy constraint: Member must have "
             f"value less than or equal to {most}",
         )
-    begin = _decode_marker(call.params["Marker"], len(items)) if call.params.get("Marker") else 0
-    end = begin + limit
-    answer: dict[str, Any] = {name: items[begin:end], "Truncated": end < len(items)}
-    return answer | ({"NextMarker": _encode_marker(end)} if answer["Truncated"] else {})
-
-
-def _encode_marker(position: int) -> str:
-    """Encode a position as an opaque marker: "Do not attempt to construct this value" (botocore, `Marker`)."""
-    return base64.b64encode(f"from {position}".encode()).decode()
-
-
-def _decode_marker(marker: str, length: int) -> int:
     try:
-        position = int(base64.b64decode(marker, validate=True).decode().removeprefix("from "))
-    except (binascii.Error, ValueError):
-        position = -1
-    if not 0 <= position <= length:
-        raise AwsError("InvalidMarkerException", f"The marker {marker} is not valid.")
-    return position
+        page, following = split_page(items, limit, call.params.get("Marker"))
+    except InvalidMarkerError as error:
+        raise AwsError("InvalidMarkerException", f"The marker {error} is not valid.") from error
+    return {name: page, "Truncated": following is not None} | ({"NextMarker": following} if following else {})

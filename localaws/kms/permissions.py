@@ -77,3 +77,18 @@ def require_key_state_not_in(key: Key, *states: str) -> None:
     if key.latest.state in states:
         words = {"PendingDeletion": "pending deletion", "PendingImport": "pending import"}
         raise AwsError("KMSInvalidStateException", f"{key.arn} is {words.get(key.latest.state, key.latest.state)}.")
+
+
+def stop_dry_run(call: Call) -> None:
+    """End a dry run. Called when nothing but the operation itself is left to do.
+
+    KMS developer guide, "Testing your permissions": KMS verifies that the caller has the permission, but executes
+    nothing.
+
+    Raises:
+        AwsError: `DryRunOperationException` if the call is a dry run. The text is the one of CloudTrail events in AWS's
+            documentation. No record was found of its HTTP status; KMS's recorded errors all have 400.
+    """
+    if call.params.get("DryRun"):
+        message = "The request would have succeeded, but the DryRun option is set."
+        raise AwsError("DryRunOperationException", message)

@@ -1,4 +1,4 @@
-"""Accepts a key policy only if KMS would: it is well-formed, its principals exist, and it does not lock the owner out.
+"""Key policies that KMS accepts: well-formed, with existing principals, and without locking their author out.
 
 This module and the offline check both use `byok.domain.iam.check.document` to check that a policy is well-formed.
 """
@@ -9,9 +9,11 @@ from typing import Any, Final
 from byok.domain.arns import partition_of_region
 from byok.domain.iam.check.document import PolicyDocumentError, parse_document, require_no_deleted_principal
 from byok.domain.iam.conditions import UnknownConditionError, require_known_operator
-from byok.domain.iam.evaluator import AccessRequest, CallingPrincipal, evaluate_policy, extract_statements
+from byok.domain.iam.evaluator import AccessRequest, decide_access, extract_statements
 from byok.domain.iam.wildcards import as_list
-from localaws.call import AwsError
+from localaws.accounts import get_identity_policies
+from localaws.call import AwsError, Call
+from localaws.kms.authorization import KeyUse, build_key_condition_keys
 from localaws.state import STATE
 
 DEFAULT_POLICY_NAME: Final = "default"
@@ -37,26 +39,24 @@ def build_default_policy(account: str, region: str) -> dict[str, Any]:
     }
 
 
-def parse_key_policy(text: str, key_arn: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Parse a key policy, and reject a policy that KMS would reject.
+def parse_key_policy(call: Call, key_arn: str) -> dict[str, Any]:
+    """Return the policy of a call if KMS accepts it.
 
     Args:
-        text: The policy document.
+        call: A call with `Policy` and `BypassPolicyLockoutSafetyCheck`.
         key_arn: The key that gets the policy.
-        params: The other parameters of the call.
 
     Raises:
         AwsError: `MalformedPolicyDocumentException`.
     """
     try:
-        policy = parse_document(text)
+        policy = parse_document(call.params["Policy"])
         require_no_deleted_principal(policy)
         for statement in extract_statements(policy):
             for operator in statement.get("Condition", {}):
                 require_known_operator(operator)
             _check_principals(statement)
-        # KMS developer guide, "Changing a key policy": the key's owner must still be able to change the policy.
-        if not params.get("BypassPolicyLockoutSafetyCheck") and not _owner_may_change(policy, key_arn):
+        if not call.params.get("BypassPolicyLockoutSafetyCheck") and not _caller_may_change(call, policy, key_arn):
             raise _malformed_error("The new key policy will not allow you to update the key policy in the future.")
     except PolicyDocumentError as error:
         raise _malformed_error(_INVALID_PRINCIPALS if error.code in _OF_PRINCIPALS else str(error)) from error
@@ -65,11 +65,15 @@ def parse_key_policy(text: str, key_arn: str, params: dict[str, Any]) -> dict[st
     return policy
 
 
-def _owner_may_change(policy: dict[str, Any], key_arn: str) -> bool:
-    _, partition, _, _, account, _ = key_arn.split(":")
-    owner = CallingPrincipal(f"arn:{partition}:iam::{account}:root", account)
-    keys = {"aws:PrincipalAccount": account, "kms:CallerAccount": account}
-    return evaluate_policy(policy, AccessRequest(owner, "kms:PutKeyPolicy", key_arn, keys)).allowed
+def _caller_may_change(call: Call, policy: dict[str, Any], key_arn: str) -> bool:
+    """Return whether the caller may change the policy again; other principals do not count.
+
+    KMS API reference, CreateKey and PutKeyPolicy: "The key policy must allow the calling principal to make a subsequent
+    PutKeyPolicy request on the KMS key."
+    """
+    context = KeyUse(call.caller, "kms:PutKeyPolicy", call.region).condition_keys | build_key_condition_keys(key_arn)
+    access = AccessRequest(call.caller, "kms:PutKeyPolicy", key_arn, context)
+    return decide_access(policy, key_arn.split(":")[4], get_identity_policies(call.caller), access).allowed
 
 
 def _check_principals(statement: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ Source: botocore's KMS model, "Cross-account use".
 
 from typing import Any, Final
 
-from localaws.call import AwsError, Call, Handler
+from localaws.call import AwsError, Call, Operation, models
 from localaws.kms.pages import paginate
 from localaws.kms.permissions import require_key_state_not_in, require_own_key
 
@@ -29,6 +29,7 @@ def merge_tags(present: dict[str, str], added: list[dict[str, str]]) -> dict[str
     return tags
 
 
+@models("KeyId", "Tags")
 def tag_resource(call: Call) -> dict[str, Any]:
     """TagResource."""
     key = require_own_key(call)
@@ -37,6 +38,7 @@ def tag_resource(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("KeyId", "TagKeys")
 def untag_resource(call: Call) -> dict[str, Any]:
     """UntagResource."""
     key = require_own_key(call)
@@ -45,13 +47,14 @@ def untag_resource(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("KeyId", "Limit", "Marker")
 def list_resource_tags(call: Call) -> dict[str, Any]:
     """ListResourceTags."""
     tags = [{"TagKey": name, "TagValue": value} for name, value in require_own_key(call).tags.items()]
     return paginate(call, "Tags", tags)
 
 
-HANDLERS: Final[dict[str, Handler]] = {
+HANDLERS: Final[dict[str, Operation]] = {
     "TagResource": tag_resource,
     "UntagResource": untag_resource,
     "ListResourceTags": list_resource_tags,

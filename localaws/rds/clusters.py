@@ -5,16 +5,16 @@ clusters are still usable. Instances, snapshots, tags and subnet groups have sep
 is rejected as not modelled.
 """
 
-import functools
 import time
 import uuid
 from typing import Any, Final
 
 from byok.domain.arns import partition_of_region
-from localaws.call import AwsError, Call, Handler
+from localaws.call import AwsError, Call, Operation, models, not_modelled_error
 from localaws.rds import instances, resources
 from localaws.rds.input import (
     check_new_cluster,
+    check_new_password,
     check_serverless_capacity,
     invalid_combination_error,
     invalid_value_error,
@@ -29,7 +29,8 @@ from localaws.rds.keys import (
     require_key_enabled,
 )
 from localaws.rds.lifecycle import DatabaseStatus
-from localaws.rds.permissions import authorize_with_tags, refuse_unmodelled_params
+from localaws.rds.pages import paginate
+from localaws.rds.permissions import authorize_with_tags
 from localaws.rds.records import build_cluster_output, build_snapshot, render_cluster
 from localaws.rds.resources import filter_databases, require_subnet_group
 from localaws.rds.state import (
@@ -45,48 +46,6 @@ from localaws.rds.state import (
 )
 from localaws.state import STATE, Database
 
-_CREATE: Final = frozenset(
-    [
-        "AutoMinorVersionUpgrade",
-        "AvailabilityZones",
-        "BackupRetentionPeriod",
-        "CopyTagsToSnapshot",
-        "DBClusterIdentifier",
-        "DBClusterParameterGroupName",
-        "DBSubnetGroupName",
-        "DatabaseInsightsMode",
-        "DatabaseName",
-        "DeletionProtection",
-        "EnableCloudwatchLogsExports",
-        "EnableHttpEndpoint",
-        "EnableIAMDatabaseAuthentication",
-        "EnablePerformanceInsights",
-        "Engine",
-        "EngineLifecycleSupport",
-        "EngineMode",
-        "EngineVersion",
-        "KmsKeyId",
-        "ManageMasterUserPassword",
-        "MasterUserAuthenticationType",
-        "MasterUserPassword",
-        "MasterUserSecretKmsKeyId",
-        "MasterUsername",
-        "MonitoringInterval",
-        "MonitoringRoleArn",
-        "NetworkType",
-        "PerformanceInsightsKMSKeyId",
-        "PerformanceInsightsRetentionPeriod",
-        "Port",
-        "PreferredBackupWindow",
-        "PreferredMaintenanceWindow",
-        "ServerlessV2ScalingConfiguration",
-        "StorageEncrypted",
-        "StorageType",
-        "TagSpecifications",
-        "Tags",
-        "VpcSecurityGroupIds",
-    ]
-)
 # Members of ModifyDBCluster's input that have the same name in the output.
 _SHOWN: Final = frozenset(
     [
@@ -105,12 +64,21 @@ _RENAMED: Final = {
     "EnableHttpEndpoint": "HttpEndpointEnabled",
     "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
 }
-_MODIFY: Final = _SHOWN | set(_RENAMED) | {"DBClusterIdentifier", "ApplyImmediately", "MasterUserPassword"}
 
 
+@models(
+    *("AutoMinorVersionUpgrade", "AvailabilityZones", "BackupRetentionPeriod", "CopyTagsToSnapshot"),
+    *("DBClusterIdentifier", "DBClusterParameterGroupName", "DBSubnetGroupName", "DatabaseInsightsMode"),
+    *("DatabaseName", "DeletionProtection", "EnableCloudwatchLogsExports", "EnableHttpEndpoint"),
+    *("EnableIAMDatabaseAuthentication", "EnablePerformanceInsights", "Engine", "EngineLifecycleSupport", "EngineMode"),
+    *("EngineVersion", "KmsKeyId", "ManageMasterUserPassword", "MasterUserAuthenticationType", "MasterUserPassword"),
+    *("MasterUserSecretKmsKeyId", "MasterUsername", "MonitoringInterval", "MonitoringRoleArn", "NetworkType"),
+    *("PerformanceInsightsKMSKeyId", "PerformanceInsightsRetentionPeriod", "Port", "PreferredBackupWindow"),
+    *("PreferredMaintenanceWindow", "ServerlessV2ScalingConfiguration", "StorageEncrypted", "StorageType", "Tags"),
+    "VpcSecurityGroupIds",
+)
 def create_db_cluster(call: Call) -> dict[str, Any]:
     """CreateDBCluster. The name, the input, the subnet group and the keys are checked before anything is created."""
-    refuse_unmodelled_params(call, _CREATE)
     name = parse_identifier(call.params, "DBClusterIdentifier")
     authorize_with_tags(call, "cluster", name)
     if build_database_id(call, name) in STATE.clusters:
@@ -138,22 +106,30 @@ def create_db_cluster(call: Call) -> dict[str, Any]:
     return {"DBCluster": render_cluster(cluster)}
 
 
+@models("DBClusterIdentifier", "Filters", "MaxRecords", "Marker")
 def describe_db_clusters(call: Call) -> dict[str, Any]:
     """DescribeDBClusters: return one cluster by name, or all in the account and Region that match the filters."""
-    refuse_unmodelled_params(call, ("DBClusterIdentifier", "Filters", "MaxRecords", "IncludeShared"))
     name = call.params.get("DBClusterIdentifier")
     authorize_with_tags(call, "cluster", name or "*")
     found = [require_cluster(call, name)] if name else list(STATE.clusters.values())
     names = {"db-cluster-id": ("DBClusterIdentifier", "DBClusterArn"), "engine": ("Engine",)}
     names |= {"db-cluster-resource-id": ("DbClusterResourceId",)}
-    return {"DBClusters": [render_cluster(cluster) for cluster in filter_databases(call, found, names)]}
+    found = filter_databases(call, found, names)
+    return paginate(call, "DBClusters", [render_cluster(cluster) for cluster in found])
 
 
+@models("DBClusterIdentifier", "ApplyImmediately", "MasterUserPassword", *_SHOWN, *_RENAMED)
 def modify_db_cluster(call: Call) -> dict[str, Any]:
-    """ModifyDBCluster, applied immediately. A cluster's key cannot change (contract 8)."""
-    refuse_unmodelled_params(call, _MODIFY)
+    """ModifyDBCluster. A cluster's key cannot change (contract 8).
+
+    Of the modelled parameters, only IAM authentication waits for the maintenance window without ApplyImmediately
+    (Aurora user guide, "Modifying an Amazon Aurora DB cluster"), and windows are not modelled.
+    """
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
+    if not call.params.get("ApplyImmediately") and "EnableIAMDatabaseAuthentication" in call.params:
+        raise not_modelled_error("EnableIAMDatabaseAuthentication of rds:ModifyDBCluster without ApplyImmediately")
+    check_new_password(call.params, managed="MasterUserSecret" in cluster.output)
     check_serverless_capacity(call.params.get("ServerlessV2ScalingConfiguration"))
     protection_alone = set(call.params) <= {"DBClusterIdentifier", "ApplyImmediately", "DeletionProtection"}
     if get_cluster_status(cluster) is not DatabaseStatus.AVAILABLE and not protection_alone:
@@ -168,11 +144,10 @@ def modify_db_cluster(call: Call) -> dict[str, Any]:
     return {"DBCluster": render_cluster(cluster)}
 
 
+@models("DBClusterIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups")
 def delete_db_cluster(call: Call) -> dict[str, Any]:
     """DeleteDBCluster, with or without a final snapshot. A protected, creating or non-empty cluster is not deleted."""
-    refuse_unmodelled_params(
-        call, ("DBClusterIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups")
-    )
+    resources.refuse_kept_backups(call)
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
     skip, final = bool(call.params.get("SkipFinalSnapshot")), call.params.get("FinalDBSnapshotIdentifier")
@@ -203,9 +178,9 @@ def delete_db_cluster(call: Call) -> dict[str, Any]:
     return {"DBCluster": render_cluster(cluster)}
 
 
+@models("DBClusterIdentifier")
 def stop_db_cluster(call: Call) -> dict[str, Any]:
     """StopDBCluster."""
-    refuse_unmodelled_params(call, ("DBClusterIdentifier",))
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
     if get_cluster_status(cluster) is not DatabaseStatus.AVAILABLE:
@@ -214,9 +189,9 @@ def stop_db_cluster(call: Call) -> dict[str, Any]:
     return {"DBCluster": render_cluster(cluster)}
 
 
+@models("DBClusterIdentifier")
 def start_db_cluster(call: Call) -> dict[str, Any]:
     """StartDBCluster. It also recovers a cluster that lost its key, if the key is enabled again within seven days."""
-    refuse_unmodelled_params(call, ("DBClusterIdentifier",))
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
     if get_cluster_status(cluster) not in {DatabaseStatus.STOPPED, DatabaseStatus.KEY_LOST}:
@@ -227,9 +202,13 @@ def start_db_cluster(call: Call) -> dict[str, Any]:
     return {"DBCluster": render_cluster(cluster)}
 
 
+@models("GlobalClusterIdentifier", "Filters")
 def describe_global_clusters(call: Call) -> dict[str, Any]:
-    """DescribeGlobalClusters: always empty. Terraform makes this call whenever it reads a cluster."""
-    authorize_with_tags(call, "global-cluster", "*")
+    """DescribeGlobalClusters: always empty, whatever the filters. Terraform calls it whenever it reads a cluster."""
+    name = call.params.get("GlobalClusterIdentifier")
+    authorize_with_tags(call, "global-cluster", name or "*")
+    if name:
+        raise AwsError("GlobalClusterNotFoundFault", f"Global cluster {name} not found.", 404)
     return {"GlobalClusters": []}
 
 
@@ -241,20 +220,19 @@ def _wrong_state(cluster: Database) -> AwsError:
     return AwsError("InvalidDBClusterStateFault", message)
 
 
-def _with_current_state(handler: Handler) -> Handler:
+def _with_current_state(operation: Operation) -> Operation:
     """Wrap a handler, so that the statuses of all databases are refreshed before every call."""
 
-    @functools.wraps(handler)
     def handle(call: Call) -> dict[str, Any]:
         refresh_statuses()
-        return handler(call)
+        return operation(call)
 
-    return handle
+    return Operation(handle, operation.params)
 
 
-HANDLERS: Final[dict[str, Handler]] = {
-    operation: _with_current_state(handler)
-    for operation, handler in {
+HANDLERS: Final[dict[str, Operation]] = {
+    name: _with_current_state(operation)
+    for name, operation in {
         "CreateDBCluster": create_db_cluster,
         "DescribeDBClusters": describe_db_clusters,
         "ModifyDBCluster": modify_db_cluster,

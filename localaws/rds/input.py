@@ -132,7 +132,30 @@ def _check_master_user(params: _Params) -> None:
         raise invalid_value_error(
             "The parameter MasterUserPassword must be provided and must not be blank."
         )  # recorded (moto)
-    elif not _PASSWORD.fullmatch(password) or any(character in password for character in '/"@ '):
+    else:
+        _check_password(password)
+
+
+def check_new_password(params: _Params, *, managed: bool) -> None:
+    """Check ModifyDBCluster's new password. Nothing shows it afterwards, and there is no database to log in to.
+
+    Args:
+        params: The input.
+        managed: Whether RDS manages the password (botocore's rds model: then "it can't be specified").
+
+    Raises:
+        AwsError: `InvalidParameterCombination` or `InvalidParameterValue`.
+    """
+    password = params.get("MasterUserPassword")
+    if password is None:
+        return
+    if managed:
+        raise invalid_combination_error("You can't specify MasterUserPassword when ManageMasterUserPassword is true.")
+    _check_password(password)
+
+
+def _check_password(password: str) -> None:
+    if not _PASSWORD.fullmatch(password) or any(character in password for character in '/"@ '):
         raise invalid_value_error(
             "The parameter MasterUserPassword is not a valid password. Only printable ASCII characters besides "
             "'/', '@', '\"', ' ' may be used, and it must contain at least 8 characters."

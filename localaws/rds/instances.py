@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from localaws.call import AwsError, Call, Handler
+from localaws.call import AwsError, Call, Operation, models, not_modelled_error
 from localaws.rds.input import (
     SERVERLESS_INSTANCE_CLASS,
     check_performance_insights,
@@ -12,9 +12,10 @@ from localaws.rds.input import (
 )
 from localaws.rds.keys import authorize_insights_key
 from localaws.rds.lifecycle import DatabaseStatus
-from localaws.rds.permissions import authorize_with_tags, refuse_unmodelled_params
+from localaws.rds.pages import paginate
+from localaws.rds.permissions import authorize_with_tags
 from localaws.rds.records import build_instance_output, render_instance
-from localaws.rds.resources import filter_databases, require_subnet_group
+from localaws.rds.resources import filter_databases, refuse_kept_backups, require_subnet_group
 from localaws.rds.state import (
     build_database_id,
     get_cluster_status,
@@ -27,30 +28,6 @@ from localaws.rds.state import (
 )
 from localaws.state import STATE, Database
 
-_CREATE: Final = frozenset(
-    [
-        "AutoMinorVersionUpgrade",
-        "AvailabilityZone",
-        "CACertificateIdentifier",
-        "CopyTagsToSnapshot",
-        "DBClusterIdentifier",
-        "DBInstanceClass",
-        "DBInstanceIdentifier",
-        "DBSubnetGroupName",
-        "DatabaseInsightsMode",
-        "EnablePerformanceInsights",
-        "Engine",
-        "EngineVersion",
-        "MonitoringInterval",
-        "MonitoringRoleArn",
-        "PerformanceInsightsKMSKeyId",
-        "PerformanceInsightsRetentionPeriod",
-        "PreferredMaintenanceWindow",
-        "PromotionTier",
-        "PubliclyAccessible",
-        "Tags",
-    ]
-)
 _OF_THE_CLUSTER: Final = {
     "StorageEncrypted": "storage encryption",
     "KmsKeyId": "storage encryption key",
@@ -63,24 +40,34 @@ _OF_THE_CLUSTER: Final = {
 }
 
 
+@models(
+    *("AutoMinorVersionUpgrade", "AvailabilityZone", "CACertificateIdentifier", "CopyTagsToSnapshot"),
+    *("DBClusterIdentifier", "DBInstanceClass", "DBInstanceIdentifier", "DBSubnetGroupName", "DatabaseInsightsMode"),
+    *("EnablePerformanceInsights", "Engine", "EngineVersion", "MonitoringInterval", "MonitoringRoleArn"),
+    *("PerformanceInsightsKMSKeyId", "PerformanceInsightsRetentionPeriod", "PreferredMaintenanceWindow"),
+    *("PromotionTier", "PubliclyAccessible", "Tags"),
+    *_OF_THE_CLUSTER,
+)
 def create_db_instance(call: Call) -> dict[str, Any]:
-    """CreateDBInstance in a cluster that exists or is being created. The cluster determines the encryption."""
+    """CreateDBInstance in a cluster that exists or is being created. The cluster determines the encryption.
+
+    `EngineVersion` "doesn't apply to Amazon Aurora DB instances" (botocore's rds model).
+    """
     name = parse_identifier(call.params, "DBInstanceIdentifier")
     authorize_with_tags(call, "db", name)
     if build_database_id(call, name) in STATE.instances:
         raise AwsError("DBInstanceAlreadyExists", "DB instance already exists")  # recorded; nothing changes
     if not call.params.get("DBClusterIdentifier"):
-        raise AwsError("NotImplemented", "The local AWS models DB instances of Aurora clusters only.", 501)
+        raise not_modelled_error("DB instances without an Aurora cluster")
     for given, words in _OF_THE_CLUSTER.items():
         if call.params.get(given) is not None:  # this text is recorded for KmsKeyId
             what = f"its {words} should not be set directly."
             raise invalid_combination_error(f"The requested DB Instance will be a member of a DB Cluster and {what}")
-    refuse_unmodelled_params(call, _CREATE)
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     _must_take_instances(call, cluster)
     check_tags(call.params.get("Tags", []))
     check_performance_insights(call.params)
-    require_subnet_group(call, call.params.get("DBSubnetGroupName"))
+    _check_subnet_group(call, cluster)
     insights = authorize_insights_key(call)
     output = build_instance_output(call, name, cluster)
     if insights:
@@ -90,22 +77,22 @@ def create_db_instance(call: Call) -> dict[str, Any]:
     return {"DBInstance": render_instance(instance)}
 
 
+@models("DBInstanceIdentifier", "Filters", "MaxRecords", "Marker")
 def describe_db_instances(call: Call) -> dict[str, Any]:
     """DescribeDBInstances: return one instance by name, or all in the account and Region that match the filters."""
-    refuse_unmodelled_params(call, ("DBInstanceIdentifier", "Filters", "MaxRecords"))
     name = call.params.get("DBInstanceIdentifier")
     authorize_with_tags(call, "db", name or "*")
     found = [require_instance(call, name)] if name else list(STATE.instances.values())
     names = {"db-instance-id": ("DBInstanceIdentifier", "DBInstanceArn"), "db-cluster-id": ("DBClusterIdentifier",)}
     names |= {"engine": ("Engine",), "dbi-resource-id": ("DbiResourceId",)}
-    return {"DBInstances": [render_instance(instance) for instance in filter_databases(call, found, names)]}
+    found = filter_databases(call, found, names)
+    return paginate(call, "DBInstances", [render_instance(instance) for instance in found])
 
 
+@models("DBInstanceIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups")
 def delete_db_instance(call: Call) -> dict[str, Any]:
     """DeleteDBInstance. There is no final snapshot of an instance, because the storage belongs to the cluster."""
-    refuse_unmodelled_params(
-        call, ("DBInstanceIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups")
-    )
+    refuse_kept_backups(call)
     instance = require_instance(call, call.params["DBInstanceIdentifier"])
     authorize_with_tags(call, "db", get_identifier(instance))
     if call.params.get("FinalDBSnapshotIdentifier"):  # recorded
@@ -119,6 +106,14 @@ def delete_db_instance(call: Call) -> dict[str, Any]:
         raise AwsError("InvalidDBInstanceState", message)
     start_transition(instance, DatabaseStatus.DELETING)
     return {"DBInstance": render_instance(instance)}
+
+
+def _check_subnet_group(call: Call, cluster: Database) -> None:
+    """Check that the subnet group is the cluster's. No record was found of AWS's error for another one."""
+    name = call.params.get("DBSubnetGroupName")
+    require_subnet_group(call, name)
+    if name and name.lower() != cluster.output["DBSubnetGroup"].lower():
+        raise not_modelled_error("an instance in another subnet group than its cluster")
 
 
 def _must_take_instances(call: Call, cluster: Database) -> None:
@@ -141,7 +136,7 @@ def _must_take_instances(call: Call, cluster: Database) -> None:
         raise AwsError("InvalidDBClusterStateFault", f"{message}DB instance.")  # recorded
 
 
-HANDLERS: Final[dict[str, Handler]] = {
+HANDLERS: Final[dict[str, Operation]] = {
     "CreateDBInstance": create_db_instance,
     "DescribeDBInstances": describe_db_instances,
     "DeleteDBInstance": delete_db_instance,

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from localaws.call import Call
 from localaws.rds.input import ENGINE_DEFAULTS
+from localaws.rds.permissions import build_resource_arn
 from localaws.rds.state import (
     find_cluster,
     get_cluster_status,
@@ -69,12 +70,6 @@ _SNAPSHOT_OF_CLUSTER: Final = (
 )
 
 
-def build_arn(call: Call, kind: str, identifier: str) -> str:
-    """Build the ARN of an RDS resource in the call's account and Region."""
-    partition = call.caller.arn.split(":")[1]
-    return f"arn:{partition}:rds:{call.region}:{call.caller.account}:{kind}:{identifier}"
-
-
 def build_cluster_output(call: Call, identifier: str, key_arn: str | None) -> dict[str, Any]:
     """Build the DBCluster of a new cluster, without the values that are computed at every read.
 
@@ -87,7 +82,7 @@ def build_cluster_output(call: Call, identifier: str, key_arn: str | None) -> di
     host = f"{secrets.token_hex(6)}.{call.region}.rds.amazonaws.com"
     output: dict[str, Any] = {
         "DBClusterIdentifier": identifier,
-        "DBClusterArn": build_arn(call, "cluster", identifier),
+        "DBClusterArn": build_resource_arn(call, "cluster", identifier),
         "DbClusterResourceId": _resource_id("cluster"),
         "Engine": params["Engine"],
         "EngineVersion": params.get("EngineVersion", version),
@@ -152,7 +147,7 @@ def build_instance_output(call: Call, identifier: str, cluster: Database) -> dic
     output: dict[str, Any] = {name: cluster.output[name] for name in _INHERITED if name in cluster.output}
     output |= {
         "DBInstanceIdentifier": identifier,
-        "DBInstanceArn": build_arn(call, "db", identifier),
+        "DBInstanceArn": build_resource_arn(call, "db", identifier),
         "DbiResourceId": _resource_id("db"),
         "DBClusterIdentifier": get_identifier(cluster),
         "DBInstanceClass": params["DBInstanceClass"],

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from localaws.call import AwsError, Call, Handler
+from localaws.call import AwsError, Call, Operation, models, not_modelled_error
 from localaws.rds.input import check_tags, invalid_value_error, parse_identifier, parse_snapshot_identifier
 from localaws.rds.lifecycle import DatabaseStatus
-from localaws.rds.permissions import authorize_with_tags, build_resource_arn, refuse_unmodelled_params
+from localaws.rds.pages import paginate
+from localaws.rds.permissions import authorize_with_tags, build_resource_arn
 from localaws.rds.records import build_snapshot, render_snapshot
 from localaws.rds.state import (
     build_database_id,
@@ -41,6 +42,16 @@ def filter_databases(call: Call, found: Iterable[Database], names: Mapping[str, 
     return here
 
 
+def refuse_kept_backups(call: Call) -> None:
+    """Refuse a deletion that keeps automated backups: without restore, only their deletion is modelled.
+
+    Raises:
+        AwsError: `NotImplemented`.
+    """
+    if call.params.get("DeleteAutomatedBackups") is False:
+        raise not_modelled_error(f"DeleteAutomatedBackups false of rds:{call.operation}")
+
+
 def require_snapshot_name_free(call: Call, name: str) -> None:
     """Check that no snapshot has this name.
 
@@ -52,9 +63,9 @@ def require_snapshot_name_free(call: Call, name: str) -> None:
         raise AwsError("DBClusterSnapshotAlreadyExistsFault", message)
 
 
+@models("DBClusterSnapshotIdentifier", "DBClusterIdentifier", "Tags")
 def create_snapshot(call: Call) -> dict[str, Any]:
     """CreateDBClusterSnapshot."""
-    refuse_unmodelled_params(call, ("DBClusterSnapshotIdentifier", "DBClusterIdentifier", "Tags"))
     name = parse_snapshot_identifier(call.params, "DBClusterSnapshotIdentifier")
     authorize_with_tags(call, "cluster-snapshot", name)
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
@@ -67,11 +78,9 @@ def create_snapshot(call: Call) -> dict[str, Any]:
     return {"DBClusterSnapshot": render_snapshot(snapshot)}
 
 
+@models("DBClusterSnapshotIdentifier", "DBClusterIdentifier", "SnapshotType", "Filters", "MaxRecords", "Marker")
 def describe_snapshots(call: Call) -> dict[str, Any]:
     """DescribeDBClusterSnapshots. Only manual snapshots are modelled."""
-    refuse_unmodelled_params(
-        call, ("DBClusterSnapshotIdentifier", "DBClusterIdentifier", "SnapshotType", "Filters", "MaxRecords")
-    )
     name = call.params.get("DBClusterSnapshotIdentifier")
     authorize_with_tags(call, "cluster-snapshot", name or "*")
     found = [require_snapshot(call, name)] if name else list(STATE.snapshots.values())
@@ -84,9 +93,11 @@ def describe_snapshots(call: Call) -> dict[str, Any]:
         "snapshot-type": ("SnapshotType",),
     }
     names |= {"db-cluster-snapshot-id": ("DBClusterSnapshotIdentifier", "DBClusterSnapshotArn")}
-    return {"DBClusterSnapshots": [render_snapshot(one) for one in filter_databases(call, found, names)]}
+    found = filter_databases(call, found, names)
+    return paginate(call, "DBClusterSnapshots", [render_snapshot(one) for one in found])
 
 
+@models("DBClusterSnapshotIdentifier")
 def delete_snapshot(call: Call) -> dict[str, Any]:
     """DeleteDBClusterSnapshot. The snapshot is deleted immediately."""
     snapshot = require_snapshot(call, call.params["DBClusterSnapshotIdentifier"])
@@ -97,6 +108,7 @@ def delete_snapshot(call: Call) -> dict[str, Any]:
     return {"DBClusterSnapshot": described}
 
 
+@models("ResourceName", "Tags")
 def add_tags(call: Call) -> dict[str, Any]:
     """AddTagsToResource."""
     output = _tagged_output(call)
@@ -107,6 +119,7 @@ def add_tags(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("ResourceName", "TagKeys")
 def remove_tags(call: Call) -> dict[str, Any]:
     """RemoveTagsFromResource."""
     output = _tagged_output(call)
@@ -114,6 +127,7 @@ def remove_tags(call: Call) -> dict[str, Any]:
     return {}
 
 
+@models("ResourceName")
 def list_tags(call: Call) -> dict[str, Any]:
     """ListTagsForResource."""
     return {"TagList": _tagged_output(call)["TagList"]}
@@ -129,9 +143,9 @@ def require_subnet_group(call: Call, name: str | None) -> None:
         raise AwsError("DBSubnetGroupNotFoundFault", f"DB subnet group '{name}' does not exist.", 404)
 
 
+@models("DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds", "Tags")
 def create_subnet_group(call: Call) -> dict[str, Any]:
     """CreateDBSubnetGroup. EC2 is not modelled, so subnets are not verified, and get the zones a, b and c in turn."""
-    refuse_unmodelled_params(call, ("DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds", "Tags"))
     name = parse_identifier(call.params, "DBSubnetGroupName", longest=255)
     authorize_with_tags(call, "subgrp", name)
     if build_database_id(call, name) in STATE.subnet_groups or name == _DEFAULT_SUBNET_GROUP:
@@ -162,6 +176,7 @@ def create_subnet_group(call: Call) -> dict[str, Any]:
     return {"DBSubnetGroup": group}
 
 
+@models("DBSubnetGroupName", "MaxRecords", "Marker")
 def describe_subnet_groups(call: Call) -> dict[str, Any]:
     """DescribeDBSubnetGroups."""
     name = call.params.get("DBSubnetGroupName")
@@ -169,9 +184,11 @@ def describe_subnet_groups(call: Call) -> dict[str, Any]:
     if name:
         return {"DBSubnetGroups": [_subnet_group(call, name)]}
     here = (call.caller.account, call.region)
-    return {"DBSubnetGroups": [group for place, group in STATE.subnet_groups.items() if place[:2] == here]}
+    groups = [group for place, group in STATE.subnet_groups.items() if place[:2] == here]
+    return paginate(call, "DBSubnetGroups", groups)
 
 
+@models("DBSubnetGroupName")
 def delete_subnet_group(call: Call) -> dict[str, Any]:
     """DeleteDBSubnetGroup. The call is rejected while a cluster uses the subnet group."""
     name = call.params["DBSubnetGroupName"]
@@ -216,7 +233,7 @@ def _tagged_output(call: Call) -> dict[str, Any]:
     return output
 
 
-HANDLERS: Final[dict[str, Handler]] = {
+HANDLERS: Final[dict[str, Operation]] = {
     "CreateDBClusterSnapshot": create_snapshot,
     "DescribeDBClusterSnapshots": describe_snapshots,
     "DeleteDBClusterSnapshot": delete_snapshot,

@@ -205,12 +205,7 @@ def test_key_policy_without_its_account_says_who_must_act(tenant: TenantHarness)
         "Version": "2012-10-17",
         "Statement": [alone, *build_s3_key_statements(PLATFORM.role_arn, "eu-central-1", VENDOR)],
     }
-    tenant.kms.put_key_policy(
-        KeyId=tenant.keys[KeyPurpose.S3],
-        PolicyName="default",
-        Policy=json.dumps(policy),
-        BypassPolicyLockoutSafetyCheck=True,
-    )
+    tenant.kms.put_key_policy(KeyId=tenant.keys[KeyPurpose.S3], PolicyName="default", Policy=json.dumps(policy))
 
     with pytest.raises(ApplicationError) as caught:
         tenant.reconcile(KeyPurpose.S3)

@@ -146,3 +146,55 @@ def test_unknown_operator_is_refused_by_kms(aws: AwsHarness, operator: str) -> N
 def test_well_formed_document_is_accepted_by_both(aws: AwsHarness, name: str) -> None:
     text = TAKEN_DOCUMENTS[name]
     assert (check_accepts(text), kms_accepts(aws, text)) == (True, True)
+
+
+def build_statement(principal: str, actions: list[str] | str, sid: str = "One") -> dict[str, Any]:
+    return {"Sid": sid, "Effect": "Allow", "Principal": {"AWS": principal}, "Action": actions, "Resource": "*"}
+
+
+USER, ROOT = f"arn:aws:iam::{CUSTOMER_ACCOUNT}:user/KeyAdministrator", f"arn:aws:iam::{CUSTOMER_ACCOUNT}:root"
+READ_ONLY = ["kms:Describe*", "kms:Get*", "kms:List*"]
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        [build_statement(USER, "kms:*")],
+        [build_statement(ROOT, READ_ONLY), build_statement(USER, "kms:*", "Two")],
+        [build_statement(ROOT, "kms:PutKeyPolicy")],
+    ],
+    ids=["the caller alone", "the caller and a read-only account", "the account, and IAM allows the caller"],
+)
+def test_policy_that_its_caller_can_change_again_is_accepted(aws: AwsHarness, statements: list[Any]) -> None:
+    kms, policy = aws.customer_client("kms"), json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+    key = kms.create_key(Policy=policy)["KeyMetadata"]["Arn"]
+
+    kms.put_key_policy(KeyId=key, Policy=policy)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        [build_statement(ROOT, READ_ONLY)],
+        [build_statement(f"arn:aws:iam::{CUSTOMER_ACCOUNT}:user/AnotherAdministrator", "kms:*")],
+    ],
+    ids=["read-only for everyone", "another administrator"],
+)
+def test_policy_that_locks_its_caller_out_is_refused(aws: AwsHarness, statements: list[Any]) -> None:
+    kms, policy = aws.customer_client("kms"), json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+    with pytest.raises(ClientError, match=f"{MALFORMED}.*will not allow you to update the key policy in the future"):
+        kms.create_key(Policy=policy)
+    with pytest.raises(ClientError, match=MALFORMED):
+        kms.put_key_policy(KeyId=aws.create_key(), Policy=policy)
+    kms.create_key(Policy=policy, BypassPolicyLockoutSafetyCheck=True)
+
+
+def test_account_statement_locks_out_a_caller_whom_iam_does_not_allow(aws: AwsHarness) -> None:
+    create = {"Effect": "Allow", "Action": "kms:CreateKey", "Resource": "*"}
+    kms = aws.assumed_role_client("kms", aws.create_customer_role(create))
+
+    with pytest.raises(ClientError, match="will not allow you to update the key policy in the future"):
+        kms.create_key(Policy=json.dumps(build_default_policy(CUSTOMER_ACCOUNT, REGION)))
+    kms.create_key()

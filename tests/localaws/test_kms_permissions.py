@@ -116,7 +116,7 @@ def test_key_policy_without_iam_delegation_excludes_the_role(aws: AwsHarness) ->
     }
     kms = aws.customer_client("kms")
     policy = json.dumps({"Statement": [administrator]})
-    key = kms.create_key(Policy=policy, BypassPolicyLockoutSafetyCheck=True)["KeyMetadata"]["Arn"]
+    key = kms.create_key(Policy=policy)["KeyMetadata"]["Arn"]
     role = aws.assumed_role_client("kms", aws.create_customer_role(allow_statement(ON_KEYS, "*")))
 
     assert catch_error_with_status(

@@ -205,7 +205,7 @@ def test_bucket_policy_gives_another_account_access(accounts: TwoAccounts) -> No
     allow = {
         "Effect": "Allow",
         "Principal": principal,
-        "Action": "s3:PutObject",
+        "Action": ["s3:GetObject", "s3:PutObject"],
         "Resource": f"arn:aws:s3:::{bucket}/*",
     }
     accounts.customer_client("s3").put_bucket_policy(
@@ -214,7 +214,9 @@ def test_bucket_policy_gives_another_account_access(accounts: TwoAccounts) -> No
 
     s3.put_object(Bucket=bucket, Key="x", Body=b"x")
 
-    assert catch_error_with_status(s3.get_object, Bucket=bucket, Key="x")[:2] == ("AccessDenied", 403)
+    assert s3.get_object(Bucket=bucket, Key="x")["Body"].read() == b"x"
+    assert catch_error_with_status(s3.delete_object, Bucket=bucket, Key="x")[:2] == ("AccessDenied", 403)
+    assert catch_error_with_status(s3.get_bucket_policy, Bucket=bucket)[:2] == ("AccessDenied", 403)
 
 
 def test_product_bucket_policy_has_its_intended_effect(accounts: TwoAccounts) -> None:

@@ -8,13 +8,13 @@ import dataclasses
 import json
 from typing import Any, Final
 
-from localaws.call import AwsError, Handler
+from localaws.call import AwsError, Operation
 from localaws.cloudformation.resources.kind import Resource, ResourceType, StackContext, merge_stack_tags
 from localaws.kms import aliases, tags
 from localaws.kms import operations as kms
 from localaws.state import STATE
 
-_KMS: Final[dict[str, Handler]] = {**kms.HANDLERS, **aliases.HANDLERS, **tags.HANDLERS}
+_KMS: Final[dict[str, Operation]] = {**kms.HANDLERS, **aliases.HANDLERS, **tags.HANDLERS}
 _DEFAULT_WINDOW: Final = 30
 
 
@@ -29,7 +29,7 @@ def _create_key(work: StackContext, key: Resource) -> None:
     made = _kms(work, "CreateKey", **wanted)["KeyMetadata"]
     key.record_created(made["KeyId"], made["Arn"], KeyId=made["KeyId"], Arn=made["Arn"])
     if given.get("EnableKeyRotation"):
-        _kms(work, "EnableKeyRotation", KeyId=key.physical_id)
+        _kms(work, "EnableKeyRotation", KeyId=key.physical_id, **_rotation_period(given))
     if given.get("Enabled") is False:
         _kms(work, "DisableKey", KeyId=key.physical_id)
 
@@ -42,8 +42,11 @@ def _update_key(work: StackContext, old: Resource, new: Resource) -> None:
         _kms(work, "PutKeyPolicy", **key, Policy=policy, BypassPolicyLockoutSafetyCheck=bypass)
     if before.get("Description", "") != after.get("Description", ""):
         STATE.keys[old.arn].description = after.get("Description", "")
-    if before.get("EnableKeyRotation", False) != after.get("EnableKeyRotation", False):
-        _kms(work, "EnableKeyRotation" if after.get("EnableKeyRotation") else "DisableKeyRotation", **key)
+    if _rotation(before) != _rotation(after):
+        if after.get("EnableKeyRotation"):
+            _kms(work, "EnableKeyRotation", **key, **_rotation_period(after))
+        else:
+            _kms(work, "DisableKeyRotation", **key)
     if before.get("Enabled", True) != after.get("Enabled", True):
         _kms(work, "EnableKey" if after.get("Enabled", True) else "DisableKey", **key)
     had, has = merge_stack_tags(before, work.old_tags), merge_stack_tags(after, work.tags)
@@ -63,6 +66,16 @@ def _delete_key(work: StackContext, key: Resource) -> None:
     except AwsError as error:
         if error.code not in {"NotFoundException", "KMSInvalidStateException"}:
             raise
+
+
+def _rotation(properties: dict[str, Any]) -> tuple[bool, dict[str, int]]:
+    enabled = bool(properties.get("EnableKeyRotation"))
+    return enabled, _rotation_period(properties) if enabled else {}
+
+
+def _rotation_period(properties: dict[str, Any]) -> dict[str, int]:
+    given = properties.get("RotationPeriodInDays")
+    return {} if given is None else {"RotationPeriodInDays": given}
 
 
 def _create_alias(work: StackContext, alias: Resource) -> None:
@@ -105,6 +118,7 @@ KEY_TYPE: Final = ResourceType(
         "MultiRegion": bool,
         "Origin": str,
         "PendingWindowInDays": int,
+        "RotationPeriodInDays": int,
         "Tags": list,
     },
     attributes=("Arn", "KeyId"),

@@ -1,0 +1,43 @@
+"""Pages of a list, and the opaque markers between them. Each service has its own names, limits and errors."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+class InvalidMarkerError(ValueError):
+    """Raised for a marker that no page of this list ended with."""
+
+
+def split_page(items: Sequence[Item], limit: int, marker: str | None) -> tuple[Sequence[Item], str | None]:
+    """Return the page after a marker, and the marker of the next page, or None after the last one.
+
+    Args:
+        items: The complete list, always in the same order.
+        limit: The most items of a page.
+        marker: The marker that the previous page ended with; None or empty for the first page.
+
+    Raises:
+        InvalidMarkerError: The marker is not one of this list.
+    """
+    begin = _decode_marker(marker, len(items)) if marker else 0
+    end = begin + limit
+    return items[begin:end], _encode_marker(end) if end < len(items) else None
+
+
+def _encode_marker(position: int) -> str:
+    """Encode an opaque marker: "Do not attempt to construct this value" (botocore's KMS model, `Marker`)."""
+    return base64.b64encode(f"from {position}".encode()).decode()
+
+
+def _decode_marker(marker: str, length: int) -> int:
+    try:
+        position = int(base64.b64decode(marker, validate=True).decode().removeprefix("from "))
+    except (binascii.Error, ValueError):
+        position = -1
+    if not 0 <= position <= length:
+        raise InvalidMarkerError(marker)
+    return position

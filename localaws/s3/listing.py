@@ -1,0 +1,48 @@
+"""Pages of ListBuckets: moto shortens the list to one page, but returns no token for the next one."""
+
+import re
+from typing import Final
+from urllib.parse import parse_qsl, urlencode
+
+from localaws.call import AwsError, Call, HttpResponse
+from localaws.paging import InvalidMarkerError, split_page
+
+_LIMIT: Final = "max-buckets"
+_TOKEN: Final = "continuation-token"  # noqa: S105 - the name of a parameter
+_MOST: Final = 10_000
+"""The most buckets of a page, also without `max-buckets` (S3 API reference, ListBuckets)."""
+
+_BUCKETS: Final = re.compile(rb"<Bucket>.*?</Bucket>", re.DOTALL)
+_END: Final = b"</ListAllMyBucketsResult>"
+
+
+def build_moto_query(call: Call) -> str:
+    """Return the query of a call as moto gets it: without the page, so that moto lists all buckets."""
+    query: str = call.environ.get("QUERY_STRING", "")
+    if call.operation != "ListBuckets":
+        return query
+    return urlencode([(name, value) for name, value in parse_qsl(query) if name not in {_LIMIT, _TOKEN}])
+
+
+def shorten_to_page(call: Call, answer: HttpResponse) -> None:
+    """Reduce the list of all buckets to the page that a ListBuckets call requests.
+
+    Raises:
+        AwsError: `InvalidArgument`. No record was found of AWS's message for either parameter.
+    """
+    query = dict(parse_qsl(call.environ.get("QUERY_STRING", "")))
+    limit = query.get(_LIMIT, str(_MOST))
+    if not re.fullmatch(r"[0-9]{1,5}", limit) or not 1 <= int(limit) <= _MOST:
+        raise AwsError("InvalidArgument", f"Argument {_LIMIT} must be an integer between 1 and {_MOST}", 400)
+    buckets = _BUCKETS.findall(answer.body)
+    try:
+        page, following = split_page(buckets, int(limit), query.get(_TOKEN))
+    except InvalidMarkerError as error:
+        raise AwsError("InvalidArgument", "The continuation token provided is incorrect", 400) from error
+    if len(page) == len(buckets):
+        return
+    answer.body = answer.body.replace(b"".join(buckets), b"".join(page))
+    if following:
+        token = f"<ContinuationToken>{following}</ContinuationToken>".encode()
+        answer.body = answer.body.replace(_END, token + _END)
+    answer.headers = [(name, value) for name, value in answer.headers if name.lower() != "content-length"]
