@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from localaws.cloudformation.template import Template, validation_error
+from localaws.cloudformation.values import to_text
 
 _TYPES: Final = frozenset({"String", "Number", "CommaDelimitedList"})
 
@@ -38,7 +39,7 @@ def resolve_parameters(template: Template, given: list[dict[str, Any]], previous
     missing = [name for name, rule in declared.items() if name not in chosen and "Default" not in rule]
     if missing:
         raise validation_error(f"Parameters: [{', '.join(missing)}] must have values")
-    values = {name: chosen.get(name, str(rule.get("Default", ""))) for name, rule in declared.items()}
+    values = {name: chosen.get(name, to_text(rule.get("Default", ""))) for name, rule in declared.items()}
     for name, value in values.items():
         _check(name, value, declared[name])
     return values
@@ -53,8 +54,8 @@ def _check(name: str, value: str, rule: Mapping[str, Any]) -> None:
     told = None
     if "AllowedPattern" in rule and not re.fullmatch(rule["AllowedPattern"], value):
         told = f"Parameter '{name}' must match pattern {rule['AllowedPattern']}"
-    if "AllowedValues" in rule and value not in [str(one) for one in rule["AllowedValues"]]:
-        allowed = ", ".join(str(one) for one in rule["AllowedValues"])
+    if "AllowedValues" in rule and value not in [to_text(one) for one in rule["AllowedValues"]]:
+        allowed = ", ".join(to_text(one) for one in rule["AllowedValues"])
         told = f"Parameter '{name}' must be one of AllowedValues: [{allowed}]"
     if len(value) < int(rule.get("MinLength", 0)):
         told = f"Parameter '{name}' must contain at least {rule['MinLength']} characters"
@@ -92,7 +93,7 @@ def describe_parameters(template: Template) -> list[dict[str, Any]]:
             "ParameterKey": name,
             "ParameterType": rule.get("Type", "String"),
             "NoEcho": str(rule.get("NoEcho")).lower() == "true",
-            **({"DefaultValue": str(rule["Default"])} if "Default" in rule else {}),
+            **({"DefaultValue": to_text(rule["Default"])} if "Default" in rule else {}),
             **({"Description": rule["Description"]} if "Description" in rule else {}),
         }
         for name, rule in template.section("Parameters").items()

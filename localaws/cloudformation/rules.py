@@ -14,6 +14,7 @@ from byok.domain.arns import partition_of_region
 from localaws.call import Call, not_modelled_error
 from localaws.cloudformation.parameters import split_list_parameters
 from localaws.cloudformation.template import Template, validation_error
+from localaws.cloudformation.values import to_text
 
 _MEMBERS: Final = frozenset({"RuleCondition", "Assertions"})
 _ASSERTION: Final = frozenset({"Assert", "AssertDescription"})
@@ -115,7 +116,7 @@ def _value(given: Any, scope: Mapping[str, Any]) -> Any:
 
 
 def _as_list(value: Any) -> list[str]:
-    return [str(one) for one in value] if isinstance(value, list) else [str(value)]
+    return [to_text(one) for one in value] if isinstance(value, list) else [to_text(value)]
 
 
 _TESTS: Final[dict[str, Callable[..., bool]]] = {
@@ -123,8 +124,8 @@ _TESTS: Final[dict[str, Callable[..., bool]]] = {
     "Fn::Or": lambda *tests: any(tests),
     "Fn::Not": lambda test: not test,
     "Fn::Equals": lambda left, right: _as_list(left) == _as_list(right),
-    "Fn::Contains": lambda values, one: str(one) in _as_list(values),
-    "Fn::EachMemberEquals": lambda values, one: all(value == str(one) for value in _as_list(values)),
+    "Fn::Contains": lambda values, one: to_text(one) in _as_list(values),
+    "Fn::EachMemberEquals": lambda values, one: all(value == to_text(one) for value in _as_list(values)),
     "Fn::EachMemberIn": lambda values, others: set(_as_list(values)) <= set(_as_list(others)),
 }
 _OF_TESTS: Final = frozenset({"Fn::And", "Fn::Or", "Fn::Not"})

@@ -26,6 +26,7 @@ from localaws.cloudformation.template import (
     to_canonical_json,
     validation_error,
 )
+from localaws.cloudformation.values import to_text
 from localaws.state import STATE
 
 RETAIN_POLICIES: Final = frozenset({"Retain", "RetainExceptOnCreate"})
@@ -266,11 +267,11 @@ def _outputs(scope: EvaluationScope) -> list[dict[str, str]]:
             raise validation_error(
                 f"Template format error: Output {name} is malformed. Every Value member must be a string."
             )
-        described = {"OutputKey": name, "OutputValue": str(value)}
+        described = {"OutputKey": name, "OutputValue": to_text(value)}
         if "Description" in output:
             described["Description"] = output["Description"]
         if "Export" in output:
-            described["ExportName"] = str(scope.evaluate(output["Export"]["Name"]))
+            described["ExportName"] = to_text(scope.evaluate(output["Export"]["Name"]))
         outputs.append(described)
     return outputs
 

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import yaml
-
 from localaws.call import AwsError, not_modelled_error
 from localaws.cloudformation.resources import RESOURCE_TYPES
+from localaws.cloudformation.values import parse_yaml, to_text
 
 NO_VALUE: Final = object()
 """The value of `AWS::NoValue`. A property with this value is omitted."""
@@ -43,32 +42,6 @@ def validation_error(message: str) -> AwsError:
     return AwsError("ValidationError", message)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as CloudFormation reads it: with short forms of functions, and dates as text (`Version: 2012-10-17`)."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any = None
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    elif isinstance(node, yaml.MappingNode):
-        value = loader.construct_mapping(node, deep=True)
-    if suffix == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
-
-
-_Loader.add_multi_constructor("!", _short_form)
-
-
 @dataclass(frozen=True)
 class Template:
     """A template with a valid structure; `text` is the original."""
@@ -88,8 +61,8 @@ def parse_template(text: str) -> Template:
         AwsError: `ValidationError`; `NotImplemented` for anything not modelled, mainly resource types and properties.
     """
     try:
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with the short forms
-    except yaml.YAMLError as error:
+        content = parse_yaml(text)
+    except ValueError as error:
         raise validation_error(f"Template format error: YAML not well-formed. {error}") from error
     if not isinstance(content, dict):
         raise validation_error("Template format error: unsupported structure.")
@@ -249,17 +222,17 @@ class EvaluationScope:
             if literal:
                 return f"${{{name}}}"
             if name in own:
-                return str(own[name])
+                return to_text(own[name])
             resource, dot, attribute = name.partition(".")
-            return str(self._attribute(resource, attribute) if dot else self._ref(name))
+            return to_text(self._attribute(resource, attribute) if dot else self._ref(name))
 
         return _SUBSTITUTION.sub(replace_match, text)
 
     def _join(self, argument: Any) -> str:
-        return str(argument[0]).join(str(one) for one in self.evaluate(argument[1]))
+        return str(argument[0]).join(to_text(one) for one in self.evaluate(argument[1]))
 
     def _split(self, argument: Any) -> list[str]:
-        return str(self.evaluate(argument[1])).split(argument[0])
+        return to_text(self.evaluate(argument[1])).split(argument[0])
 
     def _select(self, argument: Any) -> Any:
         index, items = int(self.evaluate(argument[0])), self.evaluate(argument[1])
@@ -271,12 +244,12 @@ class EvaluationScope:
         return self.evaluate(argument[1] if self.evaluate_named_condition(argument[0]) else argument[2])
 
     def _equals(self, argument: Any) -> bool:
-        return str(self.evaluate(argument[0])) == str(self.evaluate(argument[1]))
+        return to_text(self.evaluate(argument[0])) == to_text(self.evaluate(argument[1]))
 
     def _find_in_map(self, argument: Any) -> Any:
-        name, top, second = (self.evaluate(part) for part in argument)
+        name, top, second = (to_text(self.evaluate(part)) for part in argument)
         try:
-            return self.template.section("Mappings")[name][top][second]
+            return _text_keys(_text_keys(self.template.section("Mappings")[name])[top])[second]
         except KeyError:
             raise validation_error(f"Template error: Unable to get mapping for {name}::{top}::{second}") from None
 
@@ -295,6 +268,11 @@ _FUNCTIONS: Final[dict[str, Callable[[EvaluationScope, Any], Any]]] = {
     "Fn::Or": lambda scope, argument: any(scope.evaluate(one) for one in argument),
     "Fn::Not": lambda scope, argument: not scope.evaluate(argument[0]),
 }
+
+
+def _text_keys(mapping: dict[Any, Any]) -> dict[str, Any]:
+    """Return a mapping with its keys as text: in YAML, an account id without quotes is a number."""
+    return {to_text(name): value for name, value in mapping.items()}
 
 
 def to_canonical_json(value: Any) -> str:

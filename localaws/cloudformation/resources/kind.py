@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from localaws.call import AwsError, Call
+from localaws.cloudformation.values import to_text
 
 
 @dataclass
@@ -133,7 +134,7 @@ class ResourceType:
 
 def merge_stack_tags(properties: dict[str, Any], stack_tags: dict[str, str]) -> dict[str, str]:
     """Merge the stack's tags with the resource's own, which take precedence."""
-    return stack_tags | {tag["Key"]: str(tag["Value"]) for tag in properties.get("Tags", [])}
+    return stack_tags | {tag["Key"]: to_text(tag["Value"]) for tag in properties.get("Tags", [])}
 
 
 def _coerce(name: str, value: Any, wanted: type) -> Any:
@@ -142,7 +143,7 @@ def _coerce(name: str, value: Any, wanted: type) -> Any:
     if wanted is int and str(value).isdigit():
         return int(value)
     if wanted is str and isinstance(value, int | float):
-        return str(value)
+        return to_text(value)
     if wanted is dict and isinstance(value, str):
         value = _from_json(name, value)
     if not isinstance(value, wanted):

@@ -1,0 +1,53 @@
+"""A template's text as values, and values as text, as CloudFormation converts them.
+
+CloudFormation reads YAML 1.1, in which `yes`, `no`, `on` and `off` are booleans too (recorded: AWS CLI, pull request
+5257), and shows a boolean as `true` or `false` (recorded: a tag whose value is `YES` without quotes became `true`). It
+reads no dates: `Version: 2012-10-17` is text.
+"""
+
+from typing import Any
+
+import yaml
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 with the short forms of functions, and without dates."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any = None
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    elif isinstance(node, yaml.MappingNode):
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse a template, which is YAML or JSON.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with the short forms
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def to_text(value: Any) -> str:
+    """Return a boolean, number or text as the text that functions compare and outputs show."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
