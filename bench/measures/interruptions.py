@@ -17,8 +17,9 @@ class InterruptionSeconds(BaseModel):
     """The seconds that each interruption took, by round.
 
     Attributes:
-        refusals: Time from the moment when AWS denies a write, because a key is disabled, until the status is STOPPED.
-        crashes: Time from SIGKILL of the worker, during an AWS call, until another worker's call for the environment.
+        refusals: After AWS denies a write because a key is disabled: the time until the status is STOPPED.
+        crashes: After SIGKILL ends the worker during an AWS call: the time until another worker makes a call for the
+            environment.
     """
 
     refusals: list[float]

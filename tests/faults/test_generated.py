@@ -79,10 +79,10 @@ choices = st.builds(
 class Interleaving(RuleBasedStateMachine):
     """All actions on two environments and a worker.
 
-    Each step runs in a thread, and its action in the harness's event loop. Which steps are possible depends only on
-    earlier steps, and never on an environment's progress, which differs between runs. When a step finds a defect, the
-    example ends without an exception, because hypothesis would respond to an exception by repeating the same steps,
-    which could have another effect.
+    Each step runs in a thread, but the step's action runs in the harness's event loop. Which steps are possible
+    depends only on earlier steps, and never on an environment's progress, which differs between runs. When a step
+    finds a defect, the example ends without an exception, because hypothesis would respond to an exception by
+    repeating the same steps, which could have another effect.
     """
 
     harness: ClassVar[FaultHarness]

@@ -1,4 +1,4 @@
-"""The offline check and local AWS agree, for every policy of the catalogue, on each call of a provisioning."""
+"""The offline check and local AWS agree, for every policy of the catalogue, on each call that provisioning makes."""
 
 import json
 import uuid
