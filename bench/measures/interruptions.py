@@ -17,9 +17,8 @@ class InterruptionSeconds(BaseModel):
     """The seconds that each interruption took, by round.
 
     Attributes:
-        refusals: After AWS denies a write because a key is disabled: the time until the status is STOPPED.
-        crashes: After SIGKILL ends the worker during an AWS call: the time until another worker makes a call for the
-            environment.
+        refusals: Time from a write that AWS denies, because a key is disabled, to the status STOPPED.
+        crashes: Time from SIGKILL, sent to the worker during an AWS call, to another worker's call.
     """
 
     refusals: list[float]

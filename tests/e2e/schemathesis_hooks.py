@@ -1,7 +1,7 @@
 """Make schemathesis parse the keys template as CloudFormation does, including the short forms of its functions.
 
-The parser of schemathesis fails at the first short form and ends the test thread. The run would then skip all later
-operations, but still pass.
+Otherwise, schemathesis's parser fails at the first short form and ends the test thread. The run would then skip all
+later operations, but still pass.
 """
 
 import schemathesis

@@ -39,8 +39,8 @@ LOSABLE_CALLS: Final = (
 )
 
 ON_FAILURE_VALUES: Final = ("keep", "rollback")
-"""If the first environment stops, its resources are kept; if the second stops, it is rolled back. Most actions are on
-the first."""
+"""If the first environment stops, its resources are kept; if the second stops, it is rolled back. Most actions affect
+the first environment."""
 
 ACTIONS: Final = (
     *("create", "replay", "cancel", "delete", "delete_then_cancel", "toggle_worker", "lose_answer"),
