@@ -1,4 +1,4 @@
-"""The part of the catalogue about conditions that a statement adds to byok's: a tightened copy of it."""
+"""The cases of the catalogue in which a statement is a copy of byok's statement with additional conditions."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ _CONTEXT = "kms:EncryptionContext:aws:s3:arn"
 _OUTSIDERS = {"StringNotEquals": {"aws:PrincipalAccount": "{customer}"}}
 
 CONDITION_CASES: Final = (
-    # Keys that AWS sends, or never sends.
+    # Condition keys that only services send, or that name a role.
     Case("S3: aws:SourceAccount, which only services send", S3,
          set_at(0, "Condition/StringEquals/aws:SourceAccount", "{platform}"), "policy.Tightened"),
     Case("Aurora: aws:SourceArn, which only services send", RDS,
@@ -58,7 +58,7 @@ CONDITION_CASES: Final = (
     Case("S3: a Deny of use outside one bucket", S3, adding(deny("kms:*", Condition={
         "StringNotLike": {_CONTEXT: ["arn:aws:s3:::plain-bucket", "arn:aws:s3:::plain-bucket/*"]},
         "StringEquals": {"aws:PrincipalAccount": "{platform}"}})), "policy.ExplicitDeny"),
-    # Dates, decided by the clock.
+    # Dates: the result depends on the current time.
     Case("S3: until a past date", S3, set_at(0, "Condition/DateLessThan", {"aws:CurrentTime": PAST}),
          "policy.Tightened"),
     Case("S3: until a future date", S3, set_at(0, "Condition/DateLessThan", {"aws:CurrentTime": FUTURE}),

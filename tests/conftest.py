@@ -56,7 +56,7 @@ def pytest_collection_finish() -> None:
 
 
 class _Spread(LoadScopeScheduling):  # type: ignore[misc]
-    """Runs tests that share processes in the same xdist worker, and distributes all other tests individually.
+    """Puts all tests that share processes into one xdist worker, and distributes all other tests individually.
 
     The option `--dist=loadgroup` is meant for this, but has no effect with xdist 3.8 and pytest 9.2.
     """

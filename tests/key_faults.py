@@ -106,7 +106,7 @@ def _no_statement(aws: AwsHarness, _: KeyPurpose) -> str:
 
 
 def _wrong_principal(aws: AwsHarness, which: KeyPurpose) -> str:
-    # This is not the platform role. Local AWS does not know the role's account, and accepts the role as a principal.
+    # Not the platform role. Local AWS does not know this role's account, so it accepts the role as a principal.
     return aws.create_key(*build_key_statements(which, role="arn:aws:iam::999988887777:role/Stranger"))
 
 

@@ -1,7 +1,7 @@
 """A catalogue of key policies, one for every way in which a policy can be wrong, and the first finding for each.
 
 The policies are written for the Region and the role of a `PolicyContext`. Each case also states whether its policy
-stops provisioning. The offline check, local AWS and a whole provisioning must all agree with the case.
+stops provisioning. The offline check, local AWS and a complete provisioning run must all agree with the case.
 """
 
 from typing import Final
@@ -107,7 +107,7 @@ POLICY_CASES: Final = (
          "policy.TooWide", stops=False),
     Case("S3: the platform's whole account", S3, set_at(0, _ROLE, "arn:aws:iam::{platform}:root"),
          "policy.TooWide", stops=False),
-    # The service in kms:ViaService.
+    # The condition on kms:ViaService.
     Case("S3: wrong Region", S3, of_region(OTHER_REGION), "policy.WrongRegionInViaService"),
     Case("Aurora: wrong Region", RDS, of_region(OTHER_REGION), "policy.WrongRegionInViaService"),
     Case("Aurora: wrong Region, grants only", RDS, set_at(1, _VIA, f"rds.{OTHER_REGION}.amazonaws.com"),
@@ -131,7 +131,7 @@ POLICY_CASES: Final = (
     Case("S3: every Region", S3, set_at(0, "Condition", {"StringLike": {
         "kms:ViaService": "s3.*.amazonaws.com"}, "StringEquals": {"aws:PrincipalAccount": "{platform}"}}),
         "policy.TooWide", stops=False),
-    # The account.
+    # The condition on aws:PrincipalAccount.
     Case("S3: the customer's account in the condition", S3, set_at(0, _ACCOUNT, "{customer}"), "policy.WrongAccount"),
     Case("Aurora: the customer's account in the condition", RDS, both(
         set_at(0, _ACCOUNT, "{customer}"), set_at(1, _ACCOUNT, "{customer}")), "policy.WrongAccount"),
@@ -181,7 +181,7 @@ POLICY_CASES: Final = (
     Case("S3: nothing but the owner's account through S3", S3, lambda _, place: [
         {**for_any_principal(place, {"StringEquals": {"kms:ViaService": "s3.{region}.amazonaws.com"}}),
          "Principal": {"AWS": f"arn:aws:iam::{place.customer}:root"}}], "policy.StatementMissing"),
-    # Deny.
+    # Statements that deny a call.
     Case("S3: Effect Deny", S3, set_at(0, "Effect", "Deny"), "policy.ExplicitDeny"),
     Case("Aurora: Effect Deny on grants", RDS, set_at(1, "Effect", "Deny"), "policy.ExplicitDeny"),
     Case("S3: Deny for all outsiders", S3, adding(deny("kms:*", Condition=_OUTSIDERS)), "policy.ExplicitDeny"),
@@ -220,7 +220,7 @@ POLICY_CASES: Final = (
     Case("S3: a Deny that exempts only the owner", S3, adding({
         "Sid": "Guard", "Effect": "Deny", "NotPrincipal": {"AWS": ["arn:aws:iam::{customer}:root"]},
         "Action": "kms:*", "Resource": "*"}), "policy.ExplicitDeny"),
-    # Too wide.
+    # Statements that allow too much.
     Case("S3: any service of the Region", S3, set_at(0, "Condition", {"StringLike": {
         "kms:ViaService": "*.{region}.amazonaws.com"}, "StringEquals": {"aws:PrincipalAccount": "{platform}"}}),
         "policy.TooWide", stops=False),

@@ -1,8 +1,9 @@
 """Find the programs that some tests start.
 
 If a package index has a program, `make test` installs the program into `.tools`, outside the virtual environment, so
-that byok need not use the versions that the program pins. A test whose program is missing is skipped with a reason. In
-CI, such a test fails instead. Terraform is in no package index, so the tests with Terraform are skipped even in CI.
+that the program's pinned dependencies do not affect byok. A test whose program is missing is skipped with a reason.
+In CI, such a test fails instead. Terraform is in no package index, so the tests with Terraform are skipped even in
+CI.
 """
 
 import os

@@ -42,9 +42,10 @@ def count_billable_actions(events: Iterable[HistoryEvent]) -> int:
     """Count the billable actions in a history as Temporal Cloud does (docs.temporal.io, "Temporal Cloud Actions").
 
     The billable actions are the start of the workflow, every attempt of an activity, every timer, and every upsert of
-    search attributes, except an upsert of only the versioning attribute. Memos are free, and so are search attributes
-    set at the start. All local activities of one workflow task count as one action. Heartbeats are not counted, because
-    they leave no event. The benchmark's activities send no heartbeats, because they are shorter than three seconds.
+    search attributes, except an upsert that sets only the versioning attribute. Memos are free, and so are search
+    attributes set at the start. All local activities of one workflow task count as one action. Heartbeats are not
+    counted, because they leave no event. The benchmark's activities send no heartbeats, because each activity takes
+    less than three seconds.
     """
     actions, tasks_with_local = 0, set[int]()
     for event in events:

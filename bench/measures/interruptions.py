@@ -17,8 +17,8 @@ class InterruptionSeconds(BaseModel):
     """The seconds that each interruption took, by round.
 
     Attributes:
-        refusals: Time from the moment when AWS denies a write, because a key is disabled, until the status is STOPPED.
-        crashes: Time from SIGKILL of the worker, during an AWS call, until another worker's call for the environment.
+        refusals: Time from a write that AWS denies, because a key is disabled, to the status STOPPED.
+        crashes: Time from SIGKILL, sent to the worker during an AWS call, to another worker's call.
     """
 
     refusals: list[float]

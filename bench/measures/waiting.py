@@ -54,7 +54,7 @@ class WaitingUsage(BaseModel):
 
 
 async def measure(folder: Path, sizes: list[int], seconds: float) -> list[WaitingUsage]:
-    """Measure each number of waiting environments.
+    """Measure the worker with each number of waiting environments.
 
     Args:
         folder: The folder for state and logs.

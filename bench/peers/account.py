@@ -74,7 +74,7 @@ class MotoAccount:
         ]
 
     def find_missing(self, environments: list[EnvironmentSpec], exempt: frozenset[str]) -> list[str]:
-        """Return the parts that are missing from these environments, except those that the tool cannot create."""
+        """Return the parts that are missing from these environments, except parts that the tool cannot create."""
         found = []
         for environment in environments:
             for part, there in self._parts(environment).items():

@@ -32,7 +32,7 @@ class PeerError(Exception):
 
 @dataclass(frozen=True)
 class MeasurementLimits:
-    """The amount of work and the time limits of a peer.
+    """The amount of work that a peer must do, and the time limits for it.
 
     Attributes:
         seconds: Time limit for the measurement, without the installation.
@@ -116,7 +116,7 @@ def install_peer(peer: Peer, seconds: float) -> Path:
 def start_driver(
     peer: Peer, python: Path, account: MotoAccount, folder: Path, limits: MeasurementLimits
 ) -> Iterator[Driver]:
-    """Run a peer's driver in a new folder, which is also the home directory. At the end, end the peer's processes."""
+    """Run a peer's driver in a new folder, which is also its home directory, and end the peer's processes on exit."""
     work, log = folder / "work", folder / f"{peer.name}.log"
     work.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}

@@ -1,4 +1,4 @@
-"""Measures the CPU time and the memory of this process's descendants, as /proc shows them, and ends them by id."""
+"""Measures the CPU time and the memory of this process's descendants with /proc, and ends the descendants by id."""
 
 import contextlib
 import ctypes

@@ -27,7 +27,7 @@ QueryHandler = Callable[[str, dict[str, str]], str]
 
 
 class StandIn:
-    """The AWS operations that the worker's activities call for a successful environment.
+    """The AWS operations that the worker's activities call when nothing fails.
 
     Args:
         database_seconds: How long a cluster, a writer or a snapshot is `creating` or `deleting`.

@@ -41,7 +41,7 @@ class AwsError(Exception):
 
 
 def not_modelled_error(what: str) -> AwsError:
-    """Return the error for a call that no activity makes for a successful environment."""
+    """Return the error for a call that the stand-in does not model."""
     return AwsError("NotImplemented", f"The stand-in does not model {what}.", 501)
 
 

@@ -61,7 +61,7 @@ class ActivityHarness:
         self.plan = self.build_plan()
 
     def build_plan(self, run_id: str = "this-run", **request: Any) -> EnvironmentPlan:
-        """Plan an environment on two valid keys; the given fields override those of the request."""
+        """Plan an environment on two valid keys; the given fields override the request's fields."""
         values = {"environment_id": f"env-{uuid.uuid4().hex[:8]}", "region": REGION, "key_grace_seconds": 0}
         keys = {"s3_key_arn": self.aws.create_s3_key, "rds_key_arn": self.aws.create_rds_key}
         values |= {name: make() for name, make in keys.items() if name not in request} | request

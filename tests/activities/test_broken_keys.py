@@ -1,4 +1,4 @@
-"""Every broken key, for S3 and for Aurora: the problem has AWS's code and the right remedy, and no resource is left."""
+"""For every broken S3 key and Aurora key, the problem has AWS's code and the right remedy, and no resource is left."""
 
 import pytest
 from temporalio.exceptions import ApplicationError

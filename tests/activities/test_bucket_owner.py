@@ -1,4 +1,4 @@
-"""Every call on a bucket names its owner, and a bucket of another account is refused by name (contract 154)."""
+"""Every call on a bucket names its owner, and byok reports a bucket of another account by name (contract 154)."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from tests.localaws.server import REGION
 
 
 def create_foreign_bucket(harness: ActivityHarness, name: str, *, open_to_all: bool) -> None:
-    """Create a bucket in the customer's account. If it is open, the platform may do everything with it."""
+    """Create a bucket in the customer's account. If the bucket is open, the platform may do everything with it."""
     s3 = harness.aws.customer_client("s3")
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
     if open_to_all:
@@ -36,7 +36,7 @@ def test_every_call_on_a_bucket_names_its_owner(harness: ActivityHarness) -> Non
     without_owner = {call["operation"] for call in calls if "ExpectedBucketOwner" not in call["params"]}
 
     assert {call["operation"] for call in calls} == set(OPERATIONS_BY_SERVICE["s3"])
-    assert without_owner == {"CreateBucket", "ListBuckets"}  # they have no such parameter
+    assert without_owner == {"CreateBucket", "ListBuckets"}  # these operations have no such parameter
     assert {call["params"].get("ExpectedBucketOwner") for call in calls} == {PLATFORM_ACCOUNT, None}
 
 

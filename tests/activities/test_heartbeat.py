@@ -54,7 +54,7 @@ async def test_coroutine_heartbeats_carry_its_saved_details() -> None:
 
     async def work() -> str | None:
         save_for_retry("seen", "once")
-        while len(beats) < 4:  # noqa: ASYNC110 - nothing signals a heartbeat
+        while len(beats) < 4:  # noqa: ASYNC110 - no event exists
             await asyncio.sleep(0.005)
         return load_from_previous_attempt("seen")
 

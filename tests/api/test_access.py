@@ -43,7 +43,7 @@ async def test_valid_tokens_are_accepted(serve: Serve, issuer: OidcIssuer) -> No
 
 
 def build_bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
-    """Return a dict from the name of each fault to a token that has this fault."""
+    """Return tokens that each have one fault, by the name of the fault."""
     stranger = generate_private_key("a stranger's")
     good = issuer.issue_token()
     head, claims, signature = good.split(".")

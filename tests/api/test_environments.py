@@ -269,7 +269,7 @@ async def test_list_is_paged_and_filtered(
         return [one["environment_id"] for one in page["environments"]]
 
     async with asyncio.timeout(20):  # Temporal's visibility lags behind the workflows
-        while len(await list_phase(Phase.READY)) < 4:  # noqa: ASYNC110 - only asking tells
+        while len(await list_phase(Phase.READY)) < 4:  # noqa: ASYNC110 - Temporal sends no signal
             await asyncio.sleep(0.05)
 
     found: list[str] = []

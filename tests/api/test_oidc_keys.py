@@ -1,4 +1,4 @@
-"""Which published keys verify which tokens: a JWK may lack `alg` and `kid` (RFC 7517), and no algorithm is confused."""
+"""Which published keys verify which tokens: a JWK may lack `alg` and `kid` (RFC 7517); algorithm confusion fails."""
 
 import base64
 import hashlib

@@ -65,7 +65,7 @@ async def run_server(state: ApiState, settings: ApiSettings = SETTINGS) -> Async
     task = asyncio.create_task(server._serve())  # installs no signal handlers
     try:
         async with asyncio.timeout(20):
-            while not server.started:  # noqa: ASYNC110 - it sets no event
+            while not server.started:  # noqa: ASYNC110 - uvicorn sets no event
                 await asyncio.sleep(0.02)
         async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=10) as http:
             yield http
@@ -83,7 +83,7 @@ async def test_environment_is_no_longer_polled_after_its_listeners_leave(path: s
             await anext(leaving.aiter_lines())
             assert {name: one.watchers for name, one in state.broadcaster._watched.items()} == {"acme": 2}
         async with asyncio.timeout(20):
-            while state.broadcaster._watched:  # noqa: ASYNC110 - nothing signals it
+            while state.broadcaster._watched:  # noqa: ASYNC110 - no event exists
                 await asyncio.sleep(0.02)
 
 

@@ -1,6 +1,7 @@
 """The comparison of two commits.
 
-It computes ratios of medians from the rounds that were measured for both commits, and a verdict for every target.
+The comparison computes ratios of medians from the rounds that were measured for both commits, and a verdict for
+every target.
 """
 
 from bench.compare_commits import CI, DEMO, HELP, Measurement, render_markdown

@@ -171,7 +171,7 @@ def test_confirmed_delete_takes_a_final_snapshot(run: Run, service: FakeService)
 def test_unconfirmed_delete_exits_2_and_deletes_nothing(
     run: Run, service: FakeService, confirm: tuple[str, ...], words: str
 ) -> None:
-    ended = run("delete", "acme", *confirm, "--json", stdin="acme\n")  # no terminal, so byok cannot ask
+    ended = run("delete", "acme", *confirm, "--json", stdin="acme\n")  # no terminal for the confirmation
     assert (ended.code, ended.json["error"]["code"], service.deleted) == (2, "byok.InvalidInput", [])
     assert words in ended.err
 

@@ -1,7 +1,7 @@
 """Make schemathesis parse the keys template as CloudFormation does, including the short forms of its functions.
 
-The parser of schemathesis fails at the first short form and ends the test thread. The run would then skip all later
-operations, but still pass.
+Otherwise, schemathesis's parser fails at the first short form and ends the test thread. The run would then skip all
+later operations, but still pass.
 """
 
 import schemathesis
@@ -11,6 +11,6 @@ from schemathesis.core.transport import Response
 from localaws.cloudformation.template import parse_template
 
 
-@schemathesis.deserializer(*YAML_MEDIA_TYPES)  # all types: schemathesis has its own YAML deserializer for the others
+@schemathesis.deserializer(*YAML_MEDIA_TYPES)  # all types, to replace schemathesis's own YAML deserializer
 def deserialize_template(_: object, response: Response) -> dict[str, object]:
     return parse_template(response.content.decode()).content

@@ -19,7 +19,7 @@ from tests.policy_changes import Case
 from tests.policy_context import VENDOR, PolicyContext
 
 PLACE = PolicyContext(PLATFORM_ROLE_ARN, REGION, CUSTOMER_ACCOUNT)
-# Each case costs a provisioning, so these stand for the other added conditions, which tests/localaws proves.
+# Each case takes a complete provisioning run, so only these add conditions; tests/localaws tests all cases.
 CONDITIONS = {"S3: only objects", "S3: only one bucket", "S3: every bucket and object", "S3: until a past date"}
 CASES = [
     case

@@ -29,7 +29,7 @@ WRITTEN_FOR_NOTHING = 20.0
 
 async def wait_until(fact: Callable[[], bool], seconds: float = 30) -> None:
     async def look() -> None:
-        while not await asyncio.to_thread(fact):  # noqa: ASYNC110 - AWS signals nothing
+        while not await asyncio.to_thread(fact):  # noqa: ASYNC110 - AWS sends no signal
             await asyncio.sleep(0.05)
 
     await asyncio.wait_for(look(), seconds)

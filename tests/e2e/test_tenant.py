@@ -1,4 +1,4 @@
-"""Tenant names with real processes: workers killed at any call, and histories without the session name."""
+"""Tenant names with real processes: workers are killed at every call, and histories contain no session credentials."""
 
 import asyncio
 import uuid
@@ -41,7 +41,7 @@ class TenantCase:
 
         Args:
             machine: The stack in which to create the keys and the role.
-            made: Whether to create also the resources by which byok recognises the environment.
+            made: Whether to also create the resources by which byok recognises the environment.
             changes: Fields of the request that override the defaults.
         """
         name, customer = f"t-{uuid.uuid4().hex[:8]}", machine.stack.customer
@@ -123,7 +123,7 @@ NAMING = {"Effect": "Allow", "Action": ["kms:*Alias*", "kms:ListResourceTags", "
 
 @dataclass(frozen=True)
 class InterruptedCall:
-    """The call to interrupt: the call with this number to a service while byok puts a tenant name on both keys."""
+    """The call to interrupt, by its service and number, while byok puts a tenant name on both keys."""
 
     service: str
     number: int
@@ -138,7 +138,7 @@ class InterruptedCall:
         ]
 
     async def prepare_case(self, machine: StackHarness, role: TenantRole) -> TenantCase:
-        """Prepare an environment in which putting a tenant name on the keys takes exactly the calls in this path."""
+        """Prepare an environment in which byok needs exactly the calls in this path to name both keys."""
 
         def prepare() -> TenantCase:
             name, aws = f"k-{uuid.uuid4().hex[:8]}", machine.aws

@@ -103,7 +103,7 @@ class FaultHarness:
         return found
 
     async def run_cases(self, cases: Sequence[FaultCase]) -> None:
-        """Run the cases, many of them at a time, and record the outcomes.
+        """Run many cases at a time, and record their outcomes.
 
         Cases that kill the worker at the same point run together and share one kill. All cases without a kill run
         together, too.

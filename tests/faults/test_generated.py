@@ -39,8 +39,8 @@ LOSABLE_CALLS: Final = (
 )
 
 ON_FAILURE_VALUES: Final = ("keep", "rollback")
-"""If the first environment stops, its resources are kept; if the second stops, it is rolled back. Most actions are on
-the first."""
+"""If the first environment stops, its resources are kept; if the second stops, it is rolled back. Most actions affect
+the first environment."""
 
 ACTIONS: Final = (
     *("create", "replay", "cancel", "delete", "delete_then_cancel", "toggle_worker", "lose_answer"),
@@ -79,10 +79,10 @@ choices = st.builds(
 class Interleaving(RuleBasedStateMachine):
     """All actions on two environments and a worker.
 
-    Each step runs in a thread, and its action in the harness's event loop. Which steps are possible depends only on
-    earlier steps, and never on an environment's progress, which differs between runs. When a step finds a defect, the
-    example ends without an exception, because hypothesis would respond to an exception by repeating the same steps,
-    which could have another effect.
+    Each step runs in a thread, but the step's action runs in the harness's event loop. Which steps are possible
+    depends only on earlier steps, and never on an environment's progress, which differs between runs. When a step
+    finds a defect, the example ends without an exception, because hypothesis would respond to an exception by
+    repeating the same steps, which could have another effect.
     """
 
     harness: ClassVar[FaultHarness]

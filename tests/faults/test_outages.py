@@ -139,7 +139,7 @@ async def test_concurrent_requests_through_cli_and_temporal_create_one_environme
 
 @dataclass(frozen=True)
 class KeyDisabling:
-    """A key that is disabled just before a call of a provisioning, and enabled again after the stop."""
+    """A key that is disabled just before a call that provisioning makes, and enabled again after the stop."""
 
     place: CallSite
     key: KeyPurpose

@@ -1,4 +1,4 @@
-"""Diagnose keys from KMS's responses: a fault that would stop a provisioning is always the first finding."""
+"""Diagnose keys from KMS's responses: a fault that would stop provisioning is always the first finding."""
 
 from collections.abc import Callable
 from typing import Any

@@ -20,7 +20,7 @@ from tests.programs import Terraform
 
 @dataclass(frozen=True)
 class TerraformCustomer:
-    """A customer's folder with the Terraform file, in which Terraform runs."""
+    """The folder in which the customer keeps the Terraform file and runs Terraform."""
 
     terraform: Terraform
     folder: Path

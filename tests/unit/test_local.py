@@ -1,4 +1,4 @@
-"""The parts of the local stack: ports, child processes that end with their parent, and these processes' environment."""
+"""The parts of the local stack: ports, child processes that end with their parent, and environment variables."""
 
 import asyncio
 import os

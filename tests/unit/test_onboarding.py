@@ -1,4 +1,4 @@
-"""All onboarding artefacts grant the same permissions: the tests render, parse and evaluate each, call by call."""
+"""All onboarding artefacts grant the same permissions: the tests render, parse and evaluate each artefact."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The list of Regions is botocore's, and a wrong name is refused with the nearest right one."""
+"""The list of Regions is botocore's, and byok refuses a wrong name and suggests the nearest right name."""
 
 from typing import Any
 

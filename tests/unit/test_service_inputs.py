@@ -1,4 +1,4 @@
-"""An environment whose workflow has an input that byok cannot read is reported, and its id is not blocked."""
+"""If byok cannot read the input of an environment's workflow, byok reports this, and the id can be used again."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""A paused activity or workflow is shown as paused: since when, by whom and why; and it hides no environment."""
+"""The status shows since when, by whom and why an activity or workflow is paused; lists show the environment, too."""
 
 import asyncio
 import threading
@@ -106,7 +106,7 @@ async def test_paused_workflow_is_running_and_shows_its_pause(
 
 
 async def _until_listed(service: EnvironmentService, environment_id: str) -> None:
-    """Wait for visibility, which is eventually consistent, to list the environment as paused, thus as running."""
+    """Wait until Temporal's visibility, which is eventually consistent, lists the environment as paused."""
     query = f"WorkflowId = '{environment_workflow_id(environment_id)}' AND ExecutionStatus = 'Paused'"
     while not [one async for one in service.client.list_workflows(query)]:
         pass

@@ -139,7 +139,7 @@ _SSE_C = f"{_ALGORITHM}-customer-algorithm"
 @pytest.mark.parametrize(
     ("action", "headers", "denied"),
     [
-        ("s3:PutObject", {}, False),  # gets the bucket's default, the customer's key
+        ("s3:PutObject", {}, False),  # S3 uses the bucket's default key, the customer's key
         ("s3:PutObject", {_ALGORITHM: "aws:kms", _KEY_ID: KEY}, False),
         ("s3:PutObject", {_ALGORITHM: "aws:kms", _KEY_ID: f"{KEY}0"}, True),
         ("s3:PutObject", {_ALGORITHM: "aws:kms"}, True),

@@ -79,7 +79,7 @@ def build_delete_request(environment_id: str, **changes: Any) -> DeleteRequest:
 def build_aws_failure(
     service: str, code: str, message: str, phase: Phase, *, retry_after: timedelta | None = None
 ) -> ApplicationError:
-    """Build the failure that an AWS error becomes; the failure is retryable only if it has a retry delay."""
+    """Build the failure into which byok converts an AWS error; it is retryable only if it has a retry delay."""
     key = {"s3": KeyPurpose.S3, "rds": KeyPurpose.RDS, "kms": KeyPurpose.S3, "sts": KeyPurpose.S3}[service]
     arn = S3_KEY if key is KeyPurpose.S3 else RDS_KEY
     row = classify_error(service, code, message, arn)

@@ -1,4 +1,4 @@
-"""Put a tenant name on both keys, either in a separate workflow or as the last phase of a provisioning."""
+"""Put a tenant name on both keys, either in a separate workflow or as the last phase of provisioning."""
 
 import asyncio
 import threading

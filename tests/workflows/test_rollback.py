@@ -1,4 +1,4 @@
-"""Rollback and cancellation of a provisioning: the resources that are removed, and the resources that are kept."""
+"""Rollback and cancellation of provisioning: the resources that are removed, and the resources that are kept."""
 
 import asyncio
 import threading

@@ -41,7 +41,7 @@ async def wait_until_called(harness: WorkflowHarness, step: str) -> None:
     """Wait until an activity has begun; `wait_until` would miss this, because the start changes no status."""
 
     async def called() -> None:
-        while step not in harness.activities.calls:  # noqa: ASYNC110 - another thread counts
+        while step not in harness.activities.calls:  # noqa: ASYNC110 - another thread adds it
             await asyncio.sleep(0.01)
 
     await asyncio.wait_for(called(), _DEADLINE)

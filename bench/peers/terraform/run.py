@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 PROVIDER = "registry.terraform.io/hashicorp/aws"
 # Folders that may contain a mirror of the AWS provider: Terraform's implied mirrors, and the folders in /opt.
 MIRRORS = (
-    Path(pwd.getpwuid(os.getuid()).pw_dir) / ".terraform.d" / "plugins",  # not $HOME, which the benchmark sets
+    Path(pwd.getpwuid(os.getuid()).pw_dir) / ".terraform.d" / "plugins",  # not $HOME, because the benchmark changes it
     Path("/usr/local/share/terraform/plugins"),
     Path("/usr/share/terraform/plugins"),
     *sorted(Path("/opt").glob("*/")),
