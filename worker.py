@@ -20,6 +20,7 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
+from activities.aurora_proofs import AuroraProofActivities
 from activities.clients import AwsClients, build_client_config
 from activities.database import DatabaseActivities
 from activities.describe_batcher import DescribeBatcher
@@ -38,6 +39,7 @@ from byok.settings import Settings, format_settings_error
 from byok.temporal import connect, register_search_attributes
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
+from workflows.prove_aurora_key import ProveAuroraKey
 from workflows.provision_environment import ProvisionEnvironment
 from workflows.reconcile_tenant import ReconcileTenant
 
@@ -76,12 +78,16 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
     )
     session = boto3.Session()
     platform = Platform(
-        resolve_platform_role_arn(settings, session, config), settings.vendor, load_blueprint(settings.blueprint)
+        resolve_platform_role_arn(settings, session, config),
+        settings.vendor,
+        load_blueprint(settings.blueprint),
+        prove_aurora_keys=settings.prove_aurora_keys,
     )
     clients = AwsClients(session, config, platform.account)
     plan, keys = PlanActivities(platform), KeyActivities(clients, platform)
     poll = timedelta(seconds=settings.database_poll_seconds)
     database = DatabaseActivities(clients, platform, poll, DescribeBatcher(clients))
+    proofs = AuroraProofActivities(clients, platform, poll)
     storage = StorageActivities(clients, platform)
     evidence = EvidenceActivities(database, storage)
     tenant = TenantActivities(clients, platform)
@@ -91,6 +97,10 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
         plan.plan_deletion,
         plan.plan_tenant,
         keys.probe_s3_key,
+        keys.probe_key_claims,
+        proofs.await_aurora_proof,
+        proofs.ensure_proof_cluster,
+        proofs.remove_proof_clusters,
         database.ensure_cluster,
         database.ensure_writer,
         database.await_writer,
@@ -132,7 +142,7 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
     return Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[ProvisionEnvironment, DeleteEnvironment, CheckKeys, ReconcileTenant],
+        workflows=[ProvisionEnvironment, DeleteEnvironment, CheckKeys, ProveAuroraKey, ReconcileTenant],
         activities=build_activities(settings),
         # The sandbox detects nondeterministic workflow code. The tests use it. Production does not, because the sandbox
         # would take a third of the worker's CPU time (decision 0024).

@@ -40,6 +40,11 @@ def is_platform_denied(error: ClientError) -> bool:
     return find_service_and_rule(error)[1].remedy is Remedy.PLATFORM_PERMISSION
 
 
+def is_denied_by_key_policy(error: BaseException | None) -> bool:
+    """Return whether an error is S3's answer to a use that the key's policy does not allow."""
+    return isinstance(error, ClientError) and find_service_and_rule(error)[1].remedy is Remedy.S3_KEY_POLICY
+
+
 def none_if_absent(read: Callable[[], _T]) -> _T | None:
     """Return the result of a read, or None if AWS reports that the resource does not exist."""
     try:

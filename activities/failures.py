@@ -1,6 +1,6 @@
 """Translate AWS errors into the failures that Temporal records. All activities use this module to do so."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -75,6 +75,7 @@ class ActivityContext:
             self.environment.key_arn(self.key),
             self.request_kind,
             self.environment.profile,
+            self.environment.key_arn(self.key.other),
         )
 
     @contextmanager
@@ -191,6 +192,19 @@ class ActivityContext:
         # Temporal's size limit for the failure of an attempt that is retried.
         asked_again = why.model_copy(update={"remediation": _ASKED_AGAIN.format(left=round(left.total_seconds()))})
         return _failure(asked_again, retry=True, delay=min(pause, left))
+
+
+def stop_with_problems(problems: Sequence[Problem]) -> ApplicationError:
+    """Build a stop that has several problems, such as one for each key."""
+    first = problems[0]
+    return ApplicationError(first.message, *problems, type=first.code, non_retryable=True)
+
+
+def retried_later(refusal: ApplicationError, delay: timedelta) -> ApplicationError:
+    """Return the same failure, but retried: for work that must not be given up."""
+    return ApplicationError(
+        refusal.message, *refusal.details, type=refusal.type, next_retry_delay=delay, category=refusal.category
+    )
 
 
 def with_partial_result(refusal: ApplicationError, resource: BaseModel) -> ApplicationError:

@@ -1,16 +1,17 @@
 """Prevent two environments from sharing a key."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
 from activities.aws_errors import decide_error_outcome, none_if_absent
 from activities.bucket_owner import refuse_foreign_bucket
-from activities.failures import ActivityContext
-from byok.domain.arns import KeyPurpose, parse_key_arn
-from byok.domain.models import Environment
+from activities.failures import ActivityContext, stop_with_problems
+from byok.domain.arns import InvalidKeyArnError, KeyPurpose, parse_key_arn
+from byok.domain.models import Environment, Problem
 from byok.domain.problems.aws_errors import ErrorOutcome
 from byok.domain.problems.remediation import Remedy
 from byok.domain.scopes import organisation_of_environment
@@ -36,19 +37,29 @@ class KeyClaims:
         """Claim both keys for the environment. A claim that the environment already holds stays unchanged.
 
         Raises:
-            ApplicationError: Stops with `byok.KeyInUse` if another environment has claimed one of the keys, and with
+            ApplicationError: Stops with `byok.KeyInUse`, for each key that another environment holds, and with
                 `byok.BucketOfAnotherAccount` if another account owns the probe bucket.
         """
-        for which in KeyPurpose:
-            with refuse_foreign_bucket(self.step, self.s3, self._environment.probe_bucket):
-                owner = self._claim(which)
-            if owner != self._environment.environment_id:
-                arn = self._environment.key_arn(which)
-                step = ActivityContext(self._environment, self.step.vendor, self.step.phase, which)
-                message = (
-                    f"{arn} is the {which.display_name} of {_describe_owner(owner, self._environment.environment_id)}."
-                )
-                raise step.non_retryable_error("byok.KeyInUse", message, Remedy.KEY_IN_USE, customer_key=True)
+        conflicts = self._list_conflicts(self._claim)
+        if conflicts:
+            raise stop_with_problems(conflicts)
+
+    def list_conflicts(self) -> tuple[Problem, ...]:
+        """Return a problem for each key that another environment holds, and claim nothing (contract 129).
+
+        An invalid ARN is skipped: the rules for ARNs report it.
+
+        Raises:
+            ApplicationError: Stops with `byok.BucketOfAnotherAccount` if another account owns the probe bucket.
+        """
+
+        def look_up(which: KeyPurpose) -> str | None:
+            try:
+                return self._owner(_claim_on(self._environment.key_arn(which)))
+            except InvalidKeyArnError:
+                return None
+
+        return self._list_conflicts(look_up)
 
     def release_both(self) -> None:
         """Release the environment's claims on both keys."""
@@ -64,6 +75,20 @@ class KeyClaims:
     @property
     def _environment(self) -> Environment:
         return self.step.environment
+
+    def _list_conflicts(self, find_owner: Callable[[KeyPurpose], str | None]) -> tuple[Problem, ...]:
+        own = self._environment.environment_id
+        with refuse_foreign_bucket(self.step, self.s3, self._environment.probe_bucket):
+            owners = {which: find_owner(which) for which in KeyPurpose}
+        return tuple(
+            self._conflict(which, owner) for which, owner in owners.items() if owner is not None and owner != own
+        )
+
+    def _conflict(self, which: KeyPurpose, owner: str) -> Problem:
+        described = _describe_owner(owner, self._environment.environment_id)
+        message = f"{self._environment.key_arn(which)} is the {which.display_name} of {described}."
+        step = replace(self.step, key=which)
+        return step.build_problem("byok.KeyInUse", message, Remedy.KEY_IN_USE, customer_key=True)
 
     def _claim(self, which: KeyPurpose) -> str:
         name = _claim_on(self._environment.key_arn(which))

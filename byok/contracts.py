@@ -6,7 +6,14 @@ from typing import Final
 
 from temporalio.common import SearchAttributeKey
 
-from byok.domain.models import CheckKeysRequest, DeleteRequest, ProvisionRequest, ReconcileTenantRequest
+from byok.domain.arns import parse_key_arn
+from byok.domain.models import (
+    CheckKeysRequest,
+    DeleteRequest,
+    KeyPairRequest,
+    ProvisionRequest,
+    ReconcileTenantRequest,
+)
 from byok.domain.phases import Phase
 
 TASK_QUEUE: Final = "byok"
@@ -15,11 +22,15 @@ PROVISION_ENVIRONMENT_WORKFLOW: Final = "ProvisionEnvironment"
 DELETE_ENVIRONMENT_WORKFLOW: Final = "DeleteEnvironment"
 CHECK_KEYS_WORKFLOW: Final = "CheckKeys"
 RECONCILE_TENANT_WORKFLOW: Final = "ReconcileTenant"
+PROVE_AURORA_KEY_WORKFLOW: Final = "ProveAuroraKey"
+
+AURORA_PROOF_UPDATE: Final = "await_proof"
+"""The update of `ProveAuroraKey` that returns the verdict."""
 
 ENVIRONMENT_WORKFLOWS: Final = (PROVISION_ENVIRONMENT_WORKFLOW, DELETE_ENVIRONMENT_WORKFLOW)
 """The workflows that have an environment's workflow id."""
 
-REQUEST_MODELS: Final[Mapping[str, type[CheckKeysRequest]]] = {
+REQUEST_MODELS: Final[Mapping[str, type[KeyPairRequest]]] = {
     PROVISION_ENVIRONMENT_WORKFLOW: ProvisionRequest,
     DELETE_ENVIRONMENT_WORKFLOW: DeleteRequest,
     CHECK_KEYS_WORKFLOW: CheckKeysRequest,
@@ -80,6 +91,12 @@ def find_environment_id(workflow_id: str) -> str | None:
 
 
 def key_check_workflow_id(request: CheckKeysRequest) -> str:
-    """Return the workflow id of a key check: at most one run at a time for a pair of keys in a Region."""
-    digest = hashlib.sha256(f"{request.region} {request.s3_key_arn} {request.rds_key_arn}".encode()).hexdigest()
+    """Return the workflow id of a key check: identical checks share one run."""
+    digest = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
     return f"keys/{digest[:16]}"
+
+
+def aurora_proof_workflow_id(region: str, key_arn: str) -> str:
+    """Return the workflow id of `ProveAuroraKey`: at most one runs per key, and so one cluster is made at a time."""
+    arn = parse_key_arn(key_arn)
+    return f"aurora-proof/{region}/{arn.account}/{arn.key_id}"

@@ -1,8 +1,9 @@
 """All timeouts and retry policies of the workflows, each with the reason for its value.
 
-Temporal does all retrying: botocore makes one attempt, and the activities decide which errors to retry and when
-(`next_retry_delay`). Every activity has a time limit, so the number of attempts is never the only limit. If an outage
-lasts longer than the time limit, the workflow stops and names the reason. You can then replay the stopped workflow.
+Temporal does all retrying: botocore makes one attempt, and the activities decide what to retry and when
+(`next_retry_delay`). Wall time limits every activity, never the number of attempts alone: an outage that outlasts the
+limit ends in a stop that names the reason, and you can continue a stopped workflow. The one exception is the removal of
+a cluster that proved a key.
 """
 
 from datetime import timedelta
@@ -54,6 +55,26 @@ PROBE_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=2),
     # Longer than the longest grace period (300 s), so that a failed probe ends with AWS's error, not with a timeout.
     schedule_to_close_timeout=timedelta(minutes=15),
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+    retry_policy=_RETRY,
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+
+AWAIT_PROOF_OPTIONS: Final = ActivityConfig(
+    # Longer than PROBE_OPTIONS allows for the proof itself, which another workflow makes.
+    start_to_close_timeout=timedelta(minutes=16),
+    schedule_to_close_timeout=timedelta(minutes=20),
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+    retry_policy=_RETRY,
+    cancellation_type=ActivityCancellationType.TRY_CANCEL,
+)
+
+REUSE_PROOF_FOR: Final = timedelta(minutes=10)
+"""How long later checks use the proof of an Aurora key again."""
+
+REMOVE_PROOF_OPTIONS: Final = ActivityConfig(
+    # At most six calls. There is no limit over all attempts: what is not removed would be left behind.
+    start_to_close_timeout=timedelta(minutes=3),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

@@ -1,4 +1,4 @@
-"""The key check: finds out everything that can be known about two keys before anything is created."""
+"""The key check: everything that can be known about two keys before anything of an environment is created."""
 
 from temporalio import workflow
 
@@ -7,25 +7,18 @@ with workflow.unsafe.imports_passed_through():
     from byok.contracts import CHECK_KEYS_WORKFLOW
     from byok.domain.models import CheckKeysRequest, KeyCheckResult
 from workflows.activity_options import PLAN_OPTIONS
-from workflows.key_validation import validate_keys
+from workflows.key_validation import check_keys
 
 
 @workflow.defn(name=CHECK_KEYS_WORKFLOW)
 class CheckKeys:
-    """Checks two keys. The only thing that the workflow creates is a probe object, which it deletes again.
+    """Checks two keys. It creates a probe object and, on request, a cluster without instances; both are removed.
 
-    If a key fails the check, the workflow still completes, and its result contains the findings.
+    The workflow completes with a verdict on each key: a key that fails the check is a result, not a failure.
     """
 
     @workflow.run
     async def run(self, request: CheckKeysRequest) -> KeyCheckResult:
-        """Plan the check, probe the S3 key, and return the findings."""
+        """Plan, use the keys, report."""
         plan = await workflow.execute_activity_method(PlanActivities.plan_key_check, request, **PLAN_OPTIONS)
-        findings, proofs = await validate_keys(request, plan)
-        return KeyCheckResult(
-            region=request.region,
-            s3_key_arn=request.s3_key_arn,
-            rds_key_arn=request.rds_key_arn,
-            findings=findings,
-            proofs=proofs,
-        )
+        return await check_keys(request, plan)

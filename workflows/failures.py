@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from byok.domain.models import CheckKeysRequest, DeleteRequest, Problem, ReconcileTenantRequest, RecordModel
+    from byok.domain.models import DeleteRequest, KeyPairRequest, Problem, ReconcileTenantRequest, RecordModel
     from byok.domain.phases import Phase, RequestKind
     from byok.domain.problems.build import build_problem
     from byok.domain.problems.remediation import Remedy, RemedyContext
@@ -31,11 +31,16 @@ class PhaseStoppedError(Exception):
         self.problems = tuple(problems)
 
 
-def extract_problem(error: BaseException, request: CheckKeysRequest, phase: Phase, at: datetime) -> Problem:
-    """Return the problem that ended an activity, or `byok.Cancelled` if the workflow was cancelled.
+def extract_problem(error: BaseException, request: KeyPairRequest, phase: Phase, at: datetime) -> Problem:
+    """Return the first problem that something ended with. See `extract_problems`."""
+    return extract_problems(error, request, phase, at)[0]
 
-    If an activity timed out, the cause of the timeout error is the last error that AWS returned. That error is the
-    problem, not the timeout.
+
+def extract_problems(error: BaseException, request: KeyPairRequest, phase: Phase, at: datetime) -> tuple[Problem, ...]:
+    """Return the problems that an activity or a phase ended with; for a cancellation, a problem that stands for it.
+
+    An activity's failure can have a problem for each key. If an activity timed out, its cause is AWS's last error. That
+    error is the problem, not the timeout.
 
     Args:
         error: The exception that ended the activity or the workflow.
@@ -43,23 +48,19 @@ def extract_problem(error: BaseException, request: CheckKeysRequest, phase: Phas
         phase: The workflow's phase, used only if the activity's failure contains no problem.
         at: The current time in the workflow, used only if the activity's failure contains no problem.
     """
+    if isinstance(error, PhaseStoppedError):
+        return error.problems
     if is_cancellation(error):
-        return _own_problem("byok.Cancelled", "Cancelled on request.", Remedy.CANCELLED, request, phase, at)
+        return (_own_problem("byok.Cancelled", "Cancelled on request.", Remedy.CANCELLED, request, phase, at),)
     cause = error.__cause__
     while cause is not None:
         if isinstance(cause, ApplicationError):
-            return _detail_of(cause, Problem) or _own_problem(
-                f"worker.{cause.type or 'Error'}", str(cause), Remedy.PLATFORM_OPERATOR, request, phase, at
+            code = f"worker.{cause.type or 'Error'}"
+            return tuple(_details_of(cause, Problem)) or (
+                _own_problem(code, str(cause), Remedy.PLATFORM_OPERATOR, request, phase, at),
             )
         cause = cause.__cause__
-    return _own_problem("worker.Timeout", _timeout_message(error), Remedy.WAIT, request, phase, at)
-
-
-def extract_problems(
-    error: BaseException, request: CheckKeysRequest, phase: Phase, at: datetime
-) -> tuple[Problem, ...]:
-    """Return all problems of a stopped phase, or the one problem that `extract_problem` finds in another error."""
-    return error.problems if isinstance(error, PhaseStoppedError) else (extract_problem(error, request, phase, at),)
+    return (_own_problem("worker.Timeout", _timeout_message(error), Remedy.WAIT, request, phase, at),)
 
 
 def is_cancellation(error: BaseException) -> bool:
@@ -80,20 +81,19 @@ def is_non_retryable(error: BaseException) -> bool:
 
 
 def extract_partial_result(error: ActivityError, kind: type[_Made]) -> _Made | None:
-    """Return the resource that an activity created before it failed, or None if the failure contains no resource."""
-    return _detail_of(error.__cause__, kind)
+    """Return what a failed activity had created by then, or None if its failure does not contain it."""
+    return next(_details_of(error.__cause__, kind), None)
 
 
-def _detail_of(error: BaseException | None, kind: type[_Made]) -> _Made | None:
-    """Return the first detail of a failure that is valid for this model, or None."""
+def _details_of(error: BaseException | None, kind: type[_Made]) -> Iterator[_Made]:
+    """Yield the details of a failure that have this type."""
     for detail in error.details if isinstance(error, ApplicationError) else ():
         with contextlib.suppress(ValidationError):
-            return kind.model_validate(detail)
-    return None
+            yield kind.model_validate(detail)
 
 
 def _own_problem(
-    code: str, message: str, remedy: Remedy, request: CheckKeysRequest, phase: Phase, at: datetime
+    code: str, message: str, remedy: Remedy, request: KeyPairRequest, phase: Phase, at: datetime
 ) -> Problem:
     request_kind = _REQUEST_KINDS.get(type(request), RequestKind.ENVIRONMENT)
     subject = RemedyContext(request.region, None, VendorProfile(), request_kind=request_kind, profile=request.profile)

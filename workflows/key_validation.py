@@ -1,41 +1,147 @@
-"""Validates two keys, for a key check or for provisioning. It applies the pure rules first, then probes the S3 key."""
+"""Examines two keys, for a key check and for provisioning: rules, claims, a probe through S3, a proof through RDS."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Final
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.aurora_proofs import AuroraProofActivities
     from activities.keys import KeyActivities
     from byok.domain.arns import KeyPurpose
-    from byok.domain.models import CheckKeysRequest, KeyCheckPlan, KeyProbeResult, Problem
-    from byok.domain.phases import Phase
-from workflows.activity_options import PROBE_OPTIONS, with_summary
+    from byok.domain.models import (
+        CheckedKey,
+        CheckedKeys,
+        CheckKeysRequest,
+        KeyCheckPlan,
+        KeyCheckResult,
+        KeyPairRequest,
+        Problem,
+    )
+    from byok.domain.phases import KeyVerdict, Phase
+    from byok.domain.problems.build import KEYS_EXCHANGED_CODE
+from workflows.activity_options import AWAIT_PROOF_OPTIONS, PROBE_OPTIONS, READ_OPTIONS, with_summary
 from workflows.cancellation import shield_until_done
 from workflows.failures import extract_problem, is_cancellation
 
+_NOT_REQUESTED: Final = "The check was requested without a proof of the Aurora key: RDS has not used the key."
+_NOT_ALLOWED: Final = (
+    "The platform's settings turn the proof of Aurora keys off. RDS uses the key when it creates the environment's "
+    "cluster, the first resource."
+)
 
-async def validate_keys(
-    request: CheckKeysRequest, plan: KeyCheckPlan
-) -> tuple[tuple[Problem, ...], tuple[KeyProbeResult, ...]]:
-    """Return all findings on both keys, not only the first one, and the proofs.
 
-    Only the S3 key can be proved before any resource is created. The platform may use a key only through S3 and RDS,
-    and RDS uses a key only for a cluster (D2).
+async def check_keys(request: CheckKeysRequest, plan: KeyCheckPlan) -> KeyCheckResult:
+    """Return a verdict on each key, and every problem found (contract 126, 129).
+
+    A key that breaks a rule, or that another environment holds, is not used.
     """
-    findings = list(plan.findings)
-    proofs: list[KeyProbeResult] = []
-    if not any(finding.key is KeyPurpose.S3 for finding in findings):
-        try:
-            proofs.append(
-                await shield_until_done(
-                    workflow.start_activity_method(
-                        KeyActivities.probe_s3_key,
-                        plan.environment,
-                        **with_summary(PROBE_OPTIONS, f"S3 key {plan.environment.s3_key_arn}"),
-                    )
-                )
-            )
-        except ActivityError as error:
-            if is_cancellation(error):
-                raise
-            findings.append(extract_problem(error, request, Phase.VALIDATING_KEYS, workflow.now()))
-    return tuple(findings), tuple(proofs)
+    claimed = await _look_up_claims(request, plan)
+    findings = (*plan.findings, *claimed)
+    s3, rds = await asyncio.gather(
+        _examine_s3_key(request, plan, findings),
+        _examine_aurora_key(request, plan, findings, requested=request.prove_aurora_key),
+    )
+    if s3.problem is not None and s3.problem.code == KEYS_EXCHANGED_CODE:
+        arn = rds.key_arn
+        told = s3.problem.model_copy(update={"key": KeyPurpose.RDS, "key_arn": arn})
+        found: tuple[CheckedKey, ...] = (s3,)
+        rds = CheckedKey.from_problem(KeyPurpose.RDS, arn, told)
+    else:
+        found = (s3, rds)
+    others = tuple(one.problem for one in found if one.problem is not None and one.problem not in findings)
+    return KeyCheckResult(region=request.region, keys=CheckedKeys(s3=s3, rds=rds), findings=findings + others)
+
+
+async def validate_keys(request: KeyPairRequest, plan: KeyCheckPlan) -> tuple[Problem, ...]:
+    """Return what prevents provisioning with these keys; empty if it can begin (contract 7).
+
+    The S3 key is probed. The environment's own cluster, the first resource, proves the Aurora key: only if a key is
+    refused already is the other one examined, so that one round of fixing is enough (contract 128).
+    """
+    s3 = await _examine_s3_key(request, plan, plan.findings)
+    findings = plan.findings
+    if s3.problem is not None and s3.problem not in findings:
+        findings += (s3.problem,)
+    if not any(finding.key for finding in findings) or any(one.code == KEYS_EXCHANGED_CODE for one in findings):
+        return findings
+    findings += await _look_up_claims(request, plan)
+    return findings + await examine_other_key(request, plan, findings)
+
+
+async def examine_other_key(
+    request: KeyPairRequest, plan: KeyCheckPlan, problems: Sequence[Problem]
+) -> tuple[Problem, ...]:
+    """Prove the Aurora key if the S3 key alone is refused, and return what is wrong with it (contract 128).
+
+    Args:
+        request: The request that problems refer to.
+        plan: The keys.
+        problems: Why provisioning stops.
+    """
+    if KeyPurpose.S3 not in {problem.key for problem in problems}:
+        return ()
+    rds = await _examine_aurora_key(request, plan, problems, requested=True)
+    return (rds.problem,) if rds.verdict is KeyVerdict.REFUSED and rds.problem not in problems and rds.problem else ()
+
+
+async def _look_up_claims(request: KeyPairRequest, plan: KeyCheckPlan) -> tuple[Problem, ...]:
+    """Return a problem for each key that another environment holds, or the problem of the look-up itself."""
+    try:
+        conflicts = await workflow.execute_activity_method(
+            KeyActivities.probe_key_claims, plan.environment, **READ_OPTIONS
+        )
+    except ActivityError as error:
+        if is_cancellation(error):
+            raise
+        return (extract_problem(error, request, Phase.VALIDATING_KEYS, workflow.now()),)
+    return conflicts.problems
+
+
+async def _examine_s3_key(request: KeyPairRequest, plan: KeyCheckPlan, findings: Sequence[Problem]) -> CheckedKey:
+    known = _known_verdict(KeyPurpose.S3, plan, findings)
+    if known is not None:
+        return known
+    probe = workflow.start_activity_method(
+        KeyActivities.probe_s3_key,
+        plan.environment,
+        **with_summary(PROBE_OPTIONS, f"S3 key {plan.environment.s3_key_arn}"),
+    )
+    return await _await_verdict(KeyPurpose.S3, request, plan, shield_until_done(probe))
+
+
+async def _examine_aurora_key(
+    request: KeyPairRequest, plan: KeyCheckPlan, findings: Sequence[Problem], *, requested: bool
+) -> CheckedKey:
+    known = _known_verdict(KeyPurpose.RDS, plan, findings)
+    if known is not None:
+        return known
+    arn = plan.environment.rds_key_arn
+    if not requested or not plan.allows_aurora_proof:
+        return CheckedKey.not_proved(KeyPurpose.RDS, arn, _NOT_ALLOWED if requested else _NOT_REQUESTED)
+    proof = workflow.execute_activity_method(
+        AuroraProofActivities.await_aurora_proof,
+        plan.environment,
+        **with_summary(AWAIT_PROOF_OPTIONS, f"Aurora key {arn}"),
+    )
+    return await _await_verdict(KeyPurpose.RDS, request, plan, proof)
+
+
+def _known_verdict(which: KeyPurpose, plan: KeyCheckPlan, findings: Sequence[Problem]) -> CheckedKey | None:
+    """Return the verdict on a key that something is known against, without using it."""
+    problem = next((finding for finding in findings if finding.key is which), None)
+    return None if problem is None else CheckedKey.from_problem(which, plan.environment.key_arn(which), problem)
+
+
+async def _await_verdict(
+    which: KeyPurpose, request: KeyPairRequest, plan: KeyCheckPlan, verdict: Awaitable[CheckedKey]
+) -> CheckedKey:
+    try:
+        return await verdict
+    except ActivityError as error:
+        if is_cancellation(error):
+            raise
+        problem = extract_problem(error, request, Phase.VALIDATING_KEYS, workflow.now())
+        return CheckedKey.from_problem(which, plan.environment.key_arn(which), problem)

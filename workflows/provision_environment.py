@@ -38,10 +38,11 @@ from workflows.failures import (
     extract_partial_result,
     extract_problem,
     extract_problems,
+    is_cancellation,
     is_non_retryable,
     to_workflow_failure,
 )
-from workflows.key_validation import validate_keys
+from workflows.key_validation import examine_other_key, validate_keys
 from workflows.progress import ProgressPublisher
 from workflows.removal import Leftover, remove_resources
 from workflows.tenant_names import reconcile_keys
@@ -92,7 +93,7 @@ class ProvisionEnvironment:
         plan = await workflow.execute_local_activity_method(
             PlanActivities.plan_environment, request, **LOCAL_PLAN_OPTIONS
         )
-        findings, _ = await validate_keys(request, plan)
+        findings = await validate_keys(request, plan)
         if findings:
             raise PhaseStoppedError(findings)
         self._plan = plan
@@ -100,13 +101,20 @@ class ProvisionEnvironment:
 
     async def _create_cluster(self, plan: EnvironmentPlan) -> None:
         self._begin(Phase.CREATING_CLUSTER)
-        cluster = await shield_until_done(
-            workflow.start_activity_method(
-                DatabaseActivities.ensure_cluster,
-                _database(plan),
-                **with_summary(WRITE_OPTIONS, plan.cluster.identifier),
+        try:
+            cluster = await shield_until_done(
+                workflow.start_activity_method(
+                    DatabaseActivities.ensure_cluster,
+                    _database(plan),
+                    **with_summary(WRITE_OPTIONS, plan.cluster.identifier),
+                )
             )
-        )
+        except ActivityError as error:
+            if is_cancellation(error):
+                raise
+            problems = extract_problems(error, self._record.request, self._record.phase, workflow.now())
+            others = await examine_other_key(self._record.request, plan, problems)
+            raise PhaseStoppedError([*problems, *others]) from error
         self._record.resources = self._record.resources.with_cluster(cluster)
 
     async def _create_storage_beside_database(self, plan: EnvironmentPlan) -> None:

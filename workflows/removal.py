@@ -13,9 +13,9 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.models import (
         BucketPlan,
         BucketRemovalTask,
-        CheckKeysRequest,
         DatabaseRemovalTask,
         EnvironmentPlan,
+        KeyPairRequest,
         Problem,
         RemovalResult,
     )
@@ -45,7 +45,7 @@ class Leftover(NamedTuple):
 
 async def remove_resources(
     plan: EnvironmentPlan,
-    request: CheckKeysRequest,
+    request: KeyPairRequest,
     *,
     phase: Phase,
     buckets: Sequence[BucketPlan] | None = None,
@@ -103,7 +103,7 @@ async def remove_resources(
 
 
 async def _remove_or_report(
-    resource: str, removal: Awaitable[RemovalResult], request: CheckKeysRequest, phase: Phase, at: datetime
+    resource: str, removal: Awaitable[RemovalResult], request: KeyPairRequest, phase: Phase, at: datetime
 ) -> Leftover | None:
     try:
         outcome = await removal

@@ -8,8 +8,8 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from activities.tenant import TenantActivities
     from byok.domain.models import (
-        CheckKeysRequest,
         Environment,
+        KeyPairRequest,
         Problem,
         ReconciledKey,
         ReconcileKeyTask,
@@ -23,7 +23,7 @@ from workflows.failures import PhaseStoppedError, extract_problem, is_cancellati
 
 
 async def reconcile_keys(
-    request: CheckKeysRequest, environment: Environment, plan: TenantPlan, on_progress: Callable[[TenantOutcome], None]
+    request: KeyPairRequest, environment: Environment, plan: TenantPlan, on_progress: Callable[[TenantOutcome], None]
 ) -> None:
     """Reconcile both keys, or report the commands to run if no role is given (D11).
 

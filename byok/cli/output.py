@@ -18,6 +18,7 @@ EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_CUSTOMER_KEY: Final = 3
+EXIT_NOT_PROVED: Final = 4
 EXIT_INTERRUPTED: Final = 130
 
 

@@ -8,13 +8,13 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from byok.cli.output import UsageError
-from byok.domain.models import CheckKeysRequest, Problem, ProvisionRequest, Resources
+from byok.domain.models import KeyPairRequest, Problem, ProvisionRequest, Resources
 from byok.domain.onboarding.payload import PayloadError, expand_payload_fields, parse_payload
 from byok.domain.problems.build import find_arn_problems, find_tenant_request_problems
 from byok.domain.problems.remediation import RemedyContext
 from byok.settings import Settings
 
-Request = TypeVar("Request", bound=CheckKeysRequest)
+Request = TypeVar("Request", bound=KeyPairRequest)
 
 OPTION_BY_FIELD: Final = {
     "environment_id": "--name",
@@ -24,6 +24,7 @@ OPTION_BY_FIELD: Final = {
     "payload": "--payload",
     "on_failure": "--on-failure",
     "key_grace_seconds": "--key-grace-seconds",
+    "prove_aurora_key": "--aurora-proof",
     "tenant": "--tenant",
     "tenant_role": "--tenant-role-arn and --external-id",
     "profile": "--profile",
@@ -83,8 +84,8 @@ def request_from_file(model: type[Request], path: Path) -> Request:
         raise UsageError(f"{path}: {_format_validation_error(error, {})}") from error
 
 
-def find_request_problems(request: CheckKeysRequest, settings: Settings) -> tuple[Problem, ...]:
-    """Return the problems that a worker would report about the ARNs and the tenant, but without AWS calls.
+def find_request_problems(request: KeyPairRequest, settings: Settings) -> tuple[Problem, ...]:
+    """Check the ARNs and the tenant against the pure rules; return the problems that a worker would report.
 
     If the platform role is not set here, only the worker runs the checks that depend on the role.
     """

@@ -19,8 +19,17 @@ from byok.domain.diagnosis.diagnose import are_keys_usable
 from byok.domain.iam.check.permissions import Verdict
 from byok.domain.iam.check.report import PolicyReport
 from byok.domain.iam.findings import Finding, Severity
-from byok.domain.models import DeletionResult, Evidence, KeyCheckResult, Problem, ReconciledKey, TenantOutcome
-from byok.domain.phases import AliasOutcome, Phase
+from byok.domain.models import (
+    CheckedKey,
+    DeletionResult,
+    Evidence,
+    KeyCheckResult,
+    Problem,
+    ReconciledKey,
+    TenantOutcome,
+)
+from byok.domain.phases import AliasOutcome, KeyVerdict, Phase
+from byok.domain.problems.build import KEYS_EXCHANGED_CODE
 from byok.service.pending import describe_pending_step
 from byok.service.replay import find_replay_options
 from byok.service.status import EnvironmentStatus, EnvironmentSummary
@@ -37,6 +46,11 @@ _VERDICT_MARKS: Final = {
     Verdict.ALLOWED: ("✓", "green"),
     Verdict.DENIED: ("✗", "red"),
     Verdict.UNKNOWN: ("?", "yellow"),
+}
+_KEY_VERDICT_MARKS: Final = {
+    KeyVerdict.PROVED: ("✓", "green"),
+    KeyVerdict.REFUSED: ("✗", "red"),
+    KeyVerdict.NOT_PROVED: ("?", "yellow"),
 }
 _SEVERITY_COLOURS: Final = {Severity.STOPS: "bold red", Severity.LATER: "bold yellow", Severity.UNKNOWN: "bold yellow"}
 
@@ -181,14 +195,32 @@ def render_evidence(proof: Evidence) -> Text:
 
 
 def render_key_check(check: KeyCheckResult) -> Text:
-    """Render the result of a key check."""
-    lines = [
-        Text(f"✓ {proof.key.display_name}: S3 wrote and read an object with {proof.key_arn}") for proof in check.proofs
-    ]
+    """Render the verdict on each key, and the problems."""
+    lines = [_render_verdict(one) for one in check.keys.both]
+    if check.keys.any_refused:
+        lines.append(Text("These keys cannot be used.", "bold red"))
+    elif check.keys.all_proved:
+        lines.append(Text("These keys can be used.", "bold green"))
+    else:
+        lines.append(Text("Not proved: whether these keys can be used is not known.", "bold yellow"))
     if check.findings:
-        return join_lines([*lines, Text("These keys cannot be used.", "bold red"), render_problems(check.findings)])
-    lines.append(Text("✓ Aurora key: the ARN is valid. Only creating a cluster proves that RDS can use the key."))
-    return join_lines([*lines, Text("These keys can be used.", "bold green")])
+        lines.append(render_problems(check.findings))
+    if any(one.code == KEYS_EXCHANGED_CODE for one in check.findings):
+        swapped = f"--s3-key-arn {check.keys.rds.key_arn} --rds-key-arn {check.keys.s3.key_arn}"
+        lines += [Text(), Text("  Next", "bold"), Text(f"    byok check --region {check.region} {swapped}")]
+    return join_lines(lines)
+
+
+def _render_verdict(one: CheckedKey) -> Text:
+    mark, colour = _KEY_VERDICT_MARKS[one.verdict]
+    if one.verdict is KeyVerdict.PROVED and one.at is not None:
+        how = f"{one.service} used it at {one.at:%Y-%m-%d %H:%M:%S} UTC"
+        how += f", request id {one.request_id}" if one.request_id else ""
+    elif one.verdict is KeyVerdict.REFUSED and one.problem is not None:
+        how = one.problem.code
+    else:
+        how = one.reason or ""
+    return Text.assemble((mark, colour), f" {one.key.display_name} {one.key_arn}: {one.verdict}. {wrap_prose(how, 2)}")
 
 
 def render_environment_list(found: Sequence[EnvironmentSummary]) -> Text:
@@ -289,6 +321,9 @@ def _next_command(status: EnvironmentStatus) -> list[Text]:
     how = find_replay_options(status)
     if how is None:
         return []
+    if how.swapped is not None:
+        keys = f"--s3-key-arn {how.swapped.s3_key_arn} --rds-key-arn {how.swapped.rds_key_arn}"
+        return [Text(), Text("  Next", "bold"), Text(f"    byok replay {name} {keys}")]
     others = " ".join(f"--{which}-key-arn <{which.field_label}>" for which in how.other_keys)
     commands = [Text(f"    byok replay {name}")] if how.same_keys else []
     if others:

@@ -28,6 +28,11 @@ class KeyPurpose(StrEnum):
         return "S3 key" if self is KeyPurpose.S3 else "Aurora key"
 
     @property
+    def service_name(self) -> str:
+        """Name of the service that uses the key."""
+        return "S3" if self is KeyPurpose.S3 else "RDS"
+
+    @property
     def encrypted_data(self) -> str:
         """The data that the key encrypts, worded for the description of a new key."""
         return "objects in S3" if self is KeyPurpose.S3 else "the Aurora cluster"

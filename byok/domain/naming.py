@@ -9,6 +9,11 @@ ENVIRONMENT_ID_PATTERN: Final = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 ENVIRONMENT_ID_MAX_LENGTH: Final = 32
 """With this length and the longest prefix and purpose, a bucket name has 63 characters, which is S3's limit."""
 
+MAX_PROOF_CLUSTERS: Final = 3
+"""How many Aurora keys of one Region can be proved at once."""
+
+_PROOF_CLUSTER: Final = "key-proof-cluster-without-instances"
+
 BUCKET_PURPOSE_PATTERN: Final = r"^[a-z][a-z0-9]{0,11}$"
 
 
@@ -35,6 +40,29 @@ def bucket_name(vendor: VendorProfile, environment_id: str, purpose: str, accoun
 def probe_bucket_name(vendor: VendorProfile, account: str, region: str) -> str:
     """Return the name of the platform's bucket for key probes and key claims. Each account and Region has one."""
     return f"{vendor.resource_prefix}-key-probes-{account}-{region}"
+
+
+def proof_cluster_identifiers(vendor: VendorProfile) -> tuple[str, ...]:
+    """Return the names of the clusters that prove Aurora keys.
+
+    The names are the limit: RDS allows each of them once in an account and Region. They are longer than the name of any
+    environment's cluster.
+    """
+    return tuple(f"{vendor.resource_prefix}-{_PROOF_CLUSTER}-{slot}" for slot in range(1, MAX_PROOF_CLUSTERS + 1))
+
+
+def proof_tag_key(vendor: VendorProfile) -> str:
+    """Return the key of the tag that names the Aurora key which a cluster proves."""
+    return f"{vendor.tag_prefix}:key-proof"
+
+
+def proof_tags(vendor: VendorProfile, key_arn: str, proof_id: str) -> dict[str, str]:
+    """Return the tags of a cluster that proves an Aurora key; it belongs to no environment."""
+    return {
+        proof_tag_key(vendor): key_arn,
+        run_tag_key(vendor): proof_id,
+        f"{vendor.tag_prefix}:managed-by": "byok",
+    }
 
 
 def environment_tag_key(vendor: VendorProfile) -> str:

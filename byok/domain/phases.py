@@ -44,6 +44,14 @@ def request_kind_for_phase(phase: Phase) -> RequestKind:
     return RequestKind.DELETION if phase is Phase.DELETING else RequestKind.ENVIRONMENT
 
 
+class KeyVerdict(StrEnum):
+    """What a check can say of a key (contract 126)."""
+
+    PROVED = "proved"
+    REFUSED = "refused"
+    NOT_PROVED = "not proved"
+
+
 class AliasOutcome(StrEnum):
     """The state of a key's tenant alias after reconciliation."""
 

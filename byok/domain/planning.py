@@ -6,16 +6,19 @@ from typing import Final
 
 from byok.domain import naming
 from byok.domain.arns import KeyPurpose, account_id_of_role
-from byok.domain.blueprint import Blueprint
+from byok.domain.blueprint import Blueprint, MasterAuthentication
 from byok.domain.models import (
+    AuroraProofTask,
     BucketPlan,
     CheckKeysRequest,
     ClusterPlan,
+    DatabaseTask,
     DeleteRequest,
     Environment,
     EnvironmentPlan,
     KeyCheckPlan,
     KeyLabels,
+    KeyPairRequest,
     Problem,
     ProvisionRequest,
     ReconcileTenantPlan,
@@ -30,17 +33,25 @@ from byok.domain.problems.remediation import RemedyContext
 from byok.domain.tenant import TenantLabels
 from byok.domain.vendor import VendorProfile
 
-KEY_CHECK_ENVIRONMENT_ID: Final = "key-check"
-"""Stands in for the environment id in a key check, which belongs to no environment."""
+KEY_CHECK_ENVIRONMENT_ID: Final = "key_check"
+"""Used in place of an environment id if a key check is for no known environment. No environment can have this id."""
 
 
 @dataclass(frozen=True)
 class Platform:
-    """The vendor's configuration: the role that the key policies name, the vendor profile and the blueprint."""
+    """The vendor's configuration.
+
+    Attributes:
+        role_arn: The role that the key policies name.
+        vendor: The vendor's names.
+        blueprint: What an environment consists of.
+        prove_aurora_keys: Whether a check may create clusters that prove an Aurora key.
+    """
 
     role_arn: str
     vendor: VendorProfile
     blueprint: Blueprint
+    prove_aurora_keys: bool = True
 
     @property
     def account(self) -> str:
@@ -49,15 +60,40 @@ class Platform:
 
 
 def plan_key_pair_check(request: CheckKeysRequest, platform: Platform, at: datetime) -> KeyCheckPlan:
-    """Plan a check of two keys that belong to no environment. The check creates only a probe object.
+    """Plan a check of two keys without an environment; it leaves nothing behind.
 
     Args:
         request: The two keys.
         platform: The vendor's configuration.
         at: The time to record in findings.
     """
+    environment_id = request.environment_id or KEY_CHECK_ENVIRONMENT_ID
     return KeyCheckPlan(
-        environment=_environment(request, KEY_CHECK_ENVIRONMENT_ID, platform), findings=_findings(request, platform, at)
+        environment=_environment(request, environment_id, platform),
+        findings=_findings(request, platform, at),
+        allows_aurora_proof=platform.prove_aurora_keys,
+    )
+
+
+def plan_aurora_proof(task: AuroraProofTask, platform: Platform) -> DatabaseTask:
+    """Plan the cluster that proves an Aurora key: as an environment's, but easy to remove, and without a secret.
+
+    Its name is the first of `naming.proof_cluster_identifiers`.
+    """
+    environment = task.environment
+    tags = naming.proof_tags(platform.vendor, environment.rds_key_arn, task.proof_id)
+    identifier, *_ = naming.proof_cluster_identifiers(platform.vendor)
+    settings = platform.blueprint.database.model_copy(
+        update={
+            "authentication": MasterAuthentication.IAM,
+            "master_secret_key_arn": None,
+            "deletion_protection": False,
+            "backup_retention_days": 1,  # the least that Aurora allows
+        }
+    )
+    return DatabaseTask(
+        environment=environment.model_copy(update={"tags": tags}),
+        cluster=ClusterPlan(identifier=identifier, writer_identifier="", settings=settings),
     )
 
 
@@ -76,8 +112,14 @@ def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime
         findings += _tenant_findings(request, request.tenant, request.tenant_role, platform, at)
         tenant = None if findings else _tenant(request, request.tenant, request.tenant_role, platform)
     plan = _plan(request, request.environment_id, platform, run_id)
-    name = request.tenant or platform.vendor.tenant_name_for(request.environment_id)
-    return plan.model_copy(update={"findings": findings, "tenant": tenant, "tenant_name": name})
+    return plan.model_copy(
+        update={
+            "findings": findings,
+            "tenant": tenant,
+            "tenant_name": request.tenant or platform.vendor.tenant_name_for(request.environment_id),
+            "allows_aurora_proof": platform.prove_aurora_keys,
+        }
+    )
 
 
 def plan_deletion(request: DeleteRequest, platform: Platform) -> EnvironmentPlan:
@@ -85,7 +127,7 @@ def plan_deletion(request: DeleteRequest, platform: Platform) -> EnvironmentPlan
     return _plan(request, request.environment_id, platform)
 
 
-def _plan(request: CheckKeysRequest, environment_id: str, platform: Platform, run_id: str = "") -> EnvironmentPlan:
+def _plan(request: KeyPairRequest, environment_id: str, platform: Platform, run_id: str = "") -> EnvironmentPlan:
     return EnvironmentPlan(
         environment=_environment(request, environment_id, platform, run_id),
         cluster=plan_cluster(environment_id, platform),
@@ -135,7 +177,7 @@ def plan_tenant(request: ReconcileTenantRequest, platform: Platform, at: datetim
 
 
 def _tenant_findings(
-    request: CheckKeysRequest,
+    request: KeyPairRequest,
     tenant: str,
     role: TenantRole | None,
     platform: Platform,
@@ -164,7 +206,7 @@ def _tenant(
     )
 
 
-def _environment(request: CheckKeysRequest, environment_id: str, platform: Platform, run_id: str = "") -> Environment:
+def _environment(request: KeyPairRequest, environment_id: str, platform: Platform, run_id: str = "") -> Environment:
     vendor = platform.vendor
     return Environment(
         environment_id=environment_id,
@@ -183,7 +225,7 @@ def _environment(request: CheckKeysRequest, environment_id: str, platform: Platf
 
 
 def _findings(
-    request: CheckKeysRequest,
+    request: KeyPairRequest,
     platform: Platform,
     at: datetime,
     request_kind: RequestKind = RequestKind.ENVIRONMENT,
@@ -191,7 +233,7 @@ def _findings(
     return find_arn_problems(request.key_pair, _remedy_context(request, platform, request_kind), at)
 
 
-def _remedy_context(request: CheckKeysRequest, platform: Platform, request_kind: RequestKind) -> RemedyContext:
+def _remedy_context(request: KeyPairRequest, platform: Platform, request_kind: RequestKind) -> RemedyContext:
     return RemedyContext(
         request.region, platform.role_arn, platform.vendor, request_kind=request_kind, profile=request.profile
     )

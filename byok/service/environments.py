@@ -97,7 +97,7 @@ class EnvironmentService(EnvironmentReader):
             return await self._existing(request, found, key)
 
     async def check_keys(self, request: CheckKeysRequest) -> KeyCheckResult:
-        """Validate two keys without creating anything.
+        """Return a verdict on each of two keys. Identical checks that run at the same time share their result.
 
         Raises:
             NoWorkerError: No worker is available.

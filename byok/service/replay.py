@@ -10,9 +10,10 @@ from typing import Final
 from temporalio.api.history.v1 import HistoryEvent
 
 from byok.contracts import INVALID_INPUT_PROBLEM_CODE
-from byok.domain.arns import KeyPurpose
+from byok.domain.arns import KeyPair, KeyPurpose
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
+from byok.domain.problems.build import KEYS_EXCHANGED_CODE
 from byok.service.errors import KeyCannotChangeError, NotReplayableError
 from byok.service.status import EnvironmentStatus
 
@@ -94,18 +95,23 @@ class ReplayOptions:
     """The keys that a stopped environment can be replayed with.
 
     Attributes:
-        same_keys: Whether the environment can be replayed with its current keys.
-        other_keys: The keys that can be replaced, because they caused the stop and encrypt nothing yet.
+        same_keys: Whether it can be replayed with its current keys.
+        other_keys: The keys that it stopped at and that encrypt nothing yet: these can be replaced.
+        swapped: The pair to replay it with if its two ARNs were exchanged; otherwise None.
     """
 
     same_keys: bool
     other_keys: tuple[KeyPurpose, ...] = ()
+    swapped: KeyPair | None = None
 
 
 def find_replay_options(status: EnvironmentStatus) -> ReplayOptions | None:
     """Return how an environment can be replayed; None if it cannot."""
     if not _replayable(status, other_keys=True):
         return None
+    if any(problem.code == KEYS_EXCHANGED_CODE for problem in status.problems) and not _in_use(status):
+        pair = KeyPair(status.rds_key_arn or "", status.s3_key_arn or "")
+        return ReplayOptions(same_keys=False, other_keys=tuple(KeyPurpose), swapped=pair)
     at_fault = {problem.key for problem in status.problems} - _in_use(status).keys()
     others = tuple(which for which in KeyPurpose if which in at_fault)
     same = _replayable(status, other_keys=False)

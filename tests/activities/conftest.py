@@ -17,6 +17,7 @@ from botocore.config import Config
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.aurora_proofs import AuroraProofActivities
 from activities.clients import AwsClients
 from activities.database import DatabaseActivities
 from activities.describe_batcher import DescribeBatcher
@@ -56,6 +57,7 @@ class ActivityHarness:
         self.describer = DescribeBatcher(self.clients, contextlib.nullcontext)
         poll = timedelta(milliseconds=10)
         self.database = DatabaseActivities(self.clients, PLATFORM, poll, self.describer)
+        self.proofs = AuroraProofActivities(self.clients, PLATFORM, poll)
         self.storage = StorageActivities(self.clients, PLATFORM)
         self.evidence = EvidenceActivities(self.database, self.storage)
         self.plan = self.build_plan()

@@ -4,10 +4,10 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.models import Problem
+from byok.domain.models import AuroraProofTask, Problem
 from byok.domain.phases import Phase
 from tests.activities.conftest import ActivityHarness, parse_stop_problem
-from tests.key_faults import KEY_FAULTS, KeyFault
+from tests.key_faults import KEY_FAULTS, KeyFault, build_key_statements
 from tests.localaws.server import AwsHarness
 
 AT_AWS = [breakage for breakage in KEY_FAULTS if not breakage.is_found_by_rule]
@@ -69,6 +69,25 @@ def test_unusable_aurora_key_stops_and_leaves_nothing_behind(harness: ActivityHa
     assert claims["KeyCount"] == 0  # another attempt can claim the keys
 
 
+@pytest.mark.parametrize("breakage", AT_AWS, ids=fault_id)
+def test_proof_of_an_unusable_aurora_key_is_refused_and_makes_nothing(
+    harness: ActivityHarness, breakage: KeyFault
+) -> None:
+    arn = breakage.make(harness.aws, KeyPurpose.RDS)
+    environment = harness.build_plan(rds_key_arn=arn).environment
+
+    with pytest.raises(ApplicationError) as caught:
+        harness.run_with_retries(
+            harness.proofs.ensure_proof_cluster, AuroraProofTask(environment=environment, proof_id="proof-1")
+        )
+
+    problem = parse_stop_problem(caught.value)  # contract 126
+    assert problem.code == "rds.KMSKeyNotAccessibleFault"
+    assert f"[{arn}]" in problem.message
+    assert (problem.key, problem.key_arn, problem.phase) == (KeyPurpose.RDS, arn, Phase.VALIDATING_KEYS)
+    assert harness.aws.operator_client("rds").describe_db_clusters()["DBClusters"] == []
+
+
 @pytest.mark.parametrize("which", KeyPurpose)
 @pytest.mark.parametrize("breakage", BY_RULE, ids=fault_id)
 def test_invalid_arn_is_found_without_calling_aws(
@@ -119,3 +138,79 @@ def test_environment_of_another_organisation_is_not_named(harness: ActivityHarne
     message = parse_stop_problem(caught.value).message
     assert "of another environment" in message
     assert first.environment_id not in message
+
+
+def test_both_keys_of_another_environment_are_reported_at_once(harness: ActivityHarness) -> None:
+    harness.provision_environment()
+    first = harness.plan.environment
+    keys = {"s3_key_arn": first.s3_key_arn, "rds_key_arn": first.rds_key_arn}
+    harness.plan = harness.build_plan(**keys)
+
+    looked_up = harness.run_with_retries(harness.keys.probe_key_claims, harness.plan.environment).problems
+    with pytest.raises(ApplicationError) as caught:
+        harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
+
+    stops = [Problem.model_validate(detail) for detail in caught.value.details]
+    for problems in (looked_up, stops):  # contract 129
+        assert [(one.code, one.key) for one in problems] == [("byok.KeyInUse", which) for which in KeyPurpose]
+    assert harness.run_with_retries(harness.keys.probe_key_claims, first).problems == (), "they are its own"
+
+
+def test_claims_are_looked_up_without_claiming_anything(harness: ActivityHarness) -> None:
+    environment = harness.build_plan(s3_key_arn="alias/not-an-arn").environment
+    assert harness.run_with_retries(harness.keys.probe_key_claims, environment).problems == ()
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
+    assert harness.run_with_retries(harness.keys.probe_key_claims, harness.plan.environment).problems == ()
+    stored = harness.aws.operator_client("s3").list_objects_v2(Bucket=environment.probe_bucket)
+    assert stored["KeyCount"] == 0, "neither a claim nor a probe is left"
+
+
+def test_exchanged_arns_are_recognised_by_proof(harness: ActivityHarness) -> None:
+    s3, rds = harness.plan.environment.s3_key_arn, harness.plan.environment.rds_key_arn
+    harness.plan = harness.build_plan(s3_key_arn=rds, rds_key_arn=s3)
+
+    problem = problem_from_s3(harness)  # contract 127
+
+    assert problem.code == "byok.KeysExchanged"
+    assert "kms:GenerateDataKey" in problem.message, "AWS's own message"
+    assert f"S3 key ARN: {s3}\n  RDS key ARN: {rds}\n" in problem.remediation
+    assert "Append" not in problem.remediation
+    assert problem.request_id
+
+
+def pin_context(aws: AwsHarness, pattern: str) -> str:
+    """Create an S3 key whose policy allows only some encryption contexts."""
+    (statement,) = build_key_statements(KeyPurpose.S3)
+    condition = statement["Condition"] | {"StringLike": {"kms:EncryptionContext:aws:s3:arn": pattern}}
+    return aws.create_key(statement | {"Condition": condition})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "verdict"),
+    [
+        ("arn:aws:s3:::byok-*/*", "refused"),
+        ("arn:aws:s3:::byok-*-central-1", "not proved"),
+        ("arn:aws:s3:::byok-*", "proved"),
+    ],
+)
+def test_policy_that_pins_arns_is_proved_only_if_buckets_and_objects_are_allowed(
+    harness: ActivityHarness, pattern: str, verdict: str
+) -> None:
+    harness.plan = harness.build_plan(s3_key_arn=pin_context(harness.aws, pattern))
+
+    if verdict == "refused":  # the environment's buckets have a bucket key, whose context is the bucket's ARN
+        assert problem_from_s3(harness).code == "s3.AccessDenied"
+        return
+    found = harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
+    assert (found.key, found.verdict) == (KeyPurpose.S3, verdict)  # contract 126
+    assert (found.reason is None) == (verdict == "proved")
+    if verdict == "not proved":
+        assert "pins kms:EncryptionContext:aws:s3:arn" in found.reason
+
+
+def test_probe_reports_who_used_the_key_and_when(harness: ActivityHarness) -> None:
+    found = harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
+
+    assert (found.verdict, found.service, found.key_arn) == ("proved", "S3", harness.plan.environment.s3_key_arn)
+    assert found.at is not None  # contract 126
+    assert found.request_id

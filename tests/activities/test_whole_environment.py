@@ -56,9 +56,9 @@ def test_provisioning_makes_no_unnecessary_calls(harness: ActivityHarness) -> No
         "PutBucketEncryption": buckets,
         "PutBucketVersioning": buckets,
         "PutBucketPolicy": buckets,
-        "PutObject": 1 + 2 + objects,  # the probe, two claims, the initial objects
-        "GetObject": 1 + objects,
-        "DeleteObject": 1,
+        "PutObject": 2 + 2 + objects,  # the probe without and with a bucket key, two claims, the initial objects
+        "GetObject": 2 + objects,
+        "DeleteObject": 2,
     }
     assert min(polls.values()) >= 2
 

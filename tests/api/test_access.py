@@ -192,6 +192,16 @@ async def test_organisation_with_a_common_name_prefix_is_separate(serve: Serve, 
     assert (await portal.http.get(f"/v1/environments/{THEIRS}")).status_code == 404
 
 
+async def test_key_check_for_an_environment_of_another_organisation_is_refused(
+    serve: Serve, issuer: OidcIssuer
+) -> None:
+    """It would show whether that environment holds the keys."""
+    portal = await serve(issuer.build_auth(), token=issuer.issue_token("acme"))
+    body = build_create_body(THEIRS)
+    answer = await portal.http.post("/v1/key-checks", json=body)
+    assert (answer.status_code, [one["field"] for one in answer.json()["errors"]]) == (422, ["environment_id"])
+
+
 async def test_new_environment_needs_its_organisations_prefix(serve: Serve, issuer: OidcIssuer) -> None:
     portal = await serve(issuer.build_auth(), token=issuer.issue_token("acme"))
     refused = await portal.http.post("/v1/environments", json=build_create_body("prod"))

@@ -73,9 +73,15 @@ async def test_check_reports_all_findings_of_both_keys_at_once(portal: ApiClient
     assert all(one["remediation"] for one in bad.json()["findings"])
 
 
-async def test_valid_keys_have_no_findings(portal: ApiClient) -> None:
-    answer = (await portal.http.post("/v1/key-checks", json=KEYS)).json()
-    assert (answer["findings"], [proof["key"] for proof in answer["proofs"]]) == ([], ["s3"])
+async def test_aurora_key_is_proved_only_on_request(portal: ApiClient) -> None:
+    answers = [
+        (await portal.http.post("/v1/key-checks", json={**KEYS, **more})).json()
+        for more in ({}, {"prove_aurora_key": True})
+    ]
+    assert [answer["findings"] for answer in answers] == [[], []]
+    verdicts = [[answer["keys"][which]["verdict"] for which in ("s3", "rds")] for answer in answers]
+    assert verdicts == [["proved", "not proved"], ["proved", "proved"]]  # contract 126
+    assert answers[1]["keys"]["rds"]["request_id"] == "rds-request"
 
 
 async def test_policy_check_has_a_row_per_permission(portal: ApiClient) -> None:

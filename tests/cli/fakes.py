@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
+    CheckedKey,
+    CheckedKeys,
     CheckKeysRequest,
     DeleteRequest,
     KeyCheckResult,
-    KeyProbeResult,
     Problem,
     ProvisionRequest,
     ReconcileTenantRequest,
@@ -126,10 +127,17 @@ class FakeService:
     async def check_keys(self, request: CheckKeysRequest) -> KeyCheckResult:
         self._refuse()
         self.checked.append(request)
-        proofs = () if self.findings else (KeyProbeResult(key=KeyPurpose.S3, key_arn=S3_KEY, at=BEGAN),)
-        return KeyCheckResult(
-            region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY, findings=self.findings, proofs=proofs
-        )
+        verdicts = {which: self._check_key(request, which, arn) for which, arn in request.key_pair.items()}
+        keys = CheckedKeys(s3=verdicts[KeyPurpose.S3], rds=verdicts[KeyPurpose.RDS])
+        return KeyCheckResult(region=REGION, keys=keys, findings=self.findings)
+
+    def _check_key(self, request: CheckKeysRequest, which: KeyPurpose, arn: str) -> CheckedKey:
+        known = [one for one in self.findings if one.key in (which, None)]
+        if known:
+            return CheckedKey.from_problem(which, arn, known[0])
+        if which is KeyPurpose.RDS and not request.prove_aurora_key:
+            return CheckedKey.not_proved(which, arn, "The check was requested without it.")
+        return CheckedKey.proved(which, arn, BEGAN, "a-request-id")
 
     async def build_reconcile_tenant_request(
         self,

@@ -47,28 +47,62 @@ def test_empty_list_names_the_phase(run: Run, service: FakeService) -> None:
     assert run("list", "--phase", "DELETING").err == "No environment is in DELETING.\n"
 
 
-def test_check_without_findings_says_what_is_verified_and_what_is_not(run: Run, service: FakeService) -> None:  # D2
-    ended = run(*CHECK)
+def test_check_with_two_proved_keys_exits_0_and_says_who_used_them_when(run: Run, service: FakeService) -> None:
+    ended = run(*CHECK, "--json")  # contract 126
     assert ended.code == 0
-    assert f"S3 wrote and read an object with {S3_KEY}" in ended.out
-    assert "Only creating a cluster proves" in ended.out
+    assert [ended.json["keys"][key]["verdict"] for key in ("s3", "rds")] == ["proved", "proved"]
+    told = run(*CHECK).out
+    assert f"✓ Aurora key {RDS_KEY}: proved. RDS used it at 2026-03-01 12:00:00 UTC, request id a-request-id" in told
+    assert told.endswith("These keys can be used.\n")
 
 
-@pytest.mark.parametrize(("key", "code"), [(KeyPurpose.S3, 3), (None, 1)])
+def test_check_without_a_proof_of_the_aurora_key_does_not_say_that_it_can_be_used(
+    run: Run, service: FakeService
+) -> None:
+    ended = run(*CHECK, "--no-aurora-proof", "--name", "acme")  # contract 126
+    assert ended.code == 4
+    assert f"? Aurora key {RDS_KEY}: not proved. The check was requested without it." in ended.out
+    assert "can be used." not in ended.out
+    assert [(one.prove_aurora_key, one.environment_id) for one in service.checked] == [(False, "acme")]
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "verdicts"),
+    [
+        (KeyPurpose.S3, 3, ["refused", "proved"]),
+        (KeyPurpose.RDS, 3, ["proved", "refused"]),
+        (None, 4, ["not proved", "not proved"]),
+    ],
+)
 def test_exit_code_of_a_failed_check_depends_on_the_cause(
-    run: Run, service: FakeService, key: KeyPurpose | None, code: int
+    run: Run, service: FakeService, key: KeyPurpose | None, code: int, verdicts: list[str]
 ) -> None:
     service.findings = (make_problem(key),)
     assert run(*CHECK).code == code
     ended = run(*CHECK, "--json")
     assert ended.code == code
     assert ended.json["problem"] == ended.json["problems"][0] == ended.json["findings"][0]
+    assert [ended.json["keys"][name]["verdict"] for name in ("s3", "rds")] == verdicts
 
 
-def test_check_refuses_an_alias_without_calling_the_service(run: Run, service: FakeService) -> None:  # contract 82
-    ended = run("check", "--region", REGION, "--s3-key-arn", "alias/x", "--rds-key-arn", RDS_KEY, "--json")
-    assert (ended.code, ended.json["problem"]["code"]) == (2, "arn.AliasNotAllowed")
-    assert service.checked == []
+def test_exchanged_arns_are_offered_swapped(run: Run, service: FakeService) -> None:
+    service.findings = (make_problem().model_copy(update={"code": "byok.KeysExchanged"}),)  # contract 127
+    assert f"byok check --region {REGION} --s3-key-arn {RDS_KEY} --rds-key-arn {S3_KEY}\n" in run(*CHECK).out
+
+
+def test_check_refuses_two_aliases_without_calling_the_service(run: Run, service: FakeService) -> None:
+    ended = run("check", "--region", REGION, "--s3-key-arn", "alias/x", "--rds-key-arn", "alias/y", "--json")
+    assert (ended.code, [one["code"] for one in ended.json["problems"]]) == (2, ["arn.AliasNotAllowed"] * 2)
+    assert service.checked == []  # contract 82
+
+
+def test_alias_for_one_key_does_not_prevent_the_check_of_the_other(run: Run, service: FakeService) -> None:
+    alias = ("check", "--region", REGION, "--s3-key-arn", "alias/x", "--rds-key-arn", RDS_KEY, "--json")
+    assert run(*alias).code == 2  # contract 128
+    assert [one.rds_key_arn for one in service.checked] == [RDS_KEY]
+    service.refuse = KeyCheckFailedError("The key check failed: x")
+    ended = run(*alias)
+    assert (ended.code, ended.json["keys"]["rds"]["reason"]) == (2, "The key check failed: x")
 
 
 def test_failed_check_reports_no_findings(run: Run, service: FakeService) -> None:

@@ -162,18 +162,6 @@ async def test_no_secret_enters_a_history(machine: StackHarness) -> None:
         assert secret not in shown.out
 
 
-async def test_check_reports_what_can_be_verified_in_advance(machine: StackHarness) -> None:
-    request = machine.build_request()
-
-    finished = await machine.run_program(
-        *("byok", "check", "--region", request.region, "--json"),
-        *("--s3-key-arn", request.s3_key_arn, "--rds-key-arn", request.rds_key_arn),
-    )
-
-    assert finished.code == 0, finished
-    assert [proof["key"] for proof in finished.json["proofs"]] == ["s3"]
-
-
 async def test_doctor_passes_on_a_working_stack(machine: StackHarness) -> None:
     finished = await machine.run_program("byok", "doctor", "--json")
 

@@ -15,11 +15,13 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from byok.domain.models import OwnedResources, RemovalResult
+from byok.contracts import CHECK_KEYS_WORKFLOW, aurora_proof_workflow_id, key_check_workflow_id
+from byok.domain.models import CheckKeysRequest, OwnedResources, RemovalResult
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from tests.workflows.fake_activities import (
     RDS_KEY,
+    REGION,
     ROLE,
     S3_KEY,
     build_aws_failure,
@@ -200,6 +202,37 @@ async def deletion_cancelled(harness: WorkflowHarness) -> Handle:
     return handle
 
 
+async def keys_checked(harness: WorkflowHarness) -> Handle:
+    """Both keys are proved."""
+    request = CheckKeysRequest(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY, prove_aurora_key=True)
+    return await _check_keys(harness, request)
+
+
+async def keys_refused(harness: WorkflowHarness) -> Handle:
+    """Both keys are refused."""
+    harness.activities.script["probe_s3_key"] = [build_aws_failure(*_DISABLED, Phase.VALIDATING_KEYS)]
+    harness.activities.script["await_aurora_proof"] = [build_aws_failure(*_NOT_ACCESSIBLE, Phase.VALIDATING_KEYS)]
+    request = CheckKeysRequest(
+        region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY, environment_id="acme", prove_aurora_key=True
+    )
+    return await _check_keys(harness, request)
+
+
+async def aurora_key_proved(harness: WorkflowHarness) -> Handle:
+    """A check starts the proof of an Aurora key, and its cluster is removed."""
+    harness.activities.joins_proofs = True
+    key = f"arn:aws:kms:{REGION}:444455556666:key/33333333-3333-4333-8333-333333333333"
+    request = CheckKeysRequest(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=key, prove_aurora_key=True)
+    await EnvironmentService(harness.client, harness.task_queue).check_keys(request)
+    return harness.client.get_workflow_handle(aurora_proof_workflow_id(REGION, key))
+
+
+async def _check_keys(harness: WorkflowHarness, request: CheckKeysRequest) -> Handle:
+    return await harness.client.start_workflow(
+        CHECK_KEYS_WORKFLOW, request, id=key_check_workflow_id(request), task_queue=harness.task_queue
+    )
+
+
 OUTCOMES: Final[tuple[Outcome, ...]] = (
     ready,
     stopped_by_the_s3_key,
@@ -223,6 +256,9 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     deleted,
     deletion_stopped,
     deletion_cancelled,
+    keys_checked,
+    keys_refused,
+    aurora_key_proved,
 )
 
 

@@ -12,10 +12,9 @@ from pydantic import ValidationError
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
     BucketResource,
-    CheckKeysRequest,
+    CheckedKey,
     ClusterResource,
     EnvironmentProgress,
-    KeyProbeResult,
     Problem,
     ProvisionRequest,
     Resources,
@@ -69,13 +68,14 @@ def test_invalid_arn_is_a_valid_request() -> None:
     assert ProvisionRequest.model_validate({**ASKED, "s3_key_arn": "alias/payments"}).s3_key_arn == "alias/payments"
 
 
-def test_provision_request_is_also_a_key_check_request() -> None:
-    assert issubclass(ProvisionRequest, CheckKeysRequest)
+def test_no_request_but_a_key_check_can_ask_for_a_proof_of_the_aurora_key() -> None:
+    with pytest.raises(ValidationError, match="prove_aurora_key"):
+        ProvisionRequest.model_validate({**ASKED, "prove_aurora_key": True})
 
 
 def test_record_of_a_newer_worker_can_be_read() -> None:
-    proof = KeyProbeResult(key=KeyPurpose.S3, key_arn=S3, at=AT)
-    assert KeyProbeResult.model_validate({**proof.model_dump(mode="json"), "of_tomorrow": 1}) == proof
+    proof = CheckedKey.proved(KeyPurpose.S3, S3, AT, None)
+    assert CheckedKey.model_validate({**proof.model_dump(mode="json"), "of_tomorrow": 1}) == proof
 
 
 def test_models_are_immutable() -> None:

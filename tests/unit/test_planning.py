@@ -6,8 +6,9 @@ import pytest
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.blueprint import Blueprint, BucketBlueprint, InitialObject
-from byok.domain.models import CheckKeysRequest, EnvironmentPlan, ProvisionRequest
-from byok.domain.planning import Platform, plan_environment, plan_key_pair_check
+from byok.domain.models import AuroraProofTask, CheckKeysRequest, EnvironmentPlan, ProvisionRequest
+from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, proof_cluster_identifiers
+from byok.domain.planning import Platform, plan_aurora_proof, plan_environment, plan_key_pair_check
 from byok.domain.vendor import VendorProfile
 
 RUN = "0198a2c4-run"
@@ -76,7 +77,8 @@ def test_valid_keys_have_no_findings() -> None:
 )
 def test_invalid_keys_are_findings_in_both_plans(s3: str, rds: str, codes: list[str]) -> None:
     asked = request(s3=s3, rds=rds)
-    for plan in (plan_environment(asked, PLATFORM, AT, RUN), plan_key_pair_check(asked, PLATFORM, AT)):
+    check = CheckKeysRequest(region=asked.region, s3_key_arn=s3, rds_key_arn=rds)
+    for plan in (plan_environment(asked, PLATFORM, AT, RUN), plan_key_pair_check(check, PLATFORM, AT)):
         assert [finding.code for finding in plan.findings] == codes
         assert {finding.at for finding in plan.findings} == {AT}
 
@@ -84,7 +86,7 @@ def test_invalid_keys_are_findings_in_both_plans(s3: str, rds: str, codes: list[
 def test_key_check_plans_only_the_probe() -> None:
     asked = CheckKeysRequest(region="eu-central-1", s3_key_arn=S3, rds_key_arn=RDS)
     plan = plan_key_pair_check(asked, PLATFORM, AT)
-    assert set(type(plan).model_fields) == {"environment", "findings"}
+    assert set(type(plan).model_fields) == {"environment", "findings", "allows_aurora_proof"}
     assert plan.environment.probe_bucket == "byok-key-probes-111122223333-eu-central-1"
     assert plan.environment.key_grace_seconds == 30  # contract D14: the default
 
@@ -110,3 +112,22 @@ def test_remedies_use_the_profile_of_the_environment() -> None:
 
 def test_platform_account_comes_from_its_role() -> None:
     assert PLATFORM.account == "111122223333"  # contract 37, D3
+
+
+def test_cluster_that_proves_a_key_is_like_an_environments_but_leaves_nothing_to_keep() -> None:
+    check = CheckKeysRequest(region="eu-central-1", s3_key_arn=S3, rds_key_arn=RDS)
+    environment = plan_key_pair_check(check, PLATFORM, AT).environment
+    task = plan_aurora_proof(AuroraProofTask(environment=environment, proof_id="proof-1"), PLATFORM)
+
+    assert task.environment.tags == {
+        "byok:key-proof": RDS,
+        "byok:created-by-run": "proof-1",
+        "byok:managed-by": "byok",
+    }  # no environment's tag: a deletion of an environment does not list it
+    settings = task.cluster.settings
+    assert (settings.deletion_protection, settings.backup_retention_days, settings.master_secret_key_arn) == (
+        *(False, 1, None),
+    )
+    assert task.cluster.identifier == "byok-key-proof-cluster-without-instances-1"
+    assert len(task.cluster.identifier.removeprefix("byok-")) > ENVIRONMENT_ID_MAX_LENGTH, "no environment's name"
+    assert all(len(name) <= 63 for name in proof_cluster_identifiers(VendorProfile(resource_prefix="longest")))

@@ -55,6 +55,7 @@ ASKERS = {
     Remedy.TENANT_NAME,
     Remedy.ENVIRONMENT_NOT_THERE,
     Remedy.NOT_THESE_KEYS,
+    Remedy.KEYS_EXCHANGED,
 }
 """Remedies that require a different request from the user."""
 
@@ -147,6 +148,32 @@ def test_remedy_for_an_alias_conflict_names_who_can_change_it(within_reach: bool
         assert text.endswith("\n  byok tenant acme acme")
 
 
+@pytest.mark.parametrize(("remedy", "which"), [(Remedy.S3_KEY_POLICY, KeyPurpose.S3), (Remedy.RDS_KEY, KeyPurpose.RDS)])
+def test_statements_are_never_added_to_the_other_keys(remedy: Remedy, which: KeyPurpose) -> None:
+    one = build_context(which)
+    own, other = (
+        [statement["Sid"] for statement in render(str(one.platform_role_arn), one.region, one.vendor)]
+        for render in (
+            (build_s3_key_statements, build_rds_key_statements)
+            if which is KeyPurpose.S3
+            else (build_rds_key_statements, build_s3_key_statements)
+        )
+    )
+
+    before, _, after = build_remediation(remedy, one).partition("Append ")
+
+    assert f"has the statement {other[-1]}, this is the {which.other.display_name}" in before  # contract 127
+    assert "leave its policy unchanged" in before
+    assert all(sid in after for sid in own)
+
+
+def test_exchanged_arns_are_given_back_swapped() -> None:
+    one = replace(build_context(KeyPurpose.S3), other_key_arn="arn:aws:kms:eu-central-1:444455556666:key/other")
+    text = build_remediation(Remedy.KEYS_EXCHANGED, one)
+    assert f"S3 key ARN: {one.other_key_arn}\n  RDS key ARN: {one.key_arn}\n" in text  # contract 127
+    assert "Append" not in text
+
+
 def parse_aws_commands(text: str) -> list[list[str]]:
     return [shlex.split(line) for line in text.splitlines() if line.startswith("  aws ")]
 
@@ -195,7 +222,8 @@ def test_remedy_shows_the_statements_of_its_key(remedy: Remedy, key: KeyPurpose,
 
 def test_aurora_key_remedy_never_suggests_the_s3_statement() -> None:
     for remedy in Remedy:
-        assert "PlatformS3Access" not in build_remediation(remedy, build_context(KeyPurpose.RDS))  # contract 80
+        text = build_remediation(remedy, build_context(KeyPurpose.RDS))
+        assert '"AllowAtaccamaPlatformS3Access"' not in text  # contract 80
 
 
 def test_pending_deletion_is_cancelled_before_the_key_is_enabled() -> None:

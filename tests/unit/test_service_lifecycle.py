@@ -345,6 +345,6 @@ async def test_worker_that_cannot_make_progress_is_reported_with_the_cause(
 
     (stuck,) = status.pending
     assert (stuck.activity, stuck.unclaimed) == (None, False)
-    assert "KeyProbeResult" in str(stuck.last_failure)
+    assert "CheckedKey" in str(stuck.last_failure)
     assert describe_pending_step(stuck).startswith("the worker cannot make progress, attempt ")
     await service.client.get_workflow_handle(status.workflow_id).terminate()

@@ -6,10 +6,18 @@ from byok.domain.iam.statements import build_owner_statement
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from tests.wizard.conftest import DRAFT, Browser
-from tests.workflows.fake_activities import PLATFORM, RDS_KEY, REGION, S3_KEY, build_aws_failure
+from tests.workflows.fake_activities import (
+    PLATFORM,
+    RDS_KEY,
+    REGION,
+    S3_KEY,
+    build_aws_failure,
+    build_exchanged_failure,
+)
 from tests.workflows.temporal_env import WorkflowHarness
 from tests.workflows.watching import wait_until_ended
 
+EXCHANGED = build_exchanged_failure()
 DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
 
 
@@ -107,8 +115,31 @@ async def test_validation_shows_the_aws_error_and_the_remedy(browser: Browser, h
     assert f"{S3_KEY} is disabled." in browser.text
     assert "What to do" in browser.text
     await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})
-    assert "S3 key verified" in browser.text
-    assert "Aurora key: not verified yet" in browser.text
+    assert "Both keys are proved" in browser.text
+    assert "RDS used it at" in browser.text  # contract 126
+
+
+async def test_validation_without_a_proof_says_why(browser: Browser, harness: WorkflowHarness) -> None:
+    harness.activities.unproved = "3 clusters that prove Aurora keys exist in eu-central-1, the most at once."
+    await browser.open_page("/new/encryption", **DRAFT)
+    await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})
+    assert "Not both keys are proved" in browser.text
+    assert harness.activities.unproved in browser.text
+
+
+async def test_exchanged_arns_can_be_swapped(browser: Browser, harness: WorkflowHarness) -> None:
+    harness.activities.script["probe_s3_key"] = [EXCHANGED]
+    await browser.open_page("/new/encryption", **DRAFT)
+    await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})
+    assert "Swap the two ARNs" in browser.text  # contract 127
+    await browser.open_page("/new/encryption", **{**DRAFT, "s3_key_arn": RDS_KEY, "rds_key_arn": S3_KEY})
+    assert f'name="s3_key_arn" value="{RDS_KEY}"' in browser.page.text
+
+
+async def test_aurora_key_is_not_proved_while_the_user_types(browser: Browser, harness: WorkflowHarness) -> None:
+    await browser.open_page("/new/encryption/rules", **DRAFT)
+    await browser.open_page("/new/review", **DRAFT)
+    assert harness.activities.calls == []
 
 
 async def test_pasted_policy_is_checked_with_a_row_per_permission(browser: Browser) -> None:

@@ -3,18 +3,22 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.aurora_proofs import AuroraProofActivities
+from activities.failures import stop_with_problems
 from byok.blueprints import load_blueprint
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
+    AuroraProofTask,
     BucketEvidence,
     BucketRemovalTask,
     BucketResource,
     BucketTask,
+    CheckedKey,
     CheckKeysRequest,
     ClusterResource,
     DatabaseEvidence,
@@ -26,7 +30,7 @@ from byok.domain.models import (
     EnvironmentProbeResult,
     Evidence,
     KeyCheckPlan,
-    KeyProbeResult,
+    KeyConflicts,
     ObjectEvidence,
     OwnedResources,
     Problem,
@@ -41,8 +45,8 @@ from byok.domain.models import (
 from byok.domain.phases import AliasOutcome, Phase
 from byok.domain.planning import Platform, plan_deletion, plan_environment, plan_key_pair_check, plan_tenant
 from byok.domain.problems.aws_errors import classify_error
-from byok.domain.problems.build import build_problem
-from byok.domain.problems.remediation import RemedyContext
+from byok.domain.problems.build import KEYS_EXCHANGED_CODE, build_problem
+from byok.domain.problems.remediation import Remedy, RemedyContext
 from byok.domain.vendor import VendorProfile
 
 REGION = "eu-central-1"
@@ -93,17 +97,34 @@ def build_aws_failure(
     )
 
 
+def build_key_problem(code: str, which: KeyPurpose, remedy: Remedy, phase: Phase = Phase.VALIDATING_KEYS) -> Problem:
+    """Build a problem of byok's own about one of the two valid keys."""
+    arn, other = (S3_KEY, RDS_KEY) if which is KeyPurpose.S3 else (RDS_KEY, S3_KEY)
+    context = RemedyContext(REGION, PLATFORM.role_arn, PLATFORM.vendor, which, arn, other_key_arn=other)
+    return build_problem(code, f"{arn}: {code}", remedy, context, phase=phase, at=datetime.now(UTC))
+
+
+def build_exchanged_failure() -> ApplicationError:
+    """Build the failure of the probe for two ARNs that were given in each other's place."""
+    return stop_with_problems([build_key_problem(KEYS_EXCHANGED_CODE, KeyPurpose.S3, Remedy.KEYS_EXCHANGED)])
+
+
 @dataclass
 class FakeActivities:
     """Activities that succeed unless scripted otherwise.
 
     Attributes:
-        script: By activity name, one item for each of the activity's next attempts: an exception, which is raised, or a
-            function, which is called before the attempt succeeds. Attempts without an item succeed.
-        calls: The activity names of all attempts, in order.
-        inputs: By activity name, the inputs of the activity's attempts.
-        removals: By activity name, the result to return in place of a successful removal.
-        findings: The findings that `probe_environment` returns before a tenant name is set.
+        script: By activity name, what its next attempts do before they succeed: an exception is raised, anything
+            else is called.
+        calls: The names of all attempts, in order.
+        inputs: By activity name, the inputs of its attempts.
+        removals: By activity name, the result to return instead of "removed".
+        findings: The findings on an environment that gets a tenant name.
+        conflicts: The keys that other environments hold.
+        unproved: Why a proof of the Aurora key is not possible; None if it is.
+        allows_aurora_proof: What a plan says of the platform's setting.
+        joins_proofs: Whether a check joins the workflow that proves its Aurora key. By default the activity answers at
+            once, because all tests share the keys and each has its own task queue.
         garbled: Whether the probe of the S3 key returns a result that no workflow can decode.
         listed: The environment's resources, one item for each time that they are listed; later listings are empty.
     """
@@ -114,6 +135,10 @@ class FakeActivities:
     removals: dict[str, RemovalResult] = field(default_factory=dict)
     findings: tuple[Problem, ...] = ()
     listed: list[OwnedResources] = field(default_factory=list)
+    conflicts: tuple[Problem, ...] = ()
+    unproved: str | None = None
+    allows_aurora_proof: bool = True
+    joins_proofs: bool = False
     garbled: bool = False
     _buckets: tuple[str, ...] = ()
 
@@ -136,7 +161,8 @@ class FakeActivities:
     @activity.defn
     def plan_key_check(self, given: CheckKeysRequest) -> KeyCheckPlan:
         self._attempt(given)
-        return plan_key_pair_check(given, PLATFORM, datetime.now(UTC))
+        plan = plan_key_pair_check(given, PLATFORM, datetime.now(UTC))
+        return plan.model_copy(update={"allows_aurora_proof": self.allows_aurora_proof})
 
     @activity.defn
     async def plan_environment(self, given: ProvisionRequest) -> EnvironmentPlan:
@@ -182,11 +208,37 @@ class FakeActivities:
         )
 
     @activity.defn
-    def probe_s3_key(self, given: Environment) -> KeyProbeResult:
+    def probe_s3_key(self, given: Environment) -> CheckedKey:
         self._attempt(given)
         if self.garbled:
-            return "not a KeyProbeResult"  # type: ignore[return-value]
-        return KeyProbeResult(key=KeyPurpose.S3, key_arn=given.s3_key_arn, at=datetime.now(UTC))
+            return "not a CheckedKey"  # type: ignore[return-value]
+        return CheckedKey.proved(KeyPurpose.S3, given.s3_key_arn, datetime.now(UTC), "7A62C49F347FC4E8")
+
+    @activity.defn
+    def probe_key_claims(self, given: Environment) -> KeyConflicts:
+        self._attempt(given)
+        return KeyConflicts(problems=self.conflicts)
+
+    @activity.defn
+    async def await_aurora_proof(self, given: Environment) -> CheckedKey:
+        self._attempt(given)
+        if self.joins_proofs:
+            return await AuroraProofActivities.await_aurora_proof(cast("AuroraProofActivities", self), given)
+        return self._prove_aurora_key(given)
+
+    @activity.defn
+    def ensure_proof_cluster(self, given: AuroraProofTask) -> CheckedKey:
+        self._attempt(given)
+        return self._prove_aurora_key(given.environment)
+
+    def _prove_aurora_key(self, given: Environment) -> CheckedKey:
+        if self.unproved is not None:
+            return CheckedKey.not_proved(KeyPurpose.RDS, given.rds_key_arn, self.unproved)
+        return CheckedKey.proved(KeyPurpose.RDS, given.rds_key_arn, datetime.now(UTC), "rds-request")
+
+    @activity.defn
+    def remove_proof_clusters(self, given: Environment) -> None:
+        self._attempt(given)
 
     @activity.defn
     def ensure_cluster(self, given: DatabaseTask) -> ClusterResource:

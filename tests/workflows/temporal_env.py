@@ -40,6 +40,7 @@ from byok.temporal import make_plugin, register_search_attributes
 from tests.workflows.fake_activities import FakeActivities
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
+from workflows.prove_aurora_key import ProveAuroraKey
 from workflows.provision_environment import ProvisionEnvironment
 from workflows.reconcile_tenant import ReconcileTenant
 
@@ -140,7 +141,7 @@ async def run_harness(
         async with Worker(
             temporal.client,
             task_queue=task_queue,
-            workflows=[ProvisionEnvironment, DeleteEnvironment, CheckKeys, ReconcileTenant],
+            workflows=[ProvisionEnvironment, DeleteEnvironment, CheckKeys, ProveAuroraKey, ReconcileTenant],
             activities=activities.list_activities,
             activity_executor=executor,
             max_concurrent_activities=8,

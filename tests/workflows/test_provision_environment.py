@@ -10,11 +10,12 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
-from activities.failures import with_partial_result
+from activities.failures import stop_with_problems, with_partial_result
 from byok.contracts import PHASE_ATTRIBUTE, PROBLEM_CODE_ATTRIBUTE, environment_workflow_id
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
+from byok.domain.problems.remediation import Remedy
 from byok.service.environments import EnvironmentService
 from tests.workflows.fake_activities import (
     PLATFORM,
@@ -22,6 +23,8 @@ from tests.workflows.fake_activities import (
     S3_KEY,
     build_aws_failure,
     build_bucket_resource,
+    build_exchanged_failure,
+    build_key_problem,
     build_provision_request,
     parse_problems,
 )
@@ -98,7 +101,8 @@ async def test_disabled_s3_key_stops_before_the_cluster(harness: WorkflowHarness
 
     assert failure.type == "s3.KMS.DisabledException"
     assert failure.message.startswith(f"Environment {environment_id} stopped in VALIDATING_KEYS: ")
-    assert harness.activities.calls == ["plan_environment", "probe_s3_key"]
+    examined = ["probe_key_claims", "await_aurora_proof"]  # contract 128
+    assert harness.activities.calls == ["plan_environment", "probe_s3_key", *examined]
     progress = await harness.read_progress(environment_id)
     assert progress.phase is Phase.STOPPED
     assert progress.first_problem is not None
@@ -116,6 +120,62 @@ async def test_tenant_name_is_assigned_once_the_environment_is_ready(
     assert (await harness.read_progress(environment_id)).tenant_name == environment_id  # contract 100, 131
     shown = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
     assert f"Tenant name: `{environment_id}`" in shown.current_details
+
+
+async def test_happy_path_makes_no_proof_but_the_environments_own_cluster(
+    harness: WorkflowHarness, environment_id: str
+) -> None:
+    await (await harness.start_provision(build_provision_request(environment_id))).result()
+
+    assert not {"await_aurora_proof", "probe_key_claims"} & set(harness.activities.calls)
+
+
+async def test_two_broken_keys_are_reported_at_the_first_stop(harness: WorkflowHarness, environment_id: str) -> None:
+    harness.activities.script["probe_s3_key"] = [build_aws_failure(*DISABLED, Phase.VALIDATING_KEYS)]
+    harness.activities.script["await_aurora_proof"] = [build_aws_failure(*NOT_ACCESSIBLE, Phase.VALIDATING_KEYS)]
+
+    problems = await wait_for_failure_problems(await harness.start_provision(build_provision_request(environment_id)))
+
+    assert [(one.key, one.code) for one in problems] == [
+        (KeyPurpose.S3, "s3.KMS.DisabledException"),
+        (KeyPurpose.RDS, "rds.KMSKeyNotAccessibleFault"),
+    ]  # contract 128
+
+
+async def test_aurora_key_is_examined_if_the_arn_of_the_s3_key_can_never_work(
+    harness: WorkflowHarness, environment_id: str
+) -> None:
+    harness.activities.script["await_aurora_proof"] = [build_aws_failure(*NOT_ACCESSIBLE, Phase.VALIDATING_KEYS)]
+
+    problems = await wait_for_failure_problems(
+        await harness.start_provision(build_provision_request(environment_id, s3_key_arn="alias/mine"))
+    )
+
+    assert [one.code for one in problems] == ["arn.AliasNotAllowed", "rds.KMSKeyNotAccessibleFault"]  # contract 128
+
+
+async def test_exchanged_arns_stop_with_one_problem(harness: WorkflowHarness, environment_id: str) -> None:
+    harness.activities.script["probe_s3_key"] = [build_exchanged_failure()]
+
+    problems = await wait_for_failure_problems(await harness.start_provision(build_provision_request(environment_id)))
+
+    assert [one.code for one in problems] == ["byok.KeysExchanged"]  # contract 127
+    assert harness.activities.calls == ["plan_environment", "probe_s3_key"]
+
+
+@pytest.mark.parametrize("held", [(KeyPurpose.S3,), (KeyPurpose.RDS,), tuple(KeyPurpose)])
+async def test_keys_of_other_environments_stop_with_all_that_is_wrong(
+    harness: WorkflowHarness, environment_id: str, held: tuple[KeyPurpose, ...]
+) -> None:
+    conflicts = [build_key_problem("byok.KeyInUse", which, Remedy.KEY_IN_USE) for which in held]
+    harness.activities.script["ensure_cluster"] = [stop_with_problems(conflicts)]
+    harness.activities.script["await_aurora_proof"] = [build_aws_failure(*NOT_ACCESSIBLE, Phase.VALIDATING_KEYS)]
+
+    problems = await wait_for_failure_problems(await harness.start_provision(build_provision_request(environment_id)))
+
+    examined = held == (KeyPurpose.S3,)  # contract 128, 129
+    assert [one.key for one in problems] == [*held, *([KeyPurpose.RDS] if examined else [])]
+    assert ("await_aurora_proof" in harness.activities.calls) == examined
 
 
 async def test_details_in_temporal_ui_end_with_the_command_that_retries(
@@ -161,7 +221,7 @@ async def test_malformed_s3_arn_is_not_probed(harness: WorkflowHarness, environm
     )
 
     assert [problem.code for problem in problems] == ["arn.Malformed"]
-    assert harness.activities.calls == ["plan_environment"]
+    assert "probe_s3_key" not in harness.activities.calls
 
 
 async def test_refused_cluster_stops_before_storage(harness: WorkflowHarness, environment_id: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from byok.api.authorization import ReadCaller, WriteCaller
+from byok.api.authorization import ReadCaller, WriteCaller, require_own_prefix
 from byok.api.dependencies import Service, State
 from byok.api.problems import invalid_field_error, openapi_problem_responses
 from byok.api.responses import PolicyCheckResponse
@@ -41,8 +41,13 @@ class PolicyCheckRequest(BaseModel):
 
 
 @router.post("/key-checks", responses=openapi_problem_responses(HTTPStatus.BAD_GATEWAY))
-async def check_keys(_: WriteCaller, service: Service, request: CheckKeysRequest) -> KeyCheckResult:
-    """Validate two keys and return all findings on both. The S3 key is used once; no environment is created."""
+async def check_keys(caller: WriteCaller, service: Service, request: CheckKeysRequest) -> KeyCheckResult:
+    """Return a verdict on each key: proved, refused or not proved.
+
+    The Aurora key is proved only if `prove_aurora_key` is true, by a cluster without instances that is then removed.
+    """
+    if request.environment_id is not None:
+        require_own_prefix(caller, request.environment_id)
     return await service.check_keys(request)
 
 

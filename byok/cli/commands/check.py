@@ -7,7 +7,7 @@ import typer
 from byok.cli.commands.onboarding import Profile
 from byok.cli.output import (
     EXIT_CUSTOMER_KEY,
-    EXIT_FAILED,
+    EXIT_NOT_PROVED,
     EXIT_OK,
     EXIT_USAGE,
     exit_on_error,
@@ -17,7 +17,7 @@ from byok.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from byok.domain.models import CheckKeysRequest, KeyCheckResult
+    from byok.domain.models import CheckKeysRequest, KeyCheckResult, Problem
 
 
 def check(
@@ -29,16 +29,24 @@ def check(
         int,
         typer.Option(min=0, max=300, help="How long to retry access-denied errors while a policy change propagates."),
     ] = 30,
+    name: Annotated[
+        str | None,
+        typer.Option(help="The environment that the keys are for. It may hold them already; no other one may."),
+    ] = None,
+    aurora_proof: Annotated[
+        bool, typer.Option("--aurora-proof/--no-aurora-proof", help="Prove the Aurora key by a cluster.")
+    ] = True,
     profile: Profile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
 ) -> None:
     """Check two keys without creating an environment.
 
-    To prove that S3 can use the S3 key, byok writes, reads and removes an object that S3 encrypts with this key. Only
-    creating a cluster can prove that RDS can use the Aurora key.
+    Each key is proved, refused or not proved. To prove the S3 key, S3 writes and reads objects with it. To prove the
+    Aurora key, RDS creates a cluster without instances on it. Both are removed; the removal of the cluster continues
+    after the check. A proof of an Aurora key is used again for ten minutes.
 
-    Exit codes: 0 no problem found; 1 the check could not run; 2 wrong usage or a key ARN that can never work; 3 a key
-    cannot be used.
+    Exit codes: 0 both keys are proved; 1 the check could not run; 2 wrong usage or a key ARN that can never work; 3 a
+    key is refused; 4 no key is refused, and not both are proved.
     """
     with exit_on_error(as_json=as_json):
         code = _check(
@@ -49,6 +57,8 @@ def check(
                 "payload": payload,
                 "key_grace_seconds": key_grace_seconds,
                 "profile": profile,
+                "environment_id": name,
+                "prove_aurora_key": aurora_proof,
             },
             as_json=as_json,
         )
@@ -60,20 +70,23 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
 
     from byok.cli import views
     from byok.cli.requests import as_json_dict, find_request_problems, request_from_options
-    from byok.domain.models import CheckKeysRequest, KeyCheckResult
+    from byok.domain.arns import KeyPurpose
+    from byok.domain.models import CheckKeysRequest
+    from byok.service.errors import ServiceError
     from byok.settings import Settings
 
     request = request_from_options(CheckKeysRequest, options)
     impossible = find_request_problems(request, Settings())
-    if impossible:
-        found = KeyCheckResult(
-            region=request.region,
-            s3_key_arn=request.s3_key_arn,
-            rds_key_arn=request.rds_key_arn,
-            findings=impossible,
-        )
+    # The check examines a key even if the other one's ARN can never work, so that one round of fixing is enough.
+    if {finding.key for finding in impossible} == set(KeyPurpose):
+        found = _build_refusal(request, impossible)
     else:
-        found = asyncio.run(_run_check(request))
+        try:
+            found = asyncio.run(_run_check(request))
+        except ServiceError as error:
+            if not impossible:
+                raise
+            found = _build_refusal(request, impossible, str(error))
     if as_json:
         problems = [as_json_dict(finding) for finding in found.findings]
         print_json({**as_json_dict(found), "problem": problems[0] if problems else None, "problems": problems})
@@ -81,9 +94,25 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
         make_console().print(views.render_key_check(found))
     if impossible:
         return EXIT_USAGE
-    if not found.findings:
-        return EXIT_OK
-    return EXIT_CUSTOMER_KEY if any(finding.key for finding in found.findings) else EXIT_FAILED
+    if found.keys.any_refused:
+        return EXIT_CUSTOMER_KEY
+    return EXIT_OK if found.keys.all_proved else EXIT_NOT_PROVED
+
+
+def _build_refusal(request: "CheckKeysRequest", findings: "tuple[Problem, ...]", reason: str = "") -> "KeyCheckResult":
+    """Return the verdicts without a check; a key with no finding is not proved, for this reason."""
+    from byok.domain.arns import KeyPurpose
+    from byok.domain.models import CheckedKey, CheckedKeys, KeyCheckResult
+
+    by_key = {finding.key: finding for finding in reversed(findings)}
+    verdicts = {
+        which: CheckedKey.from_problem(which, arn, by_key[which])
+        if which in by_key
+        else CheckedKey.not_proved(which, arn, reason)
+        for which, arn in request.key_pair.items()
+    }
+    keys = CheckedKeys(s3=verdicts[KeyPurpose.S3], rds=verdicts[KeyPurpose.RDS])
+    return KeyCheckResult(region=request.region, keys=keys, findings=findings)
 
 
 async def _run_check(request: "CheckKeysRequest") -> "KeyCheckResult":

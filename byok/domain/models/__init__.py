@@ -6,6 +6,7 @@ models ignore unknown fields, so that an older worker can read data from a newer
 
 from byok.domain.models.base import RecordModel, RequestModel
 from byok.domain.models.plans import (
+    AuroraProofTask,
     BucketPlan,
     BucketRemovalTask,
     BucketTask,
@@ -21,10 +22,12 @@ from byok.domain.models.plans import (
     TenantPlan,
 )
 from byok.domain.models.progress import (
+    CheckedKey,
+    CheckedKeys,
     EnvironmentProbeResult,
     EnvironmentProgress,
     KeyCheckResult,
-    KeyProbeResult,
+    KeyConflicts,
     Problem,
     ReconciledKey,
     TenantOutcome,
@@ -34,6 +37,7 @@ from byok.domain.models.progress import (
 from byok.domain.models.requests import (
     CheckKeysRequest,
     DeleteRequest,
+    KeyPairRequest,
     ProvisionRequest,
     ReconcileTenantRequest,
     TenantRole,
@@ -54,12 +58,15 @@ from byok.domain.models.resources import (
 )
 
 __all__ = [
+    "AuroraProofTask",
     "BucketEvidence",
     "BucketPlan",
     "BucketRemovalTask",
     "BucketResource",
     "BucketTask",
     "CheckKeysRequest",
+    "CheckedKey",
+    "CheckedKeys",
     "ClusterPlan",
     "ClusterResource",
     "ClusterSnapshot",
@@ -75,8 +82,9 @@ __all__ = [
     "Evidence",
     "KeyCheckPlan",
     "KeyCheckResult",
+    "KeyConflicts",
     "KeyLabels",
-    "KeyProbeResult",
+    "KeyPairRequest",
     "ObjectEvidence",
     "OwnedResources",
     "Problem",

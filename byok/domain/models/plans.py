@@ -61,11 +61,25 @@ class KeyCheckPlan(RecordModel):
     """The plan of a key check, made before the first AWS call.
 
     Attributes:
-        findings: The problems that the pure rules found. If there are findings, byok creates nothing.
+        findings: ARN errors found by the pure rules. If there are any, nothing is created.
+        allows_aurora_proof: Whether the platform's settings allow clusters that prove an Aurora key.
     """
 
     environment: Environment
     findings: tuple[Problem, ...] = ()
+    allows_aurora_proof: bool = True
+
+
+class AuroraProofTask(RecordModel):
+    """Input of the activity that proves an Aurora key.
+
+    Attributes:
+        environment: The key, its Region, and whom the check is for.
+        proof_id: Identifies one proof: a cluster that an earlier proof left behind proves nothing now.
+    """
+
+    environment: Environment
+    proof_id: str
 
 
 class KeyLabels(RecordModel):

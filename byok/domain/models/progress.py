@@ -1,6 +1,7 @@
 """The progress, the problems and the results of workflows."""
 
 from datetime import datetime
+from typing import Self
 
 from pydantic import Field
 
@@ -8,7 +9,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models.base import RecordModel
 from byok.domain.models.requests import ProvisionRequest, ReconcileTenantRequest, TenantRole
 from byok.domain.models.resources import DeletionResult, Evidence, Resources
-from byok.domain.phases import AliasOutcome, Phase
+from byok.domain.phases import AliasOutcome, KeyVerdict, Phase
 
 
 class Problem(RecordModel):
@@ -39,27 +40,94 @@ class Problem(RecordModel):
     remediation: str
 
 
-class KeyProbeResult(RecordModel):
-    """The result of a successful probe: S3 wrote and read an object with the key."""
+class CheckedKey(RecordModel):
+    """What a check says of one key: proved, refused, or not proved (contract 126).
+
+    Attributes:
+        service: The service that used the key, `S3` or `RDS`, if it is proved.
+        at: When it did.
+        request_id: AWS's request id of that call; None if the answer to the call was lost.
+        problem: Why the key is refused; or the problem of the platform's that prevented a proof.
+        reason: Why the key is not proved.
+    """
 
     key: KeyPurpose
     key_arn: str
-    at: datetime
+    verdict: KeyVerdict
+    service: str | None = None
+    at: datetime | None = None
+    request_id: str | None = None
+    problem: Problem | None = None
+    reason: str | None = None
+
+    @classmethod
+    def proved(cls, key: KeyPurpose, key_arn: str, at: datetime, request_id: str | None) -> Self:
+        """Return the verdict on a key that its service has used."""
+        service = key.service_name
+        return cls(key=key, key_arn=key_arn, verdict=KeyVerdict.PROVED, service=service, at=at, request_id=request_id)
+
+    @classmethod
+    def not_proved(cls, key: KeyPurpose, key_arn: str, reason: str) -> Self:
+        """Return the verdict on a key that nothing was found against, without a proof that it works."""
+        return cls(key=key, key_arn=key_arn, verdict=KeyVerdict.NOT_PROVED, reason=reason)
+
+    @classmethod
+    def from_problem(cls, key: KeyPurpose, key_arn: str, problem: Problem) -> Self:
+        """Return the verdict that a problem means: refused, or not proved if no customer key is at fault."""
+        if problem.key is not None:
+            return cls(key=key, key_arn=key_arn, verdict=KeyVerdict.REFUSED, problem=problem)
+        reason = f"{problem.code}: {problem.message}"
+        return cls(key=key, key_arn=key_arn, verdict=KeyVerdict.NOT_PROVED, problem=problem, reason=reason)
+
+
+class CheckedKeys(RecordModel):
+    """The verdicts on both keys."""
+
+    s3: CheckedKey
+    rds: CheckedKey
+
+    def of(self, which: KeyPurpose) -> CheckedKey:
+        """Return the verdict on one of the two keys."""
+        return self.s3 if which is KeyPurpose.S3 else self.rds
+
+    @property
+    def both(self) -> tuple[CheckedKey, CheckedKey]:
+        """The verdicts on the S3 key and the Aurora key."""
+        return self.s3, self.rds
+
+    @property
+    def all_proved(self) -> bool:
+        """Whether both keys are proved. Only then can they be used."""
+        return all(one.verdict is KeyVerdict.PROVED for one in self.both)
+
+    @property
+    def any_refused(self) -> bool:
+        """Whether a key is refused."""
+        return any(one.verdict is KeyVerdict.REFUSED for one in self.both)
 
 
 class KeyCheckResult(RecordModel):
     """The result of `CheckKeys`.
 
     Attributes:
-        findings: The problems of both keys; empty if byok found none.
-        proofs: The successful probes. The Aurora key has none, because only creating a cluster can prove it (D2).
+        keys: The verdict on each key.
+        findings: All problems that the check found; empty if it found none. A problem of the platform's leaves a key
+            not proved.
     """
 
     region: str
-    s3_key_arn: str
-    rds_key_arn: str
+    keys: CheckedKeys
     findings: tuple[Problem, ...] = ()
-    proofs: tuple[KeyProbeResult, ...] = ()
+
+
+class KeyConflicts(RecordModel):
+    """The keys of a pair that other environments hold (contract 129).
+
+    Attributes:
+        problems: One for each such key.
+    """
+
+    problems: tuple[Problem, ...] = ()
 
 
 class ReconciledKey(RecordModel):

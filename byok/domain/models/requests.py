@@ -13,8 +13,8 @@ from byok.domain.phases import OnFailure
 from byok.domain.tenant import EXTERNAL_ID_PATTERN
 
 
-class CheckKeysRequest(RequestModel):
-    """The input of `CheckKeys`.
+class KeyPairRequest(RequestModel):
+    """What every request says of the two keys.
 
     This model does not validate the ARNs, because an invalid ARN results in a finding with a remedy, not in a malformed
     request. The model accepts the onboarding payload in place of either ARN, and it accepts the payload's two fields
@@ -45,6 +45,21 @@ class CheckKeysRequest(RequestModel):
         return KeyPair(self.s3_key_arn, self.rds_key_arn)
 
 
+class CheckKeysRequest(KeyPairRequest):
+    """Input of `CheckKeys`.
+
+    Attributes:
+        environment_id: The environment that the keys are for, if it is known. It may hold the keys already; a key that
+            another environment holds is refused.
+        prove_aurora_key: Whether to prove the Aurora key by a cluster without instances, which is then removed.
+    """
+
+    environment_id: str | None = Field(
+        default=None, pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH
+    )
+    prove_aurora_key: bool = Field(default=False, strict=True)
+
+
 class TenantRole(RequestModel):
     """The role in the customer's account that the worker assumes to put the tenant name on the keys (D11).
 
@@ -58,8 +73,8 @@ class TenantRole(RequestModel):
     external_id: str = Field(pattern=EXTERNAL_ID_PATTERN)
 
 
-class ProvisionRequest(CheckKeysRequest):
-    """The input of `ProvisionEnvironment`.
+class ProvisionRequest(KeyPairRequest):
+    """Input of `ProvisionEnvironment`.
 
     Attributes:
         environment_id: Lower-case letters, digits and single hyphens; part of every resource name.
@@ -84,8 +99,8 @@ class ProvisionRequest(CheckKeysRequest):
         return self.stack_name or default_stack_name(self.environment_id)
 
 
-class DeleteRequest(CheckKeysRequest):
-    """The input of `DeleteEnvironment`. It names the environment's keys, so that byok can release its claims on them.
+class DeleteRequest(KeyPairRequest):
+    """Input of `DeleteEnvironment`.
 
     Attributes:
         environment_id: The id of the environment to delete.
@@ -105,8 +120,8 @@ class DeleteRequest(CheckKeysRequest):
         return value
 
 
-class ReconcileTenantRequest(CheckKeysRequest):
-    """The input of `ReconcileTenant`.
+class ReconcileTenantRequest(KeyPairRequest):
+    """Input of `ReconcileTenant`.
 
     Attributes:
         environment_id: The id of the environment that uses the keys.

@@ -3,6 +3,7 @@
 import contextlib
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from byok.domain.arns import (
     InvalidKeyArnError,
@@ -18,6 +19,9 @@ from byok.domain.models import Problem
 from byok.domain.phases import Phase
 from byok.domain.problems.remediation import Remedy, RemedyContext, build_arn_remediation, build_remediation
 from byok.domain.tenant import InvalidTenantNameError, require_valid_tenant_name
+
+KEYS_EXCHANGED_CODE: Final = "byok.KeysExchanged"
+"""Code of the problem that two ARNs were given in each other's place."""
 
 
 def build_problem(

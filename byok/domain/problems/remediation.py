@@ -30,6 +30,7 @@ class RemedyContext:
         key_arn: The ARN of the key at fault, as the user entered it.
         request_kind: What the user requested. The last step of a remedy is to retry this request.
         profile: The customer's AWS CLI profile.
+        other_key_arn: The ARN of the other key of the pair, as the user entered it.
     """
 
     region: str
@@ -39,6 +40,7 @@ class RemedyContext:
     key_arn: str | None = None
     request_kind: RequestKind = RequestKind.ENVIRONMENT
     profile: str = DEFAULT_PROFILE
+    other_key_arn: str | None = None
 
     @property
     def profile_hint(self) -> str:
@@ -139,6 +141,7 @@ def _values(subject: RemedyContext) -> dict[str, str]:
     """Return the value of each placeholder. A placeholder inside a value is not expanded."""
     key = subject.key.display_name if subject.key else "key"
     field = subject.key.field_label if subject.key else "the key's ARN"
+    other_field = subject.key.other.field_label if subject.key else "the other key's ARN"
     append = _append(subject)
     create = (
         f"Create a key in {subject.region} (key type Symmetric, key usage Encrypt and decrypt), in the AWS KMS console "
@@ -149,6 +152,8 @@ def _values(subject: RemedyContext) -> dict[str, str]:
         "key": key,
         "key_arn": subject.key_arn or f"the {key}",
         "field": field,
+        "other_field": other_field,
+        "other_arn": subject.other_key_arn or "the other key's ARN",
         "region": subject.region,
         "role": subject.platform_role_arn or "the platform's role",
         "account": subject.platform_account,
@@ -156,6 +161,7 @@ def _values(subject: RemedyContext) -> dict[str, str]:
         "kms": subject.kms_key_options,
         "replica": subject.replica_arn,
         "append": append,
+        "meant_for_other": _meant_for_other(subject),
         "create": create,
         "profile": subject.profile_hint,
         "moment": _PROPAGATION,
@@ -174,3 +180,15 @@ def _append(subject: RemedyContext) -> str:
         return f"Append the vendor's statements for this key {where}."
     what = "both of these statements" if subject.key is KeyPurpose.RDS else "this statement"
     return f"Append {what} {where}:\n{subject.statements_json}"
+
+
+def _meant_for_other(subject: RemedyContext) -> str:
+    """Return what to do if the key has the other key's statements: no key may get both sets (contract 127)."""
+    key = subject.key
+    if key is None:
+        return ""
+    sid = subject.vendor.s3_access_sid if key is KeyPurpose.RDS else subject.vendor.rds_grants_sid
+    return (
+        f"If the key policy has the statement {sid}, this is the {key.other.display_name}: leave its policy unchanged, "
+        f"and retry with the ARN of the {key.display_name} as {key.field_label}. Otherwise:\n"
+    )

@@ -24,6 +24,7 @@ class Remedy(StrEnum):
     RDS_KEY = "rds-key"
     CLUSTER_LOST_KEY = "cluster-lost-key"
     KEY_IN_USE = "key-in-use"
+    KEYS_EXCHANGED = "keys-exchanged"
     LEFT_BEHIND = "left-behind"
     NO_FINAL_SNAPSHOT = "no-final-snapshot"
     PLATFORM_KEY = "platform-key"
@@ -82,10 +83,11 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "For a key in another account, AWS returns the same error in both cases.\n"
         "1. Compare {key_arn} with the ARN in the AWS KMS console of {region}. If they differ, retry with the correct "
         "ARN as {field}.\n"
-        "2. {append}\n"
+        "2. {meant_for_other}{append}\n"
         "3. If the statement is already there, compare every value in it: the principal is {role}, kms:ViaService is "
-        "s3.{region}.amazonaws.com, aws:PrincipalAccount is {account}. No other statement of the policy may have "
-        "Effect Deny for this principal.\n"
+        "s3.{region}.amazonaws.com, aws:PrincipalAccount is {account}. A condition on "
+        "kms:EncryptionContext:aws:s3:arn must allow every bucket of the platform, with and without the object's name. "
+        "No other statement of the policy may have Effect Deny for this principal.\n"
         "If AWS's message mentions an identity-based policy or a service control policy, the platform's operator must "
         "allow {role} to use KMS.\n{moment}\n{again}"
     ),
@@ -98,7 +100,7 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "  aws kms cancel-key-deletion {kms}\n"
         "  aws kms enable-key {kms}\n"
         "   If AWS cannot find the key, or prints other values, provide another key as {field}.\n"
-        "2. {append}\n"
+        "2. {meant_for_other}{append}\n"
         "3. If the statements are already there, check that every value matches the statements above, and that no "
         "other statement of the policy has Effect Deny for {role}.\n{moment}\n{again}"
     ),
@@ -114,6 +116,12 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     Remedy.KEY_IN_USE: (
         "{key_arn} is already used by another environment; each environment needs its own pair of keys. Create a new "
         "{key} for this environment.\n{create}\n{again_with_arn}"
+    ),
+    Remedy.KEYS_EXCHANGED: (
+        "Each ARN was given in the other one's place. Do not change the key policies. The other way round:\n"
+        "  {field}: {other_arn}\n"
+        "  {other_field}: {key_arn}\n"
+        "Retry with the two ARNs swapped."
     ),
     Remedy.PLATFORM_KEY: (
         "The customer has nothing to do, because the customer's key is not at fault. AWS rejected a key of the "

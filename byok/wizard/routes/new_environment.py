@@ -16,6 +16,7 @@ from byok.domain.iam.check.report import PolicyReport, invalid_document_report
 from byok.domain.iam.check.report import parse_and_check_policy as examine_policy
 from byok.domain.models import CheckKeysRequest, KeyCheckResult, Problem
 from byok.domain.onboarding.customer_commands import KEYS_TEMPLATE_FILE
+from byok.domain.problems.build import KEYS_EXCHANGED_CODE
 from byok.onboarding.kit import KEY_LOSS_WARNINGS, OnboardingKit
 from byok.onboarding.template import render_keys_template
 from byok.service.errors import ServiceError
@@ -86,6 +87,8 @@ async def check_keys_or_policy(
             s3_key_arn=draft.s3_key_arn,
             rds_key_arn=draft.rds_key_arn,
             profile=draft.profile,
+            environment_id=draft.full_environment_id(session.caller.environment_id_prefix),
+            prove_aurora_key=True,
         )
     )
     return _encryption_page(request, pages, state, session, draft, findings=checked.findings, checked=checked)
@@ -199,6 +202,7 @@ def _encryption_page(
         faults=(faults or {}) | wrong,
         findings=findings,
         checked=checked,
+        swapped_url=_swapped_url(draft, checked),
         policy=policy,
         which=which,
         examined=examined,
@@ -208,6 +212,13 @@ def _encryption_page(
         template_file=KEYS_TEMPLATE_FILE,
         prefix=session.caller.environment_id_prefix,
     )
+
+
+def _swapped_url(draft: EnvironmentDraft, checked: KeyCheckResult | None) -> str | None:
+    """Return the address of this step with the two ARNs swapped, if the check found them exchanged."""
+    if checked is None or all(one.code != KEYS_EXCHANGED_CODE for one in checked.findings):
+        return None
+    return draft.page_url(ENCRYPTION, s3_key_arn=draft.rds_key_arn, rds_key_arn=draft.s3_key_arn)
 
 
 def _review_page(
