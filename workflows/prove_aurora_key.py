@@ -74,7 +74,12 @@ class ProveAuroraKey:
         except ActivityError as error:
             if is_cancellation(error):
                 raise
-            pair = KeyPairRequest(region=environment.region, s3_key_arn=environment.s3_key_arn, rds_key_arn=arn)
+            pair = KeyPairRequest(
+                region=environment.region,
+                s3_key_arn=environment.s3_key_arn,
+                rds_key_arn=arn,
+                profile=environment.profile,
+            )
             problem = extract_problem(error, pair, Phase.VALIDATING_KEYS, workflow.now())
             return CheckedKey.from_problem(KeyPurpose.RDS, arn, problem)
         finally:

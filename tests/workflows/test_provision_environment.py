@@ -111,17 +111,6 @@ async def test_disabled_s3_key_stops_before_the_cluster(harness: WorkflowHarness
     assert S3_KEY in progress.first_problem.remediation
 
 
-async def test_tenant_name_is_assigned_once_the_environment_is_ready(
-    harness: WorkflowHarness, environment_id: str
-) -> None:
-    handle = await harness.start_provision(build_provision_request(environment_id))
-    await handle.result()
-
-    assert (await harness.read_progress(environment_id)).tenant_name == environment_id  # contract 100, 131
-    shown = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
-    assert f"Tenant name: `{environment_id}`" in shown.current_details
-
-
 async def test_happy_path_makes_no_proof_but_the_environments_own_cluster(
     harness: WorkflowHarness, environment_id: str
 ) -> None:

@@ -34,6 +34,17 @@ async def wait_for_failure(handle: Any) -> ApplicationError:
     return caught.value.cause
 
 
+async def test_tenant_name_is_assigned_once_the_environment_is_ready(
+    harness: WorkflowHarness, environment_id: str
+) -> None:
+    handle = await harness.start_provision(build_provision_request(environment_id))
+    await handle.result()
+
+    assert (await harness.read_progress(environment_id)).tenant_name == environment_id  # contract 100, 131
+    shown = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+    assert f"Tenant name: `{environment_id}`" in shown.current_details
+
+
 async def test_each_key_has_its_own_reconcile_activity(harness: WorkflowHarness, environment_id: str) -> None:
     handle = await harness.start_reconcile_tenant(build_tenant_request(environment_id, repoint=True))
 
