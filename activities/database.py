@@ -56,7 +56,7 @@ class DatabaseActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def ensure_cluster(self, task: DatabaseTask) -> ClusterResource:
-        """Adopt or create the environment's cluster. CreateDBCluster proves the Aurora key (contract 91-93).
+        """Adopt or create the environment's cluster. CreateDBCluster proves that the Aurora key works (contract 91-93).
 
         Raises:
             ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period, and at once with
@@ -333,9 +333,9 @@ def _require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef",
 
 
 def _require_own_cluster(step: ActivityContext, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":
-    """Return the cluster if it has the environment's tag and uses the environment's key, whatever its name.
+    """Return the cluster if it has the environment's tag and uses the environment's key. Its name does not matter.
 
-    Since February 2026, AWS encrypts a cluster without a KMS key with an AWS-owned key, and then reports
+    Since February 2026, if no KMS key is given, AWS encrypts the cluster with an AWS-owned key and reports
     StorageEncrypted false and StorageEncryptionType `sse-rds` ("Encrypting Amazon Aurora resources").
     """
     name, environment = task.cluster.identifier, task.environment

@@ -1,6 +1,6 @@
 """Puts a tenant name on a key, as an alias and tags, through a role in the customer's account.
 
-KMS lets only the account that owns a key create aliases and tags for the key, whatever the key policy says (D11). The
+KMS lets only the account that owns a key create aliases and tags for the key, regardless of the key policy (D11). The
 activity compares the current labels with the required labels and writes only the difference, so it is idempotent.
 """
 

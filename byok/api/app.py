@@ -27,7 +27,7 @@ workflow stopped, `problems` contains the cause, AWS's exact message and the rem
 
 
 def make_api_app(state: ApiState) -> FastAPI:
-    """Build the application without the security middleware, because that wraps the API and the wizard together."""
+    """Build the application without the security middleware, which later wraps the API and the wizard together."""
 
     @contextlib.asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:

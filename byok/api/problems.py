@@ -86,7 +86,7 @@ class ProblemError(Exception):
 
 
 def invalid_field_error(field: str, message: str) -> ProblemError:
-    """Build the error for an invalid field that the request's model accepts."""
+    """Build the error for a field whose value is invalid although the request's model accepts it."""
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"{field}: {message}", fault=(field, message)
     )

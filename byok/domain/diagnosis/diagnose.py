@@ -67,7 +67,7 @@ def diagnose_collected_keys(
     Args:
         collection: The facts.
         vendor: The vendor's names.
-        at: The time, by which the policies' conditions on dates are decided; None leaves them undecided.
+        at: The time at which to evaluate the policies' date conditions; None leaves these conditions undecided.
     """
     findings = list(_arn_findings(collection, vendor))
     # A key that must be replaced needs no other findings.

@@ -90,7 +90,7 @@ def all_conditions_hold(tests: Iterable[ConditionResult]) -> bool:
 
 
 def normalize_conditions(block: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], frozenset[str]]:
-    """Return the values by operator and key in lower case: equal blocks are equal however they are written."""
+    """Return the values by lower-case operator and key, so that equivalent condition blocks compare equal."""
     return {
         (operator, key.lower()): frozenset(_text(value) for value in as_list(values))
         for operator, tests in block.items()

@@ -74,7 +74,7 @@ def classify_error(service: str, code: str, message: str, key_arn: str | None = 
         code: The error code in AWS's response.
         message: AWS's message.
         key_arn: The customer's key that the call used. An RDS call can involve up to three keys, and RDS's message
-            names the affected key in brackets. If that is not `key_arn`, the key is one of the platform's.
+            names the affected key in brackets. If that key is not `key_arn`, it is one of the platform's keys.
     """
     row = next(
         (
