@@ -137,7 +137,7 @@ class Settings(BaseSettings):
         activity_threads: Maximum number of concurrent AWS calls per worker.
         max_cached_workflows: Maximum number of unfinished workflows that one worker caches in memory, an eighth of a
             MiB each. Whenever a workflow outside the cache resumes, the worker replays the workflow's history, which
-            takes a third more CPU.
+            takes a third more CPU time.
         worker_deployment: Name of the worker deployment. Setting it turns on worker versioning: the worker gets new
             work only once its build is the current version.
         worker_build_id: This worker's build id in the worker deployment. Set both settings or neither.

@@ -54,7 +54,7 @@ _CONVERTERS: Final = tuple(
 _KNOWN_ENCODINGS: Final = frozenset(converter.encoding.encode() for converter in _CONVERTERS)
 
 _MAX_ENCODING_LENGTH: Final = 60
-"""How much of an unknown encoding's name a message repeats. It is the sender's text."""
+"""How many characters of an unknown encoding's name a message repeats, because the sender chooses the name."""
 
 
 def invalid_input_error(message: str, *details: Any) -> ApplicationError:
@@ -121,7 +121,7 @@ class StrictPayloadConverter(CompositePayloadConverter):
 class InputValidationInterceptor(Interceptor):
     """Fails a workflow if its inputs cannot be decoded or do not match its `run` method in number or type.
 
-    The interceptor sets the search attributes of a stop, because such a workflow publishes no progress.
+    The interceptor sets the search attributes of a stop, because a workflow with invalid input publishes no progress.
     """
 
     def workflow_interceptor_class(

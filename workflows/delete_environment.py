@@ -1,4 +1,4 @@
-"""Deletes one environment and proves that nothing of it remains."""
+"""Deletes one environment and proves that none of its resources remain."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Provisions one environment on two of the customer's keys."""
+"""Provisions one environment that is encrypted with two of the customer's keys."""
 
 import asyncio
 import contextlib

@@ -76,7 +76,7 @@ class EnvironmentReader:
             )
 
     async def list_environments(self, limit: int = 100) -> list[EnvironmentSummary]:
-        """Return the latest run of each environment, first those that are running, then the most recently ended."""
+        """Return the latest run of each environment: running ones first, followed by the most recently ended ones."""
         found: dict[str, EnvironmentSummary] = {}
         with translate_temporal_errors():
             async for execution in self.client.list_workflows(_ENVIRONMENTS):
@@ -103,8 +103,8 @@ class EnvironmentReader:
         """
         query = f"{_ENVIRONMENTS} AND WorkflowId STARTS_WITH '{contracts.environment_workflow_id(prefix)}'"
         if phase is not None:
-            # An environment that only the naming of its keys stopped is ready once the keys have the name. Visibility
-            # still reports such an environment as STOPPED.
+            # An environment that stopped only because its keys could not be named is ready once the keys have the name.
+            # Visibility still reports such an environment as STOPPED.
             phases = {phase, Phase.STOPPED} if phase is Phase.READY else {phase}
             query += (
                 f" AND {contracts.PHASE_ATTRIBUTE.name} IN ({', '.join(f'{one.value!r}' for one in sorted(phases))})"

@@ -71,7 +71,8 @@ class EnvironmentSummary(RecordModel):
         )
 
     def as_ready_if_named_at(self, at: datetime | None) -> Self:
-        """Return the summary, as READY if only the tenant name was missing and the keys got the name at this time."""
+        """Return the summary. The phase is READY if only the tenant name was missing and the keys got it at this
+        time."""
         if not self.awaits_name or at is None or self.closed_at is None or at < self.closed_at:
             return self
         return self.model_copy(update={"phase": Phase.READY, "problem_code": None, "awaits_name": False})
@@ -228,7 +229,7 @@ class EnvironmentStatus(RecordModel):
 
 
 def _awaits_name(phase: Phase, evidence: Evidence | None, problems: Sequence[Problem]) -> bool:
-    """Return whether only the naming of its keys stopped an environment; evidence proves that the rest is complete."""
+    """Return whether an environment with complete evidence stopped only because its keys could not be named."""
     stopped_there = all(problem.phase is Phase.RECONCILING_TENANT for problem in problems)
     return phase is Phase.STOPPED and evidence is not None and stopped_there
 
