@@ -288,7 +288,7 @@ class DatabaseActivities:
         status_of: Callable[[_Found], str],
         pending: frozenset[str],
     ) -> _Found:
-        """Return the database if it is available. Otherwise, raise an error, which may be retryable."""
+        """Return the database if it is available, or raise an error, which may be retryable."""
         with step.translate_aws_errors():
             database = await found
         if database is None:
@@ -309,7 +309,7 @@ class DatabaseActivities:
         return step.retry_later_error("rds.NotReady", message, self.poll)
 
     def _missing_error(self, step: ActivityContext, name: str) -> ApplicationError:
-        # RDS is eventually consistent: a read may lag behind a write.
+        # RDS is eventually consistent, so a read may lag behind a write.
         if activity.info().attempt <= _READERS_BEHIND:
             return step.retry_later_error("rds.NotReady", f"{name} is not visible yet.", _SOON)
         return step.non_retryable_error("byok.Vanished", f"{name} no longer exists.", Remedy.UNPROVED)
@@ -333,7 +333,7 @@ def _require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef",
 
 
 def _require_own_cluster(step: ActivityContext, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":
-    """Return the cluster if it has the environment's tag and uses the environment's key. Its name does not matter.
+    """Return the cluster if it has the environment's tag and key. The cluster's name does not matter.
 
     Since February 2026, if no KMS key is given, AWS encrypts the cluster with an AWS-owned key and reports
     StorageEncrypted false and StorageEncryptionType `sse-rds` ("Encrypting Amazon Aurora resources").

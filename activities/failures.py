@@ -119,7 +119,7 @@ class ActivityContext:
         Args:
             name: The name of the resource.
             found: The resource's fields, as AWS reports them.
-            expected: The required values of those fields.
+            expected: The required values of the resource's fields.
 
         Raises:
             ApplicationError: A field differs. Stops with `byok.VerificationFailed`, which names every such field.

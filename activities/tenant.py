@@ -78,8 +78,8 @@ class TenantActivities:
         """Put the tenant's alias and tags on one key.
 
         If the alias already points at another key, this activity does not change the alias unless the task says to
-        repoint it: the alias belongs to the customer, and something may depend on it. If the alias stays unchanged, the
-        activity writes no tags either, because the alias and the tags would then be on different keys.
+        repoint it, because the alias belongs to the customer, and something may depend on it. If the alias stays
+        unchanged, the activity writes no tags either, because the alias and the tags would then be on different keys.
 
         Raises:
             ApplicationError: `sts.AccessDenied` if the worker cannot assume the role, or `kms.…` with AWS's message if

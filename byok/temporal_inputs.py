@@ -1,7 +1,7 @@
 """The data converter and the interceptor that fail a workflow with a readable message if its input is invalid.
 
-Without these, a workflow whose input cannot be decoded would hang: its workflow task would fail again and again, and
-the caller would never see an error.
+Without the converter and the interceptor, a workflow whose input cannot be decoded would hang, because its workflow
+task would fail again and again, and the caller would never see an error.
 """
 
 import inspect
@@ -49,7 +49,8 @@ _CONVERTERS: Final = tuple(
     PydanticJSONPlainPayloadConverter() if isinstance(converter, JSONPlainPayloadConverter) else converter
     for converter in DefaultPayloadConverter.default_encoding_payload_converters
 )
-"""The payload converters. They are created once, because the SDK creates a `StrictPayloadConverter` per activity."""
+"""The payload converters. They are created only once and then shared, because the SDK creates a
+`StrictPayloadConverter` per activity."""
 
 _KNOWN_ENCODINGS: Final = frozenset(converter.encoding.encode() for converter in _CONVERTERS)
 
@@ -58,7 +59,7 @@ _MAX_ENCODING_LENGTH: Final = 60
 
 
 def invalid_input_error(message: str, *details: Any) -> ApplicationError:
-    """Build the failure of a workflow that received invalid input. It is non-retryable, and callers see the message."""
+    """Build the non-retryable failure of a workflow that received invalid input. Callers see the message."""
     return ApplicationError(message, *details, type=INVALID_INPUT_ERROR_TYPE, non_retryable=True)
 
 

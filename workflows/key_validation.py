@@ -1,4 +1,4 @@
-"""Validates two keys, for a key check or for provisioning. It applies the pure rules first, then probes the S3 key."""
+"""Validates two keys, for a key check or for provisioning: applies the pure rules first, then probes the S3 key."""
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError

@@ -1,7 +1,8 @@
 """ARNs of keys and roles: functions that parse them, and the rules for the keys that an environment may use.
 
-The rules are pure (contract 81-84, 115-117, 123-124, D6-D8): this module never calls AWS. The probe and CreateDBCluster
-find out what only AWS knows: whether a key exists and is enabled, and whether the platform role may use it.
+The rules are pure (contract 81-84, 115-117, 123-124, D6-D8), so this module never calls AWS. The probe and
+CreateDBCluster find out what only AWS knows: whether a key exists and is enabled, and whether the platform role may use
+it.
 """
 
 import re

@@ -34,7 +34,7 @@ def bucket_name(vendor: VendorProfile, environment_id: str, purpose: str, accoun
 
 
 def probe_bucket_name(vendor: VendorProfile, account: str, region: str) -> str:
-    """Return the name of the platform's bucket for key probes and key claims. Each account and Region has one."""
+    """Return the name of the platform's bucket for key probes and key claims, one bucket per account and Region."""
     return f"{vendor.resource_prefix}-key-probes-{account}-{region}"
 
 

@@ -24,7 +24,7 @@ router = APIRouter(
 )
 YAML_MEDIA_TYPE = "application/yaml"
 _ANY_STACK: Final = "byok-kms-keys"
-"""A stack name for routes that return only those parts of a kit that do not contain the stack name."""
+"""A stack name for routes that return only parts of a kit that do not contain the stack name."""
 
 
 def build_kit(state: State, region: str, stack_name: str, profile: str = DEFAULT_PROFILE) -> OnboardingKit:

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 Context = Mapping[str, str | list[str]]
-# A function that fills in the variables of a pattern. It returns None if a variable has no value, because the pattern
-# then matches nothing.
+# A function that fills in the variables of a pattern. The function returns None if a variable has no value, because the
+# pattern then matches nothing.
 Fill = Callable[[str], str | None]
 
 VERSION_WITH_VARIABLES: Final = "2012-10-17"

@@ -42,7 +42,7 @@ class RemedyContext:
 
     @property
     def profile_hint(self) -> str:
-        """What the reader does with the profile in a command: replace byok's placeholder, or use the chosen one."""
+        """What the reader does with a command's profile: replace byok's placeholder, or use the chosen profile."""
         account = "AWS CLI profile for the account that owns the key"
         if self.profile == DEFAULT_PROFILE:
             return f"replace {DEFAULT_PROFILE} with your {account}"

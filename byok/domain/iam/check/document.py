@@ -55,14 +55,14 @@ def decode_text(content: bytes) -> str:
 
 
 def parse_policy(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
-    """Parse a policy and validate its structure. This does not check which calls the policy allows.
+    """Parse a policy and validate its structure. This function does not check which calls the policy allows.
 
     Args:
         text: The policy document, or the whole output of `aws kms get-key-policy`.
-        on_a_key: Whether KMS has already saved the policy. If so, a statement without Action or Resource is accepted:
-            it "has no effect", but PutKeyPolicy used to accept it (KMS API reference, PutKeyPolicy). AWS notified the
-            owners of keys with such a statement that KMS would reject these statements as malformed from 18 August
-            2025; older keys may still have such a statement.
+        on_a_key: Whether KMS has already saved the policy. If so, a statement without Action or Resource is accepted,
+            because PutKeyPolicy used to accept such a statement although it "has no effect" (KMS API reference,
+            PutKeyPolicy). AWS notified the owners of keys with such a statement that KMS would reject these statements
+            as malformed from 18 August 2025; older keys may still have such a statement.
 
     Raises:
         PolicyDocumentError: KMS would reject the policy, or the text is not a key policy.

@@ -1,6 +1,6 @@
 """The error table, which decides how byok handles an AWS error. No other code makes this decision.
 
-A rule matches the service and the error code (`error.response["Error"]["Code"]`, never boto's class name). It also
+A rule matches the service and the error code (`error.response["Error"]["Code"]`, never boto's class name). A rule also
 matches the message if the code alone is too broad. Rules ignore the HTTP status, which is too vague: KMS returns 400
 for nearly every error, RDS returns 403 for quotas, and S3 returns 409 for conflicts. Sources: S3 API reference "Error
 responses", botocore's RDS and KMS models, KMS developer guide "Key states".
