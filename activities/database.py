@@ -79,7 +79,7 @@ class DatabaseActivities:
         try:
             return rds_resources.build_cluster_resource(_require_own_cluster(step, found, task))
         except ApplicationError as refusal:
-            with step.translate_aws_errors():  # this environment does not use the keys, so release them
+            with step.translate_aws_errors():  # this environment does not use the keys, so release its claims
                 if refusal.type == "byok.NameTaken":
                     claims.release_both()
                 else:

@@ -49,7 +49,8 @@ if TYPE_CHECKING:
 
 _CHECKSUM: Final = "byok-sha256"
 _NAMED_AT_MOST: Final = 3
-"""How many objects a message names if byok keeps a bucket because it contains other objects. There may be millions."""
+"""How many objects a message names if byok keeps a bucket because of its objects. A bucket may hold millions of
+them."""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ _CONVERTERS: Final = tuple(
 _KNOWN_ENCODINGS: Final = frozenset(converter.encoding.encode() for converter in _CONVERTERS)
 
 _MAX_ENCODING_LENGTH: Final = 60
-"""How many characters of an unknown encoding's name a message repeats, because the sender chooses the name."""
+"""The length to which a message shortens an unknown encoding's name, because the sender chooses the name."""
 
 
 def invalid_input_error(message: str, *details: Any) -> ApplicationError:
@@ -74,7 +74,7 @@ class UndecodedInput:
 
 
 class StrictPayloadConverter(CompositePayloadConverter):
-    """Temporal's default converters, with pydantic's JSON converter, and readable errors for a workflow's payloads.
+    """Temporal's default converters, but with pydantic's JSON converter and readable errors for workflow payloads.
 
     If an activity's payload cannot be decoded, byok has a bug, and the workflow must not fail. The error fails only
     the workflow task, and the workflow resumes once you deploy a worker with a fix.
@@ -110,7 +110,7 @@ class StrictPayloadConverter(CompositePayloadConverter):
             (value,) = super().from_payloads([payload], None if type_hint is None else [type_hint])
         except ValidationError as error:
             reason = invalid_input_error(*_format_validation_error(error))
-        except Exception:  # each converter has its own errors, and one that escapes would make the workflow hang
+        except Exception:  # each converter raises its own errors, and an uncaught error would make the workflow hang
             reason = _encoding_error(payload)
         else:
             return value

@@ -58,9 +58,9 @@ class ProvisionEnvironment:
     The workflow never removes a verified environment, because the environment works without the tenant name. It also
     never removes a resource that an earlier run created.
 
-    The cluster comes first, because only creating a cluster proves the Aurora key. If the key is wrong, the workflow
-    stops within seconds, with nothing to undo. Writes that can fail because of a key run one at a time, so that
-    resetting the workflow to the failed write repeats no other write.
+    The cluster comes first, because only creating a cluster proves that the Aurora key works. If the key is wrong, the
+    workflow stops within seconds, with nothing to undo. Writes that can fail because of a key run one at a time, so
+    that resetting the workflow to the failed write repeats no other write.
     """
 
     def __init__(self) -> None:

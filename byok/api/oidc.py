@@ -28,7 +28,7 @@ _LIFETIME_SECONDS: Final = 300.0
 """How long loaded keys are used before byok loads them again."""
 
 _ASK_AGAIN_SECONDS: Final = 30.0
-"""The minimum time between two refreshes for unknown keys, so that forged tokens do not each cause a refresh."""
+"""The minimum time between two refreshes for unknown keys, so that not every forged token causes a refresh."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
 """How long requests fail immediately, without another call to the issuer, after loading the issuer's keys has
 failed."""

@@ -162,7 +162,8 @@ class EnvironmentReader:
 
     async def _require_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
-        # Do not count the time before the caller began to wait, because a worker may have been started only then.
+        # Do not count the time before the caller began to wait, because the worker may have been started only when the
+        # caller did.
         if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_TIMEOUT:
             return
         described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()

@@ -64,7 +64,7 @@ async def list_tenant_runs(client: Client, environment_id: str) -> list[TenantRu
 
 
 async def apply_completed_namings(client: Client, found: Sequence[EnvironmentSummary]) -> list[EnvironmentSummary]:
-    """Set the phase READY for environments that stopped only because of the tenant name, if the keys now have the name.
+    """Set the phase to READY for stopped environments that lacked only the tenant name, if the keys now have it.
 
     One query covers up to fifty such environments. Usually there are none, and then no query is needed.
     """

@@ -81,7 +81,7 @@ class _RequireScope:
 
 ReadSession = Annotated[Session, Depends(_RequireScope(Scope.READ, "see environments"))]
 WriteSession = Annotated[Session, Depends(_RequireScope(Scope.WRITE, "create an environment"))]
-"""Contract 4: a user without this scope cannot start the wizard."""
+"""Contract 4: a user without the write scope cannot start the wizard."""
 
 
 async def _form(request: Request, session: Annotated[Session, Depends(_current_session)]) -> Mapping[str, Any]:

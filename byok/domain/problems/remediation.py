@@ -111,7 +111,7 @@ def build_alias_remediation(
     """Build the remedy for a tenant's alias that points to the wrong key.
 
     Args:
-        subject: The context; its key is the one that the alias should point to.
+        subject: The context. The context's key is the key that the alias should point to.
         alias: The alias.
         points_at: The id of the key that the alias points to now.
         ask_again: The byok command that retries the request.

@@ -155,7 +155,7 @@ def _explain_row(row: PermissionResult) -> str:
 _PER_ACTION: Final = {DenialCause.ACTION_MISSING, DenialCause.STAR_MISSING, DenialCause.NOT_ACTION}
 _NAMES_ITS_STATEMENT: Final = {DenialCause.EXPLICIT_DENY, DenialCause.OTHER_KEYS_STATEMENT}
 _THEIRS: Final = {DenialCause.EXPLICIT_DENY, DenialCause.DENY_UNKNOWABLE}
-"""Causes that lie in one of the customer's statements, which byok's statements do not replace."""
+"""Causes in the customer's own statements, which byok's statements do not replace."""
 
 
 def _denial(
