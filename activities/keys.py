@@ -52,9 +52,9 @@ class KeyActivities:
         """Write an object with the S3 key, read it back and delete it.
 
         Raises:
-            ApplicationError: `s3.KMS.…` or `s3.AccessDenied` with AWS's message, which stops at once or after the grace
-                period, or `byok.ProbeMismatch` or `byok.BucketOfAnotherAccount`, which stop at once. Other S3 errors:
-                see the error table.
+            ApplicationError: Stops at once or after the grace period with `s3.KMS.…` or `s3.AccessDenied`, and shows
+                AWS's message. Stops at once with `byok.ProbeMismatch` or `byok.BucketOfAnotherAccount`. Other S3
+                errors: see the error table.
         """
         step = ActivityContext(environment, self.platform.vendor, Phase.VALIDATING_KEYS, KeyPurpose.S3)
         s3, bucket = self.clients.s3(environment.region), environment.probe_bucket

@@ -45,7 +45,7 @@ INVALID_INPUT_ERROR_TYPE: Final = "InvalidInput"
 """The failure type of a workflow that received invalid input."""
 
 INVALID_INPUT_PROBLEM_CODE: Final = "byok.InvalidInput"
-"""The code of the problem that stops such a workflow."""
+"""The code of the problem that stops a workflow with invalid input."""
 
 _ENVIRONMENT_PREFIX: Final = "environment/"
 _TENANT_PREFIX: Final = "tenant/"
@@ -67,7 +67,7 @@ def environment_id_from_workflow_id(workflow_id: str) -> str:
 
 
 def tenant_workflow_id(environment_id: str) -> str:
-    """Return the workflow id of `ReconcileTenant`: at most one run at a time for an environment."""
+    """Return the workflow id of `ReconcileTenant`. The id allows one run at a time for an environment."""
     return f"{_TENANT_PREFIX}{environment_id}"
 
 
@@ -80,6 +80,6 @@ def find_environment_id(workflow_id: str) -> str | None:
 
 
 def key_check_workflow_id(request: CheckKeysRequest) -> str:
-    """Return the workflow id of a key check: at most one run at a time for a pair of keys in a Region."""
+    """Return the workflow id of a key check. The id allows one run at a time for a pair of keys in a Region."""
     digest = hashlib.sha256(f"{request.region} {request.s3_key_arn} {request.rds_key_arn}".encode()).hexdigest()
     return f"keys/{digest[:16]}"

@@ -1,4 +1,4 @@
-"""Validates two keys, for a key check or for provisioning. It applies the pure rules first, then probes the S3 key."""
+"""Validates two keys, for a key check or for provisioning: applies the pure rules first, then probes the S3 key."""
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -18,8 +18,8 @@ async def validate_keys(
 ) -> tuple[tuple[Problem, ...], tuple[KeyProbeResult, ...]]:
     """Return all findings on both keys, not only the first one, and the proofs.
 
-    Only the S3 key can be proved before any resource is created. The platform may use a key only through S3 and RDS,
-    and RDS uses a key only for a cluster (D2).
+    Before any resource is created, only the S3 key can be proved to work. The platform may use a key only through S3
+    and RDS, and RDS uses a key only for a cluster (D2).
     """
     findings = list(plan.findings)
     proofs: list[KeyProbeResult] = []

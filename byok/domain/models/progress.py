@@ -52,7 +52,8 @@ class KeyCheckResult(RecordModel):
 
     Attributes:
         findings: The problems of both keys; empty if byok found none.
-        proofs: The successful probes. The Aurora key has none, because only creating a cluster can prove it (D2).
+        proofs: The successful probes. The Aurora key has none, because only creating a cluster can prove that this key
+            works (D2).
     """
 
     region: str
