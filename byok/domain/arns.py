@@ -199,7 +199,7 @@ def parse_key_arn(text: str) -> KeyArn:
 
 
 def is_key_arn(text: str | None) -> bool:
-    """Return whether a text is a full key ARN."""
+    """Return whether a string is a full key ARN."""
     try:
         return text is not None and str(parse_key_arn(text)) == text
     except InvalidKeyArnError:

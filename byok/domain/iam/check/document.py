@@ -1,4 +1,5 @@
-"""Parses a key policy, given as the policy document or as the output of `aws kms get-key-policy` (except tables).
+"""Parses a key policy, given as the policy document or as the output of `aws kms get-key-policy` in
+any format except `--output table`.
 
 The IAM user guide, "Grammar of the IAM JSON policy language", defines the structure of a policy. This module does not
 check condition operators; the evaluator does.
