@@ -240,7 +240,7 @@ def _not_seen(key: _KeyContext) -> Finding:
     permissions = _PERMISSIONS if of_key else "kms:GetKeyPolicy"
     return key.finding(
         "key.NotReadable" if of_key else "key.PolicyNotReadable",
-        f"{what}: {answer.error or 'the script's output contains no response from AWS for it.'}",
+        f"{what}: {answer.error or 'the output of the script contains no response from AWS for it.'}",
         f"Run the script again with permission to read it ({permissions}), and send everything it prints."
         if answer.error
         else "Run the script again, and send everything it prints.",

@@ -1,5 +1,4 @@
-"""Parses a key policy, given as the policy document or as the output of `aws kms get-key-policy` in
-any format except `--output table`.
+"""Parses a key policy, given as the document or as the output of `aws kms get-key-policy` in any format but `table`.
 
 The IAM user guide, "Grammar of the IAM JSON policy language", defines the structure of a policy. This module does not
 check condition operators; the evaluator does.
