@@ -64,18 +64,20 @@ class FloorProvisioner:
         self.read_back(plan)
 
     def probe_and_claim_keys(self, plan: EnvironmentPlan) -> None:
-        """Write and read a probe object that is encrypted with the S3 key, and claim both keys."""
-        environment, key = plan.environment, f"probes/{plan.environment.environment_id}/{uuid.uuid4()}"
-        self.s3.put_object(
-            Bucket=environment.probe_bucket,
-            Key=key,
-            Body=uuid.uuid4().bytes,
-            ServerSideEncryption="aws:kms",
-            SSEKMSKeyId=environment.s3_key_arn,
-            BucketKeyEnabled=False,
-        )
-        self.s3.get_object(Bucket=environment.probe_bucket, Key=key)["Body"].read()
-        self.s3.delete_object(Bucket=environment.probe_bucket, Key=key)
+        """Write and read a probe object with the S3 key, without and with an S3 Bucket Key, and claim both keys."""
+        environment = plan.environment
+        for bucket_key in (False, True):
+            key = f"probes/{environment.environment_id}/{uuid.uuid4()}"
+            self.s3.put_object(
+                Bucket=environment.probe_bucket,
+                Key=key,
+                Body=uuid.uuid4().bytes,
+                ServerSideEncryption="aws:kms",
+                SSEKMSKeyId=environment.s3_key_arn,
+                BucketKeyEnabled=bucket_key,
+            )
+            self.s3.get_object(Bucket=environment.probe_bucket, Key=key)["Body"].read()
+            self.s3.delete_object(Bucket=environment.probe_bucket, Key=key)
         for arn in (environment.s3_key_arn, environment.rds_key_arn):
             self.s3.put_object(
                 Bucket=environment.probe_bucket,

@@ -114,7 +114,8 @@ def _costs(results: BenchmarkResults) -> Iterator[Target]:
     two = by_buckets.get(2)
     if two is None:
         return
-    yield target_at_most("AWS calls, with two buckets and two polls per wait", 40, two.calls)
+    # 43 and not 40: a second probe, with an S3 Bucket Key, proves that S3 may decrypt (contract 126).
+    yield target_at_most("AWS calls, with two buckets and two polls per wait", 43, two.calls)
     yield target_at_most("history events, with two buckets and two polls per wait", 60, two.events)
     yield target_at_most("billable actions, with two buckets and two polls per wait", 16, two.actions)
     most = by_buckets[max(by_buckets)]
