@@ -86,7 +86,7 @@ WRITE_OPTIONS: Final = ActivityConfig(
     schedule_to_close_timeout=timedelta(minutes=15),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
-    # The workflow waits for a write before it ends, so that the result of the write is known and reported.
+    # A cancelled workflow waits for a running write to finish, so that the write's result is known and reported.
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 

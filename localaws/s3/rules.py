@@ -94,7 +94,7 @@ def complete_after_moto(call: Call, answer: HttpResponse) -> None:
 
 
 def disable_moto_bucket_policies() -> None:
-    """Stop moto from evaluating bucket policies without their conditions, which would deny every write."""
+    """Turn off moto's evaluation of bucket policies: moto ignores their conditions, and would deny every write."""
     from moto.iam.access_control import PermissionResult
 
     FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL

@@ -105,7 +105,7 @@ async def test_faults_at_every_call_still_lead_to_ready(machine: StackHarness, k
     for service, operations in EVERY_CALL.items():
         for operation in operations:
             machine.aws.call_control("POST", "faults", service=service, operation=operation, kind=kind)
-    requests = [machine.build_request() for _ in range(3)]  # each environment meets some of the faults
+    requests = [machine.build_request() for _ in range(3)]  # the faults are spread across these environments
 
     await asyncio.gather(*(machine.service.create(request) for request in requests))
 
