@@ -94,7 +94,8 @@ class S3Probe:
             except ClientError as error:
                 if decide_error_outcome(error) is not ErrorOutcome.ABSENT:
                     raise
-            # The next attempt must finish the setup if this one cannot: an existing bucket may still be unprotected.
+            # If this attempt fails after creating the bucket, the bucket may be unprotected. The saved value tells the
+            # next attempt to repeat the setup.
             save_for_retry(_UNFINISHED, self.environment.probe_bucket)
         create_bucket_if_absent(self.s3, self.environment.probe_bucket, self.environment.region, {})
         _protect(self.s3, self.environment.probe_bucket, self.environment.region)

@@ -130,9 +130,9 @@ class Settings(BaseSettings):
         platform_role_arn: The role that the customers' key policies name. The default is the role of the worker's AWS
             credentials.
         vendor: The vendor's names (`BYOK_VENDOR__NAME`).
-        blueprint: File that defines an environment's contents; by default, the blueprint that byok ships.
+        blueprint: File that defines an environment's contents. The default is the blueprint that comes with byok.
         prove_aurora_keys: Whether a check may prove an Aurora key by a cluster without instances, which it removes.
-        database_poll_seconds: Interval at which the status of an environment's cluster and writer is polled.
+        database_poll_seconds: Interval between two polls of a cluster's or a writer's status.
         aws_connect_timeout_seconds: Timeout for connecting to AWS.
         aws_read_timeout_seconds: How long a call waits for AWS to send data.
         activity_threads: Maximum number of concurrent AWS calls per worker.

@@ -1,9 +1,9 @@
 """All timeouts and retry policies of the workflows, each with the reason for its value.
 
-Temporal does all retrying: botocore makes one attempt, and the activities decide what to retry and when
-(`next_retry_delay`). Wall time limits every activity, never the number of attempts alone: an outage that outlasts the
-limit ends in a stop that names the reason, and you can continue a stopped workflow. The one exception is the removal of
-a cluster that proved a key.
+Temporal does all retrying: botocore makes one attempt, and the activities decide which errors to retry and when
+(`next_retry_delay`). Every activity has a time limit, so the number of attempts is never the only limit. If an outage
+lasts longer than the time limit, the workflow stops and names the reason. You can then replay the stopped workflow. The
+one exception is the removal of a cluster that proved a key.
 """
 
 from datetime import timedelta

@@ -85,7 +85,7 @@ def request_from_file(model: type[Request], path: Path) -> Request:
 
 
 def find_request_problems(request: KeyPairRequest, settings: Settings) -> tuple[Problem, ...]:
-    """Check the ARNs and the tenant against the pure rules; return the problems that a worker would report.
+    """Return the problems that a worker would report about the ARNs and the tenant, but without AWS calls.
 
     If the platform role is not set here, only the worker runs the checks that depend on the role.
     """

@@ -95,8 +95,8 @@ class ReplayOptions:
     """The keys that a stopped environment can be replayed with.
 
     Attributes:
-        same_keys: Whether it can be replayed with its current keys.
-        other_keys: The keys that it stopped at and that encrypt nothing yet: these can be replaced.
+        same_keys: Whether the environment can be replayed with its current keys.
+        other_keys: The keys that can be replaced, because they caused the stop and encrypt nothing yet.
         swapped: The pair to replay it with if its two ARNs were exchanged; otherwise None.
     """
 

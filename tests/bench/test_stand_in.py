@@ -21,7 +21,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
-import activities.keys
+import activities.s3_probe
 from bench.stand_in.app import StandIn, run_server
 from tests.activities.conftest import ActivityHarness, make_clients
 from tests.localaws.server import REGION, AwsHarness
@@ -138,7 +138,7 @@ class RecordingHarness(ActivityHarness):
 def test_stand_in_answers_every_activity_call_as_local_aws_does(
     aws: AwsHarness, stand_in: StandInAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activities.keys, "uuid", SimpleNamespace(uuid4=lambda: uuid.UUID(int=7)))
+    monkeypatch.setattr(activities.s3_probe, "uuid", SimpleNamespace(uuid4=lambda: uuid.UUID(int=7)))
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
     local = RecordingHarness(aws)
     monkeypatch.setenv("AWS_ENDPOINT_URL", stand_in.endpoint)

@@ -61,7 +61,7 @@ class KeyCheckPlan(RecordModel):
     """The plan of a key check, made before the first AWS call.
 
     Attributes:
-        findings: ARN errors found by the pure rules. If there are any, nothing is created.
+        findings: The problems that the pure rules found. If there are findings, byok creates nothing.
         allows_aurora_proof: Whether the platform's settings allow clusters that prove an Aurora key.
     """
 

@@ -46,7 +46,7 @@ class KeyPairRequest(RequestModel):
 
 
 class CheckKeysRequest(KeyPairRequest):
-    """Input of `CheckKeys`.
+    """The input of `CheckKeys`.
 
     Attributes:
         environment_id: The environment that the keys are for, if it is known. It may hold the keys already; a key that
@@ -74,7 +74,7 @@ class TenantRole(RequestModel):
 
 
 class ProvisionRequest(KeyPairRequest):
-    """Input of `ProvisionEnvironment`.
+    """The input of `ProvisionEnvironment`.
 
     Attributes:
         environment_id: Lower-case letters, digits and single hyphens; part of every resource name.
@@ -100,7 +100,7 @@ class ProvisionRequest(KeyPairRequest):
 
 
 class DeleteRequest(KeyPairRequest):
-    """Input of `DeleteEnvironment`.
+    """The input of `DeleteEnvironment`. It names the environment's keys, so that byok can release its claims on them.
 
     Attributes:
         environment_id: The id of the environment to delete.
@@ -121,7 +121,7 @@ class DeleteRequest(KeyPairRequest):
 
 
 class ReconcileTenantRequest(KeyPairRequest):
-    """Input of `ReconcileTenant`.
+    """The input of `ReconcileTenant`.
 
     Attributes:
         environment_id: The id of the environment that uses the keys.
