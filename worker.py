@@ -46,8 +46,8 @@ from workflows.reconcile_tenant import ReconcileTenant
 # After a worker is killed, Temporal waits this long before it gives the worker's cached workflows to another worker.
 # The default is 10 s.
 STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=2)
-# On shutdown, activities have this long to finish. That is longer than one AWS call can take (with boto: 5 s to
-# connect, 20 s to read), so that a deployment interrupts no call.
+# On shutdown, activities have this long to finish. One AWS call takes less time (boto waits 5 s to connect and 20 s to
+# read), so a deployment interrupts no call.
 GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=30)
 
 
@@ -119,12 +119,12 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
 def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig | None:
     """Return this worker's version, or None if the worker is unversioned and accepts every workflow.
 
-    A versioned worker receives new workflows only once its build is the current one. Workflows are pinned: each one
-    stays on the build that started it until it ends. Because a workflow takes minutes, and at most an hour, you never
-    have to keep an old build running for longer.
+    A versioned worker receives new workflows only once its build is the current one. Workflows are pinned, so each
+    workflow stays on the build that started it until the workflow ends. Because a workflow takes minutes, and at most
+    an hour, you never have to keep an old build running for longer.
 
-    The versioning behaviour is set here, not on the workflows, because an unversioned worker must not send one: the
-    server would reject it, and the workflow would hang.
+    The versioning behaviour is set here, not on the workflows, because an unversioned worker must not send a versioning
+    behaviour. The server would reject it, and the workflow would hang.
     """
     if settings.worker_deployment is None or settings.worker_build_id is None:
         return None
@@ -207,6 +207,6 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Exit without a normal interpreter shutdown: the SDK's native threads can crash the interpreter while it shuts
-    # down. There is nothing left to clean up.
+    # Exit without a normal interpreter shutdown, because the SDK's native threads can crash the interpreter during it.
+    # There is nothing left to clean up.
     os._exit(code)

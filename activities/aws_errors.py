@@ -18,7 +18,7 @@ _SERVICE: Final = "byok-service"
 
 
 def record_service_on_responses(client: "BaseClient") -> None:
-    """Add the service name to every response that this client receives, because botocore's errors do not contain it.
+    """Add the service name to all responses that a client receives, because botocore's errors do not contain the name.
 
     A response without a service name comes from one of botocore's internal clients, such as the STS client that fetches
     the worker's credentials before byok's own call.
@@ -36,7 +36,7 @@ def decide_error_outcome(error: ClientError) -> ErrorOutcome:
 
 
 def is_platform_denied(error: ClientError) -> bool:
-    """Return whether the table puts an error down to a permission that the platform lacks."""
+    """Return whether the table attributes an error to a permission that the platform lacks."""
     return find_service_and_rule(error)[1].remedy is Remedy.PLATFORM_PERMISSION
 
 

@@ -1,4 +1,4 @@
-"""Refuses buckets of another AWS account, by name."""
+"""Rejects buckets that another AWS account owns, with an error that says so."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def refuse_foreign_bucket(step: ActivityContext, s3: "S3Client", bucket: str) -> Iterator[None]:
-    """Report a bucket that another account owns as such, and not as a missing permission.
+    """If another account owns the bucket, report that instead of a missing permission.
 
-    S3 returns the same error for both: 403 Access Denied (S3 user guide, "Verifying bucket ownership with bucket owner
-    condition"). ListBuckets tells them apart, because it returns only buckets that the caller's account owns (S3 API
-    reference, ListBuckets).
+    S3 returns the same error in both cases: 403 Access Denied (S3 user guide, "Verifying bucket ownership with bucket
+    owner condition"). ListBuckets distinguishes the two cases, because it returns only buckets that the caller's
+    account owns (S3 API reference, ListBuckets).
 
     Raises:
         ApplicationError: Stops with `byok.BucketOfAnotherAccount`.

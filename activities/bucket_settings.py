@@ -61,8 +61,8 @@ def bucket_exists(s3: "S3Client", bucket: str) -> bool:
 def list_own_buckets(s3: "S3Client", prefix: str) -> list[str]:
     """Return the names of the platform's own buckets that begin with a prefix.
 
-    The page size is required: from an account whose quota is above 10,000 buckets, S3 rejects a request without it (S3
-    API reference, ListBuckets).
+    The page size is required, because S3 rejects a request without a page size if the account's quota is above 10,000
+    buckets (S3 API reference, ListBuckets).
     """
     pages = s3.get_paginator("list_buckets").paginate(Prefix=prefix, PaginationConfig={"PageSize": _BUCKETS_PER_PAGE})
     return [bucket["Name"] for page in pages for bucket in page.get("Buckets", [])]
@@ -93,7 +93,7 @@ class BucketSetting:
 def required_bucket_settings(name: str, environment: Environment) -> tuple[BucketSetting, ...]:
     """Return the required settings of an environment's bucket, in the order in which byok applies them.
 
-    The first setting blocks public access, before byok writes any object.
+    The first setting blocks public access, so a bucket is never public when byok writes an object.
     """
     key = environment.s3_key_arn
     encryption: Any = {

@@ -129,8 +129,9 @@ class AwsClients:
 def _expect_bucket_owner(client: "BaseClient", account: str) -> None:
     """Name the expected owner in every call on a bucket (contract 154).
 
-    Without it, S3 would use any bucket of the given name that the caller may use. Of the operations that byok calls,
-    only CreateBucket and ListBuckets have no such parameter (botocore's S3 model).
+    Without the expected owner, S3 would accept any bucket of the given name that the caller may access. Of the
+    operations that byok calls, only CreateBucket and ListBuckets have no parameter for the expected owner (botocore's
+    S3 model).
     """
 
     def add_owner(params: dict[str, Any], model: "OperationModel", **_: object) -> None:

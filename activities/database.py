@@ -56,7 +56,7 @@ class DatabaseActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def ensure_cluster(self, task: DatabaseTask) -> ClusterResource:
-        """Adopt or create the environment's cluster. CreateDBCluster proves the Aurora key (contract 91-93).
+        """Adopt or create the environment's cluster. CreateDBCluster proves that the Aurora key works (contract 91-93).
 
         Raises:
             ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period, and at once with
@@ -79,7 +79,7 @@ class DatabaseActivities:
         try:
             return rds_resources.build_cluster_resource(_require_own_cluster(step, found, task))
         except ApplicationError as refusal:
-            with step.translate_aws_errors():  # this environment does not use the keys, so release them
+            with step.translate_aws_errors():  # this environment does not use the keys, so release its claims
                 if refusal.type == "byok.NameTaken":
                     claims.release_both()
                 else:
@@ -288,7 +288,7 @@ class DatabaseActivities:
         status_of: Callable[[_Found], str],
         pending: frozenset[str],
     ) -> _Found:
-        """Return the database if it is available. Otherwise, raise an error, which may be retryable."""
+        """Return the database if it is available, or raise an error, which may be retryable."""
         with step.translate_aws_errors():
             database = await found
         if database is None:
@@ -309,7 +309,7 @@ class DatabaseActivities:
         return step.retry_later_error("rds.NotReady", message, self.poll)
 
     def _missing_error(self, step: ActivityContext, name: str) -> ApplicationError:
-        # RDS is eventually consistent: a read may lag behind a write.
+        # RDS is eventually consistent, so a read may lag behind a write.
         if activity.info().attempt <= _READERS_BEHIND:
             return step.retry_later_error("rds.NotReady", f"{name} is not visible yet.", _SOON)
         return step.non_retryable_error("byok.Vanished", f"{name} no longer exists.", Remedy.UNPROVED)
@@ -333,9 +333,9 @@ def _require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef",
 
 
 def _require_own_cluster(step: ActivityContext, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":
-    """Return the cluster if it has the environment's tag and uses the environment's key, whatever its name.
+    """Return the cluster if it has the environment's tag and key. The cluster's name does not matter.
 
-    Since February 2026, AWS encrypts a cluster without a KMS key with an AWS-owned key, and then reports
+    Since February 2026, if no KMS key is given, AWS encrypts the cluster with an AWS-owned key and reports
     StorageEncrypted false and StorageEncryptionType `sse-rds` ("Encrypting Amazon Aurora resources").
     """
     name, environment = task.cluster.identifier, task.environment

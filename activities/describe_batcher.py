@@ -90,7 +90,7 @@ class _Batches(Generic[Found]):
 
 
 def _retrieve_exception(answer: "asyncio.Future[Found | None]") -> None:
-    """Retrieve an answer's exception, which asyncio would log if all callers had been cancelled."""
+    """Retrieve an answer's exception, which asyncio would otherwise log if all callers had been cancelled."""
     if not answer.cancelled():
         answer.exception()
 

@@ -20,7 +20,7 @@ class EvidenceActivities:
 
     @activity.defn
     async def collect_evidence(self, plan: EnvironmentPlan) -> Evidence:
-        """Read cluster, writer, buckets and objects back and compare them with the request (contract 98, 119).
+        """Read back the cluster, writer, buckets and objects, and compare them with the request (contract 98, 119).
 
         Raises:
             ApplicationError: Stops with `byok.VerificationFailed`, which names the field, its expected value and its

@@ -103,7 +103,7 @@ class ActivityContext:
     def non_retryable_error(
         self, code: str, message: str, remedy: Remedy, *, customer_key: bool = False
     ) -> ApplicationError:
-        """Build the error for a stop without an AWS error: a conflict, a lost key, or a failed verification."""
+        """Build the error for a stop that no AWS error caused: a conflict, a lost key, or a failed verification."""
         return _failure(self.build_problem(code, message, remedy, customer_key=customer_key))
 
     def retry_later_error(self, code: str, message: str, delay: timedelta) -> ApplicationError:
@@ -120,7 +120,7 @@ class ActivityContext:
         Args:
             name: The name of the resource.
             found: The resource's fields, as AWS reports them.
-            expected: The required values of those fields.
+            expected: The required values of the resource's fields.
 
         Raises:
             ApplicationError: A field differs. Stops with `byok.VerificationFailed`, which names every such field.
@@ -177,8 +177,8 @@ class ActivityContext:
     def _retry_within_grace(self, why: Problem) -> ApplicationError:
         """Build an error that is retryable until the grace period ends, in case a policy change is propagating (D14).
 
-        The grace period starts with the first access-denied error, not with the activity, so a worker that starts late
-        or an earlier throttling error does not shorten it.
+        The grace period starts with the first access-denied error, not with the activity, so neither a worker that
+        starts late nor an earlier throttling error shortens the grace period.
         """
         first = load_from_previous_attempt(_FIRST_REFUSAL)
         if first is None:

@@ -42,7 +42,7 @@ def save_for_retry(name: str, value: str) -> None:
     notes[name] = value
     loop = _LOOP.get()
     if loop is None or _runs_here(loop):
-        # Send the heartbeat immediately: if the attempt fails now, it ends before the loop runs anything else.
+        # Send the heartbeat immediately, because an attempt that fails now ends before the loop runs anything else.
         activity.heartbeat(dict(notes))
     else:  # this is a thread of an async activity: the scheduled call runs on the loop before the attempt can end
         loop.call_soon_threadsafe(activity.heartbeat, dict(notes), context=contextvars.copy_context())
@@ -101,7 +101,7 @@ class _Beating(ActivityInboundInterceptor):
         if activity.info().is_local:
             return await super().execute_activity(
                 input
-            )  # needs no heartbeats: the workflow task's timeout detects a killed worker
+            )  # needs no heartbeats, because the workflow task's timeout detects a killed worker
         if inspect.iscoroutinefunction(input.fn):
             _LOOP.set(asyncio.get_running_loop())
         # The task and the activity share one dictionary of saved values, even if the activity runs in a thread.
@@ -114,5 +114,6 @@ class _Beating(ActivityInboundInterceptor):
     async def _beat(self, notes: dict[str, str]) -> None:
         while True:
             await asyncio.sleep(self._interval.total_seconds())
-            # Do not call `activity.heartbeat` here: for an activity in a thread, that function waits for this loop.
+            # Do not call `activity.heartbeat` here, because for an activity in a thread, that function waits for this
+            # loop.
             self._outbound.heartbeat(dict(notes))

@@ -1,4 +1,4 @@
-"""Plans made for the workflows, which cannot read the settings: platform role, vendor names and blueprint."""
+"""Makes plans for the workflows, which cannot read the settings (platform role, vendor names and blueprint)."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -87,7 +87,7 @@ def create_cluster_params(task: DatabaseTask) -> dict[str, Any]:
 def _authentication(settings: DatabaseBlueprint) -> dict[str, Any]:
     """Return the parameters for the master user's authentication.
 
-    Neither method uses the customer's key, because the key policies do not allow its use for secrets (D15).
+    Neither method uses the customer's key, because the key policies do not allow the key to be used for secrets (D15).
     """
     if settings.authentication is MasterAuthentication.IAM:
         return {"MasterUserAuthenticationType": "iam-db-auth"}

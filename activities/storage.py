@@ -49,7 +49,8 @@ if TYPE_CHECKING:
 
 _CHECKSUM: Final = "byok-sha256"
 _NAMED_AT_MOST: Final = 3
-"""How many objects to name when byok keeps a bucket because of them. There may be millions."""
+"""How many objects a message names if byok keeps a bucket because of its objects. A bucket may hold millions of
+them."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class StorageActivities:
         """Adopt or create one of the environment's buckets, apply missing settings, and write its initial objects.
 
         Writing these objects is the environment's first use of the key. The requests do not name a key, so they prove
-        the bucket's default encryption (contract 95-97).
+        that the bucket's default encryption works (contract 95-97).
 
         Raises:
             ApplicationError: Stops at once with `byok.BucketOfAnotherAccount`, `byok.NameTaken` or `byok.OtherKey`.
@@ -161,8 +162,8 @@ class StorageActivities:
 def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":
     """Return S3's response to a HEAD request for an object, or None if the object does not exist.
 
-    An error response to HEAD has no body and so does not explain the error (S3 API reference, HeadObject). In that
-    case, send a GET request for the same object, because its error response has a body.
+    An error response to HEAD has no body and so does not explain the error (S3 API reference, HeadObject). After an
+    error, this function therefore sends a GET request for the object, because an error response to GET has a body.
     """
     try:
         return none_if_absent(lambda: s3.head_object(Bucket=bucket, Key=key))
@@ -196,7 +197,7 @@ def _contents(s3: "S3Client", task: BucketRemovalTask) -> tuple[list[tuple[str, 
 def _require_own(s3: "S3Client", step: ActivityContext, task: BucketTask) -> None:
     """Stop if the bucket does not have this environment's tag, or if it holds objects encrypted with another key.
 
-    byok adopts an empty bucket that uses another key, because its setup is incomplete.
+    byok adopts an empty bucket even if it uses another key, because the setup of such a bucket is incomplete.
     """
     name, key = task.bucket.name, task.environment.s3_key_arn
     if not has_environment_tag(read_bucket_tags(s3, name), task.environment):
@@ -226,8 +227,8 @@ def _versions(s3: "S3Client", bucket: str) -> list[tuple[str, str]]:
 def _checksum(item: InitialObject) -> str:
     """Return the checksum of an object's content.
 
-    The ETag cannot serve as a checksum, because with KMS encryption it is no digest of the content (S3 API reference,
-    "Object").
+    The ETag cannot serve as a checksum, because with KMS encryption the ETag is not a digest of the content (S3 API
+    reference, "Object").
     """
     return base64.b64encode(hashlib.sha256(item.content.encode()).digest()).decode()
 

@@ -1,6 +1,6 @@
 """Puts a tenant name on a key, as an alias and tags, through a role in the customer's account.
 
-KMS lets only the account that owns a key create aliases and tags for the key, whatever the key policy says (D11). The
+KMS lets only the account that owns a key create aliases and tags for the key, regardless of the key policy (D11). The
 activity compares the current labels with the required labels and writes only the difference, so it is idempotent.
 """
 
@@ -78,8 +78,8 @@ class TenantActivities:
         """Put the tenant's alias and tags on one key.
 
         If the alias already points at another key, this activity does not change the alias unless the task says to
-        repoint it: the alias belongs to the customer, and something may depend on it. If the alias stays unchanged, the
-        activity writes no tags either, because the alias and the tags would then be on different keys.
+        repoint it, because the alias belongs to the customer, and something may depend on it. If the alias stays
+        unchanged, the activity writes no tags either, because the alias and the tags would then be on different keys.
 
         Raises:
             ApplicationError: `sts.AccessDenied` if the worker cannot assume the role, or `kms.…` with AWS's message if

@@ -1,4 +1,4 @@
-"""Provision a SaaS customer's Aurora cluster and S3 buckets on KMS keys that the customer owns."""
+"""Provision a SaaS customer's Aurora cluster and S3 buckets, encrypted with KMS keys that the customer owns."""
 
 import os
 

@@ -56,7 +56,7 @@ INVALID_INPUT_ERROR_TYPE: Final = "InvalidInput"
 """The failure type of a workflow that received invalid input."""
 
 INVALID_INPUT_PROBLEM_CODE: Final = "byok.InvalidInput"
-"""The code of the problem that stops such a workflow."""
+"""The code of the problem that stops a workflow with invalid input."""
 
 _ENVIRONMENT_PREFIX: Final = "environment/"
 _TENANT_PREFIX: Final = "tenant/"
@@ -78,7 +78,7 @@ def environment_id_from_workflow_id(workflow_id: str) -> str:
 
 
 def tenant_workflow_id(environment_id: str) -> str:
-    """Return the workflow id of `ReconcileTenant`: at most one run at a time for an environment."""
+    """Return the workflow id of `ReconcileTenant`. The id allows one run at a time for an environment."""
     return f"{_TENANT_PREFIX}{environment_id}"
 
 

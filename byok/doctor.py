@@ -165,7 +165,7 @@ def _platform_role(settings: Settings, caller: str) -> CheckResult:
 
 
 def _same_role(wanted: str, own: str) -> bool:
-    """Compare only account and name, because the ARN of a session does not contain the role's path."""
+    """Compare two roles by account and name only, because the ARN of a session does not contain the role's path."""
     return account_id_of_role(wanted) == account_id_of_role(own) and wanted.rpartition("/")[2] == own.rpartition("/")[2]
 
 

@@ -138,9 +138,9 @@ class Settings(BaseSettings):
         activity_threads: Maximum number of concurrent AWS calls per worker.
         max_cached_workflows: Maximum number of unfinished workflows that one worker caches in memory, an eighth of a
             MiB each. Whenever a workflow outside the cache resumes, the worker replays the workflow's history, which
-            takes a third more CPU.
-        worker_deployment: Name of the worker deployment. Setting it turns on worker versioning: the worker gets new
-            work only once its build is the current version.
+            takes a third more CPU time.
+        worker_deployment: Name of the worker deployment. Setting this name turns on worker versioning, so the worker
+            gets new work only once its build is the current version.
         worker_build_id: This worker's build id in the worker deployment. Set both settings or neither.
         api: Authentication and limits of the API.
         log_level: Minimum severity of the messages to log.
@@ -169,7 +169,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _no_unknown_names(cls, values: Any) -> Any:
-        """Reject unknown `BYOK_…` variables: otherwise, a setting with a misspelt name would be silently ignored."""
+        """Reject unknown `BYOK_…` variables. Otherwise, a setting with a misspelt name would be silently ignored."""
         known = {ENV_PREFIX + name.upper() for name in cls.model_fields}
         unknown = sorted(
             name
@@ -184,7 +184,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _version_is_whole(self) -> Self:
-        """Require a deployment and a build id, or neither: with only one, the worker would silently run unversioned."""
+        """Require a deployment and a build id, or neither. With only one, the worker would silently run unversioned."""
         if (self.worker_deployment is None) is not (self.worker_build_id is None):
             missing = "BYOK_WORKER_BUILD_ID" if self.worker_build_id is None else "BYOK_WORKER_DEPLOYMENT"
             raise ValueError(

@@ -1,7 +1,7 @@
 """The data converter and the interceptor that fail a workflow with a readable message if its input is invalid.
 
-Without these, a workflow whose input cannot be decoded would hang: its workflow task would fail again and again, and
-the caller would never see an error.
+Without the converter and the interceptor, a workflow whose input cannot be decoded would hang, because its workflow
+task would fail again and again, and the caller would never see an error.
 """
 
 import inspect
@@ -49,16 +49,17 @@ _CONVERTERS: Final = tuple(
     PydanticJSONPlainPayloadConverter() if isinstance(converter, JSONPlainPayloadConverter) else converter
     for converter in DefaultPayloadConverter.default_encoding_payload_converters
 )
-"""The payload converters. They are created once, because the SDK creates a `StrictPayloadConverter` per activity."""
+"""The payload converters. They are created only once and then shared, because the SDK creates a
+`StrictPayloadConverter` per activity."""
 
 _KNOWN_ENCODINGS: Final = frozenset(converter.encoding.encode() for converter in _CONVERTERS)
 
 _MAX_ENCODING_LENGTH: Final = 60
-"""How much of an unknown encoding's name a message repeats. It is the sender's text."""
+"""The length to which a message shortens an unknown encoding's name, because the sender chooses the name."""
 
 
 def invalid_input_error(message: str, *details: Any) -> ApplicationError:
-    """Build the failure of a workflow that received invalid input. It is non-retryable, and callers see the message."""
+    """Build the non-retryable failure of a workflow that received invalid input. Callers see the message."""
     return ApplicationError(message, *details, type=INVALID_INPUT_ERROR_TYPE, non_retryable=True)
 
 
@@ -73,7 +74,7 @@ class UndecodedInput:
 
 
 class StrictPayloadConverter(CompositePayloadConverter):
-    """Temporal's default converters, with pydantic's JSON converter, and readable errors for a workflow's payloads.
+    """Temporal's default converters, but with pydantic's JSON converter and readable errors for workflow payloads.
 
     If an activity's payload cannot be decoded, byok has a bug, and the workflow must not fail. The error fails only
     the workflow task, and the workflow resumes once you deploy a worker with a fix.
@@ -109,7 +110,7 @@ class StrictPayloadConverter(CompositePayloadConverter):
             (value,) = super().from_payloads([payload], None if type_hint is None else [type_hint])
         except ValidationError as error:
             reason = invalid_input_error(*_format_validation_error(error))
-        except Exception:  # each converter has its own errors, and one that escapes would make the workflow hang
+        except Exception:  # each converter raises its own errors, and an uncaught error would make the workflow hang
             reason = _encoding_error(payload)
         else:
             return value
@@ -121,7 +122,7 @@ class StrictPayloadConverter(CompositePayloadConverter):
 class InputValidationInterceptor(Interceptor):
     """Fails a workflow if its inputs cannot be decoded or do not match its `run` method in number or type.
 
-    The interceptor sets the search attributes of a stop, because such a workflow publishes no progress.
+    The interceptor sets the search attributes of a stop, because a workflow with invalid input publishes no progress.
     """
 
     def workflow_interceptor_class(

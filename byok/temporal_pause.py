@@ -1,8 +1,9 @@
-"""Keeps paused workflows readable: SDK 1.35 cannot represent their status.
+"""Keeps paused workflows readable, because SDK 1.35 cannot represent their status.
 
-Temporal Server 1.32 reports a paused workflow with a status of its own, which makes the SDK's `describe()` and
-`list_workflows()` raise ValueError: one paused workflow would hide all environments. A paused workflow is still open,
-so byok reads it as running. Who paused it, when and why is in its description (`byok.service.pending`).
+Temporal Server 1.32 reports a paused workflow with a separate status, which makes the SDK's `describe()` and
+`list_workflows()` raise ValueError, so one paused workflow would hide all environments. A paused workflow is still
+open, so byok reads it as running. The workflow's description says who paused the workflow, when and why
+(`byok.service.pending`).
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Retries a Temporal client's read-only calls, so that a restarting or overloaded server causes a delay, not an error.
 
-The SDK retries only some calls: by default, it sends a `workflow_service` call only once. It never retries the status
-CANCELLED, although a server returns this status when it closes a connection.
+The SDK retries only some calls. By default, the SDK sends a `workflow_service` call only once. The SDK never retries
+the status CANCELLED, although a server returns this status when it closes a connection.
 """
 
 import asyncio

@@ -36,7 +36,7 @@ CONDITION_CASES: Final = (
          "policy.Tightened", stops=None),
     Case("S3: calls by a service", S3, set_at(0, "Condition/Bool", {"aws:ViaAWSService": "true"}), "policy.Tightened",
          stops=False),
-    # The encryption context: the probe sends an object's ARN, and the environment's buckets send their own.
+    # The encryption context is the object's ARN for the probe, and the bucket's ARN for the environment's buckets.
     Case("S3: only objects", S3, set_at(0, "Condition/StringLike", {_CONTEXT: "arn:aws:s3:::*/*"}), "policy.Tightened",
          late=True),
     Case("S3: only one bucket", S3, set_at(0, "Condition/StringLike", {_CONTEXT: "arn:aws:s3:::plain-bucket"}),

@@ -13,9 +13,9 @@ _T = TypeVar("_T")
 async def shield_until_done(write: ActivityHandle[_T]) -> _T:
     """Wait until a write has ended, and return its result.
 
-    If the workflow is cancelled meanwhile, this function cancels the activity too: an activity that is waiting for its
-    next retry ends at once, but a running activity finishes. Without this function, the SDK would drop the result of a
-    write that finishes at the moment of the cancellation, and a new cluster would go unnoticed. The task stays
+    If the workflow is cancelled meanwhile, this function cancels the activity too. An activity that is waiting for its
+    next retry then ends at once, but a running activity finishes. Without this function, the SDK would drop the result
+    of a write that finishes at the moment of the cancellation, and a new cluster would go unnoticed. The task stays
     cancelled; call `raise_if_cancelled` afterwards to act on the cancellation.
     """
     try:
@@ -31,8 +31,9 @@ async def shield_until_done(write: ActivityHandle[_T]) -> _T:
 async def cancel_and_wait(branches: Sequence[asyncio.Task[Any]]) -> None:
     """Cancel branches and wait until each has ended. A branch starts nothing new, but finishes its write in progress.
 
-    Call this function after `except asyncio.CancelledError`, never in `finally`: when a worker evicts a workflow
-    from its cache, it closes the coroutines. This runs their `finally` blocks, but there is nothing to wait for.
+    Call this function after `except asyncio.CancelledError`, never in `finally`. A worker that evicts a workflow from
+    its cache closes the workflow's coroutines, which runs their `finally` blocks, although there is nothing to wait
+    for.
     """
     for branch in branches:
         branch.cancel()

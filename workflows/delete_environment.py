@@ -1,4 +1,4 @@
-"""Deletes one environment and proves that nothing of it remains."""
+"""Deletes one environment and proves that none of its resources remain."""
 
 import asyncio
 
@@ -36,8 +36,8 @@ class DeleteEnvironment:
     """Removes everything that has an environment's tag. The workflow id is `environment/<environment id>`.
 
     DELETING -> DELETED, or STOPPED with a list of the remaining resources and the reasons. Provisioning uses the same
-    workflow id, so provisioning and deletion never run at the same time. byok never changes the keys. It releases
-    the environment's claims on them, so that another environment may use the keys.
+    workflow id, so provisioning and deletion never run at the same time. byok never changes the keys, but releases the
+    environment's claims on the keys, so that another environment may use them.
 
     If a bucket contains objects that provisioning did not write, the workflow keeps and reports the bucket, because
     those objects are the customer's data.

@@ -67,8 +67,8 @@ def is_cancellation(error: BaseException) -> bool:
     """Return whether an error is the result of a cancellation request.
 
     If an attempt fails after the request, the server does not retry the activity and reports the attempt's failure
-    instead of a cancellation. If the failure is retryable, only the request prevented a retry, so the failure counts as
-    a cancellation.
+    instead of a cancellation. If the failure is retryable, only the cancellation request prevented a retry, so the
+    failure counts as a cancellation.
     """
     return is_cancelled_exception(error) or (
         is_cancelling() and isinstance(error, ActivityError) and not is_non_retryable(error)

@@ -55,7 +55,7 @@ class ProgressPublisher:
         self._tenant_name = name
 
     def record_tenant_outcome(self, outcome: TenantOutcome) -> None:
-        """Record the outcome for the tenant name. The next call of `enter_phase` publishes the outcome."""
+        """Record the outcome of naming the keys. The next call of `enter_phase` publishes the outcome."""
         self._tenant = outcome
 
     def enter_phase(

@@ -1,4 +1,4 @@
-"""Provisions one environment on two of the customer's keys."""
+"""Provisions one environment that is encrypted with two of the customer's keys."""
 
 import asyncio
 import contextlib
@@ -59,9 +59,9 @@ class ProvisionEnvironment:
     The workflow never removes a verified environment, because the environment works without the tenant name. It also
     never removes a resource that an earlier run created.
 
-    The cluster comes first, because only creating a cluster proves the Aurora key. If the key is wrong, the workflow
-    stops within seconds, with nothing to undo. Writes that can fail because of a key run one at a time, so that
-    resetting the workflow to the failed write repeats no other write.
+    The cluster comes first, because only creating a cluster proves that the Aurora key works. If the key is wrong, the
+    workflow stops within seconds, with nothing to undo. Writes that can fail because of a key run one at a time, so
+    that resetting the workflow to the failed write repeats no other write.
     """
 
     def __init__(self) -> None:

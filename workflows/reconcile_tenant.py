@@ -29,7 +29,8 @@ class ReconcileTenant:
 
     Because the workflow id is fixed, only one run per environment can be active. The service starts the workflow only
     after provisioning has ended. If you start it by hand while provisioning uses the same keys, nothing coordinates the
-    two workflows: if their tenant names differ, the workflow that writes last sets the tags, and both aliases exist.
+    two workflows. If their tenant names then differ, the tags come from the workflow that writes last, and both aliases
+    exist.
     """
 
     def __init__(self) -> None:

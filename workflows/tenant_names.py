@@ -28,8 +28,8 @@ async def reconcile_keys(
     """Reconcile both keys, or report the commands to run if no role is given (D11).
 
     If one key fails, the other key still gets the name, and byok reports the problems of both keys. If the role is at
-    fault rather than the key, byok skips the other key and reports the problem once: the other key would fail in the
-    same way, after another grace period.
+    fault rather than the key, byok skips the other key and reports the problem once, because the other key would fail
+    in the same way after another grace period.
 
     Args:
         request: The request that problems refer to.

@@ -27,7 +27,7 @@ workflow stopped, `problems` contains the cause, AWS's exact message and the rem
 
 
 def make_api_app(state: ApiState) -> FastAPI:
-    """Build the application without the security middleware, because that wraps the API and the wizard together."""
+    """Build the application without the security middleware, which later wraps the API and the wizard together."""
 
     @contextlib.asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
@@ -65,7 +65,7 @@ def wrap_with_security_middleware(app: ASGIApp, settings: ApiSettings) -> ASGIAp
 
 
 def build_authenticator(settings: ApiSettings) -> Authenticator:
-    """Build the authenticator from the settings. It accepts every caller if the settings allow anonymous callers."""
+    """Build the authenticator from the settings. If they allow anonymous callers, it accepts every caller."""
     if settings.allows_anonymous:
         return AllowAllAuth()
     found: list[Authenticator] = [StaticTokenAuth(settings.tokens)] if settings.tokens else []

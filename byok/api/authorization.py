@@ -93,10 +93,11 @@ DeletableId = Annotated[str, Depends(_deletable)]
 
 
 def require_own_prefix(caller: Caller, environment_id: str) -> None:
-    """Require that a new environment's id begins with the caller's organisation.
+    """Require that a new environment's id begins with the name of the caller's organisation.
 
     Raises:
-        ProblemError: The id does not begin with the organisation, whether or not the environment exists.
+        ProblemError: The id does not begin with the organisation's name. The error does not reveal whether the
+            environment exists.
     """
     if not caller.owns_environment_id(environment_id):
         words = f"must begin with {caller.environment_id_prefix}, like all ids of this organisation"

@@ -28,9 +28,10 @@ _LIFETIME_SECONDS: Final = 300.0
 """How long loaded keys are used before byok loads them again."""
 
 _ASK_AGAIN_SECONDS: Final = 30.0
-"""The minimum time between two refreshes for unknown keys, so that forged tokens do not each cause a refresh."""
+"""The minimum time between two refreshes for unknown keys, so that not every forged token causes a refresh."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
-"""How long requests fail without a call to the issuer after its keys could not be loaded."""
+"""How long requests fail immediately, without another call to the issuer, after loading the issuer's keys has
+failed."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class SigningKey:
     """A public key of the issuer.
 
     Attributes:
-        key_id: Its `kid`, which a JWK may lack (RFC 7517 section 4.5).
-        algorithms: The algorithms that its signatures may have.
-        public_key: The key in the form that PyJWT verifies with.
+        key_id: The key's `kid`, which a JWK may lack (RFC 7517 section 4.5).
+        algorithms: The algorithms with which the key may sign.
+        public_key: The key in the form that PyJWT needs to verify signatures.
     """
 
     key_id: str | None
@@ -49,7 +50,7 @@ class SigningKey:
 
     @classmethod
     def from_jwk(cls, jwk: Any) -> Self | None:
-        """Read a JWK, or return None if it cannot sign tokens or byok does not know its type (RFC 7517 section 5).
+        """Read a JWK. Return None if the key cannot sign tokens or byok does not know its type (RFC 7517 section 5).
 
         `alg`, `use`, `key_ops` and `kid` are optional (RFC 7517 section 4). Without `alg`, the key may sign with every
         algorithm of its type and curve.
@@ -65,9 +66,9 @@ class SigningKey:
             return None
 
     def may_have_signed(self, header: dict[str, Any]) -> bool:
-        """Return whether the header of a token allows for this key (RFC 7515 appendix D, "Notes on Key Selection").
+        """Return whether this key may have signed a token with this header (RFC 7515).
 
-        The key's id decides only if both the key and the token have one.
+        The key id is compared only if both the key and the token have one (appendix D, "Notes on Key Selection").
         """
         return header.get("alg") in self.algorithms and (
             None in (self.key_id, header.get("kid")) or self.key_id == header["kid"]
@@ -116,8 +117,8 @@ class OidcAuth:
     async def _verify(self, token: str) -> dict[str, Any]:
         """Return the claims of a valid token.
 
-        A token that no loaded key has signed may be signed with a newer key: issuers replace their keys, with or
-        without changing their ids.
+        If none of the loaded keys signed the token, a newer key may have signed it, because issuers replace their keys.
+        The new key may have the same id as the old key.
         """
         try:
             header = jwt.get_unverified_header(token)

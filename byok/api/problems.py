@@ -86,7 +86,7 @@ class ProblemError(Exception):
 
 
 def invalid_field_error(field: str, message: str) -> ProblemError:
-    """Build the error for an invalid field that the request's model accepts."""
+    """Build the error for a field whose value is invalid although the request's model accepts it."""
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"{field}: {message}", fault=(field, message)
     )
@@ -188,5 +188,5 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def _name(location: tuple[int | str, ...]) -> str:
-    """Return a field's name without the part of the request (such as `body`), unless there is only that part."""
+    """Return a field's name without its first element, which names the part of the request, such as `body`."""
     return ".".join(str(part) for part in location[1:]) or str(location[0])

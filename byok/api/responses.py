@@ -60,7 +60,7 @@ class PermissionCheckResponse(BaseModel):
 
 
 class PolicyFinding(BaseModel):
-    """A defect of a key policy, with the remedy and the statements to paste."""
+    """A defect in a key policy, with the remedy and the statements to paste."""
 
     code: str
     key: KeyPurpose | None

@@ -51,7 +51,7 @@ def print_text(text: str) -> None:
 
 
 def exit_with_error(message: str, code: str, exit_code: int, *, as_json: bool) -> NoReturn:
-    """Print an error message on standard error, with `as_json` also as JSON on standard output, and exit."""
+    """Print an error message on standard error and, with `as_json`, also as JSON on standard output. Then exit."""
     if as_json:
         print_json({"error": {"code": code, "message": message}})
     print_message(message)

@@ -25,7 +25,7 @@ def require_region(region: str) -> str:
     """Return the Region if it exists (contract 133).
 
     Raises:
-        UsageError: It is not an AWS Region.
+        UsageError: The text is not the name of an AWS Region.
     """
     try:
         return regions.require_region(region)

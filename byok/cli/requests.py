@@ -54,7 +54,7 @@ def expand_payload(given: dict[str, object]) -> dict[str, object]:
     """Return the options, with the onboarding payload split into two key ARNs. Any key option may contain the payload.
 
     Raises:
-        UsageError: The payload is invalid, or names different keys from the options.
+        UsageError: The payload is invalid, or the options and the payload name different keys.
     """
     try:
         payload = given.pop("payload", None)

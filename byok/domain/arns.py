@@ -1,7 +1,8 @@
 """ARNs of keys and roles: functions that parse them, and the rules for the keys that an environment may use.
 
-The rules are pure (contract 81-84, 115-117, 123-124, D6-D8): this module never calls AWS. The probe and CreateDBCluster
-find out what only AWS knows: whether a key exists and is enabled, and whether the platform role may use it.
+The rules are pure (contract 81-84, 115-117, 123-124, D6-D8), so this module never calls AWS. The probe and
+CreateDBCluster find out what only AWS knows: whether a key exists and is enabled, and whether the platform role may use
+it.
 """
 
 import re
@@ -75,8 +76,8 @@ KEY_ARN_MAX_LENGTH: Final = 2048
 """Maximum length of a key identifier in KMS (KeyIdType in botocore's KMS model)."""
 
 REGION_PATTERN: Final = r"^[a-z]{2,4}(-[a-z]{2,10}){1,2}-[1-9][0-9]?$"
-"""Matches every AWS Region. The pattern limits the length of a Region, because a bucket name that contains one must
-have at most 63 characters."""
+"""Matches every AWS Region. The pattern limits the length of a Region, because a bucket name that contains a Region
+must have at most 63 characters."""
 
 _ARN: Final = re.compile(
     r"arn:(?P<partition>aws(-[a-z]+)*):(?P<service>[a-z0-9-]+):(?P<region>[a-z0-9-]*):(?P<account>[0-9]*):(?P<resource>[!-~]+)"
@@ -96,7 +97,7 @@ _ROLE: Final = re.compile(
 ROLE_ARN_PATTERN: Final = (
     r"^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@/-]{1,510}/)?[A-Za-z0-9_+=,.@-]{1,64}$"
 )
-"""A regular expression for the ARN of an IAM role, as text for the fields of requests."""
+"""A regular expression for an IAM role ARN, as text, for use in request fields."""
 
 
 class KeyArnErrorCode(StrEnum):
@@ -203,7 +204,7 @@ def parse_key_arn(text: str) -> KeyArn:
 
 
 def is_key_arn(text: str | None) -> bool:
-    """Return whether a text is a full key ARN."""
+    """Return whether a string is a full key ARN."""
     try:
         return text is not None and str(parse_key_arn(text)) == text
     except InvalidKeyArnError:

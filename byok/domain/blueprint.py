@@ -124,7 +124,8 @@ class Blueprint(_Part):
         purposes = [bucket.purpose for bucket in self.buckets]
         if len(purposes) != len(set(purposes)):
             raise ValueError("two buckets have the same purpose")
-        # S3 uses the key only when it writes an object. Without an object, nothing would prove the key (contract 96).
+        # S3 uses the key only when it writes an object. Without an object, nothing would prove that the key works
+        # (contract 96).
         if not any(bucket.objects for bucket in self.buckets):
             raise ValueError("no bucket has an initial object")
         return self

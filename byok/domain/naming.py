@@ -1,4 +1,4 @@
-"""Deterministic names. An environment's resources always get the same names, so byok finds those that already exist."""
+"""Deterministic names. An environment's resources always get the same names, so byok finds existing resources."""
 
 import hashlib
 from typing import Final
@@ -7,7 +7,8 @@ from byok.domain.vendor import VendorProfile
 
 ENVIRONMENT_ID_PATTERN: Final = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 ENVIRONMENT_ID_MAX_LENGTH: Final = 32
-"""With this length and the longest prefix and purpose, a bucket name has 63 characters, which is S3's limit."""
+"""With an id of this length and the longest prefix and purpose, a bucket name has 63 characters, which is S3's
+limit."""
 
 MAX_PROOF_CLUSTERS: Final = 3
 """How many Aurora keys of one Region can be proved at once."""
@@ -38,7 +39,7 @@ def bucket_name(vendor: VendorProfile, environment_id: str, purpose: str, accoun
 
 
 def probe_bucket_name(vendor: VendorProfile, account: str, region: str) -> str:
-    """Return the name of the platform's bucket for key probes and key claims. Each account and Region has one."""
+    """Return the name of the platform's bucket for key probes and key claims, one bucket per account and Region."""
     return f"{vendor.resource_prefix}-key-probes-{account}-{region}"
 
 

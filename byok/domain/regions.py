@@ -1,7 +1,7 @@
 """The AWS Regions, and the check that a name is one of them (contract 133).
 
-The list is botocore's (`partitions.json` and `endpoints.json`): importing botocore here would make every command slow.
-`tests/unit/test_regions.py` compares the two, so an update of botocore that adds a Region also adds it here.
+The list is copied from botocore (`partitions.json` and `endpoints.json`), because importing botocore here would make
+every command slow. `tests/unit/test_regions.py` fails if a botocore update adds a Region that is missing here.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ REGIONS: Final = (
 )
 
 _SIMILAR: Final = 0.6
-"""From this similarity on, a name counts as a misspelling of a Region; `difflib` uses the same value."""
+"""The minimum similarity at which a name counts as a misspelling of a Region, the same as `difflib`'s default."""
 
 
 class UnknownRegionError(ValueError):
@@ -29,7 +29,7 @@ def require_region(name: str) -> str:
     """Return the name if it is an AWS Region.
 
     Raises:
-        UnknownRegionError: It is not.
+        UnknownRegionError: The name is not an AWS Region.
     """
     if name in REGIONS:
         return name
@@ -39,8 +39,8 @@ def require_region(name: str) -> str:
 
 
 def find_nearest_region(name: str) -> str | None:
-    """Return the Region whose name is most similar, the first in the alphabet among equals; None if none is similar."""
-    from difflib import SequenceMatcher  # only for a wrong name
+    """Return the Region with the most similar name (of several, the first in the alphabet); None if none is similar."""
+    from difflib import SequenceMatcher  # imported here, because only a wrong name needs it
 
     given = name.strip().lower()[:64]
     ratios = {region: SequenceMatcher(None, region, given).ratio() for region in REGIONS}

@@ -81,9 +81,9 @@ def derive_external_id(keys: KeyPair) -> str:
     """Derive the external id of the role that puts a tenant name on a pair of keys.
 
     The same keys always result in the same id. The id is unique, because a pair of keys belongs to only one
-    environment. The platform chooses the id, not the customer: a customer who enters the ARN of another customer's role
-    does not get the external id of that role. The id is not a secret (IAM user guide, "Access to AWS accounts owned by
-    third parties").
+    environment. The platform, not the customer, chooses the id, so a customer who enters the ARN of another customer's
+    role does not get the external id of that role. The id is not a secret (IAM user guide, "Access to AWS accounts
+    owned by third parties").
     """
     return str(uuid.uuid5(_EXTERNAL_IDS, " ".join(keys.arns)))
 

@@ -1,4 +1,4 @@
-"""The demo provisions an environment, and then another, which stops at a disabled key and is completed after the fix.
+"""The demo provisions two environments. The second one stops at a disabled key, and completes once the key is fixed.
 
 The demo announces each step, and then checks the result in byok and in the local AWS. The command line passes in the
 functions that show the environments.

@@ -1,4 +1,4 @@
-"""The environment variables with which a program uses only the local stack."""
+"""The environment variables that make a program use only the local stack."""
 
 import os
 import shlex
@@ -26,7 +26,7 @@ def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, st
         "AWS_ENDPOINT_URL": f"http://{HOST}:{ports.aws}",
         "AWS_CONFIG_FILE": str(aws_config / "config"),
         "AWS_SHARED_CREDENTIALS_FILE": str(aws_config / "credentials"),
-        # A client acts as the platform, or with `--profile byok` as the customer. The credential variables are empty,
+        # A client acts as the platform or, with `--profile byok`, as the customer. The credential variables are empty,
         # because credentials from the shell would take precedence over a profile.
         "AWS_PROFILE": PLATFORM_PROFILE,
         "AWS_ACCESS_KEY_ID": "",

@@ -59,13 +59,13 @@ class DevStack:
 
     Args:
         data: Folder for state and logs. The state is kept for the next stack that uses this folder.
-        ports: The ports to listen on, at 127.0.0.1.
+        ports: The ports to listen on, all on 127.0.0.1.
         worker: Whether to run a worker.
         web: Whether to run the web server (wizard and HTTP API).
         database_seconds: How long the local AWS takes to create a cluster or an instance.
         settings: More environment variables for the child processes.
         vendor: The vendor's names, which the key policies contain.
-        exports: File with `environment` as shell exports; the file exists only while the whole stack is running.
+        exports: File that gets `environment` as shell exports, and that exists only while the whole stack is running.
         say: Receives each message for the user.
     """
 
@@ -235,7 +235,7 @@ class DevStack:
         self.environment = client_env_vars(self.ports, self._aws_config, REGION)
         database = self.data / "temporal.db"
         if not database.exists():
-            # Start AWS with empty state, too. Its resources would belong to environments that Temporal does not know.
+            # Start AWS with empty state, too. Old resources would belong to environments that Temporal does not know.
             shutil.rmtree(self.data / "aws", ignore_errors=True)
             await asyncio.gather(self._start_aws(), self._start_temporal(database))
         else:

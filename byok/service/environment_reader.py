@@ -76,7 +76,7 @@ class EnvironmentReader:
             )
 
     async def list_environments(self, limit: int = 100) -> list[EnvironmentSummary]:
-        """Return the latest run of each environment, first those that are running, then the most recently ended."""
+        """Return the latest run of each environment: running ones first, followed by the most recently ended ones."""
         found: dict[str, EnvironmentSummary] = {}
         with translate_temporal_errors():
             async for execution in self.client.list_workflows(_ENVIRONMENTS):
@@ -103,8 +103,8 @@ class EnvironmentReader:
         """
         query = f"{_ENVIRONMENTS} AND WorkflowId STARTS_WITH '{contracts.environment_workflow_id(prefix)}'"
         if phase is not None:
-            # An environment that only the naming of its keys stopped is ready once the keys have the name. Visibility
-            # still reports such an environment as STOPPED.
+            # An environment that stopped only because its keys could not be named is ready once the keys have the name.
+            # Visibility still reports such an environment as STOPPED.
             phases = {phase, Phase.STOPPED} if phase is Phase.READY else {phase}
             query += (
                 f" AND {contracts.PHASE_ATTRIBUTE.name} IN ({', '.join(f'{one.value!r}' for one in sorted(phases))})"
@@ -162,7 +162,8 @@ class EnvironmentReader:
 
     async def _require_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
-        # Do not count the time before the caller began to wait, because a worker may have been started only then.
+        # Do not count the time before the caller began to wait, because the worker may have been started only when the
+        # caller did.
         if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_TIMEOUT:
             return
         described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()

@@ -71,7 +71,7 @@ class EnvironmentService(EnvironmentReader):
         """Start an environment, or return the environment that an identical earlier request started.
 
         A stopped environment is started again, even with different values, and adopts its existing resources. An
-        environment that only the naming of its keys stopped counts as ready once the keys have the name.
+        environment that stopped only because its keys could not be named counts as ready once the keys have the name.
 
         Args:
             request: The environment to create.

@@ -40,7 +40,7 @@ class PendingStep(RecordModel):
     """An activity or workflow task that a running environment waits for, or the pause of its workflow.
 
     Attributes:
-        activity: The activity's name; None for a workflow that is paused, and for a workflow task that is unclaimed, or
+        activity: The activity's name; None if the step is a paused workflow, or a workflow task that is unclaimed or
             keeps failing with `last_failure`.
         attempt: The number of the attempt, starting at 1.
         since: When the activity was scheduled, its last attempt began, or the workflow was paused.

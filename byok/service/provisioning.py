@@ -30,8 +30,8 @@ async def start_provisioning(
     """Start provisioning.
 
     Setting the memo and the search attributes at the start saves the workflow two events and one action. Temporal
-    rejects search attributes that no worker has registered in the namespace yet. In that case, the workflow is started
-    without them, and it publishes its first phase itself.
+    rejects search attributes that no worker has registered in the namespace yet. In that case, byok starts the workflow
+    without search attributes, and the workflow publishes its first phase itself.
 
     Args:
         client: A client with the plugin from `byok.temporal.make_plugin()`.

@@ -39,8 +39,8 @@ async def find_reset_point(events: AsyncIterable[HistoryEvent]) -> ResetPoint | 
     """Return the point just before the first activity that failed; None if no activity failed.
 
     Later failures follow from the first failure, because activities that run in parallel with the failed one are
-    cancelled. A reset to the last workflow task would not help: it would only replay the recorded failure, without
-    calling AWS.
+    cancelled. A reset to the last workflow task would not help, because it would only replay the recorded failure,
+    without calling AWS.
     """
     scheduled: dict[int, ResetPoint] = {}
     async for event in events:

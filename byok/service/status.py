@@ -1,7 +1,7 @@
 """Builds an environment's status from Temporal's description of its workflow, without a worker or a query.
 
 This module defines the JSON that `--json` prints, and decides whether a workflow reported its outcome before it ended.
-It makes no calls to Temporal; the other modules of `byok.service` make them.
+The module makes no calls to Temporal; other modules of `byok.service` make them.
 """
 
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ class EnvironmentSummary(RecordModel):
         )
 
     def as_ready_if_named_at(self, at: datetime | None) -> Self:
-        """Return the summary, as READY if only the tenant name was missing and the keys got the name at this time."""
+        """Return the summary, with the phase READY if only the tenant name was missing and was set at this time."""
         if not self.awaits_name or at is None or self.closed_at is None or at < self.closed_at:
             return self
         return self.model_copy(update={"phase": Phase.READY, "problem_code": None, "awaits_name": False})
@@ -228,7 +228,7 @@ class EnvironmentStatus(RecordModel):
 
 
 def _awaits_name(phase: Phase, evidence: Evidence | None, problems: Sequence[Problem]) -> bool:
-    """Return whether only the naming of its keys stopped an environment; evidence proves that the rest is complete."""
+    """Return whether an environment with complete evidence stopped only because its keys could not be named."""
     stopped_there = all(problem.phase is Phase.RECONCILING_TENANT for problem in problems)
     return phase is Phase.STOPPED and evidence is not None and stopped_there
 

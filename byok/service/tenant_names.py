@@ -64,9 +64,9 @@ async def list_tenant_runs(client: Client, environment_id: str) -> list[TenantRu
 
 
 async def apply_completed_namings(client: Client, found: Sequence[EnvironmentSummary]) -> list[EnvironmentSummary]:
-    """Set the phase READY for environments that only the naming of their keys stopped, if the keys now have the name.
+    """Set the phase to READY for stopped environments that lacked only the tenant name, if the keys now have it.
 
-    This takes one query for every fifty such environments. Usually there are none, and then no query is needed.
+    One query covers up to fifty such environments. Usually there are none, and then no query is needed.
     """
     named: dict[str, datetime] = {}
     awaiting = [tenant_workflow_id(item.environment_id) for item in found if item.awaits_name]

@@ -30,7 +30,7 @@ class FailureLoaders:
 async def problem_of_unreported_end(
     described: WorkflowExecution, progress: EnvironmentProgress | None, fetch: FailureLoaders
 ) -> Problem:
-    """Build the problem of a workflow that ended without reporting one: invalid input, or terminated in Temporal."""
+    """Build the problem of a workflow that had invalid input or was ended in Temporal without reporting a problem."""
     phase = progress.phase if progress else first_phase(described.workflow_type)
     region = progress.request.region if progress else ""
     deletion, failure = phase is Phase.DELETING, await fetch.failure()

@@ -29,7 +29,7 @@ class CsrfError(Exception):
     """The form does not come from a page of this session.
 
     Attributes:
-        address: The page to open again; the entries of the form are in it.
+        address: The address of the page to open again. The address contains the form's entries.
     """
 
     def __init__(self, address: str) -> None:
@@ -59,7 +59,7 @@ async def _current_session(request: Request, sessions: SessionStore) -> Session:
 
 
 async def _address_with_entries(request: Request) -> str:
-    """Return the address of the user's page; the fields of a submitted form are in it, so that no entry is lost."""
+    """Return the address of the user's page, including a submitted form's fields, so that no entry is lost."""
     if request.method == "GET":
         return f"{request.url.path}?{request.url.query}".rstrip("?")
     if request.url.path.startswith("/new/"):
@@ -81,7 +81,7 @@ class _RequireScope:
 
 ReadSession = Annotated[Session, Depends(_RequireScope(Scope.READ, "see environments"))]
 WriteSession = Annotated[Session, Depends(_RequireScope(Scope.WRITE, "create an environment"))]
-"""Contract 4: a user without this scope cannot start the wizard."""
+"""Contract 4: a user without the write scope cannot start the wizard."""
 
 
 async def _form(request: Request, session: Annotated[Session, Depends(_current_session)]) -> Mapping[str, Any]:

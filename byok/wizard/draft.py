@@ -126,7 +126,7 @@ class EnvironmentDraft(BaseModel):
         return {name: fault for name in names if (fault := found[name])}
 
     def _region_fault(self) -> str | None:
-        """Return the error in the Region; None if it is an AWS Region (contract 133)."""
+        """Return the error in the Region field; None if the field contains an AWS Region (contract 133)."""
         try:
             require_region(self.region)
         except UnknownRegionError as error:

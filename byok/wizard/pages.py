@@ -43,7 +43,8 @@ class PageRenderer:
         Args:
             request: The request for the page.
             template: The name of the template file.
-            session: The user's session, if any. The page gets its form token, and the response gets its cookie.
+            session: The user's session, if any. The page gets the session's form token, and the response sets the
+                session's cookie.
             status: The HTTP status.
             values: The template's values.
         """

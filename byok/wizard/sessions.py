@@ -16,7 +16,7 @@ from byok.domain.scopes import Scope
 
 COOKIE_NAME: Final = "byok_session"
 LIFETIME_SECONDS: Final = 8 * 3600
-"""A working day. A session ends earlier if the access token expires earlier."""
+"""The length of a session: a working day. A session ends earlier if the access token expires earlier."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Session:
 
     Attributes:
         caller: The signed-in user.
-        form_token: The secret in every form of this session. A form of another site cannot know the secret.
+        form_token: The secret in every form of this session. A form on another site cannot know the secret.
     """
 
     caller: Caller
@@ -67,7 +67,7 @@ class SessionCookies:
         return Session(Caller(held["organisation"], scopes, held["until"]), held["form_token"])
 
     def start_session(self, caller: Caller) -> Session:
-        """Start a session that ends with the access token, or at the latest after a working day, even if in use."""
+        """Start a session, which ends after a working day even if in use, or earlier if the access token expires."""
         ends = time.time() + LIFETIME_SECONDS
         until = ends if caller.until is None else min(caller.until, ends)
         return Session(replace(caller, until=until), secrets.token_urlsafe(24))

@@ -127,7 +127,9 @@ def _on_the_right_key(machine: StackHarness, request: ProvisionRequest, verdict:
     for bucket in machine.list_environment_buckets(request.environment_id):
         versions = s3.list_object_versions(Bucket=bucket).get("Versions", [])
         for item in versions:
-            found = s3.head_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
+            if not item["IsLatest"]:  # the role may not read other versions
+                continue
+            found = s3.head_object(Bucket=bucket, Key=item["Key"])
             verdict.expect(f"the key of {bucket}/{item['Key']}", found.get("SSEKMSKeyId"), request.s3_key_arn)
         if versions:
             verdict.expect(f"the default key of {bucket}", _default_key(s3, bucket), request.s3_key_arn)

@@ -16,7 +16,7 @@ _ABOUT: Final = """\
 
 This page lists the faults that were injected into real processes (a Temporal server on disk, workers, local AWS), and
 the outcomes. `make faults` runs all cases and writes this page; `make test` runs a sample. Most cases inject a fault
-into one call for one environment. A generated case runs any operations on two environments. After each case, the tests
+into one call for one environment. A generated case runs random operations on two environments. After a case, the tests
 check in local AWS and Temporal that there is one cluster with one writer, that each bucket and object of the blueprint
 exists once, that all of them use the right key, that both keys are claimed, that no history contains a secret, and that
 the status has the correct phase and problem.

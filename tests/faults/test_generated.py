@@ -46,7 +46,8 @@ ACTIONS: Final = (
     *("create", "replay", "cancel", "delete", "delete_then_cancel", "toggle_worker", "lose_answer"),
     *("break_key", "break_key", "repair_keys", "wait_for_calls", "wait_until_at_rest", "repair_and_finish"),
 )
-"""The actions from which a step chooses. All share one rule, because hypothesis may disable a rule for an example."""
+"""The actions from which hypothesis chooses one for each step. They share one rule, because hypothesis may disable a
+rule for an example."""
 
 
 @dataclass(frozen=True)

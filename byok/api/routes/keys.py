@@ -29,7 +29,7 @@ class PolicyCheckRequest(BaseModel):
     Attributes:
         policy: The policy document, or the output of `aws kms get-key-policy` as JSON, YAML or text. The field is a
             string, so that nothing reformats the policy.
-        key_arn: The ARN of the policy's key. With it, the check also knows which account owns the key.
+        key_arn: The ARN of the policy's key. With this ARN, the check also knows which account owns the key.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)

@@ -1,4 +1,4 @@
-"""Routes that return the values, template and statements that a customer needs to create the keys. None is secret."""
+"""Routes that return the values, template and statements for creating the keys. None of these are secret."""
 
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -24,7 +24,7 @@ router = APIRouter(
 )
 YAML_MEDIA_TYPE = "application/yaml"
 _ANY_STACK: Final = "byok-kms-keys"
-"""For the parts of a kit that name no stack."""
+"""A stack name for routes that return only parts of a kit that do not contain the stack name."""
 
 
 def build_kit(state: State, region: str, stack_name: str, profile: str = DEFAULT_PROFILE) -> OnboardingKit:

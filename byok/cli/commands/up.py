@@ -100,5 +100,5 @@ async def _stay(stack: "DevStack", env_file: Path) -> None:
 
 
 def _program() -> str:
-    """Return the command that runs this program from the shell of the user."""
+    """Return the command that runs this program from the user's shell."""
     return "byok" if shutil.which("byok") else str(Path(sys.argv[0]))

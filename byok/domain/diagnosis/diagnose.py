@@ -67,7 +67,7 @@ def diagnose_collected_keys(
     Args:
         collection: The facts.
         vendor: The vendor's names.
-        at: The time, by which the policies' conditions on dates are decided; None leaves them undecided.
+        at: The time at which to evaluate the policies' date conditions; None leaves these conditions undecided.
     """
     findings = list(_arn_findings(collection, vendor))
     # A key that must be replaced needs no other findings.
@@ -146,7 +146,7 @@ def _caller_findings(collection: CollectedKeys, unseen: list[_KeyContext]) -> It
     if not unseen:
         return
     which = unseen[0].which if len(unseen) == 1 else None
-    # All these keys are in one account: keys in two different accounts already have an ARN finding.
+    # All these keys are in one account, because keys in two different accounts already have an ARN finding.
     there, keys = unseen[0].account, unseen[0].which.display_name if which else "keys"
     if caller.error is not None:
         yield Finding(
@@ -186,7 +186,8 @@ def _key_findings(key: _KeyContext, *, explained: bool) -> Iterator[Finding]:
 
 
 _NOT_THIS_KEY: Final = {"key.NotFound", "key.OfAnotherArn", "key.ManagedByAws", "key.WrongKind"}
-"""The findings after which the policy is not checked: the key must be replaced, or the facts are about another key."""
+"""The findings after which byok does not check the policy: a key must be replaced, or the facts are about another
+key."""
 
 
 def _metadata_findings(key: _KeyContext) -> Iterator[Finding]:
@@ -239,7 +240,7 @@ def _not_seen(key: _KeyContext) -> Finding:
     permissions = _PERMISSIONS if of_key else "kms:GetKeyPolicy"
     return key.finding(
         "key.NotReadable" if of_key else "key.PolicyNotReadable",
-        f"{what}: {answer.error or 'the collection contains no response from AWS about it.'}",
+        f"{what}: {answer.error or 'the output of the script contains no response from AWS for it.'}",
         f"Run the script again with permission to read it ({permissions}), and send everything it prints."
         if answer.error
         else "Run the script again, and send everything it prints.",
@@ -288,7 +289,7 @@ def _note_findings(key: _KeyContext) -> Iterator[Finding]:
 
 
 def _can_be_rotated(facts: KeyMetadata) -> bool:
-    """Return whether KMS can rotate a key: the key is enabled, and KMS created its material (EnableKeyRotation)."""
+    """Return whether KMS can rotate a key: only an enabled key whose material KMS created (EnableKeyRotation)."""
     return facts.key_state == "Enabled" and facts.origin in {None, "AWS_KMS"} and facts.custom_key_store_id is None
 
 

@@ -90,7 +90,7 @@ def all_conditions_hold(tests: Iterable[ConditionResult]) -> bool:
 
 
 def normalize_conditions(block: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], frozenset[str]]:
-    """Return the values by operator and key in lower case: equal blocks are equal however they are written."""
+    """Return the values by lower-case operator and key, so that equivalent condition blocks compare equal."""
     return {
         (operator, key.lower()): frozenset(_text(value) for value in as_list(values))
         for operator, tests in block.items()
@@ -141,8 +141,8 @@ def _operator_holds(operator: str, wanted: tuple[str, ...], actual: str | list[s
         return negated or if_exists or quantifier == "ForAllValues"
     if negated and compare is _arn and not all(value.count(":") >= _COLONS_OF_AN_ARN for value in as_list(actual)):
         raise UnknownConditionError(f"AWS does not document how {operator} treats {actual!r}, which is not an ARN")
-    # A text whose variable has no value in the request equals nothing, so it satisfies a negated operator (IAM user
-    # guide, "Policy variables with no value").
+    # A text with a variable that has no value in the request never matches, so the text satisfies a negated operator
+    # (IAM user guide, "Policy variables with no value").
     known = [item for item in map(fill, wanted) if item is not None]
     hits = [any(compare(item, value) for item in known) != negated for value in as_list(actual)]
     return all(hits) if quantifier == "ForAllValues" or (negated and quantifier == "") else any(hits)

@@ -48,7 +48,7 @@ class MergeResult:
         added: Sids of the appended statements.
         replaced: Sids of the outdated statements that were replaced.
         dropped: Condition keys of replaced statements that byok's statements do not have.
-        byte_order_mark: Whether the file that contained the document alone began with UTF-8's byte order mark.
+        byte_order_mark: Whether the input file contained only the document and began with UTF-8's byte order mark.
     """
 
     text: str
@@ -81,7 +81,7 @@ def merge_policy_file(
 
     Raises:
         PolicyDocumentError: The file is not a key policy.
-        PolicyMergeError: As `merge_policy`.
+        PolicyMergeError: In the same cases as in `merge_policy`.
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
     text = decode_text(content)

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 Context = Mapping[str, str | list[str]]
-# A function that fills in the variables of a pattern. It returns None if a variable has no value, because the pattern
-# then matches nothing.
+# A function that fills in the variables of a pattern. The function returns None if a variable has no value, because the
+# pattern then matches nothing.
 Fill = Callable[[str], str | None]
 
 VERSION_WITH_VARIABLES: Final = "2012-10-17"
@@ -40,7 +40,7 @@ def compile_wildcard_pattern(pattern: str, *, ignore_case: bool = False) -> re.P
     """Compile a pattern with `*` and `?` to a regular expression for a full match.
 
     The text between two stars matches at its first occurrence, and the expression never backtracks to a later
-    occurrence. It still finds every match, and it stays fast for patterns with many stars.
+    occurrence. The expression still finds every match, and stays fast for patterns with many stars.
     """
     first, *others = re.split(r"(?<!\$\{)\*+", pattern)
     middle = "".join(f"(?>.*?{_without_stars(part)})" for part in others[:-1])

@@ -1,6 +1,6 @@
 """The models that byok sends through Temporal: requests, plans, resources and evidence.
 
-Each input and each result is one frozen model. Requests reject unknown fields, because people write them. All other
+Each input and each result is one frozen model. Requests reject unknown fields, because people write requests. All other
 models ignore unknown fields, so that an older worker can read data from a newer worker.
 """
 

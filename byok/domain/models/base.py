@@ -1,4 +1,4 @@
-"""Base classes of the models that byok sends through Temporal, and the type of their Regions."""
+"""Base classes of the models that byok sends through Temporal, and the type of a Region's name."""
 
 from typing import Annotated
 

@@ -111,8 +111,8 @@ class KeyCheckResult(RecordModel):
 
     Attributes:
         keys: The verdict on each key.
-        findings: All problems that the check found; empty if it found none. A problem of the platform's leaves a key
-            not proved.
+        findings: All problems that the check found; empty if it found none. If the platform is at fault, the
+            key is not proved.
     """
 
     region: str

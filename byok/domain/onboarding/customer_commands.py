@@ -120,8 +120,8 @@ class CustomerCommands:
         """Return the commands for each way to put a tenant name on two keys, with a comment that says when to use it.
 
         The four ways are a CloudFormation stack, separate AWS CLI commands, Terraform, and a role that the platform
-        assumes (D11). The comments contain no quotes and no brackets, because zsh runs comments that are pasted at its
-        prompt as commands.
+        assumes (D11). The comments contain no quotes and no brackets, because zsh treats comments pasted at its prompt
+        as commands.
 
         Raises:
             InvalidTenantNameError: The name is not valid.

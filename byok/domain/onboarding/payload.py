@@ -55,7 +55,7 @@ def expand_payload_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a request's fields, with the ARNs taken from the payload if the request contains one.
 
     Raises:
-        PayloadError: The payload is invalid, or it names different keys from the ARN fields.
+        PayloadError: The payload is invalid, or the payload and the ARN fields name different keys.
     """
     fields = {name: _strip(value) if name in _FIELDS else value for name, value in values.items()}
     given = {field: fields[field] for field in _FIELDS if _is_payload(fields.get(field))}

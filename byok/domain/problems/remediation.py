@@ -44,7 +44,7 @@ class RemedyContext:
 
     @property
     def profile_hint(self) -> str:
-        """What the reader does with the profile in a command: replace byok's placeholder, or use the chosen one."""
+        """What the reader does with a command's profile: replace byok's placeholder, or use the chosen profile."""
         account = "AWS CLI profile for the account that owns the key"
         if self.profile == DEFAULT_PROFILE:
             return f"replace {DEFAULT_PROFILE} with your {account}"
@@ -113,7 +113,7 @@ def build_alias_remediation(
     """Build the remedy for a tenant's alias that points to the wrong key.
 
     Args:
-        subject: The context; its key is the one that the alias should point to.
+        subject: The context. The context's key is the key that the alias should point to.
         alias: The alias.
         points_at: The id of the key that the alias points to now.
         ask_again: The byok command that retries the request.

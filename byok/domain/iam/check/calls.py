@@ -76,8 +76,8 @@ CALLS_BY_PURPOSE: Final[dict[KeyPurpose, tuple[PlatformCall, ...]]] = {
 _ADMINISTRATION: Final = tuple(
     (f"kms:{action}", None) for action in ("PutKeyPolicy", "DisableKey", "ScheduleKeyDeletion", "TagResource")
 )
-# Calls that a key's policy must never allow: the platform needs them only on its other key, or not at all, or only a
-# service may make them on the platform's behalf. `None` in place of a service means a direct call.
+# Calls that a key's policy must never allow, because the platform needs them only on the other key, or does not need
+# them, or only a service may make them on the platform's behalf. `None` in place of a service means a direct call.
 _NEVER: Final[dict[KeyPurpose, tuple[tuple[str, str | None], ...]]] = {
     KeyPurpose.S3: (
         *_ADMINISTRATION,
@@ -103,10 +103,10 @@ ENCRYPTION_CONTEXT_ACTIONS: Final = frozenset(
         *("ReEncryptFrom", "ReEncryptTo"),
     )
 )
-"""Those of the calls that can have an encryption context (KMS developer guide, "kms:EncryptionContext:context-key")."""
+"""The actions whose calls can have an encryption context (KMS developer guide, "kms:EncryptionContext:context-key")."""
 
 UNKNOWN_PART: Final = "…"
-"""Stands in a value of the context for a part of at least one character that byok does not know."""
+"""In a context value, this stands for a part of at least one character that byok does not know."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class PlatformPrincipal:
         role_arn: The ARN of the platform role.
         region: The environment's Region.
         key_arn: The key's ARN, or None if only the key's policy is known.
-        at: The time of the calls, by which conditions on dates are decided; None leaves them undecided.
+        at: The time of the calls, used to evaluate date conditions; None leaves these conditions undecided.
     """
 
     role_arn: str
@@ -141,8 +141,9 @@ class PlatformPrincipal:
     def access_requests_for(self, call: PlatformCall, vendor: VendorProfile) -> tuple[AccessRequest, ...]:
         """Return the requests that KMS receives when the platform makes a call: one for each encryption context.
 
-        S3 sends the bucket's ARN if the bucket has a Bucket Key, as an environment's buckets have (D13), and otherwise
-        the object's, as for a probe (S3 user guide, "Reducing the cost of SSE-KMS with Amazon S3 Bucket Keys").
+        If the bucket has a Bucket Key, as an environment's buckets do (D13), S3 sends the bucket's ARN. Otherwise, as
+        for a probe, S3 sends the object's ARN (S3 user guide, "Reducing the cost of SSE-KMS with Amazon S3 Bucket
+        Keys").
         """
         access = self._access(self.caller, call.action, call.service, self.region, for_resource=call.for_aws_resource)
         if call.service != "s3" or call.action not in ENCRYPTION_CONTEXT_ACTIONS:
@@ -207,7 +208,7 @@ class PlatformPrincipal:
             context["aws:EpochTime"] = str(int(self.at.timestamp()))
         if service is not None:
             context["kms:ViaService"] = via_service_value(service, region)
-            context["aws:ViaAWSService"] = "true"  # of every call in a forward access session (IAM user guide)
+            context["aws:ViaAWSService"] = "true"  # set in all calls of a forward access session (IAM user guide)
         if for_resource:
             context["kms:GrantIsForAWSResource"] = "true"
         place = f"arn:{partition_of_region(self.region)}:kms:{self.region}:000000000000:key/"
@@ -218,8 +219,8 @@ KNOWN_CONDITION_KEYS: Final = frozenset(
     {"aws:sourceaccount", "aws:sourcearn", "kms:grantisforawsresource", "kms:viaservice", "sts:externalid"}
 )
 """The condition keys, in lower case, that a call has only if `PlatformPrincipal` sets them. byok does not know which
-other condition keys a call has. `aws:SourceArn` and `aws:SourceAccount` occur only in calls that a service makes as
-itself (IAM user guide, "Global condition context keys")."""
+other condition keys a call has. `aws:SourceArn` and `aws:SourceAccount` occur only in calls that a service makes with
+its own identity (IAM user guide, "Global condition context keys")."""
 
 
 def _session(role_arn: str) -> CallingPrincipal:

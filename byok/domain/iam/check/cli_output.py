@@ -2,8 +2,8 @@ r"""Finds the key policy in the output of `aws kms get-key-policy --output text`
 
 As text, the AWS CLI prints a response's values in the order of their names, with tabs between them: the policy, a tab
 and `default`, the only name that a key policy can have (KMS API reference, GetKeyPolicy). As YAML, it prints the policy
-as a quoted scalar (YAML 1.2.2, sections 5.7 and 7.3): `Policy: "{\n  \"Version\" …`. JSON output is no concern of this
-module. Plain and block scalars are not either: the AWS CLI does not print a policy as one.
+as a quoted scalar (YAML 1.2.2, sections 5.7 and 7.3): `Policy: "{\n  \"Version\" …`. This module does not handle JSON
+output. It does not handle plain and block scalars either, because the AWS CLI never prints a policy as one.
 """
 
 import re
@@ -44,7 +44,7 @@ def find_policy_in_cli_output(text: str) -> str | None:
 
 
 def _fold(match: re.Match[str]) -> str:
-    """Replace a line break by a space, and several by one less; the space around them is only layout."""
+    """Replace one line break with a space, and several with one fewer. White space around the breaks is only layout."""
     return "\n" * (match[0].count("\n") - 1) or " "
 
 

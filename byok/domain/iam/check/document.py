@@ -1,4 +1,4 @@
-"""Parses a key policy, given as the policy document or as the output of `aws kms get-key-policy` (except tables).
+"""Parses a key policy, given as the document or as the output of `aws kms get-key-policy` in any format but `table`.
 
 The IAM user guide, "Grammar of the IAM JSON policy language", defines the structure of a policy. This module does not
 check condition operators; the evaluator does.
@@ -33,7 +33,7 @@ class PolicyDocumentError(ValueError):
     """Raised for text that KMS would reject as a key policy. `code` identifies the error.
 
     Attributes:
-        sid: The Sid of the statement that is at fault, if it is known and has one.
+        sid: The Sid of the statement at fault; None if the statement is unknown or has no Sid.
     """
 
     def __init__(self, code: str, message: str, sid: str | None = None) -> None:
@@ -55,14 +55,14 @@ def decode_text(content: bytes) -> str:
 
 
 def parse_policy(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
-    """Parse a policy and validate its structure. This does not check which calls the policy allows.
+    """Parse a policy and validate its structure. This function does not check which calls the policy allows.
 
     Args:
         text: The policy document, or the whole output of `aws kms get-key-policy`.
-        on_a_key: Whether KMS has already saved the policy. If so, a statement without Action or Resource is accepted:
-            it "has no effect", but PutKeyPolicy used to accept it (KMS API reference, PutKeyPolicy). AWS notified the
-            owners of keys with such a statement that it would reject these statements as malformed from 18 August 2025;
-            older keys may still have such a statement.
+        on_a_key: Whether KMS has already saved the policy. If so, a statement without Action or Resource is accepted,
+            because PutKeyPolicy used to accept such a statement although it "has no effect" (KMS API reference,
+            PutKeyPolicy). AWS notified the owners of keys with such a statement that KMS would reject these statements
+            as malformed from 18 August 2025; older keys may still have such a statement.
 
     Raises:
         PolicyDocumentError: KMS would reject the policy, or the text is not a key policy.
@@ -88,10 +88,10 @@ def parse_document(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
 
 
 def require_no_deleted_principal(policy: dict[str, Any]) -> None:
-    """Check that a policy can be saved today: that it has no unique id of a deleted user or role.
+    """Check that a policy contains no unique id of a deleted user or role, because KMS rejects such a policy today.
 
     Raises:
-        PolicyDocumentError: It has one.
+        PolicyDocumentError: The policy contains such an id.
     """
     for number, statement in enumerate(extract_statements(policy), start=1):
         deleted = next((entry for entry in _aws_principals(statement) if is_deleted_principal(entry)), None)
@@ -105,7 +105,7 @@ def require_no_deleted_principal(policy: dict[str, Any]) -> None:
 
 
 def _instead(content: dict[str, Any]) -> str:
-    """Return a hint about JSON without statements: what it seems to be, and what to provide instead."""
+    """Return a hint for JSON without statements, which says what the JSON seems to be and what to provide instead."""
     near = next((name for name in content if name != "Statement" and name.lower().startswith("statement")), None)
     if near:
         return f" The element's name is Statement, not {near}."

@@ -85,7 +85,7 @@ def _is_meant_for_us(one: StatementEvaluation, platform: PlatformPrincipal, vend
     accounts = [test.holds for key, test in tests.items() if key in _ACCOUNT_KEYS]
     if accounts:
         return False not in accounts
-    if not entries:  # for a service; with one of these keys, for the customer's own use of it
+    if not entries:  # for a service; with one of these condition keys, for a service that the customer uses
         return bool(_services(one.statement)) and not {"aws:sourceaccount", "aws:sourcearn"} & set(tests)
     return any(entry == "*" or _account_in(entry) is None for entry in entries)
 
@@ -172,7 +172,7 @@ def _explain_service_principal(statement: Any, platform: PlatformPrincipal) -> s
 
 
 def _is_same_role_spelled_differently(entry: str, role_arn: str) -> bool:
-    """Return whether an ARN differs from the role's only in path or case: no second role can have that name (IAM)."""
+    """Return whether an ARN differs from the role's only in path or case. IAM allows no second role with that name."""
     start, end = entry.lower().split("/")[0], entry.lower().rpartition("/")[2]
     return (start, end) == (role_arn.lower().split("/")[0], role_arn.lower().rpartition("/")[2])
 

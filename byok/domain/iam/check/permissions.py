@@ -1,4 +1,4 @@
-"""Decides each permission: which statement allows or denies the call that needs it, or why neither is certain."""
+"""Decides for each permission which statement allows or denies the call, or why the decision is uncertain."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -32,8 +32,8 @@ class PermissionResult:
         verdict: The policy's decision on the call.
         sid: The Sid of the statement that decides, or of the statement that nearly allows the call.
         misfits: The reasons why the call is not allowed; empty if it is allowed.
-        tightened: Conditions that the deciding statement adds to byok's, and that the call satisfies, in words; for
-            each, whether it stops being satisfied one day.
+        tightened: Descriptions of the conditions that the deciding statement adds to byok's statement and that the call
+            satisfies, each with a flag that says whether the condition will stop being satisfied one day.
     """
 
     call: PlatformCall
@@ -52,7 +52,7 @@ def statements_by_sid(which: KeyPurpose, platform: PlatformPrincipal, vendor: Ve
 def decide_permission(
     policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformPrincipal, vendor: VendorProfile
 ) -> PermissionResult:
-    """Decide one permission: its call is allowed if it is with every encryption context that S3 sends."""
+    """Decide one permission. The call counts as allowed only if every encryption context that S3 sends is allowed."""
     ours = statements_by_sid(which, platform, vendor)[expected_sid(which, call, vendor)]
     results = [
         _decide(policy, which, call, access, platform, vendor, ours)
@@ -95,7 +95,7 @@ def _decide(
 
 
 def first_match(found: list[StatementMatch], effect: str, applies: bool | None) -> StatementMatch | None:
-    """Return the first statement with an effect that applies to the call, or None.
+    """Return the first statement with the given effect that applies to the call, or None.
 
     If `applies` is None, return the first statement for which it is unknown whether it applies. A statement that names
     the caller takes precedence over a statement that names the caller's whole account.

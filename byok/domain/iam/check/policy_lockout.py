@@ -1,4 +1,4 @@
-"""The policy lockout check: whether any principal can change a key's policy again. If none can, only AWS Support helps.
+"""The policy lockout check: whether any principal can change the key policy again. If not, only AWS Support can help.
 
 By default, KMS checks this for the caller of PutKeyPolicy (AWS KMS developer guide, "Changing a key policy"). byok does
 not know the caller or the context of the request, so this check accepts a policy if any principal might be able to

@@ -1,9 +1,9 @@
-"""The AWS principals that KMS accepts in a key policy, and what is wrong with any other.
+"""The AWS principals that KMS accepts in a key policy, and the reasons why KMS rejects any other principal.
 
 Source: IAM user guide, "AWS JSON policy elements: Principal": accounts, users, roles, role sessions and federated user
-sessions, without wildcards; groups are not principals. KMS rejects any other with MalformedPolicyDocumentException,
-"Policy contains a statement with one or more invalid principals" (AWS knowledge center, "How can I resolve the AWS KMS
-key policy error …"). Whether a well-formed principal exists, only AWS knows.
+sessions, without wildcards; groups are not principals. KMS rejects any other principal with
+MalformedPolicyDocumentException, "Policy contains a statement with one or more invalid principals" (AWS knowledge
+center, "How can I resolve the AWS KMS key policy error …"). Only AWS knows whether a well-formed principal exists.
 """
 
 import re
@@ -24,14 +24,14 @@ _ARN_PARTS: Final = 6
 def is_deleted_principal(entry: str) -> bool:
     """Return whether an entry is the unique id that AWS shows in place of a deleted user or role.
 
-    A key policy can have such an id since the principal was deleted, but KMS rejects a new policy with one (AWS
+    A key policy contains such an id once the principal is deleted, but KMS rejects a new policy that contains one (AWS
     knowledge center, see above).
     """
     return _DELETED.fullmatch(entry) is not None
 
 
 def explain_invalid_principal(entry: str) -> str | None:
-    """Explain why KMS rejects an entry of `Principal.AWS`; None if its form is right."""
+    """Explain why KMS rejects an entry of `Principal.AWS`; None if the entry is well-formed."""
     if (_PRINCIPAL.fullmatch(entry) and not any(char in entry[1:] for char in "*?")) or is_deleted_principal(entry):
         return None
     if has_placeholder(entry):

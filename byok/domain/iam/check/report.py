@@ -115,9 +115,9 @@ def invalid_document_report(
     """Build the report on a text that KMS would reject as a key policy.
 
     Args:
-        error: Why KMS would reject it.
+        error: Why KMS would reject the text.
         which: Which of the two keys the text is for.
-        right: The right statement, if the one at fault has the Sid of one of byok's.
+        right: The correct statement, if the statement at fault has one of byok's Sids.
     """
     finding = Finding(
         code=error.code,
@@ -155,7 +155,7 @@ def _explain_row(row: PermissionResult) -> str:
 _PER_ACTION: Final = {DenialCause.ACTION_MISSING, DenialCause.STAR_MISSING, DenialCause.NOT_ACTION}
 _NAMES_ITS_STATEMENT: Final = {DenialCause.EXPLICIT_DENY, DenialCause.OTHER_KEYS_STATEMENT}
 _THEIRS: Final = {DenialCause.EXPLICIT_DENY, DenialCause.DENY_UNKNOWABLE}
-"""Causes that lie in one of the customer's statements, which byok's statements do not replace."""
+"""Causes in the customer's own statements, which byok's statements do not replace."""
 
 
 def _denial(
@@ -242,7 +242,7 @@ def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal, ve
 
 
 def _tightened(rows: tuple[PermissionResult, ...], which: KeyPurpose) -> list[Finding]:
-    """Build one finding per statement with added conditions that are satisfied: today, or always."""
+    """Build one finding per statement whose added conditions are satisfied, either always or only for now."""
     together: dict[str, list[PermissionResult]] = {}
     for row in rows:
         if row.verdict is Verdict.ALLOWED and row.tightened and row.sid is not None:

@@ -1,4 +1,4 @@
-"""Evaluates statements with what byok knows of a call's context; the result of a condition is yes, no or unknown.
+"""Evaluates statements with the known part of a call's context. The result of a condition is yes, no or unknown.
 
 When a call is made, AWS knows context that byok cannot know beforehand: the organisation, the network, and the names of
 the buckets. If a condition depends on this context, the result for the condition is unknown.
@@ -57,11 +57,11 @@ def _is_surely_absent(key: str, access: AccessRequest) -> bool:
 
 
 def _judge_source_ip(test: ConditionResult) -> ConditionResult:
-    """Judge a condition on the caller's address: a service that calls for the role does not call from it.
+    """Judge a condition on the caller's IP address. A service that calls on the role's behalf has a different address.
 
     `aws:SourceIp` "denies access if an AWS service makes calls on the principal's behalf" (IAM user guide, "Global
-    condition context keys"). AWS does not say whether the key is absent or has the service's own address, so only a
-    result that is the same either way is certain.
+    condition context keys"). AWS does not say whether the key is absent or has the service's own address, so a result
+    is certain only if it is the same in both cases.
     """
     plain = test.operator.rpartition(":")[2]
     name = plain.removesuffix("IfExists")
@@ -74,12 +74,12 @@ def _judge_source_ip(test: ConditionResult) -> ConditionResult:
 def _judge_partly_known(
     test: ConditionResult, actual: str, access: AccessRequest, version: str | None
 ) -> ConditionResult:
-    """Judge a condition on a value of which parts are unknown: certain only if it is the same for any such parts."""
+    """Judge a condition on a partly unknown value. The result is certain only if the unknown parts do not affect it."""
     if test.operator.endswith("Null"):
         return test
     negated = "Not" in test.operator
     matches = []
-    for unknown in ("\0", "\0\0\0"):  # only a wildcard matches this character, and only * both lengths
+    for unknown in ("\0", "\0\0\0"):  # only a wildcard matches this character, and only * matches both lengths
         context = {**access.context, test.key: actual.replace(UNKNOWN_PART, unknown)}
         (sample,) = evaluate_conditions({test.operator: {test.key: list(test.wanted)}}, context, version)
         matches.append(sample.holds is not negated)
@@ -91,7 +91,7 @@ def _judge_partly_known(
 
 
 def _may_match(pattern: str, actual: str) -> bool:
-    """Return whether a pattern may match a partly known ARN of S3; no bucket's name has a slash."""
+    """Return whether a pattern may match a partly known S3 ARN. A bucket name never contains a slash."""
     if "${" in pattern:
         return True
     beginning, known = re.split(r"[*?]", pattern)[0], actual.split(UNKNOWN_PART, maxsplit=1)[0]

@@ -30,7 +30,7 @@ def match_statements(policy: Policy, access: AccessRequest, platform: PlatformPr
 
 
 def is_resource_unknowable(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
-    """Return whether a statement names a key, and it is unknown which key has this policy."""
+    """Return whether a statement names a key although it is unknown which key the policy belongs to."""
     if platform.key_arn is not None:
         return False
     patterns = as_list(one.statement.get("Resource", one.statement.get("NotResource", [])))
@@ -64,7 +64,7 @@ def _doubts(one: StatementEvaluation, platform: PlatformPrincipal) -> Iterator[s
 
 
 def _may_exempt_the_platform(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
-    """Return whether a Deny names the platform in NotPrincipal: AWS does not say for certain what that exempts."""
+    """Return whether a Deny names the platform in NotPrincipal. AWS does not say exactly what such a Deny exempts."""
     return one.statement.get("Effect") == "Deny" and bool(_exempted_entries(one, platform))
 
 

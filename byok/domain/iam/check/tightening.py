@@ -1,4 +1,4 @@
-"""Recognises a tightened copy of one of byok's statements: one with all of its conditions, and more."""
+"""Recognises a tightened copy of one of byok's statements, which has all conditions of byok's statement and more."""
 
 from typing import Any, Final
 
@@ -21,8 +21,8 @@ def find_added_conditions(statement: Any, ours: Statement) -> frozenset[tuple[st
         ours: The statement that byok needs.
 
     Returns:
-        An empty set if nothing is added, or if the statement is not a copy: if it does not allow the platform role, or
-        lacks one of byok's conditions.
+        An empty set if nothing is added, or if the statement is not a copy because it does not allow the platform role
+        or lacks one of byok's conditions.
     """
     principal = statement.get("Principal")
     named = as_list(principal.get("AWS", [])) if isinstance(principal, dict) else []
@@ -46,7 +46,7 @@ def explain_added_condition(test: ConditionResult, call: PlatformCall) -> str:
 
 
 def ends_in_time(test: ConditionResult) -> bool:
-    """Return whether a condition that holds today stops holding one day."""
+    """Return whether a condition that holds today will stop holding one day."""
     return test.key.lower() in _TIME_KEYS and ("LessThan" in test.operator or test.operator == "DateEquals")
 
 

@@ -1,6 +1,6 @@
 """The error table, which decides how byok handles an AWS error. No other code makes this decision.
 
-A rule matches the service and the error code (`error.response["Error"]["Code"]`, never boto's class name). It also
+A rule matches the service and the error code (`error.response["Error"]["Code"]`, never boto's class name). A rule also
 matches the message if the code alone is too broad. Rules ignore the HTTP status, which is too vague: KMS returns 400
 for nearly every error, RDS returns 403 for quotas, and S3 returns 409 for conflicts. Sources: S3 API reference "Error
 responses", botocore's RDS and KMS models, KMS developer guide "Key states".
@@ -74,7 +74,7 @@ def classify_error(service: str, code: str, message: str, key_arn: str | None = 
         code: The error code in AWS's response.
         message: AWS's message.
         key_arn: The customer's key that the call used. An RDS call can involve up to three keys, and RDS's message
-            names the affected key in brackets. If that is not `key_arn`, the key is one of the platform's.
+            names the affected key in brackets. If that key is not `key_arn`, it is one of the platform's keys.
     """
     row = next(
         (
