@@ -37,8 +37,7 @@ CONDITION_CASES: Final = (
     Case("S3: calls by a service", S3, set_at(0, "Condition/Bool", {"aws:ViaAWSService": "true"}), "policy.Tightened",
          stops=False),
     # The encryption context is the object's ARN for the probe, and the bucket's ARN for the environment's buckets.
-    Case("S3: only objects", S3, set_at(0, "Condition/StringLike", {_CONTEXT: "arn:aws:s3:::*/*"}), "policy.Tightened",
-         late=True),
+    Case("S3: only objects", S3, set_at(0, "Condition/StringLike", {_CONTEXT: "arn:aws:s3:::*/*"}), "policy.Tightened"),
     Case("S3: only one bucket", S3, set_at(0, "Condition/StringLike", {_CONTEXT: "arn:aws:s3:::plain-bucket"}),
          "policy.Tightened"),
     Case("S3: every bucket and object", S3, set_at(0, "Condition/ArnLike", {_CONTEXT: "arn:aws:s3:::*"}),

@@ -24,7 +24,6 @@ class Case:
         first: The code of the first finding; None if the policy is valid.
         stops: Whether the policy stops provisioning; None if only AWS can know.
         saved: Whether KMS still accepts such a policy; older keys may have policies that KMS no longer accepts.
-        late: Whether provisioning stops only after the cluster was created.
     """
 
     name: str
@@ -33,7 +32,6 @@ class Case:
     first: str | None
     stops: bool | None = True
     saved: bool = True
-    late: bool = False
 
     def build_policy(self, place: PolicyContext) -> dict[str, Any]:
         """Build the document, with the owner's statement first."""

@@ -74,6 +74,6 @@ async def _disagreement(machine: StackHarness, case: Case) -> str | None:
         ]
     )
     expected = (Phase.READY, set()) if usable else (Phase.STOPPED, {case.which})
-    if ended == expected and usable is not case.stops and bool(left) is (usable or case.late):
+    if ended == expected and usable is not case.stops and bool(left) is usable:
         return None
     return f"{case.name}: the check says {usable}, the provisioning ended {ended} and left {len(left)} resources"

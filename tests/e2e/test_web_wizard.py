@@ -154,7 +154,7 @@ async def test_disabled_key_is_shown_and_retried_to_ready_after_the_fix(visit: V
     await page.set_viewport_size({"width": 1280, "height": 900})
     await page.get_by_role("button", name="Validate keys").click()
     await expect(page.get_by_role("heading", name="These keys cannot be used yet")).to_be_in_viewport()
-    await expect(page.get_by_text("s3.KMS.DisabledException")).to_be_in_viewport()
+    await expect(page.get_by_text("s3.KMS.DisabledException").first).to_be_in_viewport()
     await review_and_submit_request(page)
     await expect(page.locator(".phase.stopped")).to_be_visible()
     await expect(page.get_by_text("s3.KMS.DisabledException")).to_be_visible()  # contract 30
@@ -261,6 +261,7 @@ async def test_pages_fit_a_narrow_screen(visit: Visit, web: StackHarness, scheme
     assert await page.evaluate(widest) <= 360
     await page.get_by_role("link", name="Environments").click()
     await expect(page.get_by_role("rowheader", name=f"narrow-{scheme}")).to_be_visible()
+    await page.wait_for_load_state()  # the style sheet, too
     assert await page.evaluate("document.querySelector('th[scope=row] a').offsetHeight") < 40, (
         "one line, not a letter a line"
     )
