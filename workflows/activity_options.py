@@ -50,8 +50,8 @@ LOCAL_PLAN_OPTIONS: Final = LocalActivityConfig(
 )
 
 PROBE_OPTIONS: Final = ActivityConfig(
-    # A probe makes three calls (PUT, GET and DELETE), plus six calls if it creates the probe bucket. boto waits at most
-    # 20 s for a response to each call.
+    # Two probes make three calls each (PUT, GET and DELETE), plus six calls if they create the probe bucket. S3 usually
+    # answers within milliseconds. If S3 answers so slowly that an attempt takes longer, the next attempt starts over.
     start_to_close_timeout=timedelta(minutes=2),
     # Longer than the longest grace period (300 s), so that a failed probe ends with AWS's error, not with a timeout.
     schedule_to_close_timeout=timedelta(minutes=15),
