@@ -97,6 +97,6 @@ def key_check_workflow_id(request: CheckKeysRequest) -> str:
 
 
 def aurora_proof_workflow_id(region: str, key_arn: str) -> str:
-    """Return the workflow id of `ProveAuroraKey`: at most one runs per key, and so one cluster is made at a time."""
+    """Return the workflow id of `ProveAuroraKey`. The id contains the key, so a key has at most one proof at a time."""
     arn = parse_key_arn(key_arn)
     return f"aurora-proof/{region}/{arn.account}/{arn.key_id}"

@@ -50,7 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code.
     """
     chosen = _arguments().parse_args(arguments)
-    # Block the signals in every thread and wait for them in this one, which a signal to another thread would not wake.
+    # Block the signals in every thread, so that only this thread receives them. A signal that another thread receives
+    # would not wake this thread.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
     try:
         return _run(chosen)

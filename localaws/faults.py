@@ -115,7 +115,7 @@ RESOURCE_PARAM_NAMES: Final = (
 """The parameters of a call that name its resource."""
 
 MAX_HOLD_SECONDS: Final = 120.0
-"""A call is released after this many seconds, if no test has released the call before."""
+"""A held call is released after this many seconds, unless a test releases the call earlier."""
 
 _FAULTS: Final[list[Fault]] = []
 _HELD: Final[dict[int, HeldCall]] = {}

@@ -57,7 +57,7 @@ class StackHarness:
     aws: AwsHarness
 
     async def run_program(self, program: str, *arguments: str) -> CommandResult:
-        """Run a program of the virtual environment, with the environment variables that the stack exports."""
+        """Run a program from the virtual environment, with the environment variables that the stack exports."""
         process = await asyncio.create_subprocess_exec(
             str(BIN / program),
             *arguments,

@@ -53,7 +53,7 @@ Outputs:
 
 @pytest.fixture
 def outputs(aws: AwsHarness) -> dict[str, Any]:
-    """The outputs of a stack of the template."""
+    """The outputs of a stack that was created from the template."""
     cloudformation = aws.customer_client("cloudformation")
     cloudformation.create_stack(StackName=STACK, TemplateBody=TEMPLATE)
     (stack,) = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
