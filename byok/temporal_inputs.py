@@ -94,8 +94,8 @@ class StrictPayloadConverter(CompositePayloadConverter):
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
         """Decode payloads. An error names the invalid field, but does not repeat the field's value.
 
-        A workflow's input that cannot be decoded becomes an `UndecodedInput`. The type hint tells inputs from other
-        payloads. If the number of inputs is wrong, the SDK passes no type hints.
+        A workflow's input that cannot be decoded becomes an `UndecodedInput`. The type hint distinguishes inputs from
+        other payloads. If the number of inputs is wrong, the SDK passes no type hints.
 
         Raises:
             ApplicationError: Another payload of a workflow, such as a memo, cannot be decoded.

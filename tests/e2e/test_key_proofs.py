@@ -73,7 +73,7 @@ async def test_cli_proves_both_keys_and_leaves_nothing_behind(machine: StackHarn
     verdicts = [first.json["keys"][key] for key in ("s3", "rds")]
     assert [(one["verdict"], one["service"]) for one in verdicts] == [("proved", "S3"), ("proved", "RDS")]
     assert all(one["request_id"] and one["at"] for one in verdicts)  # contract 126
-    assert again.keys.rds.request_id == verdicts[1]["request_id"], "a proof is used again for ten minutes"
+    assert again.keys.rds.request_id == verdicts[1]["request_id"], "a proof is reused for ten minutes"
     await wait_until_nothing_is_left(machine)
 
 

@@ -1,4 +1,4 @@
-"""The proof of an Aurora key: one at a time for a key, used again for ten minutes, and nothing left behind."""
+"""The proof of an Aurora key: one at a time for each key, reused for ten minutes, and nothing is left behind."""
 
 import asyncio
 import threading

@@ -43,10 +43,10 @@ def check(
 
     Each key is proved, refused or not proved. To prove the S3 key, S3 writes and reads objects with it. To prove the
     Aurora key, RDS creates a cluster without instances on it. Both are removed; the removal of the cluster continues
-    after the check. A proof of an Aurora key is used again for ten minutes.
+    after the check. byok reuses a proof of an Aurora key for ten minutes.
 
     Exit codes: 0 both keys are proved; 1 the check could not run; 2 wrong usage or a key ARN that can never work; 3 a
-    key is refused; 4 no key is refused, and not both are proved.
+    key is refused; 4 no key is refused, but at least one is not proved.
     """
     with exit_on_error(as_json=as_json):
         code = _check(

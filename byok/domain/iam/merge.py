@@ -177,7 +177,7 @@ def _edits(
 
 @dataclass(frozen=True)
 class _Style:
-    """The layout of the customer's document, in which byok writes its statements.
+    """The layout of the customer's document, which byok also uses for the statements that it adds.
 
     Attributes:
         newline: The line ending; empty if the document is a single line.

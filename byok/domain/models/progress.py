@@ -111,8 +111,8 @@ class KeyCheckResult(RecordModel):
 
     Attributes:
         keys: The verdict on each key.
-        findings: All problems that the check found; empty if it found none. If the platform is at fault, the
-            key is not proved.
+        findings: All problems that the check found; empty if it found none. A problem
+            that is the platform's fault makes a key *not proved*, and not *refused*.
     """
 
     region: str
