@@ -18,7 +18,7 @@ from temporalio.exceptions import ApplicationError
 from activities.aws_errors import decide_error_outcome
 from activities.clients import AwsClients
 from activities.failures import ActivityContext, retried_later
-from activities.rds_resources import create_cluster_params, find_cluster
+from activities.rds_resources import create_cluster_params, find_clusters, is_encrypted_with
 from byok.contracts import AURORA_PROOF_UPDATE, PROVE_AURORA_KEY_WORKFLOW, aurora_proof_workflow_id
 from byok.domain import naming, rds_statuses
 from byok.domain.arns import KeyPurpose
@@ -129,8 +129,7 @@ class AuroraProofActivities:
             raise step.retry_later_error("rds.NotReady", f"{states}; byok removes it.", self.poll)
 
     def _find_clusters(self, rds: "RDSClient") -> "dict[str, DBClusterTypeDef]":
-        found = {name: find_cluster(rds, name) for name in naming.proof_cluster_identifiers(self.platform.vendor)}
-        return {name: cluster for name, cluster in found.items() if cluster is not None}
+        return find_clusters(rds, naming.proof_cluster_identifiers(self.platform.vendor))
 
     def _must_go(self, cluster: "DBClusterTypeDef", environment: Environment) -> bool:
         tags = {tag.get("Key"): tag.get("Value") for tag in cluster.get("TagList", [])}
@@ -144,8 +143,7 @@ class AuroraProofActivities:
     ) -> CheckedKey:
         """Return the verdict on the key, if RDS reports that it encrypts the cluster with it (contract 99)."""
         arn = step.environment.rds_key_arn
-        on = (cluster.get("StorageEncrypted"), cluster.get("StorageEncryptionType"), cluster.get("KmsKeyId"))
-        if on != (True, "sse-kms", arn):
+        if not is_encrypted_with(cluster, arn):
             message = f"The cluster was created with {arn}; RDS reports {cluster.get('KmsKeyId') or 'no customer key'}."
             raise step.non_retryable_error("byok.ProbeMismatch", message, Remedy.UNPROVED)
         return CheckedKey.proved(KeyPurpose.RDS, arn, at, request_id)

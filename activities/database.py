@@ -333,18 +333,13 @@ def _require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef",
 
 
 def _require_own_cluster(step: ActivityContext, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":
-    """Return the cluster if it has the environment's tag and key. The cluster's name does not matter.
-
-    Since February 2026, if no KMS key is given, AWS encrypts the cluster with an AWS-owned key and reports
-    StorageEncrypted false and StorageEncryptionType `sse-rds` ("Encrypting Amazon Aurora resources").
-    """
+    """Return the cluster if it has the environment's tag and key. The cluster's name does not matter."""
     name, environment = task.cluster.identifier, task.environment
     if not rds_resources.is_tagged_for(found, environment):
         raise step.non_retryable_error(
             "byok.NameTaken", f"The cluster {name} does not belong to this environment.", Remedy.NAME_TAKEN
         )
-    on = (found.get("StorageEncrypted"), found.get("StorageEncryptionType"), found.get("KmsKeyId"))
-    if on != (True, "sse-kms", environment.rds_key_arn):
+    if not rds_resources.is_encrypted_with(found, environment.rds_key_arn):
         message = f"The cluster {name} is encrypted with {found.get('KmsKeyId') or 'no customer key'}."
         raise step.non_retryable_error("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
     return found

@@ -15,23 +15,17 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from aiolimiter import AsyncLimiter
 
-from activities.aws_errors import none_if_absent
 from activities.clients import AwsClients
-from activities.rds_resources import find_cluster, find_instance
+from activities.rds_resources import MAX_RECORDS, find_clusters, find_instances
 
 if TYPE_CHECKING:
-    from mypy_boto3_rds import RDSClient
-    from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef, FilterTypeDef
+    from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef
 
 MAX_CALLS_PER_PERIOD: Final = 50
 """The size of the token bucket. Each worker has one token bucket per operation and Region."""
 
 RATE_LIMIT_PERIOD: Final = timedelta(seconds=30)
 """The time in which an empty token bucket refills."""
-
-_MAX_RECORDS: Final = 100
-"""The maximum number of databases that one call describes. RDS splits a longer response into pages (RDS API reference,
-DescribeDBClusters, MaxRecords)."""
 
 Found = TypeVar("Found")
 _Describe = Callable[[Sequence[str]], Mapping[str, Found]]
@@ -75,7 +69,7 @@ class _Batches(Generic[Found]):
         try:
             while self._requested:
                 async with self.limiter:
-                    names = list(itertools.islice(self._requested, _MAX_RECORDS))
+                    names = list(itertools.islice(self._requested, MAX_RECORDS))
                 answers = {name: self._requested.pop(name) for name in names}
                 try:
                     found = await asyncio.to_thread(self.describe, names)
@@ -117,7 +111,7 @@ class DescribeBatcher:
         """
         if region not in self._clusters:
             rds = self.clients.rds(region)
-            self._clusters[region] = _Batches(lambda names: _clusters(rds, names), self.new_limiter())
+            self._clusters[region] = _Batches(lambda names: find_clusters(rds, names), self.new_limiter())
         return await self._clusters[region].find(identifier)
 
     async def describe_instance(self, region: str, identifier: str) -> "DBInstanceTypeDef | None":
@@ -128,25 +122,5 @@ class DescribeBatcher:
         """
         if region not in self._instances:
             rds = self.clients.rds(region)
-            self._instances[region] = _Batches(lambda names: _instances(rds, names), self.new_limiter())
+            self._instances[region] = _Batches(lambda names: find_instances(rds, names), self.new_limiter())
         return await self._instances[region].find(identifier)
-
-
-def _clusters(rds: "RDSClient", names: Sequence[str]) -> "dict[str, DBClusterTypeDef]":
-    if len(names) > 1:
-        by_name: list[FilterTypeDef] = [{"Name": "db-cluster-id", "Values": list(names)}]
-        found = none_if_absent(lambda: rds.describe_db_clusters(Filters=by_name, MaxRecords=_MAX_RECORDS)["DBClusters"])
-        if found is not None:
-            return {one["DBClusterIdentifier"]: one for one in found}
-    return {name: one for name in names if (one := find_cluster(rds, name)) is not None}
-
-
-def _instances(rds: "RDSClient", names: Sequence[str]) -> "dict[str, DBInstanceTypeDef]":
-    if len(names) > 1:
-        by_name: list[FilterTypeDef] = [{"Name": "db-instance-id", "Values": list(names)}]
-        found = none_if_absent(
-            lambda: rds.describe_db_instances(Filters=by_name, MaxRecords=_MAX_RECORDS)["DBInstances"]
-        )
-        if found is not None:
-            return {one["DBInstanceIdentifier"]: one for one in found}
-    return {name: one for name in names if (one := find_instance(rds, name)) is not None}

@@ -1,5 +1,6 @@
 """RDS requests and responses: finds clusters and instances, builds request parameters, and reads the responses."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from activities.aws_errors import none_if_absent
@@ -16,9 +17,13 @@ from byok.domain.models import (
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
-    from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef
+    from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef, FilterTypeDef
 
 _ENGINE: Final = "aurora-postgresql"
+
+MAX_RECORDS: Final = 100
+"""The maximum number of databases that one call describes. RDS splits a longer response into pages (RDS API reference,
+DescribeDBClusters, MaxRecords)."""
 
 
 def find_cluster(rds: "RDSClient", identifier: str) -> "DBClusterTypeDef | None":
@@ -26,9 +31,41 @@ def find_cluster(rds: "RDSClient", identifier: str) -> "DBClusterTypeDef | None"
     return none_if_absent(lambda: rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0])
 
 
+def is_encrypted_with(cluster: "DBClusterTypeDef", key_arn: str) -> bool:
+    """Return whether RDS reports that a customer's key encrypts a cluster.
+
+    Since February 2026, if no KMS key is given, AWS encrypts the cluster with an AWS-owned key and reports
+    StorageEncrypted false and StorageEncryptionType `sse-rds` ("Encrypting Amazon Aurora resources").
+    """
+    reported = (cluster.get("StorageEncrypted"), cluster.get("StorageEncryptionType"), cluster.get("KmsKeyId"))
+    return reported == (True, "sse-kms", key_arn)
+
+
 def find_instance(rds: "RDSClient", identifier: str) -> "DBInstanceTypeDef | None":
     """Return an instance by name, or None if it does not exist."""
     return none_if_absent(lambda: rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0])
+
+
+def find_clusters(rds: "RDSClient", names: Sequence[str]) -> "dict[str, DBClusterTypeDef]":
+    """Return those of up to `MAX_RECORDS` clusters that exist, by name, if possible with one call."""
+    if len(names) > 1:
+        by_name: list[FilterTypeDef] = [{"Name": "db-cluster-id", "Values": list(names)}]
+        found = none_if_absent(lambda: rds.describe_db_clusters(Filters=by_name, MaxRecords=MAX_RECORDS)["DBClusters"])
+        if found is not None:
+            return {one["DBClusterIdentifier"]: one for one in found}
+    return {name: one for name in names if (one := find_cluster(rds, name)) is not None}
+
+
+def find_instances(rds: "RDSClient", names: Sequence[str]) -> "dict[str, DBInstanceTypeDef]":
+    """Return those of up to `MAX_RECORDS` instances that exist, by name, if possible with one call."""
+    if len(names) > 1:
+        by_name: list[FilterTypeDef] = [{"Name": "db-instance-id", "Values": list(names)}]
+        found = none_if_absent(
+            lambda: rds.describe_db_instances(Filters=by_name, MaxRecords=MAX_RECORDS)["DBInstances"]
+        )
+        if found is not None:
+            return {one["DBInstanceIdentifier"]: one for one in found}
+    return {name: one for name in names if (one := find_instance(rds, name)) is not None}
 
 
 def find_cluster_snapshot(rds: "RDSClient", name: str) -> ClusterSnapshot | None:
