@@ -1,7 +1,7 @@
 """The output of a program that creates environments: the wall time of each environment, and the program's CPU time."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -48,10 +48,3 @@ class RunTimer:
             each_seconds=list(each_seconds),
             names=list(names),
         )
-
-
-async def measure_seconds(work: Callable[[], Awaitable[object]]) -> float:
-    """Return how many seconds `work` takes."""
-    began = time.perf_counter()
-    await work()
-    return time.perf_counter() - began

@@ -59,11 +59,7 @@ def proof_tag_key(vendor: VendorProfile) -> str:
 
 def proof_tags(vendor: VendorProfile, key_arn: str, proof_id: str) -> dict[str, str]:
     """Return the tags of a cluster that proves an Aurora key; it belongs to no environment."""
-    return {
-        proof_tag_key(vendor): key_arn,
-        run_tag_key(vendor): proof_id,
-        f"{vendor.tag_prefix}:managed-by": "byok",
-    }
+    return {proof_tag_key(vendor): key_arn, **_creation_tags(vendor, proof_id)}
 
 
 def environment_tag_key(vendor: VendorProfile) -> str:
@@ -78,8 +74,8 @@ def run_tag_key(vendor: VendorProfile) -> str:
 
 def environment_tags(vendor: VendorProfile, environment_id: str, run_id: str) -> dict[str, str]:
     """Return the tags for every resource that a run creates for an environment."""
-    return {
-        environment_tag_key(vendor): environment_id,
-        run_tag_key(vendor): run_id,
-        f"{vendor.tag_prefix}:managed-by": "byok",
-    }
+    return {environment_tag_key(vendor): environment_id, **_creation_tags(vendor, run_id)}
+
+
+def _creation_tags(vendor: VendorProfile, run_id: str) -> dict[str, str]:
+    return {run_tag_key(vendor): run_id, f"{vendor.tag_prefix}:managed-by": "byok"}

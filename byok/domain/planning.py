@@ -7,6 +7,7 @@ from typing import Final
 from byok.domain import naming
 from byok.domain.arns import KeyPurpose, account_id_of_role
 from byok.domain.blueprint import Blueprint, MasterAuthentication
+from byok.domain.customer_aws import default_stack_name
 from byok.domain.models import (
     AuroraProofTask,
     BucketPlan,
@@ -191,9 +192,8 @@ def _tenant_findings(
 def _tenant(
     request: ProvisionRequest | ReconcileTenantRequest, tenant: str, role: TenantRole | None, platform: Platform
 ) -> TenantPlan:
-    commands = CustomerCommands(
-        platform.role_arn, request.region, platform.vendor, request.keys_stack_name, request.profile
-    )
+    stack_name = request.stack_name or default_stack_name(request.environment_id)
+    commands = CustomerCommands(platform.role_arn, request.region, platform.vendor, stack_name, request.profile)
     marks = {which: TenantLabels.for_key(which, tenant, platform.vendor) for which in KeyPurpose}
     return TenantPlan(
         tenant=tenant,

@@ -1,21 +1,13 @@
 """The script for the key administrator, and the diagnosis of what it collects, from the command line."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from byok.domain.arns import KeyPurpose
 from tests.cli.conftest import Run
+from tests.cli.test_keys import KEYS, PAYLOAD, ROLE, WHERE
 from tests.collected_keys import build_collected_keys, build_metadata_change, valid_key_facts
-from tests.policy_context import PolicyContext
-
-ROLE = "arn:aws:iam::111122223333:role/AtaccamaPlatform"
-PLACE = PolicyContext(ROLE, "eu-central-1", "444455556666")
-WHERE = ("--region", "eu-central-1", "--platform-role-arn", ROLE)
-KEYS = tuple(f"arn:aws:kms:eu-central-1:444455556666:key/{number * 8}-1111-4111-8111-111111111111" for number in "12")
-NAMED = ("--environment", "acme")
-PAYLOAD = json.dumps({"S3KmsKeyArn": KEYS[0], "RdsKmsKeyArn": KEYS[1]})
 
 
 def test_customer_script_contains_its_values(run: Run) -> None:

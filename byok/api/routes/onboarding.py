@@ -76,10 +76,11 @@ async def values(
 
     `environment_id` or `stack_name` is required, because each environment needs its own stack of keys.
     """
-    if stack_name is None and environment_id is None:
-        raise invalid_field_error("environment_id", "is required unless stack_name is given")
-    name = stack_name or default_stack_name(environment_id or "")
-    return OnboardingValues.model_validate(build_kit(state, region, name, profile).as_json_dict())
+    if stack_name is None:
+        if environment_id is None:
+            raise invalid_field_error("environment_id", "is required unless stack_name is given")
+        stack_name = default_stack_name(environment_id)
+    return OnboardingValues.model_validate(build_kit(state, region, stack_name, profile).as_json_dict())
 
 
 @router.get("/{region}/template", response_class=Response, responses={200: {"content": {YAML_MEDIA_TYPE: {}}}})

@@ -62,18 +62,20 @@ def onboarding(
 
         settings = Settings()
         role = require_platform_role_arn(platform_role_arn, settings, require_region(region))
-        if stack_name is None and environment is None:
-            raise UsageError(
-                "Pass --environment with the id that the environment will have, or --stack-name: each environment "
-                "needs its own stack of keys."
-            )
+        if stack_name is None:
+            if environment is None:
+                raise UsageError(
+                    "Pass --environment with the id that the environment will have, or --stack-name: each environment "
+                    "needs its own stack of keys."
+                )
+            stack_name = default_stack_name(environment)
         try:
             kit = OnboardingKit.for_region(
                 role,
                 region,
                 settings.vendor,
                 profile=profile or DEFAULT_PROFILE,
-                stack_name=default_stack_name(environment or "") if stack_name is None else stack_name,
+                stack_name=stack_name,
                 keys=_keys(payload, s3_key_arn, rds_key_arn),
                 external_id=external_id,
             )

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from byok.domain.arns import KEY_ARN_MAX_LENGTH, ROLE_ARN_PATTERN, KeyPair
-from byok.domain.customer_aws import DEFAULT_PROFILE, PROFILE_PATTERN, STACK_NAME_PATTERN, default_stack_name
+from byok.domain.customer_aws import DEFAULT_PROFILE, PROFILE_PATTERN, STACK_NAME_PATTERN
 from byok.domain.models.base import RegionName, RequestModel
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
 from byok.domain.onboarding.payload import expand_payload_fields
@@ -93,11 +93,6 @@ class ProvisionRequest(KeyPairRequest):
     tenant_role: TenantRole | None = None
     stack_name: str | None = Field(default=None, pattern=STACK_NAME_PATTERN)
 
-    @property
-    def keys_stack_name(self) -> str:
-        """The name of the keys' stack: the chosen one, or the default one for this environment."""
-        return self.stack_name or default_stack_name(self.environment_id)
-
 
 class DeleteRequest(KeyPairRequest):
     """The input of `DeleteEnvironment`. It names the environment's keys, so that byok can release its claims on them.
@@ -138,8 +133,3 @@ class ReconcileTenantRequest(KeyPairRequest):
     repoint: bool = False
     commands_only: bool = False
     stack_name: str | None = Field(default=None, pattern=STACK_NAME_PATTERN)
-
-    @property
-    def keys_stack_name(self) -> str:
-        """The name of the keys' stack: the chosen one, or the default one for this environment."""
-        return self.stack_name or default_stack_name(self.environment_id)
