@@ -229,7 +229,7 @@ async def test_manual_reset_continues_a_stop_and_a_key_in_use_cannot_change(mach
     with pytest.raises(KeyCannotChangeError, match=f"The bucket byok-{name}-catalog-"):  # contract 8
         await machine.service.replay(name, s3_key_arn=create_valid_key(machine.aws, KeyPurpose.S3))
 
-    # The two queries and the reset from docs/lifecycle.md, "Replay by hand", with this environment's values.
+    # The two queries and the reset from docs/lifecycle.md, "Replay manually", with this environment's values.
     failed, scheduled, reset = re.findall(r"^\$ (temporal workflow .*globex.*)$", LIFECYCLE, re.MULTILINE)
     step = parse_last_number(await run_shell(machine, failed.replace("globex", name)))
     task = parse_last_number(
