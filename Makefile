@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(PYTHON) requirements/install.py
-# Two lock files, because `make demo` and `make up` need only a third of the packages that the tests need.
+# Two lock files, because `make demo` and `make up` need far fewer packages than the tests.
 LOCAL := $(VENV)/.installed-local
 DEV := $(VENV)/.installed-dev
 # Programs that tests start. Each has a virtual environment of its own, so that its pinned versions do not restrict byok's.
@@ -68,7 +68,7 @@ browser: setup
 test: setup lint browser $(AWS_CLI) $(ORACLE) ## Run everything that CI runs.
 	$(BIN)/pytest -n auto --timeout=900 --max-worker-restart=0
 
-faults: setup ## Inject every fault into real processes, and write docs/faults.md: a quarter of an hour or more.
+faults: setup ## Inject every fault into real processes, and write docs/faults.md: half an hour.
 	BYOK_TEST_FAULTS=full BYOK_TEST_FAULTS_REPORT=docs/faults.md $(BIN)/pytest -q -s tests/faults
 
 api-fuzz: setup ## Send at least 10,000 requests, valid and invalid by the OpenAPI document, to a real server.
