@@ -79,7 +79,7 @@ class LocalAws:
         self._lock.acquire()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
+        """Handle one request."""
         body = _read_body(environ)
         path = environ.get("PATH_INFO", "/")
         if path.startswith(CONTROL_PATH_PREFIX):
@@ -186,10 +186,10 @@ class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_request(self, *_: object) -> None:
-        """Do nothing: the recorder records calls."""
+        """Do nothing, because the recorder already records the calls."""
 
     def make_environ(self) -> dict[str, Any]:
-        """Return the WSGI environment, with the entry for header names with underscores that moto's handler adds."""
+        """Return the WSGI environment, with the entry that moto's own handler adds for underscores in header names."""
         environ: dict[str, Any] = super().make_environ()
         environ.setdefault("moto.preserved_header_names", {})
         return environ

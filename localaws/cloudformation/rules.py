@@ -47,8 +47,8 @@ def check_assertions(call: Call, template: Template, parameters: Mapping[str, st
     """Check every assertion of every rule whose condition is true.
 
     Raises:
-        AwsError: `ValidationError` with the assertion's description. No record was found of the text that
-            CloudFormation puts around the description.
+        AwsError: `ValidationError` with the assertion's description. We found no recording of the text that
+            CloudFormation adds before and after the description.
     """
     scope: dict[str, Any] = {
         "AWS::AccountId": call.caller.account,

@@ -1,7 +1,7 @@
 """RDS's validation of the input, before any check of keys: identifiers, required values, and combinations of values.
 
 The rules depend only on the decoded parameters. The limits come from botocore's RDS model (the API reference). Messages
-marked *recorded* were reported verbatim by users of AWS. All other errors have AWS's code, and a message that we wrote.
+marked *recorded* were reported verbatim by users of AWS. All other errors have AWS's code and our own message.
 """
 
 import re
@@ -137,11 +137,11 @@ def _check_master_user(params: _Params) -> None:
 
 
 def check_new_password(params: _Params, *, managed: bool) -> None:
-    """Check ModifyDBCluster's new password. Nothing shows it afterwards, and there is no database to log in to.
+    """Check ModifyDBCluster's new password, which is not stored because there is no database to log in to.
 
     Args:
         params: The input.
-        managed: Whether RDS manages the password (botocore's rds model: then "it can't be specified").
+        managed: Whether RDS manages the password. If it does, the call must not specify one (botocore's rds model).
 
     Raises:
         AwsError: `InvalidParameterCombination` or `InvalidParameterValue`.
