@@ -170,7 +170,7 @@ def explain_identity_denial(caller: CallingPrincipal, action: str, resource: str
         caller: The principal that makes the call.
         action: The action, such as `kms:CreateAlias`.
         resource: ARN of the resource.
-        named: How the message names the resource, if it does not contain the ARN.
+        named: How the message names the resource, if not by its ARN.
 
     Sources: IAM user guide, "Access denied error messages"; recorded errors of KMS and IAM.
     """

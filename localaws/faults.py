@@ -1,4 +1,4 @@
-"""Faults that a test injects into the calls of an operation, like the faults of networks and overloaded services.
+"""Faults that a test injects into an operation's calls, like those that networks and overloaded services cause.
 
 With `lose_answer`, a call is executed, but the caller gets no response. This fault shows whether an activity is safe to
 retry. A held call stays in progress until the test releases the call, so that the test can kill the caller meanwhile.
@@ -38,7 +38,7 @@ class Fault:
         times: The number of calls that the fault affects.
         seconds: For `timeout` and `delay`: the duration, which ends early when all faults are cleared.
         after_calls: The number of matching calls that pass unharmed before the fault first affects a call.
-        session: If set, a call matches only if this role session makes the call or AssumeRole requests this session.
+        session: If set, a call matches only if this role session makes it, or if it is AssumeRole for this session.
         about: If set, a call matches only if the name of its resource (bucket, cluster, key) contains this text.
         code: For `refuse`: the wire code of the error.
         message: For `refuse`: the message of the error.

@@ -111,7 +111,7 @@ class StateFolder:
         for name, ours in _identity().items():
             if header.get(name) != ours:
                 return RestoreResult(
-                    fresh=True, reason=f"the saved state is from {name} {header.get(name)}, this is {ours}"
+                    fresh=True, reason=f"the saved state is from {name} {header.get(name)}, but this is {name} {ours}"
                 )
         _load(pickle.loads(content))  # noqa: S301 - own folder, own code, unchanged since
         return RestoreResult(fresh=False)

@@ -144,7 +144,7 @@ class AwsState:
     """The state of all accounts and Regions.
 
     Attributes:
-        bucket_key_uploads: The ids of multipart uploads with an S3 Bucket Key, because moto does not record this.
+        bucket_key_uploads: The ids of multipart uploads with an S3 Bucket Key. moto does not record this setting.
         database_seconds: How long creating or deleting a cluster or an instance takes.
         propagation_seconds: How long S3 and RDS take to see a changed key policy or state.
     """

@@ -90,7 +90,7 @@ def _check_resources(template: Template) -> None:
             )
     foreign = sorted({resource["Type"] for resource in resources.values()} - set(RESOURCE_TYPES))
     if foreign:
-        raise not_modelled_error(f"{', '.join(foreign)}; a stack can hold {', '.join(RESOURCE_TYPES)}")
+        raise not_modelled_error(f"{', '.join(foreign)}; a stack can contain {', '.join(RESOURCE_TYPES)}")
     for resource in resources.values():
         beyond = sorted(set(resource.get("Properties", {})) & set(RESOURCE_TYPES[resource["Type"]].not_modelled))
         if beyond:

@@ -62,7 +62,7 @@ def require_own_key(call: Call, reference: str | None = None) -> Key:
     if key.account != call.caller.account:
         message = (
             f"User: {call.caller.arn} is not authorized to perform: kms:{call.operation} on resource: {key.arn}: "
-            "the operation cannot be done on a key of another account"
+            "this operation does not work on a key in another account"
         )
         raise AwsError("AccessDeniedException", message)
     return key

@@ -90,7 +90,7 @@ def check_new_cluster(params: _Params) -> None:
             f"Invalid DB engine: {params.get('Engine')}. Modelled here: {', '.join(ENGINE_DEFAULTS)}."
         )
     if params.get("EngineMode", "provisioned") != "provisioned":
-        raise invalid_value_error("Only EngineMode provisioned is modelled; Aurora Serverless v2 uses it too.")
+        raise invalid_value_error("Only EngineMode provisioned is modelled, which Aurora Serverless v2 uses too.")
     if params.get("BackupRetentionPeriod", 1) not in _BACKUP_DAYS:
         raise invalid_value_error(
             f"Invalid backup retention period: {params['BackupRetentionPeriod']}. Must be between 1 and 35 days."
@@ -213,4 +213,4 @@ def check_serverless_capacity(scaling: _Params | None) -> None:
             "configuration."
         )
     if not 0 <= low <= high <= _MAX_CAPACITY or high < 1 or (low * 2) % 1 or (high * 2) % 1:
-        raise invalid_value_error(f"Serverless v2 capacity {low} to {high} is not valid: 0 to 256 in steps of 0.5.")
+        raise invalid_value_error(f"Serverless v2 capacity {low} to {high} is not valid; use 0 to 256 in steps of 0.5.")

@@ -109,14 +109,14 @@ def delete_db_instance(call: Call) -> dict[str, Any]:
 
 
 def _check_subnet_group(call: Call, cluster: Database) -> None:
-    """Check that the call names no other subnet group than the cluster's.
+    """Check that the call does not name a subnet group other than the cluster's.
 
     We found no recording of AWS's error for a different subnet group.
     """
     name = call.params.get("DBSubnetGroupName")
     require_subnet_group(call, name)
     if name and name.lower() != cluster.output["DBSubnetGroup"].lower():
-        raise not_modelled_error("an instance in another subnet group than its cluster")
+        raise not_modelled_error("an instance whose subnet group is not its cluster's")
 
 
 def _must_take_instances(call: Call, cluster: Database) -> None:

@@ -89,7 +89,7 @@ def authorize_insights_key(call: Call, switch: str = "EnablePerformanceInsights"
 
 
 def create_storage_grant(call: Call, key_arn: str | None) -> str | None:
-    """Create RDS's grant on a customer's key. The grant exists as long as the cluster (contract 92, 121)."""
+    """Create RDS's grant on a customer's key. The grant exists for as long as the cluster does (contract 92, 121)."""
     key = STATE.keys.get(key_arn or "")
     if key is None:
         return None

@@ -1,4 +1,4 @@
-"""Computes the status of clusters and instances from the current time, so no background thread changes the status.
+"""Computes the status of clusters and instances from the current time, so that no background thread is needed.
 
 A record keeps the last transition (create, start, stop, delete) and the time when the transition ends. Every read
 computes the status from the record, so a restart of the process loses nothing, and a test can shorten a transition

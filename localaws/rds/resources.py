@@ -43,7 +43,7 @@ def filter_databases(call: Call, found: Iterable[Database], names: Mapping[str, 
 
 
 def refuse_kept_backups(call: Call) -> None:
-    """Refuse a deletion that keeps automated backups, because kept backups are not modelled.
+    """Refuse a deletion that retains automated backups, because retained backups are not modelled.
 
     Raises:
         AwsError: `NotImplemented`.

@@ -17,7 +17,7 @@ _END: Final = b"</ListAllMyBucketsResult>"
 
 
 def build_moto_query(call: Call) -> str:
-    """Return the query string for moto. ListBuckets loses its paging parameters, so that moto lists all buckets."""
+    """Return the query string for moto. For ListBuckets, omit the paging parameters, so that moto lists all buckets."""
     query: str = call.environ.get("QUERY_STRING", "")
     if call.operation != "ListBuckets":
         return query

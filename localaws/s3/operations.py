@@ -141,7 +141,7 @@ def parse_s3_operation(environ: dict[str, Any]) -> str:
 
 
 def _find_unmodelled_params(operation: str, environ: dict[str, Any], query: set[str]) -> Iterator[str]:
-    """Yield the names of parameters that are not modelled, and of unknown query parameters and `x-amz-` headers."""
+    """Yield the names of unmodelled parameters, unknown query parameters, and unknown `x-amz-` headers."""
     headers = {name.removeprefix("HTTP_").replace("_", "-").lower() for name in environ if name.startswith("HTTP_")}
     headers = {name for name in headers if not _PROTOCOL_HEADERS.fullmatch(name)}
     for name, member in get_service_model("s3").operation_model(operation).input_shape.members.items():

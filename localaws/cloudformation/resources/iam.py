@@ -80,7 +80,7 @@ def _policies(properties: dict[str, Any]) -> dict[str, str]:
     policies: dict[str, str] = {}
     for policy in properties.get("Policies", []):
         if not isinstance(policy, dict) or set(policy) != {"PolicyName", "PolicyDocument"}:
-            raise AwsError("ValidationError", "Each of Policies needs PolicyName and PolicyDocument, and nothing else.")
+            raise AwsError("ValidationError", "Each item in Policies must have only PolicyName and PolicyDocument.")
         document = policy["PolicyDocument"]
         policies[policy["PolicyName"]] = document if isinstance(document, str) else json.dumps(document)
     return policies
