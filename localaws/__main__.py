@@ -31,7 +31,7 @@ def _arguments() -> argparse.ArgumentParser:
         type=_seconds,
         default=3.0,
         metavar="SECONDS",
-        help="how long a cluster or instance takes to be created or deleted (default: 3)",
+        help="how long creating or deleting a cluster or instance takes (default: 3)",
     )
     return parser
 
@@ -71,7 +71,7 @@ def _run(chosen: argparse.Namespace) -> int:
     try:
         server = create_server(app, chosen.host, chosen.port)
     except SystemExit as error:  # werkzeug ends the process when it cannot bind
-        raise OSError(f"{chosen.host} port {chosen.port} is in use, or this machine lacks that address") from error
+        raise OSError(f"{chosen.host} port {chosen.port} is in use, or not an address of this machine") from error
     # The port is bound before the folder is locked, so that a second start on a busy port leaves the folder unchanged.
     folder = StateFolder(chosen.data) if chosen.data else None
     kept = folder.lock_and_restore() if folder else RestoreResult(fresh=True, reason="no state folder given (--data)")

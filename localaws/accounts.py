@@ -1,7 +1,7 @@
 """The two accounts, their callers, and the IAM policies of those callers.
 
-The platform role has a least-privilege policy, because across accounts, a key is usable only if the key policy *and*
-the role's own policy allow it. Tests can change the platform role's policy like that of any other role.
+The platform role has a least-privilege policy, because a key in another account is usable only if the key policy *and*
+the role's own policy allow its use. Tests can change the platform role's policy, as they can for any role.
 """
 
 import json
@@ -42,7 +42,7 @@ _OTHERWISE_ALLOWED: Final = frozenset({"kms", "sts"})
 
 
 def build_platform_role_policy() -> dict[str, Any]:
-    """Return the platform role's policy: the operations that the activities call, and the use of keys through services.
+    """Return the platform role's policy: it allows the activities' operations, and the use of keys through services.
 
     To put aliases and tags on keys, the platform role assumes a role of the customer, if that role trusts the platform.
     """
@@ -145,7 +145,7 @@ def get_identity_policies(caller: CallingPrincipal) -> list[Policy]:
 
 
 def build_principal_condition_keys(caller: CallingPrincipal) -> dict[str, str | list[str]]:
-    """Return the condition keys that every request of a caller has (IAM user guide, "Global condition keys")."""
+    """Return the condition keys in every request from a caller (IAM user guide, "Global condition keys")."""
     now = datetime.now(UTC)
     return {
         "aws:PrincipalAccount": caller.account,
@@ -170,7 +170,7 @@ def explain_identity_denial(caller: CallingPrincipal, action: str, resource: str
         caller: The principal that makes the call.
         action: The action, such as `kms:CreateAlias`.
         resource: ARN of the resource.
-        named: The name of the resource in the message, if the message does not contain the ARN.
+        named: How the message names the resource, if not by its ARN.
 
     Sources: IAM user guide, "Access denied error messages"; recorded errors of KMS and IAM.
     """
@@ -257,7 +257,7 @@ _OF_VERSIONS: Final = frozenset({"DeleteObject", "GetObject"})
 def to_iam_action(service: str, operation: str, version: str | None = None) -> str:
     """Return the IAM action that an operation needs, such as `s3:ListBucket` for HeadBucket.
 
-    An object's version needs an action of its own (service authorization reference, "Amazon S3").
+    Access to a specific object version needs a separate action (service authorization reference, "Amazon S3").
     """
     if service != "s3":
         return f"{service}:{operation}"

@@ -79,7 +79,7 @@ class LocalAws:
         self._lock.acquire()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
+        """Handle one request."""
         body = _read_body(environ)
         path = environ.get("PATH_INFO", "/")
         if path.startswith(CONTROL_PATH_PREFIX):
@@ -123,7 +123,7 @@ class LocalAws:
     def _decode(self, environ: dict[str, Any], body: bytes, service: str, request_id: str) -> Call:
         scope = parse_credential_scope(environ)
         if service not in SERVICES:
-            raise AwsError("NotImplemented", f"The local AWS models {', '.join(SERVICES)}, and not {service}.", 501)
+            raise AwsError("NotImplemented", f"The local AWS models {', '.join(SERVICES)}, but not {service}.", 501)
         caller = find_caller(scope.access_key) if scope else None
         if scope is None or caller is None:
             raise _UNKNOWN_CALLER.get(service, _INVALID_TOKEN) if scope else _UNSIGNED.get(service, _MISSING_TOKEN)
@@ -131,9 +131,7 @@ class LocalAws:
             raise _EXPIRED.get(service, _EXPIRED_TOKEN)
         operation = parse_operation(service, environ, body)
         if service != "s3" and operation not in HANDLERS[service]:
-            message = (
-                f"The local AWS does not model {service}:{operation}; modelled are {', '.join(HANDLERS[service])}."
-            )
+            message = f"The local AWS does not model {service}:{operation}. It models {', '.join(HANDLERS[service])}."
             raise AwsError("NotImplemented", message, 501)
         params = parse_params(service, operation, environ, body)
         return Call(service, operation, params, caller, scope.region, request_id, environ, body)
@@ -186,10 +184,10 @@ class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_request(self, *_: object) -> None:
-        """Do nothing: the recorder records calls."""
+        """Do nothing, because the recorder already records the calls."""
 
     def make_environ(self) -> dict[str, Any]:
-        """Return the WSGI environment, with the entry for header names with underscores that moto's handler adds."""
+        """Return the WSGI environment, with the entry that moto's own handler adds for underscores in header names."""
         environ: dict[str, Any] = super().make_environ()
         environ.setdefault("moto.preserved_header_names", {})
         return environ

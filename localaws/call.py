@@ -52,15 +52,15 @@ class AwsError(Exception):
 
 
 Handler = Callable[[Call], dict[str, Any]]
-"""Executes a call and returns its output in the API's own shape; raises `AwsError` to reject the call."""
+"""Executes a call, and returns its output in the API's own shape or raises `AwsError` to reject the call."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A modelled operation: what executes it, and the parameters that it models.
+    """A modelled operation: its handler, and the parameters that the handler models.
 
     Attributes:
-        handler: Executes a call that has no other parameters.
+        handler: Executes a call that has only modelled parameters.
         params: The names of the modelled parameters.
     """
 
@@ -78,12 +78,12 @@ class Operation:
 
 
 def models(*params: str) -> Callable[[Handler], Operation]:
-    """Declare the parameters that a handler models. A call with any other parameter is refused by name."""
+    """Declare the parameters that a handler models. If a call has any other parameter, an error names the parameter."""
     return lambda handler: Operation(handler, frozenset(params))
 
 
 def refuse_unmodelled_params(call: Call, modelled: Iterable[str]) -> None:
-    """Reject parameters that the local AWS would have to ignore: ignoring part of a request would be misleading.
+    """Reject parameters that are not modelled, because silently ignoring part of a request would be misleading.
 
     Raises:
         AwsError: `NotImplemented`, naming the parameters.
@@ -94,5 +94,5 @@ def refuse_unmodelled_params(call: Call, modelled: Iterable[str]) -> None:
 
 
 def not_modelled_error(what: str) -> AwsError:
-    """Return the error for a part of a request that the local AWS does not model. AWS itself never responds so."""
+    """Return the error for a part of a request that the local AWS does not model. Real AWS never returns this error."""
     return AwsError("NotImplemented", f"The local AWS does not model {what}.", 501)

@@ -46,10 +46,10 @@ class _SettingsInput(BaseModel):
 
 
 class ControlEndpoint:
-    """Answers control requests.
+    """Handles control requests.
 
     Attributes:
-        health: Additional content of `GET health`.
+        health: Additional members of the response to `GET health`.
     """
 
     def __init__(self, reset: Callable[[], None], health: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Faults that a test requests for a service and operation, like the faults of networks and overloaded services.
+"""Faults that a test injects into an operation's calls, like those that networks and overloaded services cause.
 
 With `lose_answer`, a call is executed, but the caller gets no response. This fault shows whether an activity is safe to
 retry. A held call stays in progress until the test releases the call, so that the test can kill the caller meanwhile.
@@ -15,7 +15,7 @@ from localaws.call import AwsError, Call
 
 
 class FaultKind(StrEnum):
-    """The kinds of faults that can happen to a call."""
+    """The kinds of faults that can affect a call."""
 
     THROTTLE = "throttle"
     ERROR_500 = "error500"
@@ -37,8 +37,8 @@ class Fault:
         kind: The kind of fault.
         times: The number of calls that the fault affects.
         seconds: For `timeout` and `delay`: the duration, which ends early when all faults are cleared.
-        after_calls: The number of matching calls that pass unharmed before the fault affects a call.
-        session: If set, a call matches only if this role session makes the call, or if the call requests this session.
+        after_calls: The number of matching calls that pass unharmed before the fault first affects a call.
+        session: If set, a call matches only if this role session makes it, or if it is AssumeRole for this session.
         about: If set, a call matches only if the name of its resource (bucket, cluster, key) contains this text.
         code: For `refuse`: the wire code of the error.
         message: For `refuse`: the message of the error.
@@ -85,8 +85,8 @@ class ConnectionCut(Exception):  # noqa: N818 - an event, not an error
     """The connection must be closed without a response."""
 
 
-# The errors for throttling (`_THROTTLES`, `_THROTTLE`) and internal errors (`_ERRORS`, `_ERROR`), by service (S3 API
-# reference, "Error responses"; RDS API reference, "Common errors"; KMS developer guide, "Throttling").
+# Throttling errors (`_THROTTLES`, `_THROTTLE`) and internal errors (`_ERRORS`, `_ERROR`), by service (S3 API reference,
+# "Error responses"; RDS API reference, "Common errors"; KMS developer guide, "Throttling").
 _THROTTLES: Final = {
     "s3": AwsError("SlowDown", "Please reduce your request rate.", 503),
     "kms": AwsError("ThrottlingException", "You have exceeded the rate at which you may call KMS.", 400),
@@ -112,7 +112,7 @@ RESOURCE_PARAM_NAMES: Final = (
     "RoleName",
     "StackName",
 )
-"""The parameters of a call that name its resource."""
+"""The parameters that name the resource of a call."""
 
 MAX_HOLD_SECONDS: Final = 120.0
 """A held call is released after this many seconds, unless a test releases the call earlier."""
@@ -122,7 +122,7 @@ _HELD: Final[dict[int, HeldCall]] = {}
 _COUNT: Final = [0]
 _LOCK: Final = threading.Condition()
 _FORGOTTEN: Final = [threading.Event()]
-"""The event that is set when all faults are cleared. A new event then replaces the event that was set."""
+"""An event that is set when all faults are cleared, and then replaced with a new event."""
 
 
 def add(fault: Fault) -> None:
@@ -141,7 +141,7 @@ def clear() -> None:
 
 
 def list_pending_faults() -> list[Fault]:
-    """Return the faults that have not yet affected as many calls as requested."""
+    """Return the faults that have not yet affected the requested number of calls."""
     with _LOCK:
         return list(_FAULTS)
 
@@ -195,11 +195,11 @@ def inject_before(call: Call) -> Fault | None:
 
 @contextmanager
 def inject_around(call: Call) -> Iterator[Fault | None]:
-    """Apply a fault around a call's execution. If AWS rejects the call, a fault that affects responses stays pending.
+    """Apply a fault around a call's execution. If the call is rejected, a fault that affects responses stays pending.
 
     Raises:
-        AwsError: An error of `inject_before`, or the error of the call itself.
-        ConnectionCut: `inject_before` raised it.
+        AwsError: An error from `inject_before` or from the call itself.
+        ConnectionCut: Raised by `inject_before`.
     """
     fault = inject_before(call)
     try:

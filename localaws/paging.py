@@ -9,19 +9,19 @@ Item = TypeVar("Item")
 
 
 class InvalidMarkerError(ValueError):
-    """Raised for a marker that no page of this list ended with."""
+    """Raised for a marker that is not valid for the list."""
 
 
 def split_page(items: Sequence[Item], limit: int, marker: str | None) -> tuple[Sequence[Item], str | None]:
-    """Return the page after a marker, and the marker of the next page, or None after the last one.
+    """Return the page that starts at a marker, and the marker of the next page (None after the last page).
 
     Args:
         items: The complete list, always in the same order.
-        limit: The most items of a page.
-        marker: The marker that the previous page ended with; None or empty for the first page.
+        limit: The maximum number of items on a page.
+        marker: The marker that was returned with the previous page; None or empty for the first page.
 
     Raises:
-        InvalidMarkerError: The marker is not one of this list.
+        InvalidMarkerError: The marker is not valid for the list.
     """
     begin = _decode_marker(marker, len(items)) if marker else 0
     end = begin + limit

@@ -1,6 +1,6 @@
 """Saves and restores the state of the local AWS. A state that may be stale is not restored, and the reason is reported.
 
-A clean shutdown saves the whole state. A marker file is in the folder from the start of a process until its clean
+A clean shutdown saves the state. A marker file exists in the folder from the start of a process until its clean
 shutdown. A process that finds the marker starts without state, because the earlier process may have changed the state
 without saving it. The saved state contains accounts, resources and S3's contents, but no faults or recorded calls.
 
@@ -53,7 +53,7 @@ class RestoreResult:
 
 @dataclass
 class StateFolder:
-    """A folder that keeps the state of one local AWS at a time.
+    """A folder that keeps the state of a local AWS. Only one process at a time can use the folder.
 
     Attributes:
         path: The folder, created if it does not exist.
@@ -111,14 +111,14 @@ class StateFolder:
         for name, ours in _identity().items():
             if header.get(name) != ours:
                 return RestoreResult(
-                    fresh=True, reason=f"the saved state is from {name} {header.get(name)}, this is {ours}"
+                    fresh=True, reason=f"the saved state is from {name} {header.get(name)}, but this is {name} {ours}"
                 )
         _load(pickle.loads(content))  # noqa: S301 - own folder, own code, unchanged since
         return RestoreResult(fresh=False)
 
 
 class _Pickler(pickle.Pickler):
-    """Saves all versions of the objects in moto's S3. Plain pickle would save only the latest."""
+    """Saves all versions of the objects in moto's S3. Plain pickle would save only each object's latest version."""
 
     def reducer_override(self, one: Any) -> Any:  # the base class's parameter name
         """Pickle a table of versions with all of its versions, and any other object as usual."""
@@ -140,7 +140,10 @@ def _versions(lists: list[tuple[str, list[Any]]]) -> Any:
 
 
 def _identity() -> dict[str, Any]:
-    """Return the facts that must match to restore a state. The code is one, because it can change without a version."""
+    """Return the facts that must match before a saved state is restored.
+
+    A hash of the code is one of these facts, because the code can change without a new version number.
+    """
     sources = sorted(Path(__file__).parent.rglob("*.py"))
     code = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     return {

@@ -9,7 +9,7 @@ from localaws.call import Call
 from localaws.faults import RESOURCE_PARAM_NAMES
 
 MAX_RECORDED_CALLS: Final = 20_000
-"""The maximum number of recorded calls. Older calls are dropped, and `calls_as_json` reports their number."""
+"""The maximum number of recorded calls. Older calls are dropped, and `calls_as_json` reports how many."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ _COUNT = [0]
 
 
 def record_call(call: Call, outcome: str) -> None:
-    """Record a call and its outcome. Only the resources' names and the expected owner of a bucket are recorded."""
+    """Record a call and its outcome. Of the parameters, only resource names and ExpectedBucketOwner are recorded."""
     params = {name: call.params[name] for name in _RECORDED_PARAMS if isinstance(call.params.get(name), str)}
     with _LOCK:
         _COUNT[0] += 1

@@ -25,10 +25,10 @@ class KeyRevision:
 
 @dataclass
 class Grant:
-    """A grant on a key, held by a principal or by the service that requested it.
+    """A grant on a key for a principal or an AWS service.
 
     Attributes:
-        constraints: The encryption contexts for which it holds, in the format of CreateGrant; empty for all.
+        constraints: The encryption contexts that the grant allows, in the format of CreateGrant; empty for any context.
     """
 
     grant_id: str
@@ -45,9 +45,9 @@ class Key:
     """A KMS key.
 
     Attributes:
-        rotation_days: The period of automatic rotation; None while it is off.
-        next_rotation: When it is rotated next.
-        replica: Whether it replicates a multi-Region key of another Region.
+        rotation_days: The period of automatic rotation; None while rotation is off.
+        next_rotation: The date of the next rotation; None while rotation is off.
+        replica: Whether the key is a replica of a multi-Region key in another Region.
     """
 
     arn: str
@@ -81,7 +81,7 @@ class Key:
 
 @dataclass
 class Alias:
-    """A name for a key of the same account and Region."""
+    """A name for a key in the same account and Region."""
 
     name: str
     arn: str
@@ -96,7 +96,7 @@ class Database:
     Attributes:
         output: The resource as the Describe… operation returns it, without the status.
         life: The last transition and the time when it ends, from which the status is computed.
-        grant_id: Id of RDS's grant on a customer's key. None for a key that AWS manages, an instance or a snapshot.
+        grant_id: Id of RDS's grant on the cluster's customer key. None for any other key, an instance or a snapshot.
     """
 
     output: dict[str, Any]
@@ -144,7 +144,7 @@ class AwsState:
     """The state of all accounts and Regions.
 
     Attributes:
-        bucket_key_uploads: The ids of multipart uploads with an S3 Bucket Key, which moto does not keep.
+        bucket_key_uploads: The ids of multipart uploads with an S3 Bucket Key. moto does not record this setting.
         database_seconds: How long creating or deleting a cluster or an instance takes.
         propagation_seconds: How long S3 and RDS take to see a changed key policy or state.
     """

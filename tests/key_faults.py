@@ -106,7 +106,8 @@ def _no_statement(aws: AwsHarness, _: KeyPurpose) -> str:
 
 
 def _wrong_principal(aws: AwsHarness, which: KeyPurpose) -> str:
-    # Not the platform role. Local AWS does not know this role's account, so it accepts the role as a principal.
+    # This is not the platform role. The local AWS accepts the role as a principal, because it does not know the role's
+    # account.
     return aws.create_key(*build_key_statements(which, role="arn:aws:iam::999988887777:role/Stranger"))
 
 

@@ -80,7 +80,7 @@ def without(index: int, path: str) -> Change:
 
 
 def both(*changes: Change) -> Change:
-    """Make several changes, one after the other."""
+    """Make two or more changes in order."""
 
     def change(ours: Statements, place: PolicyContext) -> Statements:
         for one in changes:
@@ -106,7 +106,7 @@ def adding(statement: Statement) -> Change:
 
 
 def of_the_other_key(ours: Statements, place: PolicyContext) -> Statements:
-    """Replace the statements with those of the other key."""
+    """Replace the statements with the other key's statements."""
     return place.build_statements(RDS if len(ours) == 1 else S3)
 
 
@@ -116,7 +116,7 @@ def deny(action: Any, **more: Any) -> Statement:
 
 
 def for_any_principal(place: PolicyContext, condition: dict[str, Any]) -> Statement:
-    """Build a statement that allows everything to any principal that meets a condition."""
+    """Build a statement that allows any principal all KMS actions if a condition is met."""
     return {
         "Sid": "OurOwn",
         "Effect": "Allow",

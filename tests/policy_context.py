@@ -20,7 +20,7 @@ class PolicyContext:
     customer: str
 
     def build_statements(self, which: KeyPurpose, *, role: str | None = None, region: str | None = None) -> Statements:
-        """Build the statements that a valid key policy has, or the same statements for another role or Region."""
+        """Build the statements of a valid key policy, or the same statements for another role or Region."""
         return build_key_statements(
             which, StatementParameters.for_platform_role(role or self.role, region or self.region), VENDOR
         )

@@ -1,4 +1,4 @@
-"""Capabilities: a stack that creates IAM roles needs an acknowledgement (botocore, CreateStack, `Capabilities`)."""
+"""Capabilities: the caller must acknowledge that a stack creates IAM roles (botocore, CreateStack, `Capabilities`)."""
 
 from typing import Any
 
@@ -8,10 +8,11 @@ from localaws.cloudformation.template import Template
 
 
 def required_capability(template: Template) -> str | None:
-    """Return CAPABILITY_NAMED_IAM if the template names an IAM resource, or CAPABILITY_IAM if IAM chooses the names.
+    """Return the capability that the template requires, or None if the template has no IAM resources.
 
-    A resource counts even if its condition is false, because ValidateTemplate gets no parameters. No record was found
-    of how CreateStack treats a resource whose condition is false.
+    The capability is CAPABILITY_NAMED_IAM if the template names an IAM resource, and CAPABILITY_IAM if CloudFormation
+    generates all the names. A resource counts even if its condition is false, because ValidateTemplate gets no
+    parameters. We found no recorded response that shows how CreateStack treats a resource whose condition is false.
     """
     iam = [one for one in template.section("Resources").values() if _is_of_iam(one)]
     named = any(RESOURCE_TYPES[one["Type"]].name in one.get("Properties", {}) for one in iam)
@@ -19,7 +20,7 @@ def required_capability(template: Template) -> str | None:
 
 
 def describe_capabilities(template: Template) -> dict[str, Any]:
-    """Return the capabilities and their reason for GetTemplateSummary and ValidateTemplate (recorded text)."""
+    """Return the capabilities, and the reason for them, for GetTemplateSummary and ValidateTemplate (recorded text)."""
     capability = required_capability(template)
     if capability is None:
         return {"Capabilities": []}
@@ -29,7 +30,7 @@ def describe_capabilities(template: Template) -> dict[str, Any]:
 
 
 def require_capabilities(call: Call, template: Template) -> None:
-    """Check that the call acknowledges the template's capability. CAPABILITY_NAMED_IAM includes CAPABILITY_IAM.
+    """Check that the call acknowledges the required capability. CAPABILITY_NAMED_IAM includes CAPABILITY_IAM.
 
     Raises:
         AwsError: `InsufficientCapabilitiesException`, recorded text.

@@ -1,4 +1,4 @@
-"""Change sets, as `aws cloudformation deploy` uses them, and the desired state of a stack that a call requests."""
+"""Change sets, as `aws cloudformation deploy` uses them, and the desired state that a call requests for a stack."""
 
 import re
 import uuid

@@ -1,4 +1,4 @@
-"""The parameters of a stack: the template declares parameters, and the caller's values must match the declarations."""
+"""The parameters of a stack: the template declares them, and the caller's values must match the declarations."""
 
 import re
 from collections.abc import Mapping

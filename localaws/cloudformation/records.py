@@ -14,7 +14,7 @@ class DesiredState:
     """The target state of a stack: the input of CreateStack, UpdateStack or a change set, with all values resolved.
 
     Attributes:
-        capabilities: The capabilities that the call acknowledged.
+        capabilities: The capabilities that the caller acknowledged.
     """
 
     template: Template
@@ -28,7 +28,7 @@ class Stack:
     """A stack and its history.
 
     Attributes:
-        desired_state: The state requested by the last create or update; None while the stack is only under review.
+        desired_state: The state requested by the last create or update; None in the status REVIEW_IN_PROGRESS.
         resources: The existing resources, in order of creation.
         changes: The change sets by name, as DescribeChangeSet returns them, with the desired state under `"wish"`.
     """

@@ -47,8 +47,8 @@ def check_assertions(call: Call, template: Template, parameters: Mapping[str, st
     """Check every assertion of every rule whose condition is true.
 
     Raises:
-        AwsError: `ValidationError` with the assertion's description. No record was found of the text that
-            CloudFormation puts around the description.
+        AwsError: `ValidationError` with the assertion's description. We found no recording of the text that
+            CloudFormation adds before and after the description.
     """
     scope: dict[str, Any] = {
         "AWS::AccountId": call.caller.account,
@@ -61,7 +61,7 @@ def check_assertions(call: Call, template: Template, parameters: Mapping[str, st
             continue
         for assertion in rule["Assertions"]:
             if not _value(assertion["Assert"], scope):
-                told = assertion.get("AssertDescription", "an assertion does not hold")
+                told = assertion.get("AssertDescription", "an assertion is false")
                 raise validation_error(f"Template error: Rule {name} failed: {told}")
 
 
@@ -84,7 +84,7 @@ def _check_value(template: Template, value: Any, where: str) -> None:
     if function == "Ref":
         name = value["Ref"]
         if name not in template.section("Parameters") and name not in _PSEUDO:
-            raise validation_error(f"{where} Unresolved reference {name}: a rule refers to parameters.")
+            raise validation_error(f"{where} Unresolved reference {name}: a rule can refer only to parameters.")
         return
     if function not in _TESTS:
         raise validation_error(f"{where} Unsupported in a rule: {function or ', '.join(map(str, value))}")

@@ -1,7 +1,7 @@
 """Stacks: plan changes, execute them, and roll the stack back if a change is rejected.
 
-A stack changes within the call that requests it, so the first DescribeStacks already sees the final state. The events
-contain every transition, including IN_PROGRESS.
+A stack changes completely within the call that requests the change, so even the first DescribeStacks call returns the
+final state. The events contain every transition, including IN_PROGRESS.
 """
 
 import copy
@@ -77,7 +77,7 @@ def build_evaluation_scope(stack: Stack, wish: DesiredState) -> EvaluationScope:
 
 
 def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
-    """Plan the changes in order. While a resource does not exist, its logical id stands for its physical id."""
+    """Plan the changes in order. Until a resource exists, its logical id is used in place of its physical id."""
     scope = build_evaluation_scope(stack, wish)
     changes: list[Change] = []
     wanted = _desired_names(scope)
@@ -87,7 +87,7 @@ def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
         try:
             change = _change(stack, resource, tags_changed=tags_changed)
         except AwsError:
-            change = Change("Modify", resource, stack.resources.get(name))  # rejected later, as in AWS
+            change = Change("Modify", resource, stack.resources.get(name))  # rejected during execution, as in AWS
         if change:
             changes.append(change)
         if name not in stack.resources:
@@ -277,7 +277,7 @@ def _outputs(scope: EvaluationScope) -> list[dict[str, str]]:
 
 
 def _reason(call: Call, kind: str, error: AwsError) -> str:
-    """Format the error of a resource's service as a stack event shows it."""
+    """Format an error from a resource's service as a stack event shows it."""
     service = f"(Service: {RESOURCE_TYPES[kind].service}, Status Code: {error.status}, Request ID: {call.request_id})"
     message = f'Resource handler returned message: "{error.message} {service}"'
     code = _HANDLER_CODES.get(error.code, "InvalidRequest")

@@ -2,7 +2,7 @@
 
 Only the parts that a template of keys and roles needs are modelled: parameters with their constraints, rules (in a
 separate module), mappings, conditions, outputs, and the intrinsic functions in `_FUNCTIONS`. The error messages are
-those of CloudFormation, as far as they are known.
+CloudFormation's own, where they are known.
 """
 
 import json
@@ -38,13 +38,13 @@ _RESOURCE_MEMBERS: Final = frozenset(
 
 
 def validation_error(message: str) -> AwsError:
-    """Return the error that CloudFormation gives for every invalid template or input."""
+    """Return the error that CloudFormation reports for every invalid template or input."""
     return AwsError("ValidationError", message)
 
 
 @dataclass(frozen=True)
 class Template:
-    """A template with a valid structure; `text` is the original."""
+    """A template with a valid structure; `text` is the original text."""
 
     text: str
     content: dict[str, Any]
@@ -90,7 +90,7 @@ def _check_resources(template: Template) -> None:
             )
     foreign = sorted({resource["Type"] for resource in resources.values()} - set(RESOURCE_TYPES))
     if foreign:
-        raise not_modelled_error(f"{', '.join(foreign)}; a stack can hold {', '.join(RESOURCE_TYPES)}")
+        raise not_modelled_error(f"{', '.join(foreign)}; a stack can contain {', '.join(RESOURCE_TYPES)}")
     for resource in resources.values():
         beyond = sorted(set(resource.get("Properties", {})) & set(RESOURCE_TYPES[resource["Type"]].not_modelled))
         if beyond:
@@ -110,7 +110,7 @@ def _check_resources(template: Template) -> None:
 
 
 def find_references(value: Any) -> Iterator[str]:
-    """Yield the names of the resources and parameters, except pseudo parameters, to which part of a template refers."""
+    """Yield the names of the resources and parameters that a part of a template refers to, except pseudo parameters."""
     if isinstance(value, list):
         for item in value:
             yield from find_references(item)
@@ -271,10 +271,10 @@ _FUNCTIONS: Final[dict[str, Callable[[EvaluationScope, Any], Any]]] = {
 
 
 def _text_keys(mapping: dict[Any, Any]) -> dict[str, Any]:
-    """Return a mapping with its keys as text: in YAML, an account id without quotes is a number."""
+    """Return a mapping with its keys converted to text, because YAML parses an unquoted account id as a number."""
     return {to_text(name): value for name, value in mapping.items()}
 
 
 def to_canonical_json(value: Any) -> str:
-    """Render a value as JSON, so that equal values give equal texts."""
+    """Render a value as JSON, so that equal values produce the same text."""
     return json.dumps(value, sort_keys=True, default=str)

@@ -1,8 +1,8 @@
-"""A template's text as values, and values as text, as CloudFormation converts them.
+"""Converts a template's text to values, and values to text, as CloudFormation does.
 
 CloudFormation reads YAML 1.1, in which `yes`, `no`, `on` and `off` are booleans too (recorded: AWS CLI, pull request
 5257), and shows a boolean as `true` or `false` (recorded: a tag whose value is `YES` without quotes became `true`). It
-reads no dates: `Version: 2012-10-17` is text.
+does not parse dates: `Version: 2012-10-17` stays text.
 """
 
 from typing import Any
@@ -40,7 +40,7 @@ def parse_yaml(text: str) -> Any:
     """Parse a template, which is YAML or JSON.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The text is neither YAML nor JSON.
     """
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with the short forms
@@ -49,5 +49,5 @@ def parse_yaml(text: str) -> Any:
 
 
 def to_text(value: Any) -> str:
-    """Return a boolean, number or text as the text that functions compare and outputs show."""
+    """Convert a boolean, number or text to the text that functions compare and outputs show."""
     return str(value).lower() if isinstance(value, bool) else str(value)

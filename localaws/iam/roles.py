@@ -160,7 +160,7 @@ def list_role_tags(call: Call) -> dict[str, Any]:
 
 
 def _role(call: Call) -> Role:
-    """Check the caller's permission, and return the role that the call names, which is in the caller's account."""
+    """Check the caller's permission, and return the role that the call names in the caller's account."""
     name, account = call.params["RoleName"], call.caller.account
     found = [role for role in STATE.roles.values() if (role.account, role.name) == (account, name)]
     arn = found[0].arn if found else f"arn:{partition_of_region(call.region)}:iam::{account}:role/{name}"
@@ -183,7 +183,7 @@ def _policy(role: Role, name: str) -> dict[str, Any]:
 
 
 def _with_tags(present: dict[str, str], added: list[dict[str, str]]) -> dict[str, str]:
-    """Add or change tags of a role. No record was found of AWS's error message for too many tags."""
+    """Add or change tags of a role. We found no recording of AWS's error message for too many tags."""
     names = [tag["Key"].lower() for tag in added]
     if len(names) != len(set(names)):
         message = "Duplicate tag keys found. Please note that Tag keys are case insensitive."

@@ -1,7 +1,7 @@
 """Aliases of keys. An alias and its key always belong to the same account and Region.
 
-A change of an alias needs permission on the alias and on every key involved. The caller's own policies give permission
-on the alias. The key policy gives permission on a key, or delegates the decision to the caller's own policies (KMS
+Changing an alias requires permission on the alias and on every key involved. The caller's own policies grant permission
+on the alias. The key policy grants permission on a key, or delegates the decision to the caller's own policies (KMS
 developer guide, "Controlling access to aliases").
 """
 
@@ -40,10 +40,10 @@ def create_alias(call: Call) -> dict[str, Any]:
 
 @models("AliasName", "TargetKeyId")
 def update_alias(call: Call) -> dict[str, Any]:
-    """UpdateAlias: point an alias to another key of the same kind.
+    """UpdateAlias: point an alias at another key of the same kind.
 
     The caller needs permission on the alias, the old key and the new key. Therefore, a role without permission on the
-    old key cannot move the alias. No record was found of the order in which AWS checks the permissions.
+    old key cannot move the alias. We found no recording that shows the order in which AWS checks the permissions.
     """
     check_identity_policies(call, _arn(call))
     alias = _find(call)
@@ -106,8 +106,8 @@ def _own_arn(call: Call, reference: str) -> str:
     except KmsError as refused:
         raise AwsError(refused.code, refused.message) from refused
     if arn.split(":")[4] != call.caller.account:
-        # AWS certainly rejects the call (botocore, ListAliases), but no record was found of the error message.
-        raise AwsError("AccessDeniedException", f"{arn} is a key of another account.")
+        # According to botocore (ListAliases), AWS rejects the call, but we found no recording of the error message.
+        raise AwsError("AccessDeniedException", f"{arn} belongs to another account.")
     if arn not in STATE.keys:
         raise AwsError("NotFoundException", f"Key '{arn}' does not exist")
     return arn

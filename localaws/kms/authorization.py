@@ -1,7 +1,7 @@
 """Decides who may use a key: S3 and RDS on a caller's behalf, and callers that call KMS directly.
 
-The checks come in AWS's order: the Region in the ARN, the caller's permission, the key's state, and the key's usage. If
-the ARN is in another account, KMS returns the same error whether the key is missing or the caller may not use the key.
+The checks run in AWS's order: the Region in the ARN, the caller's permission, the key's state, and the key's usage. If
+the ARN names another account, KMS returns the same error whether the key does not exist or the caller may not use it.
 The error messages are taken verbatim from recorded AWS responses.
 """
 
@@ -25,7 +25,8 @@ _HIDDEN: Final = (
     "on this resource because the resource does not exist in this Region, no resource-based policies allow access, "
     "or a resource-based policy explicitly denies access"
 )
-# States in which a key cannot be used, with their names in errors (KMS developer guide, "Key states of AWS KMS keys").
+# States in which a key cannot be used, with their names in error messages (KMS developer guide, "Key states of AWS KMS
+# keys").
 _STATE_WORDS: Final = {
     "PendingDeletion": "pending deletion",
     "PendingReplicaDeletion": "pending replica deletion",
@@ -65,9 +66,9 @@ class KeyUse:
         action: The action, such as `kms:GenerateDataKey`.
         region: The Region that receives the call.
         via: The service that calls KMS for the caller, as the value of `kms:ViaService`. None for a direct call.
-        for_aws_resource: Whether a grant is for an AWS resource.
+        for_aws_resource: Whether the use creates a grant for an AWS resource (`kms:GrantIsForAWSResource`).
         context: The encryption context.
-        ciphertext: Whether the key is known only from a ciphertext. In that case, an error does not name the key.
+        ciphertext: Whether only a ciphertext identifies the key. In that case, an error does not name the key.
         tags: The tags that the request puts on the key.
         tag_keys: The tag keys that the request names.
     """
@@ -84,7 +85,7 @@ class KeyUse:
 
     @property
     def condition_keys(self) -> dict[str, str | list[str]]:
-        """Return the values of the request's condition keys. Keys that AWS would not set are left out."""
+        """Return the values of the request's condition keys. Condition keys that AWS would not set are omitted."""
         keys = build_principal_condition_keys(self.caller) | {"kms:CallerAccount": self.caller.account}
         if self.via:
             keys["kms:ViaService"] = self.via
@@ -129,9 +130,10 @@ def find_propagated_revision(key: Key) -> KeyRevision | None:
 
 
 def build_key_condition_keys(arn: str) -> dict[str, str | list[str]]:
-    """Return the condition keys of a key, or none before it exists, without AWS's delay.
+    """Return the condition keys that come from a key's tags and aliases. A nonexistent key has no condition keys.
 
-    Source: KMS developer guide, "ABAC for AWS KMS".
+    Here, a changed tag or alias affects authorization immediately, but in AWS only after a delay (KMS developer guide,
+    "ABAC for AWS KMS").
     """
     key = STATE.keys.get(arn)
     if key is None:

@@ -1,4 +1,4 @@
-"""Cryptographic operations. A ciphertext is readable here: it names its key and encryption context."""
+"""Cryptographic operations. Here, a ciphertext contains its key's ARN and encryption context as plain text."""
 
 import base64
 import json
@@ -25,11 +25,12 @@ def encrypt(call: Call) -> dict[str, Any]:
 
 @models("CiphertextBlob", "KeyId", "EncryptionContext", "DryRun")
 def decrypt(call: Call) -> dict[str, Any]:
-    """Decrypt. The ciphertext identifies its key; a call may name the key that it expects.
+    """Decrypt. The ciphertext identifies its key. A call may also name the key that it expects.
 
     Raises:
-        AwsError: `IncorrectKeyException` for another key than that of the ciphertext (botocore's KMS model, Decrypt;
-            no record of the text was found); `InvalidCiphertextException`; the caller may not use the key.
+        AwsError: `IncorrectKeyException` if the call names a different key than the ciphertext (botocore's KMS model,
+            Decrypt; we found no recording of the message); `InvalidCiphertextException`; or the error for a key that
+            the caller may not use.
     """
     try:
         envelope = json.loads(call.params["CiphertextBlob"])
@@ -50,7 +51,7 @@ def decrypt(call: Call) -> dict[str, Any]:
 def generate_data_key(call: Call) -> dict[str, Any]:
     """GenerateDataKey and GenerateDataKeyWithoutPlaintext.
 
-    A call has one of `KeySpec` and `NumberOfBytes`, and not both (botocore's KMS model).
+    A call must have either `KeySpec` or `NumberOfBytes`, but not both (botocore's KMS model).
     """
     key = authorize_key_call(call, call.operation)
     spec, size = call.params.get("KeySpec"), call.params.get("NumberOfBytes")

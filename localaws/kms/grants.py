@@ -1,6 +1,6 @@
 """Grants on keys, created by callers and services. They work across accounts, and take effect immediately.
 
-Retiring a grant is not modelled, and so neither are retiring principals.
+Retiring a grant is not modelled, so retiring principals are not modelled either.
 """
 
 import secrets
@@ -16,7 +16,7 @@ _CONSTRAINTS: Final = frozenset({"EncryptionContextEquals", "EncryptionContextSu
 
 
 def add_grant(key: Key, grantee: str, operations: list[str], issuer: str) -> Grant:
-    """Record a grant, as a service does for a resource that it creates on a caller's behalf."""
+    """Add a grant to a key, either for a CreateGrant call or for a resource that a service creates for a caller."""
     grant = Grant(secrets.token_hex(32), grantee, operations, datetime.now(UTC), issuing_account=issuer)
     key.grants[grant.grant_id] = grant
     return grant
@@ -26,7 +26,7 @@ def add_grant(key: Key, grantee: str, operations: list[str], issuer: str) -> Gra
 def create_grant(call: Call) -> dict[str, Any]:
     """CreateGrant. Accepts only a full key ARN or a key id.
 
-    A named grant that already exists with the same parameters is returned (botocore's KMS model, `Name`).
+    If a grant with the same name and parameters already exists, its id is returned (botocore's KMS model, `Name`).
     """
     key = authorize_key_call(call, "CreateGrant")
     grantee, operations = call.params["GranteePrincipal"], list(call.params["Operations"])
@@ -74,7 +74,7 @@ def revoke_grant(call: Call) -> dict[str, Any]:
 
 
 def _parse_constraints(call: Call, operations: list[str]) -> dict[str, dict[str, str]]:
-    """Return the constraints of a new grant. Not modelled: a grant with constraints that allows further grants."""
+    """Return the constraints of a new grant. A grant that has constraints and allows CreateGrant is not modelled."""
     constraints = {name: value for name, value in (call.params.get("Constraints") or {}).items() if value is not None}
     unmodelled = [f"Constraints.{name}" for name in sorted(set(constraints) - _CONSTRAINTS)]
     if constraints and "CreateGrant" in operations:

@@ -25,7 +25,7 @@ from localaws.kms.tags import merge_tags
 from localaws.state import STATE, Key, KeyRevision
 
 SYMMETRIC_SPEC: Final = "SYMMETRIC_DEFAULT"
-"""The kind of key that encrypts data in S3 and RDS."""
+"""The key spec of keys that can encrypt data in S3 and RDS."""
 
 _MAX_WINDOW: Final = 30
 _MIN_WINDOW: Final = 7
@@ -40,7 +40,7 @@ _MODELLED_ORIGINS: Final = ("AWS_KMS", "EXTERNAL")
     "BypassPolicyLockoutSafetyCheck",
 )
 def create_key(call: Call) -> dict[str, Any]:
-    """CreateKey. With tags, the caller also needs permission to tag (botocore, CreateKey).
+    """CreateKey. A call with tags also needs kms:TagResource (botocore, CreateKey).
 
     `CustomerMasterKeySpec` is the former name of `KeySpec` (botocore, CreateKey).
 
@@ -113,7 +113,7 @@ def render_key_metadata(key: Key) -> dict[str, Any]:
 
 @models("KeyId")
 def describe_key(call: Call) -> dict[str, Any]:
-    """DescribeKey. Works across accounts if both policies allow it."""
+    """DescribeKey. Works across accounts if the key policy and the caller's own policies allow the call."""
     return {"KeyMetadata": render_key_metadata(authorize_key_call(call, "DescribeKey"))}
 
 
@@ -145,7 +145,7 @@ def disable_key(call: Call) -> dict[str, Any]:
 
 @models("KeyId", "PendingWindowInDays")
 def schedule_key_deletion(call: Call) -> dict[str, Any]:
-    """ScheduleKeyDeletion: 7 to 30 days (contract 112)."""
+    """ScheduleKeyDeletion, with a waiting period of 7 to 30 days (contract 112)."""
     key, days = require_own_key(call), call.params.get("PendingWindowInDays", _MAX_WINDOW)
     require_key_state_not_in(key, "PendingDeletion")
     if not _MIN_WINDOW <= days <= _MAX_WINDOW:
@@ -185,7 +185,7 @@ def put_key_policy(call: Call) -> dict[str, Any]:
 
 @models("KeyId", "Limit", "Marker")
 def list_key_policies(call: Call) -> dict[str, Any]:
-    """ListKeyPolicies: there is only one, because no key is shared through AWS RAM."""
+    """ListKeyPolicies: only the policy `default`, because no key is shared through AWS RAM."""
     require_own_key(call)
     return paginate(call, "PolicyNames", [DEFAULT_POLICY_NAME])
 
@@ -211,7 +211,7 @@ def disable_key_rotation(call: Call) -> dict[str, Any]:
 
 @models("KeyId")
 def get_key_rotation_status(call: Call) -> dict[str, Any]:
-    """GetKeyRotationStatus. Period and next date are there only while rotation is on."""
+    """GetKeyRotationStatus. The response contains the period and the next rotation date only while rotation is on."""
     key = authorize_key_call(call, "GetKeyRotationStatus")
     status: dict[str, Any] = {"KeyRotationEnabled": key.rotation_days is not None, "KeyId": key.arn}
     if key.rotation_days is not None:

@@ -26,8 +26,8 @@ def paginate(call: Call, name: str, items: list[Any]) -> dict[str, Any]:
         items: The complete list, always in the same order.
 
     Raises:
-        AwsError: `InvalidMarkerException`; `ValidationException` for a `Limit` out of bounds. No record was found of
-            AWS's message for a `Limit` that botocore's model accepts, but that the operation's documentation excludes.
+        AwsError: `InvalidMarkerException`; `ValidationException` for a `Limit` out of bounds. We found no recording of
+            AWS's message for a `Limit` that botocore's model accepts but the operation's documentation excludes.
     """
     usual, most = _USUAL_AND_MOST[call.operation]
     limit = call.params.get("Limit") or usual

@@ -16,7 +16,7 @@ def check_identity_policies(call: Call, resource: str = "*", action: str | None 
     Args:
         call: The call with its caller and operation.
         resource: The alias's ARN, or `*` for an operation without a resource.
-        action: The action, such as `TagResource`, if it does not have the name of the operation.
+        action: The action, such as `TagResource`, if its name differs from the operation's name.
 
     Raises:
         AwsError: `AccessDeniedException`. Recorded for CreateAlias and CreateKey: "… is not authorized to perform:
@@ -28,7 +28,7 @@ def check_identity_policies(call: Call, resource: str = "*", action: str | None 
 
 
 def authorize_key_call(call: Call, action: str, reference: str | None = None, *, ciphertext: bool = False) -> Key:
-    """Return the key of a direct call, if the caller may make the call.
+    """Return the key that a direct call uses, if the caller may make the call.
 
     Raises:
         AwsError: The call is not allowed. The error has KMS's code and message.
@@ -52,17 +52,17 @@ def authorize_key_call(call: Call, action: str, reference: str | None = None, *,
 
 
 def require_own_key(call: Call, reference: str | None = None) -> Key:
-    """Return the key of an operation that is possible only in the key's own account.
+    """Return the key for an operation that works only in the key's own account.
 
     Raises:
-        AwsError: The call is not allowed. The error has KMS's code and message. No record was found of KMS's message
+        AwsError: The call is not allowed. The error has KMS's code and message. We found no recording of KMS's message
             for a key in another account.
     """
     key = authorize_key_call(call, call.operation, reference)
     if key.account != call.caller.account:
         message = (
             f"User: {call.caller.arn} is not authorized to perform: kms:{call.operation} on resource: {key.arn}: "
-            "the operation cannot be done on a key of another account"
+            "this operation does not work on a key in another account"
         )
         raise AwsError("AccessDeniedException", message)
     return key
@@ -80,14 +80,14 @@ def require_key_state_not_in(key: Key, *states: str) -> None:
 
 
 def stop_dry_run(call: Call) -> None:
-    """End a dry run. Called when nothing but the operation itself is left to do.
+    """End a dry run. Called after all checks, immediately before the operation itself.
 
     KMS developer guide, "Testing your permissions": KMS verifies that the caller has the permission, but executes
     nothing.
 
     Raises:
-        AwsError: `DryRunOperationException` if the call is a dry run. The text is the one of CloudTrail events in AWS's
-            documentation. No record was found of its HTTP status; KMS's recorded errors all have 400.
+        AwsError: `DryRunOperationException` if the call is a dry run. The message comes from the CloudTrail events in
+            AWS's documentation. We found no recording of the HTTP status, but all recorded KMS errors have 400.
     """
     if call.params.get("DryRun"):
         message = "The request would have succeeded, but the DryRun option is set."

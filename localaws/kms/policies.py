@@ -66,7 +66,7 @@ def parse_key_policy(call: Call, key_arn: str) -> dict[str, Any]:
 
 
 def _caller_may_change(call: Call, policy: dict[str, Any], key_arn: str) -> bool:
-    """Return whether the caller may change the policy again; other principals do not count.
+    """Return whether the caller may change the policy again. Permission for other principals does not count.
 
     KMS API reference, CreateKey and PutKeyPolicy: "The key policy must allow the calling principal to make a subsequent
     PutKeyPolicy request on the KMS key."

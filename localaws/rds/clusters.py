@@ -108,7 +108,7 @@ def create_db_cluster(call: Call) -> dict[str, Any]:
 
 @models("DBClusterIdentifier", "Filters", "MaxRecords", "Marker")
 def describe_db_clusters(call: Call) -> dict[str, Any]:
-    """DescribeDBClusters: return one cluster by name, or all in the account and Region that match the filters."""
+    """DescribeDBClusters: return one cluster by name, or all matching clusters in the account and Region."""
     name = call.params.get("DBClusterIdentifier")
     authorize_with_tags(call, "cluster", name or "*")
     found = [require_cluster(call, name)] if name else list(STATE.clusters.values())
@@ -122,8 +122,9 @@ def describe_db_clusters(call: Call) -> dict[str, Any]:
 def modify_db_cluster(call: Call) -> dict[str, Any]:
     """ModifyDBCluster. A cluster's key cannot change (contract 8).
 
-    Of the modelled parameters, only IAM authentication waits for the maintenance window without ApplyImmediately
-    (Aurora user guide, "Modifying an Amazon Aurora DB cluster"), and windows are not modelled.
+    Of the modelled parameters, only EnableIAMDatabaseAuthentication waits for the maintenance window unless
+    ApplyImmediately is set (Aurora user guide, "Modifying an Amazon Aurora DB cluster"). Maintenance windows are not
+    modelled, so this parameter is rejected without ApplyImmediately.
     """
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
@@ -146,7 +147,10 @@ def modify_db_cluster(call: Call) -> dict[str, Any]:
 
 @models("DBClusterIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups")
 def delete_db_cluster(call: Call) -> dict[str, Any]:
-    """DeleteDBCluster, with or without a final snapshot. A protected, creating or non-empty cluster is not deleted."""
+    """DeleteDBCluster, with or without a final snapshot.
+
+    The call is rejected if the cluster has deletion protection, still has instances, or is being created or deleted.
+    """
     resources.refuse_kept_backups(call)
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
@@ -191,7 +195,7 @@ def stop_db_cluster(call: Call) -> dict[str, Any]:
 
 @models("DBClusterIdentifier")
 def start_db_cluster(call: Call) -> dict[str, Any]:
-    """StartDBCluster. It also recovers a cluster that lost its key, if the key is enabled again within seven days."""
+    """StartDBCluster. Also recovers a cluster that lost its key, if the key is enabled again within seven days."""
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
     if get_cluster_status(cluster) not in {DatabaseStatus.STOPPED, DatabaseStatus.KEY_LOST}:

@@ -1,7 +1,7 @@
 """RDS's validation of the input, before any check of keys: identifiers, required values, and combinations of values.
 
 The rules depend only on the decoded parameters. The limits come from botocore's RDS model (the API reference). Messages
-marked *recorded* were reported verbatim by users of AWS. All other errors have AWS's code, and a message that we wrote.
+marked *recorded* were reported verbatim by users of AWS. All other errors have AWS's code and our own message.
 """
 
 import re
@@ -90,7 +90,7 @@ def check_new_cluster(params: _Params) -> None:
             f"Invalid DB engine: {params.get('Engine')}. Modelled here: {', '.join(ENGINE_DEFAULTS)}."
         )
     if params.get("EngineMode", "provisioned") != "provisioned":
-        raise invalid_value_error("Only EngineMode provisioned is modelled; Aurora Serverless v2 uses it too.")
+        raise invalid_value_error("Only EngineMode provisioned is modelled, which Aurora Serverless v2 uses too.")
     if params.get("BackupRetentionPeriod", 1) not in _BACKUP_DAYS:
         raise invalid_value_error(
             f"Invalid backup retention period: {params['BackupRetentionPeriod']}. Must be between 1 and 35 days."
@@ -137,11 +137,11 @@ def _check_master_user(params: _Params) -> None:
 
 
 def check_new_password(params: _Params, *, managed: bool) -> None:
-    """Check ModifyDBCluster's new password. Nothing shows it afterwards, and there is no database to log in to.
+    """Check ModifyDBCluster's new password, which is not stored because there is no database to log in to.
 
     Args:
         params: The input.
-        managed: Whether RDS manages the password (botocore's rds model: then "it can't be specified").
+        managed: Whether RDS manages the password. If it does, the call must not specify one (botocore's rds model).
 
     Raises:
         AwsError: `InvalidParameterCombination` or `InvalidParameterValue`.
@@ -213,4 +213,4 @@ def check_serverless_capacity(scaling: _Params | None) -> None:
             "configuration."
         )
     if not 0 <= low <= high <= _MAX_CAPACITY or high < 1 or (low * 2) % 1 or (high * 2) % 1:
-        raise invalid_value_error(f"Serverless v2 capacity {low} to {high} is not valid: 0 to 256 in steps of 0.5.")
+        raise invalid_value_error(f"Serverless v2 capacity {low} to {high} is not valid; use 0 to 256 in steps of 0.5.")

@@ -79,7 +79,7 @@ def create_db_instance(call: Call) -> dict[str, Any]:
 
 @models("DBInstanceIdentifier", "Filters", "MaxRecords", "Marker")
 def describe_db_instances(call: Call) -> dict[str, Any]:
-    """DescribeDBInstances: return one instance by name, or all in the account and Region that match the filters."""
+    """DescribeDBInstances: return one instance by name, or all matching instances in the account and Region."""
     name = call.params.get("DBInstanceIdentifier")
     authorize_with_tags(call, "db", name or "*")
     found = [require_instance(call, name)] if name else list(STATE.instances.values())
@@ -91,7 +91,7 @@ def describe_db_instances(call: Call) -> dict[str, Any]:
 
 @models("DBInstanceIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups")
 def delete_db_instance(call: Call) -> dict[str, Any]:
-    """DeleteDBInstance. There is no final snapshot of an instance, because the storage belongs to the cluster."""
+    """DeleteDBInstance. An instance has no final snapshot, because the storage belongs to the cluster."""
     refuse_kept_backups(call)
     instance = require_instance(call, call.params["DBInstanceIdentifier"])
     authorize_with_tags(call, "db", get_identifier(instance))
@@ -109,11 +109,14 @@ def delete_db_instance(call: Call) -> dict[str, Any]:
 
 
 def _check_subnet_group(call: Call, cluster: Database) -> None:
-    """Check that the subnet group is the cluster's. No record was found of AWS's error for another one."""
+    """Check that the call does not name a subnet group other than the cluster's.
+
+    We found no recording of AWS's error for a different subnet group.
+    """
     name = call.params.get("DBSubnetGroupName")
     require_subnet_group(call, name)
     if name and name.lower() != cluster.output["DBSubnetGroup"].lower():
-        raise not_modelled_error("an instance in another subnet group than its cluster")
+        raise not_modelled_error("an instance whose subnet group is not its cluster's")
 
 
 def _must_take_instances(call: Call, cluster: Database) -> None:

@@ -1,8 +1,8 @@
-"""Checks with KMS that the caller may use the keys of a cluster (at most three), and creates the storage key's grant.
+"""Checks that the caller may use a cluster's keys (at most three), and creates RDS's grant on the storage key.
 
 Every problem with a key causes the same fault with the same message, because RDS never passes on KMS's error. Only the
-text in the brackets identifies the key: the key as given in the call, or `null` or `alias/aws/…` for a default key of
-the caller's account.
+text in the message's brackets identifies the key: the key as given in the call, or `null` or `alias/aws/…` for a
+default key of the caller's account.
 """
 
 import uuid
@@ -37,10 +37,10 @@ def key_not_accessible_error(named: str) -> AwsError:
 
 
 def authorize_storage_key(call: Call) -> str | None:
-    """Return the ARN of the cluster's storage key. Without `StorageEncrypted`, AWS uses an AWS-owned key: return None.
+    """Return the ARN of the cluster's storage key, or None if AWS uses an AWS owned key (no `StorageEncrypted`).
 
-    The caller needs kms:DescribeKey, and kms:CreateGrant for an AWS resource, both through RDS (Aurora user guide, page
-    "AWS KMS key management").
+    With `StorageEncrypted`, the caller needs kms:DescribeKey, and kms:CreateGrant for an AWS resource, both through RDS
+    (Aurora user guide, page "AWS KMS key management").
 
     Raises:
         AwsError: `KMSKeyNotAccessibleFault`.
@@ -89,7 +89,7 @@ def authorize_insights_key(call: Call, switch: str = "EnablePerformanceInsights"
 
 
 def create_storage_grant(call: Call, key_arn: str | None) -> str | None:
-    """Record RDS's grant on a customer's key, which RDS holds for the life of the cluster (contract 92, 121)."""
+    """Create RDS's grant on a customer's key. The grant exists for as long as the cluster does (contract 92, 121)."""
     key = STATE.keys.get(key_arn or "")
     if key is None:
         return None

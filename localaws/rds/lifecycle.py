@@ -1,4 +1,4 @@
-"""Computes the status of clusters and instances, which changes over time, from a clock instead of a thread.
+"""Computes the status of clusters and instances from the current time, so that no background thread is needed.
 
 A record keeps the last transition (create, start, stop, delete) and the time when the transition ends. Every read
 computes the status from the record, so a restart of the process loses nothing, and a test can shorten a transition
@@ -28,7 +28,8 @@ class DatabaseStatus(StrEnum):
 
 KEY_LOST_STATUSES: Final = frozenset({DatabaseStatus.KEY_LOST, DatabaseStatus.KEY_LOST_FOR_GOOD})
 
-# How long a cluster that lost its key is recoverable (Aurora user guide, "Encrypting Amazon Aurora resources").
+# How long a cluster can be recovered after it has lost its key (Aurora user guide, "Encrypting Amazon Aurora
+# resources").
 KEY_RECOVERY_PERIOD: Final = timedelta(days=7)
 
 # The status after a transition. A deleted resource has no status.
@@ -79,6 +80,9 @@ class Lifecycle:
             self.key_lost_at = now
 
     def start_recovery(self, now: float, seconds: float) -> None:
-        """StartDBCluster with a usable key: recover from `inaccessible-encryption-credentials-recoverable`."""
+        """Start a stopped cluster, or recover it from `inaccessible-encryption-credentials-recoverable`.
+
+        The caller must check first that the key is usable.
+        """
         self.key_lost_at = None
         self.transition_to(DatabaseStatus.STARTING, now, seconds)

@@ -19,7 +19,7 @@ def paginate(call: Call, name: str, items: list[dict[str, Any]]) -> dict[str, An
         items: The complete list, always in the same order.
 
     Raises:
-        AwsError: `InvalidParameterValue`. No record was found of AWS's error for an invalid marker.
+        AwsError: `InvalidParameterValue`. We found no recording of AWS's error for an invalid marker.
     """
     limit = call.params.get("MaxRecords") or _MOST
     if not _LEAST <= limit <= _MOST:

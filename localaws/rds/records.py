@@ -73,8 +73,8 @@ _SNAPSHOT_OF_CLUSTER: Final = (
 def build_cluster_output(call: Call, identifier: str, key_arn: str | None) -> dict[str, Any]:
     """Build the DBCluster of a new cluster, without the values that are computed at every read.
 
-    With a key that AWS owns, `StorageEncryptionType` and `StorageEncrypted` have the values given in botocore's RDS
-    model (`DBCluster`).
+    For an AWS owned key (`key_arn` is None), `StorageEncryptionType` and `StorageEncrypted` have the values documented
+    in botocore's RDS model (`DBCluster`).
     """
     params = call.params
     version, port = ENGINE_DEFAULTS[params["Engine"]]
@@ -207,6 +207,6 @@ def render_snapshot(snapshot: Database) -> dict[str, Any]:
 
 
 def _resource_id(prefix: str) -> str:
-    """Generate an immutable id in RDS's format: a prefix, and 26 capital letters and digits."""
+    """Generate an immutable id in RDS's format: a prefix, followed by 26 capital letters and digits."""
     letters = string.ascii_uppercase + string.digits
     return f"{prefix}-{''.join(secrets.choice(letters) for _ in range(26))}"

@@ -23,12 +23,12 @@ _DEFAULT_SUBNET_GROUP: Final = "default"
 
 
 def filter_databases(call: Call, found: Iterable[Database], names: Mapping[str, tuple[str, ...]]) -> list[Database]:
-    """Return the databases of `found` in the caller's account and Region that match every filter of the call.
+    """Return the databases in `found` that are in the caller's account and Region and match every filter of the call.
 
     Args:
         call: The Describe… call.
         found: The candidates.
-        names: The members of the output that each filter is compared with, by the filter's name.
+        names: For each filter name, the members of the output that the filter's values are compared with.
 
     Raises:
         AwsError: `InvalidParameterValue` for an unknown filter.
@@ -43,7 +43,7 @@ def filter_databases(call: Call, found: Iterable[Database], names: Mapping[str, 
 
 
 def refuse_kept_backups(call: Call) -> None:
-    """Refuse a deletion that keeps automated backups: without restore, only their deletion is modelled.
+    """Refuse a deletion that retains automated backups, because retained backups are not modelled.
 
     Raises:
         AwsError: `NotImplemented`.
@@ -145,7 +145,7 @@ def require_subnet_group(call: Call, name: str | None) -> None:
 
 @models("DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds", "Tags")
 def create_subnet_group(call: Call) -> dict[str, Any]:
-    """CreateDBSubnetGroup. EC2 is not modelled, so subnets are not verified, and get the zones a, b and c in turn."""
+    """CreateDBSubnetGroup. EC2 is not modelled: any subnet id is accepted, and its zone is a, b or c in rotation."""
     name = parse_identifier(call.params, "DBSubnetGroupName", longest=255)
     authorize_with_tags(call, "subgrp", name)
     if build_database_id(call, name) in STATE.subnet_groups or name == _DEFAULT_SUBNET_GROUP:

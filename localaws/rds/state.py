@@ -26,7 +26,7 @@ def get_identifier(database: Database) -> str:
 
 
 def new_lifecycle(order: DatabaseStatus = DatabaseStatus.CREATING) -> Lifecycle:
-    """Create a lifecycle that starts now with `order`."""
+    """Create a lifecycle whose first transition has the status `order` and starts now."""
     return Lifecycle(order, time.time() + STATE.database_seconds)
 
 

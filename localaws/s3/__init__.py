@@ -1,1 +1,1 @@
-"""S3: moto keeps the buckets and objects; the rules that moto lacks are here."""
+"""S3: moto stores the buckets and objects, and this package adds the rules that moto lacks."""

@@ -7,7 +7,7 @@ from moto.s3.models import FakeBucket, FakeKey, FakeMultipart, s3_backends
 AES_RULE: Final = {
     "Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": "false"}
 }
-"""The encryption of a new bucket since January 2023 (S3 user guide, "Default encryption"), as moto keeps it."""
+"""The encryption of a new bucket since January 2023 (S3 user guide, "Default encryption"), in moto's format."""
 
 
 def find_bucket(name: str) -> FakeBucket | None:

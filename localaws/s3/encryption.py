@@ -1,11 +1,12 @@
-"""What S3 asks of KMS when it writes and reads objects: as the caller, on the caller's behalf.
+"""The KMS calls that S3 makes on the caller's behalf, and with the caller's permissions, to write and read objects.
 
-PutBucketEncryption does not check the key, so the first write fails if the key is unusable. S3's own cache of bucket
-keys, which can hide a revocation for a while, is not modelled.
+PutBucketEncryption does not check the key, so the first write fails if the key is unusable. S3 caches S3 Bucket Keys,
+which can hide a revocation for a while. This cache is not modelled.
 
-The encryption context is the ARN of the object, or that of the bucket with an S3 Bucket Key (S3 user guide, "Encryption
-context" and "Changes to note before enabling an S3 Bucket Key"). A write needs kms:GenerateDataKey, and kms:Decrypt too
-with an S3 Bucket Key and for the parts of a multipart upload (S3 user guide, "Multipart upload API and permissions").
+The encryption context is the ARN of the object, or, with an S3 Bucket Key, the ARN of the bucket (S3 user guide,
+"Encryption context" and "Changes to note before enabling an S3 Bucket Key"). A write needs kms:GenerateDataKey. With an
+S3 Bucket Key, and for the parts of a multipart upload, a write also needs kms:Decrypt (S3 user guide, "Multipart upload
+API and permissions").
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from localaws.s3.buckets import find_object, find_upload, get_default_rule
 from localaws.state import STATE
 
 _KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
-# "S3 Bucket Keys aren't supported" with two layers (S3 user guide, "Using dual-layer server-side encryption").
+# "S3 Bucket Keys aren't supported" for this algorithm (S3 user guide, "Using dual-layer server-side encryption").
 _TWO_LAYERS: Final = "aws:kms:dsse"
 _ALGORITHM_HEADER: Final = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION"
 _KEY_HEADER: Final = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID"
@@ -43,7 +44,9 @@ class _ObjectKey:
 
 
 def use_key_to_write(call: Call, bucket: FakeBucket) -> None:
-    """Use the key of a new object or upload, and tell moto what S3 will return and store: an alias is resolved once.
+    """Use the key for a new object or upload, and set the encryption headers that moto stores and returns.
+
+    The headers contain the key's ARN, because S3 resolves an alias only once.
 
     Raises:
         AwsError: The key cannot be used, or the headers are invalid.
@@ -94,7 +97,7 @@ def use_key_of_upload(call: Call, bucket: FakeBucket) -> None:
 
 
 def remember_upload(call: Call, bucket: FakeBucket) -> None:
-    """Remember whether the upload that moto just created has an S3 Bucket Key."""
+    """Record whether the upload that moto just created uses an S3 Bucket Key."""
     if call.environ.get(_BUCKET_KEY_HEADER) == "true":
         STATE.bucket_key_uploads.add(next(reversed(bucket.multiparts)))
 
@@ -112,7 +115,7 @@ def _get_default_encryption(bucket: FakeBucket) -> tuple[str | None, str | None]
 
 
 def _wants_bucket_key(params: Mapping[str, Any], bucket: FakeBucket) -> bool:
-    """Return whether a write uses an S3 Bucket Key: as its header says, or else as its bucket is set.
+    """Return whether a write uses an S3 Bucket Key. The request's header overrides the bucket's setting.
 
     Source: S3 user guide, "Configuring an S3 Bucket Key at the object level".
     """

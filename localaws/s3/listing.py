@@ -10,14 +10,14 @@ from localaws.paging import InvalidMarkerError, split_page
 _LIMIT: Final = "max-buckets"
 _TOKEN: Final = "continuation-token"  # noqa: S105 - the name of a parameter
 _MOST: Final = 10_000
-"""The most buckets of a page, also without `max-buckets` (S3 API reference, ListBuckets)."""
+"""The maximum number of buckets on a page, and the default of `max-buckets` (S3 API reference, ListBuckets)."""
 
 _BUCKETS: Final = re.compile(rb"<Bucket>.*?</Bucket>", re.DOTALL)
 _END: Final = b"</ListAllMyBucketsResult>"
 
 
 def build_moto_query(call: Call) -> str:
-    """Return the query of a call as moto gets it: without the page, so that moto lists all buckets."""
+    """Return the query string for moto. For ListBuckets, omit the paging parameters, so that moto lists all buckets."""
     query: str = call.environ.get("QUERY_STRING", "")
     if call.operation != "ListBuckets":
         return query
@@ -28,7 +28,7 @@ def shorten_to_page(call: Call, answer: HttpResponse) -> None:
     """Reduce the list of all buckets to the page that a ListBuckets call requests.
 
     Raises:
-        AwsError: `InvalidArgument`. No record was found of AWS's message for either parameter.
+        AwsError: `InvalidArgument`. We found no recording of AWS's message for either parameter.
     """
     query = dict(parse_qsl(call.environ.get("QUERY_STRING", "")))
     limit = query.get(_LIMIT, str(_MOST))

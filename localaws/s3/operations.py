@@ -1,6 +1,6 @@
-"""S3's operations: how a request names one, and the parameters that each models.
+"""S3's operations: how a request identifies its operation, and which parameters of each operation are modelled.
 
-A parameter in a header or in the query is modelled here or refused by name. A body is moto's matter.
+If a parameter in a header or in the query is not modelled, an error names the parameter. moto handles request bodies.
 """
 
 import re
@@ -66,7 +66,8 @@ _DESCRIPTION: Final = frozenset(
     }
 )
 _ENCRYPTION: Final = frozenset({"ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled"})
-# Modelled for bucket policies, which may deny it. A write that gets past them is refused.
+# Modelled only so that bucket policies can deny such a write. Any other write with a customer-provided key is rejected
+# as not modelled.
 _CUSTOMER_KEY: Final = frozenset({"SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5"})
 _PRECONDITIONS: Final = frozenset({"IfMatch", "IfNoneMatch"})
 _READ: Final = frozenset(
@@ -77,7 +78,7 @@ _READ: Final = frozenset(
     }
 )
 _LISTING: Final = frozenset({"Delimiter", "EncodingType", "MaxKeys", "Prefix"})
-# Every operation on an existing bucket has this parameter; a body comes with a checksum.
+# Every operation on an existing bucket has ExpectedBucketOwner. A request with a body has a length and a checksum.
 _EVERYWHERE: Final = frozenset({"ExpectedBucketOwner", "ContentLength", "ContentMD5", "ChecksumAlgorithm"})
 _OWN_PARAMS: Final[dict[str, frozenset[str]]] = {
     "ListBuckets": frozenset({"BucketRegion", "ContinuationToken", "MaxBuckets", "Prefix"}),
@@ -101,9 +102,9 @@ _OWN_PARAMS: Final[dict[str, frozenset[str]]] = {
 S3_PARAMS: Final[dict[str, frozenset[str]]] = {
     name: _OWN_PARAMS.get(name, frozenset()) | _EVERYWHERE for name in (*S3_OPERATIONS.values(), "CopyObject")
 }
-"""Every modelled operation with the parameters in headers and query that it models."""
+"""Every modelled operation, with its modelled parameters in headers and in the query."""
 
-# Belong to the protocol: signatures, checksums of a body, and the identity of the client.
+# Headers and query parameters of the protocol: signatures, checksums of a body, and the identity of the client.
 _PROTOCOL_HEADERS: Final = re.compile(
     r"x-amz-(date|content-sha256|security-token|user-agent|decoded-content-length|trailer|te|sdk-checksum-algorithm|"
     r"checksum-(crc32|crc32c|crc64nvme|sha1|sha256))"
@@ -140,7 +141,7 @@ def parse_s3_operation(environ: dict[str, Any]) -> str:
 
 
 def _find_unmodelled_params(operation: str, environ: dict[str, Any], query: set[str]) -> Iterator[str]:
-    """Yield the parameters of a request that its operation does not model, or else the unknown headers and queries."""
+    """Yield the names of unmodelled parameters, unknown query parameters, and unknown `x-amz-` headers."""
     headers = {name.removeprefix("HTTP_").replace("_", "-").lower() for name in environ if name.startswith("HTTP_")}
     headers = {name for name in headers if not _PROTOCOL_HEADERS.fullmatch(name)}
     for name, member in get_service_model("s3").operation_model(operation).input_shape.members.items():
@@ -159,5 +160,5 @@ def _find_unmodelled_params(operation: str, environ: dict[str, Any], query: set[
 
 
 def _matches(header: str, name: str, place: str) -> bool:
-    """Return whether a header is a member's: exactly, or by its prefix for `x-amz-meta-…`."""
+    """Return whether a header belongs to a member of the input: by its name, or by its prefix for `x-amz-meta-…`."""
     return header.startswith(name) if place == "headers" else header == name

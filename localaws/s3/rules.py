@@ -1,6 +1,6 @@
 """S3's rules that moto lacks: policies with conditions, buckets of other accounts, and the keys of objects.
 
-S3 uses the key as the caller does, and afterwards moto executes the call.
+S3 uses a key with the caller's permissions. After all checks, moto executes the call.
 """
 
 import json
@@ -30,7 +30,7 @@ from localaws.state import STATE
 _WRITES: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 _READS: Final = frozenset({"GetObject", "HeadObject"})
 _PARTS: Final = frozenset({"UploadPart", "CompleteMultipartUpload"})
-# A bucket policy cannot keep the owner's account from changing it (S3 user guide, "Bucket policies").
+# A bucket policy cannot prevent the bucket owner's account from changing the policy (S3 user guide, "Bucket policies").
 _OF_THE_POLICY: Final = frozenset({"PutBucketPolicy", "GetBucketPolicy", "DeleteBucketPolicy"})
 _CONDITION_KEYS: Final = {
     "ServerSideEncryption": "s3:x-amz-server-side-encryption",
@@ -62,13 +62,16 @@ def authorize_s3_call(call: Call) -> None:
 
 
 def get_executing_account(call: Call) -> str:
-    """Return the account in which moto executes a call: the bucket's, if it exists."""
+    """Return the account in which moto executes a call.
+
+    This is the bucket's account, but for CreateBucket or a missing bucket, it is the caller's account.
+    """
     bucket = find_bucket(call.params["Bucket"])
     return call.caller.account if bucket is None or call.operation == "CreateBucket" else str(bucket.account_id)
 
 
 def complete_after_moto(call: Call, answer: HttpResponse) -> None:
-    """Do what moto leaves out: the tags of a new bucket, the default encryption, uploads' keys, and pages of buckets.
+    """Do what moto omits: tags of new buckets, default encryption, S3 Bucket Keys of uploads, pages of ListBuckets.
 
     Raises:
         AwsError: The tags or the page are invalid.
@@ -101,10 +104,10 @@ def disable_moto_bucket_policies() -> None:
 
 
 def _authorize_in_bucket(call: Call, operation: str, bucket: FakeBucket, key: str, version: str | None) -> None:
-    """Check the caller's own policies and the bucket's.
+    """Check the caller's own policies and the bucket policy.
 
-    In the bucket's account, either may allow the call; from another account, both must (IAM user guide, "Cross-account
-    policy evaluation logic"). A denial in either is final.
+    If the caller is in the bucket's account, either can allow the call. If the caller is in another account, both must
+    allow it (IAM user guide, "Cross-account policy evaluation logic"). An explicit deny in either is final.
     """
     action, resource = to_iam_action("s3", operation, version), _build_arn(call, bucket.name, key)
     foreign = bucket.account_id != call.caller.account
@@ -145,7 +148,7 @@ def _evaluate_bucket_policy(call: Call, operation: str, bucket: FakeBucket, acce
         "aws:SecureTransport": "false" if call.environ.get("HTTP_X_FORWARDED_PROTO") == "http" else "true",
         **build_principal_condition_keys(call.caller),
     }
-    if operation == call.operation:  # the headers are about the new object, not about the source of a copy
+    if operation == call.operation:  # the headers describe the new object, not the source of a copy
         context |= {key: call.params[name] for name, key in _CONDITION_KEYS.items() if name in call.params}
     try:
         return evaluate_policy(
@@ -156,7 +159,7 @@ def _evaluate_bucket_policy(call: Call, operation: str, bucket: FakeBucket, acce
 
 
 def _read_source(call: Call) -> None:
-    """Check what a copy needs of its source, which may be a version: `bucket/key?versionId=…`."""
+    """Check that a copy may read its source, which can be an object version: `bucket/key?versionId=…`."""
     path, _, query = call.params["CopySource"].lstrip("/").partition("?")
     name, _, key = unquote(path).partition("/")
     bucket, version = find_bucket(name), parse_qs(query).get("versionId", [None])[0]

@@ -1,6 +1,6 @@
-"""A platform account and a customer account, either in local AWS or, with `--aws real`, in AWS itself.
+"""A platform account and a customer account, either in the local AWS or, with `--aws real`, in real AWS.
 
-With AWS itself, the tests use the AWS profiles `platform` (a session of the platform role) and `byok` (a key
+With real AWS, the tests use the AWS profiles `platform` (a session of the platform role) and `byok` (a key
 administrator in another account). After each test, they schedule the keys for deletion and remove the buckets.
 """
 
@@ -28,9 +28,9 @@ class TwoAccounts:
     """Clients of both accounts, and the resources that must be cleaned up.
 
     Attributes:
-        platform_client: A function that builds a client for the platform role, from a service and optionally a Region.
+        platform_client: A function that builds a client for the platform role, given a service and optionally a Region.
         customer_client: A function that builds such a client for the customer's key administrator.
-        real: Whether the accounts are in AWS itself, where a database takes minutes to create.
+        real: Whether the accounts are in real AWS, where a database takes minutes to create.
     """
 
     platform_client: Clients
@@ -45,7 +45,7 @@ class TwoAccounts:
     def create_key(
         self, *statements: Statement, region: str = REGION, policy: dict[str, Any] | None = None, **params: Any
     ) -> str:
-        """Create a key in the customer's account, with these statements in its policy or with this whole policy."""
+        """Create a customer key with the given policy, or with AWS's default policy plus the given statements."""
         if policy is None:
             policy = build_default_policy(self.customer_account, region)
             policy["Statement"] += statements
@@ -83,10 +83,10 @@ class TwoAccounts:
 
 @pytest.fixture
 def accounts(request: pytest.FixtureRequest) -> Iterator[TwoAccounts]:
-    """Two accounts, in local AWS or in AWS itself."""
+    """Two accounts, in the local AWS or in real AWS."""
     if request.config.getoption("--aws") == "local":
         aws: AwsHarness = request.getfixturevalue("aws")
-        # Do not clean up: the platform role may not delete arbitrary objects, and local AWS needs no clean-up.
+        # Do not clean up: the platform role may not delete arbitrary objects, and the local AWS needs no clean-up.
         yield TwoAccounts(aws.platform_client, aws.customer_client, PLATFORM_ROLE_ARN, CUSTOMER_ACCOUNT, real=False)
         return
     platform, customer = boto3.Session(profile_name="platform"), boto3.Session(profile_name="byok")

@@ -1,4 +1,4 @@
-"""Local AWS, run in the test process, and clients of both accounts."""
+"""The local AWS, which runs in the test process, and clients for both accounts."""
 
 import json
 import threading
@@ -28,7 +28,7 @@ EXTERNAL_ID = "the-vendors-word"
 
 @dataclass(frozen=True)
 class AwsHarness:
-    """Local AWS, with clients for each of its users."""
+    """The local AWS, with clients for each of its users."""
 
     endpoint: str
 
@@ -111,7 +111,7 @@ class AwsHarness:
 def _client(
     endpoint: str, service: str, region: str, credentials: Credentials, config: tuple[tuple[str, Any], ...]
 ) -> Any:
-    """Build each client only once, because building a client takes longer than a hundred calls."""
+    """Build each client only once, because building one client takes longer than a hundred calls."""
     key_id, secret, token = (*credentials, None)[:3]
     return _session().client(
         service,  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""A template's rules assert conditions on its parameters. If an assertion fails, CloudFormation changes nothing."""
+"""A template's rules make assertions about its parameters. If an assertion fails, CloudFormation changes nothing."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The control endpoint of local AWS: faults, delays, recorded calls, and clear error messages."""
+"""The control endpoint of the local AWS: faults, delays, recorded calls, and clear error messages."""
 
 import urllib.error
 from concurrent.futures import ThreadPoolExecutor
@@ -67,7 +67,7 @@ def test_services_throttle_and_fail_with_their_own_errors(
             call()
         assert error_code(caught) == code
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
-    call()  # succeeds, because the fault has occurred as often as requested
+    call()  # succeeds, because the fault has already affected the requested two calls
 
 
 def test_lost_answer_means_the_call_was_carried_out(aws: AwsHarness) -> None:

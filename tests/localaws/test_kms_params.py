@@ -1,4 +1,4 @@
-"""Parameters of KMS that change what a call does: constraints of grants, dry runs, rotation, replicas, pages."""
+"""KMS parameters that change what a call does: grant constraints, dry runs, rotation, replicas, pages."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ OTHER_REGION = "eu-west-1"
 
 
 def create_grant(aws: AwsHarness, key: str, *operations: str, **params: Any) -> str:
-    """Grant the platform role the use of a customer key, and return the grant's id."""
+    """Create a grant that lets the platform role use a customer key, and return the grant's id."""
     made = aws.customer_client("kms").create_grant(
         KeyId=key, GranteePrincipal=PLATFORM_ROLE_ARN, Operations=list(operations), **params
     )

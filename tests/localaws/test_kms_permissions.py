@@ -1,4 +1,4 @@
-"""The changes to aliases and tags that a role in the customer's account may make if its policy names only two keys."""
+"""Changes to aliases and tags by a role in the customer's account whose policy names only two keys."""
 
 import json
 from dataclasses import dataclass
@@ -185,8 +185,8 @@ def test_operations_without_a_key_require_the_callers_permission(aws: AwsHarness
 def test_customers_alias_cannot_point_at_a_platform_key(aws: AwsHarness, keys: KeysAndClients) -> None:
     own = aws.operator_client("kms").create_key()["KeyMetadata"]["Arn"]
 
-    # However generous the policies, an alias and its key must be in the same account. We have no recording of AWS's
-    # error, so the code asserted here is an assumption.
+    # Regardless of the policies, an alias and its key must be in the same account. We found no recording of AWS's
+    # error, so the error code asserted here is an assumption.
     assert catch_error_with_status(keys.owner.create_alias, AliasName="alias/byok-acme", TargetKeyId=own)[0] == (
         "AccessDeniedException"
     )

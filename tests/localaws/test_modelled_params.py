@@ -1,6 +1,7 @@
-"""No parameter of AWS's API is dropped: local AWS models it or refuses it by name.
+"""No parameter of AWS's API is ignored: either the local AWS models the parameter, or an error names it.
 
-botocore's models list the parameters. `models(…)` at a handler, and `S3_PARAMS`, declare the modelled ones.
+botocore's models list all parameters. The decorator `models(…)` of a handler, and `S3_PARAMS`, declare which parameters
+are modelled.
 """
 
 import ast
@@ -27,7 +28,7 @@ from tests.localaws.test_s3_recorded import catch_error_with_status
 CALLER: Final = CallingPrincipal("arn:aws:iam::444455556666:user/KeyAdministrator", "444455556666")
 # Parameters that have no effect in AWS either, each with the reason.
 WITHOUT_EFFECT: Final = {
-    "delete_db_instance": {"SkipFinalSnapshot"},  # a member of a cluster has no storage to take a snapshot of
+    "delete_db_instance": {"SkipFinalSnapshot"},  # an instance in a cluster has no storage to snapshot
     "describe_global_clusters": {"Filters"},  # there are no global clusters to filter
 }
 
@@ -56,7 +57,7 @@ def test_every_other_param_is_refused_by_name(service: str) -> None:
 
 
 def list_modelled_handlers() -> Iterator[tuple[str, Operation]]:
-    """Yield every handler that declares its parameters, by its name in the code."""
+    """Yield every handler that declares its parameters, with its name in the code."""
     for module in pkgutil.walk_packages(localaws.__path__, "localaws."):
         if not module.name.endswith("__main__"):
             for name, value in vars(importlib.import_module(module.name)).items():
@@ -66,7 +67,7 @@ def list_modelled_handlers() -> Iterator[tuple[str, Operation]]:
 
 @cache
 def index_definitions() -> dict[str, list[ast.AST]]:
-    """Return the functions and constants of local AWS by name."""
+    """Return the functions and constants in the code of the local AWS, by name."""
     found: dict[str, list[ast.AST]] = {}
     for file in Path(localaws.__path__[0]).rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -79,7 +80,7 @@ def index_definitions() -> dict[str, list[ast.AST]]:
 
 
 def collect_texts(name: str) -> set[str]:
-    """Return every text in a function and in whatever it refers to by name."""
+    """Return every string in a function, and in all functions and constants that it uses directly or indirectly."""
     texts: set[str] = set()
     waiting, seen = [name], {name}
     while waiting:
@@ -116,7 +117,7 @@ def build_s3_request(operation: str) -> dict[str, Any]:
 
 
 def add_s3_param(request: dict[str, Any], member: Any) -> dict[str, Any] | None:
-    """Return a request with a parameter in its place; None if the parameter is in the path or the body."""
+    """Return the request with the parameter added; None if the parameter belongs in the path or the body."""
     place, name = member.serialization.get("location"), member.serialization.get("name", "")
     if place == "querystring":
         return request | {"QUERY_STRING": f"{request.get('QUERY_STRING', '')}&{name}=given"}
@@ -148,7 +149,7 @@ def test_unknown_part_of_an_s3_request_is_refused_by_name(more: dict[str, str]) 
 
 
 def test_param_newer_than_the_model_stays_in_the_input() -> None:
-    """The client's model of AWS may be newer than this one."""
+    """The client's botocore model may be newer than the server's."""
     json_body, query_body = b'{"KeyId": "k", "Invented": [1]}', b"Action=StopDBCluster&Version=1&Invented.member.1=x"
 
     assert "Invented" in parse_params("kms", "DescribeKey", {}, json_body)

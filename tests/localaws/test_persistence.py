@@ -1,6 +1,6 @@
-"""The state that local AWS restores after a restart, and the cases in which it does not restore saved state.
+"""The state that the local AWS restores after a restart, and the cases in which it does not restore saved state.
 
-The state and moto's backends are global in a process, so each run of local AWS is a separate process.
+The state and moto's backends are global in a process, so each run of the local AWS is a separate process.
 """
 
 import json
@@ -23,7 +23,7 @@ Start = Callable[..., "LocalAwsProcess"]
 
 
 class LocalAwsProcess:
-    """A process that runs local AWS."""
+    """A process that runs the local AWS."""
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
@@ -61,7 +61,7 @@ class LocalAwsProcess:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """A function that starts local AWS on the test's data folder; after the test, the fixture kills all processes."""
+    """A function that starts the local AWS with the test's data folder. The fixture kills all processes at the end."""
     runs: list[LocalAwsProcess] = []
 
     def begin(*more: str) -> LocalAwsProcess:
@@ -79,7 +79,7 @@ def _without_request(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _everything(aws: AwsHarness, keys: list[str]) -> dict[str, Any]:
-    """Return all that callers can see of the keys, stacks, databases, buckets and roles."""
+    """Return everything that callers can read about the keys, stacks, databases, buckets and roles."""
     kms, rds, s3 = aws.customer_client("kms"), aws.operator_client("rds"), aws.operator_client("s3")
     cloudformation, iam = aws.customer_client("cloudformation"), aws.operator_client("iam")
     seen: dict[str, Any] = {}

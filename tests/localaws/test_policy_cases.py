@@ -1,4 +1,4 @@
-"""The offline check and local AWS agree, for every policy of the catalogue, on each call that provisioning makes."""
+"""For every policy of the catalogue, the offline check and the local AWS agree on each call that provisioning makes."""
 
 import json
 import uuid
@@ -46,7 +46,7 @@ def get_error_code(use: Callable[[], object]) -> str | None:
 
 
 def use_through_s3(aws: AwsHarness, arn: str) -> str | None:
-    """Write and read without a Bucket Key, as the probe does, and with a Bucket Key, as an environment does."""
+    """Write and read without an S3 Bucket Key, as the probe does, and with an S3 Bucket Key, as environments do."""
     s3, bucket = aws.platform_client("s3"), f"{VENDOR.resource_prefix}-catalogue-{uuid.uuid4().hex[:12]}"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
 

@@ -1,4 +1,4 @@
-"""Parameters of RDS that change what a call does: pages, values that are not modelled, a new password."""
+"""RDS parameters that change what a call does: pages, values that are not modelled, a new password."""
 
 import pytest
 

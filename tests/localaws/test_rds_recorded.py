@@ -1,6 +1,6 @@
-"""The responses of RDS to a key that it cannot use, in local AWS or, with `--aws real`, in AWS itself.
+"""RDS's responses to a key that it cannot use, in the local AWS or, with `--aws real`, in real AWS.
 
-With AWS itself, the tests use the AWS profiles `platform` (the platform role) and `byok` (a key administrator in
+With real AWS, the tests use the AWS profiles `platform` (the platform role) and `byok` (a key administrator in
 another account). The tests schedule their keys for deletion, after which the keys cost nothing, and delete all clusters
 that AWS creates.
 """
@@ -20,7 +20,7 @@ SENTENCE = "The specified KMS key [{}] either doesn't exist, isn't enabled, or i
 
 
 def try_create_cluster(both: TwoAccounts, key_arn: str) -> tuple[str, Any]:
-    """Request a cluster on a key; return the cluster's name, and either the cluster or the error."""
+    """Try to create a cluster with a key, and return the cluster's name, and either the cluster or the error."""
     name = f"byok-parity-{uuid.uuid4().hex[:12]}"
     try:
         made = both.platform_client("rds").create_db_cluster(

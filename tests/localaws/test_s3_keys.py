@@ -1,4 +1,4 @@
-"""What S3 asks of KMS: the encryption context with and without an S3 Bucket Key, and kms:Decrypt for writes."""
+"""S3's KMS calls: the encryption context with and without an S3 Bucket Key, and kms:Decrypt for writes."""
 
 import json
 import re
@@ -17,25 +17,25 @@ from tests.localaws.test_s3_recorded import catch_error_with_status
 BUCKET = "plain-bucket"
 BUCKET_ARN = f"arn:aws:s3:::{BUCKET}"
 GENERATE = "kms:GenerateDataKey"
-PART = b"x" * (5 << 20)  # the smallest part that is not the last one
+PART = b"x" * (5 << 20)  # the minimum size of a part, except the last part
 
 
 def create_pinned_key(aws: AwsHarness, context_arn: str) -> str:
-    """Create a key that the platform may use only with an encryption context like this."""
+    """Create a key that the platform may use only with an encryption context that matches this ARN pattern."""
     (statement,) = build_s3_key_statements(PLATFORM_ROLE_ARN, REGION, VENDOR)
     condition = {**statement["Condition"], "StringLike": {"kms:EncryptionContext:aws:s3:arn": context_arn}}
     return aws.create_key({**statement, "Condition": condition})
 
 
 def create_key_for(aws: AwsHarness, *actions: str) -> str:
-    """Create a key of which the platform may use only these actions through S3."""
+    """Create a key whose policy allows the platform only these actions, and only through S3."""
     (statement,) = build_s3_key_statements(PLATFORM_ROLE_ARN, REGION, VENDOR)
     return aws.create_key({**statement, "Action": list(actions)})
 
 
 @pytest.fixture
 def s3(aws: AwsHarness) -> Any:
-    """The platform's client, and its bucket without a bucket key."""
+    """A platform client, after it has created a bucket without an S3 Bucket Key."""
     client = aws.platform_client("s3")
     client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     return client
@@ -48,7 +48,7 @@ def set_default_encryption(s3: Any, key: str, *, bucket_key: bool) -> None:
 
 
 def find_denied_action(call: Callable[..., Any], **params: Any) -> str | None:
-    """Return the action of KMS that a call on the object is denied for; None if it succeeds."""
+    """Return the denied KMS action that makes a call on the object fail, or None if the call succeeds."""
     try:
         call(Bucket=BUCKET, Key="a", **params)
     except ClientError as error:

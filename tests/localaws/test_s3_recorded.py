@@ -1,4 +1,4 @@
-"""The responses of S3 to a key that it cannot use: local AWS returns the errors that were recorded from AWS itself."""
+"""S3's responses to a key that it cannot use: the local AWS returns the errors that were recorded from real AWS."""
 
 import json
 import uuid
@@ -14,8 +14,8 @@ HIDDEN = (
     "on this resource because the resource does not exist in this Region, no resource-based policies allow access, "
     "or a resource-based policy explicitly denies access"
 )
-# The owner may manage the key, but not use it. A statement that allows the account every action would delegate the use
-# of the key to IAM.
+# The owner may manage the key, but not use it. If the key policy allowed the account all actions, it would delegate the
+# use of the key to IAM.
 MANAGED_ONLY = ["kms:Describe*", "kms:Put*", "kms:Get*", "kms:Schedule*", "kms:Enable*", "kms:Disable*"]
 
 

@@ -38,7 +38,7 @@ _IN_RDS: Final = (("aws:rds:dbc-id", "cluster-ACME"),)
 
 
 def _uses(caller: CallingPrincipal) -> list[KeyUse]:
-    """Return all uses of a key that are tested for a caller: through S3, through RDS, and directly."""
+    """Return all key uses that the tests evaluate for a caller: through S3, through RDS, and directly."""
     through_s3 = [
         KeyUse(caller, f"kms:{action}", REGION, via=S3, context=_IN_S3) for action in ("GenerateDataKey", "Decrypt")
     ]
@@ -65,7 +65,7 @@ ACCESS_REQUESTS: Final = [_access(use) for caller in CALLERS for use in _uses(ca
 
 
 def one_or_many(items: st.SearchStrategy[str], most: int = 3) -> st.SearchStrategy[str | list[str]]:
-    """Return a strategy for one of the items, or a list of one to `most` of them."""
+    """Return a strategy that draws one item, or a list of one to `most` items."""
     return items | st.lists(items, min_size=1, max_size=most, unique=True)
 
 
@@ -98,8 +98,8 @@ _ACTIONS: Final = st.sampled_from(
 _ANY_ACTION: Final = one_or_many(_ACTIONS) | st.just("*")
 _ABOUT: Final = st.builds(lambda name, value: {name: value}, st.sampled_from(["Action", "NotAction"]), _ANY_ACTION)
 # Every resource is a whole ARN. In AWS, a `*` at the end of a part may "expand to match beyond the colon boundaries"
-# (IAM user guide, "Using wildcards in resource ARNs"). In the simulator, a `*` does not, and the simulator supports no
-# wildcards before the slash.
+# (IAM user guide, "Using wildcards in resource ARNs"). In the simulator, a `*` does not match beyond a colon, and
+# wildcards before the slash are not supported.
 _RESOURCES: Final = st.sampled_from(
     [
         *(KEY_ARN, KEY_ARN.replace(REGION, "eu-west-1"), KEY_ARN.replace("1111-4", "2222-4"), BUCKET_ARN),
@@ -115,14 +115,14 @@ _ON: Final = st.one_of(
     *[st.just({"Resource": "*"})] * 2,
     st.builds(lambda resources: {"Resource": resources}, one_or_many(_RESOURCES)),
     # In the simulator, a NotResource whose variable has no value excludes every resource. In AWS, such a NotResource
-    # "will not match any resource", so it excludes none (IAM user guide, "Policy variables with no value").
+    # "will not match any resource", so it excludes no resource (IAM user guide, "Policy variables with no value").
     st.builds(
         lambda resources: {"NotResource": resources}, one_or_many(_RESOURCES.filter(lambda one: _NO_VALUE not in one))
     ),
 )
 
-# The values that a condition may require of each condition key. Some keys are spelt as in AWS's documentation, others
-# in a different case.
+# The values that a condition may require for each condition key. Some keys are spelt as in AWS's documentation, others
+# in different upper and lower case.
 _VALUES: Final[dict[str, list[str]]] = {
     "kms:ViaService": [S3, RDS, via_service_value("s3", "eu-west-1"), "s3.*.amazonaws.com", "*.amazonaws.com", "RDS.*"],
     "KMS:viaservice": [S3, RDS.upper(), "???.*"],
@@ -187,9 +187,9 @@ def _choices(operator: str, key: str) -> list[str]:
         # policy variable with the ARN condition operator" (IAM user guide, "ARN condition operators").
         values = [value for value in values if "${" not in value]
     if "Not" in operator:
-        # In the simulator, an inverted operator never matches a variable that has no value. In AWS, it does: "Inverted
-        # condition operators like StringNotEquals or StringNotLike do match against a null value" (IAM user guide,
-        # "Policy variables with no value").
+        # In the simulator, an inverted operator never matches a variable that has no value. In AWS, it does match:
+        # "Inverted condition operators like StringNotEquals or StringNotLike do match against a null value" (IAM user
+        # guide, "Policy variables with no value").
         values = [value for value in values if _NO_VALUE not in value]
     return values
 
@@ -227,8 +227,8 @@ def policy_strategy(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any
 
 ALLOW_ALL_POLICY: Final = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 KEY_POLICY_STRATEGY: Final = policy_strategy(with_principals=True)
-# Half of the identity policies allow everything: cross-account access also needs an identity policy that allows it, and
-# otherwise almost every case would be denied.
+# Half of the identity policies allow everything, because cross-account access also needs an identity policy that allows
+# it. Otherwise, almost every case would be denied.
 IDENTITY_POLICIES_STRATEGY: Final = st.lists(
     st.just(ALLOW_ALL_POLICY) | policy_strategy(with_principals=False), max_size=2
 )

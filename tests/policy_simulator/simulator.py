@@ -23,7 +23,7 @@ EFFECTS_BY_DECISION: Final = {
 
 @dataclass(frozen=True)
 class PolicySimulator:
-    """The process of the simulator, which reads one request per line and answers each with one line."""
+    """The simulator's process, which reads one request per line and writes one response per line."""
 
     process: subprocess.Popen[str]
 

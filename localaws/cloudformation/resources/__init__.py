@@ -1,4 +1,4 @@
-"""The resource types of a stack. A resource is created as the caller, with the handlers that also serve API calls."""
+"""The resource types of a stack. The handlers of the API calls create the resources, with the caller's permissions."""
 
 from typing import Final
 
@@ -10,4 +10,4 @@ RESOURCE_TYPES: Final[dict[str, ResourceType]] = {
     "AWS::KMS::Alias": kms.ALIAS_TYPE,
     "AWS::KMS::Key": kms.KEY_TYPE,
 }
-"""Every modelled type by its name in a template."""
+"""Every modelled resource type, by its name in a template."""

@@ -1,6 +1,6 @@
 """AWS::IAM::Role with its inline policies.
 
-Source of the properties, and of the effect of updating a property: CloudFormation template reference, "AWS::IAM::Role".
+Source of the properties, and of what updating a property does: CloudFormation template reference, "AWS::IAM::Role".
 """
 
 import dataclasses
@@ -61,7 +61,7 @@ def _update(work: StackContext, old: Resource, new: Resource) -> None:
 
 
 def _delete(work: StackContext, role: Resource) -> None:
-    """Delete the role, and the policies from the template. As in AWS, any other policy blocks the deletion."""
+    """Delete the role and the policies that the template defines. As in AWS, any other policy blocks the deletion."""
     for name in _policies(role.properties):
         _unless_gone(work, "DeleteRolePolicy", RoleName=role.physical_id, PolicyName=name)
     _unless_gone(work, "DeleteRole", RoleName=role.physical_id)
@@ -80,7 +80,7 @@ def _policies(properties: dict[str, Any]) -> dict[str, str]:
     policies: dict[str, str] = {}
     for policy in properties.get("Policies", []):
         if not isinstance(policy, dict) or set(policy) != {"PolicyName", "PolicyDocument"}:
-            raise AwsError("ValidationError", "Each of Policies needs PolicyName and PolicyDocument, and nothing else.")
+            raise AwsError("ValidationError", "Each item in Policies must have only PolicyName and PolicyDocument.")
         document = policy["PolicyDocument"]
         policies[policy["PolicyName"]] = document if isinstance(document, str) else json.dumps(document)
     return policies
@@ -89,7 +89,7 @@ def _policies(properties: dict[str, Any]) -> dict[str, str]:
 def _name(stack_name: str, logical_id: str) -> str:
     """Generate a name as CloudFormation does. A recorded name is `eks-workshop-ide-EksWorkshopIdeRole-LqlqA1nQsjV7`.
 
-    No record was found of how CloudFormation shortens a name that would exceed IAM's 64 characters.
+    We found no recorded name that shows how CloudFormation shortens a name to IAM's maximum of 64 characters.
     """
     room = _LONGEST_NAME - _RANDOM - 1
     return f"{stack_name}-{logical_id}"[:room] + "-" + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM))

@@ -40,16 +40,16 @@ class Resource:
         self.physical_id, self.arn, self.attributes = physical_id, arn, {"Ref": physical_id, **attributes}
 
     def copy_identity_from(self, old: "Resource") -> None:
-        """Take over the identity of an existing resource."""
+        """Copy the ids and attributes of an existing resource."""
         self.physical_id, self.arn, self.attributes = old.physical_id, old.arn, dict(old.attributes)
 
 
 @dataclass(frozen=True)
 class StackContext:
-    """The stack and the call for which a resource changes.
+    """The stack and the call that a change to a resource belongs to.
 
     Attributes:
-        call: The call that changes the stack. Its caller creates the resources.
+        call: The call that changes the stack. The resources are created with its caller's permissions.
         stack_name: The stack's name.
         tags: Tags of the stack, which every taggable resource gets.
         old_tags: The stack's tags before the update.
@@ -77,8 +77,8 @@ class ResourceType:
         fixed: Properties that cannot change: "If you change the value of … on an existing KMS key, the update request
             fails".
         replacing: Properties whose change creates a new resource.
-        name: The property that sets a custom name, if any. For IAM, a custom name needs an acknowledgement.
-        not_modelled: CloudFormation properties that the local AWS does not model, and names in the error.
+        name: The property that sets a custom name, if any. For IAM, a custom name requires CAPABILITY_NAMED_IAM.
+        not_modelled: CloudFormation properties that the local AWS does not model. The error names them.
     """
 
     service: str
@@ -103,7 +103,7 @@ class ResourceType:
         """Convert each property to its type.
 
         Raises:
-            AwsError: `ValidationError`, the error of a resource whose properties do not match its schema.
+            AwsError: `ValidationError` if the properties do not match the schema of the resource type.
         """
         for name in properties:
             if name not in self.properties:
@@ -117,7 +117,7 @@ class ResourceType:
         """Return whether an update of the properties creates a new resource.
 
         Raises:
-            AwsError: `ValidationError` if the property cannot be changed at all, or if the new resource has the same
+            AwsError: `ValidationError` if a changed property is immutable, or if the new resource has the same custom
                 name, because CloudFormation creates the new resource before it deletes the old one (recorded text).
         """
         for name in self.fixed:

@@ -1,7 +1,7 @@
 """AWS::KMS::Key and AWS::KMS::Alias.
 
-Source of the properties, of their defaults, and of the effect of updating a property: CloudFormation template
-reference, pages "AWS::KMS::Key" and "AWS::KMS::Alias".
+Source of the properties, of their defaults, and of what updating a property does: CloudFormation template reference,
+pages "AWS::KMS::Key" and "AWS::KMS::Alias".
 """
 
 import dataclasses
