@@ -13,7 +13,7 @@ from byok.domain.phases import AliasOutcome, KeyVerdict, Phase
 
 
 class Problem(RecordModel):
-    """The reason why an operation stopped. Temporal's UI, the CLI, the API and the wizard all show it.
+    """A problem that stopped an operation. Temporal's UI, the CLI, the API and the wizard all show it.
 
     Attributes:
         code: `<service>.<error code>` with the code that AWS sent, or one of byok's own codes (`arn.…`, `byok.…`).

@@ -14,7 +14,7 @@ from byok.domain.tenant import EXTERNAL_ID_PATTERN
 
 
 class KeyPairRequest(RequestModel):
-    """The fields about the two keys that every request has.
+    """The fields that all requests have in common.
 
     This model does not validate the ARNs, so that an invalid ARN results in a finding with a remedy instead of a
     malformed request. The model accepts the onboarding payload in place of either ARN, and it accepts the payload's two

@@ -21,7 +21,7 @@ from byok.domain.problems.remediation import Remedy, RemedyContext, build_arn_re
 from byok.domain.tenant import InvalidTenantNameError, require_valid_tenant_name
 
 KEYS_EXCHANGED_CODE: Final = "byok.KeysExchanged"
-"""The code of the problem that the two ARNs were swapped."""
+"""The problem code for two swapped ARNs."""
 
 
 def build_problem(
