@@ -1,8 +1,7 @@
 """ARNs of keys and roles: functions that parse them, and the rules for the keys that an environment may use.
 
-The rules are pure (contract 81-84, 115-117, 123-124, D6-D8), so this module never calls AWS. The probe and
-CreateDBCluster find out what only AWS knows: whether a key exists and is enabled, and whether the platform role may use
-it.
+The rules are pure (contract 81-84, 115-117, 123-124, D6-D8), so this module never calls AWS. Only AWS knows whether a
+key exists and is enabled, and whether the platform role may use it. The probe and CreateDBCluster find that out.
 """
 
 import re
@@ -13,7 +12,7 @@ from typing import Final
 
 
 class KeyPurpose(StrEnum):
-    """Which of an environment's two keys: the S3 key or the Aurora key."""
+    """Identifies one of an environment's two keys: the S3 key or the Aurora key."""
 
     S3 = "s3"
     RDS = "rds"
@@ -25,7 +24,7 @@ class KeyPurpose(StrEnum):
 
     @property
     def display_name(self) -> str:
-        """The name of the key in prose."""
+        """The key's name in messages."""
         return "S3 key" if self is KeyPurpose.S3 else "Aurora key"
 
     @property
@@ -101,7 +100,7 @@ ROLE_ARN_PATTERN: Final = (
 
 
 class KeyArnErrorCode(StrEnum):
-    """The errors in a key ARN that byok detects without calling AWS. The value is the code of the problem."""
+    """The errors in a key ARN that byok detects without calling AWS. Each value is an error code."""
 
     MALFORMED = "arn.Malformed"
     NOT_AN_ARN = "arn.NotAnArn"
@@ -169,7 +168,7 @@ def account_id_of_role(role_arn: str) -> str:
 
 
 def role_arn_of_session(caller_arn: str) -> str | None:
-    """Return the role ARN for a caller that is a role session, or None for any other caller.
+    """Return the ARN of the role if a caller is a role session, or None for any other caller.
 
     GetCallerIdentity returns `caller_arn`.
 
@@ -282,7 +281,7 @@ def _pair_faults(keys: dict[KeyPurpose, KeyArn], platform_account: str | None) -
     if s3 == rds or one_replicated:
         message = f"{rds} is used for both S3 and Aurora. Each needs its own key."
         yield KeyArnFinding(KeyPurpose.RDS, str(rds), KeyArnErrorCode.SAME_KEY, message)
-    # A key in the platform's account already has a finding. Replacing that key fixes this error as well.
+    # A key in the platform's account already has a finding. Replacing that key also puts both keys in one account.
     elif s3.account != rds.account and platform_account not in (s3.account, rds.account):
         message = (
             f"The S3 key is in account {s3.account}, but the Aurora key is in {rds.account}. "

@@ -28,8 +28,8 @@ def _full_key_arn(value: str) -> str:
 
 
 def _not_reserved(value: str) -> str:
-    # PostgreSQL reserves names that start with `pg_`, and it already has the two template databases. RDS reserves
-    # `admin` and names that start with `rds`.
+    # PostgreSQL reserves names that start with `pg_`, and every cluster already contains the two template databases.
+    # RDS reserves `admin` and names that start with `rds`.
     if value in ("admin", "template0", "template1") or value.startswith(("pg_", "rds")):
         raise ValueError(f"{value} is a reserved name")
     return value
@@ -41,9 +41,10 @@ class DatabaseBlueprint(_Part):
     Attributes:
         engine_version: Aurora PostgreSQL version; None for AWS's default version.
         database_name: Name of the first database.
-        master_username: Name of the master user. Names that PostgreSQL or RDS reserve are rejected.
+        master_username: Name of the master user. Names that PostgreSQL or RDS reserves are rejected.
         authentication: IAM database authentication, or a secret that RDS manages and encrypts with a platform key.
-        master_secret_key_arn: The platform's key that encrypts the secret; None for the account's `aws/secretsmanager`.
+        master_secret_key_arn: The platform's key that encrypts the secret; None for the AWS managed key
+            `aws/secretsmanager`.
         min_capacity: Minimum capacity, in Aurora capacity units of 2 GiB.
         max_capacity: Maximum capacity, in Aurora capacity units.
         backup_retention_days: How many days RDS keeps automated backups.
@@ -78,7 +79,7 @@ class DatabaseBlueprint(_Part):
 
 
 class InitialObject(_Part):
-    """An object that a service needs in its bucket to start.
+    """An object that a bucket must contain before a service can start.
 
     The object's content is visible in workflow histories, so it must not contain secrets.
 

@@ -1,4 +1,4 @@
-"""Names from the customer's AWS setup that appear in byok's commands: the AWS CLI profile and the keys' stack."""
+"""Names from the customer's AWS setup that appear in byok's commands: the AWS CLI profile and the key stack."""
 
 from typing import Final
 

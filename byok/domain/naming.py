@@ -1,4 +1,7 @@
-"""Deterministic names. An environment's resources always get the same names, so byok finds existing resources."""
+"""Deterministic names.
+
+An environment's resources always get the same names, so a retry finds the existing resources.
+"""
 
 import hashlib
 from typing import Final
@@ -11,7 +14,7 @@ ENVIRONMENT_ID_MAX_LENGTH: Final = 32
 limit."""
 
 MAX_PROOF_CLUSTERS: Final = 3
-"""How many Aurora keys of one Region can be proved at once."""
+"""The maximum number of Aurora keys that can be proved at the same time in one account and Region."""
 
 _PROOF_CLUSTER: Final = "key-proof-cluster-without-instances"
 
@@ -46,19 +49,20 @@ def probe_bucket_name(vendor: VendorProfile, account: str, region: str) -> str:
 def proof_cluster_identifiers(vendor: VendorProfile) -> tuple[str, ...]:
     """Return the names of the clusters that prove Aurora keys.
 
-    The names are the limit: RDS allows each of them once in an account and Region. They are longer than the name of any
-    environment's cluster.
+    The number of names limits how many keys can be proved at the same time, because a cluster's name must be unique
+    within its account and Region. These names are longer than the name of any environment's cluster, so they never
+    collide.
     """
     return tuple(f"{vendor.resource_prefix}-{_PROOF_CLUSTER}-{slot}" for slot in range(1, MAX_PROOF_CLUSTERS + 1))
 
 
 def proof_tag_key(vendor: VendorProfile) -> str:
-    """Return the key of the tag that names the Aurora key which a cluster proves."""
+    """Return the key of the tag that contains the ARN of the Aurora key that a cluster proves."""
     return f"{vendor.tag_prefix}:key-proof"
 
 
 def proof_tags(vendor: VendorProfile, key_arn: str, proof_id: str) -> dict[str, str]:
-    """Return the tags of a cluster that proves an Aurora key; it belongs to no environment."""
+    """Return the tags of a cluster that proves an Aurora key. Such a cluster belongs to no environment."""
     return {proof_tag_key(vendor): key_arn, **_creation_tags(vendor, proof_id)}
 
 

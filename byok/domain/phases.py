@@ -45,7 +45,7 @@ def request_kind_for_phase(phase: Phase) -> RequestKind:
 
 
 class KeyVerdict(StrEnum):
-    """What a check can say of a key (contract 126)."""
+    """The possible results of a check for one key (contract 126)."""
 
     PROVED = "proved"
     REFUSED = "refused"

@@ -35,7 +35,7 @@ from byok.domain.tenant import TenantLabels
 from byok.domain.vendor import VendorProfile
 
 KEY_CHECK_ENVIRONMENT_ID: Final = "key_check"
-"""Used in place of an environment id if a key check is for no known environment. No environment can have this id."""
+"""Used in place of an environment id if a key check is not for a known environment. No environment can have this id."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Platform:
     Attributes:
         role_arn: The role that the key policies name.
         vendor: The vendor's names.
-        blueprint: What an environment consists of.
+        blueprint: The contents of every environment.
         prove_aurora_keys: Whether a check may create clusters that prove an Aurora key.
     """
 
@@ -61,7 +61,7 @@ class Platform:
 
 
 def plan_key_pair_check(request: CheckKeysRequest, platform: Platform, at: datetime) -> KeyCheckPlan:
-    """Plan a check of two keys without an environment; it leaves nothing behind.
+    """Plan a check of two keys. The check creates no environment and leaves nothing behind.
 
     Args:
         request: The two keys.
@@ -77,9 +77,10 @@ def plan_key_pair_check(request: CheckKeysRequest, platform: Platform, at: datet
 
 
 def plan_aurora_proof(task: AuroraProofTask, platform: Platform) -> DatabaseTask:
-    """Plan the cluster that proves an Aurora key: as an environment's, but easy to remove, and without a secret.
+    """Plan the cluster that proves an Aurora key.
 
-    Its name is the first of `naming.proof_cluster_identifiers`.
+    The cluster has the settings of an environment's cluster, except that it is easy to remove and has no managed
+    secret. Its name is the first of `naming.proof_cluster_identifiers`.
     """
     environment = task.environment
     tags = naming.proof_tags(platform.vendor, environment.rds_key_arn, task.proof_id)
@@ -89,7 +90,7 @@ def plan_aurora_proof(task: AuroraProofTask, platform: Platform) -> DatabaseTask
             "authentication": MasterAuthentication.IAM,
             "master_secret_key_arn": None,
             "deletion_protection": False,
-            "backup_retention_days": 1,  # the least that Aurora allows
+            "backup_retention_days": 1,  # Aurora's minimum
         }
     )
     return DatabaseTask(
@@ -102,7 +103,7 @@ def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime
     """Plan an environment. The same request and platform always result in the same names.
 
     Args:
-        request: The environment's request.
+        request: The request for the environment.
         platform: The vendor's configuration.
         at: The time to record in findings.
         run_id: The id of the workflow run that will create the environment.

@@ -39,8 +39,11 @@ def require_region(name: str) -> str:
 
 
 def find_nearest_region(name: str) -> str | None:
-    """Return the Region with the most similar name (of several, the first in the alphabet); None if none is similar."""
-    from difflib import SequenceMatcher  # imported here, because only a wrong name needs it
+    """Return the Region with the most similar name, or None if no name is similar enough.
+
+    If several names are equally similar, the result is the first in alphabetical order.
+    """
+    from difflib import SequenceMatcher  # imported here because only an invalid name needs it
 
     given = name.strip().lower()[:64]
     ratios = {region: SequenceMatcher(None, region, given).ratio() for region in REGIONS}

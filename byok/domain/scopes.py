@@ -4,8 +4,8 @@ from enum import StrEnum
 from typing import Final
 
 ORGANISATION_PATTERN: Final = r"^[a-z][a-z0-9]{0,15}$"
-"""The name must not contain a hyphen, because the first hyphen of an environment id ends the organisation's name. Two
-organisations can therefore never have an environment with the same id."""
+"""An organisation's name must not contain a hyphen, because the first hyphen in an environment id ends the
+organisation's name. Two organisations can therefore never have an environment with the same id."""
 
 EVERY_ORGANISATION: Final = "*"
 """The wildcard for the vendor's staff, who can access all environments."""

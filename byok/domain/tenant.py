@@ -82,8 +82,8 @@ def derive_external_id(keys: KeyPair) -> str:
 
     The same keys always result in the same id. The id is unique, because a pair of keys belongs to only one
     environment. The platform, not the customer, chooses the id, so a customer who enters the ARN of another customer's
-    role does not get the external id of that role. The id is not a secret (IAM user guide, "Access to AWS accounts
-    owned by third parties").
+    role cannot also supply the external id that the role requires. The id is not a secret (IAM user guide, "Access to
+    AWS accounts owned by third parties").
     """
     return str(uuid.uuid5(_EXTERNAL_IDS, " ".join(keys.arns)))
 
@@ -123,7 +123,7 @@ def decide_alias_state(points_at: str, key_id: str, pair: Collection[str], *, re
 
 
 def is_alias_of_another_tenant(alias: str, which: KeyPurpose, tenant: str, vendor: VendorProfile) -> bool:
-    """Return whether an alias matches the pattern for this key, but with another tenant's name."""
+    """Return whether an alias matches this key's pattern but contains another tenant's name."""
     before, after = vendor.alias_pattern(which).split("{tenant}")
     fits = alias.startswith(before) and alias.endswith(after) and len(alias) > len(before) + len(after)
     return fits and alias != vendor.alias_for_tenant(which, tenant)

@@ -259,7 +259,7 @@ def test_merge_that_would_lock_the_owner_out_is_refused(run: Run) -> None:
     )
     assert ended.code == 2
     assert ended.out == ""
-    assert "could change it again" in ended.err
+    assert "could change the policy again" in ended.err
 
 
 def test_missing_file_is_named(run: Run) -> None:

@@ -327,7 +327,7 @@ def test_harmless_facts_are_notes() -> None:
     assert {one.severity for one in found} == {Severity.NOTE}
     assert "acme" in found[2].message
     assert "globex" in found[2].message
-    assert "the S3 key acme" in found[2].message
+    assert "acme on the S3 key" in found[2].message
 
 
 def test_findings_use_the_vendors_names() -> None:

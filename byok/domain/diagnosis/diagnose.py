@@ -2,7 +2,7 @@
 
 The key administrator collects the facts with a script of plain AWS CLI commands, whose output
 `byok.domain.diagnosis.key_facts` parses. The platform itself cannot read the facts, because it may use the keys only
-through S3 and RDS. If a fact is missing, the diagnosis reports this, draws no conclusion from it, and does not declare
+through S3 and RDS. If a fact is missing, the diagnosis says so, draws no conclusion from the gap, and does not declare
 the key usable.
 """
 
@@ -91,7 +91,7 @@ def diagnose_collected_keys(
 
 
 def are_keys_usable(findings: Iterable[Finding]) -> bool | None:
-    """Return whether the keys can be used according to the findings, or None if that is unknown."""
+    """Return whether, according to the findings, the keys are usable; None if that is unknown."""
     severities = {finding.severity for finding in findings}
     if Severity.STOPS in severities:
         return False
@@ -102,7 +102,7 @@ _OF_EXCHANGE: Final = {DenialCause.OTHER_KEYS_STATEMENT.value}
 
 
 def _are_exchanged(findings: list[Finding]) -> bool:
-    """Return whether each key's policy has the other key's statements.
+    """Return whether each key's policy contains the other key's statements.
 
     In that case, the two ARNs are swapped, and the policies are correct.
     """
@@ -294,7 +294,7 @@ def _can_be_rotated(facts: KeyMetadata) -> bool:
 
 
 def _tenant_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterator[Finding]:
-    """Yield a finding for different tenant names on the keys, and for each key that has tags but no alias."""
+    """Yield a finding if the keys have different tenant names, and one for each key that has tags but no alias."""
     named: set[tuple[KeyPurpose, str]] = set()
     for which in KeyPurpose:
         key = collection.key(which)
@@ -304,12 +304,12 @@ def _tenant_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterat
             yield from _of_lone_tag(which, min(by_tag), collection.region, vendor)
     tenants = sorted({tenant for _, tenant in named})
     if len(tenants) > 1:
-        where = "; ".join(f"the {which.display_name} {tenant}" for which, tenant in sorted(named))
+        where = "; ".join(f"{tenant} on the {which.display_name}" for which, tenant in sorted(named))
         yield Finding(
             "key.TenantNamesDiffer",
             None,
             Severity.NOTE,
-            f"Aliases and tags name {len(tenants)} tenants: {where}.",
+            f"The aliases and tags contain {len(tenants)} different tenant names: {where}.",
             "The environment works anyway. Put the right name on both keys: redeploy the stack with TenantName, or ask "
             "the platform's operator for the commands (`byok tenant`).",
         )
@@ -318,7 +318,7 @@ def _tenant_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterat
 def _of_lone_tag(which: KeyPurpose, tenant: str, region: str, vendor: VendorProfile) -> Iterator[Finding]:
     try:
         alias = TenantLabels.for_key(which, tenant, vendor).alias
-    except InvalidTenantNameError:  # byok did not set this name, and it is not safe to use it in a command
+    except InvalidTenantNameError:  # byok did not set this name, and the name may be unsafe in a command
         return
     yield Finding(
         "key.TagWithoutAlias",
@@ -328,8 +328,8 @@ def _of_lone_tag(which: KeyPurpose, tenant: str, region: str, vendor: VendorProf
         "The environment works anyway. The alias may point at another key. This command prints that key (replace byok "
         f"with your AWS CLI profile):\n  aws kms list-aliases --profile byok --region {region} "
         f"--query \"Aliases[?AliasName=='{alias}'].TargetKeyId\" --output text\n"
-        "If the alias is not needed on that key, delete it, and name the keys again with the commands from the "
-        "platform's operator (`byok tenant`).",
+        "If that key does not need the alias, delete the alias, and put the tenant name on the keys again with the "
+        "commands from the platform's operator (`byok tenant`).",
     )
 
 

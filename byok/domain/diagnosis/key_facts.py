@@ -30,7 +30,7 @@ _AS_A_FILE: Final = f"run `bash {COLLECTION_SCRIPT_FILE} > keys.json` and send t
 
 
 class CollectedKeysError(ValueError):
-    """Raised for a file that is not the script's output. The message gives the reason."""
+    """Raised for text that does not contain the script's complete output. The message gives the reason."""
 
 
 def _on_one_line(text: str) -> str:

@@ -6,13 +6,13 @@ from typing import Any
 def build_bucket_policy(bucket_arn: str, key_arn: str) -> dict[str, Any]:
     """Build the policy document.
 
-    A write without encryption headers is allowed, because it uses the bucket's default, which is the customer's key.
-    A write is denied if its headers request a different encryption, with a different KMS key, S3's own keys, the AWS
-    managed key, or a key that the client provides. A negated condition operator is true if the header is missing, so
-    the statement also has a `Null` condition that requires the header (IAM user guide, "Condition operators").
+    A write without encryption headers is allowed, because it uses the bucket's default, which is the customer's key. A
+    write is denied if its headers request any other encryption: another KMS key, S3 managed keys, the AWS managed key,
+    or a customer-provided key. A negated condition operator is true if the header is missing, so the statement also has
+    a `Null` condition that requires the header (IAM user guide, "Condition operators").
 
     Replication and UpdateObjectEncryption must name the customer's key, so their statement has no `Null` condition. A
-    replica gets its source object's type of encryption and not the bucket's default (S3 user guide, "Default bucket
+    replica gets its source object's encryption type, not the bucket's default (S3 user guide, "Default bucket
     encryption", "Replication"). UpdateObjectEncryption always moves an object to a named key (S3 API reference,
     UpdateObjectEncryption). Both actions support the condition key (service authorization reference, "Amazon S3").
 

@@ -22,7 +22,7 @@ _COLONS_OF_AN_ARN: Final = 5
 
 
 class UnknownConditionError(ValueError):
-    """Raised if byok cannot evaluate a policy, because it does not know a condition's operator or value."""
+    """Raised if byok cannot evaluate a policy because a condition has an unknown operator or value."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ConditionResult:
         key: The condition key as written in the statement.
         wanted: The values in the statement.
         actual: The value in the request, or None if the request does not have the condition key.
-        holds: Whether the test is satisfied, or None if byok cannot determine this.
+        holds: Whether the test is satisfied, or None if byok cannot tell.
         unknown: Why byok cannot determine whether the test is satisfied.
     """
 
@@ -66,7 +66,7 @@ def evaluate_conditions(
 
 
 def condition_block_holds(block: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
-    """Return whether all tests of a condition block are satisfied, in a policy with the version 2012-10-17.
+    """Return whether all tests of a condition block are satisfied, for a policy with version 2012-10-17.
 
     Raises:
         UnknownConditionError: The result depends on an unknown operator or value.
@@ -90,7 +90,7 @@ def all_conditions_hold(tests: Iterable[ConditionResult]) -> bool:
 
 
 def normalize_conditions(block: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], frozenset[str]]:
-    """Return the values by lower-case operator and key, so that equivalent condition blocks compare equal."""
+    """Return the values by operator and lower-case key, so that equivalent condition blocks compare equal."""
     return {
         (operator, key.lower()): frozenset(_text(value) for value in as_list(values))
         for operator, tests in block.items()
@@ -141,8 +141,8 @@ def _operator_holds(operator: str, wanted: tuple[str, ...], actual: str | list[s
         return negated or if_exists or quantifier == "ForAllValues"
     if negated and compare is _arn and not all(value.count(":") >= _COLONS_OF_AN_ARN for value in as_list(actual)):
         raise UnknownConditionError(f"AWS does not document how {operator} treats {actual!r}, which is not an ARN")
-    # A text with a variable that has no value in the request never matches, so the text satisfies a negated operator
-    # (IAM user guide, "Policy variables with no value").
+    # A pattern with a variable that has no value in the request never matches, so a negated operator is satisfied (IAM
+    # user guide, "Policy variables with no value").
     known = [item for item in map(fill, wanted) if item is not None]
     hits = [any(compare(item, value) for item in known) != negated for value in as_list(actual)]
     return all(hits) if quantifier == "ForAllValues" or (negated and quantifier == "") else any(hits)
@@ -213,7 +213,8 @@ _COMPARISONS: Final[dict[str, Callable[[str, str], bool]]] = {
     "DateGreaterThanEquals": lambda wanted, actual: _date(actual) >= _date(wanted),
 }
 
-# The negated operators that IAM documents, by name. Not every operator has a negated form.
+# The negated operators that IAM documents, each with the operator that it negates. Not every operator has a negated
+# form.
 _NEGATED: Final = {
     "StringNotEquals": "StringEquals",
     "StringNotEqualsIgnoreCase": "StringEqualsIgnoreCase",

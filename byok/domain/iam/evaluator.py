@@ -83,7 +83,7 @@ IMPLICIT_DENY_DECISION: Final = Decision(Effect.IMPLICIT_DENY)
 
 
 class PrincipalMatch(StrEnum):
-    """Whether a statement applies to the caller."""
+    """How a statement's principal element matches the caller: not at all, directly, or through the caller's account."""
 
     NO = "no"
     CALLER = "caller"
@@ -97,7 +97,7 @@ class StatementEvaluation:
     Attributes:
         sid: The statement's Sid, or `statement <number>` if it has no Sid.
         statement: The statement itself.
-        addressed: Whether the statement's principal element matches the caller.
+        addressed: How the statement's principal element matches the caller.
         action: Whether the statement's action element matches.
         resource: Whether the statement's resource element matches.
         conditions: The results of the statement's conditions.
@@ -115,7 +115,7 @@ class StatementEvaluation:
         """Whether all parts match.
 
         Raises:
-            UnknownConditionError: The result depends on a condition that byok does not know.
+            UnknownConditionError: The result depends on a condition that byok cannot evaluate.
         """
         return (
             self.addressed is not PrincipalMatch.NO
@@ -126,7 +126,7 @@ class StatementEvaluation:
 
 
 def extract_statements(policy: Policy) -> list[Any]:
-    """Return a policy's statements as a list, even if there is a single statement without an array."""
+    """Return a policy's statements as a list, even if the policy has a single statement that is not in an array."""
     return as_list(policy.get("Statement", []))
 
 
@@ -234,8 +234,9 @@ def _match_named_principal(principal: Any, caller: CallingPrincipal) -> Principa
 
 def _is_about_resource(statement: Mapping[str, Any], access: AccessRequest, fill: Fill) -> bool:
     if not {"Resource", "NotResource"} & set(statement):
-        # A trust policy names no resource, because it applies to the role that has it (IAM user guide, "Roles terms
-        # and concepts"). A key policy statement without a resource "has no effect" (KMS API reference, PutKeyPolicy).
+        # A trust policy names no resource, because it applies only to the role that it is attached to (IAM user guide,
+        # "Roles terms and concepts"). A key policy statement without a resource "has no effect" (KMS API reference,
+        # PutKeyPolicy).
         return access.action.startswith("sts:")
     return _matches(statement, "Resource", access.resource, fill=fill)
 

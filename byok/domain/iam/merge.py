@@ -47,8 +47,8 @@ class MergeResult:
         text: The document.
         added: Sids of the appended statements.
         replaced: Sids of the outdated statements that were replaced.
-        dropped: Condition keys of replaced statements that byok's statements do not have.
-        byte_order_mark: Whether the input file contained only the document and began with UTF-8's byte order mark.
+        dropped: Condition keys that the replaced statements had and that byok's statements lack.
+        byte_order_mark: Whether the input file contained only the document and started with a UTF-8 byte order mark.
     """
 
     text: str
@@ -77,11 +77,13 @@ def merge_policy_file(
     *,
     key_arn: str | None = None,
 ) -> MergeResult:
-    """Merge as `merge_policy` does, and keep a UTF-8 file's byte order mark; UTF-16 becomes UTF-8.
+    """Add byok's statements to the policy in a file, as `merge_policy` does.
+
+    A UTF-8 file keeps its byte order mark. A UTF-16 file becomes a UTF-8 file.
 
     Raises:
         PolicyDocumentError: The file is not a key policy.
-        PolicyMergeError: In the same cases as in `merge_policy`.
+        PolicyMergeError: See `merge_policy`.
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
     text = decode_text(content)
@@ -107,12 +109,13 @@ def merge_policy(
         platform_role_arn: The role that the statements name.
         region: The environment's Region.
         vendor: The vendor's names.
-        key_arn: The key's ARN, if it is known. The key's account must then keep control of the key.
+        key_arn: The key's ARN, or None if it is unknown. If the ARN is known, byok checks that the key's own account
+            keeps control of the key.
 
     Raises:
         PolicyDocumentError: The text is not a key policy, or KMS would reject the result.
-        PolicyMergeError: One of byok's Sids occurs twice, or one of the customer's statements uses one of these Sids,
-            or the merged policy would be too large, or it would lock the key's owner out.
+        PolicyMergeError: One of byok's Sids occurs twice or belongs to one of the customer's statements, or the merged
+            policy would be too large or would lock out the key's owner.
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
     document = extract_document(text)
@@ -243,8 +246,8 @@ def _after_space(text: str, at: int) -> int:
 def _canonical(statement: Statement) -> dict[str, Any]:
     """Normalise a statement so that two statements with the same meaning compare equal.
 
-    The differences that do not matter are the order of values, arrays with one item, upper and lower case, and JSON
-    booleans in place of strings.
+    Two statements have the same meaning if they differ only in the order of values, in the case of actions or condition
+    keys, in arrays with one item instead of the item itself, or in JSON booleans instead of strings.
     """
     principal = statement.get("Principal")
     return {
@@ -281,13 +284,13 @@ def _require_owner_control(policy: dict[str, Any], platform_account: str, key_ar
     """Check that at least one principal in the key's account can still change the policy.
 
     Raises:
-        PolicyMergeError: No such principal exists.
+        PolicyMergeError: No principal in the key's account could change the policy.
     """
     account = key_arn.split(":")[4] if key_arn else None
     if not has_policy_administrator(policy, account=account, platform_account=platform_account, key_arn=key_arn):
         raise PolicyMergeError(
             "policy.LockedOut",
-            "With this policy, no principal in the key's own account could change it again, and only AWS Support could "
-            "help. Keep AWS's default statement in the policy: Effect Allow, kms:*, for "
+            "With this policy, no principal in the key's own account could change the policy again, and only AWS "
+            "Support could help. Keep AWS's default statement in the policy: Effect Allow, kms:*, for "
             "arn:aws:iam::<your account>:root.",
         )

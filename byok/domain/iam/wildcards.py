@@ -40,7 +40,7 @@ def compile_wildcard_pattern(pattern: str, *, ignore_case: bool = False) -> re.P
     """Compile a pattern with `*` and `?` to a regular expression for a full match.
 
     The text between two stars matches at its first occurrence, and the expression never backtracks to a later
-    occurrence. The expression still finds every match, and stays fast for patterns with many stars.
+    occurrence. The expression still finds every match and is fast even for patterns with many stars.
     """
     first, *others = re.split(r"(?<!\$\{)\*+", pattern)
     middle = "".join(f"(?>.*?{_without_stars(part)})" for part in others[:-1])

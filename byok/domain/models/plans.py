@@ -17,7 +17,7 @@ class Environment(RecordModel):
         tags: The tags of every resource that the environment owns.
         environment_tag: Key of the tag that decides which environment owns a resource.
         run_tag: Key of the tag that contains the id of the run that created a resource.
-        run_id: Id of the run that the plan was made for; a reset of the workflow does not change it. Empty if the plan
+        run_id: Id of the run that the plan was made for. A workflow reset does not change the id. Empty if the plan
             creates nothing.
         probe_bucket: The platform's bucket for key probes and key claims in this Region.
         profile: The customer's AWS CLI profile, for the commands of remedies.
@@ -74,8 +74,8 @@ class AuroraProofTask(RecordModel):
     """Input of the activity that proves an Aurora key.
 
     Attributes:
-        environment: The key, its Region, and whom the check is for.
-        proof_id: Identifies one proof: a cluster that an earlier proof left behind proves nothing now.
+        environment: The key, its Region, and the environment that the check is for.
+        proof_id: Identifies this proof, so that a cluster left behind by an earlier proof does not count.
     """
 
     environment: Environment
@@ -93,7 +93,7 @@ class KeyLabels(RecordModel):
 
 
 class TenantPlan(RecordModel):
-    """The plan that puts a tenant name on two keys.
+    """The plan for putting a tenant name on two keys.
 
     Attributes:
         role: The role that the worker assumes; None if the customer runs the commands.

@@ -13,7 +13,7 @@ from byok.domain.phases import AliasOutcome, KeyVerdict, Phase
 
 
 class Problem(RecordModel):
-    """The cause of a stop. Temporal's UI, the CLI, the API and the wizard all show this problem.
+    """A problem that stopped an operation. Temporal's UI, the CLI, the API and the wizard all show it.
 
     Attributes:
         code: `<service>.<error code>` with the code that AWS sent, or one of byok's own codes (`arn.…`, `byok.…`).
@@ -41,13 +41,13 @@ class Problem(RecordModel):
 
 
 class CheckedKey(RecordModel):
-    """What a check says of one key: proved, refused, or not proved (contract 126).
+    """The result of a check for one key: proved, refused, or not proved (contract 126).
 
     Attributes:
-        service: The service that used the key, `S3` or `RDS`, if it is proved.
-        at: When it did.
-        request_id: AWS's request id of that call; None if the answer to the call was lost.
-        problem: Why the key is refused; or the problem of the platform's that prevented a proof.
+        service: The service that used the key, `S3` or `RDS`, if the key is proved.
+        at: When the service used the key.
+        request_id: AWS's request id of that call; None if AWS's response was lost.
+        problem: The problem for which the key is refused, or the problem on the platform's side that prevented a proof.
         reason: Why the key is not proved.
     """
 
@@ -62,18 +62,18 @@ class CheckedKey(RecordModel):
 
     @classmethod
     def proved(cls, key: KeyPurpose, key_arn: str, at: datetime, request_id: str | None) -> Self:
-        """Return the verdict on a key that its service has used."""
+        """Return the verdict on a key that its service has used successfully."""
         service = key.service_name
         return cls(key=key, key_arn=key_arn, verdict=KeyVerdict.PROVED, service=service, at=at, request_id=request_id)
 
     @classmethod
     def not_proved(cls, key: KeyPurpose, key_arn: str, reason: str) -> Self:
-        """Return the verdict on a key that nothing was found against, without a proof that it works."""
+        """Return the verdict on a key that has no known problem, but also no proof that it works."""
         return cls(key=key, key_arn=key_arn, verdict=KeyVerdict.NOT_PROVED, reason=reason)
 
     @classmethod
     def from_problem(cls, key: KeyPurpose, key_arn: str, problem: Problem) -> Self:
-        """Return the verdict that a problem means: refused, or not proved if no customer key is at fault."""
+        """Return the verdict for a problem: refused if a customer key is at fault, otherwise not proved."""
         if problem.key is not None:
             return cls(key=key, key_arn=key_arn, verdict=KeyVerdict.REFUSED, problem=problem)
         reason = f"{problem.code}: {problem.message}"
@@ -97,7 +97,7 @@ class CheckedKeys(RecordModel):
 
     @property
     def all_proved(self) -> bool:
-        """Whether both keys are proved. Only then can they be used."""
+        """Whether both keys are proved."""
         return all(one.verdict is KeyVerdict.PROVED for one in self.both)
 
     @property
@@ -111,8 +111,8 @@ class KeyCheckResult(RecordModel):
 
     Attributes:
         keys: The verdict on each key.
-        findings: All problems that the check found; empty if it found none. A problem
-            that is the platform's fault makes a key *not proved*, and not *refused*.
+        findings: All problems that the check found; empty if it found none. If a problem is the platform's fault, the
+            key is *not proved* rather than *refused*.
     """
 
     region: str
@@ -121,10 +121,10 @@ class KeyCheckResult(RecordModel):
 
 
 class KeyConflicts(RecordModel):
-    """The keys of a pair that other environments hold (contract 129).
+    """The keys of a pair that other environments already use (contract 129).
 
     Attributes:
-        problems: One for each such key.
+        problems: One problem for each such key.
     """
 
     problems: tuple[Problem, ...] = ()
@@ -186,10 +186,10 @@ class TenantProgress(RecordModel):
 
     @property
     def confirmed_role(self) -> TenantRole | None:
-        """The request's tenant role, or None if the worker may be unable to assume it.
+        """The request's tenant role, or None if it is unknown whether the worker can assume the role.
 
         An AWS error about a key shows that the worker has assumed the role. If the request asks only for commands, the
-        role is stored for later and counts as confirmed, too.
+        role is stored for later and also counts as confirmed.
         """
         taken_on = any(problem.key is not None and problem.operation is not None for problem in self.problems)
         return self.request.tenant_role if taken_on or self.outcome is not None else None

@@ -14,11 +14,11 @@ from byok.domain.tenant import EXTERNAL_ID_PATTERN
 
 
 class KeyPairRequest(RequestModel):
-    """What every request says of the two keys.
+    """The fields that all requests have in common.
 
-    This model does not validate the ARNs, because an invalid ARN results in a finding with a remedy, not in a malformed
-    request. The model accepts the onboarding payload in place of either ARN, and it accepts the payload's two fields
-    alongside the other fields (contract 50).
+    This model does not validate the ARNs, so that an invalid ARN results in a finding with a remedy instead of a
+    malformed request. The model accepts the onboarding payload in place of either ARN, and it accepts the payload's two
+    fields alongside the other fields (contract 50).
 
     Attributes:
         region: The environment's AWS Region.
@@ -49,9 +49,10 @@ class CheckKeysRequest(KeyPairRequest):
     """The input of `CheckKeys`.
 
     Attributes:
-        environment_id: The environment that the keys are for, if it is known. It may hold the keys already; a key that
-            another environment holds is refused.
-        prove_aurora_key: Whether to prove the Aurora key by a cluster without instances, which is then removed.
+        environment_id: The environment that the keys are for, if it is known. This environment may already use the
+            keys, but a key that another environment uses is refused.
+        prove_aurora_key: Whether to prove the Aurora key by creating a cluster without instances, which byok then
+            deletes.
     """
 
     environment_id: str | None = Field(
@@ -79,11 +80,11 @@ class ProvisionRequest(KeyPairRequest):
     Attributes:
         environment_id: Lower-case letters, digits and single hyphens; part of every resource name.
         on_failure: Whether a stop keeps or removes the resources created so far (D9).
-        tenant: The tenant name that the last phase puts on both keys; None if it is not known yet. An invalid name
-            results in a finding, as an invalid ARN does.
+        tenant: The tenant name that the last phase puts on both keys; None if it is not known yet. Like an invalid ARN,
+            an invalid name results in a finding.
         tenant_role: The role that the worker assumes to put the name on the keys. Without a role, byok returns the
             commands for the customer to run.
-        stack_name: The CloudFormation stack in the customer's account that contains the keys. byok keeps the name with
+        stack_name: The CloudFormation stack in the customer's account that contains the keys. byok stores the name with
             the environment, so that later commands update this stack (contract 130).
     """
 

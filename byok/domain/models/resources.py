@@ -47,7 +47,7 @@ class BucketResource(RecordModel):
 
 
 class Resources(RecordModel):
-    """The existing resources of an environment."""
+    """An environment's existing resources."""
 
     cluster: ClusterResource | None = None
     writer: WriterResource | None = None
@@ -59,7 +59,10 @@ class Resources(RecordModel):
         return self.model_copy(update={"cluster": cluster.model_copy(update={"created": created})})
 
     def with_available_cluster(self) -> Self:
-        """Return a copy in which the cluster is available. Call this once RDS has accepted a writer for the cluster."""
+        """Return a copy in which the cluster is available.
+
+        Call this method after RDS has accepted a writer for the cluster.
+        """
         if self.cluster is None:
             return self
         return self.with_cluster(self.cluster.model_copy(update={"status": rds_statuses.AVAILABLE}))
@@ -159,7 +162,7 @@ class OwnedResources(RecordModel):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of all resources, in the order of their removal."""
+        """The names of all resources, in the order in which byok removes them."""
         return (*self.instances, *self.clusters, *self.buckets)
 
 
@@ -169,7 +172,7 @@ class DeletionResult(RecordModel):
     Attributes:
         removed: Names of the removed resources.
         final_snapshot: The final snapshot of the cluster, which is kept; None if no snapshot was taken.
-        collected_at: When byok confirmed that AWS lists no resource of the environment.
+        collected_at: When byok confirmed that AWS no longer lists any resource of the environment.
     """
 
     environment_id: str
@@ -183,7 +186,7 @@ class RemovalResult(RecordModel):
 
     Attributes:
         resource: The resource's name in AWS.
-        removed: Whether the resource does not exist any more, or never existed.
+        removed: Whether the resource no longer exists. Also true if it never existed.
         why_kept: Why the resource was kept, or None if it was removed.
     """
 

@@ -46,7 +46,10 @@ class CustomerCommands:
     profile: str = DEFAULT_PROFILE
 
     def deploy_keys_command(self, tenant: str | None = None) -> str:
-        """Create both keys with CloudFormation. If a tenant is given, put its name on the keys (contract 38, 108)."""
+        """Return the command that creates both keys with CloudFormation (contract 38, 108).
+
+        If a tenant is given, the command also puts the tenant's name on the keys.
+        """
         overrides = [
             f"{self.vendor.role_parameter_name}={shlex.quote(self.platform_role_arn)}",
             f"PlatformRegion={self.region}",
@@ -64,7 +67,7 @@ class CustomerCommands:
         )
 
     def print_payload_command(self) -> str:
-        """Print the onboarding payload of the deployed stack (contract 49)."""
+        """Return the command that prints the onboarding payload of the deployed stack (contract 49)."""
         output = f"OutputKey==\\`{self.vendor.payload_output_name}\\`"
         return _join_lines(
             "aws cloudformation describe-stacks",
@@ -76,7 +79,7 @@ class CustomerCommands:
         )
 
     def create_keys_commands(self) -> str:
-        """Create both keys without CloudFormation, and print the payload (contract 51-60).
+        """Return the script that creates both keys without CloudFormation and prints the payload (contract 51-60).
 
         Each policy consists of AWS's default statement, followed by byok's statements. CreateKey also sets the policy,
         so that no key ever exists without its policy. The first command that fails ends the script, so the payload is
@@ -101,7 +104,7 @@ class CustomerCommands:
         return f"(\n{_JOINT.join(steps)}\n)"
 
     def name_key_commands(self, which: KeyPurpose, key_arn: str, tenant: str) -> str:
-        """Create the alias of a key that was made by hand and, if that succeeds, set the key's tags (D10).
+        """Return the commands that create the alias of a manually created key and then set the key's tags (D10).
 
         Raises:
             InvalidTenantNameError: The name is not valid.
@@ -117,7 +120,7 @@ class CustomerCommands:
         )
 
     def name_keys_commands(self, keys: KeyPair, tenant: str) -> tuple[str, ...]:
-        """Return the commands for each way to put a tenant name on two keys, with a comment that says when to use it.
+        """Return the commands for each way to put a tenant name on two keys. A comment says when to use each way.
 
         The four ways are a CloudFormation stack, separate AWS CLI commands, Terraform, and a role that the platform
         assumes (D11). The comments contain no quotes and no brackets, because zsh treats comments pasted at its prompt
@@ -128,12 +131,12 @@ class CustomerCommands:
         """
         external_id = derive_external_id(keys)
         return (
-            _comment(f"If a CloudFormation stack created the keys, here named {self.stack_name}: deploy it again.")
+            _comment(f"If a CloudFormation stack created the keys: redeploy that stack, here named {self.stack_name}.")
             + self.deploy_keys_command(tenant),
             _comment(
-                "If the keys were made by hand. AlreadyExistsException means that an alias with that name exists, on "
-                "this key or another key, and that later commands did not run: aws kms list-aliases shows the "
-                "key of that alias."
+                "If the keys were created manually. AlreadyExistsException means that an alias with that name exists, "
+                "on this key or another key, and that the later commands did not run: aws kms list-aliases shows "
+                "which key has the alias."
             )
             + _JOINT.join(self.name_key_commands(which, arn, tenant) for which, arn in keys.items()),
             _comment(
@@ -150,7 +153,7 @@ class CustomerCommands:
         )
 
     def deploy_tenant_role_command(self, keys: KeyPair, external_id: str) -> str:
-        """Create the optional role that the platform assumes to put a tenant name on the keys (D11)."""
+        """Return the command that creates the optional role for putting a tenant name on the keys (D11)."""
         return _join_lines(
             "aws cloudformation deploy",
             f"--profile {self._profile}",
@@ -169,13 +172,13 @@ class CustomerCommands:
     def _role_stack(self) -> str:
         """The name of the tenant role's stack.
 
-        The name derives from the key stack's name, because a customer with two environments has two key stacks and two
-        tenant role stacks.
+        The name is derived from the key stack's name, because a customer with two environments has two key stacks and
+        two tenant role stacks.
         """
         return f"{self.stack_name[:100]}-tenant-role"
 
     def print_tenant_role_arn_command(self) -> str:
-        """Print the ARN of the tenant role, which the platform needs."""
+        """Return the command that prints the tenant role's ARN, which the platform needs."""
         return _join_lines(
             "aws cloudformation describe-stacks",
             f"--profile {self._profile}",

@@ -1,7 +1,8 @@
 """The onboarding payload: a JSON object with both key ARNs, which the customer's stack outputs (contract 45-50, D4).
 
-Wherever byok accepts two ARNs, it also accepts the payload, either in place of one of the ARNs or as two more fields
-of the request. The payload may be compact or pretty-printed. This module does not check whether the ARNs are usable.
+Wherever byok accepts two ARNs, it also accepts the payload, either in place of one of the ARNs or as two additional
+fields of the request. The payload may be compact or pretty-printed. This module does not check whether the ARNs are
+usable.
 """
 
 import json
@@ -84,7 +85,7 @@ def _is_payload(value: Any) -> bool:
 _SHAPE: Final = f'It looks like {{"{S3_KEY_FIELD}":"arn:aws:kms:…","{RDS_KEY_FIELD}":"arn:aws:kms:…"}}.'
 
 _NO_OUTPUT: Final[tuple[Any, ...]] = (None, [], "", "None", "null", "[]")
-"""What the AWS CLI prints if its query finds nothing, as `--output text` and as `--output json`."""
+"""What the AWS CLI prints if its query finds nothing, with `--output text` and with `--output json`."""
 
 _NO_OUTPUT_MESSAGE: Final = (
     "The stack has no onboarding payload: it is not complete (CREATE_COMPLETE), or its name or Region is wrong."

@@ -21,7 +21,7 @@ from byok.domain.problems.remediation import Remedy, RemedyContext, build_arn_re
 from byok.domain.tenant import InvalidTenantNameError, require_valid_tenant_name
 
 KEYS_EXCHANGED_CODE: Final = "byok.KeysExchanged"
-"""Code of the problem that two ARNs were given in each other's place."""
+"""The problem code for two swapped ARNs."""
 
 
 def build_problem(
@@ -62,7 +62,7 @@ def build_problem(
 
 
 def find_arn_problems(keys: KeyPair, context: RemedyContext, at: datetime) -> tuple[Problem, ...]:
-    """Apply the pure rules to two ARNs and return all problems of both keys (contract 7).
+    """Apply the pure rules to two ARNs and return all problems with both keys (contract 7).
 
     Args:
         keys: The two ARNs.
@@ -103,8 +103,8 @@ def find_tenant_request_problems(
         owner = parse_key_arn(s3_key_arn).account
         if tenant_role_arn is not None and account_id_of_role(tenant_role_arn) != owner:
             message = (
-                f"{tenant_role_arn} is not in account {owner}, which owns the keys. KMS lets only roles in that "
-                "account create aliases and tags for them."
+                f"{tenant_role_arn} is not in account {owner}, which owns the keys. Only roles in that "
+                "account can create the keys' aliases and tags."
             )
             found.append(("tenant.RoleOfAnotherAccount", message, Remedy.TENANT_ROLE))
     return tuple(

@@ -44,7 +44,7 @@ class RemedyContext:
 
     @property
     def profile_hint(self) -> str:
-        """What the reader does with a command's profile: replace byok's placeholder, or use the chosen profile."""
+        """A note about the profile in a command: either a placeholder to replace, or the customer's own profile."""
         account = "AWS CLI profile for the account that owns the key"
         if self.profile == DEFAULT_PROFILE:
             return f"replace {DEFAULT_PROFILE} with your {account}"
@@ -54,7 +54,7 @@ class RemedyContext:
     def account_options(self) -> str:
         """The AWS CLI options for the customer's account.
 
-        If the customer chose no profile name, the name is an example, which they replace with their own (contract 40).
+        If the customer chose no profile, the name is a placeholder that they replace with their own (contract 40).
         """
         return f"--profile {self.profile} --region {self.region}"
 
@@ -94,7 +94,7 @@ _RETRY: Final = {
     RequestKind.TENANT: "Then retry with the same values: byok skips a key that already has the name.",
     RequestKind.DELETION: "Then retry the deletion: byok skips resources that are already deleted.",
 }
-_PROPAGATION: Final = "KMS takes a moment, in rare cases minutes, to propagate a change."
+_PROPAGATION: Final = "KMS usually propagates a change within seconds, but in rare cases it takes minutes."
 
 
 def build_remediation(remedy: Remedy, subject: RemedyContext) -> str:
@@ -183,7 +183,7 @@ def _append(subject: RemedyContext) -> str:
 
 
 def _meant_for_other(subject: RemedyContext) -> str:
-    """Return what to do if the key has the other key's statements: no key may get both sets (contract 127)."""
+    """Return what to do if the key has the other key's statements, because no key may have both sets (contract 127)."""
     key = subject.key
     if key is None:
         return ""

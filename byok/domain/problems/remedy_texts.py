@@ -118,7 +118,7 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "{key} for this environment.\n{create}\n{again_with_arn}"
     ),
     Remedy.KEYS_EXCHANGED: (
-        "Each ARN was given in the other one's place. Do not change the key policies. The other way round:\n"
+        "The two ARNs were swapped. Do not change the key policies. The correct ARNs are:\n"
         "  {field}: {other_arn}\n"
         "  {other_field}: {key_arn}\n"
         "Retry with the two ARNs swapped."

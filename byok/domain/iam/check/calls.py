@@ -76,8 +76,8 @@ CALLS_BY_PURPOSE: Final[dict[KeyPurpose, tuple[PlatformCall, ...]]] = {
 _ADMINISTRATION: Final = tuple(
     (f"kms:{action}", None) for action in ("PutKeyPolicy", "DisableKey", "ScheduleKeyDeletion", "TagResource")
 )
-# Calls that a key's policy must never allow, because the platform needs them only on the other key, or does not need
-# them, or only a service may make them on the platform's behalf. `None` in place of a service means a direct call.
+# Calls that a key's policy must never allow: the platform needs them only on the other key, does not need them at all,
+# or needs them only through a service. `None` in place of a service means a direct call.
 _NEVER: Final[dict[KeyPurpose, tuple[tuple[str, str | None], ...]]] = {
     KeyPurpose.S3: (
         *_ADMINISTRATION,
@@ -106,7 +106,7 @@ ENCRYPTION_CONTEXT_ACTIONS: Final = frozenset(
 """The actions whose calls can have an encryption context (KMS developer guide, "kms:EncryptionContext:context-key")."""
 
 UNKNOWN_PART: Final = "…"
-"""In a context value, this stands for a part of at least one character that byok does not know."""
+"""The placeholder, in a context value, for a part of at least one character that byok does not know."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class PlatformPrincipal:
     def caller(self) -> CallingPrincipal:
         """A session of the platform role, with a name that no real session can have.
 
-        The policy must therefore allow every session of the role, whatever its name.
+        Only a policy that allows every session of the role allows this session.
         """
         return _session(self.role_arn)
 
@@ -155,7 +155,7 @@ class PlatformPrincipal:
         )
 
     def forbidden_access_requests(self, which: KeyPurpose) -> Iterator[tuple[str, AccessRequest]]:
-        """Yield the calls that the policy must deny, each with a description of what it would allow.
+        """Yield the calls that the policy must deny, each with a description of the access that it must not grant.
 
         The calls follow from contract 74-79.
         """
@@ -218,9 +218,9 @@ class PlatformPrincipal:
 KNOWN_CONDITION_KEYS: Final = frozenset(
     {"aws:sourceaccount", "aws:sourcearn", "kms:grantisforawsresource", "kms:viaservice", "sts:externalid"}
 )
-"""The condition keys, in lower case, that a call has only if `PlatformPrincipal` sets them. byok does not know which
-other condition keys a call has. `aws:SourceArn` and `aws:SourceAccount` occur only in calls that a service makes with
-its own identity (IAM user guide, "Global condition context keys")."""
+"""The condition keys, in lower case, that are absent from a call unless `PlatformPrincipal` sets them. For any other
+condition key, byok does not know whether a call has it. `aws:SourceArn` and `aws:SourceAccount` occur only in calls
+that a service makes with its own identity (IAM user guide, "Global condition context keys")."""
 
 
 def _session(role_arn: str) -> CallingPrincipal:

@@ -3,7 +3,8 @@ r"""Finds the key policy in the output of `aws kms get-key-policy --output text`
 As text, the AWS CLI prints a response's values in the order of their names, with tabs between them: the policy, a tab
 and `default`, the only name that a key policy can have (KMS API reference, GetKeyPolicy). As YAML, it prints the policy
 as a quoted scalar (YAML 1.2.2, sections 5.7 and 7.3): `Policy: "{\n  \"Version\" …`. This module does not handle JSON
-output. It does not handle plain and block scalars either, because the AWS CLI never prints a policy as one.
+output. It does not handle plain or block scalars either, because the AWS CLI never prints a policy as a plain or block
+scalar.
 """
 
 import re
@@ -39,12 +40,15 @@ def find_policy_in_cli_output(text: str) -> str | None:
         return re.sub(_FOLD, _fold, as_yaml["single"]).replace("''", "'")
     try:
         return _ESCAPED_OR_FOLDED.sub(_unescape, as_yaml["double"])
-    except (KeyError, ValueError, OverflowError):  # an escape that YAML does not have
+    except (KeyError, ValueError, OverflowError):  # an escape sequence that YAML does not define
         return None
 
 
 def _fold(match: re.Match[str]) -> str:
-    """Replace one line break with a space, and several with one fewer. White space around the breaks is only layout."""
+    """Fold a run of line breaks: a single line break becomes a space, and a longer run loses one line break.
+
+    White space around line breaks is not part of the value.
+    """
     return "\n" * (match[0].count("\n") - 1) or " "
 
 

@@ -1,4 +1,4 @@
-"""The causes of a denied call, from the most to the least likely, and how an explanation states them."""
+"""The causes of a denied call, from the most to the least likely, and the classes that explain a denial."""
 
 from dataclasses import dataclass
 from enum import StrEnum

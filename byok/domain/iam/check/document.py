@@ -99,7 +99,7 @@ def require_no_deleted_principal(policy: dict[str, Any]) -> None:
             raise PolicyDocumentError(
                 "policy.DeletedPrincipal",
                 f"Statement {statement.get('Sid') or number}: {deleted} is the id of a deleted user or role. KMS keeps "
-                "it in an existing policy but rejects a new policy that has it. Remove it first.",
+                "it in an existing policy but rejects a new policy that contains it. Remove it first.",
                 statement.get("Sid"),
             )
 
@@ -126,7 +126,7 @@ def _check_frame(policy: dict[str, Any], text: str) -> None:
 
     unknown = sorted(set(policy) - _PARTS)
     if unknown:
-        raise refuse(f"Unknown policy element {', '.join(unknown)}; a policy has {', '.join(sorted(_PARTS))}.")
+        raise refuse(f"Unknown policy element {', '.join(unknown)}; a policy may have {', '.join(sorted(_PARTS))}.")
     if policy.get("Version", _VERSIONS[0]) not in _VERSIONS:
         raise refuse(f"Version must be {' or '.join(_VERSIONS)}, the versions of the policy language.")
     if not isinstance(policy.get("Id", ""), str):
@@ -220,7 +220,7 @@ def _check_statement(statement: Any, number: int, needed: tuple[str, ...]) -> No
         if strange is not None:
             raise refuse(f"{element} contains {strange!r}; an action starts with its service, for example kms:Decrypt.")
     _check_principal(statement.get("Principal", statement.get("NotPrincipal")), refuse)
-    # KMS has accepted the principals of a policy that is on a key.
+    # KMS has already accepted the principals of a saved policy.
     for entry in _aws_principals(statement) if needed == _NEEDED else ():
         fault = explain_invalid_principal(entry)
         if fault is not None:
@@ -254,5 +254,5 @@ def _check_condition(condition: Any, refuse: Any) -> None:
     if not isinstance(condition, dict) or not all(isinstance(tests, dict) for tests in condition.values()):
         raise refuse('Condition must be an object such as {"StringEquals": {"kms:ViaService": "…"}}.')
     for key, values in (pair for tests in condition.values() for pair in tests.items()):
-        if not all(isinstance(value, (str, int, float)) for value in as_list(values)):  # a boolean is an int
+        if not all(isinstance(value, (str, int, float)) for value in as_list(values)):  # `bool` is a subclass of `int`
             raise refuse(f"{key} must be compared with a string or an array of strings.")

@@ -1,8 +1,8 @@
 """Explains why a call is denied: finds the statement that nearly allows the call, and the parts that do not match.
 
-byok considers only statements that are meant for the platform according to their Sid, principal or conditions. It
-ignores the statements that the customer wrote for other principals. byok explains the statement with the fewest
-mismatches, and lists all mismatches of that statement.
+byok considers only the statements whose Sid, principal or conditions show that they are intended for the platform. It
+ignores statements that the customer wrote for other principals. byok explains the statement with the fewest mismatches,
+and lists all mismatches of that statement.
 """
 
 import re
@@ -67,7 +67,10 @@ def find_near_miss(
     others = expected_sids(which.other, vendor)
     strange = next((one for one in meant if one.sid in others), None)
     if strange is not None and not any(one.sid in expected_sids(which, vendor) for one in meant):
-        words = f"The policy has the {which.other.display_name}'s statement, {strange.sid}, instead of this key's."
+        words = (
+            f"The policy has the {which.other.display_name}'s statement, {strange.sid}, instead of the "
+            f"{which.display_name}'s."
+        )
         return DenialExplanation(strange.sid, (StatementMismatch(DenialCause.OTHER_KEYS_STATEMENT, words),))
     words = f"The statement {wanted} is missing, and no other statement allows the same calls."
     return DenialExplanation(None, (StatementMismatch(DenialCause.STATEMENT_MISSING, words),))
@@ -85,7 +88,9 @@ def _is_meant_for_us(one: StatementEvaluation, platform: PlatformPrincipal, vend
     accounts = [test.holds for key, test in tests.items() if key in _ACCOUNT_KEYS]
     if accounts:
         return False not in accounts
-    if not entries:  # for a service; with one of these condition keys, for a service that the customer uses
+    # Without an AWS principal, the statement is for a service. If the statement also has one of these two condition
+    # keys, the customer uses that service, not the platform.
+    if not entries:
         return bool(_services(one.statement)) and not {"aws:sourceaccount", "aws:sourcearn"} & set(tests)
     return any(entry == "*" or _account_in(entry) is None for entry in entries)
 
@@ -101,7 +106,7 @@ def _account_in(principal: str) -> str | None:
 
 
 def _is_about(one: StatementEvaluation, call: PlatformCall, wanted: str, vendor: VendorProfile) -> bool:
-    """Return whether a statement is the one that should allow the call, or seems to be meant for that purpose."""
+    """Return whether a statement is the one that should allow the call, or seems intended to allow it."""
     if one.sid == wanted:
         return True
     if one.sid in expected_sids(KeyPurpose.S3, vendor) | expected_sids(KeyPurpose.RDS, vendor):
@@ -172,7 +177,10 @@ def _explain_service_principal(statement: Any, platform: PlatformPrincipal) -> s
 
 
 def _is_same_role_spelled_differently(entry: str, role_arn: str) -> bool:
-    """Return whether an ARN differs from the role's only in path or case. IAM allows no second role with that name."""
+    """Return whether an ARN differs from the role's only in path or case.
+
+    Such an ARN can only mean that role, because a role name is unique within its account, regardless of path and case.
+    """
     start, end = entry.lower().split("/")[0], entry.lower().rpartition("/")[2]
     return (start, end) == (role_arn.lower().split("/")[0], role_arn.lower().rpartition("/")[2])
 
@@ -187,7 +195,7 @@ _PRINCIPAL_FAULTS: Final = (
     (
         DenialCause.SESSION_PRINCIPAL,
         lambda entry, _: ":sts:" in entry,
-        "this is a single session of a role, not the role.",
+        "this is a single session of a role, not the role itself.",
     ),
     (
         DenialCause.ROLE_OF_ANOTHER_ACCOUNT,
@@ -197,7 +205,7 @@ _PRINCIPAL_FAULTS: Final = (
     (
         DenialCause.ROLE_SPELLING,
         lambda entry, platform: _is_same_role_spelled_differently(entry, platform.role_arn),
-        "this is the platform role with another path, or in other upper and lower case; an ARN must match exactly.",
+        "this is the platform role with a different path or different letter case; an ARN must match exactly.",
     ),
 )
 
@@ -255,10 +263,10 @@ def _wrong_condition(test: ConditionResult, call: PlatformCall, platform: Platfo
         if not call.for_aws_resource:
             return StatementMismatch(
                 DenialCause.GRANT_CONDITION,
-                f"{said}, but {call.action} does not involve a grant and never has this key.",
+                f"{said}, but {call.action} does not involve a grant and never has this condition key.",
             )
         return StatementMismatch(DenialCause.GRANT_CONDITION, f'{said}; it must be Bool with the value "true".')
-    actual = f"in the call it is {test.actual}" if test.actual is not None else "the call does not have this key"
+    actual = f"in the call it is {test.actual}" if test.actual is not None else "the call lacks this condition key"
     return StatementMismatch(DenialCause.CONDITION, f"{said}; {actual}.")
 
 

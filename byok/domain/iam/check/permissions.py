@@ -33,7 +33,7 @@ class PermissionResult:
         sid: The Sid of the statement that decides, or of the statement that nearly allows the call.
         misfits: The reasons why the call is not allowed; empty if it is allowed.
         tightened: Descriptions of the conditions that the deciding statement adds to byok's statement and that the call
-            satisfies, each with a flag that says whether the condition will stop being satisfied one day.
+            satisfies, each with a flag that says whether the condition will expire.
     """
 
     call: PlatformCall
@@ -105,7 +105,7 @@ def first_match(found: list[StatementMatch], effect: str, applies: bool | None) 
 
 
 def _additions(found: list[StatementMatch], call: PlatformCall, ours: Statement) -> tuple[tuple[str, bool], ...]:
-    """Return the conditions that a call depends on although byok's own statement does not have them."""
+    """Return the conditions that a call depends on in addition to those in byok's own statement."""
     allowing = [match.one for match in found if match.one.statement["Effect"] == "Allow" and match.applies]
     added = [find_added_conditions(one.statement, ours) for one in allowing]
     if not all(added):

@@ -1,7 +1,9 @@
-"""The policy lockout check: whether any principal can change the key policy again. If not, only AWS Support can help.
+"""The policy lockout check: whether any principal can change the key policy again.
 
-By default, KMS checks this for the caller of PutKeyPolicy (AWS KMS developer guide, "Changing a key policy"). byok does
-not know the caller or the context of the request, so this check accepts a policy if any principal might be able to
+If no principal can change the policy, only AWS Support can help.
+
+By default, KMS makes this check for the caller of PutKeyPolicy (AWS KMS developer guide, "Changing a key policy"). byok
+does not know the caller or the context of the request, so this check accepts a policy if any principal might be able to
 change it.
 """
 
@@ -49,7 +51,7 @@ def has_policy_administrator(
 
 
 def _allowed_callers(policy: Policy, everybody_of: str) -> Iterator[CallingPrincipal]:
-    """Yield the principals that Allow statements name. The ids that replace deleted principals are left out."""
+    """Yield the principals that Allow statements name, without the ids of deleted principals."""
     for statement in extract_statements(policy):
         principal = statement.get("Principal") if statement["Effect"] == "Allow" else None
         entries = [principal] if principal == "*" else as_list(principal.get("AWS", [])) if principal else []
@@ -84,7 +86,7 @@ def _is_certain(test: ConditionResult) -> bool:
 
 
 def _key_named_in(policy: Policy) -> str | None:
-    """Return the ARN of a key that the policy names, or None. A policy can only name its own key."""
+    """Return the ARN of a key that the policy names, or None. A key policy can apply only to its own key."""
     elements = (
         value
         for statement in extract_statements(policy)

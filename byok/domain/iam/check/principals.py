@@ -24,8 +24,8 @@ _ARN_PARTS: Final = 6
 def is_deleted_principal(entry: str) -> bool:
     """Return whether an entry is the unique id that AWS shows in place of a deleted user or role.
 
-    A key policy contains such an id once the principal is deleted, but KMS rejects a new policy that contains one (AWS
-    knowledge center, see above).
+    Such an id appears in a key policy when the principal is deleted, but KMS rejects a new policy that contains such an
+    id (AWS knowledge center, see above).
     """
     return _DELETED.fullmatch(entry) is not None
 
@@ -40,8 +40,8 @@ def explain_invalid_principal(entry: str) -> str | None:
         return "a wildcard cannot stand for part of a principal; only * alone is accepted."
     if re.fullmatch(r"[a-z0-9.-]+\.amazonaws\.com(\.cn)?", entry):
         return (
-            "it is a service. The platform uses the key through a service but as its role: Principal names the role, "
-            "and kms:ViaService the service."
+            "it is a service. The platform uses the key through a service, but as the platform role: Principal must "
+            "name the role, and kms:ViaService must name the service."
         )
     if not entry.startswith("arn:"):
         digits = entry.replace("-", "")
@@ -56,9 +56,9 @@ def _explain_arn(entry: str) -> str:
     known = next((part for part in (account, place) if re.fullmatch(_ACCOUNT, part)), "<account>")
     whole = f"The ARN of a whole account is arn:{partition}:iam::{known}:root."
     if service not in {"iam", "sts"}:
-        return f"its service is {service or 'missing'}, but principals belong to iam or sts. {whole}"
+        return f"its service is {service or 'missing'}, but the service of a principal is iam or sts. {whole}"
     if place:
-        return f"iam and the account have two colons between them. {whole}"
+        return f"iam and the account id must be separated by two colons. {whole}"
     if re.fullmatch(r"[0-9-]+", account) and not re.fullmatch(_ACCOUNT, account):
         return _explain_account(account)
     if known == "<account>":
@@ -66,9 +66,9 @@ def _explain_arn(entry: str) -> str:
     if not resource:
         return f"the ARN ends too early. {whole}"
     if resource.startswith("group/"):
-        return "an IAM group is not a principal. Name its users, or a role."
+        return "an IAM group is not a principal. Name the group's users, or a role."
     kind = resource.split("/")[0]
-    return f"{kind} is not a kind of principal, or its name is missing. A role is arn:{partition}:iam::{known}:role/…."
+    return f"{kind} is not a type of principal, or its name is missing. A role is arn:{partition}:iam::{known}:role/…."
 
 
 def _explain_account(account: str) -> str:

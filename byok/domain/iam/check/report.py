@@ -27,7 +27,7 @@ class PolicyReport:
     """The result of checking a key policy for the platform.
 
     Attributes:
-        which: Which of the two keys the policy was checked for.
+        which: The key that the policy was checked for.
         rows: The decision on each of the platform's calls.
         findings: The errors, with the most likely cause first; empty if the policy is correct.
     """
@@ -71,14 +71,14 @@ def check_policy(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal,
 
     Args:
         policy: A structurally valid document from `document.parse_policy`.
-        which: Which of the two keys to check for.
+        which: The key that the policy is for.
         platform: The platform role, Region and key.
         vendor: The vendor's names.
     """
     ours = statements_by_sid(which, platform, vendor)
     rows = tuple(decide_permission(policy, which, call, platform, vendor) for call in CALLS_BY_PURPOSE[which])
     denials = _denials(rows, which, ours, vendor)
-    # If a finding already says to replace or remove a statement, that statement needs no second finding.
+    # If a finding already tells the user to replace or remove a statement, that statement needs no second finding.
     told = {sid for finding in denials for sid in (finding.sid, *(one["Sid"] for one in finding.paste))}
     if any(finding.code == DenialCause.OTHER_KEYS_STATEMENT for finding in denials):
         told |= expected_sids(which.other, vendor)
@@ -94,7 +94,7 @@ def parse_and_check_policy(
 
     Args:
         content: A key policy, or the output of `aws kms get-key-policy`.
-        which: Which of the two keys to check for.
+        which: The key that the policy is for.
         platform: The platform role, Region and key.
         vendor: The vendor's names.
 
@@ -116,7 +116,7 @@ def invalid_document_report(
 
     Args:
         error: Why KMS would reject the text.
-        which: Which of the two keys the text is for.
+        which: The key that the text is for.
         right: The correct statement, if the statement at fault has one of byok's Sids.
     """
     finding = Finding(
@@ -151,11 +151,11 @@ def _explain_row(row: PermissionResult) -> str:
 
 
 # Rows with the same cause and the same text become one finding. For these causes, the text differs from action to
-# action, so it is not compared.
+# action, so the text is not compared.
 _PER_ACTION: Final = {DenialCause.ACTION_MISSING, DenialCause.STAR_MISSING, DenialCause.NOT_ACTION}
 _NAMES_ITS_STATEMENT: Final = {DenialCause.EXPLICIT_DENY, DenialCause.OTHER_KEYS_STATEMENT}
 _THEIRS: Final = {DenialCause.EXPLICIT_DENY, DenialCause.DENY_UNKNOWABLE}
-"""Causes in the customer's own statements, which byok's statements do not replace."""
+"""For these causes, the fix is to change the customer's own statement, not to paste byok's."""
 
 
 def _denial(
@@ -186,7 +186,7 @@ def _denial(
 
 
 def _statement(sid: str) -> str:
-    """Return the name of a statement for messages. A statement without a Sid is named by its number."""
+    """Return the name of a statement for messages. A statement without a Sid is identified by its number."""
     return sid.capitalize() if sid.startswith("statement ") else f"Statement {sid}"
 
 
@@ -208,7 +208,7 @@ def _remedy(cause: DenialCause, sid: str | None, right: tuple[Statement, ...]) -
     if len(right) == 1 and of_ours:
         return f"Replace the statement {sid} with this one."
     if cause is DenialCause.OTHER_KEYS_STATEMENT:
-        return f"Replace {sid}, which belongs on the other key, with {these}."
+        return f"Replace {sid}, which belongs in the other key's policy, with {these}."
     if cause is DenialCause.UNKNOWABLE:
         return (
             f"This may not be an error. Run `byok check` to test the key itself. To be sure, append {these} to the "
@@ -255,8 +255,8 @@ def _tightened(rows: tuple[PermissionResult, ...], which: KeyPurpose) -> list[Fi
             message=" ".join(
                 [f"{_statement(sid)}:", *dict.fromkeys(text for row in same for text, _ in row.tightened)]
             ),
-            remedy="The platform can use the key only while these conditions are satisfied. Remove them unless you "
-            "intend that.",
+            remedy="The platform can use the key only while these conditions are satisfied. Remove the conditions "
+            "unless this restriction is intended.",
             sid=sid,
         )
         for sid, same in together.items()
@@ -267,7 +267,7 @@ def _narrower(sid: str, which: KeyPurpose, of_this_key: bool, vendor: VendorProf
     if of_this_key:
         return f"Replace the statement {sid} with this one."
     if sid in expected_sids(which.other, vendor):
-        return f"Remove the statement {sid}, which belongs on the {which.other.display_name}."
+        return f"Remove the statement {sid}, which belongs in the {which.other.display_name}'s policy."
     return f"Check whether {sid} is intended to allow this."
 
 

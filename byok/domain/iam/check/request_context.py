@@ -48,7 +48,7 @@ def _judge(test: ConditionResult, access: AccessRequest, version: str | None) ->
 def _is_surely_absent(key: str, access: AccessRequest) -> bool:
     """Return whether a call certainly lacks a condition key.
 
-    An encryption context belongs to cryptographic operations and grants; DescribeKey, for example, has none (KMS API
+    Only cryptographic operations and grants have an encryption context; DescribeKey, for example, does not (KMS API
     reference, GrantConstraints).
     """
     if key.startswith("kms:encryptioncontext"):
@@ -57,11 +57,12 @@ def _is_surely_absent(key: str, access: AccessRequest) -> bool:
 
 
 def _judge_source_ip(test: ConditionResult) -> ConditionResult:
-    """Judge a condition on the caller's IP address. A service that calls on the role's behalf has a different address.
+    """Judge a condition on the caller's IP address.
 
-    `aws:SourceIp` "denies access if an AWS service makes calls on the principal's behalf" (IAM user guide, "Global
-    condition context keys"). AWS does not say whether the key is absent or has the service's own address, so a result
-    is certain only if it is the same in both cases.
+    A service that makes the call on the role's behalf has a different address. `aws:SourceIp` "denies access if an AWS
+    service makes calls on the principal's behalf" (IAM user guide, "Global condition context keys"). AWS does not say
+    whether the condition key is absent or contains the service's own address, so the result is certain only if it is
+    the same in both cases.
     """
     plain = test.operator.rpartition(":")[2]
     name = plain.removesuffix("IfExists")
@@ -79,7 +80,7 @@ def _judge_partly_known(
         return test
     negated = "Not" in test.operator
     matches = []
-    for unknown in ("\0", "\0\0\0"):  # only a wildcard matches this character, and only * matches both lengths
+    for unknown in ("\0", "\0\0\0"):  # only a wildcard matches \0, and only * matches both one \0 and three
         context = {**access.context, test.key: actual.replace(UNKNOWN_PART, unknown)}
         (sample,) = evaluate_conditions({test.operator: {test.key: list(test.wanted)}}, context, version)
         matches.append(sample.holds is not negated)

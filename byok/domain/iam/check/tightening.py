@@ -1,4 +1,4 @@
-"""Recognises a tightened copy of one of byok's statements, which has all conditions of byok's statement and more."""
+"""Recognises a tightened copy of one of byok's statements: a copy that has all conditions of the original and more."""
 
 from typing import Any, Final
 
@@ -14,15 +14,15 @@ _TIME_KEYS: Final = frozenset({"aws:currenttime", "aws:epochtime"})
 
 
 def find_added_conditions(statement: Any, ours: Statement) -> frozenset[tuple[str, str]]:
-    """Return the conditions that a copy of one of byok's statements adds, as operator and key in lower case.
+    """Return the conditions that a copy of one of byok's statements adds, as pairs of operator and lower-case key.
 
     Args:
         statement: A statement of the policy.
         ours: The statement that byok needs.
 
     Returns:
-        An empty set if nothing is added, or if the statement is not a copy because it does not allow the platform role
-        or lacks one of byok's conditions.
+        The added conditions. Empty if there are none, or if the statement is not a copy because it does not allow the
+        platform role or lacks one of byok's conditions.
     """
     principal = statement.get("Principal")
     named = as_list(principal.get("AWS", [])) if isinstance(principal, dict) else []
@@ -46,7 +46,7 @@ def explain_added_condition(test: ConditionResult, call: PlatformCall) -> str:
 
 
 def ends_in_time(test: ConditionResult) -> bool:
-    """Return whether a condition that holds today will stop holding one day."""
+    """Return whether a condition that is satisfied today will expire."""
     return test.key.lower() in _TIME_KEYS and ("LessThan" in test.operator or test.operator == "DateEquals")
 
 
@@ -63,4 +63,4 @@ def _explain_failure(test: ConditionResult, call: PlatformCall) -> str:
             f"here S3 sends {test.actual}. It sends the bucket's ARN for a bucket with a Bucket Key, which every "
             "bucket of an environment has, and the object's ARN for the platform's probe: the condition must allow both"
         )
-    return f"in the call it is {test.actual}" if test.actual is not None else "the call does not have this key"
+    return f"in the call it is {test.actual}" if test.actual is not None else "the call lacks this condition key"
