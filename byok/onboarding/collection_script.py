@@ -1,8 +1,8 @@
-"""The read-only AWS CLI script with which the key administrator collects the data for a diagnosis.
+"""The read-only AWS CLI script that the key administrator runs to collect the data for a diagnosis.
 
 The key administrator should run the script as a file, because terminals break long lines and drop the beginning of long
-outputs. It is also possible to paste the whole script, for example into AWS CloudShell. Afterwards, only the script's
-function stays defined in that shell. `byok.domain.diagnosis.key_facts` reads the output of the script.
+output. The key administrator can also paste the whole script, for example into AWS CloudShell. Afterwards, only the
+script's function remains defined in that shell. `byok.domain.diagnosis.key_facts` reads the output of the script.
 """
 
 import shlex

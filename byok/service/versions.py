@@ -33,7 +33,7 @@ class TaskQueueRouting:
     ramping: WorkerDeploymentVersion | None = None
 
     def accepts_version(self, version: WorkerDeploymentVersion | None) -> bool:
-        """Return whether workers of a version get new work. None stands for workers without a version."""
+        """Return whether workers with this version get new work; None means workers without a version."""
         return version == self.current or (version is not None and version == self.ramping)
 
 
@@ -62,7 +62,7 @@ def parse_version(raw: RawVersion) -> WorkerDeploymentVersion | None:
 
 
 def find_pinned_version(described: WorkflowExecutionDescription) -> WorkerDeploymentVersion | None:
-    """Return the build that a run is pinned to; None if the run can go to any build that gets new work."""
+    """Return the build that a run is pinned to; None if the run may move to any build that gets new work."""
     info = described.raw_description.workflow_execution_info.versioning_info
     if info.versioning_override.HasField("pinned"):
         return parse_version(info.versioning_override.pinned.version)

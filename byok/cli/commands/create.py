@@ -51,7 +51,8 @@ def create(
 ) -> None:
     """Provision an environment with two keys that the customer owns.
 
-    If you repeat a request, byok creates no second environment, and a stopped environment resumes where it stopped.
+    Repeating a request never creates a second environment. A stopped environment starts over and adopts its existing
+    resources.
 
     Exit codes: 0 ready, or accepted without --wait; 1 failed; 2 nothing was started, because of wrong usage or a key
     ARN that can never work; 3 stopped by a customer's key, or ready but the tenant alias points at another key.
