@@ -28,7 +28,7 @@ _LIFETIME_SECONDS: Final = 300.0
 """How long loaded keys are used before byok loads them again."""
 
 _ASK_AGAIN_SECONDS: Final = 30.0
-"""The minimum time between two refreshes because of unknown keys. Without a minimum, every forged token would cause a
+"""The minimum time between two refreshes that unknown keys trigger. Without a minimum, every forged token would cause a
 refresh."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
 """How long requests fail immediately, without another call to the issuer, after loading the issuer's keys has

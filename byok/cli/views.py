@@ -133,7 +133,7 @@ def render_deletion(done: DeletionResult) -> Text:
 def render_tenant_outcome(found: TenantOutcome) -> Text:
     """Render the aliases and tags of both keys, or the commands that set them."""
     if found.commands:
-        told = Text(f"To put {found.tenant} on both keys, the key administrator runs one of these:", "bold")
+        told = Text(f"To put {found.tenant} on both keys, the key administrator runs one of these commands:", "bold")
         return join_lines([told, *(Text(f"\n{command}") for command in found.commands)])
     rows = []
     for key in found.keys:

@@ -32,9 +32,9 @@ def render_collection_script(
 # The script prints AWS's responses unchanged. It prints errors as JSON strings, in which it escapes backslashes and
 # quotes, and replaces control characters with spaces.
 _SCRIPT: Final = """\
-: 'Collects the state of two KMS keys as JSON, for a diagnosis. It only reads, and changes nothing.
-Run it with credentials of the account that owns the keys, in AWS CloudShell or wherever you have the AWS CLI.
-Preferably save this script as {file}, run this command, and send back the file keys.json:
+: 'Collects the state of two KMS keys as JSON, for a diagnosis. The script is read-only and changes nothing.
+Run it with credentials of the account that owns the keys, in AWS CloudShell or wherever the AWS CLI is installed.
+Preferably, save this script as {file}, run this command, and send back the file keys.json:
   bash {file} > keys.json
 The output contains key policies, aliases, tags and the identity that ran the script. It contains no secrets.'
 byok_keys() (

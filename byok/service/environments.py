@@ -331,7 +331,7 @@ _RESTART_AFTER: Final = {
     Phase.DELETED: WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     Phase.STOPPED: WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
 }
-"""The phases in which an environment may be started again, each with the strictest reuse policy that allows this."""
+"""The phases in which an environment may be started again, with the strictest reuse policy that allows a new run."""
 
 
 def _conflict(environment_id: str, differing: dict[str, str]) -> str:

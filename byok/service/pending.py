@@ -27,7 +27,7 @@ class Pause(RecordModel):
 
     Attributes:
         since: When the pause began.
-        by: Who began the pause: the identity of a Temporal client, or of the author of a workflow rule.
+        by: The identity of the Temporal client that began the pause, or of the author of the workflow rule that did.
         reason: The reason that the operator gave, if any.
     """
 

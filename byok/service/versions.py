@@ -90,8 +90,8 @@ def explain_no_worker(
             return None
         return (
             f"it is pinned to build {pinned.build_id} of {pinned.deployment_name}, and no worker of that build polls "
-            "{where}. Start such a worker, or move the workflow to the current build: temporal workflow update-options "
-            f"--workflow-id {described.id} --versioning-override-behavior auto_upgrade"
+            "{where}. Start a worker of that build, or move the workflow to the current build: temporal workflow "
+            f"update-options --workflow-id {described.id} --versioning-override-behavior auto_upgrade"
         )
     if any(routing.accepts_version(worker.version) for worker in workers):
         return None

@@ -42,7 +42,7 @@ def create(
     profile: Profile = None,
     stack_name: Annotated[
         str | None,
-        typer.Option(help="Name of the CloudFormation stack of the keys. [default: byok-kms-keys-<name>]"),
+        typer.Option(help="Name of the keys' CloudFormation stack. [default: byok-kms-keys-<name>]"),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until the environment is ready or stopped, then show the outcome.")

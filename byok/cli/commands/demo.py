@@ -20,10 +20,11 @@ _SETTINGS: Final = {"BYOK_DATABASE_POLL_SECONDS": "0.2"}
 
 
 def demo() -> None:
-    """Show how byok provisions environments and handles a disabled key.
+    """Show how provisioning works, stops and continues.
 
-    At the end, byok puts the tenant name of one environment on its keys. Everything runs on this machine, on free
-    ports and in a temporary folder, and nothing is left behind.
+    A disabled key stops one environment until the customer enables the key. At the end, byok puts the other
+    environment's tenant name on the keys. Everything runs on this machine, on free ports and in a temporary folder, and
+    nothing is left behind.
 
     Exit codes: 0 every check passed; 1 a check failed.
     """

@@ -35,7 +35,7 @@ def onboarding(
     ] = None,
     stack_name: Annotated[
         str | None,
-        typer.Option(help="Name of the CloudFormation stack of the keys. [default: byok-kms-keys-<environment>]"),
+        typer.Option(help="Name of the keys' CloudFormation stack. [default: byok-kms-keys-<environment>]"),
     ] = None,
     payload: Annotated[
         str | None,
