@@ -21,7 +21,7 @@ from byok.settings import ApiSettings
 _ABOUT: Final = """\
 Provisions environments whose Aurora cluster and S3 buckets are encrypted with KMS keys that the customer owns.
 
-An environment's id begins with the name of its organisation and a hyphen. Errors are problem details (RFC 9457). If a
+An environment's id begins with its organisation's name and a hyphen. Errors are problem details (RFC 9457). If a
 workflow stopped, `problems` contains the cause, AWS's exact message and the remedy.
 """
 
@@ -39,7 +39,7 @@ def make_api_app(state: ApiState) -> FastAPI:
         version=__version__,
         description=_ABOUT,
         openapi_url="/v1/openapi.json",
-        docs_url=None,  # the documentation pages would load scripts from a third party
+        docs_url=None,  # FastAPI's documentation pages would load scripts from a third party
         redoc_url=None,
         lifespan=running,
         responses=problems.openapi_problem_responses(
@@ -65,7 +65,10 @@ def wrap_with_security_middleware(app: ASGIApp, settings: ApiSettings) -> ASGIAp
 
 
 def build_authenticator(settings: ApiSettings) -> Authenticator:
-    """Build the authenticator from the settings. If they allow anonymous callers, it accepts every caller."""
+    """Build the authenticator from the settings.
+
+    If the settings allow anonymous callers, the authenticator accepts every caller.
+    """
     if settings.allows_anonymous:
         return AllowAllAuth()
     found: list[Authenticator] = [StaticTokenAuth(settings.tokens)] if settings.tokens else []

@@ -1,7 +1,7 @@
 """Authenticates callers, and determines their scopes and their organisation's environments.
 
-The id of an environment begins with the name of the organisation and a hyphen, and so do the names of the environment's
-AWS resources. Therefore, the id alone shows which organisation owns an environment.
+An environment's id and the names of its AWS resources begin with the organisation's name and a hyphen. Therefore, the
+id alone shows which organisation owns an environment.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ class Caller:
 
     @property
     def environment_id_prefix(self) -> str:
-        """The prefix of the ids of the caller's environments; empty for a caller who may use all environments."""
+        """The prefix of the caller's environment ids; empty for a caller who may use all environments."""
         return "" if self.organisation is None else f"{self.organisation}-"
 
     def owns_environment_id(self, environment_id: str) -> bool:
@@ -82,7 +82,7 @@ class StaticTokenAuth:
         """See `Authenticator`."""
         digest = hashlib.sha256((token or "").encode(errors="surrogatepass")).hexdigest()
         found = None
-        for known in self.tokens:  # compare with every token, so that timing reveals nothing
+        for known in self.tokens:  # compare every token, so that the response time reveals nothing
             if hmac.compare_digest(known.sha256, digest):
                 found = known
         if found is None or token is None:
@@ -92,7 +92,7 @@ class StaticTokenAuth:
 
 @dataclass(frozen=True)
 class ChainedAuth:
-    """Tries several authenticators in turn; the first that accepts the token determines the caller."""
+    """Tries several authenticators in order; the first that accepts the token determines the caller."""
 
     authenticators: Sequence[Authenticator]
 

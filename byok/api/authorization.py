@@ -1,6 +1,6 @@
 """Authorizes callers: checks the scope that a route requires, and whether the caller may use an environment.
 
-All dependencies are coroutines, because FastAPI runs plain functions in a thread, which would take longer than the
+All dependencies are coroutines, because FastAPI runs plain functions in a thread pool, which would take longer than the
 functions themselves.
 """
 
@@ -20,7 +20,7 @@ _bearer = HTTPBearer(auto_error=False, description="A token from the OIDC issuer
 
 
 class RequireScope:
-    """Requires that the caller has a scope."""
+    """Requires the caller to have a scope."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope

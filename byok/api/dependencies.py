@@ -1,6 +1,6 @@
 """Route dependencies: the application's state, the service and the status broadcaster.
 
-All dependencies are coroutines, because FastAPI runs plain functions in a thread, which would take longer than the
+All dependencies are coroutines, because FastAPI runs plain functions in a thread pool, which would take longer than the
 functions themselves.
 """
 

@@ -42,7 +42,7 @@ class BodySizeLimitMiddleware:
         async def receive_body() -> Message:
             nonlocal handed_over
             if handed_over:
-                return await receive()  # returns when the caller disconnects
+                return await receive()  # waits until the caller disconnects
             handed_over = True
             return {"type": "http.request", "body": bytes(body), "more_body": False}
 

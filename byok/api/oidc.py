@@ -28,7 +28,8 @@ _LIFETIME_SECONDS: Final = 300.0
 """How long loaded keys are used before byok loads them again."""
 
 _ASK_AGAIN_SECONDS: Final = 30.0
-"""The minimum time between two refreshes for unknown keys, so that not every forged token causes a refresh."""
+"""The minimum time between two refreshes that unknown keys trigger. Without a minimum, every forged token would cause a
+refresh."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
 """How long requests fail immediately, without another call to the issuer, after loading the issuer's keys has
 failed."""
@@ -62,7 +63,7 @@ class SigningKey:
             possible = _ALGORITHMS_BY_KEY_TYPE.get((jwk.get("kty"), curve), ())
             algorithms = tuple(name for name in possible if jwk.get("alg", name) == name)
             return cls(jwk.get("kid"), algorithms, jwt.PyJWK(jwk, algorithms[0]).key) if algorithms else None
-        except (jwt.PyJWTError, AttributeError, TypeError):  # not a JWK, or an invalid one
+        except (jwt.PyJWTError, AttributeError, TypeError):  # not a JWK, or an invalid JWK
             return None
 
     def may_have_signed(self, header: dict[str, Any]) -> bool:
@@ -77,7 +78,7 @@ class SigningKey:
 
 @dataclass
 class OidcAuth:
-    """Authenticates bearer tokens that are JWTs.
+    """Authenticates bearer tokens that are JWTs signed by an OIDC issuer.
 
     Attributes:
         issuer: The required issuer (`iss`).
@@ -178,5 +179,5 @@ class OidcAuth:
         found = [SigningKey.from_jwk(jwk) for jwk in published] if isinstance(published, list) else []
         keys = tuple(key for key in found if key is not None)
         if not keys:
-            raise jwt.PyJWKSetError("The issuer publishes no key that signs tokens.")
+            raise jwt.PyJWKSetError("The issuer publishes no signing keys.")
         return keys

@@ -15,11 +15,11 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True)
 class SameOriginMiddleware:
-    """Rejects requests that change something and come from another site's page (RFC 6454; Fetch, "Origin header").
+    """Rejects state-changing requests from another site's pages (RFC 6454; Fetch, "Origin header").
 
-    Requests without the `Origin` header are accepted, because they come from programs, not from browsers. A program
-    holds no session cookie that another site could abuse, and no web page can make a program call a server that has no
-    authentication.
+    Requests without the `Origin` header are accepted, because they come from programs, not from browsers. A program has
+    no session cookie that another site could abuse, and a web page cannot make a program call a server, even a server
+    without authentication.
     """
 
     app: ASGIApp

@@ -1,7 +1,7 @@
 """Signs and verifies the page tokens of the list of environments.
 
-Temporal reports an invalid page token as an internal failure, which makes the Temporal client retry the call again
-and again. The signature ensures that Temporal gets only tokens from this server.
+Temporal reports an invalid page token as an internal error, so the Temporal client would keep retrying the call. The
+signature ensures that Temporal receives only tokens that this server issued.
 """
 
 import base64
@@ -37,4 +37,4 @@ class PageTokenSigner:
         try:
             return base64.urlsafe_b64decode(self._signer.unsign(sign))
         except (BadSignature, binascii.Error, UnicodeError) as error:
-            raise invalid_field_error("after", "must be the `next` of the previous page") from error
+            raise invalid_field_error("after", "must be the value of `next` on the previous page") from error

@@ -54,7 +54,7 @@ class ProblemDetails(BaseModel):
         type: `urn:byok:problem:`, followed by the code.
         title: The name of the HTTP status.
         status: The HTTP status.
-        detail: What happened and what to do, for people.
+        detail: What happened and what to do, for a human reader.
         code: The same code as on the command line.
         errors: The invalid fields, if the request is invalid.
         problems: The problems that stopped a workflow, in the same format as in the status.
@@ -86,7 +86,7 @@ class ProblemError(Exception):
 
 
 def invalid_field_error(field: str, message: str) -> ProblemError:
-    """Build the error for a field whose value is invalid although the request's model accepts it."""
+    """Build the error for an invalid value that the request's model accepts."""
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"{field}: {message}", fault=(field, message)
     )
@@ -119,7 +119,7 @@ def build_problem_response(
 
 
 def openapi_problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """Describe the problem responses of a route for the OpenAPI document."""
+    """Describe a route's problem responses for the OpenAPI document."""
     content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model=ProblemDetails.__name__)}}}
     return {status.value: {"description": status.phrase, "content": content} for status in statuses}
 

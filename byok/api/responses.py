@@ -76,7 +76,8 @@ class PolicyCheckResponse(BaseModel):
     """The result of a policy check.
 
     Attributes:
-        usable: Whether the policy lets provisioning use the key; None if only AWS can tell.
+        usable: Whether the policy lets provisioning use the key; None if the result depends on facts that only AWS
+            knows.
     """
 
     key: KeyPurpose

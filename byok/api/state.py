@@ -75,7 +75,7 @@ class ApiState:
 
     @contextlib.asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Connect to Temporal in the background, and retry until the connection succeeds.
+        """Connect to Temporal in the background, retrying until the connection succeeds.
 
         Meanwhile, pages that do not need Temporal are already served.
         """
@@ -93,5 +93,5 @@ class ApiState:
                 self._service = await self.connect()
                 self.opened.set()
             except ServiceError as error:
-                log.warning("temporal does not answer", reason=str(error))
+                log.warning("cannot reach temporal", reason=str(error))
                 await asyncio.sleep(_TRY_AGAIN_SECONDS)

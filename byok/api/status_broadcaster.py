@@ -23,7 +23,7 @@ class StatusReader(Protocol):
 
 
 ERROR_RETRY_DELAY: Final = timedelta(seconds=5)
-"""How long to wait after a failed poll, so that an unreachable Temporal is not polled at full rate."""
+"""How long to wait after a failed poll, so that byok does not poll an unreachable Temporal server at full rate."""
 
 
 class TooManyStreamsError(Exception):
@@ -35,9 +35,9 @@ class _WatchedEnvironment:
     """A watched environment.
 
     Attributes:
-        number: The number of changes so far. A watcher that has seen fewer changes has something to read.
+        number: The number of changes so far. A watcher that has seen fewer changes has an update to read.
         watchers: The number of watchers.
-        changed: An event that the next change sets and then replaces with a new event.
+        changed: An event that is set at the next change and then replaced with a new event.
     """
 
     status: EnvironmentStatus | None = None
@@ -71,7 +71,7 @@ class StatusBroadcaster:
     _open: Counter[str | None] = field(default_factory=Counter, repr=False)
 
     def require_free_stream(self, caller: Caller) -> None:
-        """Require that the caller's organisation may open one more stream.
+        """Require that the caller's organisation has not reached its limit of open streams.
 
         Raises:
             TooManyStreamsError: The organisation has reached its limit.

@@ -23,7 +23,7 @@ from byok.cli.output import print_text
 app = typer.Typer(
     name="byok",
     no_args_is_help=True,
-    rich_markup_mode=None,  # plain help renders in half the time
+    rich_markup_mode=None,  # plain help renders twice as fast
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Provision environments whose Aurora cluster and S3 buckets are encrypted with keys that the customer owns.",
@@ -42,7 +42,7 @@ def accept_global_options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Accept the options that stand before a command, such as `--version`."""
+    """Accept the options that come before a command, such as `--version`."""
 
 
 app.command()(create)
@@ -100,6 +100,5 @@ def main() -> None:
     finally:
         # Use os._exit() instead of sys.exit(), because threads of Temporal's native core may still be running. Such a
         # thread sometimes calls into Python while Python shuts down, which aborts the process with code 134
-        # (temporalio/sdk-python issue 300).
-        # All output is flushed, and nothing is left to clean up.
+        # (temporalio/sdk-python issue 300). All output is already flushed, and nothing is left to clean up.
         os._exit(code)

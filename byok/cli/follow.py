@@ -1,6 +1,6 @@
 """Follow an environment until it reaches a final phase.
 
-A terminal shows a live view. If the output is not a terminal, each change is printed on a line of its own.
+A terminal shows a live view. If the output is not a terminal, each change is printed on its own line.
 """
 
 from rich.console import RenderableType
@@ -22,7 +22,7 @@ async def follow(
     Args:
         service: Access to Temporal.
         environment_id: The environment to follow.
-        quiet: Show nothing, except a message if no worker has picked up the work yet, or if the work is paused.
+        quiet: Whether to show nothing except a message if no worker has picked up the work yet or the work is paused.
         proof: Whether to show the evidence if the environment becomes ready.
 
     Returns:
@@ -58,7 +58,7 @@ async def _line_by_line(service: EnvironmentService, environment_id: str) -> Env
             out.print(f"{entry.entered_at.astimezone():%H:%M:%S}  {entry.phase}", markup=False)
         shown_phases = len(status.timeline)
         for item in status.pending:
-            # Ignore the number of polls here, so that each AWS message is printed only once.
+            # Leave the attempt number out of `key`, so that each AWS message is printed only once.
             key = f"{item.activity}{item.last_failure}{item.unclaimed}{item.paused}"
             if (item.last_failure or item.unclaimed or item.paused) and key not in shown_waiting:
                 shown_waiting.add(key)
@@ -83,9 +83,9 @@ async def _quietly(service: EnvironmentService, environment_id: str) -> Environm
 def exit_code_for_status(status: EnvironmentStatus) -> int:
     """Return the exit code for an environment's status.
 
-    The code is 3 if a customer's key stopped the environment, and 1 if anything else stopped it. The code
-    is also 3 if the environment is ready but a tenant alias points at another key, as with `byok tenant`. In every
-    other case, the code is 0.
+    The code is 3 if a customer's key stopped the environment, and 1 if anything else stopped it. As in `byok tenant`,
+    the code is also 3 if the environment is ready but a tenant alias points at another key. In every other case, the
+    code is 0.
     """
     if status.phase is not Phase.STOPPED:
         conflicts = status.phase is Phase.READY and status.tenant is not None and status.tenant.conflicting_keys

@@ -1,4 +1,4 @@
-"""Print results and messages. Results go to standard output, everything else to standard error.
+"""Print results and messages. Results go to standard output, and everything else goes to standard error.
 
 Rich respects `NO_COLOR`, and omits colours if the output is not a terminal.
 """
@@ -36,7 +36,7 @@ def make_console(*, stderr: bool = False) -> "Console":
 
 
 def print_message(message: str) -> None:
-    """Print a message for the user on standard error, so that it never mixes with the result."""
+    """Print a message for the user on standard error, so that the message never mixes with the result."""
     make_console(stderr=True).print(message, markup=False)
 
 

@@ -85,9 +85,9 @@ def request_from_file(model: type[Request], path: Path) -> Request:
 
 
 def find_request_problems(request: KeyPairRequest, settings: Settings) -> tuple[Problem, ...]:
-    """Return the problems that a worker would report about the ARNs and the tenant, but without AWS calls.
+    """Find, without AWS calls, the problems that a worker would report about the ARNs and the tenant.
 
-    If the platform role is not set here, only the worker runs the checks that depend on the role.
+    If the platform role is not set on this machine, only the worker runs the checks that depend on the role.
     """
     context, at = (
         RemedyContext(request.region, settings.platform_role_arn, settings.vendor, profile=request.profile),
@@ -101,7 +101,7 @@ def find_request_problems(request: KeyPairRequest, settings: Settings) -> tuple[
 
 
 def refusal_as_json_dict(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:
-    """Return the problems of a rejected request in the same JSON format as a status. Nothing was started."""
+    """Return a rejected request's problems in the same JSON format as a status. Nothing was started."""
     found = [as_json_dict(item) for item in problems]
     nothing: dict[str, object] = {
         "timeline": [],

@@ -1,4 +1,4 @@
-"""Join lines of text, and wrap prose at the width of the terminal."""
+"""Join lines of text, and wrap prose to the terminal's width."""
 
 import textwrap
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from byok.cli.output import make_console
 
 
 def wrap_prose(text: str, indent: int) -> str:
-    """Wrap prose at the width of the terminal, but never inside a word.
+    """Wrap prose to the terminal's width, but never inside a word.
 
     Text that starts with a symbol or a space (commands, policy statements, file contents) is returned unchanged.
     """

@@ -1,8 +1,8 @@
 """Render environments, keys and policies for people.
 
 All output is plain lines without boxes, because users copy ARNs, commands and policy statements from the output. For
-the same reason, these functions leave it to the terminal to wrap long lines. Only
-`render_progress` crops lines to the width of the screen, because this output is redrawn.
+the same reason, only prose is wrapped here; the terminal wraps all other long lines. Only `render_progress` crops lines
+to the terminal's width, because this output is redrawn in place.
 """
 
 import json
@@ -133,7 +133,7 @@ def render_deletion(done: DeletionResult) -> Text:
 def render_tenant_outcome(found: TenantOutcome) -> Text:
     """Render the aliases and tags of both keys, or the commands that set them."""
     if found.commands:
-        told = Text(f"To put {found.tenant} on both keys, the key administrator runs one of these:", "bold")
+        told = Text(f"To put {found.tenant} on both keys, the key administrator runs one of these commands:", "bold")
         return join_lines([told, *(Text(f"\n{command}") for command in found.commands)])
     rows = []
     for key in found.keys:
@@ -202,7 +202,7 @@ def render_key_check(check: KeyCheckResult) -> Text:
     elif check.keys.all_proved:
         lines.append(Text("These keys can be used.", "bold green"))
     else:
-        lines.append(Text("Not proved: whether these keys can be used is not known.", "bold yellow"))
+        lines.append(Text("Not proved: it is unknown whether the platform can use these keys.", "bold yellow"))
     if check.findings:
         lines.append(render_problems(check.findings))
     if any(one.code == KEYS_EXCHANGED_CODE for one in check.findings):
@@ -251,13 +251,13 @@ def render_policy_report(report: PolicyReport) -> Text:
     end = {
         True: Text(f"The policy lets the platform use the {name}.", "bold green"),
         False: Text(f"The platform cannot use the {name}.", "bold red"),
-        None: Text(f"Whether the platform can use the {name} depends on facts that only AWS sees.", "bold yellow"),
+        None: Text(f"Whether the platform can use the {name} depends on facts that only AWS knows.", "bold yellow"),
     }[report.is_usable]
     return join_lines([*rows, *([Text()] if rows else []), end, *(render_finding(one) for one in report.findings)])
 
 
 def render_diagnosis(found: Sequence[Finding]) -> Text:
-    """Render whether the collected data shows that two keys can be used, and every finding with the name of its key."""
+    """Render the overall result for two keys, and every finding with the name of its key."""
     head = {
         True: Text("The collected data shows no problem with these keys.", "bold green"),
         False: Text("These keys cannot be used in their current state.", "bold red"),
@@ -305,7 +305,7 @@ def _leftovers(status: EnvironmentStatus) -> Text:
     kept += [f"bucket {bucket.name}" for bucket in found.buckets]
     if not kept:
         rolled_back = any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
-        # The text is only about this run. An earlier run may have left resources that this run did not reach.
+        # The text covers only this run. An earlier run may have left resources that this run did not reach.
         return Text(f"  {'All created resources were removed.' if rolled_back else 'This run created nothing.'}", "dim")
     return Text(f"  Kept: {', '.join(kept)}", "dim")
 

@@ -1,4 +1,4 @@
-"""Write CloudFormation templates in the usual YAML style, with short forms of functions and folded long texts."""
+"""Write CloudFormation templates in the usual YAML style, with short-form functions and folded long strings."""
 
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +38,7 @@ class _Dumper(yaml.SafeDumper):
         """Write repeated values in full, because CloudFormation's console editor does not accept YAML aliases."""
         return True
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - likewise
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - PyYAML's API
         """Indent the items of a list under their key."""
         return super().increase_indent(flow, False)
 

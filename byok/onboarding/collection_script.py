@@ -1,8 +1,8 @@
-"""The read-only AWS CLI script with which the key administrator collects the data for a diagnosis.
+"""The read-only AWS CLI script that the key administrator runs to collect the data for a diagnosis.
 
 The key administrator should run the script as a file, because terminals break long lines and drop the beginning of long
-outputs. It is also possible to paste the whole script, for example into AWS CloudShell. Afterwards, only the script's
-function stays defined in that shell. `byok.domain.diagnosis.key_facts` reads the output of the script.
+output. The key administrator can also paste the whole script, for example into AWS CloudShell. Afterwards, only the
+script's function remains defined in that shell. `byok.domain.diagnosis.key_facts` reads the output of the script.
 """
 
 import shlex
@@ -32,9 +32,9 @@ def render_collection_script(
 # The script prints AWS's responses unchanged. It prints errors as JSON strings, in which it escapes backslashes and
 # quotes, and replaces control characters with spaces.
 _SCRIPT: Final = """\
-: 'Collects the state of two KMS keys as JSON, for a diagnosis. It only reads, and changes nothing.
-Run it with credentials of the account that owns the keys, in AWS CloudShell or wherever you have the AWS CLI.
-Preferably save this script as {file}, run this command, and send back the file keys.json:
+: 'Collects the state of two KMS keys as JSON, for a diagnosis. The script is read-only and changes nothing.
+Run it with credentials of the account that owns the keys, in AWS CloudShell or wherever the AWS CLI is installed.
+Preferably, save this script as {file}, run this command, and send back the file keys.json:
   bash {file} > keys.json
 The output contains key policies, aliases, tags and the identity that ran the script. It contains no secrets.'
 byok_keys() (

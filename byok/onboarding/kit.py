@@ -46,9 +46,9 @@ class OnboardingKit:
         vendor: The vendor's names.
         commands: The commands, with the customer's profile and stack name.
         keys: The ARNs of both keys, once they are known.
-        external_id: The external id that the platform passes when it assumes the optional tenant role. By
-            default, it is derived from the keys, so that byok need not store it. None until the keys are known, unless
-            the caller chose an external id.
+        external_id: The external id that the platform passes when it assumes the optional tenant role. By default, byok
+            derives the external id from the keys, and therefore does not need to store it. None until the keys are
+            known, unless the caller chose an external id.
     """
 
     platform_role_arn: str

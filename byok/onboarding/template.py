@@ -50,7 +50,7 @@ def render_keys_template(vendor: VendorProfile) -> str:
 
 
 def build_role_parameter(vendor: VendorProfile) -> dict[str, Any]:
-    """Return the parameter for the platform role, which is the same in every template (contract 34)."""
+    """Return the platform role's parameter, which is the same in every template (contract 34)."""
     return {
         "Type": "String",
         "Description": f"ARN of the IAM role of the {vendor.name} platform, which uses the keys through S3 and RDS.",
@@ -83,7 +83,7 @@ def _parameters(vendor: VendorProfile) -> dict[str, Any]:
 def _rules() -> dict[str, Any]:
     """Return the rule that rejects a stack in another Region (contract 54).
 
-    The keys of such a stack could never be used, and would outlive the stack.
+    The keys in such a stack could never be used, and would outlive the stack.
     """
     return {
         "KeysInTheRegionOfTheEnvironment": {

@@ -1,7 +1,7 @@
 """The optional CloudFormation template of the role through which the platform puts a tenant name on the keys (D11).
 
 A key policy cannot allow another account to write KMS aliases and tags, so this role is in the customer's account. The
-role may only put the name on these two keys.
+role may do nothing except put the name on these two keys.
 """
 
 from typing import Any, Final
@@ -110,7 +110,8 @@ def _role(vendor: VendorProfile) -> dict[str, Any]:
                                     "Null": {"aws:TagKeys": "false"},
                                 },
                             },
-                            # KMS has no narrower permission for this (service authorization reference, "AWS KMS").
+                            # KMS has no narrower permission for listing aliases (service authorization reference, "AWS
+                            # KMS").
                             {
                                 "Sid": "SeeAliases",
                                 "Effect": "Allow",
@@ -126,7 +127,7 @@ def _role(vendor: VendorProfile) -> dict[str, Any]:
 
 
 def _aliases(which: KeyPurpose, parameter: str, vendor: VendorProfile) -> IntrinsicFunction:
-    """Return the ARN pattern of the aliases that a key may get.
+    """Return the ARN pattern for the aliases that the role may put on a key.
 
     The Region comes from the ARN of the key, because the role's stack may be in any Region.
     """

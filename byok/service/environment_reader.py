@@ -68,7 +68,7 @@ class EnvironmentReader:
                     raise
                 raise EnvironmentNotFoundError(f"Environment {environment_id} not found.") from error
             status = await EnvironmentStatus.from_description(described, self._fetch(described))
-            # The tenant workflow names the keys only after this workflow has ended.
+            # A separate tenant workflow may have named the keys after this workflow ended.
             return (
                 status.with_tenant_runs(await list_tenant_runs(self.client, environment_id))
                 if status.phase.is_final
@@ -76,7 +76,7 @@ class EnvironmentReader:
             )
 
     async def list_environments(self, limit: int = 100) -> list[EnvironmentSummary]:
-        """Return the latest run of each environment: running ones first, followed by the most recently ended ones."""
+        """Return each environment's latest run: running environments first, then the most recently ended ones."""
         found: dict[str, EnvironmentSummary] = {}
         with translate_temporal_errors():
             async for execution in self.client.list_workflows(_ENVIRONMENTS):
@@ -95,7 +95,8 @@ class EnvironmentReader:
         Args:
             prefix: Return only environments whose id begins with this text.
             phase: Return only environments in this phase.
-            size: The maximum number of environments. A page may hold fewer, because it leaves out earlier runs.
+            size: The maximum number of environments. A page may contain fewer environments, because earlier runs are
+                left out.
             after: The page token that the previous page returned.
 
         Returns:
@@ -162,8 +163,8 @@ class EnvironmentReader:
 
     async def _require_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
-        # Do not count the time before the caller began to wait, because the worker may have been started only when the
-        # caller did.
+        # Do not count the time before the caller began to wait, because the worker may have been started only at that
+        # moment.
         if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_TIMEOUT:
             return
         described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()
@@ -179,7 +180,7 @@ class EnvironmentReader:
 
         Args:
             handle: The workflow.
-            what: The beginning of the error message that reports that no worker is available.
+            what: The beginning of the error message if no worker is available.
             on_pending: Called with each pending step, repeatedly while the workflow runs.
 
         Raises:

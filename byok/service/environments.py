@@ -70,8 +70,8 @@ class EnvironmentService(EnvironmentReader):
     async def create(self, request: ProvisionRequest, *, key: str | None = None) -> CreateResult:
         """Start an environment, or return the environment that an identical earlier request started.
 
-        A stopped environment is started again, even with different values, and adopts its existing resources. An
-        environment that stopped only because its keys could not be named counts as ready once the keys have the name.
+        A stopped environment starts over, even with different values, and adopts its existing resources. An environment
+        that stopped only because its keys could not be named counts as ready once the keys have the name.
 
         Args:
             request: The environment to create.
@@ -92,7 +92,7 @@ class EnvironmentService(EnvironmentReader):
             if policy is not None and not await self._has_request_key(found, key):
                 try:
                     return await self._start(request, policy, key)
-                except WorkflowAlreadyStartedError:  # another request, or a repeat of this one, was faster
+                except WorkflowAlreadyStartedError:  # another request, or a repeat of this one, started first
                     found = await self.read_status(request.environment_id)
             return await self._existing(request, found, key)
 
@@ -166,7 +166,7 @@ class EnvironmentService(EnvironmentReader):
     async def reconcile_tenant(
         self, request: ReconcileTenantRequest, on_pending: Callable[[PendingStep], None] | None = None
     ) -> TenantOutcome:
-        """Put the tenant name on both keys, or return the commands for it if byok has no role to use.
+        """Put the tenant name on both keys. If byok has no role to use, return the commands to run.
 
         Args:
             request: The naming request. If an identical request is in progress, return that request's result.
@@ -211,7 +211,7 @@ class EnvironmentService(EnvironmentReader):
             request = await read_workflow_request(self.client, handle, ProvisionRequest)
             if request is None:
                 raise NotReplayableError(
-                    f"Cannot replay {environment_id}: byok cannot read its original input. Give all values again, with "
+                    f"Cannot replay {environment_id}: byok cannot read its original input. Give all values again with "
                     "`byok create`; existing resources are adopted."
                 )
             if not changes and can_resume(status):
@@ -303,7 +303,7 @@ class EnvironmentService(EnvironmentReader):
         return bool(await described.memo_value(contracts.IDEMPOTENCY_KEY_MEMO, None) == key)
 
     async def _existing(self, request: ProvisionRequest, found: EnvironmentStatus, key: str | None) -> CreateResult:
-        """Return the existing environment, if it was requested with the same values."""
+        """Return the existing environment if it was requested with the same values."""
         handle = self.client.get_workflow_handle(found.workflow_id, run_id=found.run_id)
         if (await handle.describe()).workflow_type == contracts.DELETE_ENVIRONMENT_WORKFLOW:
             raise EnvironmentBusyError(
@@ -313,8 +313,8 @@ class EnvironmentService(EnvironmentReader):
         earlier = await read_workflow_request(self.client, handle, ProvisionRequest)
         if earlier is None:
             raise EnvironmentConflictError(
-                f"The running workflow of {request.environment_id} has an input that byok cannot read. It fails once a "
-                "worker picks it up; then create the environment again."
+                f"The running workflow of {request.environment_id} has an input that byok cannot read. The "
+                "workflow fails once a worker picks it up; then create the environment again."
             )
         differing = diff_requests(earlier, request)
         if differing and await self._has_request_key(found, key):

@@ -1,4 +1,4 @@
-"""Reads a workflow's input and failure from its history, and compares the input with a request."""
+"""Reads a workflow's input and failure from the workflow's history, and compares inputs with requests."""
 
 import contextlib
 from typing import Final, TypeVar
@@ -18,7 +18,7 @@ from byok.domain.models import KeyPairRequest, Problem, TenantRole
 from byok.temporal_inputs import require_valid_input
 
 _LAST_EVENTS: Final = 20
-"""The number of events to read at the end of a history. After a failure, workflow tasks add fewer events than this."""
+"""The number of events to read from the end of a history. After a failure, workflow tasks add fewer events."""
 
 Request = TypeVar("Request", bound=KeyPairRequest)
 
@@ -34,7 +34,7 @@ async def read_workflow_request(
 async def read_workflow_input_error(
     client: Client, handle: WorkflowHandle[object, object], workflow_type: str
 ) -> str | None:
-    """Return why a workflow's input is invalid; None if the input is valid, or if byok has no such workflow."""
+    """Return why a workflow's input is invalid; None if the input is valid, or if the workflow type is unknown."""
     kind = REQUEST_MODELS.get(workflow_type)
     if kind is None:
         return None
@@ -79,7 +79,7 @@ async def read_workflow_task_failure(client: Client, workflow_id: str, run_id: s
 async def read_workflow_failure(
     handle: WorkflowHandle[object, object], converter: DataConverter
 ) -> FailureError | None:
-    """Return the failure or termination of a closed workflow; None if the workflow ended in any other way."""
+    """Return a closed workflow's failure or termination; None if the workflow ended in any other way."""
     close_event = WorkflowHistoryEventFilterType.CLOSE_EVENT
     async for event in handle.fetch_history_events(event_filter_type=close_event):
         return await _failure_in(event, converter)
@@ -104,7 +104,7 @@ def diff_requests(found: Request | None, asked: Request) -> dict[str, str]:
 
 
 def label_field(name: str) -> str:
-    """Return the label that people see for a request's field, such as `S3 key ARN` for `s3_key_arn`."""
+    """Return the label that users see for a request's field, such as `S3 key ARN` for `s3_key_arn`."""
     labels = {f"{key.value}_key_arn": key.field_label for key in KeyPurpose}
     return labels.get(name, name.replace("_", " "))
 

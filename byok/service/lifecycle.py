@@ -26,7 +26,7 @@ class ReplayResult:
     """How a stopped environment continues.
 
     Attributes:
-        run_id: The run that continues the provisioning.
+        run_id: The run that continues provisioning the environment.
         step: The activity that the run resumes at; None if the environment starts over.
     """
 

@@ -1,4 +1,4 @@
-"""Lists the pending steps of a workflow, and describes them in the words that both the terminal and the browser show.
+"""Lists a workflow's pending steps, and describes them in words that both the CLI and the wizard show.
 
 A pending step is an activity, a task that waits for a worker, or a pause. This module makes no calls to Temporal.
 """
@@ -27,7 +27,7 @@ class Pause(RecordModel):
 
     Attributes:
         since: When the pause began.
-        by: The identity of the Temporal client that began the pause, or of the author of the rule that began it.
+        by: The identity of the Temporal client that began the pause, or of the author of the workflow rule that did.
         reason: The reason that the operator gave, if any.
     """
 
@@ -37,14 +37,15 @@ class Pause(RecordModel):
 
 
 class PendingStep(RecordModel):
-    """An activity or workflow task that a running environment waits for, or the pause of its workflow.
+    """An activity or workflow task that an environment's workflow waits for, or a pause of that workflow.
 
     Attributes:
         activity: The activity's name; None if the step is a paused workflow, or a workflow task that is unclaimed or
             keeps failing with `last_failure`.
         attempt: The number of the attempt, starting at 1.
-        since: When the activity was scheduled, its last attempt began, or the workflow was paused.
-        next_attempt_at: When the next attempt is due; None while an attempt runs.
+        since: When the running attempt began, the next attempt is due, the workflow task was scheduled, or the workflow
+            was paused.
+        next_attempt_at: When the next attempt is due; None if an attempt is running or is already due.
         last_failure: The message of the previous attempt's failure.
         last_problem: The problem in the previous attempt's failure, if any.
         unclaimed: Whether the step is due but no worker has claimed it.
@@ -73,7 +74,7 @@ async def list_pending_steps(
     raw, now = described.raw_description, datetime.now(UTC)
     pause = _pause_of_workflow(described)
     steps = [PendingStep(activity=None, since=pause.since, paused=pause)] if pause else []
-    # While a workflow is paused, the server gives its tasks to no worker, so no task is late.
+    # While a workflow is paused, the server gives its tasks to no worker, so no task counts as unclaimed.
     late = now - UNCLAIMED_AFTER if pause is None else datetime.min.replace(tzinfo=UTC)
     steps += [await _activity(item, described.data_converter, now, late) for item in raw.pending_activities]
     if raw.HasField("pending_workflow_task"):
@@ -101,7 +102,7 @@ def describe_pending_step(item: PendingStep) -> str:
     problem = item.last_problem
     if problem is not None and problem.operation is not None:
         return f"{what}, attempt {item.attempt}: {problem.operation} failed with {problem.code}: {problem.message}"
-    # Waiting for a database is not a failure, so the number of polls is left out.
+    # Waiting for a database is not a failure, so the attempt number is left out.
     return f"{what}: {item.last_failure}" if item.last_failure else what
 
 

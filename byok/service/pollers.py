@@ -12,8 +12,8 @@ from temporalio.client import Client
 from temporalio.common import WorkerDeploymentVersion
 
 _WORKER_SEEN_WITHIN: Final = timedelta(seconds=70)
-"""How recently a worker must have polled to count as running. A poll lasts up to a minute, but the server still lists a
-worker five minutes after its last poll."""
+"""How recently a worker must have polled to count as running. A poll lasts up to a minute, but the server lists a
+worker for five minutes after the worker's last poll."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ async def start_provisioning(
         client: A client with the plugin from `byok.temporal.make_plugin()`.
         task_queue: The task queue that the workers poll.
         request: The environment to create.
-        policy: Whether a new run may follow an earlier run of the environment.
+        policy: Whether a new run may follow an earlier run for the same environment.
         key: The idempotency key of this request, if any.
 
     Raises:

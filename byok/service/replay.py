@@ -78,11 +78,13 @@ def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
         raise NotReplayableError(f"The deletion of {name} stopped. Continue it with `byok delete {name}`.")
     if problem is not None and problem.code == INVALID_INPUT_PROBLEM_CODE:
         raise NotReplayableError(
-            f"{name} never started, because its input is invalid: {problem.message} Give the values again, with "
+            f"{name} never started, because its input is invalid: {problem.message} Give the values again with "
             "`byok create`."
         )
     if problem is not None and problem.code == "tenant.IllegalName":
-        raise NotReplayableError(f"{problem.message} Create the environment with another name, with `byok create`.")
+        raise NotReplayableError(
+            f"{problem.message} Create the environment again with `byok create` and another tenant name."
+        )
     if problem is not None and problem.code.startswith("arn.") and not other_keys:
         raise NotReplayableError(
             f"The same ARN would be rejected again with {problem.code}: {problem.message} Retry with the correct "
@@ -97,7 +99,7 @@ class ReplayOptions:
     Attributes:
         same_keys: Whether the environment can be replayed with its current keys.
         other_keys: The keys that can be replaced, because they caused the stop and encrypt nothing yet.
-        swapped: The pair to replay it with if its two ARNs were exchanged; otherwise None.
+        swapped: The correct key pair if the two ARNs were swapped; otherwise None.
     """
 
     same_keys: bool
@@ -106,7 +108,7 @@ class ReplayOptions:
 
 
 def find_replay_options(status: EnvironmentStatus) -> ReplayOptions | None:
-    """Return how an environment can be replayed; None if it cannot."""
+    """Return how an environment can be replayed; None if a replay is not possible."""
     if not _replayable(status, other_keys=True):
         return None
     if any(problem.code == KEYS_EXCHANGED_CODE for problem in status.problems) and not _in_use(status):
@@ -128,7 +130,8 @@ def require_keys_in_use_unchanged(status: EnvironmentStatus, request: ProvisionR
     """Require that a request keeps the key of every existing resource, because such a key cannot change (contract 8).
 
     Raises:
-        KeyCannotChangeError: A resource is encrypted with another key. The message names the resource and that key.
+        KeyCannotChangeError: An existing resource is encrypted with a different key. The message names the resource and
+            its key.
     """
     asked = {KeyPurpose.RDS: request.rds_key_arn, KeyPurpose.S3: request.s3_key_arn}
     for which, uses in _in_use(status).items():

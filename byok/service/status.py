@@ -51,7 +51,7 @@ class EnvironmentSummary(RecordModel):
     started_at: datetime
     closed_at: datetime | None = None
     awaits_name: bool = Field(default=False, exclude=True, repr=False)
-    """Whether the environment is complete, except that it stopped before its keys got the tenant name."""
+    """Whether the environment is complete, and stopped only because its keys could not be named."""
 
     @classmethod
     async def from_execution(cls, execution: WorkflowExecution) -> Self:
@@ -71,7 +71,7 @@ class EnvironmentSummary(RecordModel):
         )
 
     def as_ready_if_named_at(self, at: datetime | None) -> Self:
-        """Return the summary, with the phase READY if only the tenant name was missing and was set at this time."""
+        """Return the summary, as READY if only the tenant name was missing and the keys got the name at this time."""
         if not self.awaits_name or at is None or self.closed_at is None or at < self.closed_at:
             return self
         return self.model_copy(update={"phase": Phase.READY, "problem_code": None, "awaits_name": False})
@@ -199,7 +199,7 @@ class EnvironmentStatus(RecordModel):
         )
 
     def with_tenant_runs(self, runs: Sequence[TenantRun]) -> Self:
-        """Merge the results of separate tenant workflow runs into the status. The latest outcome wins.
+        """Merge the results of separate tenant runs into the status. The latest outcome wins.
 
         Args:
             runs: The known runs, the latest first.

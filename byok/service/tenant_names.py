@@ -43,7 +43,7 @@ async def start_tenant_workflow(
         if differing:
             raise DifferentNamingInProgressError(
                 f"Another request is naming the keys of {request.environment_id}, with different values: "
-                f"{', '.join(differing.values())}. If your values are the right ones, try again in a moment."
+                f"{', '.join(differing.values())}. If your values are correct, try again in a moment."
             ) from error
         return handle
 
@@ -66,7 +66,7 @@ async def list_tenant_runs(client: Client, environment_id: str) -> list[TenantRu
 async def apply_completed_namings(client: Client, found: Sequence[EnvironmentSummary]) -> list[EnvironmentSummary]:
     """Set the phase to READY for stopped environments that lacked only the tenant name, if the keys now have it.
 
-    One query covers up to fifty such environments. Usually there are none, and then no query is needed.
+    One query covers up to fifty such environments. Usually, there are no such environments, and no query is needed.
     """
     named: dict[str, datetime] = {}
     awaiting = [tenant_workflow_id(item.environment_id) for item in found if item.awaits_name]

@@ -1,4 +1,4 @@
-"""Builds the problem of a workflow that ended without reporting one."""
+"""Builds the problem for a workflow that ended without reporting a problem."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class FailureLoaders:
     """Loads failures from a workflow's history, because Temporal's description does not contain them.
 
     Attributes:
-        failure: Loads the failure that the workflow ended with.
+        failure: Loads the workflow's failure or termination; None if the workflow ended in any other way.
         task_failure: Loads the reason why the last workflow task failed.
         input_error: Loads the reason why the workflow's input is invalid; None if the input is valid.
     """
@@ -30,7 +30,7 @@ class FailureLoaders:
 async def problem_of_unreported_end(
     described: WorkflowExecution, progress: EnvironmentProgress | None, fetch: FailureLoaders
 ) -> Problem:
-    """Build the problem of a workflow that had invalid input or was ended in Temporal without reporting a problem."""
+    """Build the problem for a workflow that ended without reporting a problem, for example because of invalid input."""
     phase = progress.phase if progress else first_phase(described.workflow_type)
     region = progress.request.region if progress else ""
     deletion, failure = phase is Phase.DELETING, await fetch.failure()
@@ -48,7 +48,7 @@ async def problem_of_unreported_end(
     if isinstance(failure, ApplicationError):
         message = failure.message
     else:
-        # A workflow that has progress has decoded its input.
+        # A workflow that has reported progress must have decoded its input.
         invalid = None if progress else await fetch.input_error()
         if invalid is None:
             return ended
@@ -60,7 +60,7 @@ async def problem_of_unreported_end(
 def problem_of_end(
     execution: WorkflowExecution, failure: FailureError | None, phase: Phase, region: str, again: str
 ) -> Problem:
-    """Build the problem of a workflow that was terminated, cancelled or timed out in Temporal."""
+    """Build the problem for a workflow that timed out, or was terminated or cancelled, in Temporal."""
     how = execution.status.name.lower().replace("_", " ") if execution.status else "ended"
     why = f" ({failure.message})" if failure and failure.message else ""
     return Problem(

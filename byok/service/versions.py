@@ -33,7 +33,7 @@ class TaskQueueRouting:
     ramping: WorkerDeploymentVersion | None = None
 
     def accepts_version(self, version: WorkerDeploymentVersion | None) -> bool:
-        """Return whether workers of a version get new work. None stands for workers without a version."""
+        """Return whether workers with this version get new work; None means workers without a version."""
         return version == self.current or (version is not None and version == self.ramping)
 
 
@@ -62,7 +62,7 @@ def parse_version(raw: RawVersion) -> WorkerDeploymentVersion | None:
 
 
 def find_pinned_version(described: WorkflowExecutionDescription) -> WorkerDeploymentVersion | None:
-    """Return the build that a run is pinned to; None if the run can go to any build that gets new work."""
+    """Return the build that a run is pinned to; None if the run may move to any build that gets new work."""
     info = described.raw_description.workflow_execution_info.versioning_info
     if info.versioning_override.HasField("pinned"):
         return parse_version(info.versioning_override.pinned.version)
@@ -90,8 +90,8 @@ def explain_no_worker(
             return None
         return (
             f"it is pinned to build {pinned.build_id} of {pinned.deployment_name}, and no worker of that build polls "
-            "{where}. Start such a worker, or move the workflow to the current build: temporal workflow update-options "
-            f"--workflow-id {described.id} --versioning-override-behavior auto_upgrade"
+            "{where}. Start a worker of that build, or move the workflow to the current build: temporal workflow "
+            f"update-options --workflow-id {described.id} --versioning-override-behavior auto_upgrade"
         )
     if any(routing.accepts_version(worker.version) for worker in workers):
         return None

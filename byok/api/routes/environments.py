@@ -31,14 +31,14 @@ NOT_FOUND_OR_CONFLICT_RESPONSES = openapi_problem_responses(HTTPStatus.NOT_FOUND
 
 
 class ReplayRequest(RequestModel):
-    """A request to replay a stopped environment. A key that is left out stays the same."""
+    """A request to replay a stopped environment. If a key is omitted, the environment keeps its current key."""
 
     s3_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX_LENGTH)
     rds_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX_LENGTH)
 
 
 class NameKeysRequest(RequestModel):
-    """How to put the tenant name on both keys; `tenant` replaces the name that the platform assigned."""
+    """A request to put the tenant name on both keys; `tenant` replaces the name that the platform assigned."""
 
     tenant: str | None = Field(default=None, min_length=1, max_length=1024)
     tenant_role: TenantRole | None = None
@@ -72,8 +72,9 @@ async def create(
 ) -> AcceptedResponse:
     """Create an environment.
 
-    If you repeat the request, you get the same environment. A different request for the same id is a conflict. With an
-    `Idempotency-Key`, repeating the request does not restart an environment that has since stopped.
+    If you repeat the request, you get the same environment. A different request for the id of a running or ready
+    environment is a conflict. Repeating the request restarts an environment that has since stopped, unless both
+    requests have the same `Idempotency-Key`.
     """
     require_own_prefix(caller, request.environment_id)
     key = hashlib.sha256(idempotency_key.encode()).hexdigest() if idempotency_key else None
@@ -104,16 +105,18 @@ async def list_environments(
         ),
     ] = "",
     size: Annotated[int, Query(ge=1, le=200, description="The maximum number of environments.")] = 50,
-    after: Annotated[str | None, Query(max_length=4096, description="The `next` of the previous page.")] = None,
+    after: Annotated[
+        str | None, Query(max_length=4096, description="The value of `next` on the previous page.")
+    ] = None,
 ) -> EnvironmentPage:
-    """List the caller's environments, first those that are running, then the most recently ended.
+    """List the caller's environments: running environments first, followed by the most recently ended ones.
 
     A page may be shorter than `size`.
     """
     start = caller.environment_id_prefix
     if prefix.startswith(start):
         start = prefix
-    elif not start.startswith(prefix):  # no id of the caller's environments can begin with this prefix
+    elif not start.startswith(prefix):  # none of the caller's environment ids can begin with this prefix
         return EnvironmentPage(environments=[])
     found, end = await service.list_environments_page(
         prefix=start, phase=phase, size=size, after=state.page_token_signer.verify(after)
@@ -141,7 +144,7 @@ async def replay(environment_id: WritableId, service: Service, request: ReplayRe
 
 @router.put("/{environment_id}/tenant", responses=NOT_FOUND_OR_CONFLICT_RESPONSES)
 async def name_keys(environment_id: WritableId, service: Service, request: NameKeysRequest) -> TenantOutcome:
-    """Put the tenant name on both keys, or return the commands for it if byok has no role in the customer's account."""
+    """Put the tenant name on both keys. If byok has no role in the customer's account, return the commands to run."""
     asked = await service.build_reconcile_tenant_request(
         environment_id,
         request.tenant,

@@ -1,8 +1,8 @@
 """Streams an environment's changes as Server-Sent Events (WHATWG HTML, "Server-sent events").
 
-There are two kinds of events: `phase` for each phase that the environment enters, and `status` with the whole status
-after every change. The id of an event is a cursor: `<run>:<phases>:<digest of the status>`. A client that reconnects
-with the id of the last event gets the phases since that event, and the status if it has changed.
+There are two kinds of events: a `phase` event for each phase that the environment enters, and a `status` event with the
+whole status after every change. The id of an event is a cursor: `<run>:<phases>:<digest of the status>`. A client that
+reconnects with the id of the last event gets the phases since that event, and the status if it has changed.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/environments", tags=["environments"])
 
 @dataclass(frozen=True)
 class EventCursor:
-    """The position of a client in the event stream.
+    """A client's position in the event stream.
 
     Attributes:
         run_id: The run that the client has seen; empty if it has seen no run.
@@ -89,7 +89,7 @@ async def _cursor(
     service: Service,
     followers: Broadcaster,
     last_event_id: Annotated[
-        str | None, Header(max_length=256, description="The id of the last event received.")
+        str | None, Header(max_length=256, description="The id of the last event that the client received.")
     ] = None,
 ) -> EventCursor:
     return await resolve_event_cursor(last_event_id, environment_id, caller, service, followers)
@@ -115,7 +115,7 @@ async def events(
     followers: Broadcaster,
     seen: Annotated[EventCursor, Depends(_cursor)],
 ) -> AsyncIterator[ServerSentEvent]:
-    """Stream the phases and status of an environment until it is ready, stopped or deleted, or the token expires."""
+    """Stream an environment's phases and status until it is ready, stopped or deleted, or until the token expires."""
     try:
         async for status in followers.follow(environment_id, caller):
             for event in events_since(status, seen):
@@ -126,7 +126,7 @@ async def events(
 
 
 def events_since(status: EnvironmentStatus, seen: EventCursor) -> list[ServerSentEvent]:
-    """Return the events for a status, without those that the client has already seen."""
+    """Return a status's events, except those that the client has already seen."""
     now = EventCursor.from_status(status)
     known = seen.phases if seen.run_id == now.run_id else 0
     found = [

@@ -29,7 +29,7 @@ class PolicyCheckRequest(BaseModel):
     Attributes:
         policy: The policy document, or the output of `aws kms get-key-policy` as JSON, YAML or text. The field is a
             string, so that nothing reformats the policy.
-        key_arn: The ARN of the policy's key. With this ARN, the check also knows which account owns the key.
+        key_arn: The ARN of the policy's key. The ARN tells the check which account owns the key.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -44,7 +44,8 @@ class PolicyCheckRequest(BaseModel):
 async def check_keys(caller: WriteCaller, service: Service, request: CheckKeysRequest) -> KeyCheckResult:
     """Return a verdict on each key: proved, refused or not proved.
 
-    The Aurora key is proved only if `prove_aurora_key` is true, by a cluster without instances that is then removed.
+    If `prove_aurora_key` is true, byok creates a cluster without instances to prove the Aurora key, and then removes
+    the cluster. Otherwise, the Aurora key is never proved.
     """
     if request.environment_id is not None:
         require_own_prefix(caller, request.environment_id)

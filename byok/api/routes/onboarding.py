@@ -1,4 +1,4 @@
-"""Routes that return the values, template and statements for creating the keys. None of these are secret."""
+"""Routes that return the values, template and statements for creating the keys. None of these is secret."""
 
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -24,7 +24,7 @@ router = APIRouter(
 )
 YAML_MEDIA_TYPE = "application/yaml"
 _ANY_STACK: Final = "byok-kms-keys"
-"""A stack name for routes that return only parts of a kit that do not contain the stack name."""
+"""A placeholder for routes that build a kit but return only parts in which the stack name does not occur."""
 
 
 def build_kit(state: State, region: str, stack_name: str, profile: str = DEFAULT_PROFILE) -> OnboardingKit:
@@ -57,7 +57,7 @@ async def values(
         Query(
             pattern=ENVIRONMENT_ID_PATTERN,
             max_length=ENVIRONMENT_ID_MAX_LENGTH,
-            description="The id that the environment will have; it names the stack of its keys.",
+            description="The future environment's id; the key stack is named after it.",
         ),
     ] = None,
     profile: Annotated[
@@ -68,7 +68,7 @@ async def values(
         Query(
             pattern=STACK_NAME_PATTERN,
             max_length=128,
-            description="Name of the stack that creates the keys; by default it contains the environment's id.",
+            description="Name of the stack that creates the keys. The default name contains the environment's id.",
         ),
     ] = None,
 ) -> OnboardingValues:

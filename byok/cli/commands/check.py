@@ -31,19 +31,20 @@ def check(
     ] = 30,
     name: Annotated[
         str | None,
-        typer.Option(help="The environment that the keys are for. It may hold them already; no other one may."),
+        typer.Option(help="The environment that the keys are for. Only this environment may already use the keys."),
     ] = None,
     aurora_proof: Annotated[
-        bool, typer.Option("--aurora-proof/--no-aurora-proof", help="Prove the Aurora key by a cluster.")
+        bool, typer.Option("--aurora-proof/--no-aurora-proof", help="Prove the Aurora key by creating a cluster.")
     ] = True,
     profile: Profile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
 ) -> None:
     """Check two keys without creating an environment.
 
-    Each key is proved, refused or not proved. To prove the S3 key, S3 writes and reads objects with it. To prove the
-    Aurora key, RDS creates a cluster without instances on it. Both are removed; the removal of the cluster continues
-    after the check. byok reuses a proof of an Aurora key for ten minutes.
+    Each key is proved, refused or not proved. To prove the S3 key, S3 writes and reads objects that are encrypted with
+    the key. To prove the Aurora key, RDS creates a cluster without instances that is encrypted with the key. byok then
+    removes the objects and the cluster; the removal of the cluster continues after the check. byok reuses a proof of an
+    Aurora key for ten minutes.
 
     Exit codes: 0 both keys are proved; 1 the check could not run; 2 wrong usage or a key ARN that can never work; 3 a
     key is refused; 4 no key is refused, but at least one is not proved.
@@ -77,7 +78,7 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
 
     request = request_from_options(CheckKeysRequest, options)
     impossible = find_request_problems(request, Settings())
-    # The check examines a key even if the other one's ARN can never work, so that one round of fixing is enough.
+    # Check a key even if the other key's ARN can never work, so that the customer can fix both keys at once.
     if {finding.key for finding in impossible} == set(KeyPurpose):
         found = _build_refusal(request, impossible)
     else:
@@ -100,7 +101,7 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
 
 
 def _build_refusal(request: "CheckKeysRequest", findings: "tuple[Problem, ...]", reason: str = "") -> "KeyCheckResult":
-    """Return the verdicts without a check; a key with no finding is not proved, for this reason."""
+    """Return verdicts without running the check. A key without a finding is not proved; `reason` says why."""
     from byok.domain.arns import KeyPurpose
     from byok.domain.models import CheckedKey, CheckedKeys, KeyCheckResult
 

@@ -42,7 +42,7 @@ def create(
     profile: Profile = None,
     stack_name: Annotated[
         str | None,
-        typer.Option(help="Name of the CloudFormation stack of the keys. [default: byok-kms-keys-<name>]"),
+        typer.Option(help="Name of the keys' CloudFormation stack. [default: byok-kms-keys-<name>]"),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until the environment is ready or stopped, then show the outcome.")
@@ -51,7 +51,8 @@ def create(
 ) -> None:
     """Provision an environment with two keys that the customer owns.
 
-    If you repeat a request, byok creates no second environment, and a stopped environment resumes where it stopped.
+    Repeating a request never creates a second environment. A stopped environment starts over and adopts its existing
+    resources.
 
     Exit codes: 0 ready, or accepted without --wait; 1 failed; 2 nothing was started, because of wrong usage or a key
     ARN that can never work; 3 stopped by a customer's key, or ready but the tenant alias points at another key.

@@ -13,17 +13,18 @@ if TYPE_CHECKING:
     from byok.local.stack import DevStack
 
 _DATABASE_SECONDS: Final = 0.4
-"""How long the local AWS takes to create a cluster or an instance: long enough to see that byok waits for it."""
+"""How long the local AWS takes to create a cluster or an instance: long enough to show that byok waits."""
 
 _SETTINGS: Final = {"BYOK_DATABASE_POLL_SECONDS": "0.2"}
-"""Settings of the worker, which must poll often because the database is ready so soon."""
+"""The worker's settings. The worker must poll often, because the database is ready so soon."""
 
 
 def demo() -> None:
-    """Show provisioning, a stop on a disabled key, and the fix.
+    """Show how provisioning works, stops and continues.
 
-    At the end, byok puts the tenant name of one environment on its keys. Everything runs on this machine, on free
-    ports and in a temporary folder, and nothing is left behind.
+    A disabled key stops one environment until the customer enables the key. At the end, byok puts the other
+    environment's tenant name on the keys. Everything runs on this machine, on free ports and in a temporary folder, and
+    nothing is left behind.
 
     Exit codes: 0 every check passed; 1 a check failed.
     """

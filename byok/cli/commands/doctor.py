@@ -1,4 +1,4 @@
-"""`byok doctor` and `byok diagnose`: find what is missing or wrong, and how to fix it."""
+"""`byok doctor` and `byok diagnose`: report what is missing or wrong, and how to fix it."""
 
 import sys
 from pathlib import Path
@@ -36,9 +36,9 @@ def doctor(
 
     Checks Temporal, workers, AWS, the platform role and the blueprint.
 
-    `byok doctor` checks the network and the credentials of the place where it runs. To check a worker's credentials,
-    run `byok doctor` where the worker runs. With --customer, `byok doctor` does not run these checks, but prints
-    a script of plain AWS CLI commands for the key administrator. `byok diagnose` reads the script's output.
+    `byok doctor` checks the network and the credentials of the machine that it runs on. To check a worker's
+    credentials, run `byok doctor` where the worker runs. With --customer, `byok doctor` runs no checks. Instead, it
+    prints a script of plain AWS CLI commands for the key administrator. `byok diagnose` reads the script's output.
 
     Exit codes: 0 every check passed; 1 a check failed; 2 wrong usage.
     """

@@ -44,8 +44,8 @@ def replay(
 def cancel(name: Name, wait: Wait = False, as_json: AsJson = False) -> None:
     """Cancel the operation in progress on an environment.
 
-    The step in progress finishes first. Then all resources are kept, or removed if the environment was created with
-    --on-failure rollback; `byok status` shows the result.
+    The step in progress finishes first. Then all resources are kept or, if the environment was created with
+    --on-failure rollback, removed. `byok status` shows the result.
 
     Exit codes: 0 cancellation requested, or completed with --wait; 1 there is nothing to cancel; 2 wrong usage.
     """

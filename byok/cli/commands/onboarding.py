@@ -31,11 +31,11 @@ def onboarding(
     platform_role_arn: PlatformRole = None,
     profile: Profile = None,
     environment: Annotated[
-        str | None, typer.Option(help="The id that the environment will have; it names the stack of its keys.")
+        str | None, typer.Option(help="The future environment's id; the key stack is named after it.")
     ] = None,
     stack_name: Annotated[
         str | None,
-        typer.Option(help="Name of the CloudFormation stack of the keys. [default: byok-kms-keys-<environment>]"),
+        typer.Option(help="Name of the keys' CloudFormation stack. [default: byok-kms-keys-<environment>]"),
     ] = None,
     payload: Annotated[
         str | None,
@@ -50,8 +50,8 @@ def onboarding(
 ) -> None:
     """Print what a customer needs to create the two keys.
 
-    If you pass the keys, byok also prints how to let the platform put the tenant name on the keys. Calls neither AWS
-    nor Temporal.
+    If you pass the keys, byok also prints the commands that let the platform put the tenant name on the keys. Calls
+    neither AWS nor Temporal.
 
     Exit codes: 0 printed; 2 wrong usage.
     """
@@ -112,7 +112,7 @@ def template(
     `tenant-role` prints the optional role through which the platform puts a tenant name on the keys. `terraform` prints
     a Terraform file that creates the same keys in one Region.
 
-    If the output file exists, byok replaces it. A message says whether that changed the file.
+    If the output file exists, byok replaces it. A message says whether the contents changed.
 
     Exit codes: 0 printed or written; 2 wrong usage, or the file cannot be written.
     """
@@ -179,8 +179,8 @@ def _show(kit: "OnboardingKit") -> None:
     )
     heading("A. With CloudFormation (recommended): one stack creates both keys")
     prose(
-        f"Save the file {KEYS_TEMPLATE_FILE} that came with these instructions. Run this command in the folder of the "
-        f"file. After --profile, replace {kit.commands.profile} with the name of your own AWS CLI profile:"
+        f"Save the file {KEYS_TEMPLATE_FILE} that came with these instructions. Run this command in the same folder. "
+        f"After --profile, replace {kit.commands.profile} with the name of your own AWS CLI profile:"
     )
     print_text(f"\n{kit.commands.deploy_keys_command()}\n\n")
     prose(
@@ -188,10 +188,10 @@ def _show(kit: "OnboardingKit") -> None:
         "Send this value back to us:"
     )
     print_text(f"\n{kit.commands.print_payload_command()}\n")
-    heading("B. By hand: in this Region, one symmetric Encrypt and decrypt key for S3, and another for Aurora")
+    heading("B. Manually: create two symmetric Encrypt and decrypt keys in this Region, one for S3 and one for Aurora")
     prose(
-        "Each list of statements below is for the key that is named above the list. Append the statements to the "
-        "Statement array of that key's policy. Do not change the existing statements."
+        "Each list of statements below is for the key named above the list. Append the statements to the Statement "
+        "array of that key's policy. Do not change the existing statements."
     )
     for which in KeyPurpose:
         block(f"\n{which.display_name}:")
@@ -212,7 +212,7 @@ def _show(kit: "OnboardingKit") -> None:
     _show_tenant_role(kit, prose)
     heading("Keep in mind")
     block("\n".join(f"- {line}" for line in WARNINGS))
-    print_message(f"For the sender: create the file to send with this: byok template --out {KEYS_TEMPLATE_FILE}")
+    print_message(f"For the sender: create the template file with: byok template --out {KEYS_TEMPLATE_FILE}")
 
 
 def _show_tenant_role(kit: "OnboardingKit", prose: Callable[[str], None]) -> None:
@@ -235,7 +235,7 @@ def _show_tenant_role(kit: "OnboardingKit", prose: Callable[[str], None]) -> Non
     deploy, role_arn = commands
     prose(
         f"The external id is {kit.external_id}. Save the file {TENANT_ROLE_TEMPLATE_FILE} that came with these "
-        "instructions, and run this command in the folder of the file. CAPABILITY_IAM acknowledges that the stack "
+        "instructions, and run this command in the same folder. CAPABILITY_IAM acknowledges that the stack "
         "creates a role:"
     )
     print_text(f"\n{deploy}\n\n")

@@ -1,4 +1,4 @@
-"""`byok policy`: render the statements of both keys, and check or complete a customer's key policy, all offline."""
+"""`byok policy`: renders the platform's statements, and checks or completes a key policy, all without AWS calls."""
 
 import codecs
 import sys
@@ -70,12 +70,13 @@ def check(
 ) -> None:
     """Check a key policy, permission by permission.
 
-    For each permission that the platform needs, reports whether the policy grants it, and if not, what to change.
+    For each permission that the platform needs, reports whether the policy grants the permission and, if not, what to
+    change.
 
-    Needs no credentials and makes no calls, because byok itself evaluates the policy, the way AWS does.
+    Needs no credentials and makes no AWS calls, because byok itself evaluates the policy, as AWS would.
 
     Exit codes: 0 the policy lets the platform use the key; 2 wrong usage, or the file is not a policy; 3 the policy
-    does not let the platform use the key, or the answer depends on facts that only AWS sees.
+    does not let the platform use the key, or the result depends on facts that only AWS knows.
     """
     with exit_on_error(as_json=as_json):
         from datetime import UTC, datetime
@@ -146,9 +147,13 @@ def merge(
             if sids:
                 print_message(f"{words}: {', '.join(sids)}")
         if merged.dropped:
-            print_message(f"The replaced statements had other conditions, which are gone: {', '.join(merged.dropped)}")
+            print_message(
+                f"The replaced statements had other conditions, which were removed: {', '.join(merged.dropped)}"
+            )
         if merged.content.startswith(codecs.BOM_UTF8):
-            print_message("The file begins with a byte order mark, which is kept. If KMS rejects it, remove the mark.")
+            print_message(
+                "The file begins with a byte order mark, which is kept. If KMS rejects the policy, remove the mark."
+            )
         if not merged.changed:
             print_message("Nothing to do: the policy already has the statements.")
         elif known is not None and out is not None and str(out) != "-":

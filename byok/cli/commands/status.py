@@ -17,10 +17,10 @@ def status(
 ) -> None:
     """Show an environment's phase, and why it stopped.
 
-    Asks only Temporal, so no worker needs to run.
+    Reads the status from Temporal, so no worker needs to be running.
 
-    Exit codes: 0 in progress or ready; 3 stopped by a customer's key, or ready but the tenant alias points at another
-    key; 1 stopped by anything else, or there is no such environment.
+    Exit codes: 0 in progress, ready or deleted; 1 stopped by anything except a customer's key, or there is no such
+    environment; 3 stopped by a customer's key, or ready but the tenant alias points at another key.
     """
     import asyncio
 

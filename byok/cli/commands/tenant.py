@@ -54,7 +54,7 @@ def tenant(
 ) -> None:
     """Put the tenant name on both keys, as an alias and tags.
 
-    byok writes only the aliases and tags that are missing or different, through a role in the customer's account.
+    Through a role in the customer's account, byok writes only the aliases and tags that are missing or different.
     `byok template tenant-role` prints the role's template. Without --tenant-role-arn, byok uses the role that last put
     a name on the keys, or the role that the environment was created with. If there is no such role, byok changes
     nothing and prints the commands for the key administrator.
@@ -72,7 +72,9 @@ def tenant(
             "key_grace_seconds": key_grace_seconds,
         }
         if commands_only and (repoint or options["role"]):
-            raise UsageError("--commands-only changes nothing: leave out --repoint, --tenant-role-arn, --external-id.")
+            raise UsageError(
+                "--commands-only changes nothing: leave out --repoint, --tenant-role-arn and --external-id."
+            )
         code = asyncio.run(_tenant(environment, name, options, as_json=as_json))
     raise typer.Exit(code)
 
@@ -144,7 +146,7 @@ async def _tenant(environment: str, name: str | None, options: dict[str, Any], *
 
 
 def _report_once() -> "Callable[[PendingStep], None]":
-    """Return a callback that prints each pending step and its AWS message once, not at every attempt."""
+    """Return a callback that prints each pending step and its AWS message only once, not at every attempt."""
     from byok.service.pending import describe_pending_step
 
     told: set[str] = set()

@@ -22,7 +22,7 @@ def up(
     web_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the wizard and the HTTP API.")] = 8000,
     env_file: Annotated[
         Path | None,
-        typer.Option(help="File for the shell exports, written when everything is ready. [default: DATA/env]"),
+        typer.Option(help="File to which byok writes shell exports once everything is ready. [default: DATA/env]"),
     ] = None,
     worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Whether to run a worker.")] = True,
     database_seconds: Annotated[
@@ -83,7 +83,9 @@ async def _stay(stack: "DevStack", env_file: Path) -> None:
     out, facts = make_console(), stack.environment
     out.print(f"Temporal    {facts['TEMPORAL_ADDRESS']}, with its UI at {stack.ui_url}")
     out.print(f"Local AWS   {stack.aws_url}, with the profiles platform and byok (the customer)")
-    out.print(f"Worker      {'running' if 'worker' in stack.children else 'none: start one with python worker.py'}")
+    out.print(
+        f"Worker      {'running' if 'worker' in stack.children else 'not running: start it with python worker.py'}"
+    )
     out.print(f"Wizard      {stack.web_url}, with the HTTP API at {stack.web_url}/v1")
     out.print(f"S3 key      {facts['S3_KEY_ARN']}")
     out.print(f"Aurora key  {facts['RDS_KEY_ARN']}")
