@@ -55,7 +55,7 @@ _CONVERTERS: Final = tuple(
 _KNOWN_ENCODINGS: Final = frozenset(converter.encoding.encode() for converter in _CONVERTERS)
 
 _MAX_ENCODING_LENGTH: Final = 60
-"""The length to which a message shortens an unknown encoding's name, because the sender chooses the name."""
+"""A message truncates an unknown encoding's name to this length, because the sender chooses the name."""
 
 
 def invalid_input_error(message: str, *details: Any) -> ApplicationError:
@@ -122,7 +122,8 @@ class StrictPayloadConverter(CompositePayloadConverter):
 class InputValidationInterceptor(Interceptor):
     """Fails a workflow if its inputs cannot be decoded or do not match its `run` method in number or type.
 
-    The interceptor sets the search attributes of a stop, because a workflow with invalid input publishes no progress.
+    The interceptor also sets the search attributes that report the stop, because a workflow with invalid input
+    publishes no progress.
     """
 
     def workflow_interceptor_class(
@@ -156,7 +157,7 @@ def require_valid_input(workflow_type: str, values: Sequence[object], kinds: Seq
         kinds: The types.
 
     Raises:
-        ApplicationError: `InvalidInput`. The message says what is wrong, and repeats no value.
+        ApplicationError: `InvalidInput`. The message says what is wrong, but does not repeat any value.
     """
     if len(values) != len(kinds):
         raise invalid_input_error(
