@@ -155,7 +155,7 @@ def _tags(environment: Environment) -> list[dict[str, str]]:
 
 
 def final_snapshot_params(final_snapshot: str | None) -> dict[str, Any]:
-    """Return the parameters of DeleteDBCluster that take or skip a final snapshot."""
+    """Return the parameters of DeleteDBCluster that request or skip a final snapshot."""
     if final_snapshot is None:
         return {"SkipFinalSnapshot": True}
     return {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": final_snapshot}

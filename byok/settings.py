@@ -180,7 +180,7 @@ class Settings(BaseSettings):
             and name.upper().split("__")[0] not in known
         )
         if unknown:
-            raise ValueError(f"unknown: {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+            raise ValueError(f"unknown: {', '.join(unknown)}; known settings: {', '.join(sorted(known))}")
         return values
 
     @model_validator(mode="after")

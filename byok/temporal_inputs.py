@@ -161,15 +161,15 @@ def require_valid_input(workflow_type: str, values: Sequence[object], kinds: Seq
     """
     if len(values) != len(kinds):
         raise invalid_input_error(
-            f"{workflow_type} takes {len(kinds)} input, a JSON object with {_fields(kinds[0] if kinds else None)}; "
-            f"it received {len(values)}."
+            f"{workflow_type} takes {len(kinds)} input, a JSON object with {_fields(kinds[0] if kinds else None)}, "
+            f"but it received {len(values)}."
         )
     for kind, value in zip(kinds, values, strict=True):
         if isinstance(value, UndecodedInput):
             raise value.error
         if inspect.isclass(kind) and issubclass(kind, BaseModel) and not isinstance(value, kind):
             raise invalid_input_error(
-                f"{workflow_type} takes a JSON object with {_fields(kind)}; it received {_kind_of(value)}."
+                f"{workflow_type} takes a JSON object with {_fields(kind)}, but it received {_kind_of(value)}."
             )
 
 
