@@ -207,6 +207,6 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Exit without a normal interpreter shutdown, because the SDK's native threads can crash the interpreter during it.
-    # There is nothing left to clean up.
+    # Skip the normal interpreter shutdown, during which the SDK's native threads can crash the interpreter. There is
+    # nothing left to clean up.
     os._exit(code)

@@ -1,1 +1,1 @@
-"""The activities, which call AWS. Before an activity creates a resource, it looks for one that it can adopt."""
+"""The activities, which call AWS. Before an activity creates a resource, it looks for an existing one to adopt."""

@@ -1,8 +1,8 @@
-"""Proves an Aurora key by a cluster without instances, and removes that cluster.
+"""Proves an Aurora key by creating a cluster without instances, and removes that cluster.
 
-RDS checks the key and creates its grant during CreateDBCluster, so the answer to that call is the proof ("Encrypting
-Amazon Aurora resources"). A cluster without instances has no compute. RDS refuses to delete it while it is being
-created, so the removal takes longer than the proof. The workflow `ProveAuroraKey` runs both.
+RDS checks the key and creates its grant during CreateDBCluster, so the response to that call is the proof ("Encrypting
+Amazon Aurora resources"). A cluster without instances has no compute to pay for. RDS refuses to delete a cluster that
+is still being created, so the removal takes longer than the proof. The workflow `ProveAuroraKey` runs both steps.
 """
 
 from dataclasses import dataclass
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef
 
 LEFTOVER_AGE: Final = timedelta(hours=1)
-"""A removal takes minutes. An older cluster was left behind by a proof that no workflow remembers."""
+"""A removal takes minutes. A cluster older than this was left behind by a workflow that ended without removing it."""
 
 _AGAIN_AFTER_A_STOP: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
 class AuroraProofActivities:
-    """Clusters that prove Aurora keys.
+    """The activities that create and remove the clusters that prove Aurora keys.
 
     Attributes:
-        poll: The interval between two status polls of such a cluster.
+        poll: The interval between two attempts to remove the clusters.
     """
 
     clients: AwsClients
@@ -52,9 +52,10 @@ class AuroraProofActivities:
 
     @activity.defn
     async def await_aurora_proof(self, environment: Environment) -> CheckedKey:
-        """Start `ProveAuroraKey` for the Aurora key, or join the one that runs, and return its verdict.
+        """Start `ProveAuroraKey` for the Aurora key, or join the run in progress, and return its verdict.
 
-        The SDK's and Temporal's errors are retried: if that workflow ended in between, the next attempt starts another.
+        Errors from the SDK and from Temporal are retried. If the workflow ends before it returns a verdict, the next
+        attempt starts a new run.
         """
         start: WithStartWorkflowOperation[Any, CheckedKey] = WithStartWorkflowOperation(
             PROVE_AURORA_KEY_WORKFLOW,
@@ -70,14 +71,14 @@ class AuroraProofActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def ensure_proof_cluster(self, task: AuroraProofTask) -> CheckedKey:
-        """Create a cluster on the Aurora key, or find the one that an earlier attempt of this proof created.
+        """Create a cluster encrypted with the Aurora key, or find the one that an earlier attempt created.
 
         Returns:
-            The key is proved, or not proved if as many clusters prove keys as may at once.
+            The verdict: proved, or not proved if the maximum number of clusters that prove keys already exists.
 
         Raises:
-            ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period. The error table decides
-                about other RDS errors.
+            ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period. Other RDS errors: see
+                the error table.
         """
         environment = task.environment
         step, rds = self._step(environment), self.clients.rds(environment.region)
@@ -86,7 +87,7 @@ class AuroraProofActivities:
             existing = self._find_clusters(rds)
             own = {"Key": environment.run_tag, "Value": task.proof_id}
             for cluster in existing.values():
-                if own in cluster.get("TagList", []):  # the answer to an earlier attempt was lost
+                if own in cluster.get("TagList", []):  # an earlier attempt created it, but lost the response
                     return self._proved(step, cluster, cluster["ClusterCreateTime"], None)
             for name in naming.proof_cluster_identifiers(self.platform.vendor):
                 if name in existing:
@@ -96,22 +97,22 @@ class AuroraProofActivities:
                 except ClientError as error:
                     if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
                         raise
-                    continue  # another proof was faster
+                    continue  # another proof has just taken this name
                 request_id = answer["ResponseMetadata"].get("RequestId")
                 return self._proved(step, answer["DBCluster"], datetime.now(UTC), request_id)
         reason = (
-            f"{naming.MAX_PROOF_CLUSTERS} clusters that prove Aurora keys exist in {environment.region}, the most at "
-            "once. Check again in a few minutes."
+            f"{naming.MAX_PROOF_CLUSTERS} clusters that prove Aurora keys already exist in {environment.region}, which "
+            "is the maximum. Check again in a few minutes."
         )
         return CheckedKey.not_proved(KeyPurpose.RDS, environment.rds_key_arn, reason)
 
     @activity.defn(no_thread_cancel_exception=True)
     def remove_proof_clusters(self, environment: Environment) -> None:
-        """Remove the clusters that prove this key, and those that were left behind; succeed once they are gone.
+        """Remove the clusters that prove this key, and all clusters that were left behind. Succeed once they are gone.
 
         Raises:
-            ApplicationError: `rds.NotReady`, retried after `poll`, until they are gone. No error ends the retries: what
-                this activity gives up would be left behind.
+            ApplicationError: `rds.NotReady`, retried after `poll`, until the clusters are gone. No error stops the
+                retries, because a cluster that this activity gave up on would be left behind.
         """
         step, rds = self._step(environment), self.clients.rds(environment.region)
         try:
@@ -126,7 +127,7 @@ class AuroraProofActivities:
             raise retried_later(refusal, _AGAIN_AFTER_A_STOP) if refusal.non_retryable else refusal from refusal
         if remaining:
             states = ", ".join(f"{one['DBClusterIdentifier']} is {one['Status']}" for one in remaining)
-            raise step.retry_later_error("rds.NotReady", f"{states}; byok removes it.", self.poll)
+            raise step.retry_later_error("rds.NotReady", f"Not removed yet: {states}.", self.poll)
 
     def _find_clusters(self, rds: "RDSClient") -> "dict[str, DBClusterTypeDef]":
         return find_clusters(rds, naming.proof_cluster_identifiers(self.platform.vendor))
@@ -134,17 +135,18 @@ class AuroraProofActivities:
     def _must_go(self, cluster: "DBClusterTypeDef", environment: Environment) -> bool:
         tags = {tag.get("Key"): tag.get("Value") for tag in cluster.get("TagList", [])}
         proves = tags.get(naming.proof_tag_key(self.platform.vendor))
-        if proves is None:  # a cluster that proves nothing has the name
+        if proves is None:  # a cluster that is not a proof uses the name
             return False
         return proves == environment.rds_key_arn or cluster["ClusterCreateTime"] < datetime.now(UTC) - LEFTOVER_AGE
 
     def _proved(
         self, step: ActivityContext, cluster: "DBClusterTypeDef", at: datetime, request_id: str | None
     ) -> CheckedKey:
-        """Return the verdict on the key, if RDS reports that it encrypts the cluster with it (contract 99)."""
+        """Return the verdict on the key if RDS reports that the key encrypts the cluster (contract 99)."""
         arn = step.environment.rds_key_arn
         if not is_encrypted_with(cluster, arn):
-            message = f"The cluster was created with {arn}; RDS reports {cluster.get('KmsKeyId') or 'no customer key'}."
+            reported = cluster.get("KmsKeyId") or "no customer key"
+            message = f"The cluster was created with {arn}, but RDS reports {reported}."
             raise step.non_retryable_error("byok.ProbeMismatch", message, Remedy.UNPROVED)
         return CheckedKey.proved(KeyPurpose.RDS, arn, at, request_id)
 

@@ -41,7 +41,7 @@ def is_platform_denied(error: ClientError) -> bool:
 
 
 def is_denied_by_key_policy(error: BaseException | None) -> bool:
-    """Return whether an error is S3's answer to a use that the key's policy does not allow."""
+    """Return whether the table attributes an error from S3 to the key policy."""
     return isinstance(error, ClientError) and find_service_and_rule(error)[1].remedy is Remedy.S3_KEY_POLICY
 
 

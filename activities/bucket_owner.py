@@ -36,13 +36,13 @@ def refuse_foreign_bucket(step: ActivityContext, s3: "S3Client", bucket: str) ->
         account = account_id_of_role(step.environment.platform_role_arn)
         raise step.non_retryable_error(
             "byok.BucketOfAnotherAccount",
-            f"The bucket {bucket} belongs to another AWS account and not to {account}.",
+            f"The bucket {bucket} belongs to another AWS account, not to {account}.",
             Remedy.BUCKET_OF_ANOTHER_ACCOUNT,
         ) from error
 
 
 def _is_foreign(s3: "S3Client", bucket: str) -> bool:
-    """Return whether the platform's account does not own the bucket. False if the platform may not list its buckets."""
+    """Return whether another account owns the bucket; False if the platform may not list its own buckets."""
     try:
         return bucket not in list_own_buckets(s3, bucket)
     except ClientError as error:

@@ -1,6 +1,6 @@
 """The worker's AWS clients. There is one client per service and Region. A client makes one attempt per call.
 
-The S3 clients use only buckets that the platform's account owns.
+The S3 clients access only buckets that the platform's account owns.
 """
 
 import threading
@@ -127,7 +127,7 @@ class AwsClients:
 
 
 def _expect_bucket_owner(client: "BaseClient", account: str) -> None:
-    """Name the expected owner in every call on a bucket (contract 154).
+    """Send the expected owner with every call on a bucket (contract 154).
 
     Without the expected owner, S3 would accept any bucket of the given name that the caller may access. Of the
     operations that byok calls, only CreateBucket and ListBuckets have no parameter for the expected owner (botocore's

@@ -158,7 +158,8 @@ class DatabaseActivities:
         A rollback takes no final snapshot, because the cluster was never handed over to the customer.
 
         Raises:
-            ApplicationError: The same errors as `remove_writer`. Stops if the final snapshot needs a lost key.
+            ApplicationError: The same errors as `remove_writer`. Stops if a final snapshot is requested and the cluster
+                has lost its key.
         """
         step = self._step(task, task.phase)
         with step.translate_aws_errors():
@@ -167,7 +168,7 @@ class DatabaseActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def list_databases(self, task: DatabaseRemovalTask) -> OwnedResources:
-        """List every cluster and instance that has the environment's tag, and the final snapshot.
+        """List the clusters and instances that have the environment's tag, and the final snapshot if it exists.
 
         Raises:
             ApplicationError: Stops, before anything is removed, if a final snapshot is requested and a cluster has lost
@@ -303,7 +304,7 @@ class DatabaseActivities:
 
     def _still_deleting_error(self, step: ActivityContext, name: str) -> ApplicationError:
         """Build a retryable error, so that the activity creates the resource again once RDS has deleted the old one."""
-        return self._not_ready_error(step, f"{name} is still being deleted; byok creates it again after that.")
+        return self._not_ready_error(step, f"{name} is still being deleted. byok creates it again once it is gone.")
 
     def _not_ready_error(self, step: ActivityContext, message: str) -> ApplicationError:
         return step.retry_later_error("rds.NotReady", message, self.poll)
@@ -333,7 +334,7 @@ def _require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef",
 
 
 def _require_own_cluster(step: ActivityContext, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":
-    """Return the cluster if it has the environment's tag and key. The cluster's name does not matter."""
+    """Return the cluster, or stop if it does not have the environment's tag and key. A matching name is not enough."""
     name, environment = task.cluster.identifier, task.environment
     if not rds_resources.is_tagged_for(found, environment):
         raise step.non_retryable_error(

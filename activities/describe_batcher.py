@@ -1,8 +1,8 @@
 """Describes the databases that activities wait for. The call rate stays limited, however many environments wait.
 
 RDS limits the call rate per account and Region, and all tools of the vendor share this limit. A worker therefore
-describes up to a hundred clusters or instances per call, and a token bucket limits the worker's call rate: the first
-calls are immediate, and each later call covers all databases that were requested while it waited for a token.
+describes up to a hundred clusters or instances per call, and a token bucket limits the worker's call rate. The first
+calls are immediate. Each later call covers all databases that were requested while the call waited for a token.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ MAX_CALLS_PER_PERIOD: Final = 50
 """The size of the token bucket. Each worker has one token bucket per operation and Region."""
 
 RATE_LIMIT_PERIOD: Final = timedelta(seconds=30)
-"""The time in which an empty token bucket refills."""
+"""How long an empty token bucket takes to refill."""
 
 Found = TypeVar("Found")
 _Describe = Callable[[Sequence[str]], Mapping[str, Found]]
@@ -63,7 +63,7 @@ class _Batches(Generic[Found]):
         answer = self._requested[name]
         if self._caller is None:
             self._caller = asyncio.create_task(self._call())
-        return await asyncio.shield(answer)  # if one caller is cancelled, the other callers must still get the answer
+        return await asyncio.shield(answer)  # if one caller is cancelled, the other callers must still get the result
 
     async def _call(self) -> None:
         try:
@@ -84,7 +84,7 @@ class _Batches(Generic[Found]):
 
 
 def _retrieve_exception(answer: "asyncio.Future[Found | None]") -> None:
-    """Retrieve an answer's exception, which asyncio would otherwise log if all callers had been cancelled."""
+    """Retrieve a future's exception, because asyncio would otherwise log it if all callers were cancelled."""
     if not answer.cancelled():
         answer.exception()
 

@@ -66,7 +66,7 @@ class ActivityContext:
 
     @property
     def remedy_context(self) -> RemedyContext:
-        """The values that complete a remedy for a problem with this activity's key."""
+        """The values to insert into a remedy for a problem with this activity's key."""
         return RemedyContext(
             self.environment.region,
             self.environment.platform_role_arn,
@@ -178,7 +178,7 @@ class ActivityContext:
         """Build an error that is retryable until the grace period ends, in case a policy change is propagating (D14).
 
         The grace period starts with the first access-denied error, not with the activity, so neither a worker that
-        starts late nor an earlier throttling error shortens the grace period.
+        starts late nor an earlier throttling error shortens it.
         """
         first = load_from_previous_attempt(_FIRST_REFUSAL)
         if first is None:
@@ -195,13 +195,13 @@ class ActivityContext:
 
 
 def stop_with_problems(problems: Sequence[Problem]) -> ApplicationError:
-    """Build a stop that has several problems, such as one for each key."""
+    """Build the error for a stop with several problems, such as one for each key."""
     first = problems[0]
     return ApplicationError(first.message, *problems, type=first.code, non_retryable=True)
 
 
 def retried_later(refusal: ApplicationError, delay: timedelta) -> ApplicationError:
-    """Return the same failure, but retried: for work that must not be given up."""
+    """Return the same failure as a retryable one, for work that must not be abandoned."""
     return ApplicationError(
         refusal.message, *refusal.details, type=refusal.type, next_retry_delay=delay, category=refusal.category
     )

@@ -2,8 +2,8 @@
 
 boto blocks the activity's thread during a call, so a task on the worker's event loop sends the heartbeats. (With a
 heartbeat thread per activity, each heartbeat would need two wake-ups and would interrupt the threads that do the work.)
-Temporal therefore notices a killed worker after the heartbeat timeout, not after the activity's start-to-close timeout.
-The heartbeats also contain the saved values, so the next attempt can read them on any worker.
+Because of the heartbeats, Temporal notices a killed worker after the heartbeat timeout, not after the activity's
+start-to-close timeout. The heartbeats also contain the saved values, so the next attempt can read them on any worker.
 """
 
 import asyncio
@@ -42,9 +42,10 @@ def save_for_retry(name: str, value: str) -> None:
     notes[name] = value
     loop = _LOOP.get()
     if loop is None or _runs_here(loop):
-        # Send the heartbeat immediately, because an attempt that fails now ends before the loop runs anything else.
+        # Send the heartbeat immediately, because an attempt that fails right after this call ends before the loop runs
+        # anything else.
         activity.heartbeat(dict(notes))
-    else:  # this is a thread of an async activity: the scheduled call runs on the loop before the attempt can end
+    else:  # in a thread of an async activity, the scheduled call runs on the loop before the attempt can end
         loop.call_soon_threadsafe(activity.heartbeat, dict(notes), context=contextvars.copy_context())
 
 
@@ -114,6 +115,6 @@ class _Beating(ActivityInboundInterceptor):
     async def _beat(self, notes: dict[str, str]) -> None:
         while True:
             await asyncio.sleep(self._interval.total_seconds())
-            # Do not call `activity.heartbeat` here, because for an activity in a thread, that function waits for this
-            # loop.
+            # Do not call `activity.heartbeat` here, because that function waits for this loop if the activity runs in a
+            # thread.
             self._outbound.heartbeat(dict(notes))

@@ -37,7 +37,7 @@ class KeyClaims:
         """Claim both keys for the environment. A claim that the environment already holds stays unchanged.
 
         Raises:
-            ApplicationError: Stops with `byok.KeyInUse`, for each key that another environment holds, and with
+            ApplicationError: Stops with a `byok.KeyInUse` problem for each key that another environment holds, or with
                 `byok.BucketOfAnotherAccount` if another account owns the probe bucket.
         """
         conflicts = self._list_conflicts(self._claim)
@@ -47,7 +47,7 @@ class KeyClaims:
     def list_conflicts(self) -> tuple[Problem, ...]:
         """Return a problem for each key that another environment holds, and claim nothing (contract 129).
 
-        An invalid ARN is skipped: the rules for ARNs report it.
+        An invalid ARN is skipped, because the ARN rules report it.
 
         Raises:
             ApplicationError: Stops with `byok.BucketOfAnotherAccount` if another account owns the probe bucket.

@@ -27,31 +27,31 @@ from byok.domain.problems.remediation import Remedy
 
 _ONLY_BUCKET_ARNS: Final = (
     "S3 can use the key only with a bucket key. Either the key policy pins kms:EncryptionContext:aws:s3:arn to the "
-    "ARNs of buckets, or the permission was revoked and S3 still has its bucket key. An object without a bucket key "
-    "was refused: {message}"
+    "ARNs of buckets, or the permission was revoked and S3 still has its bucket key. S3 rejected an object "
+    "without a bucket key: {message}"
 )
 
 
 @dataclass(frozen=True)
 class KeyActivities:
-    """Probes of the customer's keys."""
+    """The activities that probe the customer's keys and look up the keys' claims."""
 
     clients: AwsClients
     platform: Platform
 
     @activity.defn(no_thread_cancel_exception=True)
     def probe_s3_key(self, environment: Environment) -> CheckedKey:
-        """Use the S3 key as the environment's buckets will, with an object that is deleted again.
+        """Use the S3 key in the same way as the environment's buckets, with two objects that are deleted afterwards.
 
-        The object without a bucket key is the verdict: S3 caches bucket keys, and could hide a revocation (D13). The
-        object with a bucket key has the bucket's ARN as its encryption context, as all objects of the environment: it
-        finds a key policy that allows the ARNs of objects only (S3 user guide, "Changes to note before enabling an S3
-        Bucket Key").
+        The first object, written without a bucket key, decides the verdict, because S3 caches bucket keys, and a cached
+        bucket key could hide a revocation (D13). The second object, written with a bucket key, has the bucket's ARN as
+        its encryption context, like all objects in the environment's buckets. It detects a key policy that allows only
+        the ARNs of objects (S3 user guide, "Changes to note before enabling an S3 Bucket Key").
 
         Raises:
-            ApplicationError: `s3.KMS.…` or `s3.AccessDenied` with AWS's message. Stops at once or after the grace
-                period; with `byok.KeysExchanged` if S3 can use the other key of the pair instead (contract 127); with
-                `byok.ProbeMismatch` or `byok.BucketOfAnotherAccount` at once.
+            ApplicationError: Stops at once or after the grace period with `s3.KMS.…` or `s3.AccessDenied` and AWS's
+                message, or with `byok.KeysExchanged` if S3 can use the other key of the pair instead (contract 127).
+                Stops at once with `byok.ProbeMismatch` or `byok.BucketOfAnotherAccount`.
         """
         step = self._step(environment)
         s3 = self.clients.s3(environment.region)
@@ -72,7 +72,7 @@ class KeyActivities:
             cached = probe.write_and_read(arn, bucket_key=True)
         for one in (written, cached):
             if not one.intact or one.key_arn != arn:
-                message = f"The probe was written with {arn}; S3 reports {one.key_arn} or different content."
+                message = f"The probe was written with {arn}, but S3 reports {one.key_arn} or different content."
                 raise step.non_retryable_error("byok.ProbeMismatch", message, Remedy.UNPROVED)
         return CheckedKey.proved(KeyPurpose.S3, arn, datetime.now(UTC), written.request_id)
 
@@ -81,7 +81,8 @@ class KeyActivities:
         """Look up which environments hold the two keys, without claiming them (contract 129).
 
         Raises:
-            ApplicationError: The error table decides about S3 errors.
+            ApplicationError: Stops with `byok.BucketOfAnotherAccount` if another account owns the probe bucket. Other
+                S3 errors: see the error table.
         """
         step = self._step(environment)
         with step.translate_aws_errors():
@@ -92,7 +93,7 @@ class KeyActivities:
 
 
 def _exchanged_error(step: ActivityContext, refusal: ApplicationError) -> ApplicationError:
-    """Build the stop for ARNs that were given in each other's place. It keeps AWS's answer to the wrong one."""
+    """Build the error for two ARNs that were exchanged. It contains AWS's message about the key that S3 cannot use."""
     answer = Problem.model_validate(refusal.details[0])
     environment = step.environment
     message = (

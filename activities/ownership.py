@@ -8,7 +8,7 @@ from byok.domain.phases import Phase
 
 
 def has_environment_tag(tags: Iterable[Mapping[str, Any]], environment: Environment) -> bool:
-    """Return whether the tags, in the format of both S3 and RDS, include the environment's tag."""
+    """Return whether the tags include the environment's tag. S3 and RDS return tags in the same format."""
     return {"Key": environment.environment_tag, "Value": environment.environment_id} in tags
 
 

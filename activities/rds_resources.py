@@ -47,7 +47,7 @@ def find_instance(rds: "RDSClient", identifier: str) -> "DBInstanceTypeDef | Non
 
 
 def find_clusters(rds: "RDSClient", names: Sequence[str]) -> "dict[str, DBClusterTypeDef]":
-    """Return those of up to `MAX_RECORDS` clusters that exist, by name, if possible with one call."""
+    """Look up at most `MAX_RECORDS` clusters, if possible with one call. Return the clusters that exist, by name."""
     if len(names) > 1:
         by_name: list[FilterTypeDef] = [{"Name": "db-cluster-id", "Values": list(names)}]
         found = none_if_absent(lambda: rds.describe_db_clusters(Filters=by_name, MaxRecords=MAX_RECORDS)["DBClusters"])
@@ -57,7 +57,7 @@ def find_clusters(rds: "RDSClient", names: Sequence[str]) -> "dict[str, DBCluste
 
 
 def find_instances(rds: "RDSClient", names: Sequence[str]) -> "dict[str, DBInstanceTypeDef]":
-    """Return those of up to `MAX_RECORDS` instances that exist, by name, if possible with one call."""
+    """Look up at most `MAX_RECORDS` instances, if possible with one call. Return the instances that exist, by name."""
     if len(names) > 1:
         by_name: list[FilterTypeDef] = [{"Name": "db-instance-id", "Values": list(names)}]
         found = none_if_absent(
@@ -155,7 +155,7 @@ def _tags(environment: Environment) -> list[dict[str, str]]:
 
 
 def final_snapshot_params(final_snapshot: str | None) -> dict[str, Any]:
-    """Return the parameters of DeleteDBCluster that take or skip a final snapshot."""
+    """Return the parameters of DeleteDBCluster that request or skip a final snapshot."""
     if final_snapshot is None:
         return {"SkipFinalSnapshot": True}
     return {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": final_snapshot}

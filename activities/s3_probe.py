@@ -1,4 +1,4 @@
-"""Objects that S3 writes and reads with a key, in one of the platform's buckets."""
+"""Writes and reads probes: objects that S3 encrypts with a key, in one of the platform's buckets."""
 
 import json
 import uuid
@@ -32,9 +32,9 @@ class WrittenProbe:
     """What S3 reports about a probe.
 
     Attributes:
-        key_arn: The key that S3 reports as used.
-        intact: Whether S3 returned what was written.
-        request_id: S3's request id of the write.
+        key_arn: The ARN of the key that, according to S3, encrypts the probe.
+        intact: Whether S3 returned the content that was written.
+        request_id: S3's request id for the write.
     """
 
     key_arn: str
@@ -44,20 +44,20 @@ class WrittenProbe:
 
 @dataclass(frozen=True)
 class S3Probe:
-    """Uses keys through S3 in the probe bucket of an environment's Region. The first use there creates the bucket."""
+    """Uses keys through S3 in the probe bucket of an environment's Region. The first probe creates the bucket."""
 
     s3: "S3Client"
     environment: Environment
 
     def write_and_read(self, key_arn: str, *, bucket_key: bool) -> WrittenProbe:
-        """Write an object with a key, read it back and delete it. Each call uses another object.
+        """Write an object with a key, read it back and delete it. Each call uses a new object.
 
         Args:
             key_arn: The key.
-            bucket_key: Whether S3 uses a bucket key, which it may have in its cache.
+            bucket_key: Whether S3 uses a bucket key, which it may have cached.
 
         Raises:
-            ClientError: S3 refused it.
+            ClientError: S3 rejected one of the calls.
         """
         bucket, content = self.environment.probe_bucket, uuid.uuid4().bytes
         name = f"{_PROBES}{self.environment.environment_id}/{uuid.uuid4()}"
@@ -69,14 +69,14 @@ class S3Probe:
         return WrittenProbe(written["SSEKMSKeyId"], read == content, written["ResponseMetadata"].get("RequestId"))
 
     def succeeds(self, key_arn: str, *, bucket_key: bool) -> bool:
-        """Return whether S3 can use a key. Any error counts as no: the question comes after another answer."""
+        """Return whether S3 can use a key. Any error counts as no, because the caller reports an earlier error."""
         try:
             return self.write_and_read(key_arn, bucket_key=bucket_key).intact
         except (ClientError, BotoCoreError):
             return False
 
     def _put(self, name: str, content: bytes, key_arn: str, *, bucket_key: bool) -> "PutObjectOutputTypeDef":
-        """Write the probe. If it is the first one in the Region, create its bucket."""
+        """Write the probe. If the probe bucket does not exist yet, create it first."""
 
         def put() -> "PutObjectOutputTypeDef":
             return self.s3.put_object(

@@ -49,8 +49,7 @@ if TYPE_CHECKING:
 
 _CHECKSUM: Final = "byok-sha256"
 _NAMED_AT_MOST: Final = 3
-"""How many objects a message names if byok keeps a bucket because of its objects. A bucket may hold millions of
-them."""
+"""The maximum number of objects that a message names as the reason for keeping a bucket, which may hold millions."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +114,7 @@ class StorageActivities:
         The bucket is kept if it does not belong to the environment or contains other objects.
 
         Raises:
-            ApplicationError: Stops with `byok.BucketOfAnotherAccount`, or S3 returned an error. The error table decides
-                whether an S3 error stops the activity.
+            ApplicationError: Stops with `byok.BucketOfAnotherAccount`. Other S3 errors: see the error table.
         """
         step, s3 = self._step(task.environment, task.phase), self._s3(task.environment)
         name = task.bucket.name
@@ -173,10 +171,11 @@ def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | N
 
 
 def _contents(s3: "S3Client", task: BucketRemovalTask) -> tuple[list[tuple[str, str]], list[str]]:
-    """Return the key and version of every object that provisioning wrote, and the keys of a few other objects.
+    """Return the keys and versions to delete, and the keys of a few objects that provisioning did not write.
 
-    Every version that byok wrote has the environment's tag. The tags of an object, unlike its metadata, remain readable
-    after the key becomes unusable (S3 API reference, GetObjectTagging).
+    The versions to delete are those that provisioning wrote, which have the environment's tag, and all delete markers.
+    The tags of an object, unlike its metadata, remain readable after the key becomes unusable (S3 API reference,
+    GetObjectTagging).
     """
     name, written, foreign = task.bucket.name, list[tuple[str, str]](), dict[str, None]()
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):

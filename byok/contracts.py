@@ -28,7 +28,7 @@ AURORA_PROOF_UPDATE: Final = "await_proof"
 """The update of `ProveAuroraKey` that returns the verdict."""
 
 ENVIRONMENT_WORKFLOWS: Final = (PROVISION_ENVIRONMENT_WORKFLOW, DELETE_ENVIRONMENT_WORKFLOW)
-"""The workflows that have an environment's workflow id."""
+"""The workflows that run under an environment's workflow id."""
 
 REQUEST_MODELS: Final[Mapping[str, type[KeyPairRequest]]] = {
     PROVISION_ENVIRONMENT_WORKFLOW: ProvisionRequest,

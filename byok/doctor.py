@@ -1,4 +1,7 @@
-"""The checks of `byok doctor`: whether everything that byok needs can be reached and used, and how to fix it if not."""
+"""The checks of `byok doctor`.
+
+Each check reports whether something that byok needs can be reached and used, and how to fix it if not.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -159,7 +162,7 @@ def _platform_role(settings: Settings, caller: str) -> CheckResult:
             "platform role",
             ok=False,
             detail=f"key policies name {wanted}, but these credentials belong to {caller}",
-            fix=f"Run workers with credentials of {wanted}: every key denies the current ones.",
+            fix=f"Run workers with credentials of {wanted}: no key policy allows the current credentials.",
         )
     return CheckResult("platform role", ok=True, detail=wanted)
 

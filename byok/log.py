@@ -1,4 +1,4 @@
-"""Logging: one stream of log lines from byok, the Temporal SDK and boto. An activity's lines name its workflow."""
+"""Logging: one stream of log lines from byok, the Temporal SDK and boto. Lines from an activity name its workflow."""
 
 import logging
 import re

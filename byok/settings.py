@@ -131,7 +131,8 @@ class Settings(BaseSettings):
             credentials.
         vendor: The vendor's names (`BYOK_VENDOR__NAME`).
         blueprint: File that defines an environment's contents. The default is the blueprint that comes with byok.
-        prove_aurora_keys: Whether a check may prove an Aurora key by a cluster without instances, which it removes.
+        prove_aurora_keys: Whether a check may prove an Aurora key by creating a cluster without instances, which byok
+            then removes.
         database_poll_seconds: Interval between two polls of a cluster's or a writer's status.
         aws_connect_timeout_seconds: Timeout for connecting to AWS.
         aws_read_timeout_seconds: How long a call waits for AWS to send data.
@@ -179,7 +180,7 @@ class Settings(BaseSettings):
             and name.upper().split("__")[0] not in known
         )
         if unknown:
-            raise ValueError(f"unknown: {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+            raise ValueError(f"unknown: {', '.join(unknown)}; known settings: {', '.join(sorted(known))}")
         return values
 
     @model_validator(mode="after")
@@ -196,8 +197,8 @@ class Settings(BaseSettings):
 def format_settings_error(error: ValidationError | SettingsError) -> str:
     """Describe all errors in the settings, each with the name of the environment variable.
 
-    An error that only follows from another error is omitted, such as an error in a name that byok derives from an
-    invalid name.
+    An error that is only a consequence of another error is omitted, such as an error in a name that byok derives from
+    an invalid name.
     """
     if isinstance(error, SettingsError):
         given = {name.upper(): value for name, value in os.environ.items()}

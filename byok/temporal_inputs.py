@@ -55,7 +55,7 @@ _CONVERTERS: Final = tuple(
 _KNOWN_ENCODINGS: Final = frozenset(converter.encoding.encode() for converter in _CONVERTERS)
 
 _MAX_ENCODING_LENGTH: Final = 60
-"""The length to which a message shortens an unknown encoding's name, because the sender chooses the name."""
+"""A message truncates an unknown encoding's name to this length, because the sender chooses the name."""
 
 
 def invalid_input_error(message: str, *details: Any) -> ApplicationError:
@@ -122,7 +122,8 @@ class StrictPayloadConverter(CompositePayloadConverter):
 class InputValidationInterceptor(Interceptor):
     """Fails a workflow if its inputs cannot be decoded or do not match its `run` method in number or type.
 
-    The interceptor sets the search attributes of a stop, because a workflow with invalid input publishes no progress.
+    The interceptor also sets the search attributes that report the stop, because a workflow with invalid input
+    publishes no progress.
     """
 
     def workflow_interceptor_class(
@@ -156,19 +157,19 @@ def require_valid_input(workflow_type: str, values: Sequence[object], kinds: Seq
         kinds: The types.
 
     Raises:
-        ApplicationError: `InvalidInput`. The message says what is wrong, and repeats no value.
+        ApplicationError: `InvalidInput`. The message says what is wrong, but does not repeat any value.
     """
     if len(values) != len(kinds):
         raise invalid_input_error(
-            f"{workflow_type} takes {len(kinds)} input, a JSON object with {_fields(kinds[0] if kinds else None)}; "
-            f"it received {len(values)}."
+            f"{workflow_type} takes {len(kinds)} input, a JSON object with {_fields(kinds[0] if kinds else None)}, "
+            f"but it received {len(values)}."
         )
     for kind, value in zip(kinds, values, strict=True):
         if isinstance(value, UndecodedInput):
             raise value.error
         if inspect.isclass(kind) and issubclass(kind, BaseModel) and not isinstance(value, kind):
             raise invalid_input_error(
-                f"{workflow_type} takes a JSON object with {_fields(kind)}; it received {_kind_of(value)}."
+                f"{workflow_type} takes a JSON object with {_fields(kind)}, but it received {_kind_of(value)}."
             )
 
 

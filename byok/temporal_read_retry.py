@@ -28,7 +28,8 @@ TRANSIENT_STATUS_CODES: Final = frozenset(
 """Status codes after which a retry of a read may succeed. Source: gRPC's status codes, and the SDK's list."""
 
 MAX_RETRY_DURATION: Final = timedelta(seconds=2)
-"""How long to retry a read, counted from the read's first failure, because a long poll may take longer than this."""
+"""How long to retry a read after its first failure. The time before that failure does not count, because a single long
+poll may take longer than this."""
 
 _FIRST_WAIT: Final = timedelta(milliseconds=50)
 _LONGEST_WAIT: Final = timedelta(milliseconds=400)

@@ -1,9 +1,9 @@
 """All timeouts and retry policies of the workflows, each with the reason for its value.
 
 Temporal does all retrying: botocore makes one attempt, and the activities decide which errors to retry and when
-(`next_retry_delay`). Every activity has a time limit, so the number of attempts is never the only limit. If an outage
-lasts longer than the time limit, the workflow stops and names the reason. You can then replay the stopped workflow. The
-one exception is the removal of a cluster that proved a key.
+(`next_retry_delay`). Every activity has a time limit over all attempts, so the number of attempts is never the only
+limit. The one exception is the removal of a cluster that proved a key. If an outage lasts longer than the time limit,
+the workflow stops and names the reason. You can then replay the stopped workflow.
 """
 
 from datetime import timedelta
@@ -33,8 +33,8 @@ _RETRY: Final = RetryPolicy(
 )
 
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=8)
-"""Activities send a heartbeat every 3 s. Temporal notices after 8 s that a worker was killed, and another worker
-continues within 10 s."""
+"""Activities send a heartbeat every 3 s. Temporal notices after 8 s that a worker was killed, and another worker starts
+the next attempt within 10 s."""
 
 PLAN_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=10),  # the activity only computes; it calls no service
@@ -51,7 +51,7 @@ LOCAL_PLAN_OPTIONS: Final = LocalActivityConfig(
 
 PROBE_OPTIONS: Final = ActivityConfig(
     # Two probes make three calls each (PUT, GET and DELETE), plus six calls if they create the probe bucket. S3 usually
-    # answers within milliseconds. If S3 answers so slowly that an attempt takes longer, the next attempt starts over.
+    # responds within milliseconds. If S3 is so slow that an attempt takes longer, the next attempt starts over.
     start_to_close_timeout=timedelta(minutes=2),
     # Longer than the longest grace period (300 s), so that a failed probe ends with AWS's error, not with a timeout.
     schedule_to_close_timeout=timedelta(minutes=15),
@@ -61,7 +61,7 @@ PROBE_OPTIONS: Final = ActivityConfig(
 )
 
 AWAIT_PROOF_OPTIONS: Final = ActivityConfig(
-    # Longer than PROBE_OPTIONS allows for the proof itself, which another workflow makes.
+    # Longer than the 15 minutes that PROBE_OPTIONS allows for the proof, which runs in another workflow.
     start_to_close_timeout=timedelta(minutes=16),
     schedule_to_close_timeout=timedelta(minutes=20),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
@@ -70,10 +70,11 @@ AWAIT_PROOF_OPTIONS: Final = ActivityConfig(
 )
 
 REUSE_PROOF_FOR: Final = timedelta(minutes=10)
-"""How long later checks use the proof of an Aurora key again."""
+"""How long later checks may reuse the proof of an Aurora key."""
 
 REMOVE_PROOF_OPTIONS: Final = ActivityConfig(
-    # At most six calls. There is no limit over all attempts: what is not removed would be left behind.
+    # An attempt makes at most six calls. There is no time limit over all attempts, because a cluster that the activity
+    # gave up on would be left behind.
     start_to_close_timeout=timedelta(minutes=3),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
@@ -81,7 +82,7 @@ REMOVE_PROOF_OPTIONS: Final = ActivityConfig(
 )
 
 WRITE_OPTIONS: Final = ActivityConfig(
-    # An activity makes at most fourteen calls; adopting a bucket takes that many.
+    # An attempt makes at most fourteen calls. Adopting a bucket takes all fourteen.
     start_to_close_timeout=timedelta(minutes=3),
     schedule_to_close_timeout=timedelta(minutes=15),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,

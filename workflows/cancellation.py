@@ -21,7 +21,7 @@ async def shield_until_done(write: ActivityHandle[_T]) -> _T:
     try:
         return await asyncio.shield(write)
     except asyncio.CancelledError:
-        # The handle receives a result that arrived together with the cancellation only after this task yields.
+        # If a result arrived together with the cancellation, the handle receives it only after this task yields.
         await asyncio.sleep(0)
         if not write.done():
             write.cancel()

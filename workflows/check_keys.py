@@ -1,4 +1,4 @@
-"""The key check: everything that can be known about two keys before anything of an environment is created."""
+"""The key check: finds every problem with two keys that can be found before an environment's resources exist."""
 
 from temporalio import workflow
 
@@ -12,13 +12,13 @@ from workflows.key_validation import check_keys
 
 @workflow.defn(name=CHECK_KEYS_WORKFLOW)
 class CheckKeys:
-    """Checks two keys. It creates a probe object and, on request, a cluster without instances; both are removed.
+    """Checks two keys. It creates a probe object and, on request, a cluster without instances. Both are then removed.
 
     The workflow completes with a verdict on each key: a key that fails the check is a result, not a failure.
     """
 
     @workflow.run
     async def run(self, request: CheckKeysRequest) -> KeyCheckResult:
-        """Plan, use the keys, report."""
+        """Plan the check, use the keys, and return the result."""
         plan = await workflow.execute_activity_method(PlanActivities.plan_key_check, request, **PLAN_OPTIONS)
         return await check_keys(request, plan)

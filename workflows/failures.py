@@ -32,15 +32,15 @@ class PhaseStoppedError(Exception):
 
 
 def extract_problem(error: BaseException, request: KeyPairRequest, phase: Phase, at: datetime) -> Problem:
-    """Return the first problem that something ended with. See `extract_problems`."""
+    """Return the first of the problems that `extract_problems` returns."""
     return extract_problems(error, request, phase, at)[0]
 
 
 def extract_problems(error: BaseException, request: KeyPairRequest, phase: Phase, at: datetime) -> tuple[Problem, ...]:
-    """Return the problems that an activity or a phase ended with; for a cancellation, a problem that stands for it.
+    """Return the problems that ended an activity or a phase; for a cancellation, the problem `byok.Cancelled`.
 
-    An activity's failure can have a problem for each key. If an activity timed out, its cause is AWS's last error. That
-    error is the problem, not the timeout.
+    An activity's failure can contain a problem for each key. If an activity timed out after an AWS error, the problem
+    describes that error and not the timeout.
 
     Args:
         error: The exception that ended the activity or the workflow.
@@ -81,7 +81,7 @@ def is_non_retryable(error: BaseException) -> bool:
 
 
 def extract_partial_result(error: ActivityError, kind: type[_Made]) -> _Made | None:
-    """Return what a failed activity had created by then, or None if its failure does not contain it."""
+    """Return the resource that an activity created before it failed, or None if the failure does not contain one."""
     return next(_details_of(error.__cause__, kind), None)
 
 

@@ -1,4 +1,4 @@
-"""Examines two keys, for a key check and for provisioning: rules, claims, a probe through S3, a proof through RDS."""
+"""Examines two keys for a key check or for provisioning: rules, claims, a probe through S3, and a proof through RDS."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -26,17 +26,17 @@ from workflows.activity_options import AWAIT_PROOF_OPTIONS, PROBE_OPTIONS, READ_
 from workflows.cancellation import shield_until_done
 from workflows.failures import extract_problem, is_cancellation
 
-_NOT_REQUESTED: Final = "The check was requested without a proof of the Aurora key: RDS has not used the key."
+_NOT_REQUESTED: Final = "The check was requested without a proof of the Aurora key, so RDS has not used the key."
 _NOT_ALLOWED: Final = (
-    "The platform's settings turn the proof of Aurora keys off. RDS uses the key when it creates the environment's "
-    "cluster, the first resource."
+    "The platform's settings turn off the proof of Aurora keys. RDS first uses the key when it creates the "
+    "environment's cluster, which is the first resource."
 )
 
 
 async def check_keys(request: CheckKeysRequest, plan: KeyCheckPlan) -> KeyCheckResult:
     """Return a verdict on each key, and every problem found (contract 126, 129).
 
-    A key that breaks a rule, or that another environment holds, is not used.
+    byok does not use a key that breaks a rule or that another environment holds.
     """
     claimed = await _look_up_claims(request, plan)
     findings = (*plan.findings, *claimed)
@@ -56,10 +56,11 @@ async def check_keys(request: CheckKeysRequest, plan: KeyCheckPlan) -> KeyCheckR
 
 
 async def validate_keys(request: KeyPairRequest, plan: KeyCheckPlan) -> tuple[Problem, ...]:
-    """Return what prevents provisioning with these keys; empty if it can begin (contract 7).
+    """Return the problems that prevent provisioning with these keys; empty if provisioning can begin (contract 7).
 
-    The S3 key is probed. The environment's own cluster, the first resource, proves the Aurora key: only if a key is
-    refused already is the other one examined, so that one round of fixing is enough (contract 128).
+    This function probes the S3 key. The Aurora key is usually proved later, when RDS creates the environment's cluster,
+    which is the first resource. But if one key is refused, this function also examines the other key, so that the
+    customer can fix both keys in one round (contract 128).
     """
     s3 = await _examine_s3_key(request, plan, plan.findings)
     findings = plan.findings
@@ -74,12 +75,12 @@ async def validate_keys(request: KeyPairRequest, plan: KeyCheckPlan) -> tuple[Pr
 async def examine_other_key(
     request: KeyPairRequest, plan: KeyCheckPlan, problems: Sequence[Problem]
 ) -> tuple[Problem, ...]:
-    """Prove the Aurora key if the S3 key alone is refused, and return what is wrong with it (contract 128).
+    """Prove the Aurora key if only the S3 key is refused, and return the Aurora key's problem, if any (contract 128).
 
     Args:
         request: The request that problems refer to.
-        plan: The keys.
-        problems: Why provisioning stops.
+        plan: The plan for checking the keys.
+        problems: The problems that stop provisioning.
     """
     if KeyPurpose.S3 not in {problem.key for problem in problems}:
         return ()
@@ -88,7 +89,7 @@ async def examine_other_key(
 
 
 async def _look_up_claims(request: KeyPairRequest, plan: KeyCheckPlan) -> tuple[Problem, ...]:
-    """Return a problem for each key that another environment holds, or the problem of the look-up itself."""
+    """Return a problem for each key that another environment holds, or the problem that prevented the lookup."""
     try:
         conflicts = await workflow.execute_activity_method(
             KeyActivities.probe_key_claims, plan.environment, **READ_OPTIONS
@@ -130,7 +131,7 @@ async def _examine_aurora_key(
 
 
 def _known_verdict(which: KeyPurpose, plan: KeyCheckPlan, findings: Sequence[Problem]) -> CheckedKey | None:
-    """Return the verdict on a key that something is known against, without using it."""
+    """Return the verdict on a key that already has a problem; None if the key has no problem and must be used."""
     problem = next((finding for finding in findings if finding.key is which), None)
     return None if problem is None else CheckedKey.from_problem(which, plan.environment.key_arn(which), problem)
 

@@ -1,7 +1,7 @@
 """The published progress of an environment or a tenant name: phases, resources, problems.
 
-Workflows publish their progress in their memo and search attributes, so that a status can be read without a worker, and
-as text in Temporal's UI.
+Workflows publish their progress in their memo and search attributes, so that byok can read a status without a worker.
+They also publish it as text for Temporal's UI.
 """
 
 import shlex
@@ -133,7 +133,7 @@ class TenantProgressPublisher:
 
 
 def _published_progress(request: ProvisionRequest) -> EnvironmentProgress | None:
-    """Return the progress that was published when byok started the workflow, or None if a person started it by hand."""
+    """Return the progress that was published when byok started the workflow, or None if a person started it."""
     try:
         begun: EnvironmentProgress | None = workflow.memo_value(PROGRESS_MEMO, None, type_hint=EnvironmentProgress)
     except ApplicationError:  # another program stored something else under the same memo key

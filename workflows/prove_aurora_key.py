@@ -21,13 +21,14 @@ from workflows.workflow_id import require_workflow_id
 
 @workflow.defn(name=PROVE_AURORA_KEY_WORKFLOW)
 class ProveAuroraKey:
-    """Proves a key and stays open until its cluster is gone and the proof is too old to be used again.
+    """Proves a key, and stays open until its cluster is gone and the proof is too old to reuse.
 
-    Its workflow id is `aurora-proof/<Region>/<account>/<key id>`: one proof of a key runs at a time. Checks join it by
-    an update with start. Only a proof is used again: a refusal costs nothing, and its reader fixes the key and checks
-    again. If a check needs another proof while the cluster of the last one is still being removed, this run makes it.
+    The workflow id is `aurora-proof/<Region>/<account>/<key id>`, so a key has at most one run at a time. Key checks
+    start or join the run with an update-with-start call. They reuse a proof but never a refusal, because a refusal
+    costs nothing, and the customer fixes the key and checks again. If a check needs a new proof while the previous
+    proof's cluster is still being removed, the same run makes the new proof.
 
-    A cancellation ends the proof, not the removal.
+    A cancellation stops the proof, but not the removal of the cluster.
     """
 
     def __init__(self) -> None:
@@ -38,7 +39,7 @@ class ProveAuroraKey:
 
     @workflow.run
     async def run(self, environment: Environment) -> CheckedKey:
-        """Prove the key, remove the cluster, and wait for checks that use the proof again."""
+        """Prove the key, remove the cluster, and stay open for checks that reuse the proof."""
         expected = aurora_proof_workflow_id(environment.region, environment.rds_key_arn)
         require_workflow_id(expected, f"the workflow id for the proof of {environment.rds_key_arn}")
         try:
@@ -52,7 +53,7 @@ class ProveAuroraKey:
 
     @workflow.update(name=AURORA_PROOF_UPDATE)
     async def await_proof(self, environment: Environment) -> CheckedKey:
-        """Return the verdict on the key; prove it unless a proof can be used again."""
+        """Return the verdict on the key. Prove the key unless an earlier proof can be reused."""
         return await self._find_verdict(environment)
 
     async def _find_verdict(self, environment: Environment) -> CheckedKey:
@@ -83,13 +84,16 @@ class ProveAuroraKey:
             problem = extract_problem(error, pair, Phase.VALIDATING_KEYS, workflow.now())
             return CheckedKey.from_problem(KeyPurpose.RDS, arn, problem)
         finally:
-            self._may_exist = True  # also after an error: the answer to an earlier attempt may be lost
+            self._may_exist = True  # even after an error, because an earlier attempt may have created the cluster
         if verdict.verdict is KeyVerdict.PROVED:
             self._proved_at = workflow.now()
         return verdict
 
     async def _stay_open(self, environment: Environment, *, while_usable: bool) -> None:
-        """Remove what proofs create, until no check waits and, on request, the last proof is too old to use again."""
+        """Remove the proofs' clusters, and return once no check waits.
+
+        If `while_usable`, also wait until the last proof is too old to reuse.
+        """
 
         def is_done() -> bool:
             usable = while_usable and self._usable_for() is not None
@@ -121,7 +125,7 @@ class ProveAuroraKey:
                 await asyncio.shield(removal)
 
     def _usable_for(self) -> timedelta | None:
-        """Return how long the last proof can still be used again; None if it cannot."""
+        """Return how long checks can still reuse the last proof; None if there is no proof to reuse."""
         if self._proved_at is None:
             return None
         left = REUSE_PROOF_FOR - (workflow.now() - self._proved_at)

@@ -28,9 +28,9 @@ class ReconcileTenant:
     verifies nothing, and its result contains the commands to run (D11).
 
     Because the workflow id is fixed, only one run per environment can be active. The service starts the workflow only
-    after provisioning has ended. If you start it by hand while provisioning uses the same keys, nothing coordinates the
-    two workflows. If their tenant names then differ, the tags come from the workflow that writes last, and both aliases
-    exist.
+    after provisioning has ended. If you start it yourself while provisioning uses the same keys, nothing coordinates
+    the two workflows. If their tenant names differ, the keys end up with both aliases, and with the tags from the
+    workflow that writes last.
     """
 
     def __init__(self) -> None:

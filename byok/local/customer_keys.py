@@ -1,4 +1,4 @@
-"""The customer's side of the local stack: key pairs in the customer's account, from the templates for customers."""
+"""The customer's side of the local stack: creates key pairs from the templates for customers."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

@@ -63,7 +63,8 @@ async def run_demo(stack: DevStack, follow: Follow, show: Show, headline: Say) -
         outcome.record_expectation(held, sentence)
 
     headline(
-        "2. globex requests one, too, but its S3 key is disabled: provisioning stops and shows AWS's error and the fix"
+        "2. globex requests an environment, but its S3 key is disabled: provisioning stops and shows AWS's error and "
+        "the fix"
     )
     await asyncio.to_thread(stack.customer.disable_key, second.s3_key_arn)
     stopped = await _provision(service, "globex", second, follow)

@@ -34,7 +34,7 @@ def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, st
         "AWS_SESSION_TOKEN": "",
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
-        "BYOK_DATABASE_POLL_SECONDS": "0.5",  # a local database takes seconds, not minutes
+        "BYOK_DATABASE_POLL_SECONDS": "0.5",  # the local AWS creates a database in seconds, not minutes
     }
 
 

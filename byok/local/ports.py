@@ -43,7 +43,7 @@ class Ports:
             raise DevStackError(f"The ports must be different: {', '.join(f'{n} {p}' for n, p in named.items())}.")
         for option, port in named.items():
             with socket.socket() as probe:
-                # Like a server, bind to a port even if connections of an earlier run are still in TIME_WAIT.
+                # Like a server, bind to a port even if connections from an earlier run are still in TIME_WAIT.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     probe.bind((HOST, port))

@@ -102,7 +102,7 @@ class ChildProcess:
             seconds: How long to wait.
 
         Raises:
-            DevStackError: The child process has exited, or is not ready in time.
+            DevStackError: The child process exited, or was not ready in time.
         """
         deadline = asyncio.get_running_loop().time() + seconds
         while True:
@@ -114,7 +114,7 @@ class ChildProcess:
             except (OSError, RuntimeError, RPCError, ServiceError):
                 pass  # not ready yet
             if asyncio.get_running_loop().time() > deadline:
-                raise DevStackError(f"{self.name} did not answer within {seconds:g} s.{self._last_lines()}")
+                raise DevStackError(f"{self.name} was not ready within {seconds:g} s.{self._last_lines()}")
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     def exited_error(self) -> DevStackError:

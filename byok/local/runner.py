@@ -17,7 +17,7 @@ async def run_on_stack(stack: DevStack, work: Callable[[DevStack], Awaitable[Res
     The first SIGINT or SIGTERM cancels the work and lets the child processes clean up. A second signal kills them.
 
     Args:
-        stack: The stack, not started yet.
+        stack: The stack to start.
         work: The work to do on the stack.
 
     Returns:

@@ -41,7 +41,8 @@ _PACKAGE: Final = Path(__file__).resolve().parents[1]
 PROGRAMS_ROOT: Final = next(
     folder for folder in (_PACKAGE.parent, _PACKAGE / "_programs") if (folder / "worker.py").is_file()
 )
-"""The folder of `worker.py` and `localaws`: the checkout, or `byok/_programs` if byok is installed from a wheel."""
+"""The folder that contains `worker.py` and `localaws`: the checkout, or `byok/_programs` if byok is installed from a
+wheel."""
 REGION: Final = "eu-central-1"
 KEY_PAIR_NAME: Final = "local"
 """Name of the ready-made pair of keys."""
@@ -65,7 +66,7 @@ class DevStack:
         database_seconds: How long the local AWS takes to create a cluster or an instance.
         settings: More environment variables for the child processes.
         vendor: The vendor's names, which the key policies contain.
-        exports: File that gets `environment` as shell exports, and that exists only while the whole stack is running.
+        exports: File for `environment` as shell exports. The file exists only while the whole stack is running.
         say: Receives each message for the user.
     """
 
@@ -102,7 +103,7 @@ class DevStack:
         """Start everything.
 
         Raises:
-            DevStackError: A port or the folder is in use, or a process does not start; nothing is left running.
+            DevStackError: A port or the folder is in use, or a process did not start. No process is left running.
         """
         try:
             await self._start()
@@ -207,7 +208,7 @@ class DevStack:
         """Wait until a child process exits unexpectedly.
 
         Raises:
-            DevStackError: A child exited; the text contains its last output.
+            DevStackError: A child process exited. The message contains the last lines of its output.
         """
         waiting = {asyncio.create_task(child.process.wait()): child for child in self.children.values()}
         try:
@@ -218,7 +219,7 @@ class DevStack:
         raise waiting[done.pop()].exited_error()
 
     async def stop(self) -> None:
-        """Stop every child process, the workers first, because they return unfinished work to Temporal."""
+        """Stop every child process. The workers stop first, because they return unfinished work to Temporal."""
         if self._exports is not None and self._lock is not None:
             remove_exports(self._exports)
         for name in [name for name in self.children if name.startswith("worker")]:
@@ -235,7 +236,8 @@ class DevStack:
         self.environment = client_env_vars(self.ports, self._aws_config, REGION)
         database = self.data / "temporal.db"
         if not database.exists():
-            # Start AWS with empty state, too. Old resources would belong to environments that Temporal does not know.
+            # Start the local AWS with empty state, too. Otherwise, its resources would belong to environments that
+            # Temporal does not know.
             shutil.rmtree(self.data / "aws", ignore_errors=True)
             await asyncio.gather(self._start_aws(), self._start_temporal(database))
         else:
@@ -243,9 +245,7 @@ class DevStack:
             if lost:
                 for file in self.data.glob("temporal.db*"):
                     file.unlink()
-                self._say(
-                    f"The local AWS starts with empty state ({lost}), and so does Temporal: their states must match."
-                )
+                self._say(f"The local AWS could not load its state ({lost}), so Temporal also starts with empty state.")
             await self._start_temporal(database)
         await asyncio.to_thread(self._find_platform_role)
         starting = [self.start_worker()] if self._with_worker else []
@@ -340,7 +340,7 @@ class DevStack:
         self._lock = lock
         for log in logs.glob("*.log"):
             log.unlink()
-        if self._exports is not None:  # an exports file may be left from a run that was killed
+        if self._exports is not None:  # a run that was killed may have left an exports file
             remove_exports(self._exports)
 
 

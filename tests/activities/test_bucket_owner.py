@@ -67,7 +67,7 @@ def test_bucket_of_another_account_is_refused_by_name(
 
     problem = parse_stop_problem(caught.value)
     assert (problem.code, problem.key) == ("byok.BucketOfAnotherAccount", None)
-    assert problem.message == f"The bucket {name} belongs to another AWS account and not to {PLATFORM_ACCOUNT}."
+    assert problem.message == f"The bucket {name} belongs to another AWS account, not to {PLATFORM_ACCOUNT}."
     assert "BYOK_VENDOR__RESOURCE_PREFIX" in problem.remediation
     assert harness.aws.customer_client("s3").list_objects_v2(Bucket=name)["KeyCount"] == 0
 

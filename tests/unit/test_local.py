@@ -69,7 +69,7 @@ async def test_output_of_an_earlier_child_is_ignored(tmp_path: Path) -> None:
 
 async def test_child_that_does_not_answer_times_out(tmp_path: Path) -> None:
     child = await start_child(tmp_path, "import time; time.sleep(60)")
-    with pytest.raises(DevStackError, match=r"did not answer within 0\.1 s"):
+    with pytest.raises(DevStackError, match=r"was not ready within 0\.1 s"):
         await child.wait_until_ready(never_ready, 0.1)
     await child.kill()
 

@@ -44,7 +44,9 @@ def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_misspelt_name_is_refused_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BYOK_PLATFROM_ROLE_ARN", "arn:aws:iam::111122223333:role/Platform")
-    with pytest.raises(ValidationError, match=r"unknown: BYOK_PLATFROM_ROLE_ARN; known are .*BYOK_PLATFORM_ROLE_ARN"):
+    with pytest.raises(
+        ValidationError, match=r"unknown: BYOK_PLATFROM_ROLE_ARN; known settings: .*BYOK_PLATFORM_ROLE_ARN"
+    ):
         Settings()
 
 

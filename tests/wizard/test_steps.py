@@ -140,10 +140,10 @@ async def test_validation_refuses_a_broken_key_with_its_code(
 
 
 async def test_validation_without_a_proof_says_why(browser: Browser, harness: WorkflowHarness) -> None:
-    harness.activities.unproved = "3 clusters that prove Aurora keys exist in eu-central-1, the most at once."
+    harness.activities.unproved = "3 clusters that prove Aurora keys already exist in eu-central-1."
     await browser.open_page("/new/encryption", **DRAFT)
     await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})
-    assert "Not both keys are proved" in browser.text
+    assert "At least one key is not proved" in browser.text
     assert harness.activities.unproved in browser.text
 
 

@@ -66,7 +66,7 @@ async def test_platform_setting_turns_the_proof_off(harness: WorkflowHarness) ->
     answer = await check(harness)
 
     assert verdicts(answer) == [PROVED, NOT_PROVED]
-    assert "settings turn the proof of Aurora keys off" in str(answer.keys.rds.reason)
+    assert "settings turn off the proof of Aurora keys" in str(answer.keys.rds.reason)
 
 
 async def test_both_refused_keys_are_results(harness: WorkflowHarness) -> None:

@@ -124,7 +124,7 @@ def _page(
 
 
 def _list_naming_commands(state: State, status: EnvironmentStatus) -> tuple[str, ...]:
-    """List the ways to put the assigned tenant name on both keys; empty until the environment is ready."""
+    """List the commands that put the assigned tenant name on both keys; empty until the environment is ready."""
     name, region, s3_key_arn, rds_key_arn = status.tenant_name, status.region, status.s3_key_arn, status.rds_key_arn
     if status.phase is not Phase.READY or not (name and region and s3_key_arn and rds_key_arn):
         return ()

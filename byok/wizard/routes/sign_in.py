@@ -25,7 +25,7 @@ async def show_sign_in(
     request: Request,
     pages: PagesOfApp,
     to: Annotated[str, Query(alias="next")] = _HOME,
-    ended: Annotated[bool, Query(description="Whether a session ended while the user worked.")] = False,
+    ended: Annotated[bool, Query(description="Whether the user's session has ended.")] = False,
 ) -> Response:
     """Show the form for the access token."""
     return pages.render(request, "sign_in.html", to=_local(to), fault=None, ended=ended)
