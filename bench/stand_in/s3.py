@@ -52,8 +52,8 @@ class ObjectVersion:
     """One version of an object.
 
     Attributes:
-        written: The headers in the response to the write, which the response to a read has, too.
-        described: The headers that only the response to a read has.
+        written: The headers in both write and read responses.
+        described: The headers in read responses only.
     """
 
     version_id: str | None
