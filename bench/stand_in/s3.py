@@ -109,7 +109,7 @@ class S3Service:
         }
 
     def resolve_operation(self, request: HttpRequest) -> tuple[str, Handler]:
-        """Return the operation of a request and its handler.
+        """Return a request's operation and the operation's handler.
 
         Raises:
             AwsError: The operation is not modelled.

@@ -266,7 +266,7 @@ async def test_waiting_for_a_build_names_the_build_and_the_command(
 
     begun = threading.Event()
 
-    def until_the_worker_ends() -> None:  # otherwise, a task from the last poll would be lost
+    def until_the_worker_ends() -> None:  # an idle worker that stops could lose a task from its last poll
         begun.set()
         activity.wait_for_worker_shutdown_sync(20)
 
