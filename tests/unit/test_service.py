@@ -29,13 +29,12 @@ from tests.workflows.fake_activities import (
     RDS_KEY,
     REGION,
     S3_KEY,
-    FakeActivities,
     build_aws_failure,
     build_delete_request,
     build_provision_request,
 )
-from tests.workflows.temporal_env import WorkflowHarness, run_harness
-from tests.workflows.watching import wait_until, wait_until_ended
+from tests.workflows.temporal_env import WorkflowHarness
+from tests.workflows.watching import wait_until, wait_until_called, wait_until_ended
 
 DISABLED = f"{S3_KEY} is disabled."
 
@@ -161,34 +160,34 @@ async def test_invalid_temporal_input_is_a_problem_that_names_the_field(
 
 
 async def test_terminated_workflow_is_stopped_with_the_reason(
-    temporal: WorkflowEnvironment, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    async with run_harness(temporal, FakeActivities(), f"terminated-{environment_id}") as harness:
-        service = EnvironmentService(temporal.client, harness.task_queue)
-        begun = harness.activities.hold_until_worker_stops("ensure_cluster")
-        await service.create(build_provision_request(environment_id))
-        assert await asyncio.to_thread(begun.wait, 20)
-    await temporal.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate(
+    release = threading.Event()
+    harness.activities.script["ensure_cluster"] = [lambda: release.wait(20)]
+    await service.create(build_provision_request(environment_id))
+    await wait_until(service, environment_id, lambda status: status.phase is Phase.CREATING_CLUSTER)
+    await harness.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate(
         reason="by the operator"
     )
-
-    status = await service.read_status(environment_id)
-
+    release.set()
+    status = await wait_until_ended(service, environment_id)
     assert status.phase is Phase.STOPPED
     assert status.problem is not None
     assert (status.problem.code, status.problem.phase) == ("byok.Ended", Phase.CREATING_CLUSTER)
     assert "terminated in Temporal before it finished (by the operator)" in status.problem.message
 
 
-async def test_terminated_deletion_must_be_requested_again(temporal: WorkflowEnvironment, environment_id: str) -> None:
-    async with run_harness(temporal, FakeActivities(), f"terminated-{environment_id}") as harness:
-        service = EnvironmentService(temporal.client, harness.task_queue)
-        begun = harness.activities.hold_until_worker_stops("list_databases")
-        await service.delete(build_delete_request(environment_id))
-        assert await asyncio.to_thread(begun.wait, 20)
-    await temporal.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate()
+async def test_terminated_deletion_must_be_requested_again(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    hold = threading.Event()
+    harness.activities.script["list_databases"] = [lambda: hold.wait(20)]
+    await service.delete(build_delete_request(environment_id))
+    await wait_until_called(harness, "list_databases")
 
-    status = await service.read_status(environment_id)
+    await service.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate()
+    status = await wait_until_ended(service, environment_id)
+    hold.set()
 
     assert status.problem is not None
     assert status.phase is Phase.STOPPED

@@ -1,6 +1,5 @@
 """Fake activities, which have the names of the real activities and are scripted by the tests."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -153,25 +152,6 @@ class FakeActivities:
             if isinstance(step, Exception):
                 raise step
             step()
-
-    def hold_until_worker_stops(self, name: str) -> threading.Event:
-        """Hold an activity until its worker stops; the attempt then fails, and the next worker repeats the activity.
-
-        A test that terminates a workflow stops the worker first: a worker that stops while it runs an activity of a
-        terminated workflow sometimes never exits (temporalio 1.35.0, docs/behaviour.md).
-
-        Returns:
-            An event that is set once the activity runs.
-        """
-        begun = threading.Event()
-
-        def hold() -> None:
-            begun.set()
-            activity.wait_for_worker_shutdown_sync(30)
-            raise ApplicationError("the worker stopped")
-
-        self.script[name] = [hold]
-        return begun
 
     @property
     def list_activities(self) -> list[Callable[..., Any]]:

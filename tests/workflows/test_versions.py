@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from temporalio import activity
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
 from temporalio.client import WorkflowFailureError
 from temporalio.common import WorkerDeploymentVersion
@@ -213,14 +214,14 @@ async def test_replay_on_the_current_build_stays_on_it(builds: WorkerBuilds) -> 
 
 async def test_terminated_run_of_a_missing_build_starts_over(builds: WorkerBuilds) -> None:
     one = await builds.start_worker("1")
-    begun = one.activities.hold_until_worker_stops("ensure_writer")
+    begun, go_on = hold_activity(one, "ensure_writer")
     running = await one.start_provision(build_provision_request("versions-ended"))
     assert await asyncio.to_thread(begun.wait, 20)
-    await builds.stop_worker("1")
     two = await builds.start_worker("2")
 
     await running.terminate("rolled back")
     replayed = await builds.service.replay("versions-ended")
+    go_on()
 
     assert replayed.step is None
     assert await builds.ends_ready("versions-ended")
@@ -263,7 +264,13 @@ async def test_waiting_for_a_build_names_the_build_and_the_command(
     with pytest.raises(NoWorkerError, match=f"set-current-version --deployment-name {builds.name} --build-id 1"):
         await builds.ends_ready("versions-waits")
 
-    begun = one.activities.hold_until_worker_stops("ensure_cluster")
+    begun = threading.Event()
+
+    def until_the_worker_ends() -> None:  # otherwise, a task from the last poll would be lost
+        begun.set()
+        activity.wait_for_worker_shutdown_sync(20)
+
+    one.activities.script["ensure_cluster"] = [until_the_worker_ends]
     await builds.make_current("1")
     assert await asyncio.to_thread(begun.wait, 20)
     await builds.start_worker("2")
