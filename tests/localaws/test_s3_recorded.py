@@ -153,6 +153,21 @@ def test_new_bucket_uses_the_s3_managed_key(accounts: TwoAccounts) -> None:
     assert rules[0]["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
 
 
+def test_own_bucket_can_be_created_again_only_in_us_east_1(accounts: TwoAccounts) -> None:
+    s3, bucket = accounts.customer_client("s3", "us-east-1"), f"byok-parity-{uuid.uuid4().hex[:16]}"
+    s3.create_bucket(Bucket=bucket)
+    accounts.buckets.append((s3, bucket))
+    elsewhere = accounts.customer_client("s3")
+    again = {
+        "Bucket": accounts.create_bucket(elsewhere),
+        "CreateBucketConfiguration": {"LocationConstraint": accounts.region},
+    }
+
+    s3.create_bucket(Bucket=bucket)
+
+    assert catch_error_with_status(elsewhere.create_bucket, **again)[:2] == ("BucketAlreadyOwnedByYou", 409)
+
+
 def test_copy_needs_both_keys(accounts: TwoAccounts) -> None:
     s3, source, target = accounts.customer_client("s3"), accounts.create_key(), accounts.create_key()
     bucket = accounts.create_bucket(s3)
