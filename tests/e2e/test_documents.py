@@ -1,5 +1,6 @@
 """The README and the documents: their commands work, their links resolve, and their lists are complete."""
 
+import ast
 import asyncio
 import os
 import re
@@ -29,6 +30,12 @@ LINKS = sorted(
         if not re.match(r"https?:", link)
     }
 )
+
+BEHAVIOUR_ROWS = [
+    tuple(cell.strip() for cell in line.strip("| ").split(" | "))
+    for line in (DOCS / "behaviour.md").read_text().splitlines()
+    if line.startswith("| ") and not line.startswith("| where |")
+]
 
 
 def commands_in(page: str) -> list[str]:
@@ -140,3 +147,26 @@ def test_every_setting_is_documented_once() -> None:
     described = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
 
     assert sorted(described) == sorted(list_setting_variables(Settings, ENV_PREFIX))
+
+
+def names_existing_test(reference: str) -> bool:
+    """Return whether a reference such as `tests/unit/test_x.py::test_y` names a test that exists."""
+    file, _, name = reference.partition("::")
+    path = PROGRAMS_ROOT / file
+    tests = ast.walk(ast.parse(path.read_text())) if path.is_file() else ()
+    return name in {one.name for one in tests if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def test_every_test_that_documents_a_behaviour_exists() -> None:
+    named = re.findall(r"`(tests/[^`]*::[^`]*)`", (DOCS / "behaviour.md").read_text())
+
+    assert named
+    assert [reference for reference in named if not names_existing_test(reference)] == []
+
+
+@pytest.mark.parametrize("row", BEHAVIOUR_ROWS, ids=lambda row: row[0])
+def test_behaviour_has_a_source_and_a_test_or_a_reason_why_not(row: tuple[str, ...]) -> None:
+    where, behaviour, source, test, handling = row
+
+    assert all((where, behaviour, source, handling))
+    assert "::" in test or re.match(r"document only: \w+", test)

@@ -22,6 +22,7 @@ from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, Res
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import RetryPolicy, SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -51,11 +52,10 @@ class _Upsert:
 
 @workflow.defn
 class _Call:
-    """Changes the memo, and then calls activities in parallel."""
+    """Calls activities in parallel."""
 
     @workflow.run
     async def run(self, activities: list[str], not_retried: list[str]) -> None:
-        workflow.upsert_memo({"phase": "calling"})
         policy = RetryPolicy(
             initial_interval=timedelta(milliseconds=1),
             maximum_attempts=_ATTEMPTS,
@@ -67,6 +67,19 @@ class _Call:
                 for name in activities
             )
         )
+
+
+@workflow.defn
+class _Publish:
+    """Changes the memo before each of two activities; the second activity fails."""
+
+    @workflow.run
+    async def run(self) -> None:
+        for name in ("succeed", "fail"):
+            workflow.upsert_memo({"phase": name})
+            await workflow.execute_activity(
+                name, start_to_close_timeout=timedelta(seconds=20), retry_policy=RetryPolicy(maximum_attempts=1)
+            )
 
 
 class _KeyError(Exception):
@@ -113,7 +126,7 @@ async def run_worker(client: Client, activities: _Activities | None = None) -> A
     async with Worker(
         client,
         task_queue=queue,
-        workflows=[_Wait, _Upsert, _Call],
+        workflows=[_Wait, _Upsert, _Call, _Publish],
         activities=[given.succeed, given.fail],
         workflow_runner=UnsandboxedWorkflowRunner(),
     ):
@@ -148,13 +161,9 @@ async def reset(
 async def start_call(
     client: Client, queue: str, activities: list[str], *not_retried: str
 ) -> WorkflowHandle[object, object]:
-    """Start a workflow whose memo says `started`, and wait until it fails."""
+    """Start a workflow that calls these activities, and wait until it fails."""
     handle = await client.start_workflow(
-        "_Call",
-        args=[activities, list(not_retried)],
-        id=f"call-{uuid.uuid4().hex}",
-        task_queue=queue,
-        memo={"phase": "started"},
+        "_Call", args=[activities, list(not_retried)], id=f"call-{uuid.uuid4().hex}", task_queue=queue
     )
     with pytest.raises(WorkflowFailureError):
         await asyncio.wait_for(handle.result(), _DEADLINE)
@@ -234,17 +243,19 @@ async def test_reset_repeats_the_activities_that_ran_in_parallel_with_the_failed
     assert activities.calls == ["succeed", "fail", "succeed", "fail"]
 
 
-async def test_memo_after_a_reset_is_the_one_of_the_start(client: Client) -> None:
-    activities = _Activities()
-    activities.succeeded.set()
-    async with run_worker(client, activities) as queue:
-        handle = await start_call(client, queue, ["fail"], "_DisabledKeyError")
-        first_task = (await list_workflow_tasks(handle))[0]
-    assert await (await handle.describe()).memo_value("phase") == "calling"
+async def test_reset_drops_what_the_workflow_wrote_into_its_memo_later(client: Client) -> None:
+    async with run_worker(client) as queue:
+        handle = await client.start_workflow(
+            "_Publish", id=f"publish-{uuid.uuid4().hex}", task_queue=queue, memo={"phase": "started"}
+        )
+        with pytest.raises(WorkflowFailureError):
+            await asyncio.wait_for(handle.result(), _DEADLINE)
+        _, second, *_ = await list_workflow_tasks(handle)
+    assert await (await handle.describe()).memo_value("phase") == "fail"
 
-    again = await reset(client, handle, first_task)  # without a worker, the new run cannot change its memo
+    again = await reset(client, handle, second)  # without a worker, the new run cannot change its memo
 
-    assert await (await again.describe()).memo_value("phase") == "started"
+    assert await (await again.describe()).memo_value("phase") == "succeed"
     await again.terminate()
 
 
@@ -253,9 +264,14 @@ async def test_status_of_a_paused_workflow_raises(client: Client) -> None:
         "_Wait", _Request(name="acme"), id=f"wait-{uuid.uuid4().hex}", task_queue=f"queue-{uuid.uuid4().hex}"
     )
 
-    await client.workflow_service.pause_workflow_execution(
-        PauseWorkflowExecutionRequest(namespace=client.namespace, workflow_id=handle.id, identity="test", reason="test")
+    request = PauseWorkflowExecutionRequest(
+        namespace=client.namespace, workflow_id=handle.id, identity="test", reason="test"
     )
+    try:
+        await client.workflow_service.pause_workflow_execution(request)
+    except RPCError as error:
+        await handle.terminate()
+        pytest.skip(f"this server cannot pause workflows: {error}")
 
     with pytest.raises(ValueError, match="8 is not a valid WorkflowExecutionStatus"):
         _ = (await handle.describe()).status
