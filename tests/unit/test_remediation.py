@@ -56,6 +56,7 @@ ASKERS = {
     Remedy.ENVIRONMENT_NOT_THERE,
     Remedy.NOT_THESE_KEYS,
     Remedy.KEYS_EXCHANGED,
+    Remedy.ENCRYPTION_CANNOT_CHANGE,
 }
 """Remedies that require a different request from the user."""
 
