@@ -61,7 +61,7 @@ def main() -> int:
         default=list(MEASUREMENT_NAMES),
         help="run only these parts",
     )
-    parser.add_argument("--quick", action="store_true", help="use small numbers, whose results are meaningless")
+    parser.add_argument("--quick", action="store_true", help="measure small loads, whose results are meaningless")
     chosen = parser.parse_args()
     results = asyncio.run(measure(chosen.only, quick=chosen.quick))
     print(render_markdown(results))

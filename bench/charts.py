@@ -29,7 +29,7 @@ _COLOURS = {
 
 
 def draw_latency(results: dict[str, Any], file: Path) -> None:
-    """Draw how long one environment takes, with byok and with the floor, and how long byok takes to report a stop."""
+    """Plot how long byok and the floor take to create one environment, and how long byok takes to report a stop."""
     one, interruptions = results["one"], results["interruptions"]
     bars = {
         "floor, sequential": one["floor"],
@@ -53,7 +53,7 @@ def draw_latency(results: dict[str, Any], file: Path) -> None:
 
 
 def draw_throughput(results: dict[str, Any], file: Path) -> None:
-    """Draw the throughput by concurrency, and the worker's memory and CPU by the number of waiting environments."""
+    """Plot throughput against concurrency, and worker memory and CPU against the number of waiting environments."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for kind, colour in _COLOURS.items():
         turns = [turn for turn in results["many"] if turn["kind"] == kind]
@@ -91,7 +91,7 @@ def _plain(axes: Axes) -> None:
 
 def main() -> None:
     """Draw both charts."""
-    mpl.rcParams["svg.hashsalt"] = "byok"  # equal figures produce an identical file
+    mpl.rcParams["svg.hashsalt"] = "byok"  # the same figures always produce an identical file
     mpl.rcParams["svg.fonttype"] = "none"  # keep text as text instead of converting it to paths
     results, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
     draw_latency(results, folder / "benchmarks-latency.svg")

@@ -1,7 +1,7 @@
 """`python -m bench.compare_commits BASE`: compare how long setup, the demo, the CLI's help and the tests take.
 
-Every round clones the commit BASE and the commit to compare, and measures both, one after the other. Every figure is
-saved immediately in `.bench/compare.json`, so that a later run can add parts or rounds for the same two commits.
+Every round clones BASE and the commit in `--now`, and measures them one after the other. Every figure is saved
+immediately in `.bench/compare.json`, so that a later run can add parts or rounds for the same two commits.
 """
 
 import argparse
@@ -31,7 +31,7 @@ BEGIN_MARKER: Final = "<!-- compare: begin -->"
 END_MARKER: Final = "<!-- compare: end -->"
 HELP_RUN_COUNT: Final = 11
 UNLOCKED_DISTRIBUTIONS: Final = {"byok", "byok-environments", "pip", "setuptools"}
-"""Distributions that may differ between the commits: the project, and tools that `venv` may or may not install."""
+"""Distributions that may differ between the commits: the project, and tools that a virtual environment may lack."""
 
 MAX_RATIOS: Final = {
     "`make setup` and the first `byok --help`, nothing installed": (0.15, None),
@@ -40,14 +40,14 @@ MAX_RATIOS: Final = {
     "`byok --help`": (0.6, None),
     "`CI=true bash .ci/run`, installed": (0.6, 0.7),
 }
-"""The targets: the maximum wall time and CPU time of each part, relative to BASE. None means that no target exists."""
+"""The targets: each part's maximum wall time and CPU time, as a fraction of BASE's. None means no target."""
 
 SETUP, DEMO, DEMO_AGAIN, HELP, CI = MAX_RATIOS
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The time that one part took in one round of one commit.
+    """The time that one part took for one commit in one round.
 
     Attributes:
         seconds: Wall time.

@@ -34,13 +34,13 @@ def compute_ratio_spread(figures: Sequence[float], of: Sequence[float]) -> Sprea
 
 
 def percentile(figures: Sequence[float], percent: float) -> float:
-    """Return the percentile by the nearest-rank method, which returns one of the figures without interpolation."""
+    """Return the percentile by the nearest-rank method, which returns one of the figures and never interpolates."""
     ordered = sorted(figures)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def format_figure(figure: float) -> str:
-    """Format a figure with three significant digits, at most three decimals, and every digit before the point."""
+    """Format a figure to three significant digits, with at most three decimals and all digits before the point."""
     if figure == 0:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(abs(figure))))

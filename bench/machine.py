@@ -35,7 +35,7 @@ _STOP_SECONDS: Final = 10.0
 
 @contextlib.contextmanager
 def pin_to_one_core() -> Iterator[None]:
-    """Pin every process that starts in this context to one core, as `taskset` does. Has no effect except on Linux."""
+    """Pin every process that starts in this context to one core, as `taskset` does. Works only on Linux."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return

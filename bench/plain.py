@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_s3 import S3Client
 
-TASK_QUEUE = "byok"  # byok's task queue, on which `bench.machine` looks for the worker
+TASK_QUEUE = "byok"  # byok's task queue, where `bench.machine` expects the worker
 
 
 @dataclass(frozen=True)

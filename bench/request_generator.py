@@ -19,7 +19,8 @@ class RequestGenerator:
     """Generates requests for environments.
 
     Attributes:
-        pairs: ARNs of existing S3 and Aurora keys, in pairs. If None, ARNs are made up, which the stand-in accepts.
+        pairs: ARNs of existing S3 and Aurora keys, in pairs. If None, the generator makes up ARNs, which the stand-in
+            accepts.
     """
 
     pairs: list[tuple[str, str]] | None = None
@@ -30,7 +31,7 @@ class RequestGenerator:
 
     @classmethod
     def from_arguments(cls, parser: argparse.ArgumentParser) -> tuple[Self, argparse.Namespace]:
-        """Parse the command line. Return a generator, which uses the keys from `--keys`, and all arguments."""
+        """Parse the command line. Return a generator that uses the keys in `--keys`, and the parsed arguments."""
         parser.add_argument("--environments", type=int)
         parser.add_argument("--concurrency", type=int, default=1)
         parser.add_argument("--keys", type=Path, help="JSON file with pairs of key ARNs (default: made-up ARNs)")

@@ -7,7 +7,7 @@ from bench.figures import Spread, compute_ratio_spread, format_figure
 from bench.results import BenchmarkResults
 
 BEST_PEER = 7.4
-"""Environments per second, ten at a time, that the fastest peer (Celery) reached when bench/peers was last run."""
+"""Environments per second that the fastest peer (Celery) created in the last run of bench/peers, ten at a time."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _costs(results: BenchmarkResults) -> Iterator[Target]:
     two = by_buckets.get(2)
     if two is None:
         return
-    # 43 and not 40: a second probe, with an S3 Bucket Key, proves that S3 may decrypt (contract 126).
+    # The limit is 43, not 40, because a second probe, with an S3 Bucket Key, proves that S3 may decrypt (contract 126).
     yield target_at_most("AWS calls, with two buckets and two polls per wait", 43, two.calls)
     yield target_at_most("history events, with two buckets and two polls per wait", 60, two.events)
     yield target_at_most("billable actions, with two buckets and two polls per wait", 16, two.actions)

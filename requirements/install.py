@@ -1,8 +1,8 @@
 """Install a lock file into a virtual environment: `python3 requirements/install.py VENV LOCK [--editable .]`.
 
 pip installs uv from a small separate lock file, and uv installs everything else, ten times as fast as pip. uv does not
-read pip's configuration, so this script passes the settings of pip on to uv (index, mirrors, certificates, proxy). The
-script needs only Python and pip.
+read pip's configuration, so this script passes pip's settings (index, mirrors, certificates, proxy) to uv. The script
+needs only Python and pip.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ UNREACHABLE = (
     *("Name or service not known", "name resolution", "Network is unreachable", "Connection refused"),
     *("ProxyError", "dns error", "tcp connect error", "client error (Connect)", "operation timed out"),
 )
-"""Parts of the messages with which pip 22 to 26 and uv 0.13 report that they cannot reach an index. Neither program has
-a separate exit code for this error."""
+"""Fragments of the messages that pip 22 to 26 and uv 0.13 print when they cannot reach an index. Neither program has a
+separate exit code for this error."""
 
 SHOWN_OF_UV = ("Downloading ", "Building ", "Installed ")
 """The beginnings of uv's progress lines. The other lines of uv's output are shown only if uv fails."""
@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("venv", type=Path, help="the virtual environment; created if it does not exist")
     parser.add_argument("lock", type=Path, help="the lock file to install")
     parser.add_argument("--editable", type=Path, help="a project to install on top, in editable mode")
-    parser.add_argument("--installer", type=Path, help="the virtual environment that holds uv [default: VENV]")
+    parser.add_argument("--installer", type=Path, help="the virtual environment that contains uv [default: VENV]")
     parser.add_argument("--without-hashes", action="store_true", help="LOCK pins versions without hashes")
     chosen = parser.parse_args()
     began = time.monotonic()
@@ -153,7 +153,7 @@ def uv_environment(pip: dict[str, str], environment: dict[str, str]) -> dict[str
 
     Args:
         pip: pip's settings, by option.
-        environment: The current environment variables. The uv variables among them override pip's settings.
+        environment: The current environment variables. Variables that are already set override pip's settings.
     """
     several = {name: value.split() for name, value in pip.items()}
     passed = {
@@ -182,7 +182,7 @@ def is_on(value: str | None) -> bool:
 
 
 def cache_is_writable(uv: list[str], environment: dict[str, str]) -> bool:
-    """Return whether uv can write to its cache. uv fails if its cache is not writable, but works if it is disabled."""
+    """Return whether uv can write to its cache. uv fails with a read-only cache, but works without a cache."""
     found = subprocess.run([*uv, "cache", "dir"], env=environment, capture_output=True, text=True, check=False)
     if found.returncode != 0:
         return False

@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Use one more process than there are processors, because tests that start real processes mostly wait for them."""
+    """Run one more xdist worker than there are CPUs, because tests that start real processes mostly wait for them."""
     return (os.cpu_count() or 1) + 1
 
 
@@ -56,7 +56,7 @@ def pytest_collection_finish() -> None:
 
 
 class _Spread(LoadScopeScheduling):  # type: ignore[misc]
-    """Puts all tests that share processes into one xdist worker, and distributes all other tests individually.
+    """Sends all tests that share processes to the same xdist worker, and distributes all other tests individually.
 
     The option `--dist=loadgroup` is meant for this, but has no effect with xdist 3.8 and pytest 9.2.
     """

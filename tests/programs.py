@@ -56,7 +56,7 @@ def node() -> Path:
 
 @dataclass(frozen=True)
 class Terraform:
-    """Terraform or OpenTofu, and a folder that has the AWS provider.
+    """Terraform or OpenTofu, and a folder that contains the AWS provider.
 
     Attributes:
         program: The path of the program.
@@ -83,7 +83,7 @@ _NEEDS_AWS: Final = 'terraform {\n  required_providers {\n    aws = {\n      sou
 
 @pytest.fixture(scope="session")
 def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
-    """Terraform or OpenTofu on PATH; a mirror on this machine must have the AWS provider for it."""
+    """Terraform or OpenTofu on PATH, if a filesystem mirror on this machine has an AWS provider that works with it."""
     folder = tmp_path_factory.mktemp("terraform")
     (folder / "main.tf").write_text(_NEEDS_AWS)
     for program in filter(None, map(shutil.which, ("terraform", "tofu"))):

@@ -16,7 +16,7 @@ _SHORTEST: Final = 4
 """The minimum number of words. A text with fewer words is a label, and has no grammar to judge."""
 
 _PRODUCT: Final = ("byok/", "activities/", "workflows/", "worker.py")
-"""The files whose string literals are byok's messages. In other files, string literals are AWS's texts or test data."""
+"""The files whose string literals are byok's messages. In other files, string literals are AWS texts or test data."""
 
 
 def list_text_files() -> list[str]:
@@ -26,7 +26,7 @@ def list_text_files() -> list[str]:
 
 
 def list_sentences(name: str) -> list[str]:
-    """List the sentences of a file, with normalised white space; some kinds of files have no sentences."""
+    """List the sentences of a Python, Markdown or HTML file, with normalised white space; other files have none."""
     text = (ROOT / name).read_text(encoding="utf-8")
     match Path(name).suffix:
         case ".py":

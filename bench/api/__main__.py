@@ -51,7 +51,7 @@ Requests = Callable[[], list[list[tuple[str, str, str]]]]
 
 @dataclass
 class LatencyComparison:
-    """The latencies of one kind of request in ms, as one list per round, for the API and for the bare handler."""
+    """The latencies of one kind of request, in ms, for the API and for the bare handler: one list per round."""
 
     ours: list[list[float]] = field(default_factory=list)
     bare: list[list[float]] = field(default_factory=list)

@@ -20,7 +20,7 @@ class LoadSpec(BaseModel):
     Attributes:
         requests: The requests of each client, in order: method, path and body.
         token: Bearer token.
-        expected: The status that every response must have.
+        expected: The HTTP status that every response must have.
     """
 
     port: int

@@ -19,7 +19,7 @@ class EnvironmentCost(BaseModel):
 
     Attributes:
         buckets: Number of buckets.
-        looks: Number of status polls of the cluster and the writer together.
+        looks: Number of status polls, for the cluster and the writer together.
         seconds: Wall time from the request to the result, including the wait for the database.
         events: Number of events in the history.
         history_bytes: Size of the history in bytes.
@@ -65,7 +65,7 @@ def count_billable_actions(events: Iterable[HistoryEvent]) -> int:
 
 
 async def measure(folder: Path, buckets: Iterable[int]) -> list[EnvironmentCost]:
-    """Create one environment with each number of buckets. Each wait for the database takes two polls."""
+    """Create one environment for each number of buckets. Each wait for the database takes two polls."""
     found = []
     for number in buckets:
         # The first poll is immediate, and the second poll finds the database available.

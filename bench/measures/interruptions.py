@@ -14,11 +14,11 @@ from byok.service.environments import EnvironmentService
 
 
 class InterruptionSeconds(BaseModel):
-    """The seconds that each interruption took, by round.
+    """byok's reaction time to each kind of interruption, in seconds, by round.
 
     Attributes:
-        refusals: Time from a write that AWS denies, because a key is disabled, to the status STOPPED.
-        crashes: Time from SIGKILL, sent to the worker during an AWS call, to another worker's call.
+        refusals: Time from a write that AWS denies because a key is disabled until the status is STOPPED.
+        crashes: Time from killing a worker (SIGKILL) during an AWS call until another worker makes an AWS call.
     """
 
     refusals: list[float]

@@ -1,9 +1,9 @@
-"""(b) Many environments: how many are created per second, and how much CPU and memory the processes use for them.
+"""(b) Many environments: how many are created per second, and how much CPU and memory the processes use.
 
 The comparison includes the floor, which uses one thread per concurrent environment, and the plain Temporal application.
 The plain application has two variants: one creates boto3 clients in each activity, as in the tutorial, and the other
-creates its clients only once. The floor and byok's worker run both on one core and on any core. The worker of the
-tutorial's variant runs on any core, and the worker of the other variant runs on one core.
+creates its clients only once. The floor and byok's worker are measured twice: pinned to one core, and free to use any
+core. The worker of the tutorial variant may use any core, and the worker of the other variant is pinned to one core.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Variant:
 
     Attributes:
         name: The name in the tables.
-        command: The command that creates environments, without their number and the concurrency.
+        command: The command that creates environments, without `--environments` and `--concurrency`.
         worker: The command that runs the worker; empty if the variant needs no worker.
         one_core: Whether the worker (or the command, if the variant has no worker) runs on one core.
         up_to: The maximum concurrency at which to measure the variant. A slow variant has a lower maximum.
@@ -87,7 +87,7 @@ async def measure(folder: Path, sizes: list[tuple[int, int]], rounds: int) -> li
 
     Args:
         folder: The folder for state and logs.
-        sizes: Pairs of a number of environments and a concurrency.
+        sizes: The loads to measure, as pairs: number of environments, concurrency.
         rounds: Number of rounds.
     """
     found = []

@@ -59,7 +59,7 @@ async def measure(folder: Path, sizes: list[int], seconds: float) -> list[Waitin
     Args:
         folder: The folder for state and logs.
         sizes: The numbers of environments.
-        seconds: How long to measure each number of environments: at least one poll interval.
+        seconds: Duration of each measurement: at least one poll interval.
     """
     found = []
     for size in sizes:

@@ -36,7 +36,7 @@ class MotoAccount:
     url: str
 
     def build_sdk_environment(self) -> dict[str, str]:
-        """Return environment variables that point an AWS SDK to this server and not to the user's AWS configuration."""
+        """Return environment variables that make an AWS SDK use this server and ignore the user's AWS configuration."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": "testing",
@@ -133,13 +133,13 @@ class MotoAccount:
 def make_client(service: str, url: str) -> Any:
     """Create a client for the benchmark itself."""
     session = boto3.session.Session("testing", "testing", region_name=REGION)
-    make: Any = session.client  # the method's type accepts only literal service names
+    make: Any = session.client  # the type stubs accept only literal service names
     return make(service, endpoint_url=url)
 
 
 @contextmanager
 def run_fresh_account(folder: Path) -> Iterator[MotoAccount]:
-    """Run a new moto server, whose account is empty."""
+    """Run a new moto server with an empty account."""
     wrapped = (sys.executable, "-I", "-S", parent_death_signal.__file__, str(os.getpid()), str(int(signal.SIGKILL)))
     with (folder / "moto.log").open("wb") as log:
         server = subprocess.Popen(

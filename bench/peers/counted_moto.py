@@ -1,4 +1,4 @@
-"""`python -m bench.peers.counted_moto`: serve moto on a free port, and return the number of calls at `/_calls`.
+"""`python -m bench.peers.counted_moto`: serve moto on a free port, and the number of calls at `/_calls`.
 
 The first line of the program's output is the port. The server runs until the process is terminated.
 """

@@ -1,8 +1,8 @@
-"""The functions that every peer's `run.py` uses: to read requests, report completion, and start other programs.
+"""Functions for every peer's `run.py`: they read requests, report completion, and start other programs.
 
 The benchmark starts `python -m bench.peers.<name>.run` in the peer's virtual environment, and writes batches to its
-standard input: each line is a JSON list of environments. After provisioning a batch, the peer prints a line. The peer
-exits when its standard input ends. Every peer imports this module, so this module uses only the standard library.
+standard input: each line is a JSON list of environments. After each batch, the peer prints a line. The peer exits when
+its standard input ends. Every peer imports this module, so this module uses only the standard library.
 """
 
 import json

@@ -59,7 +59,7 @@ class Driver:
         """Make the peer create all environments.
 
         Raises:
-            PeerError: The driver has ended, or the time is up.
+            PeerError: The driver exited, or the time limit was exceeded.
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -143,7 +143,7 @@ def start_driver(
         assert process.stdin is not None
         process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(15)  # time for the driver's own cleanup; remaining processes are ended below
+            process.wait(15)  # give the driver time to clean up; any remaining processes are ended below
     finally:
         processes.end_descendants(without=[account.pid])
         process.wait()

@@ -1,4 +1,4 @@
-"""Measures the CPU time and the memory of this process's descendants with /proc, and ends the descendants by id."""
+"""Measures the CPU time and memory of this process's descendants through /proc, and ends them by process id."""
 
 import contextlib
 import ctypes
@@ -73,7 +73,7 @@ def measure_memory_mib(without: Collection[int]) -> float:
 
 
 def end_descendants(without: Collection[int], grace_seconds: float = 5) -> None:
-    """End all descendants by id: with SIGTERM first, and with SIGKILL after the grace period."""
+    """End all descendants by process id: first with SIGTERM, then, after the grace period, with SIGKILL."""
     for number, patience in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 30)):
         deadline = time.monotonic() + patience
         told: set[int] = set()

@@ -1,4 +1,4 @@
-"""The figures of the peers and their ratios to the floor's figures, as a table and as JSON."""
+"""The peers' figures and their ratios to the floor's figures, as a table and as JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -36,7 +36,7 @@ class PeerFigures:
 
 @dataclass(frozen=True)
 class PeerRow:
-    """The row of one peer: the figures of the peer and of the floor, or the reason why the peer has no figures."""
+    """One peer's row: the peer's figures and the floor's, or the reason why the peer has no figures."""
 
     peer: Peer
     figures: PeerFigures | None = None

@@ -19,12 +19,12 @@ BODY = b"readable"
 @cache
 def get_client(service: str, region: str) -> Any:
     """Return the client for a service. All threads of a process share the client."""
-    make: Any = boto3.client  # the function's type accepts only literal service names
+    make: Any = boto3.client  # the type stubs accept only literal service names
     return make(service, region_name=region)
 
 
 def create_clients(region: str) -> None:
-    """Create all clients in advance, because creating one is not thread-safe."""
+    """Create all clients in advance, because creating a client is not thread-safe."""
     for service in ("sts", "kms", "rds", "s3"):
         get_client(service, region)
 
@@ -58,7 +58,7 @@ def create_database(environment: EnvironmentSpec) -> None:
 
 
 def await_database(environment: EnvironmentSpec) -> None:
-    """Make 2 calls or more: poll until the cluster and the writer are available."""
+    """Make at least 2 calls: poll until the cluster and the writer are available."""
     rds, name = get_client("rds", environment["region"]), environment["name"]
     while rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]["Status"] != "available":
         time.sleep(POLL_SECONDS)

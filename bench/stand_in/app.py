@@ -31,7 +31,7 @@ class StandIn:
 
     Args:
         database_seconds: How long a cluster, a writer or a snapshot is `creating` or `deleting`.
-        page: Number of clusters or instances per page in the responses to calls without MaxRecords.
+        page: Number of clusters or instances per page, if a call has no MaxRecords.
     """
 
     def __init__(self, database_seconds: float, page: int = 100) -> None:
@@ -43,7 +43,7 @@ class StandIn:
         }
 
     def handle_request(self, request: HttpRequest) -> HttpResponse | None:
-        """Answer one request, or return None if the call is held."""
+        """Handle one request and return its response, or None if the call is held."""
         if request.path.startswith(CONTROL_PATH_PREFIX):
             return self._control(request)
         service = "s3"

@@ -11,7 +11,7 @@ _REFUSED_AT_MOST: Final = 10_000
 
 
 class CallLeftUnanswered(Exception):  # noqa: N818 - an event, not an error
-    """The call is held: it is not executed and never answered."""
+    """The call is held: it is not executed and gets no response."""
 
 
 class CallLog:
@@ -32,11 +32,11 @@ class CallLog:
         self._since, self._cpu = time.time(), time.process_time()
 
     def count_or_refuse(self, service: str, operation: str) -> None:
-        """Count a call that is not held.
+        """Count a call, unless it is held.
 
         Raises:
             AwsError: The benchmark requested an error for this operation.
-            CallLeftUnanswered: The benchmark has requested that calls of this operation be held.
+            CallLeftUnanswered: The benchmark has requested that calls to this operation be held.
         """
         if operation in self.held_back:
             self._held += 1

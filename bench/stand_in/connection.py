@@ -1,7 +1,7 @@
-"""HTTP/1.1 as boto3 uses it, parsed by hand, because a general parser would use more CPU.
+"""HTTP/1.1 as boto3 uses it, with a minimal parser, because a general-purpose parser would use more CPU.
 
-Connections stay open. The server answers `Expect: 100-continue` with `100 Continue`. A request with a body must have a
-Content-Length.
+Connections stay open. The server responds to `Expect: 100-continue` with `100 Continue`. A request with a body must
+have a Content-Length.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ class Connection(asyncio.Protocol):
     """One client's connection.
 
     Args:
-        answer: A function that answers a request, or returns None if the call is held.
+        answer: A function that returns the response to a request, or None if the call is held.
         connections: The open connections, including this one while it is open.
     """
 
@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Answer every complete request."""
+        """Respond to every complete request."""
         self._received += data
         while not self._transport.is_closing():
             if self._request is None and not self._read_head():
@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _send(self, request: HttpRequest, answer: HttpResponse) -> None:
-        """Write a response. The response to HEAD has no body, but its Content-Length may be that of the object."""
+        """Write a response. A response to HEAD has no body, but its Content-Length may be the object's."""
         head = _STATUS_LINES[answer.status] + "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
         if "content-length" not in answer.headers and answer.status != HTTPStatus.NO_CONTENT:
             head += f"content-length: {len(answer.body)}\r\n"

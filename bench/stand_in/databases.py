@@ -1,4 +1,4 @@
-"""Clusters, instances and final snapshots in RDS's format. The part that never changes is rendered only once."""
+"""Clusters, instances and final snapshots in RDS's format. Fields that never change are rendered only once."""
 
 import secrets
 import string
@@ -33,7 +33,7 @@ class DatabaseRecord:
     Attributes:
         fields: The fields of the response that never change.
         written: The same fields as XML.
-        number: A number that increases with every record. The marker of a page is the number of its last record.
+        number: A number that increases with every record. A page's marker is the number of its last record.
         until: The time when the creation or the deletion is complete.
         members: The instances of a cluster.
     """
@@ -136,7 +136,7 @@ def build_instance_fields(region: str, name: str, params: _Params, cluster: Data
 
 
 def build_snapshot_fields(region: str, name: str, cluster: DatabaseRecord) -> dict[str, Any]:
-    """Build the fields of a final snapshot of a cluster. The snapshot is encrypted with the same key."""
+    """Build the fields of a final snapshot of a cluster. The snapshot is encrypted with the cluster's key."""
     copied = cluster.fields["CopyTagsToSnapshot"] == "true"
     return {shared: cluster.fields[shared] for shared in _OF_A_SNAPSHOT} | {
         "DBClusterSnapshotIdentifier": name,

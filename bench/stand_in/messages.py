@@ -51,7 +51,7 @@ def new_request_id() -> str:
 
 
 def serialize_error(service: str, refused: AwsError, *, head: bool = False) -> HttpResponse:
-    """Render an error in the service's format. The response to HEAD has no body, and therefore no error code."""
+    """Render an error in the service's format. A response to HEAD has no body, and therefore no error code."""
     request_id = new_request_id()
     error = render_xml({"Code": refused.code, "Message": refused.message})
     if service == "s3":

@@ -52,8 +52,8 @@ class ObjectVersion:
     """One version of an object.
 
     Attributes:
-        written: The headers in the response to the write, which the response to a read has, too.
-        described: The headers that only the response to a read has.
+        written: The headers in both write and read responses.
+        described: The headers in read responses only.
     """
 
     version_id: str | None
@@ -109,7 +109,7 @@ class S3Service:
         }
 
     def resolve_operation(self, request: HttpRequest) -> tuple[str, Handler]:
-        """Return the operation of a request and its handler.
+        """Return a request's operation and the operation's handler.
 
         Raises:
             AwsError: The operation is not modelled.

@@ -21,7 +21,7 @@ def get_caller_identity(_region: str, params: dict[str, str]) -> str:
     """GetCallerIdentity. Every caller has the platform role.
 
     Raises:
-        AwsError: The call has a parameter, but the operation has none.
+        AwsError: The call has a parameter, although the operation accepts none.
     """
     if params:
         raise not_modelled_error(f"{', '.join(params)} of GetCallerIdentity")

@@ -63,7 +63,7 @@ class ActivityHarness:
         self.plan = self.build_plan()
 
     def build_plan(self, run_id: str = "this-run", **request: Any) -> EnvironmentPlan:
-        """Plan an environment on two valid keys; the given fields override the request's fields."""
+        """Plan an environment with two valid keys; the given fields override the request's fields."""
         values = {"environment_id": f"env-{uuid.uuid4().hex[:8]}", "region": REGION, "key_grace_seconds": 0}
         keys = {"s3_key_arn": self.aws.create_s3_key, "rds_key_arn": self.aws.create_rds_key}
         values |= {name: make() for name, make in keys.items() if name not in request} | request
@@ -166,6 +166,6 @@ def parse_stop_problem(error: ApplicationError) -> Problem:
 
 @pytest.fixture
 def harness(aws: AwsHarness, monkeypatch: pytest.MonkeyPatch) -> ActivityHarness:
-    """An environment on two valid keys."""
+    """An environment with two valid keys."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
     return ActivityHarness(aws)

@@ -1,4 +1,4 @@
-"""The clusters that prove Aurora keys, on local AWS: what they prove, how many there are, and that none is left."""
+"""The temporary clusters that prove Aurora keys, on local AWS: what they prove, their number and their removal."""
 
 from datetime import timedelta
 from typing import Any
@@ -46,7 +46,7 @@ def test_nothing_is_left_after_the_removal(harness: ActivityHarness) -> None:
     prove(harness)
     remove(harness)
     assert list_clusters(harness) == []
-    remove(harness)  # again, after a lost answer
+    remove(harness)  # remove again, as if the first response had been lost
 
 
 def test_removal_waits_while_the_cluster_is_being_created(harness: ActivityHarness) -> None:

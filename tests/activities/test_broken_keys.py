@@ -46,7 +46,7 @@ def test_unusable_s3_key_stops_with_the_error_from_s3(harness: ActivityHarness, 
     assert problem.request_id
     assert arn in problem.remediation
     if breakage.definite:
-        # The first call failed because the bucket did not exist yet.
+        # The first PutObject failed because the probe bucket did not exist yet.
         assert [call for call in harness.aws.list_calls() if call == "PutObject"] == ["PutObject", "PutObject"]
 
 
@@ -66,7 +66,7 @@ def test_unusable_aurora_key_stops_and_leaves_nothing_behind(harness: ActivityHa
     claims = harness.aws.operator_client("s3").list_objects_v2(
         Bucket=harness.plan.environment.probe_bucket, Prefix="claims/"
     )
-    assert claims["KeyCount"] == 0  # another attempt can claim the keys
+    assert claims["KeyCount"] == 0  # the keys can be claimed again
 
 
 @pytest.mark.parametrize("breakage", AT_AWS, ids=fault_id)
@@ -179,7 +179,7 @@ def test_exchanged_arns_are_recognised_by_proof(harness: ActivityHarness) -> Non
 
 
 def pin_context(aws: AwsHarness, pattern: str) -> str:
-    """Create an S3 key whose policy allows only some encryption contexts."""
+    """Create an S3 key whose policy allows only encryption contexts that match the pattern."""
     (statement,) = build_key_statements(KeyPurpose.S3)
     condition = statement["Condition"] | {"StringLike": {"kms:EncryptionContext:aws:s3:arn": pattern}}
     return aws.create_key(statement | {"Condition": condition})
@@ -198,7 +198,7 @@ def test_policy_that_pins_arns_is_proved_only_if_buckets_and_objects_are_allowed
 ) -> None:
     harness.plan = harness.build_plan(s3_key_arn=pin_context(harness.aws, pattern))
 
-    if verdict == "refused":  # the environment's buckets have a bucket key, whose context is the bucket's ARN
+    if verdict == "refused":  # the environment's buckets use S3 Bucket Keys, whose context is the bucket's ARN
         assert problem_from_s3(harness).code == "s3.AccessDenied"
         return
     found = harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)

@@ -1,4 +1,4 @@
-"""Every call on a bucket names its owner, and byok reports a bucket of another account by name (contract 154)."""
+"""Every bucket call names the expected owner, and byok reports a bucket in another account by name (contract 154)."""
 
 import json
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from tests.localaws.server import REGION
 
 
 def create_foreign_bucket(harness: ActivityHarness, name: str, *, open_to_all: bool) -> None:
-    """Create a bucket in the customer's account. If the bucket is open, the platform may do everything with it."""
+    """Create a bucket in the customer's account. With `open_to_all`, the platform has full access to it."""
     s3 = harness.aws.customer_client("s3")
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
     if open_to_all:
         resources = [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
         allow = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": resources}
         s3.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
-        harness.aws.platform_client("s3").head_bucket(Bucket=name)  # the platform does have access
+        harness.aws.platform_client("s3").head_bucket(Bucket=name)  # check that the platform has access
 
 
 def test_every_call_on_a_bucket_names_its_owner(harness: ActivityHarness) -> None:

@@ -1,4 +1,4 @@
-"""Whichever call a network or service fault hits, every resource exists exactly once, as planned, at the end."""
+"""No matter which call a network or service fault hits, every planned resource exists exactly once at the end."""
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -15,7 +15,7 @@ CALLS = [
 
 
 def assert_exactly_as_planned(harness: ActivityHarness) -> None:
-    """Check that one cluster, one writer and the blueprint's buckets and objects exist, all on the customer's keys."""
+    """Check that one cluster, one writer and the planned buckets and objects exist, all with the customer's keys."""
     plan = harness.plan
     rds, s3 = harness.aws.operator_client("rds"), harness.aws.operator_client("s3")
     clusters = rds.describe_db_clusters()["DBClusters"]

@@ -148,7 +148,7 @@ async def test_retryable_failure_fits_into_temporals_size_limit(harness: Activit
     failure = Failure()
     await plugin_data_converter().encode_failure(caught.value, failure)
 
-    assert failure.ByteSize() < 2048  # half of the server's size limit for the failure of a pending activity
+    assert failure.ByteSize() < 2048  # half of the server's size limit for a pending activity's failure
     assert not failure.stack_trace
     decoded = await plugin_data_converter().decode_failure(failure)
     assert isinstance(decoded, ApplicationError)

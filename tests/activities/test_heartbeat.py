@@ -1,4 +1,4 @@
-"""Coroutine activities send heartbeats, load the details that earlier attempts saved, and finish started writes."""
+"""Coroutine activities send heartbeats, load the details that earlier attempts saved, and finish ongoing writes."""
 
 import asyncio
 import threading

@@ -1,6 +1,6 @@
 """Removal deletes only resources that the environment created.
 
-Foreign objects are kept, and so are resources that have the right name but not the environment's tag.
+Objects that provisioning did not write, and resources that have the right name but not the environment's tag, are kept.
 """
 
 import pytest
@@ -27,7 +27,7 @@ def assert_only_empty_probe_bucket_left(harness: ActivityHarness) -> None:
     left = [bucket["Name"] for bucket in harness.aws.operator_client("s3").list_buckets()["Buckets"]]
     assert left == [harness.plan.environment.probe_bucket]
     kept = harness.aws.operator_client("s3").list_objects_v2(Bucket=left[0])
-    assert kept["KeyCount"] == 0  # neither a probe object nor a claim
+    assert kept["KeyCount"] == 0  # no probe object and no claim is left
 
 
 def test_removal_leaves_nothing_behind(harness: ActivityHarness) -> None:

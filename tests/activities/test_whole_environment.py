@@ -56,7 +56,7 @@ def test_provisioning_makes_no_unnecessary_calls(harness: ActivityHarness) -> No
         "PutBucketEncryption": buckets,
         "PutBucketVersioning": buckets,
         "PutBucketPolicy": buckets,
-        "PutObject": 2 + 2 + objects,  # the probe without and with a bucket key, two claims, the initial objects
+        "PutObject": 2 + 2 + objects,  # probes without and with an S3 Bucket Key, two claims, initial objects
         "GetObject": 2 + objects,
         "DeleteObject": 2,
     }
@@ -73,4 +73,4 @@ def test_second_build_writes_nothing(harness: ActivityHarness) -> None:
     assert not harness.run_with_retries(harness.database.ensure_writer, harness.database_task).created
 
     writes = [call for call in harness.aws.list_calls() if call.startswith(("Create", "Put", "Delete", "Modify"))]
-    assert writes == ["PutObject", "PutObject"]  # two attempts to claim keys; S3 refuses both because the claims exist
+    assert writes == ["PutObject", "PutObject"]  # both attempt to claim keys; S3 refuses because the claims exist

@@ -21,7 +21,7 @@ ALL = "environments:read environments:write environments:delete"
 
 @cache
 def generate_private_key(whose: str) -> rsa.RSAPrivateKey:
-    """Generate a private key; the cache keeps one key for each owner."""
+    """Generate an owner's private key, or return the cached key."""
     return rsa.generate_private_key(65537, 2048)
 
 
@@ -30,7 +30,7 @@ class OidcIssuer:
     """An OIDC issuer with its own HTTP server.
 
     Attributes:
-        asked: How often clients have requested the issuer's keys.
+        asked: How many times clients have requested the issuer's keys.
         reachable: Whether the server is healthy: if true, it responds with status 200, otherwise with 500.
         instead: The list of keys, or the whole response body, to send in place of the issuer's key.
     """
@@ -59,7 +59,7 @@ class OidcIssuer:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        # The server notices within the poll interval that it must close. The default of 0.5 s would slow every test.
+        # The server checks once per poll interval whether to stop, and the default of 0.5 s would slow every test.
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
@@ -73,7 +73,7 @@ class OidcIssuer:
         return OidcAuth(ISSUER, AUDIENCE, url, "organisation")
 
     def issue_token(self, organisation: str = "acme", scope: str = ALL, **changes: Any) -> str:
-        """Issue a token that is valid unless changed: `changes` overrides claims and the key id; None removes one."""
+        """Issue a valid token; `changes` override claims and the key id, and None removes a claim or the key id."""
         key, algorithm = changes.pop("key", self.key), changes.pop("algorithm", "RS256")
         name = changes.pop("kid", self.name)
         claims = {

@@ -1,4 +1,4 @@
-"""Authentication to the API, the permissions of each scope, and the isolation of organisations from each other."""
+"""Authentication to the API, the permissions of each scope, and the isolation between organisations."""
 
 import base64
 import hashlib
@@ -195,7 +195,7 @@ async def test_organisation_with_a_common_name_prefix_is_separate(serve: Serve, 
 async def test_key_check_for_an_environment_of_another_organisation_is_refused(
     serve: Serve, issuer: OidcIssuer
 ) -> None:
-    """It would show whether that environment holds the keys."""
+    """The check would reveal whether the other organisation's environment uses the keys."""
     portal = await serve(issuer.build_auth(), token=issuer.issue_token("acme"))
     body = build_create_body(THEIRS)
     answer = await portal.http.post("/v1/key-checks", json=body)

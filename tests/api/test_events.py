@@ -1,4 +1,4 @@
-"""The events that a subscriber receives, also after a reconnection, and the cost of many subscribers."""
+"""The events that a subscriber receives, including after a reconnection, and the cost of many subscribers."""
 
 import asyncio
 from collections import Counter

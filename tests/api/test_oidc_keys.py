@@ -31,7 +31,7 @@ def issuer() -> Iterator[OidcIssuer]:
 
 
 def build_jwk(private: Any, **members: Any) -> dict[str, Any]:
-    """Build the JWK of a public key with the given optional members; without any, it has neither `alg` nor `kid`."""
+    """Build the JWK of a public key with the given optional members; by default, it has neither `alg` nor `kid`."""
     public = private.public_key()
     if isinstance(private, rsa.RSAPrivateKey):
         found = RSAAlgorithm.to_jwk(public, as_dict=True)
@@ -130,7 +130,7 @@ def encode(part: dict[str, Any]) -> str:
 
 
 def sign_with_secret(issuer: OidcIssuer, secret: bytes, algorithm: str = "HS256") -> str:
-    """Return a token signed by HMAC. PyJWT refuses to use a public key as the secret."""
+    """Return a token signed with HMAC, but not by PyJWT, which refuses to use a public key as the secret."""
     body = f"{encode({'alg': algorithm})}.{issuer.issue_token().split('.')[1]}"
     mac = hmac.new(secret, body.encode(), hashlib.sha256).digest()
     return f"{body}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"

@@ -62,7 +62,7 @@ SETTINGS = ApiSettings()
 async def run_server(state: ApiState, settings: ApiSettings = SETTINGS) -> AsyncIterator[httpx.AsyncClient]:
     port = Ports.pick_free().web
     server = uvicorn.Server(uvicorn.Config(make_asgi_app(state, settings), HOST, port, log_config=None))
-    task = asyncio.create_task(server._serve())  # installs no signal handlers
+    task = asyncio.create_task(server._serve())  # unlike serve(), installs no signal handlers
     try:
         async with asyncio.timeout(20):
             while not server.started:  # noqa: ASYNC110 - uvicorn sets no event

@@ -1,7 +1,7 @@
 """The comparison of two commits.
 
-The comparison computes ratios of medians from the rounds that were measured for both commits, and a verdict for
-every target.
+From the rounds that were measured for both commits, the comparison computes ratios of medians, and a verdict for every
+target.
 """
 
 from bench.compare_commits import CI, DEMO, HELP, Measurement, render_markdown

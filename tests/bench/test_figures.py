@@ -1,4 +1,4 @@
-"""Statistics of measurements, and how they are printed."""
+"""Statistics of measurements, and how figures are formatted."""
 
 import pytest
 

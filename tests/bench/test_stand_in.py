@@ -38,7 +38,7 @@ _NEITHER = {"RequestId", "HostId", "ResponseMetadata"}
 
 
 class StandInAws(AwsHarness):
-    """A harness for the stand-in; its control endpoint has a different path from that of local AWS."""
+    """A harness for the stand-in, whose control endpoint has a different path than local AWS's."""
 
     def call_control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
         data = json.dumps(body).encode() if body else None
@@ -109,7 +109,7 @@ class RecordingHarness(ActivityHarness):
         self.provision_environment()
         self.run_with_retries(
             self.database.read_and_verify_database, self.database_task
-        )  # one at a time: the evidence activity would read all resources concurrently
+        )  # read one resource at a time, because the evidence activity would read all concurrently
         for bucket in self.plan.buckets:
             self.storage.read_and_verify_bucket(self.plan.environment, bucket)
         buckets, removal = range(len(self.plan.buckets)), self.database_removal(FINAL)

@@ -57,7 +57,7 @@ def make_problem_with_code(code: str, key: KeyPurpose | None = None) -> Problem:
 
 
 def parse_next_commands(text: str) -> list[str]:
-    """Return the commands below the headline of the next steps."""
+    """Return the commands under the heading "Next"."""
     return [line.strip() for line in text.partition("  Next\n")[2].splitlines()]
 
 
@@ -171,7 +171,7 @@ def test_confirmed_delete_takes_a_final_snapshot(run: Run, service: FakeService)
 def test_unconfirmed_delete_exits_2_and_deletes_nothing(
     run: Run, service: FakeService, confirm: tuple[str, ...], words: str
 ) -> None:
-    ended = run("delete", "acme", *confirm, "--json", stdin="acme\n")  # no terminal for the confirmation
+    ended = run("delete", "acme", *confirm, "--json", stdin="acme\n")  # not a terminal, so byok does not prompt
     assert (ended.code, ended.json["error"]["code"], service.deleted) == (2, "byok.InvalidInput", [])
     assert words in ended.err
 

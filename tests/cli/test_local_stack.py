@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 @asynccontextmanager
 async def start_byok(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Start `byok`; when the test ends, stop this process and its children, whether the test has passed or not."""
+    """Start `byok`, and stop the process and its children when the test ends, whether the test passes or fails."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BYOK_")}
     process = await asyncio.create_subprocess_exec(
         BYOK,

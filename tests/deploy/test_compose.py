@@ -151,7 +151,7 @@ def test_files_copied_by_the_dockerfile_exist_and_are_not_ignored() -> None:
 
 
 def host_command(name: str, *more: str) -> list[str]:
-    """Return a service's command, with this interpreter in place of the one in the image."""
+    """Return a service's command, with this Python interpreter in place of the image's."""
     program, *arguments = SERVICES[name]["command"]
     assert program == "python"
     return [sys.executable, *arguments, *more]

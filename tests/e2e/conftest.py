@@ -70,7 +70,7 @@ class StackHarness:
         return CommandResult(process.returncode or 0, out.decode(), err.decode())
 
     def build_request(self, **changes: Any) -> ProvisionRequest:
-        """Build a request for a new environment on two valid keys; the given fields override the defaults."""
+        """Build a request for a new environment with two valid keys; the given fields override the defaults."""
         values = {"environment_id": f"e-{uuid.uuid4().hex[:10]}", "region": REGION, "key_grace_seconds": 0}
         keys = {"s3_key_arn": KeyPurpose.S3, "rds_key_arn": KeyPurpose.RDS}
         values |= {
@@ -89,7 +89,7 @@ class StackHarness:
         return await asyncio.wait_for(last(), seconds)
 
     async def provision(self, request: ProvisionRequest) -> EnvironmentStatus:
-        """Start an environment, and return the status in which its workflow ends."""
+        """Provision an environment, and return the status in which its workflow ends."""
         await self.service.create(request)
         return await self.wait_until_ended(request.environment_id)
 

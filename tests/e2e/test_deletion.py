@@ -1,4 +1,4 @@
-"""A deletion keeps the final snapshot and all data of other owners, and removes the rest of the environment."""
+"""A deletion keeps the final snapshot and all data that byok did not write, and removes everything else."""
 
 from typing import Any
 

@@ -43,7 +43,7 @@ def commands_in(page: str) -> list[str]:
 async def test_documented_commands_work(web: StackHarness, tmp_path: Path) -> None:
     pair = await asyncio.to_thread(web.stack.customer.ensure_key_pair, "documents")
     exports = {**web.stack.environment, "S3_KEY_ARN": pair.s3_key_arn, "RDS_KEY_ARN": pair.rds_key_arn}
-    # This stack creates a database in half a second. Hold the call, so that there is a running workflow to cancel.
+    # This stack creates a database in half a second, so hold the call until a command has cancelled the workflow.
     where = {"service": "rds", "operation": "CreateDBCluster", "about": "globex"}
     web.aws.call_control("POST", "faults", kind="hold_call", **where)
 
@@ -87,7 +87,7 @@ def test_readme_is_short() -> None:
 
 
 def test_every_start_by_hand_fails_if_the_workflow_exists() -> None:
-    # Without the option, Temporal's CLI drops the input and exits with 0 if the workflow is already running.
+    # Without `--fail-existing`, Temporal's CLI drops the input and exits with 0 if the workflow is already running.
     starts = [line for page in PAGES for line in page.read_text().splitlines() if re.search("workflow start ", line)]
 
     assert starts
@@ -109,7 +109,7 @@ def test_index_names_every_page() -> None:
 
 
 def anchors_in(page: Path) -> set[str]:
-    """Return the anchors that GitHub gives to a page's headings."""
+    """Return the anchors that GitHub generates for a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

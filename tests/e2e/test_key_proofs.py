@@ -1,4 +1,4 @@
-"""Verdicts on keys with real processes: by the service, the CLI and the API; and nothing is left behind."""
+"""Key verdicts from the service, the CLI and the API, with real processes; key checks leave nothing behind."""
 
 import asyncio
 from typing import Any
@@ -33,7 +33,7 @@ def build_check(machine: StackHarness, **changes: Any) -> CheckKeysRequest:
 
 
 def break_key(machine: StackHarness, fault: KeyFault, which: KeyPurpose) -> CheckKeysRequest:
-    """Return the check of a pair in which one key is broken."""
+    """Build a check request for a pair of keys, one of which is broken."""
     return build_check(machine, **{f"{which}_key_arn": fault.make(machine.aws, which)})
 
 
@@ -43,7 +43,7 @@ def check_command(request: CheckKeysRequest) -> tuple[str, ...]:
 
 
 async def test_every_broken_key_is_refused_with_its_code(machine: StackHarness) -> None:
-    """The S3 keys are checked without a proof of the Aurora key: only three keys of a Region are proved at once."""
+    """Check S3 keys without proving the Aurora key, because byok proves at most three keys per Region at once."""
 
     async def check(fault: KeyFault, which: KeyPurpose) -> str | None:
         request = await asyncio.to_thread(break_key, machine, fault, which)
@@ -54,7 +54,7 @@ async def test_every_broken_key_is_refused_with_its_code(machine: StackHarness) 
             expected[KeyPurpose.RDS] = KeyVerdict.NOT_PROVED
         problem = found.keys.of(which).problem
         told = {one.key: one.verdict for one in found.keys.both}, problem and problem.code
-        codes = {fault.code_for(which), "arn.OtherAccount"}  # of the platform's account: both rules are broken
+        codes = {fault.code_for(which), "arn.OtherAccount"}  # a key in the platform's account breaks both rules
         return None if told[0] == expected and told[1] in codes else f"{fault.name} {which}: {told}"
 
     found = await asyncio.gather(*(check(fault, which) for fault in KEY_FAULTS for which in KeyPurpose))

@@ -19,7 +19,8 @@ from tests.policy_changes import Case
 from tests.policy_context import VENDOR, PolicyContext
 
 PLACE = PolicyContext(PLATFORM_ROLE_ARN, REGION, CUSTOMER_ACCOUNT)
-# Each case takes a complete provisioning run, so only these add conditions; tests/localaws tests all cases.
+# Of the cases that add conditions, only these run here, because each case needs a complete provisioning run.
+# tests/localaws runs all of them.
 CONDITIONS = {"S3: only objects", "S3: only one bucket", "S3: every bucket and object", "S3: until a past date"}
 CASES = [
     case

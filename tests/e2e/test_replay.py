@@ -25,7 +25,8 @@ from tests.requested_keys import keys_of
 LIFECYCLE = (PROGRAMS_ROOT / "docs" / "lifecycle.md").read_text()
 READS = ("Describe", "Get", "Head", "List")
 WRITTEN_FOR_NOTHING = 20.0
-"""Seconds that a replay may take in addition to its remaining work. A grace period or a poll would take 30 seconds."""
+"""Maximum duration of a replay in seconds, without the wait for the database. A grace period or a poll would add 30
+seconds."""
 
 
 async def wait_until(fact: Callable[[], bool], seconds: float = 30) -> None:
@@ -80,7 +81,7 @@ async def create_and_break_key_at(
 
 
 def build_second_object_filter(request: ProvisionRequest) -> dict[str, Any]:
-    """Return a filter that matches the call that writes the second object of the second bucket."""
+    """Return a filter that matches the call that writes the second object in the second bucket."""
     return {"service": "s3", "operation": "PutObject", "about": f"-{request.environment_id}-quality-", "after_calls": 1}
 
 

@@ -214,7 +214,7 @@ async def test_rollback_removes_created_resources(machine: StackHarness) -> None
 
 
 async def test_complete_environment_started_again_with_rollback_loses_nothing(machine: StackHarness) -> None:
-    """Start the environment in Temporal, without the service's checks, with wrong keys and `on_failure=rollback`."""
+    """Start the workflow directly, without the service's checks, with other keys and `on_failure=rollback`."""
     first = machine.build_request()
     assert (await machine.provision(first)).phase is Phase.READY
     (cluster,) = machine.list_environment_clusters(first.environment_id)

@@ -28,7 +28,7 @@ WRITES = ("CreateAlias", "UpdateAlias", "TagResource")
 
 @dataclass(frozen=True)
 class TenantCase:
-    """Two keys, the role that may put a tenant name on these keys, and the request to do so."""
+    """Two keys, a role that may put a tenant name on them, and the request to put it there."""
 
     machine: StackHarness
     pair: KeyPair
@@ -41,7 +41,7 @@ class TenantCase:
 
         Args:
             machine: The stack in which to create the keys and the role.
-            made: Whether to also create the resources by which byok recognises the environment.
+            made: Whether to also create the resources from which byok recognises the environment.
             changes: Fields of the request that override the defaults.
         """
         name, customer = f"t-{uuid.uuid4().hex[:8]}", machine.stack.customer
@@ -102,7 +102,7 @@ class TenantCase:
 
 
 def _make(aws: AwsHarness, name: str, pair: KeyPair) -> None:
-    """Create the resources by which byok recognises an environment on these keys: the cluster and one bucket."""
+    """Create the resources from which byok recognises an environment with these keys: the cluster and one bucket."""
     request = request_for(name, s3_key_arn=pair.s3_key_arn, rds_key_arn=pair.rds_key_arn)
     plan = plan_environment(request, PLATFORM, datetime.now(UTC), "a-run")
     task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
@@ -223,7 +223,7 @@ async def test_provisioning_names_the_keys_and_leaves_the_session_out_of_the_his
     assert "reconcile_key" in shown.out
     for secret in ("SecretAccessKey", "SessionToken", "ASIA"):
         assert secret not in shown.out
-    # A later request uses the role of the original request again.
+    # A later request reuses the original request's role.
     repeated = await machine.service.build_reconcile_tenant_request(asked.environment_id, asked.tenant)
     assert repeated.tenant_role == asked.tenant_role
 

@@ -33,7 +33,7 @@ COMMANDS = re.findall(
 async def test_documented_requests_work_in_order(web: StackHarness) -> None:
     pair = await asyncio.to_thread(web.stack.customer.ensure_key_pair, "documented")
     keys = {"S3_KEY_ARN": pair.s3_key_arn, "RDS_KEY_ARN": pair.rds_key_arn, "API": f"{web.stack.web_url}/v1"}
-    # This stack creates a database in half a second. Hold the call, so that there is a running workflow to cancel.
+    # This stack creates a database in half a second, so hold the call until a command has cancelled the workflow.
     where = {"service": "rds", "operation": "CreateDBCluster", "about": "acme-prod"}
     web.aws.call_control("POST", "faults", kind="hold_call", **where)
     reached = []
@@ -113,7 +113,7 @@ async def test_generated_requests_conform_to_the_openapi_document(web: StackHarn
     )
     # A key check may take as long as its grace period, which is at most 300 s.
     often = ("--max-examples", str(EXAMPLES), "--seed", "1", "--request-timeout", "330")
-    await web.provision(web.build_request(environment_id="acme-prod"))  # used by the OpenAPI examples
+    await web.provision(web.build_request(environment_id="acme-prod"))  # the OpenAPI examples use this environment
     async with run_authenticated_server(web) as (address, token):
         process = await asyncio.create_subprocess_exec(
             *(

@@ -230,7 +230,7 @@ async def test_wizard_is_usable_by_keyboard_alone(visit: Visit, web: StackHarnes
     await page.keyboard.type(REGION)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Encryption at rest")
-    await expect(page.locator("#tab-statements")).to_have_attribute("tabindex", "-1")  # reached with arrow keys
+    await expect(page.locator("#tab-statements")).to_have_attribute("tabindex", "-1")  # only arrow keys reach this tab
     await tab_to("tab-template")
     await page.keyboard.press("ArrowRight")
     await expect(page.locator("#panel-statements")).to_be_visible()
@@ -279,9 +279,9 @@ async def test_pages_fit_a_narrow_screen(visit: Visit, web: StackHarness, scheme
     assert await page.evaluate(widest) <= 360
     await page.get_by_role("link", name="Environments").click()
     await expect(page.get_by_role("rowheader", name=f"narrow-{scheme}")).to_be_visible()
-    await page.wait_for_load_state()  # the style sheet, too
+    await page.wait_for_load_state()  # wait for the style sheet, too
     assert await page.evaluate("document.querySelector('th[scope=row] a').offsetHeight") < 40, (
-        "one line, not a letter a line"
+        "the name must fit on one line"
     )
     assert await page.evaluate(widest) <= 360
 

@@ -87,7 +87,7 @@ async def check_stopped(
 async def check_removed(
     machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, phase: Phase, *, snapshots: int
 ) -> Verdict:
-    """Check that an environment is in this phase, and that only the given number of final snapshots is left."""
+    """Check that an environment is in this phase, and that nothing is left but the given number of final snapshots."""
     verdict = Verdict()
     verdict.expect("the phase", status.phase, phase)
     verdict.expect("what is left behind", status.left_behind, ())
@@ -131,7 +131,7 @@ def _check_objects(s3: Any, bucket: str, wanted: set[str], request: ProvisionReq
     versions = s3.list_object_versions(Bucket=bucket).get("Versions", [])
     verdict.expect_each_once(f"object in {bucket}", Counter(item["Key"] for item in versions), wanted)
     for item in versions:
-        found = s3.head_object(Bucket=bucket, Key=item["Key"])  # the role may not read other versions
+        found = s3.head_object(Bucket=bucket, Key=item["Key"])  # the role may not read noncurrent versions
         verdict.expect(f"the key of {bucket}/{item['Key']}", found.get("SSEKMSKeyId"), request.s3_key_arn)
     open_to = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
     verdict.expect(f"the public access block of {bucket}", set(open_to.values()), {True})
@@ -152,7 +152,7 @@ def read_claims(machine: StackHarness, request: ProvisionRequest) -> dict[KeyPur
 
 
 def check_no_duplicates(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
-    """Check in the record of calls that no resource was created a second time without a deletion in between."""
+    """Check in the call log that no resource was created a second time without a deletion in between."""
     there: Counter[str] = Counter()
     for call in machine.aws.call_control("GET", "calls")["calls"]:
         names = [value for value in call["params"].values() if f"-{request.environment_id}" in value]

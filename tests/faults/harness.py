@@ -65,7 +65,7 @@ _TOGETHER: Final = (
 
 @dataclass(frozen=True)
 class FaultCase:
-    """One fault at one call of one scenario."""
+    """One fault at one call in one scenario."""
 
     scenario: Scenario
     call_site: CallSite
@@ -77,7 +77,7 @@ class FaultCase:
 
 @dataclass
 class FaultHarness:
-    """The stack, whose worker has a connection to Temporal that can be cut.
+    """The stack, whose worker connects to Temporal through a proxy that can be cut.
 
     Attributes:
         results: For every case so far, the kind of case, a description of the case, and the verdict.
@@ -103,7 +103,7 @@ class FaultHarness:
         return found
 
     async def run_cases(self, cases: Sequence[FaultCase]) -> None:
-        """Run many cases at a time, and record their outcomes.
+        """Run the cases in concurrent batches, and record their outcomes.
 
         Cases that kill the worker at the same point run together and share one kill. All cases without a kill run
         together, too.
@@ -183,7 +183,7 @@ class FaultHarness:
     async def disrupt_all(
         self, what: str, places: Sequence[CallSite], happening: Callable[[], Awaitable[object]]
     ) -> None:
-        """Provision an environment for each call site, hold its call, run the disruption, and record the outcomes."""
+        """Provision an environment per call site, hold that call's response, disrupt, and record the outcomes."""
         await self.set_read_timeout(LONG_READ_TIMEOUT_SECONDS)
         runs = await asyncio.gather(*(ScenarioRun.prepare(self.machine, Scenario.PROVISION) for _ in places))
         for place, run in zip(places, runs, strict=True):

@@ -127,7 +127,7 @@ def _on_the_right_key(machine: StackHarness, request: ProvisionRequest, verdict:
     for bucket in machine.list_environment_buckets(request.environment_id):
         versions = s3.list_object_versions(Bucket=bucket).get("Versions", [])
         for item in versions:
-            if not item["IsLatest"]:  # the role may not read other versions
+            if not item["IsLatest"]:  # the role may not read noncurrent versions
                 continue
             found = s3.head_object(Bucket=bucket, Key=item["Key"])
             verdict.expect(f"the key of {bucket}/{item['Key']}", found.get("SSEKMSKeyId"), request.s3_key_arn)
@@ -157,7 +157,7 @@ def _check_leftovers(
     there = {*clusters, *machine.list_environment_writers(name), *machine.list_environment_buckets(name)}
     removed = past.deletes or any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
     verdict.lost += [f"{one} exists, but is not reported as left behind" for one in sorted(there - told) if removed]
-    if not past.cancelled:  # after a cancellation, resources may still be disappearing
+    if not past.cancelled:  # after a cancellation, AWS may still be deleting resources
         verdict.lost += [f"{one} is reported as left behind, but does not exist" for one in sorted(told - there)]
 
 

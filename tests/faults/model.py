@@ -33,8 +33,8 @@ from tests.localaws.server import REGION
 from tests.requested_keys import keys_of
 
 REST_TIMEOUT_SECONDS: Final = 120.0
-"""All operations take only seconds here. Temporal notices after ten seconds (`HEARTBEAT_TIMEOUT`) that an activity has
-been abandoned."""
+"""In these tests, every operation takes only seconds, but Temporal needs ten seconds (`HEARTBEAT_TIMEOUT`) to
+notice that an activity has been abandoned."""
 PROGRESS_TIMEOUT_SECONDS: Final = 40.0
 
 
@@ -187,7 +187,7 @@ class CheckedEnvironment:
         return status
 
     async def repair_and_finish(self) -> None:
-        """Repair the keys and the cluster as the remedies say; if an operation has stopped, continue it to success."""
+        """Repair the keys and the cluster as the remedies say, and finish the operation that has stopped, if any."""
         await self.wait_until_at_rest()
         for which in KeyPurpose:
             await self.repair_key(which)

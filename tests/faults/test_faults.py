@@ -1,4 +1,4 @@
-"""After any fault, the environment is complete, without duplicates and on the right keys, or is deleted.
+"""After any fault, the environment is either complete, without duplicates and with the right keys, or deleted.
 
 `make faults` runs all cases. Other runs take a sample of the scenarios, the calls and the kinds of fault.
 """

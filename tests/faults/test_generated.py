@@ -46,8 +46,8 @@ ACTIONS: Final = (
     *("create", "replay", "cancel", "delete", "delete_then_cancel", "toggle_worker", "lose_answer"),
     *("break_key", "break_key", "repair_keys", "wait_for_calls", "wait_until_at_rest", "repair_and_finish"),
 )
-"""The actions from which hypothesis chooses one for each step. They share one rule, because hypothesis may disable a
-rule for an example."""
+"""Hypothesis chooses one of these actions for each step. All actions share one rule, because hypothesis may disable
+individual rules in an example."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Interleaving(RuleBasedStateMachine):
     Each step runs in a thread, but the step's action runs in the harness's event loop. Which steps are possible
     depends only on earlier steps, and never on an environment's progress, which differs between runs. When a step
     finds a defect, the example ends without an exception, because hypothesis would respond to an exception by
-    repeating the same steps, which could have another effect.
+    repeating the same steps, which could have a different effect the second time.
     """
 
     harness: ClassVar[FaultHarness]
@@ -96,7 +96,7 @@ class Interleaving(RuleBasedStateMachine):
 
     @initialize(anything=st.integers(0, 1000), database_seconds=st.sampled_from([0.3, 2.0]), chosen=choices)
     def create_environments(self, anything: int, database_seconds: float, chosen: ActionChoice) -> None:
-        # hypothesis starts with the simplest example, whose values are 0. In this example, do nothing.
+        # Hypothesis starts with the simplest example, in which all values are 0. Do nothing in that example.
         if anything == 0:
             return
         machine = self.harness.machine

@@ -20,7 +20,7 @@ from workflows.provision_environment import ProvisionEnvironment
 from workflows.reconcile_tenant import ReconcileTenant
 
 REPLAYABLE_RUNS_QUERY: Final = "ExecutionStatus IN ('Running', 'Failed', 'Canceled')"
-"""Matches running workflows, and stopped workflows that a replay can continue."""
+"""Matches running workflows, and stopped workflows that a replay can resume."""
 
 
 def build_replayer() -> Replayer:
@@ -30,7 +30,7 @@ def build_replayer() -> Replayer:
 
 
 async def find_replay_failures(client: Client, task_queue: str = TASK_QUEUE) -> dict[str, Exception | None]:
-    """Return the error with which each running or replayable run fails to replay; None if the run replays."""
+    """Return, for every running or stopped run, the error that its replay raises, or None if its history replays."""
     runs = client.list_workflows(f"TaskQueue = '{task_queue}' AND {REPLAYABLE_RUNS_QUERY}")
     async with build_replayer().workflow_replay_iterator(runs.map_histories()) as results:
         return {f"{one.history.workflow_id} {one.history.run_id}": one.replay_failure async for one in results}

@@ -107,7 +107,7 @@ async def malformed_input(harness: WorkflowHarness) -> Handle:
 
 
 async def undecodable_input(harness: WorkflowHarness) -> Handle:
-    """The input has an encoding that no converter reads."""
+    """The input has an encoding that no payload converter can decode."""
     payload = Payload(metadata={"encoding": b"json/protobuf"}, data=b"{}")
     return await harness.client.start_workflow(
         "ProvisionEnvironment", RawValue(payload), id="environment/undecodable-input", task_queue=harness.task_queue
@@ -157,7 +157,7 @@ async def tenant_commands_handed_over(harness: WorkflowHarness) -> Handle:
 
 
 async def stopped_and_replayed(harness: WorkflowHarness) -> Handle:
-    """Provisioning stops at a late activity, and a replay resumes there. The history is that of the reset run."""
+    """Provisioning stops at a late activity, and a replay resumes there. The recorded history is the reset run's."""
     _keep_waiting(harness)
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*_DISABLED, Phase.CREATING_STORAGE)]
     stopped = await harness.start_provision(build_provision_request("replayed"))
@@ -191,7 +191,7 @@ async def deleted(harness: WorkflowHarness) -> Handle:
 
 
 async def deletion_stopped(harness: WorkflowHarness) -> Handle:
-    """The deletion keeps a bucket that has foreign data, and stops."""
+    """The deletion keeps a bucket that contains objects that byok did not write, and stops."""
     harness.activities.listed = [_EVERYTHING, OwnedResources(buckets=_EVERYTHING.buckets)]
     kept = RemovalResult(resource=_EVERYTHING.buckets[0], removed=False, why_kept="it holds objects that are not ours")
     harness.activities.removals["remove_bucket"] = kept
@@ -225,7 +225,7 @@ async def keys_refused(harness: WorkflowHarness) -> Handle:
 
 
 async def aurora_key_proved(harness: WorkflowHarness) -> Handle:
-    """A check starts the proof of an Aurora key, and its cluster is removed."""
+    """A check starts the proof of an Aurora key, and the proof removes its cluster at the end."""
     harness.activities.joins_proofs = True
     key = f"arn:aws:kms:{REGION}:444455556666:key/33333333-3333-4333-8333-333333333333"
     request = CheckKeysRequest(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=key, prove_aurora_key=True)

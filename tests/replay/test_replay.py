@@ -1,4 +1,4 @@
-"""The saved histories replay with today's workflows, so a running environment survives an upgrade of the worker.
+"""The saved histories replay with the current workflows, so a running environment survives a worker upgrade.
 
 `BYOK_TEST_RECORD=1 pytest tests/replay` records the histories of all outcomes again; `-k` selects some of them. Until
 0.1.0 is tagged, every commit that changes a workflow records the histories again. Once 0.1.0 is tagged, a saved history
@@ -80,7 +80,7 @@ async def test_histories_of_a_running_temporal_are_replayed(harness: WorkflowHar
 
 
 def without_stack_traces(value: Any) -> Any:
-    """Return a history without stack traces: they contain paths of the recording machine, and no replay needs them."""
+    """Return a history without stack traces, which contain paths from the recording machine and affect no replay."""
     if isinstance(value, dict):
         return {name: without_stack_traces(item) for name, item in value.items() if name != "stackTrace"}
     return [without_stack_traces(item) for item in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The policy is found byte for byte in every output format of `aws kms get-key-policy` except tables."""
+"""byok extracts the policy byte for byte from every output format of `aws kms get-key-policy` except tables."""
 
 import json
 

@@ -42,7 +42,7 @@ def test_missing_field_is_named(field: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("s3_key", S3),  # unknown: otherwise, byok would silently ignore a misspelt name
+        ("s3_key", S3),  # unknown field: byok must not silently ignore a misspelt name
         ("region", "Frankfurt"),
         ("region", f"eu-{'a' * 60}-1"),
         ("region", 7),

@@ -40,7 +40,7 @@ IDIOMS: Final = {
 ALLOWED: Final = {
     ("byok/wizard/templates/encryption_step.html", "is none"): "Jinja's test for None",
 }
-"""The exceptions: (file, matched words in lower case) → the reason why the words are right in this file."""
+"""The exceptions: (file, matched words in lower case) → the reason why the words are correct in this file."""
 
 FILES: Final = [name for name in list_text_files() if name != "tests/unit/test_plain_words.py"]
 

@@ -1,4 +1,4 @@
-"""The plan of an environment: the same request gives the same plan, and the plan has a finding for an invalid key."""
+"""An environment's plan: the same request always gives the same plan, and an invalid key becomes a finding."""
 
 from datetime import UTC, datetime
 
@@ -123,7 +123,7 @@ def test_cluster_that_proves_a_key_is_like_an_environments_but_leaves_nothing_to
         "byok:key-proof": RDS,
         "byok:created-by-run": "proof-1",
         "byok:managed-by": "byok",
-    }  # no environment's tag: a deletion of an environment does not list it
+    }  # no environment tag, so deleting an environment never lists this cluster
     settings = task.cluster.settings
     assert (settings.deletion_protection, settings.backup_retention_days, settings.master_secret_key_arn) == (
         *(False, 1, None),

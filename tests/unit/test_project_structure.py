@@ -74,7 +74,7 @@ OUTSIDE_ERRORS = {
     *("ActivityError", "ApplicationError", "CancelledError", "ClientError", "RPCError", "ValidationError"),
     *("WorkflowAlreadyStartedError", "WorkflowFailureError"),
 }
-"""The errors of asyncio, botocore, pydantic and Temporal that docstrings may name."""
+"""The errors from asyncio, botocore, pydantic and Temporal that docstrings may name."""
 
 
 def test_docstrings_name_errors_that_exist() -> None:
@@ -143,7 +143,7 @@ def list_byok_packages() -> set[str]:
 
 @pytest.mark.parametrize("importer", ["byok.domain", "localaws"])
 def test_every_package_is_named_in_the_import_contracts(importer: str) -> None:
-    """Import contracts list the forbidden modules, so they would allow the import of a package that is not listed."""
+    """Import contracts list the forbidden modules, so any package that is not listed could be imported."""
     (forbidden,) = [
         set(contract["forbidden_modules"])  # type: ignore[call-overload]
         for contract in read_import_contracts()

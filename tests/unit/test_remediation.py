@@ -48,7 +48,8 @@ CUSTOMERS_KEY = {
     Remedy.TENANT_ROLE,
     Remedy.KEY_LIMIT,
 }
-"""Remedies that the customer must carry out; every other remedy states that the customer has nothing to do."""
+"""Remedies that the customer must carry out. A remedy that is neither here nor in `ASKERS` says that the customer has
+nothing to do."""
 ASKERS = {
     Remedy.CANCELLED,
     Remedy.MALFORMED_REQUEST,
@@ -58,7 +59,7 @@ ASKERS = {
     Remedy.KEYS_EXCHANGED,
     Remedy.ENCRYPTION_CANNOT_CHANGE,
 }
-"""Remedies that require a different request from the user."""
+"""Remedies that require the user to send a different request."""
 
 
 def build_context(

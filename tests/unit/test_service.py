@@ -154,7 +154,7 @@ async def test_invalid_temporal_input_is_a_problem_that_names_the_field(
     assert status.problem.code == "byok.InvalidInput"
     assert "s3_key_arn: Field required" in status.problem.message
     assert status.problem.key is None
-    # A valid request may use the same id again.
+    # A valid request may reuse the id.
     assert (await service.create(build_provision_request(environment_id))).started
     assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
@@ -231,7 +231,7 @@ async def test_list_has_each_environment_once_with_its_latest_run(
 
 
 async def _until_listed(service: EnvironmentService, environment_id: str, phase: Phase, code: str | None) -> None:
-    """Wait until the list has the environment in this phase, because Temporal's visibility is eventually consistent."""
+    """Wait until the eventually consistent list of environments shows the environment in this phase."""
 
     async def found() -> None:
         while True:

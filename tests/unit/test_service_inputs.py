@@ -1,4 +1,4 @@
-"""If byok cannot read the input of an environment's workflow, byok reports this, and the id can be used again."""
+"""byok reports an environment whose workflow has unreadable input, and the environment's id can be reused."""
 
 import uuid
 

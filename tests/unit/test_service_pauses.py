@@ -1,4 +1,4 @@
-"""The status shows since when, by whom and why an activity or workflow is paused; lists show the environment, too."""
+"""The status shows who paused an activity or workflow, when and why; lists include the paused environment."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Tenant names through `EnvironmentService`: requests, concurrent requests, and the status that results."""
+"""Tenant names through `EnvironmentService`: requests, concurrent requests, and the resulting status."""
 
 import asyncio
 import threading
@@ -132,7 +132,7 @@ async def test_environment_stopped_only_at_its_name_is_ready_after_it_is_named(
     assert (status.phase, status.problem, status.problems) == (Phase.READY, None, ())
     assert [entry.phase for entry in status.timeline[-2:]] == [Phase.STOPPED, Phase.READY]
     assert (await wait_until_listed(service, environment_id, Phase.READY)).problem_code is None
-    # The same request does not start a ready environment again.
+    # Repeating the request does not restart a ready environment.
     again = await service.create(build_provision_request(environment_id, tenant="acme", tenant_role=ROLE))
     assert (again.started, again.run_id) == (False, stopped.run_id)
     with pytest.raises(EnvironmentConflictError, match="on failure"):
@@ -149,7 +149,7 @@ async def test_environment_stopped_elsewhere_is_not_ready_after_it_is_named(
     await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
     await service.reconcile_tenant(
         build_tenant_request(environment_id)
-    )  # the service would refuse to build this request
+    )  # not built by the service, which would refuse it
 
     assert (await service.read_status(environment_id)).phase is Phase.STOPPED
 
@@ -163,7 +163,7 @@ async def test_last_successful_role_is_used_again(
     await put_tenant_name_on_keys(service, environment_id, "acme", role=role)
     assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == role
 
-    # Request only the commands. The role of the earlier request is still used for later requests.
+    # Request only the commands. Later requests still use the earlier request's role.
     commands = await put_tenant_name_on_keys(service, environment_id, "acme", commands_only=True)
     assert commands.commands_only
     status = await service.read_status(environment_id)

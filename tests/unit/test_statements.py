@@ -1,4 +1,4 @@
-"""The statements that a customer pastes are word for word those of the setup guide (contract 61-73, D6)."""
+"""The statements that a customer pastes match the setup guide word for word (contract 61-73, D6)."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from byok.domain.vendor import VendorProfile
 ROLE = "arn:aws:iam::111122223333:role/ataccama-platform"
 REGION = "eu-central-1"
 
-# The texts of the setup guide, with the guide's three placeholders. Only the line breaks inside lists differ.
+# The setup guide's texts, with the guide's three placeholders. Only the line breaks inside lists differ.
 GUIDE_S3 = """
 {
   "Sid": "AllowAtaccamaPlatformS3Access",
@@ -122,7 +122,8 @@ def test_bucket_policy_denies_plain_http_other_keys_and_client_keys() -> None:
     statements = {item["Sid"]: item for item in build_bucket_policy("arn:aws:s3:::b", KEY)["Statement"]}
     assert {item["Effect"] for item in statements.values()} == {"Deny"}, "a bucket policy grants no access"
     assert statements["DenyPlainHttp"]["Resource"] == ["arn:aws:s3:::b", "arn:aws:s3:::b/*"]
-    # The negated operator alone would also deny writes that rely on the bucket's default key. Null exempts them.
+    # StringNotEquals alone would also deny writes that rely on the bucket's default key. The Null condition exempts
+    # them.
     assert statements["DenyAnyOtherKey"]["Condition"] == {
         "Null": {"s3:x-amz-server-side-encryption": "false"},
         "StringNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": KEY},
@@ -140,7 +141,7 @@ _SSE_C = f"{_ALGORITHM}-customer-algorithm"
 @pytest.mark.parametrize(
     ("action", "headers", "denied"),
     [
-        ("s3:PutObject", {}, False),  # S3 uses the bucket's default key, the customer's key
+        ("s3:PutObject", {}, False),  # S3 uses the bucket's default key, which is the customer's key
         ("s3:PutObject", {_ALGORITHM: "aws:kms", _KEY_ID: KEY}, False),
         ("s3:PutObject", {_ALGORITHM: "aws:kms", _KEY_ID: f"{KEY}0"}, True),
         ("s3:PutObject", {_ALGORITHM: "aws:kms"}, True),
@@ -150,7 +151,7 @@ _SSE_C = f"{_ALGORITHM}-customer-algorithm"
         ("s3:UpdateObjectEncryption", {_ALGORITHM: "aws:kms", _KEY_ID: f"{KEY}0"}, True),
         ("s3:ReplicateObject", {_ALGORITHM: "aws:kms", _KEY_ID: KEY}, False),
         ("s3:ReplicateObject", {_ALGORITHM: "aws:kms", _KEY_ID: f"{KEY}0"}, True),
-        ("s3:ReplicateObject", {_ALGORITHM: "AES256"}, True),  # a replica keeps its source's type of encryption
+        ("s3:ReplicateObject", {_ALGORITHM: "AES256"}, True),  # a replica keeps its source's encryption type
         ("s3:ReplicateObject", {_SSE_C: "AES256"}, True),
         ("s3:ReplicateObject", {}, True),
         ("s3:GetObject", {}, False),

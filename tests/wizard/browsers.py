@@ -1,7 +1,8 @@
 """Find Chromium or Chrome for the browser tests, and install Chromium if neither exists.
 
 `make test` runs `python -m tests.wizard.browsers`. If this machine has no browser, the program installs Debian's
-package, for which it must run as root, or otherwise Playwright's Chromium. The tests never install a browser.
+package if it runs as root. Otherwise, or if that fails, the program installs Playwright's Chromium. The tests never
+install a browser.
 """
 
 import os
@@ -15,7 +16,7 @@ _TRY_SECONDS = 600
 
 
 def find_browser() -> str | None:
-    """Return the path of an installed browser; None if there is none."""
+    """Return the path of an installed browser, or None if no browser is found."""
     named = os.environ.get("BYOK_TEST_BROWSER")
     found = named or next((path for name in _NAMES if (path := shutil.which(name))), None)
     return found or _playwrights_own()

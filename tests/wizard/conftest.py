@@ -24,7 +24,7 @@ Open = Callable[..., Any]
 
 @dataclass
 class Browser:
-    """An HTTP client that uses the wizard as a browser without JavaScript would."""
+    """An HTTP client that uses the wizard like a browser without JavaScript."""
 
     http: httpx.AsyncClient
     _page: httpx.Response | None = None

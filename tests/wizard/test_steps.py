@@ -71,7 +71,7 @@ async def test_template_downloads_under_its_file_name(browser: Browser) -> None:
 
 async def test_region_changes_all_values(browser: Browser) -> None:
     await browser.open_page("/new/encryption", name="prod", region="us-west-2")  # contract 19
-    told = browser.page.text.replace("such as eu-central-1", "")  # the template uses this Region as an example
+    told = browser.page.text.replace("such as eu-central-1", "")  # an example in the CloudFormation template
     assert "s3.us-west-2.amazonaws.com" in told
     assert REGION not in told
 

@@ -59,7 +59,7 @@ Step = Callable[[], object]
 
 
 def build_provision_request(environment_id: str, **changes: Any) -> ProvisionRequest:
-    """Build a request that provisions an environment on two valid keys."""
+    """Build a request that provisions an environment with two valid keys."""
     values = {"environment_id": environment_id, "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
     return ProvisionRequest.model_validate(values | changes)
 
@@ -81,7 +81,7 @@ def build_delete_request(environment_id: str, **changes: Any) -> DeleteRequest:
 def build_aws_failure(
     service: str, code: str, message: str, phase: Phase, *, retry_after: timedelta | None = None
 ) -> ApplicationError:
-    """Build the failure into which byok converts an AWS error; it is retryable only if it has a retry delay."""
+    """Build the failure that byok raises for an AWS error; the failure is retryable only if it has a retry delay."""
     key = {"s3": KeyPurpose.S3, "rds": KeyPurpose.RDS, "kms": KeyPurpose.S3, "sts": KeyPurpose.S3}[service]
     arn = S3_KEY if key is KeyPurpose.S3 else RDS_KEY
     row = classify_error(service, code, message, arn)
@@ -96,14 +96,14 @@ def build_aws_failure(
 
 
 def build_key_problem(code: str, which: KeyPurpose, remedy: Remedy, phase: Phase = Phase.VALIDATING_KEYS) -> Problem:
-    """Build a problem of byok's own about one of the two valid keys."""
+    """Build a problem that byok, not AWS, reports about one of the two valid keys."""
     arn, other = (S3_KEY, RDS_KEY) if which is KeyPurpose.S3 else (RDS_KEY, S3_KEY)
     context = RemedyContext(REGION, PLATFORM.role_arn, PLATFORM.vendor, which, arn, other_key_arn=other)
     return build_problem(code, f"{arn}: {code}", remedy, context, phase=phase, at=datetime.now(UTC))
 
 
 def build_exchanged_failure() -> ApplicationError:
-    """Build the failure of the probe for two ARNs that were given in each other's place."""
+    """Build the probe's failure for two ARNs that were swapped."""
     return stop_with_problems([build_key_problem(KEYS_EXCHANGED_CODE, KeyPurpose.S3, Remedy.KEYS_EXCHANGED)])
 
 
@@ -112,19 +112,19 @@ class FakeActivities:
     """Activities that succeed unless scripted otherwise.
 
     Attributes:
-        script: By activity name, what its next attempts do before they succeed: an exception is raised, anything
-            else is called.
+        script: By activity name, a step for each of the activity's next attempts: an exception is raised, and a
+            function is called before the attempt succeeds.
         calls: The names of all attempts, in order.
         inputs: By activity name, the inputs of its attempts.
         removals: By activity name, the result to return instead of "removed".
         findings: The findings on an environment that gets a tenant name.
-        conflicts: The keys that other environments hold.
-        unproved: Why a proof of the Aurora key is not possible; None if it is.
-        allows_aurora_proof: What a plan says of the platform's setting.
-        joins_proofs: Whether a check joins the workflow that proves its Aurora key. By default the activity answers at
-            once, because all tests share the keys and each has its own task queue.
+        conflicts: The problems of keys that other environments use.
+        unproved: The reason why the Aurora key cannot be proved; None if it can.
+        allows_aurora_proof: Whether a plan says that the platform allows proofs of Aurora keys.
+        joins_proofs: Whether a check joins the workflow that proves its Aurora key. By default, `await_aurora_proof`
+            returns at once, because all tests share the keys, but each test has a separate task queue.
         garbled: Whether the probe of the S3 key returns a result that no workflow can decode.
-        listed: The environment's resources, one item for each time that they are listed; later listings are empty.
+        listed: The environment's resources, with one item for each listing; later listings are empty.
     """
 
     script: dict[str, list[Exception | Step]] = field(default_factory=dict)

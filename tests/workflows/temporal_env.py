@@ -56,7 +56,7 @@ _SERVER = (
 
 @pytest_asyncio.fixture(scope="session")
 async def temporal(request: pytest.FixtureRequest) -> AsyncIterator[WorkflowEnvironment]:
-    """The Temporal server under test: either the server in `--temporal`, or a new server with a virtual clock.
+    """The Temporal server under test: either the server at `--temporal`, or a new server with a virtual clock.
 
     Each test uses a separate task queue.
     """

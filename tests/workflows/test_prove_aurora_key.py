@@ -1,4 +1,4 @@
-"""The proof of an Aurora key: one at a time for each key, reused for ten minutes, and nothing is left behind."""
+"""Proofs of Aurora keys: one at a time for each key, reused for ten minutes, and leaving nothing behind."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ from workflows.activity_options import REUSE_PROOF_FOR
 
 
 def new_key() -> str:
-    """Return the ARN of a key that no other test has: its proof has the same workflow id on every task queue."""
+    """Return a key ARN that no other test uses, because a key's proof has the same workflow id on every task queue."""
     return f"arn:aws:kms:{REGION}:444455556666:key/{uuid.uuid4()}"
 
 
@@ -42,7 +42,7 @@ def joined(harness: WorkflowHarness) -> WorkflowHarness:
 
 
 def hold_removal(harness: WorkflowHarness) -> tuple[threading.Event, threading.Event]:
-    """Make the next removal wait. Return an event that it sets when it begins, and the one that it waits for."""
+    """Make the next removal wait. Return the event that marks its start, and the event that releases it."""
     begun, release = threading.Event(), threading.Event()
 
     def hold() -> None:

@@ -1,4 +1,4 @@
-"""Wait for a status of an environment, with a deadline."""
+"""Wait until an environment reaches a status, with a deadline."""
 
 import asyncio
 from collections.abc import Callable
