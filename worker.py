@@ -82,6 +82,7 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
         settings.vendor,
         load_blueprint(settings.blueprint),
         prove_aurora_keys=settings.prove_aurora_keys,
+        keys=settings.platform_keys,
     )
     clients = AwsClients(session, config, platform.account)
     plan, keys = PlanActivities(platform), KeyActivities(clients, platform)

@@ -18,7 +18,7 @@ from temporalio.exceptions import ApplicationError
 from activities.aws_errors import decide_error_outcome
 from activities.clients import AwsClients
 from activities.failures import ActivityContext, retried_later
-from activities.rds_resources import create_cluster_params, find_clusters, is_encrypted_with
+from activities.rds_resources import create_cluster_params, find_clusters, is_encrypted_with_own_key
 from byok.contracts import AURORA_PROOF_UPDATE, PROVE_AURORA_KEY_WORKFLOW, aurora_proof_workflow_id
 from byok.domain import naming, rds_statuses
 from byok.domain.arns import KeyPurpose
@@ -144,7 +144,7 @@ class AuroraProofActivities:
     ) -> CheckedKey:
         """Return the verdict on the key if RDS reports that the key encrypts the cluster (contract 99)."""
         arn = step.environment.rds_key_arn
-        if not is_encrypted_with(cluster, arn):
+        if not is_encrypted_with_own_key(cluster, step.environment):
             reported = cluster.get("KmsKeyId") or "no customer key"
             message = f"The cluster was created with {arn}, but RDS reports {reported}."
             raise step.non_retryable_error("byok.ProbeMismatch", message, Remedy.UNPROVED)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from activities.aws_errors import decide_error_outcome, none_if_absent
-from byok.domain.arns import partition_of_region
+from byok.domain.arns import AWS_MANAGED_KEYS, is_aws_managed, partition_of_region
 from byok.domain.iam.bucket_policy import build_bucket_policy
 from byok.domain.models import Environment
 from byok.domain.problems.aws_errors import ErrorOutcome
@@ -96,10 +96,12 @@ def required_bucket_settings(name: str, environment: Environment) -> tuple[Bucke
     The first setting blocks public access, so a bucket is never public when byok writes an object.
     """
     key = environment.s3_key_arn
+    # Without a key, `aws:kms` means the AWS managed key (S3 API reference, PutBucketEncryption).
+    named = {} if is_aws_managed(key) else {"KMSMasterKeyID": key}
     encryption: Any = {
         "Rules": [
             {
-                "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key},
+                "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", **named},
                 "BucketKeyEnabled": True,  # one call to KMS then serves many objects (D13)
             }
         ]
@@ -137,7 +139,10 @@ def required_bucket_settings(name: str, environment: Environment) -> tuple[Bucke
 
 
 def read_default_encryption(s3: "S3Client", bucket: str) -> tuple[str | None, str | None, bool]:
-    """Return a bucket's default encryption: the algorithm, the key, and whether S3 Bucket Keys are enabled."""
+    """Return a bucket's default encryption: the algorithm, the key, and whether S3 Bucket Keys are enabled.
+
+    The AWS managed key is returned as its alias, because S3 reports `aws:kms` without a key.
+    """
     answer = none_if_absent(lambda: s3.get_bucket_encryption(Bucket=bucket))
     if answer is None:
         return None, None, False
@@ -145,4 +150,6 @@ def read_default_encryption(s3: "S3Client", bucket: str) -> tuple[str | None, st
     default = rule.get("ApplyServerSideEncryptionByDefault")
     if default is None:
         return None, None, False
-    return default["SSEAlgorithm"], default.get("KMSMasterKeyID"), rule.get("BucketKeyEnabled", False)
+    algorithm = default["SSEAlgorithm"]
+    unnamed = AWS_MANAGED_KEYS.s3_key_arn if algorithm == "aws:kms" else None
+    return algorithm, default.get("KMSMasterKeyID", unnamed), rule.get("BucketKeyEnabled", False)

@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 from activities import rds_resources
 from activities.clients import AwsClients
 from activities.describe_batcher import DescribeBatcher
+from activities.encryption import require_same_encryption
 from activities.failures import ActivityContext
 from activities.heartbeat import run_to_completion
 from activities.key_claims import KeyClaims
@@ -60,30 +61,30 @@ class DatabaseActivities:
 
         Raises:
             ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period, and at once with
-                `byok.KeyInUse`, `byok.NameTaken` or `byok.OtherKey`. Other errors: see the error table.
+                `byok.KeyInUse`, `byok.NameTaken`, `byok.EncryptionCannotChange` or `byok.OtherKey`. Other errors: see
+                the error table.
         """
         step, rds = self._step(task, Phase.CREATING_CLUSTER), self._rds(task)
         claims = KeyClaims(self.clients.s3(task.environment.region), step)
         with step.translate_aws_errors():
             claims.acquire_both()
             found = rds_resources.find_cluster(rds, task.cluster.identifier)
-        if (
-            found is not None
-            and found.get("Status") == rds_statuses.DELETING
-            and rds_resources.is_tagged_for(found, task.environment)
-        ):
-            raise self._still_deleting_error(step, task.cluster.identifier)
         if found is None:
             made = self._create_cluster(step, claims, task)
             return rds_resources.build_cluster_resource(_require_own_cluster(step, made, task), created=True)
+        tagged = rds_resources.is_tagged_for(found, task.environment)
+        if tagged and found.get("Status") == rds_statuses.DELETING:
+            raise self._still_deleting_error(step, task.cluster.identifier)
         try:
+            if tagged:
+                require_same_encryption(step, f"The cluster {task.cluster.identifier}", found.get("KmsKeyId"))
             return rds_resources.build_cluster_resource(_require_own_cluster(step, found, task))
         except ApplicationError as refusal:
             with step.translate_aws_errors():  # this environment does not use the keys, so release its claims
-                if refusal.type == "byok.NameTaken":
-                    claims.release_both()
-                else:
+                if refusal.type == "byok.OtherKey" and task.environment.customer_keys:
                     claims.release_key(task.environment.rds_key_arn)
+                else:
+                    claims.release_both()
             raise
 
     @activity.defn
@@ -136,7 +137,7 @@ class DatabaseActivities:
         instance = writer.get("DBInstanceStatus", "")
         self._require_available(step, task.cluster.writer_identifier, instance, rds_statuses.INSTANCE_PENDING)
         proof = rds_resources.build_database_evidence(cluster, writer)
-        step.require_match(task.cluster.identifier, proof, rds_resources.expected_evidence_fields(task))
+        step.require_match(task.cluster.identifier, proof, rds_resources.expected_evidence_fields(task, proof))
         return proof
 
     @activity.defn
@@ -172,7 +173,7 @@ class DatabaseActivities:
 
         Raises:
             ApplicationError: Stops, before anything is removed, if a final snapshot is requested and a cluster has lost
-                its key. Other RDS errors: see the error table.
+                its key, or with `byok.EncryptionCannotChange`. Other RDS errors: see the error table.
         """
         step, rds, environment = self._step(task, task.phase), self._rds(task), task.environment
         with step.translate_aws_errors():
@@ -182,6 +183,7 @@ class DatabaseActivities:
                 one for page in pages for one in page["DBClusters"] if rds_resources.is_tagged_for(one, environment)
             ]
             for one in clusters:
+                require_same_encryption(step, f"The cluster {one['DBClusterIdentifier']}", one.get("KmsKeyId"))
                 _require_snapshot_possible(step, one, task.final_snapshot)
             return OwnedResources(
                 instances=tuple(
@@ -340,7 +342,7 @@ def _require_own_cluster(step: ActivityContext, found: "DBClusterTypeDef", task:
         raise step.non_retryable_error(
             "byok.NameTaken", f"The cluster {name} does not belong to this environment.", Remedy.NAME_TAKEN
         )
-    if not rds_resources.is_encrypted_with(found, environment.rds_key_arn):
+    if not rds_resources.is_encrypted_with_own_key(found, environment):
         message = f"The cluster {name} is encrypted with {found.get('KmsKeyId') or 'no customer key'}."
         raise step.non_retryable_error("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
     return found

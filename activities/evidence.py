@@ -35,6 +35,7 @@ class EvidenceActivities:
         # Wait for all reads, even if one fails, so that no read is still running when the next attempt begins.
         await asyncio.gather(database, *buckets, return_exceptions=True)
         return Evidence(
+            encryption=plan.environment.encryption,
             database=database.result(),
             buckets=tuple(bucket.result() for bucket in buckets),
             collected_at=datetime.now(UTC),

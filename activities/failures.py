@@ -54,7 +54,7 @@ class ActivityContext:
     """The context of an activity: its environment, its phase, and the other values that its problems need.
 
     Attributes:
-        key: Which of the customer's keys the activity's calls use.
+        key: Which of the environment's keys the activity's calls use.
         request_kind: The kind of request that the user repeats once a problem is fixed.
     """
 
@@ -144,12 +144,20 @@ class ActivityContext:
         operation: str | None = None,
         request_id: str | None = None,
     ) -> Problem:
-        """Build a problem for this activity. The problem names the customer's key only if the key is at fault."""
+        """Build a problem for this activity. The problem names the customer's key only if the key is at fault.
+
+        If the keys are platform-managed, a problem with a key is the platform's own, and the customer can do nothing.
+        """
+        context = self.remedy_context
+        if customer_key and self.key not in self.environment.customer_keys:
+            remedy, context = Remedy.PLATFORM_MANAGED_KEY, replace(context, key=None)
+        elif not customer_key:
+            context = replace(context, key=None, key_arn=None)
         return build_problem(
             code,
             message,
             remedy,
-            self.remedy_context if customer_key else replace(self.remedy_context, key=None, key_arn=None),
+            context,
             phase=self.phase,
             at=datetime.now(UTC),
             operation=operation,

@@ -63,7 +63,7 @@ class KeyClaims:
 
     def release_both(self) -> None:
         """Release the environment's claims on both keys."""
-        for which in KeyPurpose:
+        for which in self._environment.customer_keys:
             self.release_key(self._environment.key_arn(which))
 
     def release_key(self, key_arn: str) -> None:
@@ -79,7 +79,7 @@ class KeyClaims:
     def _list_conflicts(self, find_owner: Callable[[KeyPurpose], str | None]) -> tuple[Problem, ...]:
         own = self._environment.environment_id
         with refuse_foreign_bucket(self.step, self.s3, self._environment.probe_bucket):
-            owners = {which: find_owner(which) for which in KeyPurpose}
+            owners = {which: find_owner(which) for which in self._environment.customer_keys}
         return tuple(
             self._conflict(which, owner) for which, owner in owners.items() if owner is not None and owner != own
         )

@@ -15,13 +15,15 @@ from temporalio.exceptions import ApplicationError
 from activities.aws_errors import is_denied_by_key_policy
 from activities.bucket_owner import refuse_foreign_bucket
 from activities.clients import AwsClients
+from activities.encryption import build_conflict_problems, find_encryption_conflict
 from activities.failures import ActivityContext, stop_with_problems
 from activities.key_claims import KeyClaims
+from activities.rds_resources import find_cluster, is_tagged_for
 from activities.s3_probe import S3Probe
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import CheckedKey, Environment, KeyConflicts, Problem
 from byok.domain.phases import Phase
-from byok.domain.planning import Platform
+from byok.domain.planning import KEY_CHECK_ENVIRONMENT_ID, Platform, plan_cluster
 from byok.domain.problems.build import KEYS_EXCHANGED_CODE
 from byok.domain.problems.remediation import Remedy
 
@@ -80,13 +82,27 @@ class KeyActivities:
     def probe_key_claims(self, environment: Environment) -> KeyConflicts:
         """Look up which environments hold the two keys, without claiming them (contract 129).
 
+        If the environment itself exists and uses platform-managed keys, both keys are in conflict with it (contract 9).
+
         Raises:
             ApplicationError: Stops with `byok.BucketOfAnotherAccount` if another account owns the probe bucket. Other
-                S3 errors: see the error table.
+                RDS and S3 errors: see the error table.
         """
         step = self._step(environment)
         with step.translate_aws_errors():
-            return KeyConflicts(problems=KeyClaims(self.clients.s3(environment.region), step).list_conflicts())
+            conflicts = KeyClaims(self.clients.s3(environment.region), step).list_conflicts()
+            return KeyConflicts(problems=(*self._find_encryption_conflicts(step), *conflicts))
+
+    def _find_encryption_conflicts(self, step: ActivityContext) -> tuple[Problem, ...]:
+        environment = step.environment
+        if environment.environment_id == KEY_CHECK_ENVIRONMENT_ID:
+            return ()
+        planned = plan_cluster(environment.environment_id, self.platform)
+        cluster = find_cluster(self.clients.rds(environment.region), planned.identifier)
+        if cluster is None or not is_tagged_for(cluster, environment):
+            return ()
+        conflict = find_encryption_conflict(step, cluster.get("KmsKeyId"))
+        return () if conflict is None else build_conflict_problems(step, conflict)
 
     def _step(self, environment: Environment) -> ActivityContext:
         return ActivityContext(environment, self.platform.vendor, Phase.VALIDATING_KEYS, KeyPurpose.S3)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from activities.aws_errors import none_if_absent
 from activities.ownership import has_environment_tag
+from byok.domain.arns import KeyPurpose
 from byok.domain.blueprint import DatabaseBlueprint, MasterAuthentication
 from byok.domain.models import (
     ClusterResource,
@@ -31,14 +32,14 @@ def find_cluster(rds: "RDSClient", identifier: str) -> "DBClusterTypeDef | None"
     return none_if_absent(lambda: rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0])
 
 
-def is_encrypted_with(cluster: "DBClusterTypeDef", key_arn: str) -> bool:
-    """Return whether RDS reports that a customer's key encrypts a cluster.
+def is_encrypted_with_own_key(cluster: "DBClusterTypeDef", environment: Environment) -> bool:
+    """Return whether RDS reports that the environment's Aurora key encrypts a cluster.
 
     Since February 2026, if no KMS key is given, AWS encrypts the cluster with an AWS-owned key and reports
     StorageEncrypted false and StorageEncryptionType `sse-rds` ("Encrypting Amazon Aurora resources").
     """
     reported = (cluster.get("StorageEncrypted"), cluster.get("StorageEncryptionType"), cluster.get("KmsKeyId"))
-    return reported == (True, "sse-kms", key_arn)
+    return reported == (True, "sse-kms", environment.expected_key_arn(KeyPurpose.RDS, cluster.get("KmsKeyId")))
 
 
 def find_instance(rds: "RDSClient", identifier: str) -> "DBInstanceTypeDef | None":
@@ -202,11 +203,12 @@ def build_database_evidence(cluster: "DBClusterTypeDef", writer: "DBInstanceType
     )
 
 
-def expected_evidence_fields(task: DatabaseTask) -> dict[str, object]:
+def expected_evidence_fields(task: DatabaseTask, found: DatabaseEvidence) -> dict[str, object]:
     """Return the required values of the evidence, by field."""
     settings = task.cluster.settings
+    key_arn = task.environment.expected_key_arn(KeyPurpose.RDS, found.key_arn)
     return {
-        "key_arn": task.environment.rds_key_arn,
+        "key_arn": key_arn,
         "storage_encrypted": True,
         "storage_encryption_type": "sse-kms",
         "engine": _ENGINE,
@@ -214,7 +216,7 @@ def expected_evidence_fields(task: DatabaseTask) -> dict[str, object]:
         "backup_retention_days": settings.backup_retention_days,
         "iam_database_authentication": True,
         "writer_storage_encrypted": True,
-        "writer_key_arn": task.environment.rds_key_arn,
+        "writer_key_arn": key_arn,
         "writer_publicly_accessible": False,
         "performance_insights": False,
     }

@@ -23,6 +23,7 @@ from activities.bucket_settings import (
     required_bucket_settings,
 )
 from activities.clients import AwsClients
+from activities.encryption import require_same_encryption
 from activities.failures import ActivityContext, with_partial_result
 from activities.key_claims import KeyClaims
 from activities.ownership import has_environment_tag, reason_to_keep
@@ -67,7 +68,8 @@ class StorageActivities:
         that the bucket's default encryption works (contract 95-97).
 
         Raises:
-            ApplicationError: Stops at once with `byok.BucketOfAnotherAccount`, `byok.NameTaken` or `byok.OtherKey`.
+            ApplicationError: Stops at once with `byok.BucketOfAnotherAccount`, `byok.NameTaken`,
+                `byok.EncryptionCannotChange` or `byok.OtherKey`.
                 Stops at once or after the grace period with `s3.KMS.…` or `s3.AccessDenied`, and shows AWS's message.
                 Other S3 errors: see the error table. If byok has already created or adopted the bucket, the details
                 include the bucket.
@@ -104,7 +106,8 @@ class StorageActivities:
             found = _evidence(s3, bucket)
         step.require_match(bucket.name, found, {"algorithm": "aws:kms", "key_arn": key, "bucket_key_enabled": True})
         for item in found.objects:
-            step.require_match(f"{bucket.name}/{item.key}", item, {"algorithm": "aws:kms", "key_arn": key})
+            key_arn = environment.expected_key_arn(KeyPurpose.S3, item.key_arn)
+            step.require_match(f"{bucket.name}/{item.key}", item, {"algorithm": "aws:kms", "key_arn": key_arn})
         return found
 
     @activity.defn(no_thread_cancel_exception=True)
@@ -207,6 +210,7 @@ def _require_own(s3: "S3Client", step: ActivityContext, task: BucketTask) -> Non
     if current in {None, key}:
         return
     if _versions(s3, name):
+        require_same_encryption(step, f"The bucket {name}", current)
         message = f"The bucket {name} holds objects encrypted with {current}."
         raise step.non_retryable_error("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
     if algorithm == "aws:kms" and is_key_arn(current):
@@ -244,9 +248,10 @@ def _require_writable(s3: "S3Client", task: BucketTask, item: InitialObject, *, 
 
 def _is_written(s3: "S3Client", task: BucketTask, item: InitialObject) -> bool:
     found = _head(s3, task.bucket.name, item.key)
+    key_arn = found.get("SSEKMSKeyId") if found is not None else None
     return (
         found is not None
-        and found.get("SSEKMSKeyId") == task.environment.s3_key_arn
+        and key_arn == task.environment.expected_key_arn(KeyPurpose.S3, key_arn)
         and found["Metadata"].get(_CHECKSUM) == _checksum(item)
     )
 

@@ -15,10 +15,12 @@ from temporalio import activity
 from activities.aws_errors import decide_error_outcome
 from activities.bucket_settings import read_bucket_tags, read_default_encryption
 from activities.clients import AwsClients
+from activities.encryption import find_encryption_conflict
 from activities.failures import ActivityContext
 from activities.ownership import has_environment_tag
 from activities.rds_resources import find_cluster, is_tagged_for
 from byok.domain.arns import KeyPurpose, parse_key_arn
+from byok.domain.encryption import ENCRYPTION_CANNOT_CHANGE_CODE
 from byok.domain.models import Environment, EnvironmentProbeResult, KeyLabels, Problem, ReconciledKey, ReconcileKeyTask
 from byok.domain.phases import AliasOutcome, Phase, RequestKind
 from byok.domain.planning import Platform, plan_buckets, plan_cluster
@@ -125,6 +127,13 @@ def _missing_findings(step: ActivityContext, why: str) -> EnvironmentProbeResult
 def _other_key_findings(step: ActivityContext, on: dict[str, str | None]) -> tuple[Problem, ...]:
     """Return a finding if one of the environment's resources does not use the key that the request names."""
     key = step.environment.key_arn(step.key)
+    conflict = next(filter(None, (find_encryption_conflict(step, used) for used in on.values())), None)
+    if conflict is not None:
+        return (
+            step.build_problem(
+                ENCRYPTION_CANNOT_CHANGE_CODE, conflict, Remedy.ENCRYPTION_CANNOT_CHANGE, customer_key=True
+            ),
+        )
     others = [f"{name} is encrypted with {used or 'no customer key'}" for name, used in on.items() if used != key]
     if not others:
         return ()

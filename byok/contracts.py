@@ -10,9 +10,9 @@ from byok.domain.arns import parse_key_arn
 from byok.domain.models import (
     CheckKeysRequest,
     DeleteRequest,
-    KeyPairRequest,
     ProvisionRequest,
     ReconcileTenantRequest,
+    WorkflowRequest,
 )
 from byok.domain.phases import Phase
 
@@ -30,7 +30,7 @@ AURORA_PROOF_UPDATE: Final = "await_proof"
 ENVIRONMENT_WORKFLOWS: Final = (PROVISION_ENVIRONMENT_WORKFLOW, DELETE_ENVIRONMENT_WORKFLOW)
 """The workflows that run under an environment's workflow id."""
 
-REQUEST_MODELS: Final[Mapping[str, type[KeyPairRequest]]] = {
+REQUEST_MODELS: Final[Mapping[str, type[WorkflowRequest]]] = {
     PROVISION_ENVIRONMENT_WORKFLOW: ProvisionRequest,
     DELETE_ENVIRONMENT_WORKFLOW: DeleteRequest,
     CHECK_KEYS_WORKFLOW: CheckKeysRequest,

@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from byok.domain.arns import account_id_of_role
+from byok.domain.encryption import PlatformKeys
+from byok.domain.models.base import RegionName
 from byok.domain.scopes import ORGANISATION_PATTERN, Scope
 from byok.domain.vendor import VendorProfile
 
@@ -26,6 +28,9 @@ _JSON: Final = {
     "BYOK_API": 'a JSON object, such as {"requests_per_minute": 600}',
     "BYOK_API__TOKENS": (
         'a JSON list, such as [{"sha256": "…", "organisation": "acme", "scopes": ["environments:read"]}]'
+    ),
+    "BYOK_PLATFORM_KEYS": (
+        'a JSON object, such as {"eu-central-1": {"s3_key_arn": "arn:aws:kms:…", "rds_key_arn": "arn:aws:kms:…"}}'
     ),
     "BYOK_VENDOR": 'a JSON object, such as {"name": "Globex"}',
     "BYOK_VENDOR__TENANT_TAGS": 'a JSON list, such as ["globex:TenantName", "gtn"]',
@@ -129,6 +134,8 @@ class Settings(BaseSettings):
     Attributes:
         platform_role_arn: The role that the customers' key policies name. The default is the role of the worker's AWS
             credentials.
+        platform_keys: The platform's own keys for platform-managed environments, by Region (JSON). In every other
+            Region, such environments use the AWS managed keys of the platform's account.
         vendor: The vendor's names (`BYOK_VENDOR__NAME`).
         blueprint: File that defines an environment's contents. The default is the blueprint that comes with byok.
         prove_aurora_keys: Whether a check may prove an Aurora key by creating a cluster without instances, which byok
@@ -153,6 +160,7 @@ class Settings(BaseSettings):
     )
 
     platform_role_arn: Annotated[str, AfterValidator(_role_arn)] | None = None
+    platform_keys: dict[RegionName, PlatformKeys] = {}
     vendor: VendorProfile = VendorProfile()
     blueprint: Path | None = None
     prove_aurora_keys: bool = True

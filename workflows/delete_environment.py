@@ -137,6 +137,7 @@ def _as_provision_request(request: DeleteRequest) -> ProvisionRequest:
     return ProvisionRequest(
         environment_id=request.environment_id,
         region=request.region,
+        encryption=request.encryption,
         s3_key_arn=request.s3_key_arn,
         rds_key_arn=request.rds_key_arn,
         key_grace_seconds=request.key_grace_seconds,

@@ -17,8 +17,8 @@ with workflow.unsafe.imports_passed_through():
         CheckKeysRequest,
         KeyCheckPlan,
         KeyCheckResult,
-        KeyPairRequest,
         Problem,
+        WorkflowRequest,
     )
     from byok.domain.phases import KeyVerdict, Phase
     from byok.domain.problems.build import KEYS_EXCHANGED_CODE
@@ -55,13 +55,16 @@ async def check_keys(request: CheckKeysRequest, plan: KeyCheckPlan) -> KeyCheckR
     return KeyCheckResult(region=request.region, keys=CheckedKeys(s3=s3, rds=rds), findings=findings + others)
 
 
-async def validate_keys(request: KeyPairRequest, plan: KeyCheckPlan) -> tuple[Problem, ...]:
+async def validate_keys(request: WorkflowRequest, plan: KeyCheckPlan) -> tuple[Problem, ...]:
     """Return the problems that prevent provisioning with these keys; empty if provisioning can begin (contract 7).
 
     This function probes the S3 key. The Aurora key is usually proved later, when RDS creates the environment's cluster,
     which is the first resource. But if one key is refused, this function also examines the other key, so that the
-    customer can fix both keys in one round (contract 128).
+    customer can fix both keys in one round (contract 128). The platform's own keys are not checked: the first resources
+    use them.
     """
+    if not plan.environment.customer_keys:
+        return plan.findings
     s3 = await _examine_s3_key(request, plan, plan.findings)
     findings = plan.findings
     if s3.problem is not None and s3.problem not in findings:
@@ -73,7 +76,7 @@ async def validate_keys(request: KeyPairRequest, plan: KeyCheckPlan) -> tuple[Pr
 
 
 async def examine_other_key(
-    request: KeyPairRequest, plan: KeyCheckPlan, problems: Sequence[Problem]
+    request: WorkflowRequest, plan: KeyCheckPlan, problems: Sequence[Problem]
 ) -> tuple[Problem, ...]:
     """Prove the Aurora key if only the S3 key is refused, and return the Aurora key's problem, if any (contract 128).
 
@@ -88,7 +91,7 @@ async def examine_other_key(
     return (rds.problem,) if rds.verdict is KeyVerdict.REFUSED and rds.problem not in problems and rds.problem else ()
 
 
-async def _look_up_claims(request: KeyPairRequest, plan: KeyCheckPlan) -> tuple[Problem, ...]:
+async def _look_up_claims(request: WorkflowRequest, plan: KeyCheckPlan) -> tuple[Problem, ...]:
     """Return a problem for each key that another environment holds, or the problem that prevented the lookup."""
     try:
         conflicts = await workflow.execute_activity_method(
@@ -101,7 +104,7 @@ async def _look_up_claims(request: KeyPairRequest, plan: KeyCheckPlan) -> tuple[
     return conflicts.problems
 
 
-async def _examine_s3_key(request: KeyPairRequest, plan: KeyCheckPlan, findings: Sequence[Problem]) -> CheckedKey:
+async def _examine_s3_key(request: WorkflowRequest, plan: KeyCheckPlan, findings: Sequence[Problem]) -> CheckedKey:
     known = _known_verdict(KeyPurpose.S3, plan, findings)
     if known is not None:
         return known
@@ -114,7 +117,7 @@ async def _examine_s3_key(request: KeyPairRequest, plan: KeyCheckPlan, findings:
 
 
 async def _examine_aurora_key(
-    request: KeyPairRequest, plan: KeyCheckPlan, findings: Sequence[Problem], *, requested: bool
+    request: WorkflowRequest, plan: KeyCheckPlan, findings: Sequence[Problem], *, requested: bool
 ) -> CheckedKey:
     known = _known_verdict(KeyPurpose.RDS, plan, findings)
     if known is not None:
@@ -137,7 +140,7 @@ def _known_verdict(which: KeyPurpose, plan: KeyCheckPlan, findings: Sequence[Pro
 
 
 async def _await_verdict(
-    which: KeyPurpose, request: KeyPairRequest, plan: KeyCheckPlan, verdict: Awaitable[CheckedKey]
+    which: KeyPurpose, request: WorkflowRequest, plan: KeyCheckPlan, verdict: Awaitable[CheckedKey]
 ) -> CheckedKey:
     try:
         return await verdict

@@ -143,6 +143,7 @@ def _published_progress(request: ProvisionRequest) -> EnvironmentProgress | None
 
 def _as_markdown(progress: EnvironmentProgress) -> str:
     lines = [f"### {progress.request.environment_id}: {progress.phase}", ""]
+    lines += [f"Encryption: {progress.request.encryption}", ""]
     lines += [f"- `{entry.entered_at:%H:%M:%S}` {entry.phase}" for entry in progress.timeline]
     deleting = bool(progress.problems) and progress.problems[0].phase is Phase.DELETING
     retry = f"byok {'delete' if deleting else 'replay'} {progress.request.environment_id}"

@@ -15,9 +15,9 @@ with workflow.unsafe.imports_passed_through():
         BucketRemovalTask,
         DatabaseRemovalTask,
         EnvironmentPlan,
-        KeyPairRequest,
         Problem,
         RemovalResult,
+        WorkflowRequest,
     )
     from byok.domain.phases import Phase
 from workflows.activity_options import REMOVE_OPTIONS, with_summary
@@ -45,7 +45,7 @@ class Leftover(NamedTuple):
 
 async def remove_resources(
     plan: EnvironmentPlan,
-    request: KeyPairRequest,
+    request: WorkflowRequest,
     *,
     phase: Phase,
     buckets: Sequence[BucketPlan] | None = None,
@@ -103,7 +103,7 @@ async def remove_resources(
 
 
 async def _remove_or_report(
-    resource: str, removal: Awaitable[RemovalResult], request: KeyPairRequest, phase: Phase, at: datetime
+    resource: str, removal: Awaitable[RemovalResult], request: WorkflowRequest, phase: Phase, at: datetime
 ) -> Leftover | None:
     try:
         outcome = await removal

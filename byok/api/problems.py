@@ -28,6 +28,8 @@ STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
     errors.InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotReplayableError: HTTPStatus.CONFLICT,
     errors.KeyCannotChangeError: HTTPStatus.CONFLICT,
+    errors.EncryptionCannotChangeError: HTTPStatus.CONFLICT,
+    errors.NoCustomerKeysError: HTTPStatus.CONFLICT,
     errors.NotRunningError: HTTPStatus.CONFLICT,
     errors.EnvironmentNotReadyError: HTTPStatus.CONFLICT,
     errors.DifferentNamingInProgressError: HTTPStatus.CONFLICT,

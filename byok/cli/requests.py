@@ -8,17 +8,19 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from byok.cli.output import UsageError
-from byok.domain.models import KeyPairRequest, Problem, ProvisionRequest, Resources
+from byok.domain.models import EncryptionRequest, KeyPairRequest, Problem, ProvisionRequest, Resources, WorkflowRequest
+from byok.domain.models.requests import MISSING_KEY_ERROR_TYPE
 from byok.domain.onboarding.payload import PayloadError, expand_payload_fields, parse_payload
 from byok.domain.problems.build import find_arn_problems, find_tenant_request_problems
 from byok.domain.problems.remediation import RemedyContext
 from byok.settings import Settings
 
-Request = TypeVar("Request", bound=KeyPairRequest)
+Request = TypeVar("Request", bound=WorkflowRequest)
 
 OPTION_BY_FIELD: Final = {
     "environment_id": "--name",
     "region": "--region",
+    "encryption": "--platform-managed",
     "s3_key_arn": "--s3-key-arn",
     "rds_key_arn": "--rds-key-arn",
     "payload": "--payload",
@@ -31,6 +33,8 @@ OPTION_BY_FIELD: Final = {
     "stack_name": "--stack-name",
 }
 
+_OPTIONS: Final = tuple(OPTION_BY_FIELD.values())
+
 
 def request_from_options(model: type[Request], values: dict[str, object]) -> Request:
     """Build a request from options. If an option is missing, the model supplies the default.
@@ -39,14 +43,16 @@ def request_from_options(model: type[Request], values: dict[str, object]) -> Req
         UsageError: A required option is missing, or a value is invalid.
     """
     given = expand_payload({name: value for name, value in values.items() if value is not None})
-    missing = [
-        OPTION_BY_FIELD[name] for name, field in model.model_fields.items() if field.is_required() and name not in given
-    ]
-    if missing:
-        raise UsageError(f"Missing: {', '.join(missing)}.")
     try:
         return model.model_validate(given)
     except ValidationError as error:
+        missing = [
+            OPTION_BY_FIELD[str(fault["loc"][0])]
+            for fault in error.errors()
+            if fault["type"] in ("missing", MISSING_KEY_ERROR_TYPE)
+        ]
+        if missing:
+            raise UsageError(f"Missing: {', '.join(sorted(missing, key=_OPTIONS.index))}.") from error
         raise UsageError(_format_validation_error(error, OPTION_BY_FIELD)) from error
 
 
@@ -84,7 +90,7 @@ def request_from_file(model: type[Request], path: Path) -> Request:
         raise UsageError(f"{path}: {_format_validation_error(error, {})}") from error
 
 
-def find_request_problems(request: KeyPairRequest, settings: Settings) -> tuple[Problem, ...]:
+def find_request_problems(request: EncryptionRequest | KeyPairRequest, settings: Settings) -> tuple[Problem, ...]:
     """Find, without AWS calls, the problems that a worker would report about the ARNs and the tenant.
 
     If the platform role is not set on this machine, only the worker runs the checks that depend on the role.
@@ -93,11 +99,11 @@ def find_request_problems(request: KeyPairRequest, settings: Settings) -> tuple[
         RemedyContext(request.region, settings.platform_role_arn, settings.vendor, profile=request.profile),
         datetime.now(UTC),
     )
-    found = find_arn_problems(request.key_pair, context, at)
+    found = find_arn_problems(request.key_pair, context, at) if request.key_pair else ()
     if not isinstance(request, ProvisionRequest) or request.tenant is None:
         return found
     role = request.tenant_role.role_arn if request.tenant_role else None
-    return found + find_tenant_request_problems(request.tenant, role, request.s3_key_arn, context, at)
+    return found + find_tenant_request_problems(request.tenant, role, request.key_pair, context, at)
 
 
 def refusal_as_json_dict(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:

@@ -28,7 +28,7 @@ from byok.domain.models import (
     ReconciledKey,
     TenantOutcome,
 )
-from byok.domain.phases import AliasOutcome, KeyVerdict, Phase
+from byok.domain.phases import AliasOutcome, Encryption, KeyVerdict, Phase
 from byok.domain.problems.build import KEYS_EXCHANGED_CODE
 from byok.service.pending import describe_pending_step
 from byok.service.replay import find_replay_options
@@ -65,7 +65,9 @@ def render_environment(status: EnvironmentStatus) -> Text:
 
 def render_progress(status: EnvironmentStatus) -> Text:
     """Render the phases so far with their durations, and the pending activities."""
-    title = Text.assemble((status.environment_id, "bold"), (f"  {status.region or ''}", "dim"))
+    title = Text.assemble(
+        (status.environment_id, "bold"), (f"  {status.region or ''}  {status.encryption or ''}".rstrip(), "dim")
+    )
     moments = [entry.entered_at for entry in status.timeline]
     ends = [following for _, following in pairwise(moments)] + [status.closed_at or datetime.now(UTC)]
     rows = []
@@ -101,6 +103,8 @@ def render_outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
             parts.append(render_evidence(status.evidence))
         if status.tenant:
             parts += [Text(), render_tenant_outcome(status.tenant)]
+        elif status.tenant_name and status.encryption is Encryption.PLATFORM_MANAGED:
+            parts += [Text(), Text(f"Tenant name: {status.tenant_name}")]
         elif status.tenant_name:
             parts += [Text(), Text(f"Tenant name: {status.tenant_name}"), Text("  To put it on both keys (optional):")]
             parts.append(Text(f"    byok tenant {status.environment_id}"))
@@ -179,7 +183,10 @@ def render_problems(found: Iterable[Problem]) -> Text:
 
 
 def render_evidence(proof: Evidence) -> Text:
-    """Render the resources that each key encrypts, as AWS reported them at the end of provisioning."""
+    """Render the resources that each key encrypts, as AWS reported them at the end of provisioning.
+
+    If the keys are platform-managed, the output says so, because an ARN alone does not tell whose key it is.
+    """
     database = proof.database
     by_key: dict[str, list[str]] = {}
     by_key.setdefault(database.key_arn, []).append(_row("cluster", _name(database.cluster_arn), database.engine))
@@ -190,7 +197,8 @@ def render_evidence(proof: Evidence) -> Text:
             by_key.setdefault(item.key_arn, []).append(_row("object", item.key, item.algorithm))
     lines = []
     for key_arn, rows in by_key.items():
-        lines += [Text.assemble(("  ", ""), (key_arn, "bold")), *(Text(row) for row in rows)]
+        whose = "  (key of the platform)" if proof.encryption is Encryption.PLATFORM_MANAGED else ""
+        lines += [Text.assemble(("  ", ""), (key_arn, "bold"), (whose, "dim")), *(Text(row) for row in rows)]
     return join_lines(lines)
 
 
@@ -225,11 +233,12 @@ def _render_verdict(one: CheckedKey) -> Text:
 
 def render_environment_list(found: Sequence[EnvironmentSummary]) -> Text:
     """Render the list of environments as a table."""
-    rows = [("ENVIRONMENT", "PHASE", "REGION", "STARTED", "TENANT", "PROBLEM")] + [
+    rows = [("ENVIRONMENT", "PHASE", "REGION", "ENCRYPTION", "STARTED", "TENANT", "PROBLEM")] + [
         (
             item.environment_id,
             item.phase.value,
             item.region or "",
+            item.encryption or "",
             f"{item.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
             item.tenant_name or "",
             item.problem_code or "",

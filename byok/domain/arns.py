@@ -60,6 +60,10 @@ class KeyPair:
         return (KeyPurpose.S3, self.s3_key_arn), (KeyPurpose.RDS, self.rds_key_arn)
 
 
+_AWS_MANAGED: Final = "alias/aws/"
+AWS_MANAGED_KEYS: Final = KeyPair(f"{_AWS_MANAGED}s3", f"{_AWS_MANAGED}rds")
+"""The AWS managed keys for S3 and RDS in the platform's account, by their aliases: only AWS knows their ARNs."""
+
 # The prefix of a Region's name determines its partition (botocore's partitions.json, `regionRegex`).
 _PARTITION_BY_REGION_PREFIX: Final = (
     ("cn-", "aws-cn"),
@@ -208,6 +212,11 @@ def is_key_arn(text: str | None) -> bool:
         return text is not None and str(parse_key_arn(text)) == text
     except InvalidKeyArnError:
         return False
+
+
+def is_aws_managed(key: str) -> bool:
+    """Return whether a key is named as an AWS managed key. KMS reserves these aliases (KMS, CreateAlias)."""
+    return key.startswith(_AWS_MANAGED)
 
 
 def check_key_arns(given: KeyPair, region: str, platform_account: str | None) -> list[KeyArnFinding]:

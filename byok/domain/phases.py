@@ -31,6 +31,13 @@ class OnFailure(StrEnum):
     ROLLBACK = "rollback"
 
 
+class Encryption(StrEnum):
+    """Whose keys encrypt an environment (contract 14, 132). It never changes for an existing environment."""
+
+    CUSTOMER_MANAGED = "customer-managed"
+    PLATFORM_MANAGED = "platform-managed"
+
+
 class RequestKind(StrEnum):
     """The kind of operation that a user requested. The values appear in messages."""
 

@@ -1,13 +1,15 @@
 """Plans an environment before the first AWS call: its names, its tags, its buckets, and the findings."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from byok.domain import naming
-from byok.domain.arns import KeyPurpose, account_id_of_role
+from byok.domain.arns import AWS_MANAGED_KEYS, KeyPair, KeyPurpose, account_id_of_role
 from byok.domain.blueprint import Blueprint, MasterAuthentication
 from byok.domain.customer_aws import default_stack_name
+from byok.domain.encryption import PlatformKeys
 from byok.domain.models import (
     AuroraProofTask,
     BucketPlan,
@@ -15,6 +17,7 @@ from byok.domain.models import (
     ClusterPlan,
     DatabaseTask,
     DeleteRequest,
+    EncryptionRequest,
     Environment,
     EnvironmentPlan,
     KeyCheckPlan,
@@ -28,7 +31,7 @@ from byok.domain.models import (
     TenantRole,
 )
 from byok.domain.onboarding.customer_commands import CustomerCommands
-from byok.domain.phases import RequestKind
+from byok.domain.phases import Encryption, RequestKind
 from byok.domain.problems.build import find_arn_problems, find_tenant_request_problems
 from byok.domain.problems.remediation import RemedyContext
 from byok.domain.tenant import TenantLabels
@@ -36,6 +39,9 @@ from byok.domain.vendor import VendorProfile
 
 KEY_CHECK_ENVIRONMENT_ID: Final = "key_check"
 """Used in place of an environment id if a key check is not for a known environment. No environment can have this id."""
+
+
+_Request = EncryptionRequest | KeyPairRequest
 
 
 @dataclass(frozen=True)
@@ -47,17 +53,33 @@ class Platform:
         vendor: The vendor's names.
         blueprint: The contents of every environment.
         prove_aurora_keys: Whether a check may create clusters that prove an Aurora key.
+        keys: The platform's own keys, by Region. In every other Region, platform-managed environments use the AWS
+            managed keys of the platform's account.
     """
 
     role_arn: str
     vendor: VendorProfile
     blueprint: Blueprint
     prove_aurora_keys: bool = True
+    keys: Mapping[str, PlatformKeys] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the platform's own keys.
+
+        Raises:
+            ValueError: A key is in another account or Region. The message names the key.
+        """
+        for region, keys in self.keys.items():
+            keys.require_location(region, self.account)
 
     @property
     def account(self) -> str:
         """The platform's account, derived from the role (D3)."""
         return account_id_of_role(self.role_arn)
+
+    def keys_in(self, region: str) -> KeyPair:
+        """Return the keys of platform-managed environments in a Region (contract 132)."""
+        return self.keys[region].pair if region in self.keys else AWS_MANAGED_KEYS
 
 
 def plan_key_pair_check(request: CheckKeysRequest, platform: Platform, at: datetime) -> KeyCheckPlan:
@@ -112,7 +134,8 @@ def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime
     tenant: TenantPlan | None = None
     if request.tenant is not None:
         findings += _tenant_findings(request, request.tenant, request.tenant_role, platform, at)
-        tenant = None if findings else _tenant(request, request.tenant, request.tenant_role, platform)
+        if not findings and request.key_pair is not None:
+            tenant = _tenant(request, request.key_pair, request.tenant, request.tenant_role, platform)
     plan = _plan(request, request.environment_id, platform, run_id)
     return plan.model_copy(
         update={
@@ -129,7 +152,7 @@ def plan_deletion(request: DeleteRequest, platform: Platform) -> EnvironmentPlan
     return _plan(request, request.environment_id, platform)
 
 
-def _plan(request: KeyPairRequest, environment_id: str, platform: Platform, run_id: str = "") -> EnvironmentPlan:
+def _plan(request: _Request, environment_id: str, platform: Platform, run_id: str = "") -> EnvironmentPlan:
     return EnvironmentPlan(
         environment=_environment(request, environment_id, platform, run_id),
         cluster=plan_cluster(environment_id, platform),
@@ -170,7 +193,7 @@ def plan_tenant(request: ReconcileTenantRequest, platform: Platform, at: datetim
     role = None if request.commands_only else request.tenant_role
     findings = _findings(request, platform, at, asked)
     findings += _tenant_findings(request, request.tenant, role, platform, at, asked)
-    plan = None if findings else _tenant(request, request.tenant, role, platform)
+    plan = None if findings else _tenant(request, request.key_pair, request.tenant, role, platform)
     return ReconcileTenantPlan(
         environment=_environment(request, request.environment_id, platform),
         findings=findings,
@@ -179,7 +202,7 @@ def plan_tenant(request: ReconcileTenantRequest, platform: Platform, at: datetim
 
 
 def _tenant_findings(
-    request: KeyPairRequest,
+    request: _Request,
     tenant: str,
     role: TenantRole | None,
     platform: Platform,
@@ -187,11 +210,15 @@ def _tenant_findings(
     request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
     context = _remedy_context(request, platform, request_kind)
-    return find_tenant_request_problems(tenant, role.role_arn if role else None, request.s3_key_arn, context, at)
+    return find_tenant_request_problems(tenant, role.role_arn if role else None, request.key_pair, context, at)
 
 
 def _tenant(
-    request: ProvisionRequest | ReconcileTenantRequest, tenant: str, role: TenantRole | None, platform: Platform
+    request: ProvisionRequest | ReconcileTenantRequest,
+    keys: KeyPair,
+    tenant: str,
+    role: TenantRole | None,
+    platform: Platform,
 ) -> TenantPlan:
     stack_name = request.stack_name or default_stack_name(request.environment_id)
     commands = CustomerCommands(platform.role_arn, request.region, platform.vendor, stack_name, request.profile)
@@ -200,20 +227,22 @@ def _tenant(
         tenant=tenant,
         marks=tuple(
             KeyLabels(tenant=tenant, key=which, key_arn=arn, alias=marks[which].alias, tags=marks[which].tags)
-            for which, arn in request.key_pair.items()
+            for which, arn in keys.items()
         ),
         role=role,
-        commands=commands.name_keys_commands(request.key_pair, tenant),
+        commands=commands.name_keys_commands(keys, tenant),
     )
 
 
-def _environment(request: KeyPairRequest, environment_id: str, platform: Platform, run_id: str = "") -> Environment:
+def _environment(request: _Request, environment_id: str, platform: Platform, run_id: str = "") -> Environment:
     vendor = platform.vendor
+    keys = request.key_pair or platform.keys_in(request.region)
     return Environment(
         environment_id=environment_id,
         region=request.region,
-        s3_key_arn=request.s3_key_arn,
-        rds_key_arn=request.rds_key_arn,
+        encryption=Encryption.CUSTOMER_MANAGED if request.key_pair else Encryption.PLATFORM_MANAGED,
+        s3_key_arn=keys.s3_key_arn,
+        rds_key_arn=keys.rds_key_arn,
         key_grace_seconds=request.key_grace_seconds,
         platform_role_arn=platform.role_arn,
         environment_tag=naming.environment_tag_key(vendor),
@@ -226,15 +255,17 @@ def _environment(request: KeyPairRequest, environment_id: str, platform: Platfor
 
 
 def _findings(
-    request: KeyPairRequest,
+    request: _Request,
     platform: Platform,
     at: datetime,
     request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
+    if request.key_pair is None:  # the ARN rules are about the customer's keys
+        return ()
     return find_arn_problems(request.key_pair, _remedy_context(request, platform, request_kind), at)
 
 
-def _remedy_context(request: KeyPairRequest, platform: Platform, request_kind: RequestKind) -> RemedyContext:
+def _remedy_context(request: _Request, platform: Platform, request_kind: RequestKind) -> RemedyContext:
     return RemedyContext(
         request.region, platform.role_arn, platform.vendor, request_kind=request_kind, profile=request.profile
     )

@@ -22,8 +22,9 @@ from byok.domain.models import (
     TenantOutcome,
     TenantRole,
 )
-from byok.domain.phases import Phase
+from byok.domain.phases import Encryption, Phase
 from byok.service import lifecycle
+from byok.service.encryption import is_encryption_fixed, require_same_encryption
 from byok.service.environment_reader import EnvironmentReader
 from byok.service.errors import (
     EnvironmentBusyError,
@@ -35,7 +36,13 @@ from byok.service.errors import (
     NamingStoppedError,
     NotReplayableError,
 )
-from byok.service.histories import decode_failure_problems, diff_requests, label_field, read_workflow_request
+from byok.service.histories import (
+    decode_failure_problems,
+    describe_conflict,
+    diff_requests,
+    label_field,
+    read_workflow_request,
+)
 from byok.service.lifecycle import ReplayResult
 from byok.service.pending import PendingStep
 from byok.service.provisioning import start_provisioning
@@ -47,7 +54,7 @@ from byok.service.replay import (
 )
 from byok.service.status import EnvironmentStatus, TenantRun
 from byok.service.temporal_errors import translate_temporal_errors
-from byok.service.tenant_names import start_tenant_workflow
+from byok.service.tenant_names import build_tenant_request, start_tenant_workflow
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,7 @@ class EnvironmentService(EnvironmentReader):
 
         Raises:
             EnvironmentConflictError: The environment is running or ready, and was requested with different values.
+            EncryptionCannotChangeError: The environment exists with the other kind of encryption.
             EnvironmentBusyError: The environment is being deleted.
             IdempotencyKeyReusedError: The key was used for a request with different values.
         """
@@ -88,6 +96,8 @@ class EnvironmentService(EnvironmentReader):
                 return await self._start(request, WorkflowIDReusePolicy.REJECT_DUPLICATE, key)
             except WorkflowAlreadyStartedError:
                 found = await self.read_status(request.environment_id)
+            if is_encryption_fixed(found):
+                require_same_encryption(found, request.encryption)
             policy = _RESTART_AFTER.get(found.phase)
             if policy is not None and not await self._has_request_key(found, key):
                 try:
@@ -142,25 +152,15 @@ class EnvironmentService(EnvironmentReader):
         Raises:
             EnvironmentNotFoundError: No environment has this id.
             EnvironmentNotReadyError: The environment is not ready, so its keys cannot get a name yet (contract 12).
+            NoCustomerKeysError: The environment's keys are platform-managed.
         """
-        status = await self.read_status(environment_id)
-        if status.evidence is None or not (status.region and status.s3_key_arn and status.rds_key_arn):
-            raise EnvironmentNotReadyError(
-                f"Environment {environment_id} is {status.phase}. Its keys can be given the tenant name once it is "
-                f"{Phase.READY}; follow it with `byok status {environment_id}`."
-            )
-        return ReconcileTenantRequest(
-            environment_id=environment_id,
-            region=status.region,
-            s3_key_arn=status.s3_key_arn,
-            rds_key_arn=status.rds_key_arn,
-            tenant=tenant or status.tenant_name,
-            tenant_role=role or status.tenant_role,
+        return build_tenant_request(
+            await self.read_status(environment_id),
+            tenant,
+            role,
             repoint=repoint,
             commands_only=commands_only,
-            profile=status.profile,
-            stack_name=status.stack_name,
-            **({} if key_grace_seconds is None else {"key_grace_seconds": key_grace_seconds}),
+            key_grace_seconds=key_grace_seconds,
         )
 
     async def reconcile_tenant(
@@ -200,11 +200,14 @@ class EnvironmentService(EnvironmentReader):
             EnvironmentNotFoundError: No environment has this id.
             NotReplayableError: The environment has not stopped, or a replay would not help; the message says why.
             KeyCannotChangeError: A key to be replaced already encrypts something.
+            EncryptionCannotChangeError: Keys are given, but the environment's keys are platform-managed.
             InvalidRequestError: An ARN is not valid.
         """
         status = await self.read_status(environment_id)
         changes = {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
         changes = {name: arn for name, arn in changes.items() if arn is not None and arn != getattr(status, name)}
+        if changes:
+            require_same_encryption(status, Encryption.CUSTOMER_MANAGED)
         require_replayable(status, other_keys=bool(changes))
         handle = self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id)
         with translate_temporal_errors():
@@ -246,6 +249,7 @@ class EnvironmentService(EnvironmentReader):
         *,
         final_snapshot: bool = True,
         region: str | None = None,
+        encryption: Encryption | None = None,
         s3_key_arn: str | None = None,
         rds_key_arn: str | None = None,
     ) -> DeleteRequest:
@@ -256,25 +260,35 @@ class EnvironmentService(EnvironmentReader):
             final_snapshot: Whether to take a snapshot of the cluster first.
             region: The environment's Region. The Region and both keys are required if Temporal no longer has the
                 workflow.
+            encryption: Whose keys the environment uses. Only platform-managed needs no keys.
             s3_key_arn: The environment's S3 key.
             rds_key_arn: The environment's Aurora key.
 
         Raises:
             EnvironmentNotFoundError: Temporal does not have the workflow, and the Region or a key was not passed.
             EnvironmentNotReadyError: The environment is already deleted, or its Region or a key is unknown.
+            EncryptionCannotChangeError: The environment has the other kind of encryption.
         """
-        known: dict[str, str | None] = {"region": region, "s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
+        known: dict[str, str | None] = {"region": region}
+        if encryption is not Encryption.PLATFORM_MANAGED:
+            known |= {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
         if not all(known.values()):
             status = await self.read_status(environment_id)
             if status.phase is Phase.DELETED:
                 raise EnvironmentNotReadyError(f"{environment_id} is already deleted.")
+            if encryption or s3_key_arn or rds_key_arn:
+                require_same_encryption(status, encryption or Encryption.CUSTOMER_MANAGED)
+            encryption = status.encryption
+            if encryption is Encryption.PLATFORM_MANAGED:
+                known = {"region": region}
             known = {name: given or getattr(status, name) for name, given in known.items()}
         if not all(known.values()):
             raise EnvironmentNotReadyError(
                 f"The Region and keys of {environment_id} are unknown: pass its Region and both key ARNs."
             )
+        confirmed = {"environment_id": environment_id, "confirm": environment_id, "final_snapshot": final_snapshot}
         return DeleteRequest.model_validate(
-            {"environment_id": environment_id, "confirm": environment_id, "final_snapshot": final_snapshot, **known}
+            {**confirmed, "encryption": encryption or Encryption.CUSTOMER_MANAGED, **known}
         )
 
     async def delete(self, request: DeleteRequest) -> bool:
@@ -323,7 +337,7 @@ class EnvironmentService(EnvironmentReader):
                 "new key for a different request."
             )
         if differing:
-            raise EnvironmentConflictError(_conflict(request.environment_id, differing))
+            raise EnvironmentConflictError(describe_conflict(request.environment_id, differing))
         return CreateResult(request.environment_id, found.workflow_id, found.run_id or "", started=False)
 
 
@@ -332,10 +346,3 @@ _RESTART_AFTER: Final = {
     Phase.STOPPED: WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
 }
 """The phases in which an environment may be started again, with the strictest reuse policy that allows a new run."""
-
-
-def _conflict(environment_id: str, differing: dict[str, str]) -> str:
-    what = f"Environment {environment_id} already exists with different values: {', '.join(differing.values())}."
-    if differing.keys() <= {"tenant", "tenant_role"}:
-        return f"{what} To give its keys another tenant name, run `byok tenant {environment_id} <name>`."
-    return f"{what} Use the same values, or choose another name."

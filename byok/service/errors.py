@@ -1,5 +1,6 @@
 """The errors that `byok.service` raises, each with a code for programs and a message for people."""
 
+from byok.domain.encryption import ENCRYPTION_CANNOT_CHANGE_CODE
 from byok.domain.models import Problem
 
 
@@ -61,6 +62,18 @@ class KeyCannotChangeError(ServiceError):
     """The request changes a key that already encrypts something."""
 
     code = "byok.KeyCannotChange"
+
+
+class EncryptionCannotChangeError(ServiceError):
+    """The request asks for the other kind of encryption than the environment has (contract 9)."""
+
+    code = ENCRYPTION_CANNOT_CHANGE_CODE
+
+
+class NoCustomerKeysError(ServiceError):
+    """The operation is about the customer's keys, but the environment's keys are platform-managed."""
+
+    code = "byok.NoCustomerKeys"
 
 
 class NotRunningError(ServiceError):

@@ -14,13 +14,13 @@ from temporalio.exceptions import ApplicationError, FailureError, TerminatedErro
 
 from byok.contracts import REQUEST_MODELS
 from byok.domain.arns import KeyPurpose
-from byok.domain.models import KeyPairRequest, Problem, TenantRole
+from byok.domain.models import Problem, TenantRole, WorkflowRequest
 from byok.temporal_inputs import require_valid_input
 
 _LAST_EVENTS: Final = 20
 """The number of events to read from the end of a history. After a failure, workflow tasks add fewer events."""
 
-Request = TypeVar("Request", bound=KeyPairRequest)
+Request = TypeVar("Request", bound=WorkflowRequest)
 
 
 async def read_workflow_request(
@@ -46,7 +46,7 @@ async def read_workflow_input_error(
 
 
 async def _read_inputs(
-    client: Client, handle: WorkflowHandle[object, object], kind: type[KeyPairRequest]
+    client: Client, handle: WorkflowHandle[object, object], kind: type[WorkflowRequest]
 ) -> list[object]:
     """Return a workflow's inputs, decoded as its worker decodes them."""
     started = await anext(handle.fetch_history_events(page_size=1))
@@ -101,6 +101,14 @@ def diff_requests(found: Request | None, asked: Request) -> dict[str, str]:
         for name, (theirs, ours) in pairs.items()
         if theirs != ours
     }
+
+
+def describe_conflict(environment_id: str, differing: dict[str, str]) -> str:
+    """Describe the conflict between an environment and a request that differs from the environment's own."""
+    what = f"Environment {environment_id} already exists with different values: {', '.join(differing.values())}."
+    if differing.keys() <= {"tenant", "tenant_role"}:
+        return f"{what} To give its keys another tenant name, run `byok tenant {environment_id} <name>`."
+    return f"{what} Use the same values, or choose another name."
 
 
 def label_field(name: str) -> str:

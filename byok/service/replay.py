@@ -11,6 +11,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from byok.contracts import INVALID_INPUT_PROBLEM_CODE
 from byok.domain.arns import KeyPair, KeyPurpose
+from byok.domain.encryption import ENCRYPTION_CANNOT_CHANGE_CODE
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
 from byok.domain.problems.build import KEYS_EXCHANGED_CODE
@@ -81,6 +82,8 @@ def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
             f"{name} never started, because its input is invalid: {problem.message} Give the values again with "
             "`byok create`."
         )
+    if problem is not None and problem.code == ENCRYPTION_CANNOT_CHANGE_CODE:
+        raise NotReplayableError(f"{problem.message} Give the values again, with that encryption, with `byok create`.")
     if problem is not None and problem.code == "tenant.IllegalName":
         raise NotReplayableError(
             f"{problem.message} Create the environment again with `byok create` and another tenant name."
@@ -133,7 +136,9 @@ def require_keys_in_use_unchanged(status: EnvironmentStatus, request: ProvisionR
         KeyCannotChangeError: An existing resource is encrypted with a different key. The message names the resource and
             its key.
     """
-    asked = {KeyPurpose.RDS: request.rds_key_arn, KeyPurpose.S3: request.s3_key_arn}
+    if request.key_pair is None:
+        return
+    asked = dict(request.key_pair.items())
     for which, uses in _in_use(status).items():
         for resource, key_arn in uses:
             if key_arn != asked[which]:

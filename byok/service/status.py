@@ -33,7 +33,7 @@ from byok.domain.models import (
     TenantRole,
     TimelineEntry,
 )
-from byok.domain.phases import Phase
+from byok.domain.phases import Encryption, Phase
 from byok.service.pending import PendingStep, list_pending_steps
 from byok.service.unreported_ends import FailureLoaders, problem_of_end, problem_of_unreported_end
 
@@ -46,6 +46,7 @@ class EnvironmentSummary(RecordModel):
     environment_id: str
     phase: Phase
     region: str | None = None
+    encryption: Encryption | None = None
     problem_code: str | None = None
     tenant_name: str | None = None
     started_at: datetime
@@ -63,6 +64,7 @@ class EnvironmentSummary(RecordModel):
             environment_id=environment_id_from_workflow_id(execution.id),
             phase=phase,
             region=progress.request.region if progress else None,
+            encryption=progress.request.encryption if progress else None,
             problem_code=problem.code if problem else execution.typed_search_attributes.get(PROBLEM_CODE_ATTRIBUTE),
             tenant_name=progress.tenant_name if progress else None,
             started_at=execution.start_time,
@@ -109,7 +111,15 @@ class TenantRun:
         return self.closed_at is None or moment is None or self.closed_at >= moment
 
 
-_REQUEST_FIELDS: Final = ("region", "s3_key_arn", "rds_key_arn", "tenant_role", "profile", "stack_name")
+_REQUEST_FIELDS: Final = (
+    "region",
+    "encryption",
+    "s3_key_arn",
+    "rds_key_arn",
+    "tenant_role",
+    "profile",
+    "stack_name",
+)
 
 
 class EnvironmentStatus(RecordModel):
@@ -117,6 +127,9 @@ class EnvironmentStatus(RecordModel):
 
     Attributes:
         phase: READY, DELETED and STOPPED are final.
+        encryption: Whose keys encrypt the environment; None if the request is not known.
+        s3_key_arn: The ARN of the customer's S3 key, as entered; None if the keys are platform-managed.
+        rds_key_arn: The ARN of the customer's Aurora key, as entered; None if the keys are platform-managed.
         problem: The first of `problems`, if any.
         resources: The existing resources, as the workflow recorded them.
         evidence: The proof that the environment's resources are encrypted with its keys, once collected.
@@ -133,6 +146,7 @@ class EnvironmentStatus(RecordModel):
     environment_id: str
     phase: Phase
     region: str | None = None
+    encryption: Encryption | None = None
     s3_key_arn: str | None = None
     rds_key_arn: str | None = None
     problem: Problem | None = None

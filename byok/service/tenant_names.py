@@ -9,14 +9,54 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok.contracts import RECONCILE_TENANT_WORKFLOW, tenant_workflow_id
-from byok.domain.models import ReconcileTenantRequest, TenantOutcome
-from byok.service.errors import DifferentNamingInProgressError
+from byok.domain.models import ReconcileTenantRequest, TenantOutcome, TenantRole
+from byok.domain.phases import Phase
+from byok.service.encryption import require_customer_keys
+from byok.service.errors import DifferentNamingInProgressError, EnvironmentNotReadyError
 from byok.service.histories import diff_requests, read_workflow_request
-from byok.service.status import EnvironmentSummary, TenantRun
+from byok.service.status import EnvironmentStatus, EnvironmentSummary, TenantRun
 from byok.service.temporal_errors import is_namespace_not_found
 
 _ASKED_FOR_AT_ONCE: Final = 50
 """The maximum number of workflow ids in a visibility query."""
+
+
+def build_tenant_request(
+    status: EnvironmentStatus,
+    tenant: str | None,
+    role: TenantRole | None,
+    *,
+    repoint: bool,
+    commands_only: bool,
+    key_grace_seconds: int | None,
+) -> ReconcileTenantRequest:
+    """Build the request that gives the keys of an environment a tenant name.
+
+    The parameters are those of `EnvironmentService.build_reconcile_tenant_request`.
+
+    Raises:
+        EnvironmentNotReadyError: The environment is not ready, so its keys cannot get a name yet (contract 12).
+        NoCustomerKeysError: The environment's keys are platform-managed.
+    """
+    require_customer_keys(status)
+    if status.evidence is None or not (status.region and status.s3_key_arn and status.rds_key_arn):
+        raise EnvironmentNotReadyError(
+            f"Environment {status.environment_id} is {status.phase}. Its keys can be given the tenant name once it is "
+            f"{Phase.READY}; follow it with `byok status {status.environment_id}`."
+        )
+    return ReconcileTenantRequest(
+        environment_id=status.environment_id,
+        region=status.region,
+        s3_key_arn=status.s3_key_arn,
+        rds_key_arn=status.rds_key_arn,
+        tenant=tenant or status.tenant_name,
+        tenant_role=role or status.tenant_role,
+        repoint=repoint,
+        commands_only=commands_only,
+        profile=status.profile,
+        stack_name=status.stack_name,
+        **({} if key_grace_seconds is None else {"key_grace_seconds": key_grace_seconds}),
+    )
 
 
 async def start_tenant_workflow(

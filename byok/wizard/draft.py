@@ -15,18 +15,11 @@ from byok.domain.customer_aws import DEFAULT_PROFILE, PROFILE_PATTERN, STACK_NAM
 from byok.domain.models import Problem, ProvisionRequest
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
 from byok.domain.onboarding.payload import PayloadError, expand_payload_fields
-from byok.domain.phases import OnFailure
+from byok.domain.phases import Encryption, OnFailure
 from byok.domain.problems.build import find_arn_problems
 from byok.domain.problems.remediation import RemedyContext
 from byok.domain.regions import UnknownRegionError, require_region
 from byok.domain.vendor import VendorProfile
-
-
-class EncryptionKeyOwner(StrEnum):
-    """The owner of the keys that encrypt the environment."""
-
-    PLATFORM = "platform"
-    CUSTOMER = "customer"
 
 
 class Tab(StrEnum):
@@ -52,7 +45,7 @@ class EnvironmentDraft(BaseModel):
 
     name: str = ""
     region: str = ""
-    encryption: EncryptionKeyOwner = EncryptionKeyOwner.CUSTOMER
+    encryption: Encryption = Encryption.CUSTOMER_MANAGED
     s3_key_arn: str = ""
     rds_key_arn: str = ""
     on_failure: OnFailure = OnFailure.KEEP
@@ -84,6 +77,11 @@ class EnvironmentDraft(BaseModel):
         query = urlencode(fields | ({"next": "1"} if asked else {}))
         return f"{page}?{query}" if query else page
 
+    @property
+    def is_platform_managed(self) -> bool:
+        """Whether the environment uses the platform's own keys. If so, the fields about keys are unused."""
+        return self.encryption is Encryption.PLATFORM_MANAGED
+
     def full_environment_id(self, prefix: str) -> str:
         """Return the id with the organisation's prefix."""
         return f"{prefix}{self.name}"
@@ -98,15 +96,20 @@ class EnvironmentDraft(BaseModel):
         Raises:
             ValidationError: A field is missing or invalid.
         """
-        return ProvisionRequest(
-            environment_id=self.full_environment_id(prefix),
-            region=self.region,
-            s3_key_arn=self.s3_key_arn,
-            rds_key_arn=self.rds_key_arn,
-            on_failure=self.on_failure,
-            profile=self.profile,
-            stack_name=self.stack_name(prefix),
-        )
+        values: dict[str, Any] = {
+            "environment_id": self.full_environment_id(prefix),
+            "region": self.region,
+            "encryption": self.encryption,
+            "on_failure": self.on_failure,
+        }
+        if not self.is_platform_managed:
+            values |= {
+                "s3_key_arn": self.s3_key_arn,
+                "rds_key_arn": self.rds_key_arn,
+                "profile": self.profile,
+                "stack_name": self.stack_name(prefix),
+            }
+        return ProvisionRequest.model_validate(values)
 
     def field_errors(self, prefix: str, *names: str) -> dict[str, str]:
         """Return an error message for each of the named fields whose value is missing or malformed."""

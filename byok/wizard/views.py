@@ -6,7 +6,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
-from byok.domain.phases import Phase
+from byok.domain.phases import Encryption, Phase
 from byok.service.pending import describe_pending_step
 from byok.service.replay import ReplayOptions, find_replay_options
 from byok.service.status import EnvironmentStatus
@@ -23,6 +23,13 @@ _WORDS: Final = {
     Phase.DELETING: "Deleting the environment",
     Phase.DELETED: "Deleted",
     Phase.STOPPED: "Stopped",
+}
+_WORDS_ON_PLATFORM_KEYS: Final = {
+    **_WORDS,
+    Phase.VALIDATING_KEYS: "Planning the environment",
+    Phase.CREATING_CLUSTER: "Creating the Aurora cluster",
+    Phase.CREATING_STORAGE: "Creating the S3 buckets and their initial objects",
+    Phase.VERIFYING: "Verifying that everything is encrypted with the platform's keys",
 }
 _WAY: Final = (
     Phase.VALIDATING_KEYS,
@@ -79,13 +86,19 @@ class StatusView:
     @property
     def headline(self) -> str:
         """A short description of the phase."""
-        return _WORDS[self.status.phase]
+        return _words_for(self.status)[self.status.phase]
+
+    @property
+    def platform_managed(self) -> bool:
+        """Whether the environment uses the platform's own keys."""
+        return self.status.encryption is Encryption.PLATFORM_MANAGED
 
 
 def _steps(status: EnvironmentStatus) -> tuple[TimelineStep, ...]:
     moments = [entry.entered_at for entry in status.timeline]
     ends = [later for _, later in pairwise(moments)] + [status.closed_at or datetime.now(UTC)]
     failed = {problem.phase for problem in status.problems}
+    words = _words_for(status)
     steps = []
     for entry, end in zip(status.timeline, ends, strict=False):
         current = entry is status.timeline[-1] and not entry.phase.is_final
@@ -93,11 +106,15 @@ def _steps(status: EnvironmentStatus) -> tuple[TimelineStep, ...]:
         if entry.phase is Phase.STOPPED or (entry.phase in failed and not current):
             state = StepState.FAILED
         took = "" if entry.phase.is_final else _format_duration((end - entry.entered_at).total_seconds())
-        steps.append(TimelineStep(_WORDS[entry.phase], state, entry.entered_at, took))
+        steps.append(TimelineStep(words[entry.phase], state, entry.entered_at, took))
     if not status.phase.is_final and not status.is_deletion and status.phase is not Phase.ROLLING_BACK:
         entered = {entry.phase for entry in status.timeline}
-        steps += [TimelineStep(_WORDS[phase], StepState.TO_COME) for phase in _WAY if phase not in entered]
+        steps += [TimelineStep(words[phase], StepState.TO_COME) for phase in _WAY if phase not in entered]
     return tuple(steps)
+
+
+def _words_for(status: EnvironmentStatus) -> dict[Phase, str]:
+    return _WORDS_ON_PLATFORM_KEYS if status.encryption is Encryption.PLATFORM_MANAGED else _WORDS
 
 
 def _format_duration(seconds: float) -> str:

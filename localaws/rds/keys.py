@@ -5,14 +5,13 @@ text in the message's brackets identifies the key: the key as given in the call,
 default key of the caller's account.
 """
 
-import uuid
 from collections.abc import Iterable
 from typing import Final
 
-from byok.domain.arns import partition_of_region
 from localaws.accounts import evaluate_identity_access
 from localaws.call import AwsError, Call
 from localaws.kms.authorization import KeyUse, KmsError, authorize_key_use, find_propagated_revision, resolve_key_arn
+from localaws.kms.aws_managed_keys import build_aws_managed_key_arn
 from localaws.kms.grants import add_grant
 from localaws.state import STATE
 
@@ -130,8 +129,7 @@ def _default_key(call: Call, service: str, bracket: str) -> str:
     The key's policy lets every principal in the account use the key through the service, but the caller still needs
     kms:DescribeKey. A role without this permission gets the fault with `null` or the alias in the brackets (recorded).
     """
-    place = f"arn:{partition_of_region(call.region)}:kms:{call.region}:{call.caller.account}"
-    arn = f"{place}:key/{uuid.uuid5(uuid.NAMESPACE_URL, f'{place}:alias/aws/{service}')}"
+    arn = build_aws_managed_key_arn(service, call.caller.account, call.region)
     via = {"kms:ViaService": f"{service}.{call.region}.amazonaws.com"}
     if not evaluate_identity_access(call.caller, "kms:DescribeKey", arn, via).allowed:
         raise key_not_accessible_error(bracket)

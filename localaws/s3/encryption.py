@@ -18,10 +18,13 @@ from moto.s3.models import FakeBucket, FakeKey
 from byok.domain.iam.statements import via_service_value
 from localaws.call import AwsError, Call, not_modelled_error
 from localaws.kms.authorization import KeyUse, KmsError, authorize_key_use, resolve_key_arn
+from localaws.kms.aws_managed_keys import build_aws_managed_key_arn
 from localaws.s3.buckets import find_object, find_upload, get_default_rule
 from localaws.state import STATE
 
 _KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
+_AWS_MANAGED_KEY: Final = "alias/aws/s3"
+"""The key of a write that requests KMS encryption and names no key (S3 API reference, PutObject)."""
 # "S3 Bucket Keys aren't supported" for this algorithm (S3 user guide, "Using dual-layer server-side encryption").
 _TWO_LAYERS: Final = "aws:kms:dsse"
 _ALGORITHM_HEADER: Final = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION"
@@ -59,8 +62,9 @@ def use_key_to_write(call: Call, bucket: FakeBucket) -> None:
     if reference is not None and algorithm not in _KMS:
         message = "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption"
         raise AwsError("InvalidArgument", f"{message} : aws:kms", 400)
-    if algorithm not in _KMS or reference is None:
-        return  # S3's own key, or the AWS managed key aws/s3: neither is the customer's
+    if algorithm not in _KMS:
+        return  # S3's own keys
+    reference = reference or _AWS_MANAGED_KEY
     with_bucket_key = algorithm != _TWO_LAYERS and _wants_bucket_key(call.params, bucket)
     key = _ObjectKey(reference, bucket, _context_arn(bucket, call.params["Key"], with_bucket_key))
     arn = _use(call, key, "kms:GenerateDataKey")
@@ -133,6 +137,9 @@ def _context_arn(bucket: FakeBucket, key: str, with_bucket_key: bool) -> str:
 
 def _use(call: Call, key: _ObjectKey, action: str, *, ciphertext: bool = False) -> str:
     region = key.bucket.region_name
+    managed = build_aws_managed_key_arn("s3", call.caller.account, region)
+    if key.reference in (_AWS_MANAGED_KEY, managed):
+        return managed  # its policy lets every principal of the account use it through S3
     use = KeyUse(
         caller=call.caller,
         action=action,

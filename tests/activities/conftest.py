@@ -130,7 +130,8 @@ class ActivityHarness:
 
     def provision_environment(self) -> None:
         """Run the activities that create an environment, in the same order as the workflow."""
-        self.run_with_retries(self.keys.probe_s3_key, self.plan.environment)
+        if self.plan.environment.customer_keys:
+            self.run_with_retries(self.keys.probe_s3_key, self.plan.environment)
         self.run_with_retries(self.database.ensure_cluster, self.database_task)
         for index in range(len(self.plan.buckets)):
             self.run_with_retries(self.storage.ensure_bucket, self.bucket_task(index))

@@ -12,7 +12,7 @@ from byok.contracts import PROVISION_ENVIRONMENT_WORKFLOW, environment_workflow_
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from tests.api.conftest import ApiClient, build_create_body
-from tests.workflows.fake_activities import RDS_KEY, ROLE, S3_KEY, build_aws_failure
+from tests.workflows.fake_activities import RDS_KEY, REGION, ROLE, S3_KEY, build_aws_failure
 from tests.workflows.temporal_env import WorkflowHarness
 from tests.workflows.watching import wait_until, wait_until_ended
 
@@ -44,6 +44,36 @@ async def test_same_request_returns_the_same_environment(
 
     assert (again.status_code, again.json()["started"]) == (HTTPStatus.OK, False)
     assert again.json()["run_id"] == first.json()["run_id"]
+
+
+async def test_platform_managed_environment_refuses_customer_keys(
+    portal: ApiClient, service: EnvironmentService, environment_id: str
+) -> None:
+    body = {"environment_id": environment_id, "region": REGION, "encryption": "platform-managed"}
+    assert (await portal.http.post("/v1/environments", json=body)).status_code == HTTPStatus.ACCEPTED
+    await wait_until_ended(service, environment_id)
+    path = f"/v1/environments/{environment_id}"
+    seen = (await portal.http.get(path)).json()
+    assert (seen["phase"], seen["encryption"], seen["s3_key_arn"]) == ("READY", "platform-managed", None)
+    (listed,) = (await portal.http.get("/v1/environments", params={"prefix": environment_id})).json()["environments"]
+    assert listed["encryption"] == "platform-managed"
+
+    switched = await portal.http.post("/v1/environments", json=build_create_body(environment_id))
+    replayed = await portal.http.post(f"{path}/replays", json={"s3_key_arn": S3_KEY})
+    for refused in (switched, replayed):
+        assert (refused.status_code, refused.json()["code"]) == (HTTPStatus.CONFLICT, "byok.EncryptionCannotChange")
+        assert "uses platform-managed keys" in refused.json()["detail"]  # contract 9, 132
+    named = await portal.http.put(f"{path}/tenant", json={})
+    assert (named.status_code, named.json()["code"]) == (HTTPStatus.CONFLICT, "byok.NoCustomerKeys")
+    deleted = await portal.http.delete(path, params={"confirm": environment_id})
+    assert deleted.status_code == HTTPStatus.ACCEPTED
+
+
+async def test_request_without_keys_must_say_platform_managed(portal: ApiClient, environment_id: str) -> None:
+    body = {"environment_id": environment_id, "region": REGION}
+    refused = await portal.http.post("/v1/environments", json=body)
+    assert refused.status_code == HTTPStatus.UNPROCESSABLE_ENTITY  # contract 99
+    assert [one["field"] for one in refused.json()["errors"]] == ["s3_key_arn", "rds_key_arn"]
 
 
 async def test_different_request_for_the_same_id_is_a_conflict(portal: ApiClient, environment_id: str) -> None:

@@ -18,7 +18,7 @@ from byok.domain.models import (
     TenantRole,
     TimelineEntry,
 )
-from byok.domain.phases import Phase
+from byok.domain.phases import Encryption, Phase
 from byok.service.environments import CreateResult
 from byok.service.errors import EnvironmentNotFoundError, NamingStoppedError
 from byok.service.lifecycle import ReplayResult
@@ -188,10 +188,14 @@ class FakeService:
         *,
         final_snapshot: bool = True,
         region: str | None = None,
+        encryption: Encryption = Encryption.CUSTOMER_MANAGED,
         s3_key_arn: str | None = None,
         rds_key_arn: str | None = None,
     ) -> DeleteRequest:
         self._refuse()
+        if encryption is Encryption.PLATFORM_MANAGED:
+            values = {"environment_id": environment_id, "confirm": environment_id, "region": region or REGION}
+            return DeleteRequest.model_validate({**values, "encryption": encryption})
         self.located.append({"region": region, "s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn})
         return DeleteRequest(
             environment_id=environment_id,

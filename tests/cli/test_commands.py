@@ -9,7 +9,7 @@ import pytest
 
 from byok import __version__
 from byok.domain.arns import KeyPurpose
-from byok.domain.phases import Phase
+from byok.domain.phases import Encryption, Phase
 from byok.service.errors import KeyCheckFailedError
 from tests.cli.conftest import Run
 from tests.cli.fakes import RDS_KEY, REGION, S3_KEY, FakeService, make_problem, make_status
@@ -25,6 +25,16 @@ def test_status_of_a_running_environment_shows_its_phase_and_exits_0(run: Run, s
     assert ended.code == 0
     assert "✓ VALIDATING_KEYS" in ended.out
     assert "• CREATING_CLUSTER" in ended.out
+
+
+def test_status_says_that_the_keys_are_platform_managed(run: Run, service: FakeService) -> None:
+    shown = {"encryption": Encryption.PLATFORM_MANAGED, "tenant_name": "acme"}
+    service.statuses = [make_status(Phase.VALIDATING_KEYS, Phase.READY).model_copy(update=shown)]
+    ended = run("status", "acme")
+    assert f"acme  {REGION}  platform-managed" in ended.out  # contract 132
+    assert "Tenant name: acme" in ended.out
+    assert "byok tenant" not in ended.out, "there is no key of the customer to put the name on"
+    assert run("status", "acme", "--json").json["encryption"] == "platform-managed"
 
 
 def test_status_of_an_unknown_environment_fails(run: Run, service: FakeService) -> None:

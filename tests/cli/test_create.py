@@ -7,7 +7,7 @@ import pytest
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import ProvisionRequest
-from byok.domain.phases import OnFailure, Phase
+from byok.domain.phases import Encryption, OnFailure, Phase
 from byok.service.errors import EnvironmentConflictError, NoWorkerError, TemporalUnreachableError
 from byok.service.pending import Pause, PendingStep
 from tests.cli.conftest import Run
@@ -33,6 +33,16 @@ def test_options_become_the_workflow_input(run: Run, service: FakeService) -> No
     ]
     assert ended.out == ""
     assert "Accepted. Follow it with: byok status acme" in ended.err
+
+
+def test_platform_managed_is_an_option_of_its_own(run: Run, service: FakeService) -> None:
+    assert run("create", "--name", "acme", "--region", REGION, "--platform-managed").code == 0
+    (asked,) = service.created
+    assert (asked.encryption, asked.key_pair) == (Encryption.PLATFORM_MANAGED, None)  # contract 132
+    mixed = run("create", *OPTIONS, "--platform-managed")
+    assert mixed.code == 2
+    assert "--s3-key-arn: must be left out with `encryption: platform-managed`" in mixed.err
+    assert len(service.created) == 1
 
 
 def test_file_is_the_workflow_input(run: Run, service: FakeService) -> None:

@@ -8,7 +8,7 @@ import pytest
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import BucketResource, ClusterResource, DeletionResult, Problem, Resources
 from byok.domain.models.resources import ClusterSnapshot
-from byok.domain.phases import Phase
+from byok.domain.phases import Encryption, Phase
 from byok.service.errors import (
     EnvironmentBusyError,
     EnvironmentNotFoundError,
@@ -185,6 +185,14 @@ def test_delete_of_an_environment_unknown_to_temporal_takes_region_and_keys(run:
     options = ("--region", "eu-west-1", "--payload", PAYLOAD)
     assert run("delete", "acme", "--confirm", "acme", *options).code == 0
     assert service.located == [{"region": "eu-west-1", **BOTH}]
+
+
+def test_delete_can_say_that_the_keys_are_platform_managed(run: Run, service: FakeService) -> None:
+    options = ("delete", "acme", "--confirm", "acme", "--region", "eu-west-1", "--platform-managed")
+    assert run(*options).code == 0
+    assert [(one.region, one.encryption) for one in service.deleted] == [("eu-west-1", Encryption.PLATFORM_MANAGED)]
+    mixed = run(*options, "--payload", PAYLOAD)
+    assert (mixed.code, "leave out --payload" in mixed.err) == (2, True)  # contract 9
 
 
 def test_repeated_delete_says_that_deletion_is_running(run: Run, service: FakeService) -> None:

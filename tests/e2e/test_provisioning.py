@@ -9,6 +9,7 @@ import pytest
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
 from tests.e2e.conftest import BIN, StackHarness
+from tests.requested_keys import keys_of
 
 EVERY_CALL = {
     "s3": (
@@ -32,10 +33,11 @@ async def assert_ready_and_right(machine: StackHarness, request: ProvisionReques
 
 async def test_command_line_waits_until_ready(machine: StackHarness) -> None:
     request = machine.build_request()
+    keys = keys_of(request)
 
     finished = await machine.run_program(
         *("byok", "create", "--name", request.environment_id, "--region", request.region),
-        *("--s3-key-arn", request.s3_key_arn, "--rds-key-arn", request.rds_key_arn, "--wait", "--json"),
+        *("--s3-key-arn", keys.s3_key_arn, "--rds-key-arn", keys.rds_key_arn, "--wait", "--json"),
     )
 
     assert finished.code == 0, finished

@@ -20,6 +20,7 @@ from byok.service.errors import KeyCannotChangeError
 from byok.service.status import EnvironmentStatus
 from tests.e2e.conftest import BIN, StackHarness
 from tests.key_faults import create_valid_key
+from tests.requested_keys import keys_of
 
 LIFECYCLE = (PROGRAMS_ROOT / "docs" / "lifecycle.md").read_text()
 READS = ("Describe", "Get", "Head", "List")
@@ -38,7 +39,7 @@ async def wait_until(fact: Callable[[], bool], seconds: float = 30) -> None:
 
 def list_writes(machine: StackHarness, request: ProvisionRequest) -> list[tuple[str, str]]:
     """List the write calls that AWS has carried out for an environment on behalf of the platform."""
-    ours = (request.environment_id, *(parse_key_arn(arn).key_id for arn in (request.s3_key_arn, request.rds_key_arn)))
+    ours = (request.environment_id, *(parse_key_arn(arn).key_id for arn in keys_of(request).arns))
     return [
         (call["operation"], json.dumps(call["params"], sort_keys=True))
         for call in machine.aws.call_control("GET", "calls")["calls"]
@@ -152,7 +153,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: StackHarness, case: BrokenKeyCase) -> None:
     request, kms = machine.build_request(), machine.aws.customer_client("kms")
-    arn = request.s3_key_arn if case.which is KeyPurpose.S3 else request.rds_key_arn
+    arn = dict(keys_of(request).items())[case.which]
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
     looked = {"service": "rds", "operation": "DescribeDBClusters", "about": request.environment_id, "after_calls": 1}
     fault = build_second_object_filter(request) if case.which is KeyPurpose.S3 else looked

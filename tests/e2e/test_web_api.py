@@ -25,7 +25,7 @@ EXAMPLES = int(os.environ.get("BYOK_TEST_API_EXAMPLES", "8"))
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
 COMMANDS = re.findall(
-    r"^(curl .*?)(?: +# to ([A-Z]+))?$", (PROGRAMS_ROOT / "docs" / "api.md").read_text(), re.MULTILINE
+    r"^(curl .*?)(?: +# until ([A-Z]+))?$", (PROGRAMS_ROOT / "docs" / "api.md").read_text(), re.MULTILINE
 )
 """The documented commands, each with the phase in which its event stream ends (empty if it has no event stream)."""
 

@@ -18,6 +18,7 @@ from localaws.kms.policies import build_default_policy
 from localaws.state import CUSTOMER_ACCOUNT
 from tests.e2e.conftest import StackHarness
 from tests.localaws.server import REGION
+from tests.requested_keys import keys_of
 from tests.wizard import browsers
 
 SCREENSHOTS_DIR: Final = Path(os.environ.get("BYOK_TEST_PICTURES", Path(__file__).parents[2] / ".pictures"))
@@ -145,8 +146,25 @@ async def test_wizard_creates_a_ready_environment_with_keys_from_the_template(vi
     await check_page(page, "7-environments")
 
 
+async def test_wizard_creates_a_ready_environment_with_platform_managed_keys(visit: Visit) -> None:
+    page = await visit()
+    await go_to_keys_step(page, "platform-keys")
+    await page.get_by_label("Platform-managed").check()
+    await page.get_by_role("button", name="Choose").click()
+    await expect(page.get_by_text("cannot be switched to your own keys later")).to_be_visible()  # contract 9
+    await expect(page.get_by_label("S3 key ARN")).to_have_count(0)
+    await check_page(page, "platform-2-encryption")
+    await page.get_by_role("button", name="Next: Review").click()
+    await check_page(page, "platform-3-review")
+    await page.get_by_label("Create this environment").check()
+    await page.get_by_role("button", name="Create environment").click()
+    await expect(page.locator(".phase.ready")).to_be_visible()  # contract 14, 132
+    await expect(page.get_by_role("heading", name="Encrypted with Ataccama's keys")).to_be_visible()
+    await check_page(page, "platform-4-ready")
+
+
 async def test_disabled_key_is_shown_and_retried_to_ready_after_the_fix(visit: Visit, web: StackHarness) -> None:
-    asked = web.build_request(environment_id="disabled-key")
+    asked = keys_of(web.build_request(environment_id="disabled-key"))
     await asyncio.to_thread(web.aws.customer_client("kms").disable_key, KeyId=asked.s3_key_arn)
     page = await visit(f"/new/encryption?name=disabled-key&region={REGION}")
     await page.get_by_label("S3 key ARN").fill(asked.s3_key_arn)
@@ -193,7 +211,7 @@ async def test_leaving_and_returning_loses_nothing(visit: Visit) -> None:
 
 
 async def test_wizard_is_usable_by_keyboard_alone(visit: Visit, web: StackHarness) -> None:
-    asked = web.build_request(environment_id="by-keyboard")
+    asked = keys_of(web.build_request(environment_id="by-keyboard"))
     page = await visit()
 
     async def tab_to(what: str) -> None:
@@ -230,7 +248,7 @@ async def test_wizard_is_usable_by_keyboard_alone(visit: Visit, web: StackHarnes
 
 
 async def test_wizard_works_without_javascript(visit: Visit, web: StackHarness) -> None:
-    asked = web.build_request(environment_id="no-script")
+    asked = keys_of(web.build_request(environment_id="no-script"))
     page = await visit(java_script_enabled=False)
     await go_to_keys_step(page, "no-script")
     assert await page.get_by_role("button", name="Copy").count() == 0, "a button that does nothing must not be shown"
@@ -245,7 +263,7 @@ async def test_wizard_works_without_javascript(visit: Visit, web: StackHarness) 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_pages_fit_a_narrow_screen(visit: Visit, web: StackHarness, scheme: str) -> None:
-    asked = web.build_request(environment_id=f"narrow-{scheme}")
+    asked = keys_of(web.build_request(environment_id=f"narrow-{scheme}"))
     page = await visit(viewport={"width": 360, "height": 740}, color_scheme=scheme)
     widest = "[...document.querySelectorAll('body')].map(e => e.scrollWidth)[0]"
     await check_page(page, f"narrow-{scheme}-1")
@@ -275,7 +293,7 @@ async def test_all_other_pages_are_accessible(visit: Visit) -> None:
     for name, path in (
         ("not-there", "/nowhere"),
         ("statements", f"{step}&tab=statements"),
-        ("platform-managed", f"{step}&encryption=platform"),
+        ("platform-managed", f"{step}&encryption=platform-managed"),
         ("first-page-wrong", "/new?name=Not+Legal&region=nowhere&next=1"),
         ("region-of-another-partition", "/new/encryption?name=other&region=cn-north-1"),
     ):

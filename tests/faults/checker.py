@@ -14,6 +14,7 @@ from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
 from tests.e2e.conftest import StackHarness
 from tests.localaws.server import VENDOR
+from tests.requested_keys import keys_of
 
 SECRET_MARKERS: Final = (
     b"SecretAccessKey",
@@ -113,7 +114,7 @@ def _complete(machine: StackHarness, request: ProvisionRequest, verdict: Verdict
     check_no_duplicates(machine, request, verdict)
     if request.tenant is not None:
         for which in KeyPurpose:
-            arn = request.s3_key_arn if which is KeyPurpose.S3 else request.rds_key_arn
+            arn = dict(keys_of(request).items())[which]
             named = (
                 [VENDOR.alias_for_tenant(which, request.tenant)],
                 dict.fromkeys(VENDOR.tenant_tags, request.tenant),
@@ -141,7 +142,7 @@ def read_claims(machine: StackHarness, request: ProvisionRequest) -> dict[KeyPur
     """Return the id of the environment that claims each of the two keys."""
     s3, found = machine.aws.operator_client("s3"), {}
     probes = next((one["Name"] for one in s3.list_buckets()["Buckets"] if "-key-probes-" in one["Name"]), None)
-    for which, arn in request.key_pair.items():
+    for which, arn in keys_of(request).items():
         key = parse_key_arn(arn)
         name = f"claims/{key.account}/{key.key_id}"
         with suppress(s3.exceptions.NoSuchKey):  # there is no claim, or its deletion has begun

@@ -30,6 +30,7 @@ from tests.faults.checker import Verdict
 from tests.faults.invariants import EnvironmentPast
 from tests.key_faults import build_key_statements
 from tests.localaws.server import REGION
+from tests.requested_keys import keys_of
 
 REST_TIMEOUT_SECONDS: Final = 120.0
 """In these tests, every operation takes only seconds, but Temporal needs ten seconds (`HEARTBEAT_TIMEOUT`) to
@@ -217,7 +218,7 @@ class CheckedEnvironment:
 
     def key_arn(self, which: KeyPurpose) -> str:
         """Return the ARN of one of the environment's keys."""
-        return self.request.s3_key_arn if which is KeyPurpose.S3 else self.request.rds_key_arn
+        return dict(keys_of(self.request).items())[which]
 
     async def _begin(self, what: RequestKind) -> None:
         self.doing, self.cancelled, self.snapshots = what, False, None

@@ -19,6 +19,7 @@ from tests.e2e.conftest import StackHarness
 from tests.faults import checker
 from tests.faults.checker import Verdict
 from tests.localaws.server import REGION
+from tests.requested_keys import keys_of
 
 _READS: Final = ("Describe", "Get", "Head", "List", "Assume")
 _LAST_WRITE: Final = ("s3", "PutObject", "{env}-quality-", 1)
@@ -136,7 +137,8 @@ class ScenarioRun:
         return next((name for name in ("{env}", "{s3}", "{rds}") if self.fill_placeholders(name) in text), None)
 
     def _key(self, which: str) -> str:
-        return parse_key_arn(self.request.s3_key_arn if which == "s3" else self.request.rds_key_arn).key_id
+        keys = keys_of(self.request)
+        return parse_key_arn(keys.s3_key_arn if which == "s3" else keys.rds_key_arn).key_id
 
     def list_call_sites(self, *, reads: bool = False) -> list[CallSite]:
         """List the calls of this run so far, in order; `reads` includes read-only calls."""

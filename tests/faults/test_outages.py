@@ -24,6 +24,7 @@ from tests.faults.harness import (
 )
 from tests.faults.scenarios import CallSite, Scenario, ScenarioRun
 from tests.localaws.server import REGION
+from tests.requested_keys import keys_of
 
 __all__ = ["fleet"]
 
@@ -197,7 +198,7 @@ async def _recover(run: ScenarioRun, key: KeyPurpose) -> None:
 
 
 def _arn(run: ScenarioRun, key: KeyPurpose) -> str:
-    return run.request.s3_key_arn if key is KeyPurpose.S3 else run.request.rds_key_arn
+    return dict(keys_of(run.request).items())[key]
 
 
 async def test_environments_survive_a_policy_removed_during_aurora_creation(harness: FaultHarness) -> None:

@@ -180,3 +180,20 @@ def test_role_needs_its_own_permission_for_a_bucket_of_another_account(aws: AwsH
         "AccessDenied",
         True,
     )
+
+
+def test_write_that_names_no_key_uses_the_aws_managed_key_of_the_account(aws: AwsHarness, s3: Any) -> None:
+    written = s3.put_object(Bucket=BUCKET, Key="a", ServerSideEncryption="aws:kms")
+    assert written["ServerSideEncryption"] == "aws:kms"
+    assert written["SSEKMSKeyId"].startswith(f"arn:aws:kms:{REGION}:{PLATFORM_ACCOUNT}:key/")
+    assert s3.head_object(Bucket=BUCKET, Key="a")["SSEKMSKeyId"] == written["SSEKMSKeyId"]
+    named = s3.put_object(Bucket=BUCKET, Key="b", ServerSideEncryption="aws:kms", SSEKMSKeyId="alias/aws/s3")
+    assert named["SSEKMSKeyId"] == written["SSEKMSKeyId"]
+    s3.get_object(Bucket=BUCKET, Key="a")
+
+
+def test_another_account_cannot_read_an_object_under_the_aws_managed_key(aws: AwsHarness, s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key="a", ServerSideEncryption="aws:kms")
+    allow = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"{BUCKET_ARN}/*"}
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
+    assert find_denied_action(aws.customer_client("s3").get_object) == "kms:Decrypt"

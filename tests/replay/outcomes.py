@@ -19,6 +19,7 @@ from byok.contracts import CHECK_KEYS_WORKFLOW, aurora_proof_workflow_id, key_ch
 from byok.domain.models import CheckKeysRequest, OwnedResources, RemovalResult
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
+from tests.requested_keys import ON_PLATFORM_KEYS
 from tests.workflows.fake_activities import (
     RDS_KEY,
     REGION,
@@ -49,6 +50,11 @@ async def ready(harness: WorkflowHarness) -> Handle:
     """Every activity succeeds. The service starts the workflow and publishes the first phase in the same request."""
     created = await EnvironmentService(harness.client, harness.task_queue).create(build_provision_request("ready"))
     return harness.client.get_workflow_handle(created.workflow_id, run_id=created.run_id)
+
+
+async def ready_on_platform_keys(harness: WorkflowHarness) -> Handle:
+    """Every activity succeeds, on the platform's own keys."""
+    return await harness.start_provision(build_provision_request("ready-on-platform-keys", **ON_PLATFORM_KEYS))
 
 
 async def stopped_by_the_s3_key(harness: WorkflowHarness) -> Handle:
@@ -235,6 +241,7 @@ async def _check_keys(harness: WorkflowHarness, request: CheckKeysRequest) -> Ha
 
 OUTCOMES: Final[tuple[Outcome, ...]] = (
     ready,
+    ready_on_platform_keys,
     stopped_by_the_s3_key,
     stopped_by_an_arn,
     stopped_by_the_aurora_key,

@@ -57,6 +57,7 @@ ASKERS = {
     Remedy.ENVIRONMENT_NOT_THERE,
     Remedy.NOT_THESE_KEYS,
     Remedy.KEYS_EXCHANGED,
+    Remedy.ENCRYPTION_CANNOT_CHANGE,
 }
 """Remedies that require the user to send a different request."""
 

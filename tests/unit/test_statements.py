@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from byok.domain.arns import AWS_MANAGED_KEYS
 from byok.domain.iam.bucket_policy import build_bucket_policy, build_probe_bucket_policy
 from byok.domain.iam.evaluator import AccessRequest, CallingPrincipal, Effect, evaluate_policy
 from byok.domain.iam.statements import build_rds_key_statements, build_s3_key_statements, via_service_value
@@ -169,6 +170,31 @@ def test_bucket_policy_denies_every_way_to_store_an_object_under_another_key(
     decision = evaluate_policy(build_bucket_policy("arn:aws:s3:::b", KEY), access)
 
     assert (decision.effect is Effect.EXPLICIT_DENY) == denied  # contract 99
+
+
+@pytest.mark.parametrize(
+    ("action", "headers", "denied"),
+    [
+        ("s3:PutObject", {}, False),
+        ("s3:PutObject", {_ALGORITHM: "aws:kms"}, False),  # no key is named: the AWS managed key
+        ("s3:PutObject", {_ALGORITHM: "aws:kms", _KEY_ID: KEY}, True),
+        ("s3:PutObject", {_KEY_ID: KEY}, True),
+        ("s3:PutObject", {_ALGORITHM: "aws:kms:dsse"}, True),
+        ("s3:PutObject", {_ALGORITHM: "AES256"}, True),
+        ("s3:PutObject", {_SSE_C: "AES256"}, True),
+        ("s3:UpdateObjectEncryption", {_ALGORITHM: "aws:kms", _KEY_ID: KEY}, True),
+        ("s3:ReplicateObject", {_ALGORITHM: "aws:kms", _KEY_ID: KEY}, True),
+        ("s3:ReplicateObject", {}, True),
+        ("s3:GetObject", {}, False),
+    ],
+)
+def test_bucket_policy_for_the_aws_managed_key_denies_every_other_key(
+    action: str, headers: dict[str, str], denied: bool
+) -> None:
+    caller = CallingPrincipal("arn:aws:iam::111122223333:user/operator", "111122223333")
+    access = AccessRequest(caller, action, "arn:aws:s3:::b/object", {"aws:SecureTransport": "true", **headers})
+    decision = evaluate_policy(build_bucket_policy("arn:aws:s3:::b", AWS_MANAGED_KEYS.s3_key_arn), access)
+    assert (decision.effect is Effect.EXPLICIT_DENY) == denied  # contract 99, 132
 
 
 def test_probe_bucket_accepts_any_key_over_tls_only() -> None:

@@ -6,9 +6,10 @@ import pytest
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import build_owner_statement
-from byok.domain.phases import Phase
+from byok.domain.phases import Encryption, Phase
 from byok.service.environments import EnvironmentService
 from tests.key_faults import KEY_FAULTS
+from tests.requested_keys import ON_PLATFORM_KEYS
 from tests.wizard.conftest import DRAFT, Browser
 from tests.workflows.fake_activities import (
     PLATFORM,
@@ -17,6 +18,7 @@ from tests.workflows.fake_activities import (
     S3_KEY,
     build_aws_failure,
     build_exchanged_failure,
+    build_provision_request,
 )
 from tests.workflows.temporal_env import WorkflowHarness
 from tests.workflows.watching import wait_until_ended
@@ -74,12 +76,45 @@ async def test_region_changes_all_values(browser: Browser) -> None:
     assert REGION not in told
 
 
-async def test_platform_managed_keys_cannot_be_selected(browser: Browser) -> None:
-    await browser.open_page("/new/encryption", **DRAFT, encryption="platform")
+async def test_platform_managed_environment_goes_from_the_first_page_to_its_progress(
+    browser: Browser, service: EnvironmentService
+) -> None:
+    await browser.open_page("/new", name="on-ours", region=REGION, next="1")
+    await browser.open_page("/new/encryption", name="on-ours", region=REGION, encryption="platform-managed")
     assert "cannot be switched to your own keys later" in browser.text  # contract 9
-    assert "Next: Review" not in browser.text
-    await browser.open_page("/new/review", **DRAFT, encryption="platform")
-    assert "Create this environment" not in browser.text
+    assert "Onboarding values" not in browser.text  # contract 132: no onboarding
+    await browser.open_page("/new/encryption", name="on-ours", region=REGION, encryption="platform-managed", next="1")
+    assert browser.page.url.path == "/new/review"
+    assert "S3 key ARN" not in browser.text
+    sent = {"name": "on-ours", "region": REGION, "encryption": "platform-managed", "confirmed": "1"}
+    await browser.submit_form("/new/review", sent)
+    ready = await wait_until_ended(service, "on-ours")
+    assert (ready.phase, ready.encryption) == (Phase.READY, Encryption.PLATFORM_MANAGED)  # contract 14
+    await browser.open_page("/environments/on-ours")
+    assert "Encrypted with Ataccama's keys" in browser.text
+    assert "There is no key of yours to put it on" in browser.text
+    assert "your keys" not in browser.text
+    await browser.open_page("/environments")
+    assert "platform-managed" in browser.text
+
+
+async def test_platform_managed_environment_refuses_customer_keys_in_the_review(
+    browser: Browser, service: EnvironmentService
+) -> None:
+    await service.create(build_provision_request("switched", **ON_PLATFORM_KEYS))
+    await wait_until_ended(service, "switched")
+    await browser.open_page("/new/review", **{**DRAFT, "name": "switched"})
+    await browser.submit_form("/new/review", {**DRAFT, "name": "switched", "confirmed": "1"})
+    assert browser.page.status_code == 409
+    assert "uses platform-managed keys and cannot be switched to customer-managed keys" in browser.text  # contract 9
+
+
+async def test_platform_managed_keys_cannot_be_chosen_in_another_partition(browser: Browser) -> None:
+    asked = {"name": "on-ours", "region": "cn-north-1", "encryption": "platform-managed"}
+    for page in ("/new/encryption", "/new/review"):
+        await browser.open_page(page, **asked, next="1")
+        assert "This Region cannot be used" in browser.text
+        assert browser.page.url.path == "/new/encryption"
 
 
 async def test_payload_in_either_field_fills_both(browser: Browser) -> None:

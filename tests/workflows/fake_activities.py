@@ -55,7 +55,6 @@ RDS_KEY = f"arn:aws:kms:{REGION}:444455556666:key/22222222-2222-4222-8222-222222
 PLATFORM = Platform("arn:aws:iam::111122223333:role/Platform", VendorProfile(), load_blueprint(None))
 
 ROLE = {"role_arn": "arn:aws:iam::444455556666:role/TenantRole", "external_id": "acme-1"}
-
 Step = Callable[[], object]
 
 
@@ -74,9 +73,8 @@ def build_tenant_request(environment_id: str, **changes: Any) -> ReconcileTenant
 
 def build_delete_request(environment_id: str, **changes: Any) -> DeleteRequest:
     """Build a confirmed request that deletes an environment."""
-    values = build_provision_request(environment_id).model_dump(
-        include={"environment_id", "region", "s3_key_arn", "rds_key_arn"}
-    )
+    known = {"environment_id", "region", "s3_key_arn", "rds_key_arn"}
+    values = build_provision_request(environment_id).model_dump(include=known)
     return DeleteRequest.model_validate(values | {"confirm": environment_id} | changes)
 
 
@@ -264,8 +262,9 @@ class FakeActivities:
     @activity.defn
     def collect_evidence(self, given: EnvironmentPlan) -> Evidence:
         self._attempt(given)
-        task = DatabaseTask(environment=given.environment, cluster=given.cluster)
-        return Evidence(database=_database(task), buckets=_buckets(given), collected_at=datetime.now(UTC))
+        database = _database(DatabaseTask(environment=given.environment, cluster=given.cluster))
+        whose, now = given.environment.encryption, datetime.now(UTC)
+        return Evidence(encryption=whose, database=database, buckets=_buckets(given), collected_at=now)
 
     @activity.defn
     def remove_writer(self, given: DatabaseRemovalTask) -> RemovalResult:

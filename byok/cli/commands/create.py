@@ -8,7 +8,7 @@ import typer
 from byok.cli.commands.onboarding import Profile
 from byok.cli.commands.tenant import ExternalId, RoleArn, tenant_role_from_options
 from byok.cli.output import EXIT_USAGE, UsageError, exit_on_error, make_console, print_json, print_message
-from byok.domain.phases import OnFailure
+from byok.domain.phases import Encryption, OnFailure
 
 if TYPE_CHECKING:
     from byok.domain.models import ProvisionRequest
@@ -20,6 +20,9 @@ def create(
     s3_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's S3 key.")] = None,
     rds_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's Aurora key.")] = None,
     payload: Annotated[str | None, typer.Option(help="The onboarding payload, instead of the two ARNs.")] = None,
+    platform_managed: Annotated[
+        bool, typer.Option("--platform-managed", help="Use the platform's own keys, instead of the customer's.")
+    ] = False,
     on_failure: Annotated[
         OnFailure | None, typer.Option(help="Keep or remove the created resources after a stop. [default: keep]")
     ] = None,
@@ -65,6 +68,7 @@ def create(
         "s3_key_arn": s3_key_arn,
         "rds_key_arn": rds_key_arn,
         "payload": payload,
+        "encryption": Encryption.PLATFORM_MANAGED if platform_managed else None,
         "on_failure": on_failure,
         "key_grace_seconds": key_grace_seconds,
         "tenant": tenant,

@@ -1,11 +1,12 @@
 """`byok replay`, `byok cancel` and `byok delete`: act on an existing environment."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from byok.cli.output import UsageError, exit_on_error, print_json, print_message
+from byok.domain.phases import Encryption
 
 if TYPE_CHECKING:
     from byok.service.status import EnvironmentStatus
@@ -69,6 +70,12 @@ def delete(
     payload: Annotated[
         str | None, typer.Option(help="The onboarding payload, if Temporal no longer knows the environment.")
     ] = None,
+    platform_managed: Annotated[
+        bool,
+        typer.Option(
+            "--platform-managed", help="The environment uses the platform's keys, if Temporal no longer knows it."
+        ),
+    ] = False,
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
@@ -83,9 +90,13 @@ def delete(
     import asyncio
 
     with exit_on_error(as_json=as_json):
-        keys = _keys(None, None, payload)
+        given: dict[str, Any] = {"region": region, **_keys(None, None, payload)}
+        if platform_managed:
+            given["encryption"] = Encryption.PLATFORM_MANAGED
+        if platform_managed and payload:
+            raise UsageError("--platform-managed: leave out --payload, because the customer has no key for it.")
         _confirm(name, confirm, final_snapshot=final_snapshot)
-        code = asyncio.run(_delete(name, keys, region, final_snapshot=final_snapshot, wait=wait, as_json=as_json))
+        code = asyncio.run(_delete(name, given, final_snapshot=final_snapshot, wait=wait, as_json=as_json))
     raise typer.Exit(code)
 
 
@@ -138,14 +149,12 @@ async def _cancel(name: str, *, wait: bool, as_json: bool) -> None:
     await _show(name, wait=wait, as_json=as_json)
 
 
-async def _delete(
-    name: str, keys: dict[str, str], region: str | None, *, final_snapshot: bool, wait: bool, as_json: bool
-) -> int:
+async def _delete(name: str, given: dict[str, Any], *, final_snapshot: bool, wait: bool, as_json: bool) -> int:
     from byok.cli.follow import exit_code_for_status
     from byok.service.connection import connect_service
 
     service = await connect_service()
-    request = await service.build_delete_request(name, region=region, final_snapshot=final_snapshot, **keys)
+    request = await service.build_delete_request(name, final_snapshot=final_snapshot, **given)
     if not await service.delete(request):
         print_message(f"{name} is already being deleted.")
     return exit_code_for_status(await _show(name, wait=wait, as_json=as_json))

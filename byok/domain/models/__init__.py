@@ -37,10 +37,12 @@ from byok.domain.models.progress import (
 from byok.domain.models.requests import (
     CheckKeysRequest,
     DeleteRequest,
+    EncryptionRequest,
     KeyPairRequest,
     ProvisionRequest,
     ReconcileTenantRequest,
     TenantRole,
+    WorkflowRequest,
 )
 from byok.domain.models.resources import (
     BucketEvidence,
@@ -75,6 +77,7 @@ __all__ = [
     "DatabaseTask",
     "DeleteRequest",
     "DeletionResult",
+    "EncryptionRequest",
     "Environment",
     "EnvironmentPlan",
     "EnvironmentProbeResult",
@@ -102,5 +105,6 @@ __all__ = [
     "TenantProgress",
     "TenantRole",
     "TimelineEntry",
+    "WorkflowRequest",
     "WriterResource",
 ]

@@ -1,18 +1,22 @@
 """The plans that byok makes before the first AWS call, and the inputs of activities."""
 
-from byok.domain.arns import KeyPurpose
+from byok.domain.arns import KeyPurpose, account_id_of_role, is_aws_managed
 from byok.domain.blueprint import DatabaseBlueprint, InitialObject
 from byok.domain.customer_aws import DEFAULT_PROFILE
+from byok.domain.encryption import find_encryption_of_key
 from byok.domain.models.base import RecordModel
 from byok.domain.models.progress import Problem
 from byok.domain.models.requests import TenantRole
-from byok.domain.phases import Phase, RequestKind
+from byok.domain.phases import Encryption, Phase, RequestKind
 
 
 class Environment(RecordModel):
     """The data about an environment that every activity needs.
 
     Attributes:
+        encryption: Whose keys the two keys are.
+        s3_key_arn: The ARN of the S3 key, as entered, or the alias of the platform's AWS managed key.
+        rds_key_arn: The ARN of the Aurora key, as entered, or the alias of the platform's AWS managed key.
         platform_role_arn: The vendor's role that the key policies name.
         tags: The tags of every resource that the environment owns.
         environment_tag: Key of the tag that decides which environment owns a resource.
@@ -25,6 +29,7 @@ class Environment(RecordModel):
 
     environment_id: str
     region: str
+    encryption: Encryption
     s3_key_arn: str
     rds_key_arn: str
     key_grace_seconds: int
@@ -37,8 +42,33 @@ class Environment(RecordModel):
     profile: str = DEFAULT_PROFILE
 
     def key_arn(self, which: KeyPurpose) -> str:
-        """Return the ARN of one of the two keys, as entered."""
+        """Return the ARN of one of the two keys, as entered, or the alias of an AWS managed key."""
         return self.s3_key_arn if which is KeyPurpose.S3 else self.rds_key_arn
+
+    @property
+    def customer_keys(self) -> tuple[KeyPurpose, ...]:
+        """The keys that belong to the customer: both, or none if they are platform-managed."""
+        return tuple(KeyPurpose) if self.encryption is Encryption.CUSTOMER_MANAGED else ()
+
+    @property
+    def platform_account(self) -> str:
+        """The platform's account, derived from the role (D3)."""
+        return account_id_of_role(self.platform_role_arn)
+
+    def expected_key_arn(self, which: KeyPurpose, reported: str | None) -> str:
+        """Return the ARN that AWS must report for a resource of the environment.
+
+        byok knows an AWS managed key only by its alias. In its place, byok accepts any key of the platform's account.
+
+        Args:
+            which: The key.
+            reported: The ARN that AWS reports.
+        """
+        key = self.key_arn(which)
+        if reported is None or not is_aws_managed(key):
+            return key
+        owner = find_encryption_of_key(reported, self.platform_account)
+        return reported if owner is Encryption.PLATFORM_MANAGED else key
 
 
 class ClusterPlan(RecordModel):

@@ -1,36 +1,34 @@
 """The requests, which are the inputs of the workflows."""
 
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from byok.domain.arns import KEY_ARN_MAX_LENGTH, ROLE_ARN_PATTERN, KeyPair
 from byok.domain.customer_aws import DEFAULT_PROFILE, PROFILE_PATTERN, STACK_NAME_PATTERN
 from byok.domain.models.base import RegionName, RequestModel
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
 from byok.domain.onboarding.payload import expand_payload_fields
-from byok.domain.phases import OnFailure
+from byok.domain.phases import Encryption, OnFailure
 from byok.domain.tenant import EXTERNAL_ID_PATTERN
 
+MISSING_KEY_ERROR_TYPE: Final = "missing_key"
+"""The type of the error in a request that lacks the ARN of a customer's key."""
 
-class KeyPairRequest(RequestModel):
+_Value = TypeVar("_Value")
+
+
+class WorkflowRequest(RequestModel):
     """The fields that all requests have in common.
-
-    This model does not validate the ARNs, so that an invalid ARN results in a finding with a remedy instead of a
-    malformed request. The model accepts the onboarding payload in place of either ARN, and it accepts the payload's two
-    fields alongside the other fields (contract 50).
 
     Attributes:
         region: The environment's AWS Region.
-        s3_key_arn: Full ARN of the customer's key for S3.
-        rds_key_arn: Full ARN of the customer's key for Aurora.
         key_grace_seconds: How long to retry an ambiguous access-denied error while a policy change propagates (D14).
         profile: The customer's AWS CLI profile in the commands of every remedy (contract 40, 130).
     """
 
     region: RegionName
-    s3_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX_LENGTH)
-    rds_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX_LENGTH)
     key_grace_seconds: int = Field(default=30, ge=0, le=300, strict=True)
     profile: str = Field(default=DEFAULT_PROFILE, pattern=PROFILE_PATTERN)
 
@@ -39,10 +37,66 @@ class KeyPairRequest(RequestModel):
     def _take_the_payload_too(cls, values: Any) -> Any:
         return expand_payload_fields(values) if isinstance(values, dict) else values
 
+
+class KeyPairRequest(WorkflowRequest):
+    """A request that names two keys of the customer.
+
+    This model does not validate the ARNs, so that an invalid ARN results in a finding with a remedy instead of a
+    malformed request. The model accepts the onboarding payload in place of either ARN, and it accepts the payload's two
+    fields alongside the other fields (contract 50).
+
+    Attributes:
+        s3_key_arn: Full ARN of the customer's key for S3.
+        rds_key_arn: Full ARN of the customer's key for Aurora.
+    """
+
+    s3_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX_LENGTH)
+    rds_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX_LENGTH)
+
     @property
     def key_pair(self) -> KeyPair:
         """The two ARNs as one value."""
         return KeyPair(self.s3_key_arn, self.rds_key_arn)
+
+
+class EncryptionRequest(WorkflowRequest):
+    """A request for an environment with customer-managed or platform-managed keys (contract 14, 132).
+
+    A request without ARNs is invalid unless it says that the keys are platform-managed, so byok never uses other keys
+    than the requested ones (contract 99).
+
+    Attributes:
+        encryption: Whose keys encrypt the environment.
+        s3_key_arn: The ARN of the customer's key for S3, as in `KeyPairRequest`; None if platform-managed.
+        rds_key_arn: The ARN of the customer's key for Aurora; None if platform-managed.
+    """
+
+    encryption: Encryption = Encryption.CUSTOMER_MANAGED
+    s3_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX_LENGTH, validate_default=True)
+    rds_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX_LENGTH, validate_default=True)
+
+    @field_validator("s3_key_arn", "rds_key_arn")
+    @classmethod
+    def _fit_the_encryption(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("encryption") is Encryption.CUSTOMER_MANAGED:
+            raise PydanticCustomError(
+                MISSING_KEY_ERROR_TYPE, "Field required, unless the request says `encryption: platform-managed`"
+            )
+        return _refuse_if_platform_managed(value, info)
+
+    @property
+    def key_pair(self) -> KeyPair | None:
+        """The ARNs of the customer's two keys as one value; None if the keys are platform-managed."""
+        return KeyPair(self.s3_key_arn, self.rds_key_arn) if self.s3_key_arn and self.rds_key_arn else None
+
+
+def _refuse_if_platform_managed(value: _Value, info: ValidationInfo) -> _Value:
+    if value is not None and info.data.get("encryption") is Encryption.PLATFORM_MANAGED:
+        raise PydanticCustomError(
+            "not_with_platform_managed",
+            "must be left out with `encryption: platform-managed`, because the customer has no key for the environment",
+        )
+    return value
 
 
 class CheckKeysRequest(KeyPairRequest):
@@ -74,14 +128,15 @@ class TenantRole(RequestModel):
     external_id: str = Field(pattern=EXTERNAL_ID_PATTERN)
 
 
-class ProvisionRequest(KeyPairRequest):
+class ProvisionRequest(EncryptionRequest):
     """The input of `ProvisionEnvironment`.
 
     Attributes:
         environment_id: Lower-case letters, digits and single hyphens; part of every resource name.
         on_failure: Whether a stop keeps or removes the resources created so far (D9).
         tenant: The tenant name that the last phase puts on both keys; None if it is not known yet. Like an invalid ARN,
-            an invalid name results in a finding.
+            an invalid name results in a finding. If the keys are platform-managed, the environment gets the name, but
+            there is no key of the customer to put it on.
         tenant_role: The role that the worker assumes to put the name on the keys. Without a role, byok returns the
             commands for the customer to run.
         stack_name: The CloudFormation stack in the customer's account that contains the keys. byok stores the name with
@@ -94,9 +149,11 @@ class ProvisionRequest(KeyPairRequest):
     tenant_role: TenantRole | None = None
     stack_name: str | None = Field(default=None, pattern=STACK_NAME_PATTERN)
 
+    _fit_the_encryption_too = field_validator("tenant_role", "stack_name")(_refuse_if_platform_managed)
 
-class DeleteRequest(KeyPairRequest):
-    """The input of `DeleteEnvironment`. It names the environment's keys, so that byok can release its claims on them.
+
+class DeleteRequest(EncryptionRequest):
+    """The input of `DeleteEnvironment`. It names the customer's keys, so that byok can release its claims on them.
 
     Attributes:
         environment_id: The id of the environment to delete.

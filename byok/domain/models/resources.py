@@ -6,6 +6,7 @@ from typing import Self
 
 from byok.domain import rds_statuses
 from byok.domain.models.base import RecordModel
+from byok.domain.phases import Encryption
 
 
 class ClusterResource(RecordModel):
@@ -129,8 +130,13 @@ class BucketEvidence(RecordModel):
 
 
 class Evidence(RecordModel):
-    """The evidence that an environment is encrypted with the customer's keys, as read back from AWS."""
+    """The evidence that an environment is encrypted with its keys, as read back from AWS.
 
+    Attributes:
+        encryption: Whose keys AWS reports: the customer's, or those of the platform's account.
+    """
+
+    encryption: Encryption
     database: DatabaseEvidence
     buckets: tuple[BucketEvidence, ...]
     collected_at: datetime

@@ -77,7 +77,7 @@ def find_arn_problems(keys: KeyPair, context: RemedyContext, at: datetime) -> tu
 def find_tenant_request_problems(
     tenant: str,
     tenant_role_arn: str | None,
-    s3_key_arn: str,
+    keys: KeyPair | None,
     context: RemedyContext,
     at: datetime,
 ) -> tuple[Problem, ...]:
@@ -86,7 +86,7 @@ def find_tenant_request_problems(
     Args:
         tenant: The name.
         tenant_role_arn: The role in the customer's account, or None if the customer runs the commands.
-        s3_key_arn: The ARN of the S3 key. The role must be in the account of this key.
+        keys: The customer's keys, whose account must contain the role; None if the keys are platform-managed.
         context: Role, Region, vendor and request kind.
         at: The time to record in the problems.
     """
@@ -100,8 +100,8 @@ def find_tenant_request_problems(
         message = f"{tenant_role_arn} is not a role in partition {partition}, which {context.region} belongs to."
         found.append(("tenant.RoleOfAnotherPartition", message, Remedy.TENANT_ROLE))
     with contextlib.suppress(InvalidKeyArnError):  # `find_arn_problems` reports an invalid ARN
-        owner = parse_key_arn(s3_key_arn).account
-        if tenant_role_arn is not None and account_id_of_role(tenant_role_arn) != owner:
+        owner = parse_key_arn(keys.s3_key_arn).account if keys is not None else None
+        if owner is not None and tenant_role_arn is not None and account_id_of_role(tenant_role_arn) != owner:
             message = (
                 f"{tenant_role_arn} is not in account {owner}, which owns the keys. Only roles in that "
                 "account can create the keys' aliases and tags."

@@ -28,6 +28,8 @@ class Remedy(StrEnum):
     LEFT_BEHIND = "left-behind"
     NO_FINAL_SNAPSHOT = "no-final-snapshot"
     PLATFORM_KEY = "platform-key"
+    PLATFORM_MANAGED_KEY = "platform-managed-key"
+    ENCRYPTION_CANNOT_CHANGE = "encryption-cannot-change"
     PLATFORM_PERMISSION = "platform-permission"
     PLATFORM_CREDENTIALS = "platform-credentials"
     PLATFORM_OPERATOR = "platform-operator"
@@ -127,6 +129,20 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "The customer has nothing to do, because the customer's key is not at fault. AWS rejected a key of the "
         "platform's account {account}, which encrypts the managed master user secret or is an AWS default key. The "
         "platform's operator must allow {role} to use this key.\n{again}"
+    ),
+    Remedy.PLATFORM_MANAGED_KEY: (
+        "The customer has nothing to do, because the keys of this environment are platform-managed: {key_arn} is a key "
+        "of the platform's account {account}. The platform's operator must make the key usable:\n"
+        "1. The key is a symmetric encryption key in {region}, it is enabled, and its policy and the IAM policy of "
+        "{role} allow the calls that AWS's message names.\n"
+        "2. BYOK_PLATFORM_KEYS names the key that existing resources of the environment were created with.\n"
+        "3. If a cluster is inaccessible-encryption-credentials-recoverable, start it (RDS, StartDBCluster) within 7 "
+        "days after it lost the key.\n{again}"
+    ),
+    Remedy.ENCRYPTION_CANNOT_CHANGE: (
+        "Nothing was changed. For the other encryption, create an environment with another id. To continue with this "
+        "environment, retry with its own encryption: if the keys are customer-managed, with its own two keys; if they "
+        "are platform-managed, without keys and with `encryption: platform-managed`."
     ),
     Remedy.PLATFORM_PERMISSION: (
         "The customer has nothing to do. The platform's operator must allow {role} to call this operation, in its IAM "

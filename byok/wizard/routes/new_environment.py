@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from byok.api.dependencies import State
 from byok.api.routes.onboarding import build_keys_template_response
-from byok.domain.arns import KeyPurpose, account_id_of_role
+from byok.domain.arns import KeyPurpose, account_id_of_role, partition_of_region
 from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.document import PolicyDocumentError
 from byok.domain.iam.check.report import PolicyReport, invalid_document_report
@@ -21,7 +21,7 @@ from byok.onboarding.kit import KEY_LOSS_WARNINGS, OnboardingKit
 from byok.onboarding.template import render_keys_template
 from byok.service.errors import ServiceError
 from byok.wizard.dependencies import Form, PagesOfApp, WriteSession
-from byok.wizard.draft import EncryptionKeyOwner, EnvironmentDraft, Tab
+from byok.wizard.draft import EnvironmentDraft, Tab
 from byok.wizard.pages import PageRenderer
 from byok.wizard.sessions import Session
 
@@ -54,7 +54,10 @@ async def show_encryption_step(request: Request, pages: PagesOfApp, state: State
     if draft.field_errors(session.caller.environment_id_prefix, "name", "region"):
         return RedirectResponse(draft.page_url(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
     asked, faults, findings = "next" in request.query_params, dict[str, str](), tuple[Problem, ...]()
-    if asked and draft.encryption is EncryptionKeyOwner.CUSTOMER:
+    if asked and draft.is_platform_managed:
+        if not _is_in_other_partition(draft, state):
+            return RedirectResponse(draft.page_url(REVIEW), HTTPStatus.SEE_OTHER)
+    elif asked:
         names = ("s3_key_arn", "rds_key_arn", "profile", "stack")
         faults = draft.field_errors(session.caller.environment_id_prefix, *names)
         findings = () if faults else _findings(draft, state)
@@ -121,11 +124,12 @@ async def download_template(state: State, _: WriteSession) -> Response:
 async def show_review_step(request: Request, pages: PagesOfApp, state: State, session: WriteSession) -> Response:
     """Show the third step: a summary of all input, and the confirmation (contract 29)."""
     draft = EnvironmentDraft.from_fields(request.query_params)
-    fields = {ENVIRONMENT: ("name", "region"), ENCRYPTION: ("s3_key_arn", "rds_key_arn", "profile", "stack")}
+    keys = () if draft.is_platform_managed else ("s3_key_arn", "rds_key_arn", "profile", "stack")
+    fields = {ENVIRONMENT: ("name", "region"), ENCRYPTION: keys}
     for page, names in fields.items():
         if draft.field_errors(session.caller.environment_id_prefix, *names):
             return RedirectResponse(draft.page_url(page, asked=True), HTTPStatus.SEE_OTHER)
-    if _findings(draft, state) or draft.encryption is not EncryptionKeyOwner.CUSTOMER:
+    if _is_in_other_partition(draft, state) if draft.is_platform_managed else _findings(draft, state):
         return RedirectResponse(draft.page_url(ENCRYPTION, asked=True), HTTPStatus.SEE_OTHER)
     return _review_page(request, pages, state, session, draft)
 
@@ -152,6 +156,11 @@ async def create_environment(
 
 def _findings(draft: EnvironmentDraft, state: State) -> tuple[Problem, ...]:
     return draft.key_arn_problems(state.platform_role_arn, state.vendor, datetime.now(UTC))
+
+
+def _is_in_other_partition(draft: EnvironmentDraft, state: State) -> bool:
+    """Return whether the Region is in a partition in which the platform role cannot work."""
+    return partition_of_region(draft.region) != state.platform_role_arn.split(":")[1]
 
 
 def _examine_policy(policy: str, which: KeyPurpose, draft: EnvironmentDraft, state: State) -> PolicyReport:

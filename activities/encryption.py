@@ -1,0 +1,52 @@
+"""Refuses an environment whose resources show the other kind of encryption than the request (contract 9, 132)."""
+
+from dataclasses import replace
+
+from activities.failures import ActivityContext
+from byok.domain.arns import KeyPurpose
+from byok.domain.encryption import ENCRYPTION_CANNOT_CHANGE_CODE, explain_encryption_conflict, find_encryption_of_key
+from byok.domain.models import Problem
+from byok.domain.problems.remediation import Remedy
+
+
+def find_encryption_conflict(step: ActivityContext, key: str | None) -> str | None:
+    """Return why the environment cannot have the requested encryption; None if a resource's key fits the request.
+
+    The account of the key tells which encryption the environment has, so this works without Temporal's records.
+
+    Args:
+        step: The activity's context.
+        key: The key that AWS reports for one of the environment's resources.
+    """
+    environment = step.environment
+    actual = find_encryption_of_key(key, environment.platform_account)
+    if actual is None or actual is environment.encryption:
+        return None
+    return explain_encryption_conflict(environment.environment_id, actual)
+
+
+def require_same_encryption(step: ActivityContext, name: str, key: str | None) -> None:
+    """Stop if a resource of the environment shows that it has the other kind of encryption.
+
+    Args:
+        step: The activity's context.
+        name: The resource, for the message.
+        key: The key that AWS reports for the resource.
+
+    Raises:
+        ApplicationError: Stops with `byok.EncryptionCannotChange`.
+    """
+    conflict = find_encryption_conflict(step, key)
+    if conflict is not None:
+        message = f"{conflict} {name} is encrypted with {key}."
+        raise step.non_retryable_error(ENCRYPTION_CANNOT_CHANGE_CODE, message, Remedy.ENCRYPTION_CANNOT_CHANGE)
+
+
+def build_conflict_problems(step: ActivityContext, conflict: str) -> tuple[Problem, ...]:
+    """Build a problem for each of the customer's keys, none of which the environment can use."""
+    return tuple(
+        replace(step, key=which).build_problem(
+            ENCRYPTION_CANNOT_CHANGE_CODE, conflict, Remedy.ENCRYPTION_CANNOT_CHANGE, customer_key=True
+        )
+        for which in KeyPurpose
+    )

@@ -1,0 +1,76 @@
+"""Customer-managed and platform-managed encryption: the platform's keys, and the rule that it never changes."""
+
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from byok.domain.arns import InvalidKeyArnError, KeyPair, is_aws_managed, parse_key_arn
+from byok.domain.phases import Encryption
+
+ENCRYPTION_CANNOT_CHANGE_CODE: Final = "byok.EncryptionCannotChange"
+"""Code of the problem that an environment was requested with the other kind of encryption than it has."""
+
+
+class PlatformKeys(BaseModel):
+    """The platform's own keys of one Region.
+
+    Attributes:
+        s3_key_arn: Full ARN of the key for buckets.
+        rds_key_arn: Full ARN of the key for clusters; it may be the same key.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    s3_key_arn: str
+    rds_key_arn: str
+
+    @model_validator(mode="after")
+    def _full_arns(self) -> Self:
+        for arn in (self.s3_key_arn, self.rds_key_arn):
+            parse_key_arn(arn)
+        return self
+
+    @property
+    def pair(self) -> KeyPair:
+        """The two ARNs as one value."""
+        return KeyPair(self.s3_key_arn, self.rds_key_arn)
+
+    def require_location(self, region: str, account: str) -> None:
+        """Check that both keys are in a Region and in the platform's account.
+
+        Raises:
+            ValueError: A key is elsewhere. The message names it.
+        """
+        for arn in self.pair.arns:
+            key = parse_key_arn(arn)
+            if (key.region, key.account) != (region, account):
+                raise ValueError(f"{arn} is not a key of the platform's account {account} in {region}")
+
+
+def find_encryption_of_key(key: str | None, platform_account: str) -> Encryption | None:
+    """Return the encryption that a key belongs to; None if the text names no key.
+
+    A customer's key is never in the platform's account (contract 124), so the account tells.
+
+    Args:
+        key: A key's ARN as AWS reports it, or the alias of an AWS managed key.
+        platform_account: The platform's account.
+    """
+    if key is None:
+        return None
+    if is_aws_managed(key):
+        return Encryption.PLATFORM_MANAGED
+    try:
+        account = parse_key_arn(key).account
+    except InvalidKeyArnError:
+        return None
+    return Encryption.PLATFORM_MANAGED if account == platform_account else Encryption.CUSTOMER_MANAGED
+
+
+def explain_encryption_conflict(environment_id: str, actual: Encryption) -> str:
+    """Explain why an environment cannot be used with the other kind of encryption (contract 9, 132)."""
+    other = next(one for one in Encryption if one is not actual)
+    return (
+        f"Environment {environment_id} uses {actual} keys and cannot be switched to {other} keys, because the key of "
+        "an existing resource cannot change."
+    )

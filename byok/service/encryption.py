@@ -1,0 +1,53 @@
+"""Refuses requests for the other kind of encryption than an environment has, as far as Temporal's records tell.
+
+AWS has the last word: the workflow also refuses such a request, by the keys of the existing resources.
+"""
+
+from byok.domain.encryption import explain_encryption_conflict
+from byok.domain.phases import Encryption, Phase
+from byok.service.errors import EncryptionCannotChangeError, NoCustomerKeysError
+from byok.service.status import EnvironmentStatus
+
+
+def is_encryption_fixed(status: EnvironmentStatus) -> bool:
+    """Return whether an environment has the encryption of its latest run.
+
+    A run that stopped before it had a cluster proves nothing: a person may have started it in Temporal's UI, with the
+    wrong input.
+    """
+    if status.is_deletion or status.phase is Phase.DELETED:
+        return False
+    return status.phase is not Phase.STOPPED or status.resources.cluster is not None
+
+
+def require_same_encryption(status: EnvironmentStatus, asked: Encryption) -> None:
+    """Require that a request has the encryption of the environment (contract 9, 132).
+
+    Raises:
+        EncryptionCannotChangeError: The environment has the other kind of encryption.
+    """
+    if status.encryption is None or status.encryption is asked:
+        return
+    again = (
+        "Leave the keys out and choose platform-managed"
+        if status.encryption is Encryption.PLATFORM_MANAGED
+        else "Use the environment's own keys"
+    )
+    raise EncryptionCannotChangeError(
+        f"{explain_encryption_conflict(status.environment_id, status.encryption)} {again}, or create an environment "
+        "with another name."
+    )
+
+
+def require_customer_keys(status: EnvironmentStatus) -> None:
+    """Require that an environment has keys of the customer to put a tenant name on.
+
+    Raises:
+        NoCustomerKeysError: The environment's keys are platform-managed.
+    """
+    if status.encryption is Encryption.PLATFORM_MANAGED:
+        name = f" Its tenant name is {status.tenant_name}." if status.tenant_name else ""
+        raise NoCustomerKeysError(
+            f"Environment {status.environment_id} uses platform-managed keys, so there is no key of the customer to "
+            f"put a tenant name on.{name}"
+        )
