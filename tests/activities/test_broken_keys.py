@@ -37,7 +37,7 @@ def test_unusable_s3_key_stops_with_the_error_from_s3(harness: ActivityHarness, 
     arn = breakage.make(harness.aws, KeyPurpose.S3)
     harness.plan = harness.build_plan(s3_key_arn=arn)
 
-    problem = problem_from_s3(harness)  # contract 86-90
+    problem = problem_from_s3(harness)  # contract 6, 52, 86-90
 
     assert problem.code == breakage.s3_code
     assert breakage.words in problem.message
@@ -206,6 +206,16 @@ def test_policy_that_pins_arns_is_proved_only_if_buckets_and_objects_are_allowed
     assert (found.reason is None) == (verdict == "proved")
     if verdict == "not proved":
         assert "pins kms:EncryptionContext:aws:s3:arn" in found.reason
+
+
+def test_object_without_a_bucket_key_decides_the_probe(harness: ActivityHarness) -> None:
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)  # creates the probe bucket
+    harness.aws.call_control("DELETE", "calls")
+
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
+
+    writes = [call for call in harness.aws.call_control("GET", "calls")["calls"] if call["operation"] == "PutObject"]
+    assert [call["params"]["BucketKeyEnabled"] for call in writes] == ["false", "true"]  # D13
 
 
 def test_probe_reports_who_used_the_key_and_when(harness: ActivityHarness) -> None:

@@ -207,7 +207,7 @@ def test_key_that_breaks_two_rules_has_two_findings() -> None:
 
 
 def test_same_key_in_both_fields_is_refused() -> None:
-    assert find_arn_errors(S3, S3) == [("rds", "arn.SameKeyTwice")]  # contract D7
+    assert find_arn_errors(S3, S3) == [("rds", "arn.SameKeyTwice")]  # contract 53, D7
 
 
 def test_two_replicas_of_one_key_count_as_one_key() -> None:
