@@ -199,7 +199,7 @@ async def test_broken_keys_are_refused_by_the_api(web: StackHarness) -> None:
 
 
 async def test_worker_killed_while_it_creates_or_removes_a_proof_leaves_nothing(machine: StackHarness) -> None:
-    """Kill the worker once, while RDS has carried out both a creation and a removal that the worker does not know of."""
+    """Kill the worker once, after RDS has carried out a creation and a removal, and before the worker knows of them."""
     removing, creating = (build_check(machine).model_copy(update={"prove_aurora_key": True}) for _ in range(2))
     where = {"service": "rds", "about": "key-proof", "kind": "hold_answer"}
     machine.aws.call_control("POST", "faults", operation="DeleteDBCluster", **where)
