@@ -7,7 +7,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models import AuroraProofTask, Problem
 from byok.domain.phases import Phase
 from tests.activities.conftest import ActivityHarness, parse_stop_problem
-from tests.key_faults import KEY_FAULTS, KeyFault, build_key_statements
+from tests.key_faults import KEY_FAULTS, KeyFault, create_s3_key_with_pinned_context
 from tests.localaws.server import AwsHarness
 
 AT_AWS = [breakage for breakage in KEY_FAULTS if not breakage.is_found_by_rule]
@@ -42,7 +42,7 @@ def test_unusable_s3_key_stops_with_the_error_from_s3(harness: ActivityHarness, 
     assert problem.code == breakage.s3_code
     assert breakage.words in problem.message
     assert (problem.key, problem.key_arn, problem.phase) == (KeyPurpose.S3, arn, Phase.VALIDATING_KEYS)
-    assert problem.operation == "PutObject"
+    assert problem.operation == breakage.s3_operation
     assert problem.request_id
     assert arn in problem.remediation
     if breakage.definite:
@@ -178,13 +178,6 @@ def test_exchanged_arns_are_recognised_by_proof(harness: ActivityHarness) -> Non
     assert problem.request_id
 
 
-def pin_context(aws: AwsHarness, pattern: str) -> str:
-    """Create an S3 key whose policy allows only encryption contexts that match the pattern."""
-    (statement,) = build_key_statements(KeyPurpose.S3)
-    condition = statement["Condition"] | {"StringLike": {"kms:EncryptionContext:aws:s3:arn": pattern}}
-    return aws.create_key(statement | {"Condition": condition})
-
-
 @pytest.mark.parametrize(
     ("pattern", "verdict"),
     [
@@ -196,7 +189,7 @@ def pin_context(aws: AwsHarness, pattern: str) -> str:
 def test_policy_that_pins_arns_is_proved_only_if_buckets_and_objects_are_allowed(
     harness: ActivityHarness, pattern: str, verdict: str
 ) -> None:
-    harness.plan = harness.build_plan(s3_key_arn=pin_context(harness.aws, pattern))
+    harness.plan = harness.build_plan(s3_key_arn=create_s3_key_with_pinned_context(harness.aws, pattern))
 
     if verdict == "refused":  # the environment's buckets use S3 Bucket Keys, whose context is the bucket's ARN
         assert problem_from_s3(harness).code == "s3.AccessDenied"

@@ -70,7 +70,7 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
     import asyncio
 
     from byok.cli import views
-    from byok.cli.requests import as_json_dict, find_request_problems, request_from_options
+    from byok.cli.requests import find_request_problems, request_from_options
     from byok.domain.arns import KeyPurpose
     from byok.domain.models import CheckKeysRequest
     from byok.service.errors import ServiceError
@@ -89,12 +89,22 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
                 raise
             found = _build_refusal(request, impossible, str(error))
     if as_json:
-        problems = [as_json_dict(finding) for finding in found.findings]
-        print_json({**as_json_dict(found), "problem": problems[0] if problems else None, "problems": problems})
+        print_json(check_as_json(found))
     else:
         make_console().print(views.render_key_check(found))
-    if impossible:
-        return EXIT_USAGE
+    return EXIT_USAGE if impossible else exit_code_for_check(found)
+
+
+def check_as_json(found: "KeyCheckResult") -> "dict[str, object]":
+    """Return the JSON object that `byok check --json` prints: the result, and its findings as problems."""
+    from byok.cli.requests import as_json_dict
+
+    problems = [as_json_dict(finding) for finding in found.findings]
+    return {**as_json_dict(found), "problem": problems[0] if problems else None, "problems": problems}
+
+
+def exit_code_for_check(found: "KeyCheckResult") -> int:
+    """Return the exit code of `byok check` for a result whose ARNs passed the ARN rules."""
     if found.keys.any_refused:
         return EXIT_CUSTOMER_KEY
     return EXIT_OK if found.keys.all_proved else EXIT_NOT_PROVED
