@@ -49,7 +49,7 @@ async def test_documented_requests_work_in_order(web: StackHarness) -> None:
         if phase:
             assert f'"phase":"{phase}"' in out.decode().rpartition("event: status")[2], command
             reached.append(phase)
-    assert reached == ["STOPPED", "READY", "DELETED"]
+    assert reached == ["STOPPED", "READY", "DELETED", "READY"]
 
 
 async def test_stop_is_streamed_and_replayed(web: StackHarness) -> None:
