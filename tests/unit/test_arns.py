@@ -175,7 +175,7 @@ def test_multi_region_key_in_the_environments_region_passes() -> None:
         (build_arn("x", kind="alias"), KeyArnErrorCode.ALIAS),  # contract 82
         (UUID_1, KeyArnErrorCode.NOT_AN_ARN),  # contract 83
         ("arn:aws:s3:::bucket", KeyArnErrorCode.NOT_A_KEY),  # contract 83
-        (build_arn(region="eu-west-1"), KeyArnErrorCode.OTHER_REGION),  # contract 115
+        (build_arn(region="eu-west-1"), KeyArnErrorCode.OTHER_REGION),  # contract 54, 115
         (build_arn(MRK, region="eu-west-1"), KeyArnErrorCode.OTHER_REGION_REPLICA),  # contract 117
         (build_arn(partition="aws-cn", region="cn-north-1"), KeyArnErrorCode.OTHER_PARTITION),  # contract D6
         (build_arn(partition="aws-cn"), KeyArnErrorCode.OTHER_PARTITION),  # contract D6

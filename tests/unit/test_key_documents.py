@@ -16,7 +16,7 @@ OWNERS = "docs/key-owners.md"
     [
         r"[Dd]isabl.+delet.+ key .+inaccessible",  # contract 111
         r"7 to 30 days.+cancel",  # contract 112
-        r"(not|Never) (change|remove)",  # contract 56
+        r"(Do not|Never) (change|remove) or (change|remove)",  # contract 56
         r"(lose|loses) (control|access)",  # contract 56
     ],
 )

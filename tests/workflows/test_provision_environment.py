@@ -101,7 +101,8 @@ async def test_disabled_s3_key_stops_before_the_cluster(harness: WorkflowHarness
 
     assert failure.type == "s3.KMS.DisabledException"
     assert failure.message.startswith(f"Environment {environment_id} stopped in VALIDATING_KEYS: ")
-    examined = ["probe_key_claims", "await_aurora_proof"]  # contract 128
+    # contract 6, 7, 128
+    examined = ["probe_key_claims", "await_aurora_proof"]
     assert harness.activities.calls == ["plan_environment", "probe_s3_key", *examined]
     progress = await harness.read_progress(environment_id)
     assert progress.phase is Phase.STOPPED
