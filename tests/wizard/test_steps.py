@@ -211,7 +211,11 @@ async def test_invalid_payload_is_reported_and_stays_on_the_page(browser: Browse
     for do in ("next", "validate"):
         sent = {"name": "prod", "region": REGION, "rds_key_arn": '{"S3KmsKeyArn":', "do": do}
         await browser.submit_form("/new/encryption", sent)
-        assert "The onboarding payload is not valid JSON" in browser.text
+        marked = re.search(
+            r'<p class="fault" id="(.*?)-fault"[^>]*>The onboarding payload is not valid JSON', browser.page.text
+        )
+        assert marked
+        assert marked[1] == "rds_key_arn", "the field that contains the payload is marked"
         assert browser.page.status_code == 200
 
 
