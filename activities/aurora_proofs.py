@@ -74,7 +74,8 @@ class AuroraProofActivities:
         """Create a cluster encrypted with the Aurora key, or find the one that an earlier attempt created.
 
         Returns:
-            The verdict: proved, or not proved if the maximum number of clusters that prove keys already exists.
+            The verdict: proved, or not proved if the maximum number of clusters for proving keys has already been
+            reached.
 
         Raises:
             ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period. Other RDS errors: see

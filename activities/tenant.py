@@ -81,7 +81,8 @@ class TenantActivities:
 
         If the alias already points at another key, this activity does not change the alias unless the task says to
         repoint it, because the alias belongs to the customer, and something may depend on it. If the alias stays
-        unchanged, the activity writes no tags either, because the alias and the tags would then be on different keys.
+        unchanged, the activity does not write the tags either, because otherwise the alias and the tags would be on
+        different keys.
 
         Raises:
             ApplicationError: `sts.AccessDenied` if the worker cannot assume the role, or `kms.…` with AWS's message if

@@ -122,7 +122,7 @@ def _wrong_region_in_via_service(aws: AwsHarness, which: KeyPurpose) -> str:
 
 
 def _without_last_statement(aws: AwsHarness, which: KeyPurpose) -> str:
-    """Create a key without the last statement: for Aurora, the statement on grants; for S3, the only statement."""
+    """Create a key without the last statement: for Aurora, the statement about grants; for S3, the only statement."""
     return aws.create_key(*build_key_statements(which)[:-1])
 
 

@@ -31,8 +31,8 @@ _ASK_AGAIN_SECONDS: Final = 30.0
 """The minimum time between two refreshes that unknown keys trigger. Without a minimum, every forged token would cause a
 refresh."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
-"""How long requests fail immediately, without another call to the issuer, after loading the issuer's keys has
-failed."""
+"""How long requests fail immediately, without another call to the issuer, after a failed attempt to load the issuer's
+keys."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class OidcAuth:
     async def _verify(self, token: str) -> dict[str, Any]:
         """Return the claims of a valid token.
 
-        If none of the loaded keys signed the token, a newer key may have signed it, because issuers replace their keys.
+        If none of the loaded keys signed the token, a newer key may have signed it, because issuers rotate their keys.
         The new key may have the same id as the old key.
         """
         try:
@@ -167,8 +167,8 @@ class OidcAuth:
             try:
                 self._keys = await asyncio.to_thread(self._load_keys)
             except (jwt.PyJWTError, ValueError, OSError) as error:
-                # There was no response, or it was invalid. Requests that wait for this lock now fail immediately,
-                # instead of each waiting for a timeout.
+                # There was no response, or it was invalid. From now on, requests that are waiting for this lock fail
+                # immediately, instead of each waiting for a timeout.
                 self._not_before = time.monotonic() + _AFTER_A_FAILURE_SECONDS
                 raise IdentityProviderUnavailableError("Cannot load the issuer's keys: try again later.") from error
             self._loaded_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Polls each watched environment once, however many clients watch it."""
+"""Runs one poller for each watched environment, however many clients watch it."""
 
 import asyncio
 import time

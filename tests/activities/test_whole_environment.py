@@ -88,7 +88,7 @@ def test_provisioning_makes_no_unnecessary_calls(harness: ActivityHarness) -> No
         "PutBucketEncryption": buckets,
         "PutBucketVersioning": buckets,
         "PutBucketPolicy": buckets,
-        "PutObject": 2 + 2 + objects,  # probes without and with an S3 Bucket Key, two claims, initial objects
+        "PutObject": 2 + 2 + objects,  # probes with and without an S3 Bucket Key, two claims, initial objects
         "GetObject": 2 + objects,
         "DeleteObject": 2,
     }

@@ -1,4 +1,4 @@
-"""The commands about keys: the onboarding kit, the templates, the policies and the diagnosis."""
+"""The commands for keys: the onboarding kit, the templates, the policies and the diagnosis."""
 
 import json
 import re

@@ -43,7 +43,7 @@ async def visit(chromium: Browser, web: StackHarness) -> AsyncIterator[Visit]:
             stack.push_async_callback(context.close)
             page = await context.new_page()
             page.set_default_timeout(TIMEOUT_MS)
-            # One test requests a page that does not exist, so the browser logs a status of 404.
+            # One test requests a page that does not exist, so the browser logs a 404 status.
             page.on("console", lambda one: None if "status of 404" in one.text else faults.append(one.text))
             page.on("pageerror", lambda error: faults.append(str(error)))
             ours = web.stack.web_url

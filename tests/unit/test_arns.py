@@ -40,7 +40,7 @@ S3, RDS = build_arn(UUID_1), build_arn(UUID_2)
 def list_regions() -> list[tuple[str, str]]:
     """List every Region that botocore knows, with its partition.
 
-    Pseudo Regions such as `aws-global` are omitted, because they hold no keys.
+    Pseudo Regions such as `aws-global` are omitted, because they do not contain keys.
     """
     session = botocore.session.get_session()
     return [

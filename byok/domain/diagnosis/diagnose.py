@@ -62,7 +62,7 @@ class _KeyContext:
 def diagnose_collected_keys(
     collection: CollectedKeys, vendor: VendorProfile, at: datetime | None = None
 ) -> tuple[Finding, ...]:
-    """Return all findings about the two keys, the worst first. If there are none, both keys are usable.
+    """Return all findings about the two keys, most severe first. If there are none, both keys are usable.
 
     Args:
         collection: The facts.

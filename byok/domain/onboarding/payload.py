@@ -72,7 +72,7 @@ def expand_payload_fields(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _strip(value: Any) -> Any:
-    # A text that is too long stays unchanged, so that the length limit applies to the text that the user sent.
+    # Text that is too long is left unchanged, so that the length limit applies to the text that the user sent.
     return value.strip() if isinstance(value, str) and len(value) <= KEY_ARN_MAX_LENGTH else value
 
 

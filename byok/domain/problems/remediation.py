@@ -54,7 +54,8 @@ class RemedyContext:
     def account_options(self) -> str:
         """The AWS CLI options for the customer's account.
 
-        If the customer chose no profile, the name is a placeholder that they replace with their own (contract 40).
+        If the customer did not choose a profile, the profile name is a placeholder that they replace with their own
+        (contract 40).
         """
         return f"--profile {self.profile} --region {self.region}"
 
