@@ -85,7 +85,7 @@ class KeyActivities:
         """
         step = self._step(environment)
         with step.translate_aws_errors():
-            return KeyConflicts(problems=KeyClaims(self.clients.s3(environment.region), step).list_conflicts())
+            return KeyConflicts(problems=KeyClaims(self.clients, self.platform, step).list_conflicts())
 
     def _step(self, environment: Environment) -> ActivityContext:
         return ActivityContext(environment, self.platform.vendor, Phase.VALIDATING_KEYS, KeyPurpose.S3)

@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
         Problem,
     )
     from byok.domain.phases import KeyVerdict, Phase
-    from byok.domain.problems.build import KEYS_EXCHANGED_CODE
+    from byok.domain.problems.build import KEYS_EXCHANGED_CODE, REGION_NOT_IN_USE_CODE
 from workflows.activity_options import AWAIT_PROOF_OPTIONS, PROBE_OPTIONS, READ_OPTIONS, with_summary
 from workflows.cancellation import shield_until_done
 from workflows.failures import extract_problem, is_cancellation
@@ -130,8 +130,13 @@ async def _examine_aurora_key(
 
 
 def _known_verdict(which: KeyPurpose, plan: KeyCheckPlan, findings: Sequence[Problem]) -> CheckedKey | None:
-    """Return the verdict on a key that something is known against, without using it."""
-    problem = next((finding for finding in findings if finding.key is which), None)
+    """Return the verdict on a key that something is known against, without using it.
+
+    No key is used in a Region that the platform does not use.
+    """
+    problem = next(
+        (finding for finding in findings if finding.key is which or finding.code == REGION_NOT_IN_USE_CODE), None
+    )
     return None if problem is None else CheckedKey.from_problem(which, plan.environment.key_arn(which), problem)
 
 

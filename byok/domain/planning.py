@@ -15,6 +15,7 @@ from byok.domain.models import (
     ClusterPlan,
     DatabaseTask,
     DeleteRequest,
+    DeletionPlan,
     Environment,
     EnvironmentPlan,
     KeyCheckPlan,
@@ -24,13 +25,15 @@ from byok.domain.models import (
     ProvisionRequest,
     ReconcileTenantPlan,
     ReconcileTenantRequest,
+    RegionRequest,
     TenantPlan,
     TenantRole,
 )
 from byok.domain.onboarding.customer_commands import CustomerCommands
-from byok.domain.phases import RequestKind
-from byok.domain.problems.build import find_arn_problems, find_tenant_request_problems
+from byok.domain.phases import Phase, RequestKind
+from byok.domain.problems.build import find_arn_problems, find_region_problems, find_tenant_request_problems
 from byok.domain.problems.remediation import RemedyContext
+from byok.domain.regions import DEFAULT_HOME_REGION
 from byok.domain.tenant import TenantLabels
 from byok.domain.vendor import VendorProfile
 
@@ -47,17 +50,26 @@ class Platform:
         vendor: The vendor's names.
         blueprint: What an environment consists of.
         prove_aurora_keys: Whether a check may create clusters that prove an Aurora key.
+        home_region: The Region whose probe bucket holds the claims on all keys.
+        regions: The Regions in use.
     """
 
     role_arn: str
     vendor: VendorProfile
     blueprint: Blueprint
     prove_aurora_keys: bool = True
+    home_region: str = DEFAULT_HOME_REGION
+    regions: tuple[str, ...] = (DEFAULT_HOME_REGION,)
 
     @property
     def account(self) -> str:
         """The platform's account, derived from the role (D3)."""
         return account_id_of_role(self.role_arn)
+
+    @property
+    def claims_bucket(self) -> str:
+        """The bucket that holds the claims on the keys of all Regions: the probe bucket of the home Region."""
+        return naming.probe_bucket_name(self.vendor, self.account, self.home_region)
 
 
 def plan_key_pair_check(request: CheckKeysRequest, platform: Platform, at: datetime) -> KeyCheckPlan:
@@ -70,7 +82,7 @@ def plan_key_pair_check(request: CheckKeysRequest, platform: Platform, at: datet
     """
     environment_id = request.environment_id or KEY_CHECK_ENVIRONMENT_ID
     return KeyCheckPlan(
-        environment=_environment(request, environment_id, platform),
+        environment=_environment(request, environment_id, platform, request.s3_key_arn, request.rds_key_arn),
         findings=_findings(request, platform, at),
         allows_aurora_proof=platform.prove_aurora_keys,
     )
@@ -112,28 +124,42 @@ def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime
     if request.tenant is not None:
         findings += _tenant_findings(request, request.tenant, request.tenant_role, platform, at)
         tenant = None if findings else _tenant(request, request.tenant, request.tenant_role, platform)
-    plan = _plan(request, request.environment_id, platform, run_id)
-    return plan.model_copy(
-        update={
-            "findings": findings,
-            "tenant": tenant,
-            "tenant_name": request.tenant or platform.vendor.tenant_name_for(request.environment_id),
-            "allows_aurora_proof": platform.prove_aurora_keys,
-        }
-    )
-
-
-def plan_deletion(request: DeleteRequest, platform: Platform) -> EnvironmentPlan:
-    """Plan a deletion. The plan names every resource that an environment can have, whether or not it exists."""
-    return _plan(request, request.environment_id, platform)
-
-
-def _plan(request: KeyPairRequest, environment_id: str, platform: Platform, run_id: str = "") -> EnvironmentPlan:
     return EnvironmentPlan(
-        environment=_environment(request, environment_id, platform, run_id),
-        cluster=plan_cluster(environment_id, platform),
-        buckets=plan_buckets(environment_id, request.region, platform),
+        environment=_environment(
+            request, request.environment_id, platform, request.s3_key_arn, request.rds_key_arn, run_id
+        ),
+        cluster=plan_cluster(request.environment_id, platform),
+        buckets=plan_buckets(request.environment_id, request.region, platform),
+        findings=findings,
+        tenant=tenant,
+        tenant_name=request.tenant or platform.vendor.tenant_name_for(request.environment_id),
+        allows_aurora_proof=platform.prove_aurora_keys,
     )
+
+
+def plan_deletion(request: DeleteRequest, platform: Platform, at: datetime) -> DeletionPlan:
+    """Plan a deletion. The plan names every resource that an environment can have, whether or not it exists.
+
+    Args:
+        request: The deletion. A key that it does not name is empty in the plan.
+        platform: The vendor's configuration.
+        at: The time to record in findings.
+    """
+    context = _remedy_context(request, platform, RequestKind.DELETION)
+    return DeletionPlan(
+        environment=_environment(
+            request, request.environment_id, platform, request.s3_key_arn or "", request.rds_key_arn or ""
+        ),
+        cluster=plan_cluster(request.environment_id, platform),
+        buckets=plan_buckets(request.environment_id, request.region, platform),
+        findings=find_region_problems(context, platform.regions, Phase.DELETING, at),
+    )
+
+
+def plan_no_environment(platform: Platform) -> Environment:
+    """Return the values that an activity needs if its calls concern no single environment."""
+    request = RegionRequest(region=platform.home_region)
+    return _environment(request, KEY_CHECK_ENVIRONMENT_ID, platform, "", "")
 
 
 def plan_cluster(environment_id: str, platform: Platform) -> ClusterPlan:
@@ -171,7 +197,7 @@ def plan_tenant(request: ReconcileTenantRequest, platform: Platform, at: datetim
     findings += _tenant_findings(request, request.tenant, role, platform, at, asked)
     plan = None if findings else _tenant(request, request.tenant, role, platform)
     return ReconcileTenantPlan(
-        environment=_environment(request, request.environment_id, platform),
+        environment=_environment(request, request.environment_id, platform, request.s3_key_arn, request.rds_key_arn),
         findings=findings,
         tenant=plan and plan.model_copy(update={"repoint": request.repoint, "request_kind": asked}),
     )
@@ -206,13 +232,15 @@ def _tenant(
     )
 
 
-def _environment(request: KeyPairRequest, environment_id: str, platform: Platform, run_id: str = "") -> Environment:
+def _environment(
+    request: RegionRequest, environment_id: str, platform: Platform, s3_key_arn: str, rds_key_arn: str, run_id: str = ""
+) -> Environment:
     vendor = platform.vendor
     return Environment(
         environment_id=environment_id,
         region=request.region,
-        s3_key_arn=request.s3_key_arn,
-        rds_key_arn=request.rds_key_arn,
+        s3_key_arn=s3_key_arn,
+        rds_key_arn=rds_key_arn,
         key_grace_seconds=request.key_grace_seconds,
         platform_role_arn=platform.role_arn,
         environment_tag=naming.environment_tag_key(vendor),
@@ -230,10 +258,15 @@ def _findings(
     at: datetime,
     request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
-    return find_arn_problems(request.key_pair, _remedy_context(request, platform, request_kind), at)
+    context = _remedy_context(request, platform, request_kind)
+    phase = Phase.VALIDATING_KEYS
+    return (
+        *find_region_problems(context, platform.regions, phase, at),
+        *find_arn_problems(request.key_pair, context, at),
+    )
 
 
-def _remedy_context(request: KeyPairRequest, platform: Platform, request_kind: RequestKind) -> RemedyContext:
+def _remedy_context(request: RegionRequest, platform: Platform, request_kind: RequestKind) -> RemedyContext:
     return RemedyContext(
         request.region, platform.role_arn, platform.vendor, request_kind=request_kind, profile=request.profile
     )

@@ -72,6 +72,7 @@ async def open_api_state(
         access or AllowAllAuth(),
         PLATFORM.role_arn,
         VendorProfile(),
+        (REGION, "us-west-2"),
         connect,
         "a secret of tests",
         settings.max_streams,

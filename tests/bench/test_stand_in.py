@@ -118,12 +118,12 @@ class RecordingHarness(ActivityHarness):
         self.run_with_retries(self.database.ensure_cluster, self.database_task)
         self.run_with_retries(self.database.ensure_writer, self.database_task)
         for _ in range(2):
-            self.run_with_retries(self.storage.list_buckets, self.plan.environment)
-            self.run_with_retries(self.database.list_databases, removal)
+            self.run_with_retries(self.inventory.find_resources, self.inventory_task(FINAL))
             self.run_with_retries(self.database.remove_writer, removal)
             self.run_with_retries(self.database.remove_cluster, removal)
             for index in buckets:
                 self.run_with_retries(self.storage.remove_bucket, self.bucket_removal(index))
+            self.run_with_retries(self.claims.release_unused_claims, self.plan.environment)
 
     def responses_without_polls(self) -> list[tuple[str, Any]]:
         """Return all recorded responses except responses to polls, because the number of polls depends on timing."""

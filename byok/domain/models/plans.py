@@ -19,7 +19,7 @@ class Environment(RecordModel):
         run_tag: Key of the tag that contains the id of the run that created a resource.
         run_id: Id of the run that the plan was made for; a reset of the workflow does not change it. Empty if the plan
             creates nothing.
-        probe_bucket: The platform's bucket for key probes and key claims in this Region.
+        probe_bucket: The platform's bucket for key probes in this Region.
         profile: The customer's AWS CLI profile, for the commands of remedies.
     """
 
@@ -153,6 +153,52 @@ class DatabaseRemovalTask(DatabaseTask):
 
     phase: Phase = Phase.ROLLING_BACK
     final_snapshot: str | None = None
+
+
+class InventoryTask(RecordModel):
+    """Input of the activity that lists what an environment owns.
+
+    Attributes:
+        final_snapshot: Name of the snapshot that the deletion takes, or None if it takes none.
+    """
+
+    environment: Environment
+    final_snapshot: str | None = None
+
+
+class ForeignObjectsTask(RecordModel):
+    """Input of the activity that looks for objects that provisioning did not write.
+
+    Attributes:
+        buckets: The names of the environment's buckets.
+    """
+
+    environment: Environment
+    buckets: tuple[str, ...]
+
+
+class ReleaseClaimsTask(RecordModel):
+    """Input of the activity that releases all claims of a deleted environment.
+
+    Attributes:
+        key_arns: Keys of the environment, as far as they are known.
+    """
+
+    environment: Environment
+    key_arns: tuple[str, ...]
+
+
+class DeletionPlan(RecordModel):
+    """The plan of a deletion.
+
+    Attributes:
+        findings: Why nothing may be deleted; empty if the deletion can begin.
+    """
+
+    environment: Environment
+    cluster: ClusterPlan
+    buckets: tuple[BucketPlan, ...]
+    findings: tuple[Problem, ...] = ()
 
 
 class BucketRemovalTask(BucketTask):

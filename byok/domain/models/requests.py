@@ -13,24 +13,19 @@ from byok.domain.phases import OnFailure
 from byok.domain.tenant import EXTERNAL_ID_PATTERN
 
 
-class KeyPairRequest(RequestModel):
-    """What every request says of the two keys.
+class RegionRequest(RequestModel):
+    """What every request about an environment or its keys contains.
 
-    This model does not validate the ARNs, because an invalid ARN results in a finding with a remedy, not in a malformed
-    request. The model accepts the onboarding payload in place of either ARN, and it accepts the payload's two fields
+    The model accepts the onboarding payload in place of either key ARN, and it accepts the payload's two fields
     alongside the other fields (contract 50).
 
     Attributes:
         region: The environment's AWS Region.
-        s3_key_arn: Full ARN of the customer's key for S3.
-        rds_key_arn: Full ARN of the customer's key for Aurora.
         key_grace_seconds: How long to retry an ambiguous access-denied error while a policy change propagates (D14).
         profile: The customer's AWS CLI profile in the commands of every remedy (contract 40, 130).
     """
 
     region: RegionName
-    s3_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX_LENGTH)
-    rds_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX_LENGTH)
     key_grace_seconds: int = Field(default=30, ge=0, le=300, strict=True)
     profile: str = Field(default=DEFAULT_PROFILE, pattern=PROFILE_PATTERN)
 
@@ -38,6 +33,21 @@ class KeyPairRequest(RequestModel):
     @classmethod
     def _take_the_payload_too(cls, values: Any) -> Any:
         return expand_payload_fields(values) if isinstance(values, dict) else values
+
+
+class KeyPairRequest(RegionRequest):
+    """What every request that uses the two keys says of them.
+
+    This model does not validate the ARNs, because an invalid ARN results in a finding with a remedy, not in a malformed
+    request.
+
+    Attributes:
+        s3_key_arn: Full ARN of the customer's key for S3.
+        rds_key_arn: Full ARN of the customer's key for Aurora.
+    """
+
+    s3_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX_LENGTH)
+    rds_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX_LENGTH)
 
     @property
     def key_pair(self) -> KeyPair:
@@ -94,16 +104,23 @@ class ProvisionRequest(KeyPairRequest):
     stack_name: str | None = Field(default=None, pattern=STACK_NAME_PATTERN)
 
 
-class DeleteRequest(KeyPairRequest):
-    """The input of `DeleteEnvironment`. It names the environment's keys, so that byok can release its claims on them.
+class DeleteRequest(RegionRequest):
+    """The input of `DeleteEnvironment`.
+
+    AWS decides what the environment consists of. The workflow compares the Region and the keys with what AWS reports,
+    and stops before it removes anything if they differ (contract 137).
 
     Attributes:
         environment_id: The id of the environment to delete.
+        s3_key_arn: The environment's S3 key, if it is known.
+        rds_key_arn: The environment's Aurora key, if it is known.
         confirm: The environment id again, to confirm the deletion of all the environment's resources.
         final_snapshot: Whether to take a snapshot of the cluster first. RDS encrypts the snapshot with the Aurora key.
     """
 
     environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)
+    s3_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX_LENGTH)
+    rds_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX_LENGTH)
     confirm: str = Field(max_length=ENVIRONMENT_ID_MAX_LENGTH)
     final_snapshot: bool = True
 
@@ -133,3 +150,17 @@ class ReconcileTenantRequest(KeyPairRequest):
     repoint: bool = False
     commands_only: bool = False
     stack_name: str | None = Field(default=None, pattern=STACK_NAME_PATTERN)
+
+
+class ListClaimsRequest(RequestModel):
+    """The input of `ListKeyClaims`.
+
+    Attributes:
+        account: List only claims on the keys of this account.
+        after: The `after` of the previous page.
+        size: The maximum number of claims.
+    """
+
+    account: str | None = Field(default=None, pattern=r"^[0-9]{12}$")
+    after: str | None = Field(default=None, pattern=r"^[0-9]{12}/[A-Za-z0-9-]{1,64}$")
+    size: int = Field(default=50, ge=1, le=100, strict=True)
