@@ -25,6 +25,7 @@ from activities.describe_batcher import DescribeBatcher
 from activities.evidence import EvidenceActivities
 from activities.inventory import InventoryActivities
 from activities.keys import KeyActivities
+from activities.planning import PlanActivities
 from activities.storage import StorageActivities
 from byok.blueprints import load_blueprint
 from byok.domain.models import (
@@ -61,6 +62,7 @@ class ActivityHarness:
     def __init__(self, aws: AwsHarness, clients: AwsClients | None = None) -> None:
         self.aws = aws
         self.clients = clients or _shared_clients(aws.endpoint)
+        self.plans = PlanActivities(PLATFORM)
         self.keys = KeyActivities(self.clients, PLATFORM)
         self.describer = DescribeBatcher(self.clients, contextlib.nullcontext)
         poll = timedelta(milliseconds=10)

@@ -23,7 +23,7 @@ from botocore.response import StreamingBody
 
 import activities.s3_probe
 from bench.stand_in.app import StandIn, run_server
-from tests.activities.conftest import ActivityHarness, make_clients
+from tests.activities.conftest import PLATFORM, ActivityHarness, make_clients
 from tests.localaws.server import REGION, AwsHarness
 
 SECONDS = 0.05
@@ -92,7 +92,8 @@ class RecordingHarness(ActivityHarness):
     def __init__(self, aws: AwsHarness) -> None:
         super().__init__(aws, make_clients())
         self.answers: list[tuple[str, Any]] = []
-        for client in (self.clients.s3(REGION), self.clients.rds(REGION), self.clients.sts(REGION)):
+        databases = [self.clients.rds(region) for region in PLATFORM.regions]
+        for client in (self.clients.s3(REGION), self.clients.sts(REGION), *databases):
             client.meta.events.register("after-call", self._record)
 
     def _record(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:

@@ -18,9 +18,10 @@ def claims(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of claims to list.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print the claims as JSON.")] = False,
 ) -> None:
-    """List which environment holds which key, and what to do about claims that are not in use.
+    """List which environment holds which key.
 
-    A key belongs to one environment. A worker looks up in AWS whether the environment exists and uses the key.
+    A key belongs to one environment. A worker looks up in AWS whether the environment exists and uses the key. If it
+    does not, the list says what to do.
 
     Exit codes: 0 listed; 1 the claims cannot be listed; 2 wrong usage.
     """
