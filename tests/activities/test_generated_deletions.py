@@ -31,9 +31,10 @@ from byok.service.status import EnvironmentStatus
 from tests.activities.conftest import OTHER_REGION, PLATFORM, ActivityHarness
 from tests.localaws.server import REGION, AwsHarness
 from workflows.delete_environment import DeleteEnvironment
+from workflows.prove_aurora_key import ProveAuroraKey
 from workflows.provision_environment import ProvisionEnvironment
 
-EXAMPLES: Final = 8
+EXAMPLES: Final = 7
 UNUSED_REGION: Final = "us-west-2"
 ENVIRONMENTS: Final = (0, 1)
 PAIRS: Final = (0, 1, 2)
@@ -334,7 +335,7 @@ async def stage(temporal: WorkflowEnvironment, aws_server: AwsHarness) -> AsyncI
         async with Worker(
             temporal.client,
             task_queue=queue,
-            workflows=[ProvisionEnvironment, DeleteEnvironment],
+            workflows=[ProvisionEnvironment, DeleteEnvironment, ProveAuroraKey],
             activities=list_real_activities(ActivityHarness(aws_server)),
             activity_executor=executor,
             max_concurrent_activities=6,
@@ -350,6 +351,8 @@ async def stage(temporal: WorkflowEnvironment, aws_server: AwsHarness) -> AsyncI
     suppress_health_check=list(HealthCheck),
 )
 @example(sequence=[StartDeletion(0, OTHER_REGION, None, None)])
+@example(sequence=[WriteForeignObject(0), StartDeletion(0, REGION, None, None)])
+@example(sequence=[StartDeletion(1, REGION, None, None), Provision(1, OTHER_REGION, 2)])
 @example(sequence=[Forget(1), DeleteByService(1, REGION, 0, 0, final_snapshot=False)])
 @given(sequence=st.lists(commands, min_size=2, max_size=5))
 async def test_no_sequence_of_commands_removes_what_it_must_not(stage: Stage, sequence: list[Command]) -> None:
