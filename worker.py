@@ -21,11 +21,13 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
 from activities.aurora_proofs import AuroraProofActivities
+from activities.claims import ClaimActivities
 from activities.clients import AwsClients, build_client_config
 from activities.database import DatabaseActivities
 from activities.describe_batcher import DescribeBatcher
 from activities.evidence import EvidenceActivities
 from activities.heartbeat import HEARTBEAT_INTERVAL, HeartbeatInterceptor
+from activities.inventory import InventoryActivities
 from activities.keys import KeyActivities
 from activities.planning import PlanActivities
 from activities.storage import StorageActivities
@@ -39,6 +41,7 @@ from byok.settings import Settings, format_settings_error
 from byok.temporal import connect, register_search_attributes
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
+from workflows.list_key_claims import ListKeyClaims
 from workflows.prove_aurora_key import ProveAuroraKey
 from workflows.provision_environment import ProvisionEnvironment
 from workflows.reconcile_tenant import ReconcileTenant
@@ -83,6 +86,8 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
         load_blueprint(settings.blueprint),
         prove_aurora_keys=settings.prove_aurora_keys,
         keys=settings.platform_keys,
+        home_region=settings.home_region,
+        regions=settings.regions,
     )
     clients = AwsClients(session, config, platform.account)
     plan, keys = PlanActivities(platform), KeyActivities(clients, platform)
@@ -90,6 +95,7 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
     database = DatabaseActivities(clients, platform, poll, DescribeBatcher(clients))
     proofs = AuroraProofActivities(clients, platform, poll)
     storage = StorageActivities(clients, platform)
+    inventory, claims = InventoryActivities(clients, platform), ClaimActivities(clients, platform)
     evidence = EvidenceActivities(database, storage)
     tenant = TenantActivities(clients, platform)
     return [
@@ -107,12 +113,15 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
         database.await_writer,
         database.remove_writer,
         database.remove_cluster,
-        database.list_databases,
         storage.ensure_bucket,
         evidence.collect_evidence,
         storage.remove_bucket,
         tenant.probe_environment,
-        storage.list_buckets,
+        storage.find_foreign_objects,
+        inventory.find_resources,
+        claims.release_unused_claims,
+        claims.release_all_claims,
+        claims.list_key_claims,
         tenant.reconcile_key,
     ]
 
@@ -143,7 +152,14 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
     return Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[ProvisionEnvironment, DeleteEnvironment, CheckKeys, ProveAuroraKey, ReconcileTenant],
+        workflows=[
+            ProvisionEnvironment,
+            DeleteEnvironment,
+            CheckKeys,
+            ProveAuroraKey,
+            ReconcileTenant,
+            ListKeyClaims,
+        ],
         activities=build_activities(settings),
         # The sandbox detects nondeterministic workflow code. The tests use it. Production does not, because the sandbox
         # would take a third of the worker's CPU time (decision 0024).

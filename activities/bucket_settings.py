@@ -58,14 +58,14 @@ def bucket_exists(s3: "S3Client", bucket: str) -> bool:
     return none_if_absent(lambda: s3.head_bucket(Bucket=bucket)) is not None
 
 
-def list_own_buckets(s3: "S3Client", prefix: str) -> list[str]:
-    """Return the names of the platform's own buckets that begin with a prefix.
+def list_own_buckets(s3: "S3Client", prefix: str) -> dict[str, str]:
+    """Return the platform's own buckets that begin with a prefix, in all Regions: the Region of each, by name.
 
     The page size is required, because S3 rejects a request without a page size if the account's quota is above 10,000
-    buckets (S3 API reference, ListBuckets).
+    buckets. S3 returns the Region only if a request has at least one parameter (S3 API reference, ListBuckets).
     """
     pages = s3.get_paginator("list_buckets").paginate(Prefix=prefix, PaginationConfig={"PageSize": _BUCKETS_PER_PAGE})
-    return [bucket["Name"] for page in pages for bucket in page.get("Buckets", [])]
+    return {bucket["Name"]: bucket["BucketRegion"] for page in pages for bucket in page.get("Buckets", [])}
 
 
 def read_bucket_tags(s3: "S3Client", bucket: str) -> "list[TagTypeDef]":

@@ -23,7 +23,6 @@ from byok.domain.models import (
     DatabaseEvidence,
     DatabaseRemovalTask,
     DatabaseTask,
-    OwnedResources,
     RemovalResult,
     WriterResource,
 )
@@ -59,33 +58,26 @@ class DatabaseActivities:
     def ensure_cluster(self, task: DatabaseTask) -> ClusterResource:
         """Adopt or create the environment's cluster. CreateDBCluster proves that the Aurora key works (contract 91-93).
 
+        The activity claims both keys first. If the workflow stops, it gives back claims on keys that encrypt nothing.
+
         Raises:
             ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period, and at once with
                 `byok.KeyInUse`, `byok.NameTaken`, `byok.EncryptionCannotChange` or `byok.OtherKey`. Other errors: see
                 the error table.
         """
         step, rds = self._step(task, Phase.CREATING_CLUSTER), self._rds(task)
-        claims = KeyClaims(self.clients.s3(task.environment.region), step)
         with step.translate_aws_errors():
-            claims.acquire_both()
+            KeyClaims(self.clients, self.platform, step).acquire(*KeyPurpose)
             found = rds_resources.find_cluster(rds, task.cluster.identifier)
         if found is None:
-            made = self._create_cluster(step, claims, task)
+            with step.translate_aws_errors():
+                made = rds.create_db_cluster(**rds_resources.create_cluster_params(task))["DBCluster"]
             return rds_resources.build_cluster_resource(_require_own_cluster(step, made, task), created=True)
-        tagged = rds_resources.is_tagged_for(found, task.environment)
-        if tagged and found.get("Status") == rds_statuses.DELETING:
-            raise self._still_deleting_error(step, task.cluster.identifier)
-        try:
-            if tagged:
-                require_same_encryption(step, f"The cluster {task.cluster.identifier}", found.get("KmsKeyId"))
-            return rds_resources.build_cluster_resource(_require_own_cluster(step, found, task))
-        except ApplicationError as refusal:
-            with step.translate_aws_errors():  # this environment does not use the keys, so release its claims
-                if refusal.type == "byok.OtherKey" and task.environment.customer_keys:
-                    claims.release_key(task.environment.rds_key_arn)
-                else:
-                    claims.release_both()
-            raise
+        if rds_resources.is_tagged_for(found, task.environment):
+            if found.get("Status") == rds_statuses.DELETING:
+                raise self._still_deleting_error(step, task.cluster.identifier)
+            require_same_encryption(step, f"The cluster {task.cluster.identifier}", found.get("KmsKeyId"))
+        return rds_resources.build_cluster_resource(_require_own_cluster(step, found, task))
 
     @activity.defn
     async def ensure_writer(self, task: DatabaseTask) -> WriterResource:
@@ -154,7 +146,7 @@ class DatabaseActivities:
 
     @activity.defn
     async def remove_cluster(self, task: DatabaseRemovalTask) -> RemovalResult:
-        """Delete the cluster if it may be removed. Once the cluster is gone, release the claims on the keys.
+        """Delete the cluster if it may be removed. Temporal retries until the cluster is gone.
 
         A rollback takes no final snapshot, because the cluster was never handed over to the customer.
 
@@ -166,48 +158,6 @@ class DatabaseActivities:
         with step.translate_aws_errors():
             found = await self.describer.describe_cluster(task.environment.region, task.cluster.identifier)
         return await run_to_completion(lambda: self._delete_cluster(step, task, found))
-
-    @activity.defn(no_thread_cancel_exception=True)
-    def list_databases(self, task: DatabaseRemovalTask) -> OwnedResources:
-        """List the clusters and instances that have the environment's tag, and the final snapshot if it exists.
-
-        Raises:
-            ApplicationError: Stops, before anything is removed, if a final snapshot is requested and a cluster has lost
-                its key, or with `byok.EncryptionCannotChange`. Other RDS errors: see the error table.
-        """
-        step, rds, environment = self._step(task, task.phase), self._rds(task), task.environment
-        with step.translate_aws_errors():
-            instances = rds.get_paginator("describe_db_instances").paginate()
-            pages = rds.get_paginator("describe_db_clusters").paginate()
-            clusters = [
-                one for page in pages for one in page["DBClusters"] if rds_resources.is_tagged_for(one, environment)
-            ]
-            for one in clusters:
-                require_same_encryption(step, f"The cluster {one['DBClusterIdentifier']}", one.get("KmsKeyId"))
-                _require_snapshot_possible(step, one, task.final_snapshot)
-            return OwnedResources(
-                instances=tuple(
-                    one["DBInstanceIdentifier"]
-                    for page in instances
-                    for one in page["DBInstances"]
-                    if rds_resources.is_tagged_for(one, environment)
-                ),
-                clusters=tuple(one["DBClusterIdentifier"] for one in clusters),
-                final_snapshot=rds_resources.find_cluster_snapshot(rds, task.final_snapshot)
-                if task.final_snapshot
-                else None,
-            )
-
-    def _create_cluster(self, step: ActivityContext, claims: KeyClaims, task: DatabaseTask) -> "DBClusterTypeDef":
-        try:
-            with step.translate_aws_errors():
-                return self._rds(task).create_db_cluster(**rds_resources.create_cluster_params(task))["DBCluster"]
-        except ApplicationError as refusal:
-            if refusal.non_retryable:
-                # Nothing is encrypted with the keys yet, so another environment may use them.
-                with step.translate_aws_errors():
-                    claims.release_both()
-            raise
 
     def _step(self, task: DatabaseTask, phase: Phase) -> ActivityContext:
         request_kind = request_kind_for_phase(phase)
@@ -259,13 +209,12 @@ class DatabaseActivities:
         rds, name = self._rds(task), task.cluster.identifier
         with step.translate_aws_errors():
             if found is None:
-                KeyClaims(self.clients.s3(task.environment.region), step).release_both()
                 return RemovalResult(resource=name, removed=True)
             why = reason_to_keep(found.get("TagList", []), task.environment, task.phase)
             if why is not None:
                 return RemovalResult(resource=name, removed=False, why_kept=why)
             if found.get("Status") != rds_statuses.DELETING:
-                _require_snapshot_possible(step, found, task.final_snapshot)
+                rds_resources.require_snapshot_possible(step, found, task.final_snapshot)
                 if found.get("DeletionProtection"):
                     rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
                 rds.delete_db_cluster(
@@ -327,12 +276,6 @@ def _require_pending(step: ActivityContext, name: str, status: str, pending: fro
         raise step.non_retryable_error(f"rds.{status}", message, Remedy.CLUSTER_LOST_KEY, customer_key=True)
     message = f"{name} is {status}. A database with this status does not become available on its own."
     raise step.non_retryable_error(f"rds.{status}", message, Remedy.PLATFORM_OPERATOR)
-
-
-def _require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef", final_snapshot: str | None) -> None:
-    if final_snapshot is not None and found.get("Status", "") in rds_statuses.KEY_LOST:
-        message = f"{found['DBClusterIdentifier']} is {found['Status']}: RDS cannot take a final snapshot of it."
-        raise step.non_retryable_error(f"rds.{found['Status']}", message, Remedy.NO_FINAL_SNAPSHOT, customer_key=True)
 
 
 def _require_own_cluster(step: ActivityContext, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":

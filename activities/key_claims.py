@@ -1,7 +1,7 @@
 """Prevent two environments from sharing a key."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -9,38 +9,46 @@ from botocore.exceptions import ClientError
 
 from activities.aws_errors import decide_error_outcome, none_if_absent
 from activities.bucket_owner import refuse_foreign_bucket
+from activities.clients import AwsClients
 from activities.failures import ActivityContext, stop_with_problems
+from activities.probe_bucket import CLAIMS, ProbeBucket
 from byok.domain.arns import InvalidKeyArnError, KeyPurpose, parse_key_arn
-from byok.domain.models import Environment, Problem
+from byok.domain.models import Environment, KeyClaim, Problem
+from byok.domain.planning import Platform
 from byok.domain.problems.aws_errors import ErrorOutcome
 from byok.domain.problems.remediation import Remedy
 from byok.domain.scopes import organisation_of_environment
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
 
-_CLAIMS: Final = "claims/"
+MAX_CLAIMS_PER_PAGE: Final = 1000
+"""The most objects that one call lists (S3 API reference, ListObjectsV2)."""
 
 
 @dataclass(frozen=True)
 class KeyClaims:
-    """Records which environment uses a key (contract 123), in one object per key in the platform's probe bucket.
+    """Records which environment uses a key (contract 123), in one object per key in the home Region's probe bucket.
 
     S3 writes the object only if it does not exist yet. If two environments that name the same key start at the same
-    moment, only one of them gets the key.
+    moment, only one of them gets the key. The replicas of a multi-Region key have one id, and so one claim.
     """
 
-    s3: "S3Client"
+    clients: AwsClients
+    platform: Platform
     step: ActivityContext
 
-    def acquire_both(self) -> None:
-        """Claim both keys for the environment. A claim that the environment already holds stays unchanged.
+    def acquire(self, *keys: KeyPurpose) -> None:
+        """Claim customer's keys for the environment. A claim that the environment already holds stays unchanged.
+
+        Platform-managed keys are not claimed, because all platform-managed environments of a Region share them.
 
         Raises:
             ApplicationError: Stops with a `byok.KeyInUse` problem for each key that another environment holds, or with
                 `byok.BucketOfAnotherAccount` if another account owns the probe bucket.
         """
-        conflicts = self._list_conflicts(self._claim)
+        conflicts = self._list_conflicts(keys, self._claim)
         if conflicts:
             raise stop_with_problems(conflicts)
 
@@ -55,31 +63,62 @@ class KeyClaims:
 
         def look_up(which: KeyPurpose) -> str | None:
             try:
-                return self._owner(_claim_on(self._environment.key_arn(which)))
+                claim = self._read(_claim_on(self._environment.key_arn(which)))
             except InvalidKeyArnError:
                 return None
+            return None if claim is None else claim[0]
 
-        return self._list_conflicts(look_up)
-
-    def release_both(self) -> None:
-        """Release the environment's claims on both keys."""
-        for which in self._environment.customer_keys:
-            self.release_key(self._environment.key_arn(which))
+        return self._list_conflicts(tuple(KeyPurpose), look_up)
 
     def release_key(self, key_arn: str) -> None:
         """Release a key, if this environment has claimed it."""
         name = _claim_on(key_arn)
-        if self._owner(name) == self._environment.environment_id:
-            self.s3.delete_object(Bucket=self._environment.probe_bucket, Key=name)
+        claim = self._read(name)
+        if claim is not None and claim[0] == self._environment.environment_id:
+            self.s3.delete_object(Bucket=self._bucket, Key=name)
+
+    def list_claims(self, account: str | None = None, after: str | None = None) -> Iterator[KeyClaim]:
+        """Yield the claims on the keys of one account, or of all accounts, in the order of account and key id.
+
+        Args:
+            account: The account that owns the keys; None for all accounts.
+            after: `<account>/<key id>` of the claim after which the list begins; None to begin with the first one.
+        """
+        prefix = CLAIMS if account is None else f"{CLAIMS}{account}/"
+        for item in self._list_objects(prefix, prefix if after is None else f"{CLAIMS}{after}"):
+            name = item["Key"]
+            claim = self._read(name)
+            if claim is None:  # released since it was listed
+                continue
+            owner, key_id = name.removeprefix(CLAIMS).split("/", 1)
+            environment_id, key_arn = claim
+            yield KeyClaim(
+                account=owner,
+                key_id=key_id,
+                key_arn=key_arn,
+                environment_id=environment_id,
+                claimed_at=item["LastModified"],
+            )
 
     @property
     def _environment(self) -> Environment:
         return self.step.environment
 
-    def _list_conflicts(self, find_owner: Callable[[KeyPurpose], str | None]) -> tuple[Problem, ...]:
+    @property
+    def s3(self) -> "S3Client":
+        """The S3 client of the home Region."""
+        return self.clients.s3(self.platform.home_region)
+
+    @property
+    def _bucket(self) -> str:
+        return self.platform.claims_bucket
+
+    def _list_conflicts(
+        self, keys: tuple[KeyPurpose, ...], find_owner: Callable[[KeyPurpose], str | None]
+    ) -> tuple[Problem, ...]:
         own = self._environment.environment_id
-        with refuse_foreign_bucket(self.step, self.s3, self._environment.probe_bucket):
-            owners = {which: find_owner(which) for which in self._environment.customer_keys}
+        with refuse_foreign_bucket(self.step, self.s3, self._bucket):
+            owners = {which: find_owner(which) for which in keys if which in self._environment.customer_keys}
         return tuple(
             self._conflict(which, owner) for which, owner in owners.items() if owner is not None and owner != own
         )
@@ -91,34 +130,49 @@ class KeyClaims:
         return step.build_problem("byok.KeyInUse", message, Remedy.KEY_IN_USE, customer_key=True)
 
     def _claim(self, which: KeyPurpose) -> str:
-        name = _claim_on(self._environment.key_arn(which))
-        body = json.dumps({"environment_id": self._environment.environment_id}).encode()
+        arn = self._environment.key_arn(which)
+        name = _claim_on(arn)
+        body = json.dumps({"environment_id": self._environment.environment_id, "key_arn": arn}).encode()
         try:
-            self.s3.put_object(
-                Bucket=self._environment.probe_bucket,
-                Key=name,
-                Body=body,
-                ContentType="application/json",
-                IfNoneMatch="*",
+            ProbeBucket(self.s3, self._bucket, self.platform.home_region).write(
+                lambda: self.s3.put_object(
+                    Bucket=self._bucket, Key=name, Body=body, ContentType="application/json", IfNoneMatch="*"
+                )
             )
         except ClientError as error:
             if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
                 raise
-            # If `_owner` returns None, the claim was released between the two calls, and the key is free again.
-            return self._owner(name) or self._claim(which)
+            claim = self._read(name)
+            # If there is no claim, it was released between the two calls, and the key is free again.
+            return self._claim(which) if claim is None else claim[0]
         return self._environment.environment_id
 
-    def _owner(self, name: str) -> str | None:
-        answer = none_if_absent(lambda: self.s3.get_object(Bucket=self._environment.probe_bucket, Key=name))
+    def _read(self, name: str) -> tuple[str, str] | None:
+        """Return the environment that holds a claim, and the key's ARN; None if there is no such claim."""
+        answer = none_if_absent(lambda: self.s3.get_object(Bucket=self._bucket, Key=name))
         if answer is None:
             return None
-        owner: str = json.loads(answer["Body"].read())["environment_id"]
-        return owner
+        claim = json.loads(answer["Body"].read())
+        return claim["environment_id"], claim["key_arn"]
+
+    def _list_objects(self, prefix: str, after: str) -> "Iterator[ObjectTypeDef]":
+        """Yield the objects with a prefix; none if the bucket does not exist yet."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket,
+            Prefix=prefix,
+            StartAfter=after,
+            PaginationConfig={"PageSize": MAX_CLAIMS_PER_PAGE},
+        )
+        try:
+            for page in pages:
+                yield from page.get("Contents", [])
+        except ClientError as error:
+            if decide_error_outcome(error) is not ErrorOutcome.ABSENT:
+                raise
 
 
 def _claim_on(key_arn: str) -> str:
-    arn = parse_key_arn(key_arn)
-    return f"{_CLAIMS}{arn.account}/{arn.key_id}"
+    return f"{CLAIMS}{parse_key_arn(key_arn).global_id}"
 
 
 def _describe_owner(owner: str, environment_id: str) -> str:

@@ -90,7 +90,7 @@ class KeyActivities:
         """
         step = self._step(environment)
         with step.translate_aws_errors():
-            conflicts = KeyClaims(self.clients.s3(environment.region), step).list_conflicts()
+            conflicts = KeyClaims(self.clients, self.platform, step).list_conflicts()
             return KeyConflicts(problems=(*self._find_encryption_conflicts(step), *conflicts))
 
     def _find_encryption_conflicts(self, step: ActivityContext) -> tuple[Problem, ...]:

@@ -8,6 +8,7 @@ from temporalio import activity
 from byok.domain.models import (
     CheckKeysRequest,
     DeleteRequest,
+    DeletionPlan,
     EnvironmentPlan,
     KeyCheckPlan,
     ProvisionRequest,
@@ -34,9 +35,9 @@ class PlanActivities:
         return plan_environment(request, self.platform, datetime.now(UTC), activity.info().workflow_run_id or "")
 
     @activity.defn
-    def plan_deletion(self, request: DeleteRequest) -> EnvironmentPlan:
+    def plan_deletion(self, request: DeleteRequest) -> DeletionPlan:
         """Plan a deletion. The plan contains the names of the environment's resources."""
-        return plan_deletion(request, self.platform)
+        return plan_deletion(request, self.platform, datetime.now(UTC))
 
     @activity.defn
     def plan_tenant(self, request: ReconcileTenantRequest) -> ReconcileTenantPlan:

@@ -1,10 +1,13 @@
 """RDS requests and responses: finds clusters and instances, builds request parameters, and reads the responses."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from activities.aws_errors import none_if_absent
+from activities.failures import ActivityContext
 from activities.ownership import has_environment_tag
+from byok.domain import rds_statuses
 from byok.domain.arns import KeyPurpose
 from byok.domain.blueprint import DatabaseBlueprint, MasterAuthentication
 from byok.domain.models import (
@@ -15,6 +18,7 @@ from byok.domain.models import (
     Environment,
     WriterResource,
 )
+from byok.domain.problems.remediation import Remedy
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
@@ -82,6 +86,19 @@ def find_cluster_snapshot(rds: "RDSClient", name: str) -> ClusterSnapshot | None
         status=found.get("Status", "unknown"),
         key_arn=found.get("KmsKeyId", "none"),
     )
+
+
+def require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef", final_snapshot: str | None) -> None:
+    """Require that RDS can take the final snapshot of a cluster, if one is requested.
+
+    Raises:
+        ApplicationError: Stops, because the cluster has lost its key.
+    """
+    if final_snapshot is None or found.get("Status", "") not in rds_statuses.KEY_LOST:
+        return
+    step = replace(step, environment=step.environment.with_keys(rds_key_arn=found.get("KmsKeyId")))
+    message = f"{found['DBClusterIdentifier']} is {found['Status']}: RDS cannot take a final snapshot of it."
+    raise step.non_retryable_error(f"rds.{found['Status']}", message, Remedy.NO_FINAL_SNAPSHOT, customer_key=True)
 
 
 def is_tagged_for(found: "DBClusterTypeDef | DBInstanceTypeDef", environment: Environment) -> bool:

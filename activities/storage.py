@@ -17,7 +17,6 @@ from activities.bucket_settings import (
     bucket_exists,
     build_bucket_arn,
     create_bucket_if_absent,
-    list_own_buckets,
     read_bucket_tags,
     read_default_encryption,
     required_bucket_settings,
@@ -35,9 +34,11 @@ from byok.domain.models import (
     BucketRemovalTask,
     BucketResource,
     BucketTask,
+    BucketWithForeignObjects,
     Environment,
+    ForeignObjects,
+    ForeignObjectsTask,
     ObjectEvidence,
-    OwnedResources,
     RemovalResult,
 )
 from byok.domain.phases import Phase, request_kind_for_phase
@@ -75,12 +76,17 @@ class StorageActivities:
                 include the bucket.
         """
         step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
+        claims = KeyClaims(self.clients, self.platform, step)
+        if activity.info().workflow_run_id != task.environment.run_id:
+            # A replay resumes here. When the run stopped, it gave back the claim if no bucket used the key yet.
+            with step.translate_aws_errors():
+                claims.acquire(KeyPurpose.S3)
         with step.translate_aws_errors(), refuse_foreign_bucket(step, s3, task.bucket.name):
             made = not bucket_exists(s3, task.bucket.name)
             if made:
                 create_bucket_if_absent(s3, task.bucket.name, task.environment.region, task.environment.tags)
             else:
-                _require_own(s3, step, task)
+                _require_own(s3, step, claims, task)
         written: list[str] = []
         try:
             with step.translate_aws_errors():
@@ -127,7 +133,7 @@ class StorageActivities:
             why = reason_to_keep(read_bucket_tags(s3, name), task.environment, task.phase)
             if why is not None:
                 return RemovalResult(resource=name, removed=False, why_kept=why)
-            written, foreign = _contents(s3, task)
+            written, foreign = _contents(s3, name, task.environment)
             if foreign:
                 why = f"it holds objects that provisioning did not write: {', '.join(foreign)}"
                 return RemovalResult(resource=name, removed=False, why_kept=why)
@@ -137,19 +143,20 @@ class StorageActivities:
         return RemovalResult(resource=name, removed=True)
 
     @activity.defn(no_thread_cancel_exception=True)
-    def list_buckets(self, environment: Environment) -> OwnedResources:
-        """List every bucket that has the environment's tag, even if the current blueprint does not contain it.
+    def find_foreign_objects(self, task: ForeignObjectsTask) -> ForeignObjects:
+        """Look for objects that provisioning did not write, in all of the environment's buckets. It changes nothing.
 
         Raises:
             ApplicationError: S3 returned an error. The error table decides whether it stops the activity.
         """
-        step, s3 = self._step(environment, Phase.DELETING), self._s3(environment)
-        prefix = f"{self.platform.vendor.resource_prefix}-{environment.environment_id}-"
-        with step.translate_aws_errors():
-            names = list_own_buckets(s3, prefix)
-            return OwnedResources(
-                buckets=tuple(name for name in names if has_environment_tag(read_bucket_tags(s3, name), environment))
-            )
+        step, s3 = self._step(task.environment, Phase.DELETING), self._s3(task.environment)
+        found: list[BucketWithForeignObjects] = []
+        for name in task.buckets:
+            with step.translate_aws_errors(), refuse_foreign_bucket(step, s3, name):
+                _, foreign = _contents(s3, name, task.environment)
+            if foreign:
+                found.append(BucketWithForeignObjects(bucket=name, keys=tuple(foreign)))
+        return ForeignObjects(buckets=tuple(found))
 
     def _step(self, environment: Environment, phase: Phase) -> ActivityContext:
         return ActivityContext(
@@ -173,20 +180,20 @@ def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | N
         raise
 
 
-def _contents(s3: "S3Client", task: BucketRemovalTask) -> tuple[list[tuple[str, str]], list[str]]:
+def _contents(s3: "S3Client", name: str, environment: Environment) -> tuple[list[tuple[str, str]], list[str]]:
     """Return the keys and versions to delete, and the keys of a few objects that provisioning did not write.
 
     The versions to delete are those that provisioning wrote, which have the environment's tag, and all delete markers.
     The tags of an object, unlike its metadata, remain readable after the key becomes unusable (S3 API reference,
     GetObjectTagging).
     """
-    name, written, foreign = task.bucket.name, list[tuple[str, str]](), dict[str, None]()
+    written, foreign = list[tuple[str, str]](), dict[str, None]()
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):
         written += ((marker["Key"], marker["VersionId"]) for marker in page.get("DeleteMarkers", []))
         for item in page.get("Versions", []):
             key, version = item["Key"], item["VersionId"]
             if has_environment_tag(
-                s3.get_object_tagging(Bucket=name, Key=key, VersionId=version)["TagSet"], task.environment
+                s3.get_object_tagging(Bucket=name, Key=key, VersionId=version)["TagSet"], environment
             ):
                 written.append((key, version))
             else:
@@ -196,7 +203,7 @@ def _contents(s3: "S3Client", task: BucketRemovalTask) -> tuple[list[tuple[str, 
     return written, list(foreign)
 
 
-def _require_own(s3: "S3Client", step: ActivityContext, task: BucketTask) -> None:
+def _require_own(s3: "S3Client", step: ActivityContext, claims: KeyClaims, task: BucketTask) -> None:
     """Stop if the bucket does not have this environment's tag, or if it holds objects encrypted with another key.
 
     byok adopts an empty bucket even if it uses another key, because the setup of such a bucket is incomplete.
@@ -215,7 +222,7 @@ def _require_own(s3: "S3Client", step: ActivityContext, task: BucketTask) -> Non
         raise step.non_retryable_error("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
     if algorithm == "aws:kms" and is_key_arn(current):
         # An earlier request for this environment named another key, which is now free for other environments.
-        KeyClaims(s3, step).release_key(current)
+        claims.release_key(current)
 
 
 def _versions(s3: "S3Client", bucket: str) -> list[tuple[str, str]]:

@@ -10,9 +10,10 @@ from byok.domain.arns import parse_key_arn
 from byok.domain.models import (
     CheckKeysRequest,
     DeleteRequest,
+    ListClaimsRequest,
     ProvisionRequest,
     ReconcileTenantRequest,
-    WorkflowRequest,
+    RegionRequest,
 )
 from byok.domain.phases import Phase
 
@@ -23,6 +24,7 @@ DELETE_ENVIRONMENT_WORKFLOW: Final = "DeleteEnvironment"
 CHECK_KEYS_WORKFLOW: Final = "CheckKeys"
 RECONCILE_TENANT_WORKFLOW: Final = "ReconcileTenant"
 PROVE_AURORA_KEY_WORKFLOW: Final = "ProveAuroraKey"
+LIST_KEY_CLAIMS_WORKFLOW: Final = "ListKeyClaims"
 
 AURORA_PROOF_UPDATE: Final = "await_proof"
 """The update of `ProveAuroraKey` that returns the verdict."""
@@ -30,7 +32,7 @@ AURORA_PROOF_UPDATE: Final = "await_proof"
 ENVIRONMENT_WORKFLOWS: Final = (PROVISION_ENVIRONMENT_WORKFLOW, DELETE_ENVIRONMENT_WORKFLOW)
 """The workflows that run under an environment's workflow id."""
 
-REQUEST_MODELS: Final[Mapping[str, type[WorkflowRequest]]] = {
+REQUEST_MODELS: Final[Mapping[str, type[RegionRequest]]] = {
     PROVISION_ENVIRONMENT_WORKFLOW: ProvisionRequest,
     DELETE_ENVIRONMENT_WORKFLOW: DeleteRequest,
     CHECK_KEYS_WORKFLOW: CheckKeysRequest,
@@ -94,6 +96,11 @@ def key_check_workflow_id(request: CheckKeysRequest) -> str:
     """Return the workflow id of a key check: identical checks share one run."""
     digest = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
     return f"keys/{digest[:16]}"
+
+
+def claims_workflow_id(request: ListClaimsRequest) -> str:
+    """Return the workflow id of a list of claims: identical requests share one run."""
+    return f"claims/{request.account or 'all'}/{request.size}/{request.after or 'first'}"
 
 
 def aurora_proof_workflow_id(region: str, key_arn: str) -> str:

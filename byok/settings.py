@@ -11,12 +11,22 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
-from byok.domain.arns import account_id_of_role
+from byok.domain.arns import account_id_of_role, partition_of_region
 from byok.domain.encryption import PlatformKeys
 from byok.domain.models.base import RegionName
+from byok.domain.regions import DEFAULT_HOME_REGION
 from byok.domain.scopes import ORGANISATION_PATTERN, Scope
 from byok.domain.vendor import VendorProfile
 
@@ -58,6 +68,13 @@ def _fits(pattern: str, words: str) -> AfterValidator:
 
     return AfterValidator(fits)
 
+
+def _split_names(value: Any) -> Any:
+    return tuple(dict.fromkeys(name.strip() for name in value.split(","))) if isinstance(value, str) else value
+
+
+_RegionNames = Annotated[tuple[RegionName, ...], NoDecode, BeforeValidator(_split_names)]
+"""Names of Regions, separated by commas."""
 
 # These patterns are stricter than Temporal's, because Temporal joins a deployment and a build id with a dot or a colon,
 # and because operators type both into commands.
@@ -136,6 +153,9 @@ class Settings(BaseSettings):
             credentials.
         platform_keys: The platform's own keys for platform-managed environments, by Region (JSON). In every other
             Region, such environments use the AWS managed keys of the platform's account.
+        home_region: The Region whose probe bucket holds the claims on all keys. It must not change while an environment
+            exists.
+        regions: The Regions in use, separated by commas. The default is the home Region.
         vendor: The vendor's names (`BYOK_VENDOR__NAME`).
         blueprint: File that defines an environment's contents. The default is the blueprint that comes with byok.
         prove_aurora_keys: Whether a check may prove an Aurora key by creating a cluster without instances, which byok
@@ -161,6 +181,8 @@ class Settings(BaseSettings):
 
     platform_role_arn: Annotated[str, AfterValidator(_role_arn)] | None = None
     platform_keys: dict[RegionName, PlatformKeys] = {}
+    home_region: RegionName = DEFAULT_HOME_REGION
+    regions: _RegionNames = Field(default_factory=lambda given: (given["home_region"],))
     vendor: VendorProfile = VendorProfile()
     blueprint: Path | None = None
     prove_aurora_keys: bool = True
@@ -190,6 +212,17 @@ class Settings(BaseSettings):
         if unknown:
             raise ValueError(f"unknown: {', '.join(unknown)}; known settings: {', '.join(sorted(known))}")
         return values
+
+    @model_validator(mode="after")
+    def _regions_belong_together(self) -> Self:
+        """Require the home Region among the Regions in use, and one partition, because a role is in one partition."""
+        if self.home_region not in self.regions:
+            raise ValueError(f"BYOK_REGIONS: must contain the home Region, {self.home_region} (BYOK_HOME_REGION)")
+        home = partition_of_region(self.home_region)
+        others = [region for region in self.regions if partition_of_region(region) != home]
+        if others:
+            raise ValueError(f"BYOK_REGIONS: {', '.join(others)} is not in the partition of {self.home_region}, {home}")
+        return self
 
     @model_validator(mode="after")
     def _version_is_whole(self) -> Self:

@@ -90,6 +90,7 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         build_authenticator(settings.api),
         settings.platform_role_arn,
         settings.vendor,
+        settings.regions,
         connect_service,
         secret.get_secret_value() if secret else secrets.token_urlsafe(32),
         settings.api.max_streams,

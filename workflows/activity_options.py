@@ -111,6 +111,14 @@ READ_OPTIONS: Final = ActivityConfig(
     retry_policy=_RETRY,
 )
 
+RELEASE_OPTIONS: Final = ActivityConfig(
+    start_to_close_timeout=timedelta(minutes=1),
+    # A stopped environment shows its problem only after this. If AWS is down, `byok claims` lists the claims later.
+    schedule_to_close_timeout=timedelta(minutes=2),
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+    retry_policy=_RETRY,
+)
+
 REMOVE_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=3),
     # RDS takes up to half an hour to delete a cluster with its instance.

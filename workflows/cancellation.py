@@ -1,6 +1,7 @@
 """Cancel writes safely: the workflow always learns the result of a write, even if it is cancelled during the write."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -26,6 +27,14 @@ async def shield_until_done(write: ActivityHandle[_T]) -> _T:
         if not write.done():
             write.cancel()
         return await write
+
+
+async def finish_despite_cancellation(work: asyncio.Task[_T]) -> _T:
+    """Wait until a task has ended, and return its result. Further cancellation requests are ignored."""
+    while not work.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(work)
+    return work.result()
 
 
 async def cancel_and_wait(branches: Sequence[asyncio.Task[Any]]) -> None:

@@ -1,24 +1,34 @@
 """Deletes one environment and proves that none of its resources remain."""
 
 import asyncio
+from collections.abc import Sequence
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.database import DatabaseActivities
+    from activities.claims import ClaimActivities
+    from activities.inventory import InventoryActivities
     from activities.planning import PlanActivities
     from activities.storage import StorageActivities
     from byok.contracts import DELETE_ENVIRONMENT_WORKFLOW, environment_workflow_id
+    from byok.domain.arns import KeyPurpose
+    from byok.domain.encryption import (
+        ENCRYPTION_CANNOT_CHANGE_CODE,
+        explain_encryption_conflict,
+        find_encryption_of_key,
+    )
     from byok.domain.models import (
         BucketPlan,
-        DatabaseRemovalTask,
         DeleteRequest,
+        DeletionPlan,
         DeletionResult,
-        EnvironmentPlan,
+        ForeignObjectsTask,
+        InventoryTask,
+        OwnedResource,
         OwnedResources,
         Problem,
-        ProvisionRequest,
+        ReleaseClaimsTask,
     )
     from byok.domain.phases import Phase, RequestKind
     from byok.domain.problems.build import build_problem
@@ -39,8 +49,10 @@ class DeleteEnvironment:
     workflow id, so provisioning and deletion never run at the same time. byok never changes the keys, but releases the
     environment's claims on the keys, so that another environment may use them.
 
-    If a bucket contains objects that provisioning did not write, the workflow keeps and reports the bucket, because
-    those objects are the customer's data.
+    AWS decides what is removed, because anyone can start this workflow with any arguments. Before the first removal,
+    the workflow lists what has the environment's tag in all Regions in use. It stops if the request's Region,
+    encryption or keys differ from what AWS reports, or if a bucket contains objects that provisioning did not write:
+    those objects are the customer's data (contract 137).
     """
 
     @workflow.run
@@ -49,22 +61,28 @@ class DeleteEnvironment:
         expected = environment_workflow_id(request.environment_id)
         require_workflow_id(expected, f"the workflow id of environment {request.environment_id}")
         self._request = request
-        self._record = ProgressPublisher(_as_provision_request(request))
+        self._record = ProgressPublisher(request)
         self._record.enter_phase(Phase.DELETING)
         self._final_snapshot = _snapshot_name(request) if request.final_snapshot else None
-        plan: EnvironmentPlan | None = None
+        self._left_behind: tuple[str, ...] = ()
+        plan: DeletionPlan | None = None
         try:
             plan = await self._plan()
-            before = await self._list(plan)
+            _require_region_in_use(plan)
+            before = await self._find_resources(plan)
+            self._require_as_requested(plan, before)
+            plan = self._take_keys(plan, before)
+            await self._require_no_foreign_objects(plan, before)
             left = await remove_resources(
                 plan,
                 request,
                 phase=Phase.DELETING,
-                buckets=[_bucket(plan, name) for name in before.buckets],
+                buckets=[_bucket(plan, one.name) for one in before.buckets],
                 final_snapshot=self._final_snapshot if before.clusters else None,
             )
-            after = await self._list(plan)
+            after = await self._find_resources(plan)
             self._require_gone(left, after)
+            await self._release_claims(plan, before)
         except (PhaseStoppedError, ActivityError, asyncio.CancelledError) as error:
             raise await self._stop(error, plan) from error
         deletion = DeletionResult(
@@ -76,24 +94,91 @@ class DeleteEnvironment:
         self._record.enter_phase(Phase.DELETED, deletion=deletion)
         return deletion
 
-    async def _plan(self) -> EnvironmentPlan:
+    async def _plan(self) -> DeletionPlan:
         return await workflow.execute_activity_method(PlanActivities.plan_deletion, self._request, **PLAN_OPTIONS)
 
-    async def _list(self, plan: EnvironmentPlan) -> OwnedResources:
-        task = DatabaseRemovalTask(
-            environment=plan.environment,
-            cluster=plan.cluster,
-            phase=Phase.DELETING,
-            final_snapshot=self._final_snapshot,
-        )
-        databases = await workflow.execute_activity_method(DatabaseActivities.list_databases, task, **READ_OPTIONS)
-        storage = await workflow.execute_activity_method(
-            StorageActivities.list_buckets, plan.environment, **READ_OPTIONS
-        )
-        return databases.model_copy(update={"buckets": storage.buckets})
+    async def _find_resources(self, plan: DeletionPlan) -> OwnedResources:
+        task = InventoryTask(environment=plan.environment, final_snapshot=self._final_snapshot)
+        return await workflow.execute_activity_method(InventoryActivities.find_resources, task, **READ_OPTIONS)
+
+    def _require_as_requested(self, plan: DeletionPlan, found: OwnedResources) -> None:
+        """Compare the request's Region, encryption and keys with what AWS reports (contract 9, 137).
+
+        Raises:
+            PhaseStoppedError: They differ. The problem names both values.
+        """
+        name, region = self._request.environment_id, self._request.region
+        if {one.region for one in found.all_resources} - {region}:
+            message = (
+                f"The deletion of {name} names the Region {region}, but AWS reports resources of {name} in "
+                f"{_describe_regions(found.all_resources)}."
+            )
+            raise PhaseStoppedError([self._problem("byok.RegionDiffers", message, Remedy.DIFFERS_FROM_AWS)])
+        self._require_same_encryption(plan, found)
+        problems = [
+            self._problem(
+                "byok.KeyDiffers",
+                f"The deletion of {name} names {asked} as {which.field_label}, but AWS reports that its "
+                f"{what} encrypted with {' and '.join(reported)}.",
+                Remedy.DIFFERS_FROM_AWS,
+            )
+            for which, asked, reported, what in (
+                (KeyPurpose.S3, self._request.s3_key_arn, found.s3_key_arns, "buckets are"),
+                (KeyPurpose.RDS, self._request.rds_key_arn, found.rds_key_arns, "database is"),
+            )
+            if asked is not None and reported and asked not in reported
+        ]
+        if problems:
+            raise PhaseStoppedError(problems)
+
+    def _require_same_encryption(self, plan: DeletionPlan, found: OwnedResources) -> None:
+        requested, account = self._request.named_encryption, plan.environment.platform_account
+        actual = {one: find_encryption_of_key(one.key_arn, account) for one in found.all_resources}
+        if requested is None or requested in actual.values():
+            return
+        for one, encryption in actual.items():
+            if encryption is not None:
+                why = explain_encryption_conflict(self._request.environment_id, encryption)
+                message = f"{why} AWS reports that {one.name} is encrypted with {one.key_arn}."
+                raise PhaseStoppedError(
+                    [self._problem(ENCRYPTION_CANNOT_CHANGE_CODE, message, Remedy.ENCRYPTION_CANNOT_CHANGE)]
+                )
+
+    def _take_keys(self, plan: DeletionPlan, found: OwnedResources) -> DeletionPlan:
+        """Return the plan with the keys that AWS reports, where the request names none.
+
+        The status shows the encryption and the customer's keys.
+        """
+        s3_key_arn = self._request.s3_key_arn or next(iter(found.s3_key_arns), None)
+        rds_key_arn = self._request.rds_key_arn or next(iter(found.rds_key_arns), None)
+        if s3_key_arn is None and rds_key_arn is None:
+            return plan
+        environment = plan.environment.with_keys(s3_key_arn=s3_key_arn, rds_key_arn=rds_key_arn)
+        known: dict[str, object] = {"encryption": environment.encryption}
+        if environment.customer_keys:
+            known |= {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
+        self._record.correct_request(self._request.model_copy(update=known))
+        return plan.model_copy(update={"environment": environment})
+
+    async def _require_no_foreign_objects(self, plan: DeletionPlan, found: OwnedResources) -> None:
+        """Look at all buckets before anything is removed, also before the database is.
+
+        Raises:
+            PhaseStoppedError: A bucket contains objects that provisioning did not write.
+        """
+        if not found.buckets:
+            return
+        task = ForeignObjectsTask(environment=plan.environment, buckets=tuple(one.name for one in found.buckets))
+        foreign = await workflow.execute_activity_method(StorageActivities.find_foreign_objects, task, **READ_OPTIONS)
+        if not foreign.buckets:
+            return
+        self._left_behind = tuple(f"{name}: not removed" for name in found.names)
+        listed = "; ".join(f"{one.bucket}: {', '.join(one.keys)}" for one in foreign.buckets)
+        message = f"Buckets contain objects that provisioning did not write (the first ones of each): {listed}."
+        raise PhaseStoppedError([self._problem("byok.ForeignObjects", message, Remedy.FOREIGN_OBJECTS)])
 
     def _require_gone(self, left: tuple[Leftover, ...], after: OwnedResources) -> None:
-        """Check that nothing remains (contract 98, for deletions).
+        """Check that nothing remains in any Region in use (contract 98 for deletions, 137).
 
         Raises:
             PhaseStoppedError: Something remains. The exception's problems are the errors that AWS returned, or one
@@ -106,7 +191,26 @@ class DeleteEnvironment:
         if problems or self._left_behind:
             raise PhaseStoppedError(problems or [self._leftover_problem()])
 
+    async def _release_claims(self, plan: DeletionPlan, found: OwnedResources) -> None:
+        """Release the claims on the keys that AWS reported, and on the known ones (contract 138).
+
+        An environment with platform-managed keys has no claims.
+        """
+        environment = plan.environment
+        if not environment.customer_keys:
+            return
+        keys = (environment.s3_key_arn, environment.rds_key_arn, *found.s3_key_arns, *found.rds_key_arns)
+        await workflow.execute_activity_method(
+            ClaimActivities.release_all_claims,
+            ReleaseClaimsTask(environment=environment, key_arns=tuple(dict.fromkeys(keys))),
+            **READ_OPTIONS,
+        )
+
     def _leftover_problem(self) -> Problem:
+        message = f"{len(self._left_behind)} left behind: {'; '.join(self._left_behind)}."
+        return self._problem("byok.LeftBehind", message, Remedy.LEFT_BEHIND)
+
+    def _problem(self, code: str, message: str, remedy: Remedy) -> Problem:
         subject = RemedyContext(
             self._request.region,
             None,
@@ -114,35 +218,24 @@ class DeleteEnvironment:
             request_kind=RequestKind.DELETION,
             profile=self._request.profile,
         )
-        message = f"{len(self._left_behind)} left behind: {'; '.join(self._left_behind)}."
-        return build_problem(
-            "byok.LeftBehind", message, Remedy.LEFT_BEHIND, subject, phase=Phase.DELETING, at=workflow.now()
-        )
+        return build_problem(code, message, remedy, subject, phase=Phase.DELETING, at=workflow.now())
 
     async def _stop(
-        self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError, plan: EnvironmentPlan | None
+        self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError, plan: DeletionPlan | None
     ) -> BaseException:
         """Publish what remains, and return the exception that ends the workflow."""
         problems = extract_problems(error, self._request, Phase.DELETING, workflow.now())
         left = self._left_behind if isinstance(error, PhaseStoppedError) else ()
         if is_cancellation(error):
-            belongings = await self._list(plan or await self._plan())
-            left = tuple(f"{name}: not removed yet" for name in belongings.names)
+            found = await self._find_resources(plan or await self._plan())
+            left = tuple(f"{name}: not removed yet" for name in found.names)
         self._record.enter_phase(Phase.STOPPED, problems=problems, left_behind=left)
         return to_workflow_failure(error, f"Deletion of environment {self._request.environment_id}", problems)
 
 
-def _as_provision_request(request: DeleteRequest) -> ProvisionRequest:
-    """Return a provisioning request with the fields of the deletion request, so that the status can show them."""
-    return ProvisionRequest(
-        environment_id=request.environment_id,
-        region=request.region,
-        encryption=request.encryption,
-        s3_key_arn=request.s3_key_arn,
-        rds_key_arn=request.rds_key_arn,
-        key_grace_seconds=request.key_grace_seconds,
-        profile=request.profile,
-    )
+def _require_region_in_use(plan: DeletionPlan) -> None:
+    if plan.findings:
+        raise PhaseStoppedError(plan.findings)
 
 
 def _snapshot_name(request: DeleteRequest) -> str:
@@ -150,7 +243,15 @@ def _snapshot_name(request: DeleteRequest) -> str:
     return f"{request.environment_id}-final-{workflow.info().start_time:%Y%m%d%H%M%S}"
 
 
-def _bucket(plan: EnvironmentPlan, name: str) -> BucketPlan:
+def _describe_regions(resources: Sequence[OwnedResource]) -> str:
+    """Return the Regions of resources, each with the names of its resources."""
+    regions = sorted({one.region for one in resources})
+    return "; ".join(
+        f"{region} ({', '.join(one.name for one in resources if one.region == region)})" for region in regions
+    )
+
+
+def _bucket(plan: DeletionPlan, name: str) -> BucketPlan:
     """Return the plan of a bucket.
 
     A bucket that is no longer in the blueprint gets a plan without objects, so that the bucket is removed too.

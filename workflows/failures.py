@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from byok.domain.models import DeleteRequest, Problem, ReconcileTenantRequest, RecordModel, WorkflowRequest
+    from byok.domain.models import DeleteRequest, Problem, ReconcileTenantRequest, RecordModel, RegionRequest
     from byok.domain.phases import Phase, RequestKind
     from byok.domain.problems.build import build_problem
     from byok.domain.problems.remediation import Remedy, RemedyContext
@@ -31,12 +31,12 @@ class PhaseStoppedError(Exception):
         self.problems = tuple(problems)
 
 
-def extract_problem(error: BaseException, request: WorkflowRequest, phase: Phase, at: datetime) -> Problem:
+def extract_problem(error: BaseException, request: RegionRequest, phase: Phase, at: datetime) -> Problem:
     """Return the first of the problems that `extract_problems` returns."""
     return extract_problems(error, request, phase, at)[0]
 
 
-def extract_problems(error: BaseException, request: WorkflowRequest, phase: Phase, at: datetime) -> tuple[Problem, ...]:
+def extract_problems(error: BaseException, request: RegionRequest, phase: Phase, at: datetime) -> tuple[Problem, ...]:
     """Return the problems that ended an activity or a phase; for a cancellation, the problem `byok.Cancelled`.
 
     An activity's failure can contain a problem for each key. If an activity timed out after an AWS error, the problem
@@ -93,7 +93,7 @@ def _details_of(error: BaseException | None, kind: type[_Made]) -> Iterator[_Mad
 
 
 def _own_problem(
-    code: str, message: str, remedy: Remedy, request: WorkflowRequest, phase: Phase, at: datetime
+    code: str, message: str, remedy: Remedy, request: RegionRequest, phase: Phase, at: datetime
 ) -> Problem:
     request_kind = _REQUEST_KINDS.get(type(request), RequestKind.ENVIRONMENT)
     subject = RemedyContext(request.region, None, VendorProfile(), request_kind=request_kind, profile=request.profile)

@@ -18,10 +18,10 @@ with workflow.unsafe.imports_passed_through():
         KeyCheckPlan,
         KeyCheckResult,
         Problem,
-        WorkflowRequest,
+        RegionRequest,
     )
     from byok.domain.phases import KeyVerdict, Phase
-    from byok.domain.problems.build import KEYS_EXCHANGED_CODE
+    from byok.domain.problems.build import KEYS_EXCHANGED_CODE, REGION_NOT_IN_USE_CODE
 from workflows.activity_options import AWAIT_PROOF_OPTIONS, PROBE_OPTIONS, READ_OPTIONS, with_summary
 from workflows.cancellation import shield_until_done
 from workflows.failures import extract_problem, is_cancellation
@@ -55,7 +55,7 @@ async def check_keys(request: CheckKeysRequest, plan: KeyCheckPlan) -> KeyCheckR
     return KeyCheckResult(region=request.region, keys=CheckedKeys(s3=s3, rds=rds), findings=findings + others)
 
 
-async def validate_keys(request: WorkflowRequest, plan: KeyCheckPlan) -> tuple[Problem, ...]:
+async def validate_keys(request: RegionRequest, plan: KeyCheckPlan) -> tuple[Problem, ...]:
     """Return the problems that prevent provisioning with these keys; empty if provisioning can begin (contract 7).
 
     This function probes the S3 key. The Aurora key is usually proved later, when RDS creates the environment's cluster,
@@ -76,7 +76,7 @@ async def validate_keys(request: WorkflowRequest, plan: KeyCheckPlan) -> tuple[P
 
 
 async def examine_other_key(
-    request: WorkflowRequest, plan: KeyCheckPlan, problems: Sequence[Problem]
+    request: RegionRequest, plan: KeyCheckPlan, problems: Sequence[Problem]
 ) -> tuple[Problem, ...]:
     """Prove the Aurora key if only the S3 key is refused, and return the Aurora key's problem, if any (contract 128).
 
@@ -91,7 +91,7 @@ async def examine_other_key(
     return (rds.problem,) if rds.verdict is KeyVerdict.REFUSED and rds.problem not in problems and rds.problem else ()
 
 
-async def _look_up_claims(request: WorkflowRequest, plan: KeyCheckPlan) -> tuple[Problem, ...]:
+async def _look_up_claims(request: RegionRequest, plan: KeyCheckPlan) -> tuple[Problem, ...]:
     """Return a problem for each key that another environment holds, or the problem that prevented the lookup."""
     try:
         conflicts = await workflow.execute_activity_method(
@@ -104,7 +104,7 @@ async def _look_up_claims(request: WorkflowRequest, plan: KeyCheckPlan) -> tuple
     return conflicts.problems
 
 
-async def _examine_s3_key(request: WorkflowRequest, plan: KeyCheckPlan, findings: Sequence[Problem]) -> CheckedKey:
+async def _examine_s3_key(request: RegionRequest, plan: KeyCheckPlan, findings: Sequence[Problem]) -> CheckedKey:
     known = _known_verdict(KeyPurpose.S3, plan, findings)
     if known is not None:
         return known
@@ -117,7 +117,7 @@ async def _examine_s3_key(request: WorkflowRequest, plan: KeyCheckPlan, findings
 
 
 async def _examine_aurora_key(
-    request: WorkflowRequest, plan: KeyCheckPlan, findings: Sequence[Problem], *, requested: bool
+    request: RegionRequest, plan: KeyCheckPlan, findings: Sequence[Problem], *, requested: bool
 ) -> CheckedKey:
     known = _known_verdict(KeyPurpose.RDS, plan, findings)
     if known is not None:
@@ -134,13 +134,18 @@ async def _examine_aurora_key(
 
 
 def _known_verdict(which: KeyPurpose, plan: KeyCheckPlan, findings: Sequence[Problem]) -> CheckedKey | None:
-    """Return the verdict on a key that already has a problem; None if the key has no problem and must be used."""
-    problem = next((finding for finding in findings if finding.key is which), None)
+    """Return the verdict on a key that already has a problem; None if the key has no problem and must be used.
+
+    No key is used in a Region that the platform does not use.
+    """
+    problem = next(
+        (finding for finding in findings if finding.key is which or finding.code == REGION_NOT_IN_USE_CODE), None
+    )
     return None if problem is None else CheckedKey.from_problem(which, plan.environment.key_arn(which), problem)
 
 
 async def _await_verdict(
-    which: KeyPurpose, request: WorkflowRequest, plan: KeyCheckPlan, verdict: Awaitable[CheckedKey]
+    which: KeyPurpose, request: RegionRequest, plan: KeyCheckPlan, verdict: Awaitable[CheckedKey]
 ) -> CheckedKey:
     try:
         return await verdict

@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
         TENANT_MEMO,
     )
     from byok.domain.models import (
+        DeleteRequest,
         DeletionResult,
         EnvironmentProgress,
         Evidence,
@@ -36,8 +37,7 @@ with workflow.unsafe.imports_passed_through():
 class ProgressPublisher:
     """Holds an environment's progress and publishes it whenever the phase changes."""
 
-    def __init__(self, request: ProvisionRequest) -> None:
-        self.request = request
+    def __init__(self, request: ProvisionRequest | DeleteRequest) -> None:
         self._progress = _published_progress(request) or EnvironmentProgress(
             request=request, phase=Phase.VALIDATING_KEYS, timeline=()
         )
@@ -49,6 +49,10 @@ class ProgressPublisher:
     def phase(self) -> Phase:
         """The current phase."""
         return self._progress.phase
+
+    def correct_request(self, request: DeleteRequest) -> None:
+        """Replace the request by one with the values that AWS reports. The next call of `enter_phase` publishes it."""
+        self._progress = self._progress.model_copy(update={"request": request})
 
     def assign_tenant_name(self, name: str | None) -> None:
         """Record the tenant name. The next call of `enter_phase` publishes the name."""
@@ -132,7 +136,7 @@ class TenantProgressPublisher:
         workflow.set_current_details("\n".join(lines))
 
 
-def _published_progress(request: ProvisionRequest) -> EnvironmentProgress | None:
+def _published_progress(request: ProvisionRequest | DeleteRequest) -> EnvironmentProgress | None:
     """Return the progress that was published when byok started the workflow, or None if a person started it."""
     try:
         begun: EnvironmentProgress | None = workflow.memo_value(PROGRESS_MEMO, None, type_hint=EnvironmentProgress)
@@ -143,7 +147,8 @@ def _published_progress(request: ProvisionRequest) -> EnvironmentProgress | None
 
 def _as_markdown(progress: EnvironmentProgress) -> str:
     lines = [f"### {progress.request.environment_id}: {progress.phase}", ""]
-    lines += [f"Encryption: {progress.request.encryption}", ""]
+    if progress.request.encryption is not None:
+        lines += [f"Encryption: {progress.request.encryption}", ""]
     lines += [f"- `{entry.entered_at:%H:%M:%S}` {entry.phase}" for entry in progress.timeline]
     deleting = bool(progress.problems) and progress.problems[0].phase is Phase.DELETING
     retry = f"byok {'delete' if deleting else 'replay'} {progress.request.environment_id}"

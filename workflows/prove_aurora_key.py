@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.models import AuroraProofTask, CheckedKey, Environment, KeyPairRequest
     from byok.domain.phases import KeyVerdict, Phase
 from workflows.activity_options import PROBE_OPTIONS, REMOVE_PROOF_OPTIONS, REUSE_PROOF_FOR, with_summary
-from workflows.cancellation import raise_if_cancelled, shield_until_done
+from workflows.cancellation import finish_despite_cancellation, raise_if_cancelled, shield_until_done
 from workflows.failures import extract_problem, is_cancellation
 from workflows.workflow_id import require_workflow_id
 
@@ -119,10 +119,7 @@ class ProveAuroraKey:
     async def _clean_up(self, environment: Environment) -> None:
         """Remove everything after a cancellation. A second cancellation request is ignored."""
         self._may_exist = True
-        removal = asyncio.create_task(self._stay_open(environment, while_usable=False))
-        while not removal.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.shield(removal)
+        await finish_despite_cancellation(asyncio.create_task(self._stay_open(environment, while_usable=False)))
 
     def _usable_for(self) -> timedelta | None:
         """Return how long checks can still reuse the last proof; None if there is no proof to reuse."""

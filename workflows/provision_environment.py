@@ -1,13 +1,13 @@
 """Provisions one environment that is encrypted with two of the customer's keys."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from activities.claims import ClaimActivities
     from activities.database import DatabaseActivities
     from activities.evidence import EvidenceActivities
     from activities.planning import PlanActivities
@@ -29,10 +29,16 @@ from workflows.activity_options import (
     ENSURE_WRITER_OPTIONS,
     LOCAL_PLAN_OPTIONS,
     READ_OPTIONS,
+    RELEASE_OPTIONS,
     WRITE_OPTIONS,
     with_summary,
 )
-from workflows.cancellation import cancel_and_wait, raise_if_cancelled, shield_until_done
+from workflows.cancellation import (
+    cancel_and_wait,
+    finish_despite_cancellation,
+    raise_if_cancelled,
+    shield_until_done,
+)
 from workflows.failures import (
     PhaseStoppedError,
     extract_partial_result,
@@ -66,6 +72,7 @@ class ProvisionEnvironment:
 
     def __init__(self) -> None:
         self._record: ProgressPublisher
+        self._request: ProvisionRequest
         self._plan: EnvironmentPlan | None = None
         self._database_available = False
         self._evidence: Evidence | None = None
@@ -75,6 +82,7 @@ class ProvisionEnvironment:
         """Run all phases in order, and return the evidence that was read back from AWS."""
         expected = environment_workflow_id(request.environment_id)
         require_workflow_id(expected, f"the workflow id of environment {request.environment_id}")
+        self._request = request
         self._record = ProgressPublisher(request)
         try:
             plan = await self._validate_keys(request)
@@ -112,8 +120,8 @@ class ProvisionEnvironment:
         except ActivityError as error:
             if is_cancellation(error):
                 raise
-            problems = extract_problems(error, self._record.request, self._record.phase, workflow.now())
-            others = await examine_other_key(self._record.request, plan, problems)
+            problems = extract_problems(error, self._request, self._record.phase, workflow.now())
+            others = await examine_other_key(self._request, plan, problems)
             raise PhaseStoppedError([*problems, *others]) from error
         self._record.resources = self._record.resources.with_cluster(cluster)
 
@@ -176,32 +184,44 @@ class ProvisionEnvironment:
         if plan.tenant is None:
             return
         self._begin(Phase.RECONCILING_TENANT)
-        await reconcile_keys(self._record.request, plan.environment, plan.tenant, self._record.record_tenant_outcome)
+        await reconcile_keys(self._request, plan.environment, plan.tenant, self._record.record_tenant_outcome)
 
     async def _stop(self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError) -> BaseException:
         """Roll back if requested, publish the final state, and return the exception that ends the workflow."""
-        problems = extract_problems(error, self._record.request, self._record.phase, workflow.now())
+        problems = extract_problems(error, self._request, self._record.phase, workflow.now())
         left_behind: tuple[str, ...] = ()
         # `_plan` is set once the keys are valid. Until then, nothing has been created, so there is nothing to remove.
         unfinished = self._plan if self._evidence is None else None
-        if unfinished is not None and self._record.request.on_failure is OnFailure.ROLLBACK:
+        if unfinished is not None and self._request.on_failure is OnFailure.ROLLBACK:
             self._record.enter_phase(Phase.ROLLING_BACK, problems=problems)
             left = await self._roll_back(unfinished)
             left_behind = tuple(item.description for item in left)
             self._record.resources = self._record.resources.only_named(item.name for item in left)
+        if unfinished is not None and unfinished.environment.customer_keys:
+            await self._release_unused_claims(unfinished)
         self._record.enter_phase(Phase.STOPPED, problems=problems, left_behind=left_behind, evidence=self._evidence)
-        return to_workflow_failure(error, f"Environment {self._record.request.environment_id}", problems)
+        return to_workflow_failure(error, f"Environment {self._request.environment_id}", problems)
 
     async def _roll_back(self, plan: EnvironmentPlan) -> tuple[Leftover, ...]:
         """Remove everything that this run created. A second cancellation request during the rollback is ignored."""
-        removal = asyncio.create_task(remove_resources(plan, self._record.request, phase=Phase.ROLLING_BACK))
-        while not removal.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.shield(removal)
-        return removal.result()
+        removal = asyncio.create_task(remove_resources(plan, self._request, phase=Phase.ROLLING_BACK))
+        return await finish_despite_cancellation(removal)
+
+    async def _release_unused_claims(self, plan: EnvironmentPlan) -> None:
+        """Give back the claims on keys that encrypt nothing (contract 138).
+
+        If AWS does not answer, the claims stay, and `byok claims` lists them.
+        """
+        release = workflow.start_activity_method(
+            ClaimActivities.release_unused_claims, plan.environment, **RELEASE_OPTIONS
+        )
+        try:
+            await finish_despite_cancellation(release)
+        except ActivityError as error:
+            workflow.logger.warning("the claims on the keys were not given back", exc_info=error)
 
     def _problem_of(self, error: BaseException) -> Problem:
-        return extract_problem(error, self._record.request, self._record.phase, workflow.now())
+        return extract_problem(error, self._request, self._record.phase, workflow.now())
 
     def _problems_of(self, branches: Sequence[asyncio.Task[None]], *, cut_short: bool = False) -> list[Problem]:
         """Return the problems of failed branches.

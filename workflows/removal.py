@@ -14,10 +14,11 @@ with workflow.unsafe.imports_passed_through():
         BucketPlan,
         BucketRemovalTask,
         DatabaseRemovalTask,
+        DeletionPlan,
         EnvironmentPlan,
         Problem,
+        RegionRequest,
         RemovalResult,
-        WorkflowRequest,
     )
     from byok.domain.phases import Phase
 from workflows.activity_options import REMOVE_OPTIONS, with_summary
@@ -44,8 +45,8 @@ class Leftover(NamedTuple):
 
 
 async def remove_resources(
-    plan: EnvironmentPlan,
-    request: WorkflowRequest,
+    plan: EnvironmentPlan | DeletionPlan,
+    request: RegionRequest,
     *,
     phase: Phase,
     buckets: Sequence[BucketPlan] | None = None,
@@ -103,7 +104,7 @@ async def remove_resources(
 
 
 async def _remove_or_report(
-    resource: str, removal: Awaitable[RemovalResult], request: WorkflowRequest, phase: Phase, at: datetime
+    resource: str, removal: Awaitable[RemovalResult], request: RegionRequest, phase: Phase, at: datetime
 ) -> Leftover | None:
     try:
         outcome = await removal

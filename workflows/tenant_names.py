@@ -12,9 +12,9 @@ with workflow.unsafe.imports_passed_through():
         Problem,
         ReconciledKey,
         ReconcileKeyTask,
+        RegionRequest,
         TenantOutcome,
         TenantPlan,
-        WorkflowRequest,
     )
     from byok.domain.phases import Phase
 from workflows.activity_options import WRITE_OPTIONS, with_summary
@@ -23,7 +23,7 @@ from workflows.failures import PhaseStoppedError, extract_problem, is_cancellati
 
 
 async def reconcile_keys(
-    request: WorkflowRequest, environment: Environment, plan: TenantPlan, on_progress: Callable[[TenantOutcome], None]
+    request: RegionRequest, environment: Environment, plan: TenantPlan, on_progress: Callable[[TenantOutcome], None]
 ) -> None:
     """Reconcile both keys, or report the commands to run if no role is given (D11).
 

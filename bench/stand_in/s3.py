@@ -130,7 +130,9 @@ class S3Service:
         first = bisect_left(self._names, prefix)
         after = bisect_left(self._names, f"{prefix}\U0010ffff")
         found = sorted((self._buckets[name] for name in self._names[first:after]), key=lambda bucket: bucket.number)
-        listed = [{"Name": bucket.name, "CreationDate": bucket.created} for bucket in found]
+        listed = [
+            {"Name": bucket.name, "CreationDate": bucket.created, "BucketRegion": bucket.region} for bucket in found
+        ]
         return _xml("ListAllMyBucketsResult", render_xml({"Buckets": ("Bucket", listed), "Owner": _OWNER}))
 
     def create_bucket(self, request: HttpRequest, region: str) -> HttpResponse:

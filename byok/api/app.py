@@ -14,7 +14,7 @@ from byok.api.authentication import AllowAllAuth, Authenticator, ChainedAuth, St
 from byok.api.limits import BodySizeLimitMiddleware, RateLimitMiddleware
 from byok.api.oidc import OidcAuth
 from byok.api.origin import SameOriginMiddleware
-from byok.api.routes import environments, events, health, keys, onboarding
+from byok.api.routes import claims, environments, events, health, keys, onboarding
 from byok.api.state import ApiState
 from byok.settings import ApiSettings
 
@@ -51,7 +51,7 @@ def make_api_app(state: ApiState) -> FastAPI:
     )
     app.state.byok = state
     problems.install_error_handlers(app)
-    for routes in (onboarding, keys, environments, events):
+    for routes in (onboarding, keys, environments, events, claims):
         app.include_router(routes.router, prefix="/v1")
     app.include_router(health.router)
     return app

@@ -50,6 +50,20 @@ ReadCaller = Annotated[Caller, Depends(RequireScope(Scope.READ))]
 WriteCaller = Annotated[Caller, Depends(RequireScope(Scope.WRITE))]
 DeleteCaller = Annotated[Caller, Depends(RequireScope(Scope.DELETE))]
 
+
+async def _staff(caller: ReadCaller) -> Caller:
+    """Return the caller if they may use all environments.
+
+    Raises:
+        ProblemError: The caller belongs to an organisation.
+    """
+    if caller.organisation is not None:
+        raise ProblemError(HTTPStatus.FORBIDDEN, "byok.Forbidden", "Only the vendor's staff may do this.")
+    return caller
+
+
+StaffCaller = Annotated[Caller, Depends(_staff)]
+
 EnvironmentId = Annotated[
     str,
     Path(

@@ -8,8 +8,10 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from byok.api.problems import invalid_field_error
 from byok.api.state import ApiState
 from byok.api.status_broadcaster import StatusBroadcaster
+from byok.domain import regions
 from byok.domain.models.base import RegionName
 from byok.service.environments import EnvironmentService
 
@@ -36,3 +38,15 @@ State = Annotated[ApiState, Depends(_state)]
 Service = Annotated[EnvironmentService, Depends(_service)]
 Broadcaster = Annotated[StatusBroadcaster, Depends(_followers)]
 Region = Annotated[RegionName, Path(description="An AWS Region.", examples=["eu-central-1"])]
+
+
+def require_region_in_use(state: ApiState, region: str) -> None:
+    """Require that the platform uses the Region of a request.
+
+    Raises:
+        ProblemError: It does not. The error names the Regions in use.
+    """
+    try:
+        regions.require_region_in_use(region, state.regions)
+    except regions.RegionNotInUseError as error:
+        raise invalid_field_error("region", str(error)) from error

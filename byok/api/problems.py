@@ -22,6 +22,8 @@ _REFERENCE: Final = "#/components/schemas/{model}"
 
 STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
     errors.EnvironmentNotFoundError: HTTPStatus.NOT_FOUND,
+    errors.DeletionDiffersError: HTTPStatus.CONFLICT,
+    errors.ClaimsUnavailableError: HTTPStatus.BAD_GATEWAY,
     errors.EnvironmentConflictError: HTTPStatus.CONFLICT,
     errors.EnvironmentBusyError: HTTPStatus.CONFLICT,
     errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,

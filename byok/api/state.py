@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +28,7 @@ class ApiState:
         access: Authenticates callers.
         platform_role_arn: The role that the customers' key policies name.
         vendor: The vendor profile.
+        regions: The Regions in use.
         connect: Connects to Temporal and returns the service.
         secret: Signs page tokens and session cookies.
         max_streams: How many streams one organisation may have open.
@@ -37,6 +38,7 @@ class ApiState:
     access: Authenticator
     platform_role_arn: str
     vendor: VendorProfile
+    regions: Sequence[str]
     connect: Callable[[], Awaitable[EnvironmentService]]
     secret: str = field(repr=False)
     max_streams: int

@@ -9,6 +9,7 @@ import typer
 
 from byok import __version__
 from byok.cli.commands.check import check
+from byok.cli.commands.claims import claims
 from byok.cli.commands.create import create
 from byok.cli.commands.demo import demo
 from byok.cli.commands.doctor import diagnose, doctor
@@ -52,6 +53,7 @@ app.command()(replay)
 app.command()(cancel)
 app.command()(delete)
 app.command()(check)
+app.command()(claims)
 app.command()(tenant)
 app.command()(onboarding)
 app.command()(template)

@@ -8,14 +8,15 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from byok.cli.output import UsageError
-from byok.domain.models import EncryptionRequest, KeyPairRequest, Problem, ProvisionRequest, Resources, WorkflowRequest
+from byok.domain.models import KeyPairRequest, Problem, ProvisionRequest, RequestModel, Resources
 from byok.domain.models.requests import MISSING_KEY_ERROR_TYPE
 from byok.domain.onboarding.payload import PayloadError, expand_payload_fields, parse_payload
-from byok.domain.problems.build import find_arn_problems, find_tenant_request_problems
+from byok.domain.phases import Phase
+from byok.domain.problems.build import find_arn_problems, find_region_problems, find_tenant_request_problems
 from byok.domain.problems.remediation import RemedyContext
 from byok.settings import Settings
 
-Request = TypeVar("Request", bound=WorkflowRequest)
+Request = TypeVar("Request", bound=RequestModel)
 
 OPTION_BY_FIELD: Final = {
     "environment_id": "--name",
@@ -31,6 +32,7 @@ OPTION_BY_FIELD: Final = {
     "tenant_role": "--tenant-role-arn and --external-id",
     "profile": "--profile",
     "stack_name": "--stack-name",
+    "account": "--account",
 }
 
 _OPTIONS: Final = tuple(OPTION_BY_FIELD.values())
@@ -90,16 +92,19 @@ def request_from_file(model: type[Request], path: Path) -> Request:
         raise UsageError(f"{path}: {_format_validation_error(error, {})}") from error
 
 
-def find_request_problems(request: EncryptionRequest | KeyPairRequest, settings: Settings) -> tuple[Problem, ...]:
-    """Find, without AWS calls, the problems that a worker would report about the ARNs and the tenant.
+def find_request_problems(request: ProvisionRequest | KeyPairRequest, settings: Settings) -> tuple[Problem, ...]:
+    """Find, without AWS calls, the problems that a worker would report about the Region, the ARNs and the tenant.
 
-    If the platform role is not set on this machine, only the worker runs the checks that depend on the role.
+    If the platform role or the Regions are not set on this machine, only the worker runs the checks that depend on
+    them.
     """
     context, at = (
         RemedyContext(request.region, settings.platform_role_arn, settings.vendor, profile=request.profile),
         datetime.now(UTC),
     )
     found = find_arn_problems(request.key_pair, context, at) if request.key_pair else ()
+    if "regions" in settings.model_fields_set:
+        found = find_region_problems(context, settings.regions, Phase.VALIDATING_KEYS, at) + found
     if not isinstance(request, ProvisionRequest) or request.tenant is None:
         return found
     role = request.tenant_role.role_arn if request.tenant_role else None

@@ -140,6 +140,11 @@ class KeyArn:
         """Whether the key is a multi-Region key, either the primary key or a replica."""
         return self.key_id.startswith("mrk-")
 
+    @property
+    def global_id(self) -> str:
+        """`<account>/<key id>`, which identifies a key in all Regions: the replicas of a multi-Region key share it."""
+        return f"{self.account}/{self.key_id}"
+
     def __str__(self) -> str:
         return f"arn:{self.partition}:kms:{self.region}:{self.account}:key/{self.key_id}"
 

@@ -17,7 +17,7 @@ from byok.domain.models import (
     ClusterPlan,
     DatabaseTask,
     DeleteRequest,
-    EncryptionRequest,
+    DeletionPlan,
     Environment,
     EnvironmentPlan,
     KeyCheckPlan,
@@ -27,13 +27,15 @@ from byok.domain.models import (
     ProvisionRequest,
     ReconcileTenantPlan,
     ReconcileTenantRequest,
+    RegionRequest,
     TenantPlan,
     TenantRole,
 )
 from byok.domain.onboarding.customer_commands import CustomerCommands
-from byok.domain.phases import Encryption, RequestKind
-from byok.domain.problems.build import find_arn_problems, find_tenant_request_problems
+from byok.domain.phases import Encryption, Phase, RequestKind
+from byok.domain.problems.build import find_arn_problems, find_region_problems, find_tenant_request_problems
 from byok.domain.problems.remediation import RemedyContext
+from byok.domain.regions import DEFAULT_HOME_REGION
 from byok.domain.tenant import TenantLabels
 from byok.domain.vendor import VendorProfile
 
@@ -41,7 +43,7 @@ KEY_CHECK_ENVIRONMENT_ID: Final = "key_check"
 """Used in place of an environment id if a key check is not for a known environment. No environment can have this id."""
 
 
-_Request = EncryptionRequest | KeyPairRequest
+_Request = ProvisionRequest | KeyPairRequest
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Platform:
         prove_aurora_keys: Whether a check may create clusters that prove an Aurora key.
         keys: The platform's own keys, by Region. In every other Region, platform-managed environments use the AWS
             managed keys of the platform's account.
+        home_region: The Region whose probe bucket holds the claims on all keys.
+        regions: The Regions in use.
     """
 
     role_arn: str
@@ -62,6 +66,8 @@ class Platform:
     blueprint: Blueprint
     prove_aurora_keys: bool = True
     keys: Mapping[str, PlatformKeys] = field(default_factory=dict)
+    home_region: str = DEFAULT_HOME_REGION
+    regions: tuple[str, ...] = (DEFAULT_HOME_REGION,)
 
     def __post_init__(self) -> None:
         """Check the platform's own keys.
@@ -76,6 +82,11 @@ class Platform:
     def account(self) -> str:
         """The platform's account, derived from the role (D3)."""
         return account_id_of_role(self.role_arn)
+
+    @property
+    def claims_bucket(self) -> str:
+        """The bucket that holds the claims on the keys of all Regions: the probe bucket of the home Region."""
+        return naming.probe_bucket_name(self.vendor, self.account, self.home_region)
 
     def keys_in(self, region: str) -> KeyPair:
         """Return the keys of platform-managed environments in a Region (contract 132)."""
@@ -92,7 +103,7 @@ def plan_key_pair_check(request: CheckKeysRequest, platform: Platform, at: datet
     """
     environment_id = request.environment_id or KEY_CHECK_ENVIRONMENT_ID
     return KeyCheckPlan(
-        environment=_environment(request, environment_id, platform),
+        environment=_environment(request, environment_id, platform, request.key_pair),
         findings=_findings(request, platform, at),
         allows_aurora_proof=platform.prove_aurora_keys,
     )
@@ -136,28 +147,40 @@ def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime
         findings += _tenant_findings(request, request.tenant, request.tenant_role, platform, at)
         if not findings and request.key_pair is not None:
             tenant = _tenant(request, request.key_pair, request.tenant, request.tenant_role, platform)
-    plan = _plan(request, request.environment_id, platform, run_id)
-    return plan.model_copy(
-        update={
-            "findings": findings,
-            "tenant": tenant,
-            "tenant_name": request.tenant or platform.vendor.tenant_name_for(request.environment_id),
-            "allows_aurora_proof": platform.prove_aurora_keys,
-        }
-    )
-
-
-def plan_deletion(request: DeleteRequest, platform: Platform) -> EnvironmentPlan:
-    """Plan a deletion. The plan names every resource that an environment can have, whether or not it exists."""
-    return _plan(request, request.environment_id, platform)
-
-
-def _plan(request: _Request, environment_id: str, platform: Platform, run_id: str = "") -> EnvironmentPlan:
     return EnvironmentPlan(
-        environment=_environment(request, environment_id, platform, run_id),
-        cluster=plan_cluster(environment_id, platform),
-        buckets=plan_buckets(environment_id, request.region, platform),
+        environment=_environment(request, request.environment_id, platform, request.key_pair, run_id),
+        cluster=plan_cluster(request.environment_id, platform),
+        buckets=plan_buckets(request.environment_id, request.region, platform),
+        findings=findings,
+        tenant=tenant,
+        tenant_name=request.tenant or platform.vendor.tenant_name_for(request.environment_id),
+        allows_aurora_proof=platform.prove_aurora_keys,
     )
+
+
+def plan_deletion(request: DeleteRequest, platform: Platform, at: datetime) -> DeletionPlan:
+    """Plan a deletion. The plan names every resource that an environment can have, whether or not it exists.
+
+    Args:
+        request: The deletion. A customer's key that it does not name is empty in the plan.
+        platform: The vendor's configuration.
+        at: The time to record in findings.
+    """
+    context = _remedy_context(request, platform, RequestKind.DELETION)
+    platform_managed = request.named_encryption is Encryption.PLATFORM_MANAGED
+    keys = None if platform_managed else KeyPair(request.s3_key_arn or "", request.rds_key_arn or "")
+    return DeletionPlan(
+        environment=_environment(request, request.environment_id, platform, keys),
+        cluster=plan_cluster(request.environment_id, platform),
+        buckets=plan_buckets(request.environment_id, request.region, platform),
+        findings=find_region_problems(context, platform.regions, Phase.DELETING, at),
+    )
+
+
+def plan_no_environment(platform: Platform) -> Environment:
+    """Return the values that an activity needs if its calls concern no single environment."""
+    request = RegionRequest(region=platform.home_region)
+    return _environment(request, KEY_CHECK_ENVIRONMENT_ID, platform, KeyPair("", ""))
 
 
 def plan_cluster(environment_id: str, platform: Platform) -> ClusterPlan:
@@ -195,7 +218,7 @@ def plan_tenant(request: ReconcileTenantRequest, platform: Platform, at: datetim
     findings += _tenant_findings(request, request.tenant, role, platform, at, asked)
     plan = None if findings else _tenant(request, request.key_pair, request.tenant, role, platform)
     return ReconcileTenantPlan(
-        environment=_environment(request, request.environment_id, platform),
+        environment=_environment(request, request.environment_id, platform, request.key_pair),
         findings=findings,
         tenant=plan and plan.model_copy(update={"repoint": request.repoint, "request_kind": asked}),
     )
@@ -234,15 +257,18 @@ def _tenant(
     )
 
 
-def _environment(request: _Request, environment_id: str, platform: Platform, run_id: str = "") -> Environment:
+def _environment(
+    request: RegionRequest, environment_id: str, platform: Platform, keys: KeyPair | None, run_id: str = ""
+) -> Environment:
+    """Return what activities need of an environment. Without keys of the customer, the platform's keys encrypt it."""
     vendor = platform.vendor
-    keys = request.key_pair or platform.keys_in(request.region)
+    used = keys or platform.keys_in(request.region)
     return Environment(
         environment_id=environment_id,
         region=request.region,
-        encryption=Encryption.CUSTOMER_MANAGED if request.key_pair else Encryption.PLATFORM_MANAGED,
-        s3_key_arn=keys.s3_key_arn,
-        rds_key_arn=keys.rds_key_arn,
+        encryption=Encryption.CUSTOMER_MANAGED if keys is not None else Encryption.PLATFORM_MANAGED,
+        s3_key_arn=used.s3_key_arn,
+        rds_key_arn=used.rds_key_arn,
         key_grace_seconds=request.key_grace_seconds,
         platform_role_arn=platform.role_arn,
         environment_tag=naming.environment_tag_key(vendor),
@@ -260,12 +286,14 @@ def _findings(
     at: datetime,
     request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
+    context = _remedy_context(request, platform, request_kind)
+    found = find_region_problems(context, platform.regions, Phase.VALIDATING_KEYS, at)
     if request.key_pair is None:  # the ARN rules are about the customer's keys
-        return ()
-    return find_arn_problems(request.key_pair, _remedy_context(request, platform, request_kind), at)
+        return found
+    return found + find_arn_problems(request.key_pair, context, at)
 
 
-def _remedy_context(request: _Request, platform: Platform, request_kind: RequestKind) -> RemedyContext:
+def _remedy_context(request: RegionRequest, platform: Platform, request_kind: RequestKind) -> RemedyContext:
     return RemedyContext(
         request.region, platform.role_arn, platform.vendor, request_kind=request_kind, profile=request.profile
     )

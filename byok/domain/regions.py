@@ -1,10 +1,13 @@
-"""The AWS Regions, and the check that a name is one of them (contract 133).
+"""The AWS Regions, and the checks that a name is one of them (contract 133) and that the platform uses it.
 
 The list is copied from botocore (`partitions.json` and `endpoints.json`), because importing botocore here would make
 every command slow. `tests/unit/test_regions.py` fails if a botocore update adds a Region that is missing here.
 """
 
+from collections.abc import Sequence
 from typing import Final
+
+DEFAULT_HOME_REGION: Final = "eu-central-1"
 
 REGIONS: Final = (
     *("af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1"),
@@ -19,6 +22,10 @@ REGIONS: Final = (
 
 _SIMILAR: Final = 0.6
 """The minimum similarity at which a name counts as a misspelling of a Region, the same as `difflib`'s default."""
+
+
+class RegionNotInUseError(ValueError):
+    """Raised for an AWS Region that the platform does not use; the message gives the Regions in use."""
 
 
 class UnknownRegionError(ValueError):
@@ -36,6 +43,18 @@ def require_region(name: str) -> str:
     near = find_nearest_region(name)
     hint = f"the nearest name is {near}" if near else "a Region's name looks like eu-central-1"
     raise UnknownRegionError(f"not an AWS Region; {hint}")
+
+
+def require_region_in_use(name: str, regions: Sequence[str]) -> None:
+    """Require that the platform uses a Region (`BYOK_REGIONS`).
+
+    Raises:
+        RegionNotInUseError: It does not.
+    """
+    if name not in regions:
+        raise RegionNotInUseError(
+            f"The platform does not use the Region {name}. The Regions in use are {', '.join(regions)} (BYOK_REGIONS)."
+        )
 
 
 def find_nearest_region(name: str) -> str | None:

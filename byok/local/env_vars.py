@@ -10,6 +10,8 @@ from byok.local.ports import HOST, Ports
 
 PLATFORM_PROFILE: Final = "platform"
 CUSTOMER_PROFILE: Final = "byok"
+OTHER_REGIONS: Final = ("eu-west-1", "us-east-1")
+"""The Regions that a local stack uses besides its home Region."""
 
 
 def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, str]:
@@ -18,7 +20,7 @@ def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, st
     Args:
         ports: The ports of Temporal and the local AWS.
         aws_config: Folder of the AWS config files that the local AWS writes.
-        region: The Region of all environments and keys.
+        region: The home Region, and the Region of the ready-made keys.
     """
     return {
         "TEMPORAL_ADDRESS": f"{HOST}:{ports.temporal}",
@@ -34,6 +36,8 @@ def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, st
         "AWS_SESSION_TOKEN": "",
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
+        "BYOK_HOME_REGION": region,
+        "BYOK_REGIONS": ",".join((region, *OTHER_REGIONS)),
         "BYOK_DATABASE_POLL_SECONDS": "0.5",  # the local AWS creates a database in seconds, not minutes
     }
 

@@ -17,6 +17,7 @@ from byok.domain.models import (
     CheckKeysRequest,
     DeleteRequest,
     KeyCheckResult,
+    ListClaimsRequest,
     ProvisionRequest,
     ReconcileTenantRequest,
     TenantOutcome,
@@ -24,12 +25,13 @@ from byok.domain.models import (
 )
 from byok.domain.phases import Encryption, Phase
 from byok.service import lifecycle
+from byok.service.claims import ClaimPage, list_claims
+from byok.service.deletion import build_delete_request
 from byok.service.encryption import is_encryption_fixed, require_same_encryption
 from byok.service.environment_reader import EnvironmentReader
 from byok.service.errors import (
     EnvironmentBusyError,
     EnvironmentConflictError,
-    EnvironmentNotReadyError,
     IdempotencyKeyReusedError,
     InvalidRequestError,
     KeyCheckFailedError,
@@ -126,6 +128,15 @@ class EnvironmentService(EnvironmentReader):
                 return await self.wait_for_result(handle, "The key check was accepted")
             except WorkflowFailureError as error:
                 raise KeyCheckFailedError(f"The key check failed: {error.cause}") from error
+
+    async def list_claims(self, request: ListClaimsRequest) -> ClaimPage:
+        """Return a page of the claims on keys, each with what it means and what to do about it (contract 138).
+
+        Raises:
+            NoWorkerError: No worker is available.
+            ClaimsUnavailableError: AWS did not answer, or refused.
+        """
+        return await list_claims(self, self._task_queue, request)
 
     async def build_reconcile_tenant_request(
         self,
@@ -258,37 +269,27 @@ class EnvironmentService(EnvironmentReader):
         Args:
             environment_id: The environment.
             final_snapshot: Whether to take a snapshot of the cluster first.
-            region: The environment's Region. The Region and both keys are required if Temporal no longer has the
-                workflow.
-            encryption: Whose keys the environment uses. Only platform-managed needs no keys.
+            region: The environment's Region. It is required if Temporal no longer has the workflow; otherwise it is
+                compared with what Temporal knows, like the encryption and the keys. The workflow compares all of them
+                with AWS.
+            encryption: Whose keys the environment uses.
             s3_key_arn: The environment's S3 key.
             rds_key_arn: The environment's Aurora key.
 
         Raises:
-            EnvironmentNotFoundError: Temporal does not have the workflow, and the Region or a key was not passed.
-            EnvironmentNotReadyError: The environment is already deleted, or its Region or a key is unknown.
+            DeletionDiffersError: The Region or a key differs from what Temporal knows.
             EncryptionCannotChangeError: The environment has the other kind of encryption.
+            EnvironmentNotFoundError: Temporal does not have the workflow, and the Region was not passed.
+            EnvironmentNotReadyError: The environment is already deleted, or its Region is unknown.
         """
-        known: dict[str, str | None] = {"region": region}
-        if encryption is not Encryption.PLATFORM_MANAGED:
-            known |= {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
-        if not all(known.values()):
-            status = await self.read_status(environment_id)
-            if status.phase is Phase.DELETED:
-                raise EnvironmentNotReadyError(f"{environment_id} is already deleted.")
-            if encryption or s3_key_arn or rds_key_arn:
-                require_same_encryption(status, encryption or Encryption.CUSTOMER_MANAGED)
-            encryption = status.encryption
-            if encryption is Encryption.PLATFORM_MANAGED:
-                known = {"region": region}
-            known = {name: given or getattr(status, name) for name, given in known.items()}
-        if not all(known.values()):
-            raise EnvironmentNotReadyError(
-                f"The Region and keys of {environment_id} are unknown: pass its Region and both key ARNs."
-            )
-        confirmed = {"environment_id": environment_id, "confirm": environment_id, "final_snapshot": final_snapshot}
-        return DeleteRequest.model_validate(
-            {**confirmed, "encryption": encryption or Encryption.CUSTOMER_MANAGED, **known}
+        return await build_delete_request(
+            self,
+            environment_id,
+            final_snapshot=final_snapshot,
+            region=region,
+            encryption=encryption,
+            s3_key_arn=s3_key_arn,
+            rds_key_arn=rds_key_arn,
         )
 
     async def delete(self, request: DeleteRequest) -> bool:

@@ -28,6 +28,18 @@ class EnvironmentNotFoundError(ServiceError):
     code = "byok.EnvironmentNotFound"
 
 
+class DeletionDiffersError(ServiceError):
+    """A deletion names another Region or key than the environment has. Nothing was deleted."""
+
+    code = "byok.DeletionDiffers"
+
+
+class ClaimsUnavailableError(ServiceError):
+    """The claims on keys could not be listed."""
+
+    code = "byok.ClaimsUnavailable"
+
+
 class EnvironmentConflictError(ServiceError):
     """The id belongs to a running or ready environment that was requested with different values."""
 

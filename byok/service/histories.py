@@ -14,13 +14,13 @@ from temporalio.exceptions import ApplicationError, FailureError, TerminatedErro
 
 from byok.contracts import REQUEST_MODELS
 from byok.domain.arns import KeyPurpose
-from byok.domain.models import Problem, TenantRole, WorkflowRequest
+from byok.domain.models import Problem, RegionRequest, TenantRole
 from byok.temporal_inputs import require_valid_input
 
 _LAST_EVENTS: Final = 20
 """The number of events to read from the end of a history. After a failure, workflow tasks add fewer events."""
 
-Request = TypeVar("Request", bound=WorkflowRequest)
+Request = TypeVar("Request", bound=RegionRequest)
 
 
 async def read_workflow_request(
@@ -46,7 +46,7 @@ async def read_workflow_input_error(
 
 
 async def _read_inputs(
-    client: Client, handle: WorkflowHandle[object, object], kind: type[WorkflowRequest]
+    client: Client, handle: WorkflowHandle[object, object], kind: type[RegionRequest]
 ) -> list[object]:
     """Return a workflow's inputs, decoded as its worker decodes them."""
     started = await anext(handle.fetch_history_events(page_size=1))

@@ -204,7 +204,7 @@ class EnvironmentStatus(RecordModel):
             tenant_name=progress.tenant_name if progress else None,
             tenant=progress.tenant if progress else None,
             deletion=progress.deletion if progress else None,
-            **({name: getattr(request, name) for name in _REQUEST_FIELDS} if request else {}),
+            **({name: getattr(request, name) for name in _REQUEST_FIELDS if hasattr(request, name)}),
             pending=await list_pending_steps(described, fetch.task_failure),
             workflow_id=described.id,
             run_id=described.run_id,

@@ -1,7 +1,7 @@
 """The user's input to the wizard. Each page's address contains the input, so that the user can leave and return."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
@@ -18,7 +18,7 @@ from byok.domain.onboarding.payload import PayloadError, expand_payload_fields, 
 from byok.domain.phases import Encryption, OnFailure
 from byok.domain.problems.build import find_arn_problems
 from byok.domain.problems.remediation import RemedyContext
-from byok.domain.regions import UnknownRegionError, require_region
+from byok.domain.regions import RegionNotInUseError, UnknownRegionError, require_region, require_region_in_use
 from byok.domain.vendor import VendorProfile
 
 
@@ -111,8 +111,14 @@ class EnvironmentDraft(BaseModel):
             }
         return ProvisionRequest.model_validate(values)
 
-    def field_errors(self, prefix: str, *names: str) -> dict[str, str]:
-        """Return an error message for each of the named fields whose value is missing or malformed."""
+    def field_errors(self, prefix: str, regions: Sequence[str], *names: str) -> dict[str, str]:
+        """Return an error message for each of the named fields whose value is missing, malformed or not in use.
+
+        Args:
+            prefix: The prefix of the ids of the user's environments.
+            regions: The Regions in use.
+            names: The fields.
+        """
         whole = self.full_environment_id(prefix)
         named = (
             re.match(ENVIRONMENT_ID_PATTERN, whole) and len(whole) <= ENVIRONMENT_ID_MAX_LENGTH and whole.isprintable()
@@ -120,7 +126,7 @@ class EnvironmentDraft(BaseModel):
         payload_faults = self._payload_faults()
         found = {
             "name": None if named else _SENTENCES["name"],
-            "region": self._region_fault(),
+            "region": self._region_fault(regions),
             **{
                 field: None if payload_faults or getattr(self, field) else _SENTENCES[field]
                 for field in ("s3_key_arn", "rds_key_arn")
@@ -131,12 +137,15 @@ class EnvironmentDraft(BaseModel):
         }
         return {name: fault for name in names if (fault := found[name])}
 
-    def _region_fault(self) -> str | None:
-        """Return the error in the Region field; None if the field contains an AWS Region (contract 133)."""
+    def _region_fault(self, regions: Sequence[str]) -> str | None:
+        """Return the error in the Region field; None if the platform uses this AWS Region (contract 133)."""
         try:
             require_region(self.region)
+            require_region_in_use(self.region, regions)
         except UnknownRegionError as error:
             return f"{self.region} is {error}." if self.region else _SENTENCES["region"]
+        except RegionNotInUseError as error:
+            return str(error)
         return None
 
     def _payload_faults(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Pages of ListBuckets: moto shortens the list to one page, but returns no token for the next one."""
+"""Pages of ListBuckets: moto shortens the list to one page, returns no token for the next one, and no Regions."""
 
 import re
 from typing import Final
@@ -6,13 +6,16 @@ from urllib.parse import parse_qsl, urlencode
 
 from localaws.call import AwsError, Call, HttpResponse
 from localaws.paging import InvalidMarkerError, split_page
+from localaws.s3.buckets import find_bucket
 
 _LIMIT: Final = "max-buckets"
 _TOKEN: Final = "continuation-token"  # noqa: S105 - the name of a parameter
+_PARAMS: Final = frozenset({_LIMIT, _TOKEN, "prefix", "bucket-region"})
 _MOST: Final = 10_000
 """The maximum number of buckets on a page, and the default of `max-buckets` (S3 API reference, ListBuckets)."""
 
 _BUCKETS: Final = re.compile(rb"<Bucket>.*?</Bucket>", re.DOTALL)
+_NAME: Final = re.compile(rb"<Name>(.*?)</Name>")
 _END: Final = b"</ListAllMyBucketsResult>"
 
 
@@ -25,7 +28,9 @@ def build_moto_query(call: Call) -> str:
 
 
 def shorten_to_page(call: Call, answer: HttpResponse) -> None:
-    """Reduce the list of all buckets to the page that a ListBuckets call requests.
+    """Reduce the list of all buckets to the page that a ListBuckets call requests, and add the buckets' Regions.
+
+    S3 returns the Regions if the request has at least one parameter (S3 API reference, ListBuckets, BucketRegion).
 
     Raises:
         AwsError: `InvalidArgument`. We found no recording of AWS's message for either parameter.
@@ -39,10 +44,24 @@ def shorten_to_page(call: Call, answer: HttpResponse) -> None:
         page, following = split_page(buckets, int(limit), query.get(_TOKEN))
     except InvalidMarkerError as error:
         raise AwsError("InvalidArgument", "The continuation token provided is incorrect", 400) from error
-    if len(page) == len(buckets):
+    if _PARAMS & query.keys():
+        shown = [_with_region(bucket) for bucket in page]
+    elif len(page) < len(buckets):
+        shown = list(page)
+    else:
         return
-    answer.body = answer.body.replace(b"".join(buckets), b"".join(page))
+    answer.body = answer.body.replace(b"".join(buckets), b"".join(shown))
     if following:
         token = f"<ContinuationToken>{following}</ContinuationToken>".encode()
         answer.body = answer.body.replace(_END, token + _END)
     answer.headers = [(name, value) for name, value in answer.headers if name.lower() != "content-length"]
+
+
+def _with_region(bucket: bytes) -> bytes:
+    """Return an entry of the list with the bucket's Region."""
+    name = _NAME.search(bucket)
+    found = find_bucket(name[1].decode()) if name else None
+    if found is None:
+        return bucket
+    region = f"<BucketRegion>{found.region_name}</BucketRegion>".encode()
+    return bucket.replace(b"</Bucket>", region + b"</Bucket>")

@@ -18,11 +18,14 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.aurora_proofs import AuroraProofActivities
+from activities.claims import ClaimActivities
 from activities.clients import AwsClients
 from activities.database import DatabaseActivities
 from activities.describe_batcher import DescribeBatcher
 from activities.evidence import EvidenceActivities
+from activities.inventory import InventoryActivities
 from activities.keys import KeyActivities
+from activities.planning import PlanActivities
 from activities.storage import StorageActivities
 from byok.blueprints import load_blueprint
 from byok.domain.models import (
@@ -31,19 +34,25 @@ from byok.domain.models import (
     DatabaseRemovalTask,
     DatabaseTask,
     EnvironmentPlan,
+    InventoryTask,
     Problem,
     ProvisionRequest,
+    ReleaseClaimsTask,
 )
 from byok.domain.planning import Platform, plan_environment
 from localaws.accounts import PLATFORM_CREDENTIALS, PLATFORM_ROLE_ARN
 from tests.localaws.server import REGION, VENDOR, AwsHarness
 
-PLATFORM = Platform(PLATFORM_ROLE_ARN, VENDOR, load_blueprint(None))
+OTHER_REGION = "us-east-1"
+PLATFORM = Platform(PLATFORM_ROLE_ARN, VENDOR, load_blueprint(None), regions=(REGION, OTHER_REGION))
 _MOST_ATTEMPTS = 2000
 
 
 class ActivityHarness:
     """Runs the activities of one environment, whose two keys are in local AWS.
+
+    Attributes:
+        run_id: The id of the run that executes the activities. A replay has another id than the run of its plan.
 
     Args:
         aws: The local AWS to call.
@@ -53,13 +62,17 @@ class ActivityHarness:
     def __init__(self, aws: AwsHarness, clients: AwsClients | None = None) -> None:
         self.aws = aws
         self.clients = clients or _shared_clients(aws.endpoint)
+        self.plans = PlanActivities(PLATFORM)
         self.keys = KeyActivities(self.clients, PLATFORM)
         self.describer = DescribeBatcher(self.clients, contextlib.nullcontext)
         poll = timedelta(milliseconds=10)
         self.database = DatabaseActivities(self.clients, PLATFORM, poll, self.describer)
         self.proofs = AuroraProofActivities(self.clients, PLATFORM, poll)
         self.storage = StorageActivities(self.clients, PLATFORM)
+        self.inventory = InventoryActivities(self.clients, PLATFORM)
+        self.claims = ClaimActivities(self.clients, PLATFORM)
         self.evidence = EvidenceActivities(self.database, self.storage)
+        self.run_id = "this-run"
         self.plan = self.build_plan()
 
     def build_plan(self, run_id: str = "this-run", **request: Any) -> EnvironmentPlan:
@@ -89,6 +102,15 @@ class ActivityHarness:
             environment=self.plan.environment, cluster=self.plan.cluster, final_snapshot=final_snapshot
         )
 
+    def inventory_task(self, final_snapshot: str | None = None) -> InventoryTask:
+        """Return the input of the activity that lists what the environment owns."""
+        return InventoryTask(environment=self.plan.environment, final_snapshot=final_snapshot)
+
+    def claims_release(self) -> ReleaseClaimsTask:
+        """Return the input of the activity that releases all claims of the environment."""
+        environment = self.plan.environment
+        return ReleaseClaimsTask(environment=environment, key_arns=(environment.s3_key_arn, environment.rds_key_arn))
+
     def bucket_removal(self, index: int = 0) -> BucketRemovalTask:
         """Return the input of the activity that removes one bucket."""
         return BucketRemovalTask(environment=self.plan.environment, bucket=self.plan.buckets[index])
@@ -107,14 +129,18 @@ class ActivityHarness:
 
     def run_once(self, activity: Callable[..., Any], argument: Any) -> Any:
         """Run only the first attempt of an activity."""
-        return _attempt(ActivityEnvironment(), activity, argument)
+        environment = ActivityEnvironment()
+        environment.info = dataclasses.replace(environment.info, workflow_run_id=self.run_id)
+        return _attempt(environment, activity, argument)
 
     def run_with_retries(self, activity: Callable[..., Any], argument: Any) -> Any:
         """Run an activity as Temporal does: retry it with the last heartbeat details until it succeeds or stops."""
         details: list[Any] = []
         for attempt in range(1, _MOST_ATTEMPTS):
             environment = ActivityEnvironment()
-            environment.info = dataclasses.replace(environment.info, attempt=attempt, heartbeat_details=details)
+            environment.info = dataclasses.replace(
+                environment.info, attempt=attempt, heartbeat_details=details, workflow_run_id=self.run_id
+            )
             environment.on_heartbeat = lambda *beat: details.__setitem__(slice(None), beat)
             try:
                 return _attempt(environment, activity, argument)

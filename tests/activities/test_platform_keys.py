@@ -10,12 +10,12 @@ from temporalio.exceptions import ApplicationError
 
 from activities.tenant import TenantActivities
 from byok.domain.arns import AWS_MANAGED_KEYS, KeyPair, KeyPurpose, parse_key_arn
-from byok.domain.encryption import PlatformKeys
-from byok.domain.models import DatabaseRemovalTask, EnvironmentPlan, Evidence, Problem, ProvisionRequest
-from byok.domain.phases import Encryption, Phase
+from byok.domain.encryption import PlatformKeys, find_encryption_of_key
+from byok.domain.models import EnvironmentPlan, Evidence, OwnedResources, Problem, ProvisionRequest
+from byok.domain.phases import Encryption
 from byok.domain.planning import plan_environment
 from localaws.state import PLATFORM_ACCOUNT
-from tests.activities.conftest import PLATFORM, ActivityHarness, parse_stop_problem
+from tests.activities.conftest import OTHER_REGION, PLATFORM, ActivityHarness, parse_stop_problem
 from tests.activities.test_adoption import list_claimed_key_ids, run_until_problem
 from tests.localaws.server import REGION
 from tests.requested_keys import ON_PLATFORM_KEYS
@@ -166,8 +166,7 @@ def test_customer_keys_are_refused_on_a_platform_managed_environment(harness: Ac
 
     problems = [run_until_problem(harness, harness.database.ensure_cluster, harness.database_task)]
     problems.append(run_until_problem(harness, harness.storage.ensure_bucket, harness.bucket_task()))
-    deletion = DatabaseRemovalTask(environment=plan.environment, cluster=plan.cluster, phase=Phase.DELETING)
-    problems.append(run_until_problem(harness, harness.database.list_databases, deletion))
+    harness.run_with_retries(harness.claims.release_unused_claims, plan.environment)  # as a stopped workflow does
 
     for problem in problems:  # contract 9, 132
         assert (problem.code, problem.key) == (CODE, None)
@@ -216,6 +215,36 @@ def test_platform_managed_environment_is_removed_without_touching_claims(harness
         assert harness.run_with_retries(activity, harness.database_removal()).removed
     for index in range(len(harness.plan.buckets)):
         assert harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal(index)).removed
-    task = DatabaseRemovalTask(environment=harness.plan.environment, cluster=harness.plan.cluster)
-    assert harness.run_with_retries(harness.database.list_databases, task).names == ()
+    assert find_resources(harness).names == ()
     assert list_buckets(harness) == []
+
+
+def find_resources(harness: ActivityHarness) -> OwnedResources:
+    found: OwnedResources = harness.run_with_retries(harness.inventory.find_resources, harness.inventory_task())
+    return found
+
+
+@pytest.mark.parametrize("region", [REGION, OTHER_REGION])
+def test_inventory_finds_platform_managed_resources_and_their_keys(harness: ActivityHarness, region: str) -> None:
+    harness.plan = plan = harness.build_plan(region=region, **ON_PLATFORM_KEYS)
+    harness.provision_environment()
+    harness.plan = harness.build_plan(environment_id=plan.environment.environment_id)  # customer's keys, home Region
+
+    found = find_resources(harness)
+
+    assert {one.region for one in found.all_resources} == {region}  # contract 137
+    assert found.s3_key_arns == (AWS_MANAGED_KEYS.s3_key_arn,)  # S3 reports no ARN for this key
+    account = plan.environment.platform_account
+    owners = {find_encryption_of_key(key, account) for key in (*found.s3_key_arns, *found.rds_key_arns)}
+    assert owners == {Encryption.PLATFORM_MANAGED}  # contract 132
+
+
+def test_platform_managed_environment_neither_holds_nor_gives_back_a_claim(harness: ActivityHarness) -> None:
+    harness.plan = harness.build_plan(**ON_PLATFORM_KEYS)
+    harness.provision_environment()
+    harness.run_id = "a-replay"
+    harness.run_with_retries(harness.storage.ensure_bucket, harness.bucket_task())
+    harness.aws.call_control("DELETE", "calls")
+    harness.run_with_retries(harness.claims.release_unused_claims, harness.plan.environment)
+    assert harness.aws.list_calls() == []
+    assert not any("key-probes" in bucket["Name"] for bucket in list_buckets(harness))  # contract 123, 132

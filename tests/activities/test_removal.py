@@ -6,7 +6,7 @@ Objects that provisioning did not write, and resources that have the right name 
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from byok.domain.models import BucketRemovalTask, DatabaseRemovalTask, DeleteRequest, OwnedResources
+from byok.domain.models import BucketRemovalTask, DatabaseRemovalTask, DeleteRequest, OwnedResource
 from byok.domain.phases import Phase
 from byok.domain.planning import plan_deletion
 from localaws.state import STATE
@@ -19,6 +19,7 @@ def remove_everything(harness: ActivityHarness) -> None:
     assert harness.run_with_retries(harness.database.remove_cluster, harness.database_removal()).removed
     for index in range(len(harness.plan.buckets)):
         assert harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal(index)).removed
+    harness.run_with_retries(harness.claims.release_unused_claims, harness.plan.environment)
 
 
 def assert_only_empty_probe_bucket_left(harness: ActivityHarness) -> None:
@@ -97,7 +98,7 @@ def test_rollback_keeps_resources_of_an_earlier_run(harness: ActivityHarness) ->
 
 def test_deletion_removes_resources_of_every_run(harness: ActivityHarness) -> None:
     harness.provision_environment()
-    plan = plan_deletion(_deletion(harness), PLATFORM)
+    plan = plan_deletion(_deletion(harness), PLATFORM, harness.now)
     database = DatabaseRemovalTask(environment=plan.environment, cluster=plan.cluster, phase=Phase.DELETING)
 
     harness.run_with_retries(harness.database.remove_writer, database)
@@ -105,6 +106,7 @@ def test_deletion_removes_resources_of_every_run(harness: ActivityHarness) -> No
     for bucket in plan.buckets:
         task = BucketRemovalTask(environment=plan.environment, bucket=bucket, phase=Phase.DELETING)
         harness.run_with_retries(harness.storage.remove_bucket, task)
+    harness.run_with_retries(harness.claims.release_all_claims, harness.claims_release())
 
     assert_only_empty_probe_bucket_left(harness)
 
@@ -162,7 +164,7 @@ def test_final_snapshot_uses_the_aurora_key_and_is_listed(harness: ActivityHarne
 
     harness.run_with_retries(harness.database.remove_cluster, removal)
 
-    kept = harness.run_with_retries(harness.database.list_databases, removal)
+    kept = harness.run_with_retries(harness.inventory.find_resources, harness.inventory_task("acme-final-1"))
     assert (kept.clusters, kept.instances) == ((), ())
     assert kept.final_snapshot is not None
     assert kept.final_snapshot.identifier == "acme-final-1"
@@ -191,10 +193,10 @@ def test_deletion_stops_before_removing_anything_if_the_snapshot_is_impossible(
     harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
 
     with pytest.raises(ApplicationError) as caught:
-        harness.run_with_retries(harness.database.list_databases, harness.database_removal("acme-final-1"))
+        harness.run_with_retries(harness.inventory.find_resources, harness.inventory_task("acme-final-1"))
 
     assert "--no-final-snapshot" in parse_stop_problem(caught.value).remediation
-    listed = harness.run_with_retries(harness.database.list_databases, harness.database_removal())
+    listed = harness.run_with_retries(harness.inventory.find_resources, harness.inventory_task())
     assert len(listed.instances) == len(listed.clusters) == 1
 
 
@@ -207,9 +209,13 @@ def test_only_tagged_resources_are_listed(harness: ActivityHarness) -> None:
     s3.create_bucket(Bucket=former, CreateBucketConfiguration={**place, "Tags": tags})
     s3.create_bucket(Bucket=f"byok-{environment.environment_id}-foreign", CreateBucketConfiguration=place)
 
-    databases = harness.run_with_retries(harness.database.list_databases, harness.database_removal())
-    storage = harness.run_with_retries(harness.storage.list_buckets, environment)
+    found = harness.run_with_retries(harness.inventory.find_resources, harness.inventory_task())
 
-    cluster = harness.plan.cluster
-    assert databases == OwnedResources(instances=(cluster.writer_identifier,), clusters=(cluster.identifier,))
-    assert set(storage.buckets) == {former, *(bucket.name for bucket in harness.plan.buckets)}
+    cluster, keys = harness.plan.cluster, (environment.s3_key_arn, environment.rds_key_arn)
+    own = {"region": REGION, "key_arn": keys[1]}
+    assert found.instances == (OwnedResource(name=cluster.writer_identifier, **own),)
+    assert found.clusters == (OwnedResource(name=cluster.identifier, **own),)
+    assert {one.name: one.key_arn for one in found.buckets} == {
+        former: None,
+        **{bucket.name: keys[0] for bucket in harness.plan.buckets},
+    }

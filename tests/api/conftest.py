@@ -1,7 +1,7 @@
 """The API, run in the test process, on a real Temporal server with scripted activities."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +61,10 @@ def build_create_body(environment_id: str, **changes: object) -> dict[str, objec
 
 @asynccontextmanager
 async def open_api_state(
-    door: EnvironmentService, access: Authenticator | None, settings: ApiSettings
+    door: EnvironmentService,
+    access: Authenticator | None,
+    settings: ApiSettings,
+    regions: Sequence[str] = (REGION, "us-west-2"),
 ) -> AsyncIterator[ApiState]:
     """Open the API's state, and wait until the service is connected; without an authenticator, allow every caller."""
 
@@ -72,6 +75,7 @@ async def open_api_state(
         access or AllowAllAuth(),
         PLATFORM.role_arn,
         VendorProfile(),
+        regions,
         connect,
         "a secret of tests",
         settings.max_streams,

@@ -44,7 +44,13 @@ async def connect_never_ready_service() -> EnvironmentService:
 
 def build_state(access: Authenticator, max_streams: int = 500) -> ApiState:
     return ApiState(
-        access, PLATFORM.role_arn, VendorProfile(), connect_never_ready_service, "a secret of tests", max_streams
+        access,
+        PLATFORM.role_arn,
+        VendorProfile(),
+        PLATFORM.regions,
+        connect_never_ready_service,
+        "a secret of tests",
+        max_streams,
     )
 
 

@@ -23,7 +23,7 @@ from botocore.response import StreamingBody
 
 import activities.s3_probe
 from bench.stand_in.app import StandIn, run_server
-from tests.activities.conftest import ActivityHarness, make_clients
+from tests.activities.conftest import PLATFORM, ActivityHarness, make_clients
 from tests.localaws.server import REGION, AwsHarness
 
 SECONDS = 0.05
@@ -92,7 +92,8 @@ class RecordingHarness(ActivityHarness):
     def __init__(self, aws: AwsHarness) -> None:
         super().__init__(aws, make_clients())
         self.answers: list[tuple[str, Any]] = []
-        for client in (self.clients.s3(REGION), self.clients.rds(REGION), self.clients.sts(REGION)):
+        databases = [self.clients.rds(region) for region in PLATFORM.regions]
+        for client in (self.clients.s3(REGION), self.clients.sts(REGION), *databases):
             client.meta.events.register("after-call", self._record)
 
     def _record(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:
@@ -118,12 +119,12 @@ class RecordingHarness(ActivityHarness):
         self.run_with_retries(self.database.ensure_cluster, self.database_task)
         self.run_with_retries(self.database.ensure_writer, self.database_task)
         for _ in range(2):
-            self.run_with_retries(self.storage.list_buckets, self.plan.environment)
-            self.run_with_retries(self.database.list_databases, removal)
+            self.run_with_retries(self.inventory.find_resources, self.inventory_task(FINAL))
             self.run_with_retries(self.database.remove_writer, removal)
             self.run_with_retries(self.database.remove_cluster, removal)
             for index in buckets:
                 self.run_with_retries(self.storage.remove_bucket, self.bucket_removal(index))
+            self.run_with_retries(self.claims.release_unused_claims, self.plan.environment)
 
     def responses_without_polls(self) -> list[tuple[str, Any]]:
         """Return all recorded responses except responses to polls, because the number of polls depends on timing."""

@@ -1,9 +1,18 @@
 """A deletion keeps the final snapshot and all data that byok did not write, and removes everything else."""
 
+import asyncio
+import json
 from typing import Any
 
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+
+from byok.domain.models import DeleteRequest
 from byok.domain.phases import Phase
+from byok.service.errors import EnvironmentNotFoundError
 from tests.e2e.conftest import StackHarness
+from tests.localaws.server import REGION
+from tests.requested_keys import keys_of
 
 
 async def test_ready_environment_is_deleted_except_for_its_final_snapshot(machine: StackHarness) -> None:
@@ -35,10 +44,11 @@ def list_snapshots(machine: StackHarness, name: str) -> list[dict[str, Any]]:
     return [one for one in found if one["DBClusterIdentifier"] == f"byok-{name}"]
 
 
-async def test_bucket_with_foreign_objects_is_kept_and_reported_until_they_are_removed(machine: StackHarness) -> None:
+async def test_foreign_objects_stop_the_deletion_before_anything_is_removed(machine: StackHarness) -> None:
     request, s3 = machine.build_request(), machine.aws.platform_client("s3")
     name = request.environment_id
     await machine.provision(request)
+    before = list_resources(machine, name)
     (bucket,) = [one for one in machine.list_environment_buckets(name) if "-exports-" in one]
     version = s3.put_object(Bucket=bucket, Key="2026/report.csv", Body=b"1")["VersionId"]
 
@@ -46,23 +56,95 @@ async def test_bucket_with_foreign_objects_is_kept_and_reported_until_they_are_r
         "byok", "delete", name, "--confirm", name, "--no-final-snapshot", "--wait", "--json"
     )
 
-    assert (kept.code, kept.json["phase"], kept.json["problem"]["code"]) == (1, "STOPPED", "byok.LeftBehind")
-    (left,) = kept.json["left_behind"]
-    assert left.startswith(f"{bucket}: ")
-    assert "2026/report.csv" in left
-    assert (
-        machine.list_environment_clusters(name),
-        machine.list_environment_buckets(name),
-        list_snapshots(machine, name),
-    ) == (
-        [],
-        [bucket],
-        [],
-    )
+    assert (kept.code, kept.json["phase"], kept.json["problem"]["code"]) == (1, "STOPPED", "byok.ForeignObjects")
+    assert f"{bucket}: 2026/report.csv" in kept.json["problem"]["message"]
+    assert len(kept.json["left_behind"]) == len(before)
+    assert list_resources(machine, name) == before  # contract 137
     refused = await machine.run_program("byok", "replay", name, "--json")
     assert f"byok delete {name}" in refused.json["error"]["message"]
     s3.delete_object(Bucket=bucket, Key="2026/report.csv", VersionId=version)
     gone = await machine.run_program("byok", "delete", name, "--confirm", name, "--wait", "--json")
     assert (gone.code, gone.json["phase"]) == (0, "DELETED"), gone
-    assert gone.json["deletion"]["removed"] == [bucket]
-    assert machine.list_environment_buckets(name) == []
+    assert sorted(gone.json["deletion"]["removed"]) == before
+    assert list_resources(machine, name) == []
+
+
+def list_resources(machine: StackHarness, name: str) -> list[str]:
+    clusters = [one["DBClusterIdentifier"] for one in machine.list_environment_clusters(name)]
+    return sorted([*clusters, *machine.list_environment_writers(name), *machine.list_environment_buckets(name)])
+
+
+async def test_deletion_that_names_another_region_or_other_keys_is_refused(machine: StackHarness) -> None:
+    request, other = machine.build_request(), machine.build_request()
+    name = request.environment_id
+    await machine.provision(request)
+    before = list_resources(machine, name)
+    keys, others = keys_of(request), keys_of(other)
+    payload = json.dumps({"S3KmsKeyArn": others.s3_key_arn, "RdsKmsKeyArn": others.rds_key_arn})
+
+    for option, values in {
+        ("--region", "us-east-1"): (REGION, "us-east-1"),
+        ("--payload", payload): (*keys.arns, *others.arns),
+    }.items():
+        refused = await machine.run_program("byok", "delete", name, "--confirm", name, *option, "--json")
+        assert (refused.code, refused.json["error"]["code"]) == (1, "byok.DeletionDiffers")  # contract 137
+        assert all(value in refused.err for value in values)
+    assert (await machine.service.read_status(name)).phase is Phase.READY
+    assert list_resources(machine, name) == before
+
+
+async def test_deletion_typed_into_temporal_for_another_region_stops_and_the_right_one_follows(
+    machine: StackHarness,
+) -> None:
+    request = machine.build_request()
+    name = request.environment_id
+    await machine.provision(request)
+    before = list_resources(machine, name)
+    wrong = DeleteRequest(environment_id=name, confirm=name, region="us-east-1", final_snapshot=False)
+
+    await machine.service.delete(wrong)
+    stopped = await machine.wait_until_ended(name)
+
+    assert stopped.problem is not None
+    assert (stopped.phase, stopped.problem.code) == (Phase.STOPPED, "byok.RegionDiffers")  # contract 137
+    assert "us-east-1" in stopped.problem.message
+    assert f"{REGION} (" in stopped.problem.message
+    assert list_resources(machine, name) == before
+    gone = await machine.run_program("byok", "delete", name, "--confirm", name, "--region", REGION, "--wait", "--json")
+    assert (gone.code, gone.json["phase"]) == (0, "DELETED"), gone
+
+
+async def test_environment_that_temporal_forgot_is_deleted_by_its_region_and_its_claims_are_released(
+    machine: StackHarness,
+) -> None:
+    request = machine.build_request()
+    name = request.environment_id
+    await machine.provision(request)
+    await forget(machine, name)
+
+    unknown = await machine.run_program("byok", "delete", name, "--confirm", name, "--json")
+    listed = await machine.run_program("byok", "claims", "--limit", "10000", "--json")
+    gone = await machine.run_program("byok", "delete", name, "--confirm", name, "--region", REGION, "--wait", "--json")
+
+    assert (unknown.code, unknown.json["error"]["code"]) == (1, "byok.EnvironmentNotFound")
+    assert "pass its Region" in unknown.err
+    held = [one for one in json.loads(listed.out) if one["environment_id"] == name]
+    assert [(one["state"], one["phase"], one["exists"]) for one in held] == [("in use", None, True)] * 2
+    assert (gone.code, gone.json["phase"]) == (0, "DELETED"), gone
+    again = machine.build_request(s3_key_arn=request.s3_key_arn, rds_key_arn=request.rds_key_arn)
+    assert (await machine.provision(again)).phase is Phase.READY  # contract 138
+
+
+async def forget(machine: StackHarness, name: str) -> None:
+    """Make Temporal forget an environment, as it does after its retention period."""
+    client, execution = machine.service.client, WorkflowExecution(workflow_id=f"environment/{name}")
+    await client.workflow_service.delete_workflow_execution(
+        DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
+    )
+    for _ in range(300):
+        try:
+            await machine.service.read_status(name)
+        except EnvironmentNotFoundError:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"Temporal still knows {name}")

@@ -38,14 +38,15 @@ async def test_platform_managed_environment_lives_and_never_switches(machine: St
 
     # Temporal's UI starts a workflow without byok's service, so the workflow itself must refuse.
     client = await machine.stack.connect_client()
-    for workflow, value in (
-        ("DeleteEnvironment", DeleteRequest.model_validate({**keys.__dict__, **_confirmed(name)})),
-        ("ProvisionEnvironment", request),
+    for workflow, value, code in (
+        ("DeleteEnvironment", _build_delete(name, **keys.__dict__), "byok.EncryptionCannotChange"),
+        ("DeleteEnvironment", _build_delete(name, region="us-east-1"), "byok.RegionDiffers"),  # contract 137
+        ("ProvisionEnvironment", request, "byok.EncryptionCannotChange"),
     ):
         await client.start_workflow(workflow, value, id=environment_workflow_id(name), task_queue="byok")
         stopped = await machine.wait_until_ended(name)
         assert stopped.problem is not None
-        assert (stopped.phase, stopped.problem.code) == (Phase.STOPPED, "byok.EncryptionCannotChange"), workflow
+        assert (stopped.phase, stopped.problem.code) == (Phase.STOPPED, code), workflow
     assert len(machine.list_environment_clusters(name)) == 1
 
     file = tmp_path / "environment.json"
@@ -58,5 +59,5 @@ async def test_platform_managed_environment_lives_and_never_switches(machine: St
     assert machine.list_environment_buckets(name) == []
 
 
-def _confirmed(name: str) -> dict[str, str]:
-    return {"environment_id": name, "confirm": name, "region": REGION}
+def _build_delete(name: str, **values: str) -> DeleteRequest:
+    return DeleteRequest.model_validate({"environment_id": name, "confirm": name, "region": REGION, **values})

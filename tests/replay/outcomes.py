@@ -15,18 +15,33 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from byok.contracts import CHECK_KEYS_WORKFLOW, aurora_proof_workflow_id, key_check_workflow_id
-from byok.domain.models import CheckKeysRequest, OwnedResources, RemovalResult
+from byok.contracts import (
+    CHECK_KEYS_WORKFLOW,
+    LIST_KEY_CLAIMS_WORKFLOW,
+    aurora_proof_workflow_id,
+    claims_workflow_id,
+    key_check_workflow_id,
+)
+from byok.domain.models import (
+    BucketWithForeignObjects,
+    CheckKeysRequest,
+    ListClaimsRequest,
+    OwnedResource,
+    OwnedResources,
+    RemovalResult,
+)
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from tests.requested_keys import ON_PLATFORM_KEYS
 from tests.workflows.fake_activities import (
+    PLATFORM,
     RDS_KEY,
     REGION,
     ROLE,
     S3_KEY,
     build_aws_failure,
     build_delete_request,
+    build_owned_resources,
     build_provision_request,
     build_tenant_request,
 )
@@ -41,7 +56,7 @@ Outcome = Callable[[WorkflowHarness], Awaitable[Handle]]
 _DISABLED: Final = ("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.")
 _NOT_ACCESSIBLE: Final = ("rds", "KMSKeyNotAccessibleFault", f"The specified KMS key [{RDS_KEY}] isn't accessible.")
 
-_EVERYTHING: Final = OwnedResources(
+_EVERYTHING: Final = build_owned_resources(
     instances=("byok-acme-writer",), clusters=("byok-acme",), buckets=("byok-acme-files-1", "byok-acme-former-2")
 )
 
@@ -190,12 +205,46 @@ async def deleted(harness: WorkflowHarness) -> Handle:
     return await harness.start_delete(build_delete_request("deleted"))
 
 
+async def deleted_on_platform_keys(harness: WorkflowHarness) -> Handle:
+    """The request does not name the encryption; AWS reports a platform key, so there is no claim to release."""
+    platform_key = f"arn:aws:kms:{REGION}:{PLATFORM.account}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    cluster = OwnedResource(name="byok-acme", region=REGION, key_arn=platform_key)
+    bucket = OwnedResource(name="byok-acme-files-1", region=REGION, key_arn="alias/aws/s3")
+    harness.activities.listed = [OwnedResources(clusters=(cluster,), buckets=(bucket,))]
+    return await harness.start_delete(
+        build_delete_request("deleted-on-platform-keys", s3_key_arn=None, rds_key_arn=None)
+    )
+
+
 async def deletion_stopped(harness: WorkflowHarness) -> Handle:
     """The deletion keeps a bucket that contains objects that byok did not write, and stops."""
-    harness.activities.listed = [_EVERYTHING, OwnedResources(buckets=_EVERYTHING.buckets)]
-    kept = RemovalResult(resource=_EVERYTHING.buckets[0], removed=False, why_kept="it holds objects that are not ours")
+    buckets = tuple(one.name for one in _EVERYTHING.buckets)
+    harness.activities.listed = [_EVERYTHING, build_owned_resources(buckets=buckets)]
+    kept = RemovalResult(resource=buckets[0], removed=False, why_kept="it holds objects that are not ours")
     harness.activities.removals["remove_bucket"] = kept
     return await harness.start_delete(build_delete_request("deletion-stopped"))
+
+
+async def deletion_refused_by_aws(harness: WorkflowHarness) -> Handle:
+    """The deletion names another Region than AWS reports, and removes nothing."""
+    far = OwnedResource(name="byok-acme-files-1", region="us-east-1")
+    harness.activities.listed = [OwnedResources(buckets=(far,))]
+    return await harness.start_delete(build_delete_request("deletion-refused"))
+
+
+async def deletion_stopped_by_foreign_objects(harness: WorkflowHarness) -> Handle:
+    """A bucket contains an object that provisioning did not write, and nothing is removed."""
+    harness.activities.listed = [_EVERYTHING]
+    harness.activities.foreign = (BucketWithForeignObjects(bucket="byok-acme-files-1", keys=("theirs",)),)
+    return await harness.start_delete(build_delete_request("deletion-stopped-by-objects"))
+
+
+async def claims_listed(harness: WorkflowHarness) -> Handle:
+    """The claims on all keys are listed."""
+    request = ListClaimsRequest()
+    return await harness.client.start_workflow(
+        LIST_KEY_CLAIMS_WORKFLOW, request, id=claims_workflow_id(request), task_queue=harness.task_queue
+    )
 
 
 async def deletion_cancelled(harness: WorkflowHarness) -> Handle:
@@ -261,8 +310,12 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     stopped_by_a_timeout,
     cancelled_and_rolled_back,
     deleted,
+    deleted_on_platform_keys,
     deletion_stopped,
+    deletion_refused_by_aws,
+    deletion_stopped_by_foreign_objects,
     deletion_cancelled,
+    claims_listed,
     keys_checked,
     keys_refused,
     aurora_key_proved,

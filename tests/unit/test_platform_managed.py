@@ -30,14 +30,30 @@ def read_errors(model: type[Any], values: dict[str, Any]) -> dict[str, str]:
     return {".".join(map(str, error["loc"])): error["msg"] for error in refusal.value.errors()}
 
 
-@pytest.mark.parametrize("model", [ProvisionRequest, DeleteRequest])
-def test_request_without_keys_never_becomes_platform_managed(model: type[Any]) -> None:
-    values = {**ASKED, "confirm": "acme"} if model is DeleteRequest else ASKED
+def test_request_without_keys_never_becomes_platform_managed() -> None:
     said = "Field required, unless the request says `encryption: platform-managed`"
-    assert read_errors(model, values) == {"s3_key_arn": said, "rds_key_arn": said}  # contract 99, 132
-    assert read_errors(model, {**values, "s3_key_arn": S3}) == {"rds_key_arn": said}
-    assert model.model_validate({**values, **ON_PLATFORM_KEYS}).key_pair is None
-    assert model.model_validate({**values, "s3_key_arn": S3, "rds_key_arn": RDS}).key_pair == KeyPair(S3, RDS)
+    assert read_errors(ProvisionRequest, ASKED) == {"s3_key_arn": said, "rds_key_arn": said}  # contract 99, 132
+    assert read_errors(ProvisionRequest, {**ASKED, "s3_key_arn": S3}) == {"rds_key_arn": said}
+    assert ProvisionRequest.model_validate({**ASKED, **ON_PLATFORM_KEYS}).key_pair is None
+    keys = {"s3_key_arn": S3, "rds_key_arn": RDS}
+    assert ProvisionRequest.model_validate({**ASKED, **keys}).key_pair == KeyPair(S3, RDS)
+
+
+@pytest.mark.parametrize(
+    ("values", "encryption"),
+    [
+        ({}, None),
+        ({"s3_key_arn": S3}, Encryption.CUSTOMER_MANAGED),
+        ({"rds_key_arn": RDS}, Encryption.CUSTOMER_MANAGED),
+        ({"encryption": "customer-managed"}, Encryption.CUSTOMER_MANAGED),
+        (ON_PLATFORM_KEYS, Encryption.PLATFORM_MANAGED),
+    ],
+)
+def test_deletion_names_the_encryption_only_if_it_is_known(
+    values: dict[str, Any], encryption: Encryption | None
+) -> None:
+    request = DeleteRequest.model_validate({**ASKED, "confirm": "acme", **values})
+    assert request.named_encryption is encryption  # contract 137
 
 
 @pytest.mark.parametrize(
@@ -50,9 +66,11 @@ def test_platform_managed_request_refuses_what_belongs_to_customer_keys(field: s
     assert "must be left out with `encryption: platform-managed`" in errors[field]
 
 
-def test_payload_is_refused_with_platform_managed_keys() -> None:
+@pytest.mark.parametrize("model", [ProvisionRequest, DeleteRequest])
+def test_payload_is_refused_with_platform_managed_keys(model: type[Any]) -> None:
     payload = {"S3KmsKeyArn": S3, "RdsKmsKeyArn": RDS}
-    errors = read_errors(ProvisionRequest, {**ASKED, "encryption": "platform-managed", **payload})
+    confirmed = {"confirm": "acme"} if model is DeleteRequest else {}
+    errors = read_errors(model, {**ASKED, **confirmed, "encryption": "platform-managed", **payload})
     assert set(errors) == {"s3_key_arn", "rds_key_arn"}
 
 
@@ -96,8 +114,32 @@ def test_plan_assigns_a_tenant_name_but_labels_no_key() -> None:
 
 
 def test_deletion_is_planned_without_keys_of_the_customer() -> None:
-    plan = plan_deletion(DeleteRequest.model_validate({**ASKED, **ON_PLATFORM_KEYS, "confirm": "acme"}), PLATFORM)
+    plan = plan_deletion(DeleteRequest.model_validate({**ASKED, **ON_PLATFORM_KEYS, "confirm": "acme"}), PLATFORM, AT)
     assert plan.environment.customer_keys == ()
+
+
+@pytest.mark.parametrize(
+    ("s3_key", "rds_key", "encryption"),
+    [
+        (S3, RDS, Encryption.CUSTOMER_MANAGED),
+        (OURS.s3_key_arn, OURS.rds_key_arn, Encryption.PLATFORM_MANAGED),
+        (AWS_MANAGED_KEYS.s3_key_arn, None, Encryption.PLATFORM_MANAGED),
+        (AWS_MANAGED_KEYS.s3_key_arn, RDS, Encryption.CUSTOMER_MANAGED),
+        (None, None, Encryption.CUSTOMER_MANAGED),
+    ],
+)
+def test_deletion_takes_the_encryption_from_the_keys_that_aws_reports(
+    s3_key: str | None, rds_key: str | None, encryption: Encryption
+) -> None:
+    unknown = DeleteRequest.model_validate({**ASKED, "confirm": "acme"})
+    found = plan_deletion(unknown, PLATFORM, AT).environment.with_keys(s3_key_arn=s3_key, rds_key_arn=rds_key)
+    assert found.encryption is encryption  # contract 137
+    assert (found.s3_key_arn, found.rds_key_arn) == (s3_key or "", rds_key or "")
+
+
+def test_region_that_is_not_in_use_is_refused_for_platform_keys_too() -> None:
+    (finding,) = plan_environment(request(region="us-east-1"), PLATFORM, AT, RUN).findings
+    assert finding.code == "byok.RegionNotInUse"  # contract 137
 
 
 def test_only_a_key_of_the_platform_account_stands_for_an_aws_managed_key() -> None:

@@ -181,9 +181,9 @@ async def test_terminated_deletion_must_be_requested_again(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     hold = threading.Event()
-    harness.activities.script["list_databases"] = [lambda: hold.wait(20)]
+    harness.activities.script["find_resources"] = [lambda: hold.wait(20)]
     await service.delete(build_delete_request(environment_id))
-    await wait_until_called(harness, "list_databases")
+    await wait_until_called(harness, "find_resources")
 
     await service.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate()
     status = await wait_until_ended(service, environment_id)

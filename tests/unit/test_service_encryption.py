@@ -9,6 +9,7 @@ from byok.domain.phases import Encryption, Phase
 from byok.domain.problems.remediation import Remedy
 from byok.service.environments import EnvironmentService
 from byok.service.errors import (
+    DeletionDiffersError,
     EncryptionCannotChangeError,
     EnvironmentNotReadyError,
     NoCustomerKeysError,
@@ -139,7 +140,8 @@ async def test_no_tenant_name_is_put_on_platform_keys(service: EnvironmentServic
 async def test_deletion_needs_no_keys(service: EnvironmentService, environment_id: str) -> None:
     await provision(service, environment_id)
     request = await service.build_delete_request(environment_id)
-    assert (request.region, request.encryption, request.key_pair) == (REGION, PLATFORM_MANAGED, None)
+    assert (request.region, request.encryption) == (REGION, PLATFORM_MANAGED)
+    assert (request.s3_key_arn, request.rds_key_arn) == (None, None)
     await service.delete(request)
     deleted = await wait_until_ended(service, environment_id)
     assert (deleted.phase, deleted.encryption) == (Phase.DELETED, PLATFORM_MANAGED)
@@ -156,6 +158,22 @@ async def test_deletion_with_the_other_encryption_is_refused(service: Environmen
         await service.build_delete_request(other, encryption=PLATFORM_MANAGED)
 
 
+async def test_deletion_in_another_region_is_refused(service: EnvironmentService, environment_id: str) -> None:
+    await provision(service, environment_id)
+    with pytest.raises(DeletionDiffersError, match=f"its Region is {REGION}, not us-east-1"):  # contract 137
+        await service.build_delete_request(environment_id, region="us-east-1")
+
+
+async def test_deletion_of_a_run_that_made_nothing_leaves_the_encryption_to_aws(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    harness.activities.script["ensure_cluster"] = [build_platform_failure(Phase.CREATING_CLUSTER)]
+    assert (await provision(service, environment_id)).phase is Phase.STOPPED
+    request = await service.build_delete_request(environment_id, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY)
+    assert (request.encryption, request.s3_key_arn) == (CUSTOMER_MANAGED, S3_KEY)
+    assert (await service.build_delete_request(environment_id)).encryption is None  # contract 137
+
+
 async def test_deletion_of_an_unknown_environment_can_say_platform_managed(service: EnvironmentService) -> None:
     request = await service.build_delete_request("forgotten", region=REGION, encryption=PLATFORM_MANAGED)
     assert request == DeleteRequest.model_validate(
@@ -163,12 +181,12 @@ async def test_deletion_of_an_unknown_environment_can_say_platform_managed(servi
     )
 
 
-async def test_unknown_region_and_keys_are_asked_for(
+async def test_unknown_region_is_asked_for(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await harness.client.start_workflow(
         "ProvisionEnvironment", {"region": 7}, id=environment_workflow_id(environment_id), task_queue=harness.task_queue
     )
     await wait_until_ended(service, environment_id)
-    with pytest.raises(EnvironmentNotReadyError, match="are unknown"):
+    with pytest.raises(EnvironmentNotReadyError, match=r"The Region of .* is unknown"):
         await service.build_delete_request(environment_id)

@@ -8,7 +8,6 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from byok.contracts import environment_workflow_id
-from byok.domain.models import OwnedResources
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from byok.service.errors import (
@@ -26,6 +25,7 @@ from tests.workflows.fake_activities import (
     Step,
     build_aws_failure,
     build_delete_request,
+    build_owned_resources,
     build_provision_request,
 )
 from tests.workflows.temporal_env import WorkflowHarness
@@ -244,7 +244,7 @@ async def test_deleted_environment_can_be_created_again(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await provision_and_wait(service, environment_id)
-    harness.activities.listed = [OwnedResources(clusters=(f"byok-{environment_id}",))]
+    harness.activities.listed = [build_owned_resources(clusters=(f"byok-{environment_id}",))]
     asked = await service.build_delete_request(environment_id, final_snapshot=False)
 
     assert await service.delete(asked)
@@ -267,7 +267,7 @@ async def test_running_deletion_excludes_other_operations(
 ) -> None:
     await provision_and_wait(service, environment_id)
     hold = threading.Event()
-    harness.activities.script["list_databases"] = [lambda: hold.wait(20)]
+    harness.activities.script["find_resources"] = [lambda: hold.wait(20)]
     await service.delete(build_delete_request(environment_id))
 
     assert not await service.delete(build_delete_request(environment_id))
@@ -305,7 +305,7 @@ async def test_stopped_deletion_is_continued_by_delete_and_not_by_replay(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await provision_and_wait(service, environment_id)
-    harness.activities.listed = [OwnedResources(), OwnedResources(buckets=("theirs",))]
+    harness.activities.listed = [build_owned_resources(), build_owned_resources(buckets=("theirs",))]
     await service.delete(build_delete_request(environment_id))
     stopped = await wait_until_ended(service, environment_id)
     assert (stopped.phase, stopped.left_behind) == (Phase.STOPPED, ("theirs: AWS still lists it",))

@@ -63,13 +63,16 @@ class Browser:
 
 @pytest_asyncio.fixture
 async def visit(service: EnvironmentService) -> AsyncIterator[Open]:
-    """A function that opens a browser on a server with the given authenticator, settings and service."""
+    """A function that opens a browser on a server with the given authenticator, settings, service and Regions."""
     async with AsyncExitStack() as stack:
 
         async def make(
-            access: Authenticator | None = None, settings: ApiSettings = SETTINGS, door: EnvironmentService = service
+            access: Authenticator | None = None,
+            settings: ApiSettings = SETTINGS,
+            door: EnvironmentService = service,
+            **values: Any,
         ) -> Browser:
-            state = await stack.enter_async_context(open_api_state(door, access, settings))
+            state = await stack.enter_async_context(open_api_state(door, access, settings, **values))
             transport = httpx.ASGITransport(make_asgi_app(state, settings), raise_app_exceptions=access is None)
             client = httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30)
             return Browser(await stack.enter_async_context(client))

@@ -13,7 +13,7 @@ from byok.domain.phases import Encryption, Phase
 from byok.service.environments import EnvironmentService
 from tests.key_faults import KEY_FAULTS
 from tests.requested_keys import ON_PLATFORM_KEYS
-from tests.wizard.conftest import DRAFT, Browser
+from tests.wizard.conftest import DRAFT, Browser, Open
 from tests.workflows.fake_activities import (
     PLATFORM,
     RDS_KEY,
@@ -188,7 +188,16 @@ async def test_platform_managed_environment_refuses_customer_keys_in_the_review(
     assert "uses platform-managed keys and cannot be switched to customer-managed keys" in browser.text  # contract 9
 
 
-async def test_platform_managed_keys_cannot_be_chosen_in_another_partition(browser: Browser) -> None:
+async def test_platform_managed_keys_cannot_be_chosen_in_a_region_that_is_not_in_use(browser: Browser) -> None:
+    asked = {"name": "on-ours", "region": "eu-west-1", "encryption": "platform-managed"}
+    for page in ("/new/encryption", "/new/review"):
+        await browser.open_page(page, **asked, next="1")
+        assert browser.page.url.path == "/new"
+        assert "The platform does not use the Region eu-west-1" in browser.text  # contract 137
+
+
+async def test_platform_managed_keys_cannot_be_chosen_in_another_partition(visit: Open) -> None:
+    browser = await visit(regions=("cn-north-1",))
     asked = {"name": "on-ours", "region": "cn-north-1", "encryption": "platform-managed"}
     for page in ("/new/encryption", "/new/review"):
         await browser.open_page(page, **asked, next="1")

@@ -14,24 +14,30 @@ from byok.blueprints import load_blueprint
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
     AuroraProofTask,
-    BucketEvidence,
     BucketRemovalTask,
     BucketResource,
     BucketTask,
+    BucketWithForeignObjects,
     CheckedKey,
     CheckKeysRequest,
     ClusterResource,
-    DatabaseEvidence,
     DatabaseRemovalTask,
     DatabaseTask,
     DeleteRequest,
+    DeletionPlan,
     Environment,
     EnvironmentPlan,
     EnvironmentProbeResult,
     Evidence,
+    ForeignObjects,
+    ForeignObjectsTask,
+    InventoryTask,
     KeyCheckPlan,
+    KeyClaim,
+    KeyClaimPage,
     KeyConflicts,
-    ObjectEvidence,
+    ListClaimsRequest,
+    OwnedResource,
     OwnedResources,
     Problem,
     ProvisionRequest,
@@ -39,6 +45,7 @@ from byok.domain.models import (
     ReconcileKeyTask,
     ReconcileTenantPlan,
     ReconcileTenantRequest,
+    ReleaseClaimsTask,
     RemovalResult,
     WriterResource,
 )
@@ -48,6 +55,13 @@ from byok.domain.problems.aws_errors import classify_error
 from byok.domain.problems.build import KEYS_EXCHANGED_CODE, build_problem
 from byok.domain.problems.remediation import Remedy, RemedyContext
 from byok.domain.vendor import VendorProfile
+from tests.workflows.fake_results import (
+    build_bucket_resource,
+    build_buckets_result,
+    build_cluster_result,
+    build_database_result,
+    build_writer_result,
+)
 
 REGION = "eu-central-1"
 S3_KEY = f"arn:aws:kms:{REGION}:444455556666:key/11111111-1111-4111-8111-111111111111"
@@ -76,6 +90,18 @@ def build_delete_request(environment_id: str, **changes: Any) -> DeleteRequest:
     known = {"environment_id", "region", "s3_key_arn", "rds_key_arn"}
     values = build_provision_request(environment_id).model_dump(include=known)
     return DeleteRequest.model_validate(values | {"confirm": environment_id} | changes)
+
+
+def build_owned_resources(
+    instances: tuple[str, ...] = (), clusters: tuple[str, ...] = (), buckets: tuple[str, ...] = (), **changes: Any
+) -> OwnedResources:
+    """Build the list of an environment's resources on the two valid keys; `changes` replaces fields of the result."""
+
+    def own(names: tuple[str, ...], key_arn: str) -> tuple[OwnedResource, ...]:
+        return tuple(OwnedResource(name=name, region=REGION, key_arn=key_arn) for name in names)
+
+    listed = {"instances": own(instances, RDS_KEY), "clusters": own(clusters, RDS_KEY), "buckets": own(buckets, S3_KEY)}
+    return OwnedResources.model_validate(listed | changes)
 
 
 def build_aws_failure(
@@ -125,6 +151,8 @@ class FakeActivities:
             returns at once, because all tests share the keys, but each test has a separate task queue.
         garbled: Whether the probe of the S3 key returns a result that no workflow can decode.
         listed: The environment's resources, with one item for each listing; later listings are empty.
+        foreign: The buckets with objects that provisioning did not write.
+        claims: All claims on keys.
     """
 
     script: dict[str, list[Exception | Step]] = field(default_factory=dict)
@@ -138,7 +166,8 @@ class FakeActivities:
     allows_aurora_proof: bool = True
     joins_proofs: bool = False
     garbled: bool = False
-    _buckets: tuple[str, ...] = ()
+    foreign: tuple[BucketWithForeignObjects, ...] = ()
+    claims: list[KeyClaim] = field(default_factory=list)
 
     def _attempt(self, given: Any) -> None:
         name = activity.info().activity_type
@@ -168,21 +197,34 @@ class FakeActivities:
         return plan_environment(given, PLATFORM, datetime.now(UTC), "a-run")
 
     @activity.defn
-    def plan_deletion(self, given: DeleteRequest) -> EnvironmentPlan:
+    def plan_deletion(self, given: DeleteRequest) -> DeletionPlan:
         self._attempt(given)
-        return plan_deletion(given, PLATFORM)
+        return plan_deletion(given, PLATFORM, datetime.now(UTC))
 
     @activity.defn
-    def list_databases(self, given: DatabaseRemovalTask) -> OwnedResources:
+    def find_resources(self, given: InventoryTask) -> OwnedResources:
         self._attempt(given)
-        found = self.listed.pop(0) if self.listed else OwnedResources()
-        self._buckets = found.buckets
-        return found.model_copy(update={"buckets": ()})
+        return self.listed.pop(0) if self.listed else OwnedResources()
 
     @activity.defn
-    def list_buckets(self, given: Environment) -> OwnedResources:
+    def find_foreign_objects(self, given: ForeignObjectsTask) -> ForeignObjects:
         self._attempt(given)
-        return OwnedResources(buckets=self._buckets)
+        return ForeignObjects(buckets=self.foreign)
+
+    @activity.defn
+    def release_unused_claims(self, given: Environment) -> None:
+        self._attempt(given)
+
+    @activity.defn
+    def release_all_claims(self, given: ReleaseClaimsTask) -> None:
+        self._attempt(given)
+
+    @activity.defn
+    def list_key_claims(self, given: ListClaimsRequest) -> KeyClaimPage:
+        self._attempt(given)
+        found = [one for one in self.claims if one.global_key_id > (given.after or "")]
+        page, more = found[: given.size], len(found) > given.size
+        return KeyClaimPage(claims=tuple(page), after=page[-1].global_key_id if more else None)
 
     @activity.defn
     def plan_tenant(self, given: ReconcileTenantRequest) -> ReconcileTenantPlan:
@@ -241,17 +283,17 @@ class FakeActivities:
     @activity.defn
     def ensure_cluster(self, given: DatabaseTask) -> ClusterResource:
         self._attempt(given)
-        return _cluster(given, "creating", created=True)
+        return build_cluster_result(given, "creating", created=True)
 
     @activity.defn
     def ensure_writer(self, given: DatabaseTask) -> WriterResource:
         self._attempt(given)
-        return _writer(given, "creating", created=True)
+        return build_writer_result(given, "creating", created=True)
 
     @activity.defn
     def await_writer(self, given: DatabaseTask) -> WriterResource:
         self._attempt(given)
-        return _writer(given, "available")
+        return build_writer_result(given, "available")
 
     @activity.defn
     def ensure_bucket(self, given: BucketTask) -> BucketResource:
@@ -262,9 +304,13 @@ class FakeActivities:
     @activity.defn
     def collect_evidence(self, given: EnvironmentPlan) -> Evidence:
         self._attempt(given)
-        database = _database(DatabaseTask(environment=given.environment, cluster=given.cluster))
-        whose, now = given.environment.encryption, datetime.now(UTC)
-        return Evidence(encryption=whose, database=database, buckets=_buckets(given), collected_at=now)
+        task = DatabaseTask(environment=given.environment, cluster=given.cluster)
+        return Evidence(
+            encryption=given.environment.encryption,
+            database=build_database_result(task),
+            buckets=build_buckets_result(given),
+            collected_at=datetime.now(UTC),
+        )
 
     @activity.defn
     def remove_writer(self, given: DatabaseRemovalTask) -> RemovalResult:
@@ -283,65 +329,6 @@ class FakeActivities:
 
 
 _DEFINITION = "__temporal_activity_definition"
-
-
-def _cluster(task: DatabaseTask, status: str, *, created: bool = False) -> ClusterResource:
-    return ClusterResource(
-        identifier=task.cluster.identifier,
-        arn=f"arn:aws:rds:{REGION}:111122223333:cluster:{task.cluster.identifier}",
-        status=status,
-        key_arn=task.environment.rds_key_arn,
-        created=created,
-    )
-
-
-def _database(given: DatabaseTask) -> DatabaseEvidence:
-    return DatabaseEvidence(
-        cluster_arn=_cluster(given, "available").arn,
-        key_arn=given.environment.rds_key_arn,
-        storage_encrypted=True,
-        storage_encryption_type="sse-kms",
-        engine="aurora-postgresql",
-        engine_version="16.6",
-        deletion_protection=True,
-        backup_retention_days=7,
-        iam_database_authentication=True,
-        writer_arn=_writer(given, "available").arn,
-        writer_storage_encrypted=True,
-        writer_key_arn=given.environment.rds_key_arn,
-        writer_publicly_accessible=False,
-        performance_insights=False,
-    )
-
-
-def _buckets(given: EnvironmentPlan) -> tuple[BucketEvidence, ...]:
-    key = given.environment.s3_key_arn
-    return tuple(
-        BucketEvidence(
-            name=bucket.name,
-            algorithm="aws:kms",
-            key_arn=key,
-            bucket_key_enabled=True,
-            objects=tuple(ObjectEvidence(key=item.key, algorithm="aws:kms", key_arn=key) for item in bucket.objects),
-        )
-        for bucket in given.buckets
-    )
-
-
-def _writer(task: DatabaseTask, status: str, *, created: bool = False) -> WriterResource:
-    identifier = task.cluster.writer_identifier
-    arn = f"arn:aws:rds:{REGION}:111122223333:db:{identifier}"
-    return WriterResource(identifier=identifier, arn=arn, status=status, created=created)
-
-
-def build_bucket_resource(task: BucketTask, *, created: bool = False) -> BucketResource:
-    return BucketResource(
-        purpose=task.bucket.purpose,
-        name=task.bucket.name,
-        arn=f"arn:aws:s3:::{task.bucket.name}",
-        key_arn=task.environment.s3_key_arn,
-        created=created,
-    )
 
 
 def parse_problems(failure: ApplicationError) -> list[Problem]:

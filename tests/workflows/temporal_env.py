@@ -40,6 +40,7 @@ from byok.temporal import make_plugin, register_search_attributes
 from tests.workflows.fake_activities import FakeActivities
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
+from workflows.list_key_claims import ListKeyClaims
 from workflows.prove_aurora_key import ProveAuroraKey
 from workflows.provision_environment import ProvisionEnvironment
 from workflows.reconcile_tenant import ReconcileTenant
@@ -141,7 +142,14 @@ async def run_harness(
         async with Worker(
             temporal.client,
             task_queue=task_queue,
-            workflows=[ProvisionEnvironment, DeleteEnvironment, CheckKeys, ProveAuroraKey, ReconcileTenant],
+            workflows=[
+                ProvisionEnvironment,
+                DeleteEnvironment,
+                CheckKeys,
+                ProveAuroraKey,
+                ReconcileTenant,
+                ListKeyClaims,
+            ],
             activities=activities.list_activities,
             activity_executor=executor,
             max_concurrent_activities=8,

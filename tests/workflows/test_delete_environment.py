@@ -7,20 +7,30 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from byok.domain.models import ClusterSnapshot, OwnedResources, RemovalResult
+from byok.domain.models import (
+    BucketWithForeignObjects,
+    ClusterSnapshot,
+    DeleteRequest,
+    OwnedResource,
+    Problem,
+    RemovalResult,
+)
 from byok.domain.phases import Phase
 from tests.workflows.fake_activities import (
     PLATFORM,
     RDS_KEY,
+    REGION,
+    S3_KEY,
     build_aws_failure,
     build_delete_request,
+    build_owned_resources,
     build_provision_request,
     parse_problems,
 )
 from tests.workflows.temporal_env import WorkflowHarness
 
 CLUSTER, WRITER, BUCKET, FORMER = "byok-acme", "byok-acme-writer", "byok-acme-files-1", "byok-acme-former-2"
-EVERYTHING = OwnedResources(instances=(WRITER,), clusters=(CLUSTER,), buckets=(BUCKET, FORMER))
+EVERYTHING = build_owned_resources(instances=(WRITER,), clusters=(CLUSTER,), buckets=(BUCKET, FORMER))
 SNAPSHOT = ClusterSnapshot(
     identifier="final", arn="arn:aws:rds:…:cluster-snapshot:final", status="available", key_arn=RDS_KEY
 )
@@ -29,7 +39,7 @@ SNAPSHOT = ClusterSnapshot(
 async def test_resources_are_removed_in_order_and_listed_in_the_result(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
-    harness.activities.listed = [EVERYTHING, OwnedResources(final_snapshot=SNAPSHOT)]
+    harness.activities.listed = [EVERYTHING, build_owned_resources(final_snapshot=SNAPSHOT)]
 
     result = await (await harness.start_delete(build_delete_request(environment_id))).result()
 
@@ -70,7 +80,7 @@ async def test_environment_without_resources_is_deleted(harness: WorkflowHarness
 
 
 async def test_bucket_with_foreign_data_is_kept_and_reported(harness: WorkflowHarness, environment_id: str) -> None:
-    harness.activities.listed = [EVERYTHING, OwnedResources(buckets=(BUCKET, FORMER))]
+    harness.activities.listed = [EVERYTHING, build_owned_resources(buckets=(BUCKET, FORMER))]
     why = "it holds objects that provisioning did not write: theirs"
     harness.activities.removals["remove_bucket"] = RemovalResult(resource=BUCKET, removed=False, why_kept=why)
 
@@ -88,7 +98,7 @@ async def test_bucket_with_foreign_data_is_kept_and_reported(harness: WorkflowHa
 async def test_failed_removal_does_not_stop_the_others_and_is_reported(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
-    harness.activities.listed = [EVERYTHING, OwnedResources(clusters=(f"byok-{environment_id}",))]
+    harness.activities.listed = [EVERYTHING, build_owned_resources(clusters=(f"byok-{environment_id}",))]
     denied = build_aws_failure("rds", "AccessDenied", "not authorized to perform: rds:DeleteDBCluster", Phase.DELETING)
     harness.activities.script["remove_cluster"] = [denied]
 
@@ -103,7 +113,7 @@ async def test_failed_removal_does_not_stop_the_others_and_is_reported(
 
 
 async def test_resource_that_aws_still_lists_is_reported(harness: WorkflowHarness, environment_id: str) -> None:
-    harness.activities.listed = [EVERYTHING, OwnedResources(instances=("a-reader",))]
+    harness.activities.listed = [EVERYTHING, build_owned_resources(instances=("a-reader",))]
 
     with pytest.raises(WorkflowFailureError) as caught:
         await (await harness.start_delete(build_delete_request(environment_id))).result()
@@ -119,7 +129,7 @@ async def test_cancelled_deletion_reports_remaining_resources(harness: WorkflowH
         begun.set()
         raise ApplicationError("deleting", type="rds.NotReady")
 
-    harness.activities.listed = [EVERYTHING, OwnedResources(clusters=(CLUSTER,), buckets=(BUCKET,))]
+    harness.activities.listed = [EVERYTHING, build_owned_resources(clusters=(CLUSTER,), buckets=(BUCKET,))]
     harness.activities.script["remove_cluster"] = [wait] * 99
     handle = await harness.start_delete(build_delete_request(environment_id))
     await asyncio.to_thread(begun.wait, 10)
@@ -160,6 +170,94 @@ async def test_deletion_cancelled_at_its_start_reports_remaining_resources(
     assert (progress.phase, progress.first_problem.code) == (Phase.STOPPED, "byok.Cancelled")
     assert progress.left_behind == tuple(f"{name}: not removed yet" for name in EVERYTHING.names)
     assert not any(call.startswith("remove") for call in harness.activities.calls)
+
+
+async def stop_deletion(harness: WorkflowHarness, request: DeleteRequest) -> list[Problem]:
+    """Delete an environment, and return the problems that stop the deletion before it removes anything."""
+    with pytest.raises(WorkflowFailureError) as caught:
+        await (await harness.start_delete(request)).result()
+    assert isinstance(caught.value.cause, ApplicationError)
+    assert not any(call.startswith(("remove", "release")) for call in harness.activities.calls)
+    return parse_problems(caught.value.cause)
+
+
+async def test_resources_in_another_region_stop_the_deletion(harness: WorkflowHarness, environment_id: str) -> None:
+    far = OwnedResource(name=FORMER, region="us-east-1")
+    harness.activities.listed = [EVERYTHING.model_copy(update={"buckets": (*EVERYTHING.buckets, far)})]
+
+    (problem,) = await stop_deletion(harness, build_delete_request(environment_id))
+
+    assert problem.code == "byok.RegionDiffers"  # contract 137
+    assert f"names the Region {REGION}, but AWS reports" in problem.message
+    assert f"us-east-1 ({FORMER})" in problem.message
+    assert "Nothing was deleted" in problem.remediation
+
+
+@pytest.mark.parametrize(
+    ("field", "label", "reported"), [("s3_key_arn", "S3 key ARN", S3_KEY), ("rds_key_arn", "RDS key ARN", RDS_KEY)]
+)
+async def test_other_keys_than_aws_reports_stop_the_deletion(
+    harness: WorkflowHarness, environment_id: str, field: str, label: str, reported: str
+) -> None:
+    harness.activities.listed = [EVERYTHING]
+    other = f"arn:aws:kms:{REGION}:444455556666:key/99999999-9999-4999-8999-999999999999"
+
+    (problem,) = await stop_deletion(harness, build_delete_request(environment_id, **{field: other}))
+
+    assert problem.code == "byok.KeyDiffers"  # contract 137
+    assert f"names {other} as {label}" in problem.message
+    assert problem.message.endswith(f"encrypted with {reported}.")
+
+
+async def test_region_that_is_not_in_use_stops_the_deletion(harness: WorkflowHarness, environment_id: str) -> None:
+    (problem,) = await stop_deletion(harness, build_delete_request(environment_id, region="us-west-2"))
+
+    assert problem.code == "byok.RegionNotInUse"
+    assert f"The Regions in use are {REGION} (BYOK_REGIONS)" in problem.message
+    assert "find_resources" not in harness.activities.calls
+
+
+async def test_foreign_objects_stop_the_deletion_before_the_database_is_touched(
+    harness: WorkflowHarness, environment_id: str
+) -> None:
+    harness.activities.listed = [EVERYTHING]
+    harness.activities.foreign = (BucketWithForeignObjects(bucket=BUCKET, keys=("report.csv",)),)
+
+    (problem,) = await stop_deletion(harness, build_delete_request(environment_id))
+
+    assert problem.code == "byok.ForeignObjects"  # contract 137
+    assert f"{BUCKET}: report.csv" in problem.message
+    assert "the database still runs" in problem.remediation
+    (task,) = harness.activities.inputs["find_foreign_objects"]
+    assert task.buckets == (BUCKET, FORMER), "all buckets are examined, also former ones"
+    progress = await harness.read_progress(environment_id)
+    assert (progress.phase, progress.left_behind) == (
+        Phase.STOPPED,
+        tuple(f"{name}: not removed" for name in EVERYTHING.names),
+    )
+
+
+async def test_region_and_keys_come_from_aws_if_the_request_names_no_keys(
+    harness: WorkflowHarness, environment_id: str
+) -> None:
+    harness.activities.listed = [EVERYTHING]
+    request = DeleteRequest(environment_id=environment_id, confirm=environment_id, region=REGION)
+
+    await (await harness.start_delete(request)).result()
+
+    (release,) = harness.activities.inputs["release_all_claims"]  # contract 138
+    assert set(release.key_arns) == {S3_KEY, RDS_KEY}
+    shown = (await harness.read_progress(environment_id)).request
+    assert (shown.s3_key_arn, shown.rds_key_arn) == (S3_KEY, RDS_KEY)
+
+
+async def test_claims_stay_while_a_resource_is_left(harness: WorkflowHarness, environment_id: str) -> None:
+    harness.activities.listed = [EVERYTHING, EVERYTHING]
+
+    with pytest.raises(WorkflowFailureError):
+        await (await harness.start_delete(build_delete_request(environment_id))).result()
+
+    assert "release_all_claims" not in harness.activities.calls  # contract 138
 
 
 @pytest.mark.parametrize("confirm", ["", "acme-2"])
@@ -215,8 +313,9 @@ async def test_cancellation_does_not_interrupt_a_rollback(harness: WorkflowHarne
 MINUTE = 60
 BOUNDS = {
     "plan_deletion": (10, 15 * MINUTE, 0),  # this activity makes no AWS calls, so it ends at once
-    "list_databases": (3 * MINUTE, 15 * MINUTE, 8),
-    "list_buckets": (3 * MINUTE, 15 * MINUTE, 8),
+    "find_resources": (3 * MINUTE, 15 * MINUTE, 8),
+    "find_foreign_objects": (3 * MINUTE, 15 * MINUTE, 8),
+    "release_all_claims": (3 * MINUTE, 15 * MINUTE, 8),
     "remove_writer": (3 * MINUTE, 60 * MINUTE, 8),
     "remove_cluster": (3 * MINUTE, 60 * MINUTE, 8),
     "remove_bucket": (3 * MINUTE, 60 * MINUTE, 8),

@@ -22,12 +22,12 @@ from tests.workflows.fake_activities import (
     RDS_KEY,
     S3_KEY,
     build_aws_failure,
-    build_bucket_resource,
     build_exchanged_failure,
     build_key_problem,
     build_provision_request,
     parse_problems,
 )
+from tests.workflows.fake_results import build_bucket_resource
 from tests.workflows.temporal_env import WorkflowHarness
 
 BUCKETS = len(PLATFORM.blueprint.buckets)

@@ -156,7 +156,7 @@ async def test_run_completes_on_its_build_while_another_build_takes_new_runs(bui
 
 async def test_deletion_completes_on_its_build(builds: WorkerBuilds) -> None:
     one = await builds.start_worker("1")
-    begun, go_on = hold_activity(one, "list_databases")
+    begun, go_on = hold_activity(one, "find_resources")
     deleting = await one.start_delete(build_delete_request("versions-deleted"))
     assert await asyncio.to_thread(begun.wait, 20)
 

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import Field, StrictBool
 
 from byok.api.authorization import DeletableId, ReadableId, ReadCaller, WritableId, WriteCaller, require_own_prefix
-from byok.api.dependencies import Service, State
+from byok.api.dependencies import Service, State, require_region_in_use
 from byok.api.problems import invalid_field_error, openapi_problem_responses
 from byok.api.responses import AcceptedResponse, EnvironmentPage
 from byok.contracts import environment_workflow_id
 from byok.domain.arns import KEY_ARN_MAX_LENGTH
 from byok.domain.models import ProvisionRequest, TenantOutcome, TenantRole
-from byok.domain.models.base import RequestModel
+from byok.domain.models.base import RegionName, RequestModel
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
@@ -60,6 +60,7 @@ class NameKeysRequest(RequestModel):
 async def create(
     caller: WriteCaller,
     service: Service,
+    state: State,
     request: ProvisionRequest,
     response: Response,
     idempotency_key: Annotated[
@@ -77,6 +78,7 @@ async def create(
     requests have the same `Idempotency-Key`.
     """
     require_own_prefix(caller, request.environment_id)
+    require_region_in_use(state, request.region)
     key = hashlib.sha256(idempotency_key.encode()).hexdigest() if idempotency_key else None
     creation = await service.create(request, key=key)
     response.headers["Location"] = f"/v1/environments/{request.environment_id}"
@@ -173,13 +175,24 @@ async def delete(
         Query(max_length=ENVIRONMENT_ID_MAX_LENGTH, description="The id again, to confirm the deletion."),
     ],
     final_snapshot: Annotated[bool, Query(description="Whether to take a snapshot of the database first.")] = True,
+    region: Annotated[
+        RegionName | None,
+        Query(
+            description="The environment's Region. Required only if Temporal no longer knows it; otherwise it is "
+            "compared with the known one."
+        ),
+    ] = None,
 ) -> AcceptedResponse:
-    """Delete an environment, except for its keys and its final snapshot."""
+    """Delete an environment, except for its keys and its final snapshot.
+
+    If AWS reports other values than byok knows, or if a bucket contains objects that provisioning did not write, the
+    deletion stops before it removes anything.
+    """
     if confirm != environment_id:
         raise invalid_field_error(
             "confirm", "must repeat the environment's id, to confirm the deletion of everything in it"
         )
-    request = await service.build_delete_request(environment_id, final_snapshot=final_snapshot)
+    request = await service.build_delete_request(environment_id, final_snapshot=final_snapshot, region=region)
     started = await service.delete(request)
     return AcceptedResponse(
         environment_id=environment_id, workflow_id=environment_workflow_id(environment_id), started=started

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from byok.api.authorization import ReadCaller, WriteCaller, require_own_prefix
-from byok.api.dependencies import Service, State
+from byok.api.dependencies import Service, State, require_region_in_use
 from byok.api.problems import invalid_field_error, openapi_problem_responses
 from byok.api.responses import PolicyCheckResponse
 from byok.domain.arns import KEY_ARN_MAX_LENGTH, InvalidKeyArnError, KeyPurpose, parse_key_arn
@@ -41,7 +41,7 @@ class PolicyCheckRequest(BaseModel):
 
 
 @router.post("/key-checks", responses=openapi_problem_responses(HTTPStatus.BAD_GATEWAY))
-async def check_keys(caller: WriteCaller, service: Service, request: CheckKeysRequest) -> KeyCheckResult:
+async def check_keys(caller: WriteCaller, service: Service, state: State, request: CheckKeysRequest) -> KeyCheckResult:
     """Return a verdict on each key: proved, refused or not proved.
 
     If `prove_aurora_key` is true, byok creates a cluster without instances to prove the Aurora key, and then removes
@@ -49,6 +49,7 @@ async def check_keys(caller: WriteCaller, service: Service, request: CheckKeysRe
     """
     if request.environment_id is not None:
         require_own_prefix(caller, request.environment_id)
+    require_region_in_use(state, request.region)
     return await service.check_keys(request)
 
 

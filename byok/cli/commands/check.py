@@ -79,7 +79,7 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
     request = request_from_options(CheckKeysRequest, options)
     impossible = find_request_problems(request, Settings())
     # Check a key even if the other key's ARN can never work, so that the customer can fix both keys at once.
-    if {finding.key for finding in impossible} == set(KeyPurpose):
+    if {finding.key for finding in impossible} >= set(KeyPurpose) or None in {finding.key for finding in impossible}:
         found = _build_refusal(request, impossible)
     else:
         try:
@@ -117,8 +117,8 @@ def _build_refusal(request: "CheckKeysRequest", findings: "tuple[Problem, ...]",
 
     by_key = {finding.key: finding for finding in reversed(findings)}
     verdicts = {
-        which: CheckedKey.from_problem(which, arn, by_key[which])
-        if which in by_key
+        which: CheckedKey.from_problem(which, arn, by_key.get(which) or by_key[None])
+        if which in by_key or None in by_key
         else CheckedKey.not_proved(which, arn, reason)
         for which, arn in request.key_pair.items()
     }

@@ -65,10 +65,13 @@ def delete(
         bool, typer.Option(help="Take a snapshot of the database first, encrypted with the Aurora key.")
     ] = True,
     region: Annotated[
-        str | None, typer.Option(help="The environment's Region, if Temporal no longer knows the environment.")
+        str | None,
+        typer.Option(
+            help="The environment's Region. Required only if Temporal no longer knows it; otherwise it is compared."
+        ),
     ] = None,
     payload: Annotated[
-        str | None, typer.Option(help="The onboarding payload, if Temporal no longer knows the environment.")
+        str | None, typer.Option(help="The onboarding payload, to compare with the environment's keys.")
     ] = None,
     platform_managed: Annotated[
         bool,
@@ -81,8 +84,9 @@ def delete(
 ) -> None:
     """Delete an environment.
 
-    Removes only the environment's database, its buckets and the objects that provisioning wrote. A bucket that contains
-    other objects is kept and reported. The keys are never touched.
+    Removes only the environment's database, its buckets and the objects that provisioning wrote. If a bucket contains
+    other objects, or if AWS reports another Region or other keys than the request, nothing is removed. The keys are
+    never touched.
 
     Exit codes: 0 deleted, or being deleted without --wait; 1 some resources are left, or the environment cannot be
     deleted now; 2 wrong usage, or not confirmed; 3 stopped by a customer's key.

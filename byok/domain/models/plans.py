@@ -1,5 +1,7 @@
 """The plans that byok makes before the first AWS call, and the inputs of activities."""
 
+from typing import Self
+
 from byok.domain.arns import KeyPurpose, account_id_of_role, is_aws_managed
 from byok.domain.blueprint import DatabaseBlueprint, InitialObject
 from byok.domain.customer_aws import DEFAULT_PROFILE
@@ -23,7 +25,7 @@ class Environment(RecordModel):
         run_tag: Key of the tag that contains the id of the run that created a resource.
         run_id: Id of the run that the plan was made for. A workflow reset does not change the id. Empty if the plan
             creates nothing.
-        probe_bucket: The platform's bucket for key probes and key claims in this Region.
+        probe_bucket: The platform's bucket for key probes in this Region.
         profile: The customer's AWS CLI profile, for the commands of remedies.
     """
 
@@ -44,6 +46,21 @@ class Environment(RecordModel):
     def key_arn(self, which: KeyPurpose) -> str:
         """Return the ARN of one of the two keys, as entered, or the alias of an AWS managed key."""
         return self.s3_key_arn if which is KeyPurpose.S3 else self.rds_key_arn
+
+    def with_keys(self, *, s3_key_arn: str | None = None, rds_key_arn: str | None = None) -> Self:
+        """Return the environment with keys that AWS reports, and with the encryption that these keys belong to.
+
+        Args:
+            s3_key_arn: The S3 key; None if AWS reports none.
+            rds_key_arn: The Aurora key; None if AWS reports none.
+        """
+        keys = {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
+        reported: dict[str, object] = {name: key for name, key in keys.items() if key is not None}
+        owners = {find_encryption_of_key(key, self.platform_account) for key in keys.values()} - {None}
+        if owners:
+            customers = Encryption.CUSTOMER_MANAGED in owners
+            reported["encryption"] = Encryption.CUSTOMER_MANAGED if customers else Encryption.PLATFORM_MANAGED
+        return self.model_copy(update=reported)
 
     @property
     def customer_keys(self) -> tuple[KeyPurpose, ...]:
@@ -183,6 +200,52 @@ class DatabaseRemovalTask(DatabaseTask):
 
     phase: Phase = Phase.ROLLING_BACK
     final_snapshot: str | None = None
+
+
+class InventoryTask(RecordModel):
+    """Input of the activity that lists what an environment owns.
+
+    Attributes:
+        final_snapshot: Name of the snapshot that the deletion takes, or None if it takes none.
+    """
+
+    environment: Environment
+    final_snapshot: str | None = None
+
+
+class ForeignObjectsTask(RecordModel):
+    """Input of the activity that looks for objects that provisioning did not write.
+
+    Attributes:
+        buckets: The names of the environment's buckets.
+    """
+
+    environment: Environment
+    buckets: tuple[str, ...]
+
+
+class ReleaseClaimsTask(RecordModel):
+    """Input of the activity that releases all claims of a deleted environment.
+
+    Attributes:
+        key_arns: Keys of the environment, as far as they are known.
+    """
+
+    environment: Environment
+    key_arns: tuple[str, ...]
+
+
+class DeletionPlan(RecordModel):
+    """The plan of a deletion.
+
+    Attributes:
+        findings: Why nothing may be deleted; empty if the deletion can begin.
+    """
+
+    environment: Environment
+    cluster: ClusterPlan
+    buckets: tuple[BucketPlan, ...]
+    findings: tuple[Problem, ...] = ()
 
 
 class BucketRemovalTask(BucketTask):

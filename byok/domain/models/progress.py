@@ -7,7 +7,7 @@ from pydantic import Field
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.models.base import RecordModel
-from byok.domain.models.requests import ProvisionRequest, ReconcileTenantRequest, TenantRole
+from byok.domain.models.requests import DeleteRequest, ProvisionRequest, ReconcileTenantRequest, TenantRole
 from byok.domain.models.resources import DeletionResult, Evidence, Resources
 from byok.domain.phases import AliasOutcome, KeyVerdict, Phase
 
@@ -219,7 +219,7 @@ class EnvironmentProgress(RecordModel):
         tenant_name: The assigned tenant name; None until the evidence is complete.
     """
 
-    request: ProvisionRequest
+    request: ProvisionRequest | DeleteRequest
     phase: Phase
     timeline: tuple[TimelineEntry, ...]
     problems: tuple[Problem, ...] = ()
@@ -234,3 +234,40 @@ class EnvironmentProgress(RecordModel):
     def first_problem(self) -> Problem | None:
         """The first problem, or None."""
         return self.problems[0] if self.problems else None
+
+
+class KeyClaim(RecordModel):
+    """A claim: the record that a key belongs to an environment (contract 123).
+
+    Attributes:
+        account: The account that owns the key.
+        key_id: The id of the key; the replicas of a multi-Region key have the same id.
+        key_arn: The ARN of the key when it was claimed.
+        environment_id: The environment that holds the key.
+        exists: Whether AWS lists a resource of this environment in a Region in use.
+        used: Whether AWS reports that the key encrypts a resource of this environment.
+    """
+
+    account: str
+    key_id: str
+    key_arn: str
+    environment_id: str
+    claimed_at: datetime
+    exists: bool = False
+    used: bool = False
+
+    @property
+    def global_key_id(self) -> str:
+        """`<account>/<key id>`, as `KeyArn.global_id`."""
+        return f"{self.account}/{self.key_id}"
+
+
+class KeyClaimPage(RecordModel):
+    """A page of claims.
+
+    Attributes:
+        after: Where the next page begins; None after the last page.
+    """
+
+    claims: tuple[KeyClaim, ...] = ()
+    after: str | None = None

@@ -19,8 +19,11 @@ MISSING_KEY_ERROR_TYPE: Final = "missing_key"
 _Value = TypeVar("_Value")
 
 
-class WorkflowRequest(RequestModel):
-    """The fields that all requests have in common.
+class RegionRequest(RequestModel):
+    """What every request about an environment or its keys contains.
+
+    The model accepts the onboarding payload in place of either key ARN, and it accepts the payload's two fields
+    alongside the other fields (contract 50).
 
     Attributes:
         region: The environment's AWS Region.
@@ -38,12 +41,11 @@ class WorkflowRequest(RequestModel):
         return expand_payload_fields(values) if isinstance(values, dict) else values
 
 
-class KeyPairRequest(WorkflowRequest):
+class KeyPairRequest(RegionRequest):
     """A request that names two keys of the customer.
 
     This model does not validate the ARNs, so that an invalid ARN results in a finding with a remedy instead of a
-    malformed request. The model accepts the onboarding payload in place of either ARN, and it accepts the payload's two
-    fields alongside the other fields (contract 50).
+    malformed request.
 
     Attributes:
         s3_key_arn: Full ARN of the customer's key for S3.
@@ -57,37 +59,6 @@ class KeyPairRequest(WorkflowRequest):
     def key_pair(self) -> KeyPair:
         """The two ARNs as one value."""
         return KeyPair(self.s3_key_arn, self.rds_key_arn)
-
-
-class EncryptionRequest(WorkflowRequest):
-    """A request for an environment with customer-managed or platform-managed keys (contract 14, 132).
-
-    A request without ARNs is invalid unless it says that the keys are platform-managed, so byok never uses other keys
-    than the requested ones (contract 99).
-
-    Attributes:
-        encryption: Whose keys encrypt the environment.
-        s3_key_arn: The ARN of the customer's key for S3, as in `KeyPairRequest`; None if platform-managed.
-        rds_key_arn: The ARN of the customer's key for Aurora; None if platform-managed.
-    """
-
-    encryption: Encryption = Encryption.CUSTOMER_MANAGED
-    s3_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX_LENGTH, validate_default=True)
-    rds_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX_LENGTH, validate_default=True)
-
-    @field_validator("s3_key_arn", "rds_key_arn")
-    @classmethod
-    def _fit_the_encryption(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None and info.data.get("encryption") is Encryption.CUSTOMER_MANAGED:
-            raise PydanticCustomError(
-                MISSING_KEY_ERROR_TYPE, "Field required, unless the request says `encryption: platform-managed`"
-            )
-        return _refuse_if_platform_managed(value, info)
-
-    @property
-    def key_pair(self) -> KeyPair | None:
-        """The ARNs of the customer's two keys as one value; None if the keys are platform-managed."""
-        return KeyPair(self.s3_key_arn, self.rds_key_arn) if self.s3_key_arn and self.rds_key_arn else None
 
 
 def _refuse_if_platform_managed(value: _Value, info: ValidationInfo) -> _Value:
@@ -128,10 +99,16 @@ class TenantRole(RequestModel):
     external_id: str = Field(pattern=EXTERNAL_ID_PATTERN)
 
 
-class ProvisionRequest(EncryptionRequest):
-    """The input of `ProvisionEnvironment`.
+class ProvisionRequest(RegionRequest):
+    """The input of `ProvisionEnvironment`: an environment with customer-managed or platform-managed keys (contract 14).
+
+    A request without ARNs is invalid unless it says that the keys are platform-managed, so byok never uses other keys
+    than the requested ones (contract 99, 132).
 
     Attributes:
+        encryption: Whose keys encrypt the environment.
+        s3_key_arn: The ARN of the customer's key for S3, as in `KeyPairRequest`; None if platform-managed.
+        rds_key_arn: The ARN of the customer's key for Aurora; None if platform-managed.
         environment_id: Lower-case letters, digits and single hyphens; part of every resource name.
         on_failure: Whether a stop keeps or removes the resources created so far (D9).
         tenant: The tenant name that the last phase puts on both keys; None if it is not known yet. Like an invalid ARN,
@@ -143,6 +120,9 @@ class ProvisionRequest(EncryptionRequest):
             the environment, so that later commands update this stack (contract 130).
     """
 
+    encryption: Encryption = Encryption.CUSTOMER_MANAGED
+    s3_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX_LENGTH, validate_default=True)
+    rds_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX_LENGTH, validate_default=True)
     environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)
     on_failure: OnFailure = OnFailure.KEEP
     tenant: str | None = Field(default=None, max_length=1024)
@@ -151,19 +131,44 @@ class ProvisionRequest(EncryptionRequest):
 
     _fit_the_encryption_too = field_validator("tenant_role", "stack_name")(_refuse_if_platform_managed)
 
+    @field_validator("s3_key_arn", "rds_key_arn")
+    @classmethod
+    def _fit_the_encryption(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("encryption") is Encryption.CUSTOMER_MANAGED:
+            raise PydanticCustomError(
+                MISSING_KEY_ERROR_TYPE, "Field required, unless the request says `encryption: platform-managed`"
+            )
+        return _refuse_if_platform_managed(value, info)
 
-class DeleteRequest(EncryptionRequest):
-    """The input of `DeleteEnvironment`. It names the customer's keys, so that byok can release its claims on them.
+    @property
+    def key_pair(self) -> KeyPair | None:
+        """The ARNs of the customer's two keys as one value; None if the keys are platform-managed."""
+        return KeyPair(self.s3_key_arn, self.rds_key_arn) if self.s3_key_arn and self.rds_key_arn else None
+
+
+class DeleteRequest(RegionRequest):
+    """The input of `DeleteEnvironment`.
+
+    AWS decides what the environment consists of. The workflow compares the Region, the encryption and the keys with
+    what AWS reports, and stops before it removes anything if they differ (contract 137).
 
     Attributes:
         environment_id: The id of the environment to delete.
+        encryption: Whose keys the environment uses, if it is known.
+        s3_key_arn: The customer's S3 key, if it is known; None if the keys are platform-managed.
+        rds_key_arn: The customer's Aurora key, if it is known; None if the keys are platform-managed.
         confirm: The environment id again, to confirm the deletion of all the environment's resources.
         final_snapshot: Whether to take a snapshot of the cluster first. RDS encrypts the snapshot with the Aurora key.
     """
 
     environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)
+    encryption: Encryption | None = None
+    s3_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX_LENGTH)
+    rds_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX_LENGTH)
     confirm: str = Field(max_length=ENVIRONMENT_ID_MAX_LENGTH)
     final_snapshot: bool = True
+
+    _fit_the_encryption = field_validator("s3_key_arn", "rds_key_arn")(_refuse_if_platform_managed)
 
     @field_validator("confirm")
     @classmethod
@@ -171,6 +176,12 @@ class DeleteRequest(EncryptionRequest):
         if value != info.data.get("environment_id", value):
             raise ValueError("must repeat the environment id, to confirm that all its resources are deleted")
         return value
+
+    @property
+    def named_encryption(self) -> Encryption | None:
+        """Whose keys the environment uses, as far as the request says: a key that it names is the customer's."""
+        named = self.s3_key_arn or self.rds_key_arn
+        return Encryption.CUSTOMER_MANAGED if named else self.encryption
 
 
 class ReconcileTenantRequest(KeyPairRequest):
@@ -191,3 +202,17 @@ class ReconcileTenantRequest(KeyPairRequest):
     repoint: bool = False
     commands_only: bool = False
     stack_name: str | None = Field(default=None, pattern=STACK_NAME_PATTERN)
+
+
+class ListClaimsRequest(RequestModel):
+    """The input of `ListKeyClaims`.
+
+    Attributes:
+        account: List only claims on the keys of this account.
+        after: The `after` of the previous page.
+        size: The maximum number of claims.
+    """
+
+    account: str | None = Field(default=None, pattern=r"^[0-9]{12}$")
+    after: str | None = Field(default=None, pattern=r"^[0-9]{12}/[A-Za-z0-9-]{1,64}$")
+    size: int = Field(default=50, ge=1, le=100, strict=True)

@@ -151,25 +151,75 @@ class ClusterSnapshot(RecordModel):
     key_arn: str
 
 
-class OwnedResources(RecordModel):
-    """All resources with an environment's tag, as AWS lists them.
+class OwnedResource(RecordModel):
+    """A resource with an environment's tag, as AWS lists it.
 
     Attributes:
-        instances: Identifiers of database instances.
-        clusters: Identifiers of clusters.
-        buckets: Names of buckets.
+        name: The identifier of a database, or the name of a bucket.
+        key_arn: The KMS key that AWS reports for it; None if AWS reports none. For a bucket on the AWS managed key, the
+            alias of this key, because S3 reports no ARN.
+    """
+
+    name: str
+    region: str
+    key_arn: str | None = None
+
+
+class OwnedResources(RecordModel):
+    """All resources with an environment's tag, as AWS lists them in all Regions in use.
+
+    Attributes:
+        instances: The database instances.
+        clusters: The clusters.
+        buckets: The buckets, also those in Regions that are not in use.
         final_snapshot: The requested final snapshot, which a deletion keeps; None if there is no such snapshot.
     """
 
-    instances: tuple[str, ...] = ()
-    clusters: tuple[str, ...] = ()
-    buckets: tuple[str, ...] = ()
+    instances: tuple[OwnedResource, ...] = ()
+    clusters: tuple[OwnedResource, ...] = ()
+    buckets: tuple[OwnedResource, ...] = ()
     final_snapshot: ClusterSnapshot | None = None
+
+    @property
+    def all_resources(self) -> tuple[OwnedResource, ...]:
+        """All resources, in the order in which byok removes them."""
+        return (*self.instances, *self.clusters, *self.buckets)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all resources, in the order in which byok removes them."""
-        return (*self.instances, *self.clusters, *self.buckets)
+        return tuple(one.name for one in self.all_resources)
+
+    @property
+    def s3_key_arns(self) -> tuple[str, ...]:
+        """The keys that encrypt the buckets."""
+        return _key_arns(self.buckets)
+
+    @property
+    def rds_key_arns(self) -> tuple[str, ...]:
+        """The keys that encrypt the databases."""
+        return _key_arns((*self.clusters, *self.instances))
+
+
+def _key_arns(resources: Iterable[OwnedResource]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.key_arn for one in resources if one.key_arn is not None))
+
+
+class BucketWithForeignObjects(RecordModel):
+    """A bucket that contains objects that provisioning did not write.
+
+    Attributes:
+        keys: The keys of a few of these objects.
+    """
+
+    bucket: str
+    keys: tuple[str, ...]
+
+
+class ForeignObjects(RecordModel):
+    """The buckets of an environment that contain objects that provisioning did not write."""
+
+    buckets: tuple[BucketWithForeignObjects, ...] = ()
 
 
 class DeletionResult(RecordModel):

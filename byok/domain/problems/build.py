@@ -1,6 +1,7 @@
 """Builds a `Problem` for an AWS error or for a violation of a rule. The problem includes the complete remedy."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -18,7 +19,11 @@ from byok.domain.arns import (
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
 from byok.domain.problems.remediation import Remedy, RemedyContext, build_arn_remediation, build_remediation
+from byok.domain.regions import RegionNotInUseError, require_region_in_use
 from byok.domain.tenant import InvalidTenantNameError, require_valid_tenant_name
+
+REGION_NOT_IN_USE_CODE: Final = "byok.RegionNotInUse"
+"""Code of the problem that the platform does not use a request's Region. No call may be made there."""
 
 KEYS_EXCHANGED_CODE: Final = "byok.KeysExchanged"
 """The problem code for two swapped ARNs."""
@@ -72,6 +77,26 @@ def find_arn_problems(keys: KeyPair, context: RemedyContext, at: datetime) -> tu
     role = context.platform_role_arn
     findings = check_key_arns(keys, context.region, account_id_of_role(role) if role else None)
     return tuple(_arn_problem(finding, context, at) for finding in findings)
+
+
+def find_region_problems(
+    context: RemedyContext, regions: Sequence[str], phase: Phase, at: datetime
+) -> tuple[Problem, ...]:
+    """Return a problem if the platform does not use the Region of a request.
+
+    Args:
+        context: The Region, and the other values of the remedy.
+        regions: The Regions in use.
+        phase: The phase in which the request stops.
+        at: The time to record in the problem.
+    """
+    try:
+        require_region_in_use(context.region, regions)
+    except RegionNotInUseError as error:
+        return (
+            build_problem(REGION_NOT_IN_USE_CODE, str(error), Remedy.REGION_NOT_IN_USE, context, phase=phase, at=at),
+        )
+    return ()
 
 
 def find_tenant_request_problems(

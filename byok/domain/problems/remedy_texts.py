@@ -25,6 +25,9 @@ class Remedy(StrEnum):
     CLUSTER_LOST_KEY = "cluster-lost-key"
     KEY_IN_USE = "key-in-use"
     KEYS_EXCHANGED = "keys-exchanged"
+    REGION_NOT_IN_USE = "region-not-in-use"
+    DIFFERS_FROM_AWS = "differs-from-aws"
+    FOREIGN_OBJECTS = "foreign-objects"
     LEFT_BEHIND = "left-behind"
     NO_FINAL_SNAPSHOT = "no-final-snapshot"
     PLATFORM_KEY = "platform-key"
@@ -209,6 +212,21 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     ),
     Remedy.CANCELLED: "No error occurred: a user requested the cancellation. {again}",
     Remedy.MALFORMED_REQUEST: "Nothing was created. Correct the field named above, then retry.",
+    Remedy.REGION_NOT_IN_USE: (
+        "The customer has nothing to do. Nothing was changed. Check the Region of the request. If it is right, the "
+        "platform's operator adds it to BYOK_REGIONS for the workers and the web server, and restarts them. Then retry."
+    ),
+    Remedy.DIFFERS_FROM_AWS: (
+        "The customer has nothing to do. Nothing was deleted. The platform's operator checks that the environment's id "
+        "is right. If it is, retry the deletion with the values that AWS reports above. All resources of an "
+        "environment are in one Region: if AWS reports several, the operator first deletes what does not belong there."
+        "\nThen retry the deletion."
+    ),
+    Remedy.FOREIGN_OBJECTS: (
+        "The customer has nothing to do. Nothing was deleted, and the database still runs. The owner of the objects "
+        "above moves or deletes them, with all their versions. To list everything in a bucket, the platform's operator "
+        "calls S3's ListObjectVersions.\n{again}"
+    ),
     Remedy.LEFT_BEHIND: (
         "The customer has nothing to do. The platform's operator resolves the problems listed above. If a bucket "
         "contains objects that provisioning did not write, the owner of those objects must delete them.\n{again}"

@@ -30,11 +30,11 @@ ENVIRONMENT, ENCRYPTION, REVIEW = "/new", "/new/encryption", "/new/review"
 
 
 @router.get("")
-async def show_environment_step(request: Request, pages: PagesOfApp, session: WriteSession) -> Response:
+async def show_environment_step(request: Request, pages: PagesOfApp, state: State, session: WriteSession) -> Response:
     """Show the first step: the name, the Region, and whether to keep the resources if provisioning stops."""
     draft = EnvironmentDraft.from_fields(request.query_params)
     asked = "next" in request.query_params
-    faults = draft.field_errors(session.caller.environment_id_prefix, "name", "region") if asked else {}
+    faults = draft.field_errors(session.caller.environment_id_prefix, state.regions, "name", "region") if asked else {}
     if asked and not faults:
         return RedirectResponse(draft.page_url(ENCRYPTION), HTTPStatus.SEE_OTHER)
     return pages.render(
@@ -44,6 +44,7 @@ async def show_environment_step(request: Request, pages: PagesOfApp, session: Wr
         draft=draft,
         faults=faults,
         prefix=session.caller.environment_id_prefix,
+        regions=state.regions,
     )
 
 
@@ -51,7 +52,7 @@ async def show_environment_step(request: Request, pages: PagesOfApp, session: Wr
 async def show_encryption_step(request: Request, pages: PagesOfApp, state: State, session: WriteSession) -> Response:
     """Show the second step, *Encryption at rest*."""
     draft = EnvironmentDraft.from_fields(request.query_params)
-    if draft.field_errors(session.caller.environment_id_prefix, "name", "region"):
+    if draft.field_errors(session.caller.environment_id_prefix, state.regions, "name", "region"):
         return RedirectResponse(draft.page_url(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
     asked, faults, findings = "next" in request.query_params, dict[str, str](), tuple[Problem, ...]()
     if asked and draft.is_platform_managed:
@@ -59,7 +60,7 @@ async def show_encryption_step(request: Request, pages: PagesOfApp, state: State
             return RedirectResponse(draft.page_url(REVIEW), HTTPStatus.SEE_OTHER)
     elif asked:
         names = ("s3_key_arn", "rds_key_arn", "profile", "stack")
-        faults = draft.field_errors(session.caller.environment_id_prefix, *names)
+        faults = draft.field_errors(session.caller.environment_id_prefix, state.regions, *names)
         findings = () if faults else _findings(draft, state)
         if not faults and not findings:
             return RedirectResponse(draft.page_url(REVIEW), HTTPStatus.SEE_OTHER)
@@ -72,7 +73,7 @@ async def check_keys_or_policy(
 ) -> Response:
     """Validate both keys with a key check, or check a key policy. Show the result on the same page; create nothing."""
     draft = EnvironmentDraft.from_fields(form)
-    if draft.field_errors(session.caller.environment_id_prefix, "name", "region"):
+    if draft.field_errors(session.caller.environment_id_prefix, state.regions, "name", "region"):
         return RedirectResponse(draft.page_url(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
     if form.get("do") == "next":
         return RedirectResponse(draft.page_url(ENCRYPTION, asked=True), HTTPStatus.SEE_OTHER)
@@ -81,8 +82,8 @@ async def check_keys_or_policy(
         which = KeyPurpose.RDS if form.get("policy_key") == KeyPurpose.RDS else KeyPurpose.S3
         examined = _examine_policy(policy, which, draft, state)
         return _encryption_page(request, pages, state, session, draft, policy=policy, which=which, examined=examined)
-    faults = draft.field_errors(session.caller.environment_id_prefix, "s3_key_arn", "rds_key_arn")
-    if faults or draft.field_errors(session.caller.environment_id_prefix, "profile"):
+    faults = draft.field_errors(session.caller.environment_id_prefix, state.regions, "s3_key_arn", "rds_key_arn")
+    if faults or draft.field_errors(session.caller.environment_id_prefix, state.regions, "profile"):
         return _encryption_page(request, pages, state, session, draft, faults=faults)
     checked = await state.service.check_keys(
         CheckKeysRequest(
@@ -102,7 +103,8 @@ async def check_fields(request: Request, state: State, session: WriteSession) ->
     """Check the ARN fields while the user types. If a field contains a payload, return its two ARNs."""
     draft = EnvironmentDraft.from_fields(request.query_params)
     partly = not (draft.s3_key_arn and draft.rds_key_arn)
-    findings = () if draft.field_errors(session.caller.environment_id_prefix, "region") else _findings(draft, state)
+    wrong = draft.field_errors(session.caller.environment_id_prefix, state.regions, "region")
+    findings = () if wrong else _findings(draft, state)
     filled = {KeyPurpose.S3: draft.s3_key_arn, KeyPurpose.RDS: draft.rds_key_arn}
     told = [one for one in findings if not partly or (one.key is not None and filled[one.key])]
     return JSONResponse(
@@ -127,7 +129,7 @@ async def show_review_step(request: Request, pages: PagesOfApp, state: State, se
     keys = () if draft.is_platform_managed else ("s3_key_arn", "rds_key_arn", "profile", "stack")
     fields = {ENVIRONMENT: ("name", "region"), ENCRYPTION: keys}
     for page, names in fields.items():
-        if draft.field_errors(session.caller.environment_id_prefix, *names):
+        if draft.field_errors(session.caller.environment_id_prefix, state.regions, *names):
             return RedirectResponse(draft.page_url(page, asked=True), HTTPStatus.SEE_OTHER)
     if _is_in_other_partition(draft, state) if draft.is_platform_managed else _findings(draft, state):
         return RedirectResponse(draft.page_url(ENCRYPTION, asked=True), HTTPStatus.SEE_OTHER)

@@ -50,6 +50,7 @@ OPERATIONS_BY_SERVICE: Final[dict[str, tuple[str, ...]]] = {
         "HeadObject",
         "ListBuckets",
         "ListObjectVersions",
+        "ListObjectsV2",
         "PutBucketEncryption",
         "PutBucketLifecycleConfiguration",
         "PutBucketOwnershipControls",

@@ -1,0 +1,123 @@
+"""Activities that give back claims, and that explain all claims (contract 123, 138)."""
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from temporalio import activity
+
+from activities.clients import AwsClients
+from activities.failures import ActivityContext
+from activities.heartbeat import load_from_previous_attempt, save_for_retry
+from activities.inventory import Inventory
+from activities.key_claims import KeyClaims
+from byok.domain.arns import InvalidKeyArnError, KeyArn, KeyPurpose, parse_key_arn
+from byok.domain.models import (
+    Environment,
+    KeyClaim,
+    KeyClaimPage,
+    ListClaimsRequest,
+    OwnedResources,
+    ReleaseClaimsTask,
+)
+from byok.domain.phases import Phase, request_kind_for_phase
+from byok.domain.planning import Platform, plan_no_environment
+
+_DONE: Final = "claims-done"
+_SAVED_EVERY: Final = 100
+"""After this many claims, the activity saves where its next attempt continues."""
+
+
+@dataclass(frozen=True)
+class ClaimActivities:
+    """Claims on keys, and what AWS says of their use."""
+
+    clients: AwsClients
+    platform: Platform
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def release_unused_claims(self, environment: Environment) -> None:
+        """Give back the claims on those of the customer's two keys that encrypt none of the environment's resources.
+
+        Raises:
+            ApplicationError: AWS returned an error. The error table decides whether it stops the activity.
+        """
+        step = self._step(environment, Phase.CREATING_CLUSTER)
+        keys = _parse_all(environment.key_arn(which) for which in environment.customer_keys)
+        if not keys:
+            return
+        with step.translate_aws_errors():
+            used = _keys_in_use(self._find_resources(environment))
+            for key in keys:
+                if key.global_id not in used:
+                    KeyClaims(self.clients, self.platform, step).release_key(str(key))
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def release_all_claims(self, task: ReleaseClaimsTask) -> None:
+        """Release all claims of an environment, except those on keys that still encrypt one of its resources.
+
+        The claims are searched for in the accounts of the given keys; if no key is known, among all claims.
+
+        Raises:
+            ApplicationError: AWS returned an error. The error table decides whether it stops the activity.
+        """
+        environment, step = task.environment, self._step(task.environment, Phase.DELETING)
+        claims = KeyClaims(self.clients, self.platform, step)
+        accounts: set[str | None] = {key.account for key in _parse_all(task.key_arns)}
+        with step.translate_aws_errors():
+            used = _keys_in_use(self._find_resources(environment))
+            for account in accounts or {None}:
+                done = f"{_DONE}-{account}"
+                for count, claim in enumerate(claims.list_claims(account, load_from_previous_attempt(done)), 1):
+                    if claim.environment_id == environment.environment_id and claim.global_key_id not in used:
+                        claims.release_key(claim.key_arn)
+                    if count % _SAVED_EVERY == 0:
+                        save_for_retry(done, claim.global_key_id)
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def list_key_claims(self, request: ListClaimsRequest) -> KeyClaimPage:
+        """List claims, and look up in AWS whether their environments exist and use the keys.
+
+        Raises:
+            ApplicationError: AWS returned an error. The error table decides whether it stops the activity.
+        """
+        step = self._step(plan_no_environment(self.platform), Phase.VALIDATING_KEYS)
+        inventory = Inventory(self.clients, self.platform)
+        with step.translate_aws_errors():
+            found = KeyClaims(self.clients, self.platform, step).list_claims(request.account, request.after)
+            page = list(islice(found, request.size + 1))
+            more = len(page) > request.size
+            page = page[: request.size]
+            listed = inventory.list_databases()
+            owned = {name: inventory.find_resources(name, listed) for name in {one.environment_id for one in page}}
+        explained = tuple(_explain(claim, owned[claim.environment_id]) for claim in page)
+        return KeyClaimPage(claims=explained, after=explained[-1].global_key_id if more else None)
+
+    def _find_resources(self, environment: Environment) -> OwnedResources:
+        inventory = Inventory(self.clients, self.platform)
+        return inventory.find_resources(environment.environment_id, inventory.list_databases())
+
+    def _step(self, environment: Environment, phase: Phase) -> ActivityContext:
+        return ActivityContext(
+            environment, self.platform.vendor, phase, KeyPurpose.S3, request_kind=request_kind_for_phase(phase)
+        )
+
+
+def _explain(claim: KeyClaim, owned: OwnedResources) -> KeyClaim:
+    used = claim.global_key_id in _keys_in_use(owned)
+    return claim.model_copy(update={"exists": bool(owned.all_resources), "used": used})
+
+
+def _keys_in_use(owned: OwnedResources) -> frozenset[str]:
+    return frozenset(key.global_id for key in _parse_all((*owned.s3_key_arns, *owned.rds_key_arns)))
+
+
+def _parse_all(key_arns: Iterable[str]) -> list[KeyArn]:
+    """Parse key ARNs. A text that is not the ARN of a key is left out: no claim is on it."""
+    found: list[KeyArn] = []
+    for arn in key_arns:
+        with contextlib.suppress(InvalidKeyArnError):
+            found.append(parse_key_arn(arn))
+    return found

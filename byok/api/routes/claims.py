@@ -1,0 +1,28 @@
+"""The route that lists which environment holds which key, for the vendor's staff."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from byok.api.authorization import StaffCaller
+from byok.api.dependencies import Service
+from byok.api.problems import openapi_problem_responses
+from byok.domain.models import ListClaimsRequest
+from byok.service.claims import ClaimPage
+
+router = APIRouter(
+    tags=["claims"],
+    responses=openapi_problem_responses(
+        HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_GATEWAY
+    ),
+)
+
+
+@router.get("/claims")
+async def list_claims(_: StaffCaller, service: Service, request: Annotated[ListClaimsRequest, Query()]) -> ClaimPage:
+    """List which environment holds which key, whether it uses the key, and what to do.
+
+    Only the vendor's staff may list claims, because they show the keys and environments of all organisations.
+    """
+    return await service.list_claims(request)

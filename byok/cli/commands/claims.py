@@ -1,0 +1,69 @@
+"""`byok claims`: lists which environment holds which key."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from byok.cli.output import exit_on_error, make_console, print_json, print_message
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from byok.service.claims import ExplainedClaim
+
+
+def claims(
+    account: Annotated[str | None, typer.Option(help="List only claims on the keys of this AWS account.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of claims to list.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the claims as JSON.")] = False,
+) -> None:
+    """List which environment holds which key.
+
+    A key belongs to one environment. A worker looks up in AWS whether the environment exists and uses the key. If it
+    does not, the list says what to do.
+
+    Exit codes: 0 listed; 1 the claims cannot be listed; 2 wrong usage.
+    """
+    import asyncio
+
+    with exit_on_error(as_json=as_json):
+        found = asyncio.run(_list(account, limit))
+        if as_json:
+            print_json([claim.model_dump(mode="json") for claim in found])
+        elif found:
+            make_console().print(_render(found))
+        else:
+            print_message("No environment holds a key.")
+
+
+async def _list(account: str | None, limit: int) -> "list[ExplainedClaim]":
+    from byok.cli.requests import request_from_options
+    from byok.domain.models import ListClaimsRequest
+    from byok.service.connection import connect_service
+
+    service = await connect_service()
+    found: list[ExplainedClaim] = []
+    after: str | None = None
+    while len(found) < limit:
+        size = min(limit - len(found), 100)
+        request = request_from_options(ListClaimsRequest, {"account": account, "after": after, "size": size})
+        page = await service.list_claims(request)
+        found += page.claims
+        after = page.after
+        if after is None:
+            break
+    return found
+
+
+def _render(found: "Sequence[ExplainedClaim]") -> "Text":
+    from rich.text import Text
+
+    from byok.service.claims import ClaimState
+
+    colours = {ClaimState.IN_USE: "green", ClaimState.PENDING: "yellow"}
+    lines: list[Text] = []
+    for claim in found:
+        state = (claim.state.value, f"bold {colours.get(claim.state, 'red')}")
+        lines += [Text.assemble(claim.key_arn, "  ", state), Text(f"  {claim.advice}")]
+    return Text("\n").join(lines)

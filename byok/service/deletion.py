@@ -1,0 +1,82 @@
+"""Builds the request that deletes an environment from what Temporal knows of it (contract 137)."""
+
+from byok.domain.models import DeleteRequest
+from byok.domain.phases import Encryption, Phase
+from byok.service.encryption import require_same_encryption
+from byok.service.environment_reader import EnvironmentReader
+from byok.service.errors import DeletionDiffersError, EnvironmentNotFoundError, EnvironmentNotReadyError
+from byok.service.histories import label_field
+from byok.service.status import EnvironmentStatus
+
+
+async def build_delete_request(
+    reader: EnvironmentReader,
+    environment_id: str,
+    *,
+    final_snapshot: bool,
+    region: str | None,
+    encryption: Encryption | None,
+    s3_key_arn: str | None,
+    rds_key_arn: str | None,
+) -> DeleteRequest:
+    """Build the request from the environment's status, and compare the caller's values with it.
+
+    What the workflow does not get from here, it takes from AWS. See `EnvironmentService.build_delete_request`.
+    """
+    given = {"region": region, "s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
+    if encryption is None and (s3_key_arn or rds_key_arn):
+        encryption = Encryption.CUSTOMER_MANAGED
+    try:
+        status = await reader.read_status(environment_id)
+    except EnvironmentNotFoundError as error:
+        if region is None:
+            raise EnvironmentNotFoundError(
+                f"Environment {environment_id} not found. If Temporal no longer knows it, but AWS still has its "
+                "resources, pass its Region."
+            ) from error
+        known: dict[str, str | None] = {}
+    else:
+        if status.phase is Phase.DELETED and region is None:
+            raise EnvironmentNotReadyError(f"{environment_id} is already deleted.")
+        known = _confirmed_values(status)
+        if known and encryption is not None:
+            require_same_encryption(status, encryption)
+        _require_same(environment_id, known, given)
+        encryption = status.encryption if known else encryption
+        known.setdefault("region", status.region)
+    values = {name: value or known.get(name) for name, value in given.items()}
+    if values["region"] is None:
+        raise EnvironmentNotReadyError(f"The Region of {environment_id} is unknown: pass its Region.")
+    confirmed = {"environment_id": environment_id, "confirm": environment_id, "final_snapshot": final_snapshot}
+    return DeleteRequest.model_validate({**confirmed, "encryption": encryption, **values})
+
+
+def _confirmed_values(status: EnvironmentStatus) -> dict[str, str | None]:
+    """Return the Region and the customer's keys that AWS has confirmed; empty if it has confirmed nothing.
+
+    A run that stopped before it created or adopted anything proves nothing: its values may be wrong.
+    """
+    if status.evidence is not None:
+        return {"region": status.region, "s3_key_arn": status.s3_key_arn, "rds_key_arn": status.rds_key_arn}
+    if status.resources.cluster is None:
+        return {}
+    customers = status.encryption is Encryption.CUSTOMER_MANAGED
+    return {"region": status.region, "rds_key_arn": status.resources.cluster.key_arn if customers else None}
+
+
+def _require_same(environment_id: str, known: dict[str, str | None], given: dict[str, str | None]) -> None:
+    """Require that the caller names no other values than the known ones.
+
+    Raises:
+        DeletionDiffersError: A value differs. The message names both.
+    """
+    differing = [
+        f"its {'Region' if name == 'region' else label_field(name)} is {known[name]}, not {value}"
+        for name, value in given.items()
+        if value is not None and known.get(name) not in {None, value}
+    ]
+    if differing:
+        raise DeletionDiffersError(
+            f"Nothing was deleted. The deletion of {environment_id} names other values than byok knows: "
+            f"{'; '.join(differing)}. Check the environment's id, or leave these values out."
+        )
