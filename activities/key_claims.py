@@ -53,7 +53,7 @@ class KeyClaims:
             raise stop_with_problems(conflicts)
 
     def list_conflicts(self) -> tuple[Problem, ...]:
-        """Return a problem for each key that another environment holds, and claim nothing (contract 129).
+        """Return a problem for each key that another environment holds, without claiming either key (contract 129).
 
         An invalid ARN is skipped, because the ARN rules report it.
 

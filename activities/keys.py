@@ -1,8 +1,8 @@
 """Proves the S3 key by using it, and looks up which environments hold the two keys.
 
 The platform role may use a customer's key only through S3 and RDS. AWS denies a direct call to KMS even if the key is
-set up correctly, so a direct call would prove nothing (D2). byok therefore writes an object with the key to one of the
-platform's buckets, reads the object back and deletes it.
+set up correctly, so a direct call would prove nothing (D2). byok therefore writes an object that is encrypted with the
+key to one of the platform's buckets, reads the object back and deletes it.
 """
 
 from dataclasses import dataclass
@@ -51,9 +51,9 @@ class KeyActivities:
         the ARNs of objects (S3 user guide, "Changes to note before enabling an S3 Bucket Key").
 
         Raises:
-            ApplicationError: Stops at once or after the grace period with `s3.KMS.…` or `s3.AccessDenied` and AWS's
+            ApplicationError: Stops immediately or after the grace period with `s3.KMS.…` or `s3.AccessDenied` and AWS's
                 message, or with `byok.KeysExchanged` if S3 can use the other key of the pair instead (contract 127).
-                Stops at once with `byok.ProbeMismatch` or `byok.BucketOfAnotherAccount`.
+                Stops immediately with `byok.ProbeMismatch` or `byok.BucketOfAnotherAccount`.
         """
         step = self._step(environment)
         s3 = self.clients.s3(environment.region)

@@ -71,9 +71,9 @@ class StorageActivities:
         Raises:
             ApplicationError: Stops at once with `byok.BucketOfAnotherAccount`, `byok.NameTaken`,
                 `byok.EncryptionCannotChange` or `byok.OtherKey`.
-                Stops at once or after the grace period with `s3.KMS.…` or `s3.AccessDenied`, and shows AWS's message.
-                Other S3 errors: see the error table. If byok has already created or adopted the bucket, the details
-                include the bucket.
+                Stops immediately or after the grace period with `s3.KMS.…` or `s3.AccessDenied`, and shows AWS's
+                message. Other S3 errors: see the error table. If byok has already created or adopted the bucket, the
+                details include the bucket.
         """
         step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
         claims = KeyClaims(self.clients, self.platform, step)

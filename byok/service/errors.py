@@ -71,7 +71,7 @@ class NotReplayableError(ServiceError):
 
 
 class KeyCannotChangeError(ServiceError):
-    """The request changes a key that already encrypts something."""
+    """The request changes a key that already encrypts a resource."""
 
     code = "byok.KeyCannotChange"
 

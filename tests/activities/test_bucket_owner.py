@@ -38,7 +38,7 @@ def test_every_call_on_a_bucket_names_its_owner(harness: ActivityHarness) -> Non
 
     assert {call["operation"] for call in calls} == set(OPERATIONS_BY_SERVICE["s3"])
     # contract 154
-    assert without_owner == {"CreateBucket", "ListBuckets"}  # these operations have no such parameter
+    assert without_owner == {"CreateBucket", "ListBuckets"}  # these operations have no ExpectedBucketOwner parameter
     assert {call["params"].get("ExpectedBucketOwner") for call in calls} == {PLATFORM_ACCOUNT, None}
 
 

@@ -272,7 +272,7 @@ async def test_problems_of_both_branches_are_reported(harness: WorkflowHarness, 
 
     problems = await wait_for_failure_problems(await harness.start_provision(build_provision_request(environment_id)))
 
-    # A cancelled wait ends at once. A cancelled write runs to its end, so the write's error is always reported.
+    # A cancelled wait ends immediately. A cancelled write runs to completion, so the write's error is always reported.
     assert "s3.KMS.DisabledException" in {problem.code for problem in problems}
     assert {problem.code for problem in problems} <= {"s3.KMS.DisabledException", "rds.KMSKeyNotAccessibleFault"}
 

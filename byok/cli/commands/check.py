@@ -46,8 +46,8 @@ def check(
     removes the objects and the cluster; the removal of the cluster continues after the check. byok reuses a proof of an
     Aurora key for ten minutes.
 
-    Exit codes: 0 both keys are proved; 1 the check could not run; 2 wrong usage or a key ARN that can never work; 3 a
-    key is refused; 4 no key is refused, but at least one is not proved.
+    Exit codes: 0 both keys are proved; 1 the check could not run; 2 incorrect usage, or a key ARN that can never work;
+    3 a key is refused; 4 no key is refused, but at least one is not proved.
     """
     with exit_on_error(as_json=as_json):
         code = _check(
@@ -78,7 +78,7 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
 
     request = request_from_options(CheckKeysRequest, options)
     impossible = find_request_problems(request, Settings())
-    # Check a key even if the other key's ARN can never work, so that the customer can fix both keys at once.
+    # Check a key even if the other key's ARN can never work, so that the customer can fix both keys at the same time.
     if {finding.key for finding in impossible} >= set(KeyPurpose) or None in {finding.key for finding in impossible}:
         found = _build_refusal(request, impossible)
     else:

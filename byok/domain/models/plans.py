@@ -26,7 +26,7 @@ class Environment(RecordModel):
         run_id: Id of the run that the plan was made for. A workflow reset does not change the id. Empty if the plan
             creates nothing.
         probe_bucket: The platform's bucket for key probes in this Region.
-        profile: The customer's AWS CLI profile, for the commands of remedies.
+        profile: The customer's AWS CLI profile, for use in the commands in remedies.
     """
 
     environment_id: str
@@ -108,7 +108,8 @@ class KeyCheckPlan(RecordModel):
     """The plan of a key check, made before the first AWS call.
 
     Attributes:
-        findings: The problems that the pure rules found. If there are findings, byok creates nothing.
+        findings: The problems found by the rules that do not require an AWS call. If there are findings, byok creates
+            nothing.
         allows_aurora_proof: Whether the platform's settings allow clusters that prove an Aurora key.
     """
 
@@ -167,7 +168,7 @@ class EnvironmentPlan(KeyCheckPlan):
 
     Attributes:
         tenant: How to put the requested tenant name on both keys; None if the request names no tenant.
-        tenant_name: The tenant name that the environment gets once it is ready.
+        The tenant name that is assigned to the environment once it is ready.
     """
 
     cluster: ClusterPlan

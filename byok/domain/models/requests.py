@@ -28,7 +28,7 @@ class RegionRequest(RequestModel):
     Attributes:
         region: The environment's AWS Region.
         key_grace_seconds: How long to retry an ambiguous access-denied error while a policy change propagates (D14).
-        profile: The customer's AWS CLI profile in the commands of every remedy (contract 40, 130).
+        profile: The customer's AWS CLI profile, which is used in the commands of every remedy (contract 40, 130).
     """
 
     region: RegionName
@@ -110,7 +110,7 @@ class ProvisionRequest(RegionRequest):
         s3_key_arn: The ARN of the customer's key for S3, as in `KeyPairRequest`; None if platform-managed.
         rds_key_arn: The ARN of the customer's key for Aurora; None if platform-managed.
         environment_id: Lower-case letters, digits and single hyphens; part of every resource name.
-        on_failure: Whether a stop keeps or removes the resources created so far (D9).
+        on_failure: Whether byok keeps or removes the resources created so far if provisioning stops (D9).
         tenant: The tenant name that the last phase puts on both keys; None if it is not known yet. Like an invalid ARN,
             an invalid name results in a finding. If the keys are platform-managed, the environment gets the name, but
             there is no key of the customer to put it on.
@@ -193,7 +193,7 @@ class ReconcileTenantRequest(KeyPairRequest):
         tenant_role: The role that the worker assumes. Without a role, byok changes nothing and returns the commands.
         repoint: Whether to repoint an alias that points at the environment's other key.
         commands_only: Whether to return the commands and change nothing, even if the request contains a role.
-        stack_name: The CloudFormation stack of the keys, as in `ProvisionRequest`.
+        stack_name: The CloudFormation stack that contains the keys, as in `ProvisionRequest`.
     """
 
     environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)

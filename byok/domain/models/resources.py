@@ -74,7 +74,7 @@ class Resources(RecordModel):
         return self.model_copy(update={"writer": writer.model_copy(update={"created": created})})
 
     def with_bucket(self, bucket: BucketResource) -> Self:
-        """Return a copy with this bucket's current state. Buckets stay in the order of their creation."""
+        """Return a copy with this bucket's current state. Buckets remain in the order in which they were created."""
         buckets = {item.name: item for item in self.buckets}
         created = bucket.created or (bucket.name in buckets and buckets[bucket.name].created)
         buckets[bucket.name] = bucket.model_copy(update={"created": created})
@@ -172,7 +172,8 @@ class OwnedResources(RecordModel):
         instances: The database instances.
         clusters: The clusters.
         buckets: The buckets, also those in Regions that are not in use.
-        final_snapshot: The requested final snapshot, which a deletion keeps; None if there is no such snapshot.
+        final_snapshot: The requested final snapshot, which is kept when the environment is deleted; None if there is no
+            such snapshot.
     """
 
     instances: tuple[OwnedResource, ...] = ()
@@ -228,7 +229,7 @@ class DeletionResult(RecordModel):
     Attributes:
         removed: Names of the removed resources.
         final_snapshot: The final snapshot of the cluster, which is kept; None if no snapshot was taken.
-        collected_at: When byok confirmed that AWS no longer lists any resource of the environment.
+        collected_at: When byok confirmed that AWS no longer lists any of the environment's resources.
     """
 
     environment_id: str

@@ -67,7 +67,7 @@ def build_problem(
 
 
 def find_arn_problems(keys: KeyPair, context: RemedyContext, at: datetime) -> tuple[Problem, ...]:
-    """Apply the pure rules to two ARNs and return all problems with both keys (contract 7).
+    """Apply the rules that do not require an AWS call to two ARNs, and return all problems with both keys (contract 7).
 
     Args:
         keys: The two ARNs.
