@@ -10,6 +10,7 @@ from byok.domain.models import BucketResource, ClusterResource, DeletionResult, 
 from byok.domain.models.resources import ClusterSnapshot
 from byok.domain.phases import Phase
 from byok.service.errors import (
+    DeletionDiffersError,
     EnvironmentBusyError,
     EnvironmentNotFoundError,
     KeyCannotChangeError,
@@ -185,6 +186,12 @@ def test_delete_of_an_environment_unknown_to_temporal_takes_region_and_keys(run:
     options = ("--region", "eu-west-1", "--payload", PAYLOAD)
     assert run("delete", "acme", "--confirm", "acme", *options).code == 0
     assert service.located == [{"region": "eu-west-1", **BOTH}]
+
+
+def test_delete_of_another_region_than_the_known_one_is_refused(run: Run, service: FakeService) -> None:
+    service.refuse = DeletionDiffersError("Nothing was deleted. Its Region is eu-central-1, not us-east-1.")
+    ended = run("delete", "acme", "--confirm", "acme", "--region", "us-east-1", "--json")
+    assert (ended.code, ended.json["error"]["code"], service.deleted) == (1, "byok.DeletionDiffers", [])
 
 
 def test_repeated_delete_says_that_deletion_is_running(run: Run, service: FakeService) -> None:
