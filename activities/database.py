@@ -58,10 +58,11 @@ class DatabaseActivities:
     def ensure_cluster(self, task: DatabaseTask) -> ClusterResource:
         """Adopt or create the environment's cluster. CreateDBCluster proves that the Aurora key works (contract 91-93).
 
-        The activity claims both keys first. If the workflow stops, it gives back claims on keys that encrypt nothing.
+        The activity claims both keys first. If the workflow stops, it releases the claims on keys that do not encrypt
+        any resource.
 
         Raises:
-            ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period, and at once with
+            ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period, and immediately with
                 `byok.KeyInUse`, `byok.NameTaken`, `byok.EncryptionCannotChange` or `byok.OtherKey`. Other errors: see
                 the error table.
         """

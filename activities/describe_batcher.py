@@ -1,6 +1,6 @@
 """Describes the databases that activities wait for. The call rate stays limited, however many environments wait.
 
-RDS limits the call rate per account and Region, and all tools of the vendor share this limit. A worker therefore
+RDS limits the call rate per account and Region, and all of the vendor's tools share this limit. A worker therefore
 describes up to a hundred clusters or instances per call, and a token bucket limits the worker's call rate. The first
 calls are made immediately. Each later call covers all databases that were requested while the call waited for a token.
 """

@@ -200,7 +200,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _no_unknown_names(cls, values: Any) -> Any:
-        """Reject unknown `BYOK_…` variables. Otherwise, a setting with a misspelt name would be silently ignored."""
+        """Reject unknown `BYOK_…` variables. Otherwise, a setting with a misspelled name would be silently ignored."""
         known = {ENV_PREFIX + name.upper() for name in cls.model_fields}
         unknown = sorted(
             name

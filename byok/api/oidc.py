@@ -28,11 +28,11 @@ _LIFETIME_SECONDS: Final = 300.0
 """How long loaded keys are used before byok loads them again."""
 
 _ASK_AGAIN_SECONDS: Final = 30.0
-"""The minimum time between two refreshes that unknown keys trigger. Without a minimum, every forged token would cause a
-refresh."""
+"""The minimum time between two refreshes that are triggered by unknown keys. Without a minimum, every forged token
+would cause a refresh."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
-"""How long requests fail immediately, without another call to the issuer, after a failed attempt to load the issuer's
-keys."""
+"""After an attempt to load the issuer's keys fails, requests fail immediately for this long, without another call to
+the issuer."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class SigningKey:
     def from_jwk(cls, jwk: Any) -> Self | None:
         """Read a JWK. Return None if the key cannot sign tokens or byok does not know its type (RFC 7517 section 5).
 
-        `alg`, `use`, `key_ops` and `kid` are optional (RFC 7517 section 4). Without `alg`, the key may sign with every
+        `alg`, `use`, `key_ops` and `kid` are optional (RFC 7517 section 4). Without `alg`, the key may sign with any
         algorithm of its type and curve.
         """
         try:

@@ -185,7 +185,7 @@ def render_problems(found: Iterable[Problem]) -> Text:
 def render_evidence(proof: Evidence) -> Text:
     """Render the resources that each key encrypts, as AWS reported them at the end of provisioning.
 
-    If the keys are platform-managed, the output says so, because an ARN alone does not tell whose key it is.
+    If the keys are platform-managed, the output says so, because an ARN alone does not show whose key it is.
     """
     database = proof.database
     by_key: dict[str, list[str]] = {}

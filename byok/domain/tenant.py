@@ -111,8 +111,8 @@ def decide_alias_state(points_at: str, key_id: str, pair: Collection[str], *, re
     """Decide what byok does with an existing alias.
 
     Args:
-        points_at: The id of the key that the alias points at.
-        key_id: The id of the key that the alias should point at.
+        points_at: The id of the key that the alias points to.
+        key_id: The id of the key that the alias should point to.
         pair: The ids of the environment's two keys. UpdateAlias also requires permission on the key that the alias
             currently points to, and the role in the customer's account has this permission only for these two keys.
         repoint: Whether the request allows byok to repoint an alias.

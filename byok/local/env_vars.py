@@ -43,7 +43,7 @@ def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, st
 
 
 def children_env_vars(ours: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment variables for a child process, none of which point to a real AWS or Temporal endpoint."""
+    """Return a child process's environment variables, none of which point to a real AWS or Temporal endpoint."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.upper().startswith(("AWS_", "TEMPORAL_"))
     }

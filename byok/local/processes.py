@@ -125,7 +125,7 @@ class ChildProcess:
         return DevStackError(f"{self.name} {how}.{self._last_lines()}")
 
     async def stop(self, grace_seconds: float, hurry: asyncio.Event) -> None:
-        """Send the process SIGTERM, then SIGKILL after the grace time or as soon as `hurry` is set."""
+        """Send the process SIGTERM, then SIGKILL after the grace period or as soon as `hurry` is set."""
         if not self.is_running:
             return
         self.process.terminate()

@@ -169,8 +169,8 @@ class DevStack:
         service = await self.connect_service()
 
         async def polls() -> bool:
-            # Sometimes the server lists a worker only after the worker's second poll, a minute later. The worker's log
-            # shows the start immediately, unless the log level hides this event.
+            # Sometimes the server lists a worker only after the worker's second poll, a minute after the first. The
+            # worker's log shows the start immediately, unless the log level hides this event.
             if worker.has_printed("worker_started"):
                 return True
             # A worker's identity consists of its process id and host, so an earlier worker does not match.

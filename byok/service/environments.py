@@ -134,7 +134,7 @@ class EnvironmentService(EnvironmentReader):
 
         Raises:
             NoWorkerError: No worker is available.
-            ClaimsUnavailableError: AWS did not answer, or refused.
+            ClaimsUnavailableError: AWS did not respond, or refused the request.
         """
         return await list_claims(self, self._task_queue, request)
 
@@ -269,9 +269,9 @@ class EnvironmentService(EnvironmentReader):
         Args:
             environment_id: The environment.
             final_snapshot: Whether to take a snapshot of the cluster first.
-            region: The environment's Region. It is required if Temporal no longer has the workflow; otherwise it is
-                compared with what Temporal knows, like the encryption and the keys. The workflow compares all of them
-                with AWS.
+            region: The environment's Region. It is required if Temporal no longer has the workflow; otherwise, it is
+                compared with what Temporal knows, as are the encryption and the keys. The workflow compares all of
+                these values with AWS.
             encryption: Whose keys the environment uses.
             s3_key_arn: The environment's S3 key.
             rds_key_arn: The environment's Aurora key.

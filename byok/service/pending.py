@@ -27,7 +27,8 @@ class Pause(RecordModel):
 
     Attributes:
         since: When the pause began.
-        by: The identity of the Temporal client that began the pause, or of the author of the workflow rule that did.
+        by: The identity of the Temporal client that began the pause, or of the author of the workflow rule that
+            triggered it.
         reason: The reason that the operator gave, if any.
     """
 

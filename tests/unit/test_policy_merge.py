@@ -191,7 +191,7 @@ def test_deny_that_excludes_the_key_leaves_control() -> None:
 def test_control_by_another_account_does_not_count_if_the_key_is_known() -> None:
     text = json.dumps({**OWNER_POLICY, "Statement": [{**PLACE.owner_statement, "Principal": {"AWS": "999988887777"}}]})
 
-    assert merge(text, KeyPurpose.S3).changed  # without the key's ARN, the other account may own the key
+    assert merge(text, KeyPurpose.S3).changed  # if the key's ARN is unknown, the key may belong to the other account
     with pytest.raises(PolicyMergeError, match="no principal in the key's own account"):
         merge_policy(text, KeyPurpose.S3, PLACE.role, PLACE.region, VENDOR, key_arn=KEY)
 

@@ -185,8 +185,8 @@ async def delete(
 ) -> AcceptedResponse:
     """Delete an environment, except for its keys and its final snapshot.
 
-    If AWS reports other values than byok knows, or if a bucket contains objects that provisioning did not write, the
-    deletion stops before it removes anything.
+    If AWS reports values other than those that byok knows, or if a bucket contains objects that provisioning did not
+    write, the deletion stops before it removes anything.
     """
     if confirm != environment_id:
         raise invalid_field_error(

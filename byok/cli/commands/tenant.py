@@ -59,7 +59,7 @@ def tenant(
     a name on the keys, or the role that was passed when the environment was created. If there is no such role, byok
     changes nothing and prints the commands for the key administrator.
 
-    Exit codes: 0 done, or the commands are printed; 1 failed; 2 incorrect usage; 3 an alias points at another key, or
+    Exit codes: 0 done, or the commands are printed; 1 failed; 2 incorrect usage; 3 an alias points to another key, or
     the name cannot be set on a key.
     """
     import asyncio

@@ -168,7 +168,7 @@ class CollectedKeys(_Collected):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse the script's output in a text, and ignore other text around it.
+        """Parse the script's output, and ignore any other text around it.
 
         Raises:
             CollectedKeysError: The text does not contain the script's output, or the output is incomplete or invalid.
@@ -230,9 +230,9 @@ def _parse_json(text: str) -> dict[str, Any] | None:
 
 
 def _candidates(text: str) -> Iterator[str | None]:
-    """Yield the JSON objects in a text that may be the script's output, starting with the last object.
+    """Yield the JSON objects in text that may be the script's output, starting with the last object.
 
-    For an object whose end is missing, yield None. A text may contain several objects, because a terminal echoes a
+    For an object whose end is missing, yield None. The text may contain several objects, because a terminal echoes a
     script that is pasted into it, and because people run the script twice. The last object is the latest output.
     """
     starts = [match.start() for match in _BEGINNING.finditer(text)]

@@ -19,7 +19,7 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """The sort order. A lower rank is worse."""
+        """The sort order. A lower rank means a more severe finding."""
         return list(Severity).index(self)
 
 

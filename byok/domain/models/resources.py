@@ -156,8 +156,8 @@ class OwnedResource(RecordModel):
 
     Attributes:
         name: The identifier of a database, or the name of a bucket.
-        key_arn: The KMS key that AWS reports for it; None if AWS reports none. For a bucket on the AWS managed key, the
-            alias of this key, because S3 reports no ARN.
+        key_arn: The KMS key that AWS reports for it; None if AWS reports none. For a bucket that is encrypted with the
+            AWS managed key, this is the key's alias, because S3 reports no ARN.
     """
 
     name: str
@@ -171,7 +171,7 @@ class OwnedResources(RecordModel):
     Attributes:
         instances: The database instances.
         clusters: The clusters.
-        buckets: The buckets, also those in Regions that are not in use.
+        buckets: The buckets, including those in Regions that are not in use.
         final_snapshot: The requested final snapshot, which is kept when the environment is deleted; None if there is no
             such snapshot.
     """

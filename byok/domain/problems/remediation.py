@@ -22,7 +22,7 @@ __all__ = ["Remedy", "RemedyContext", "build_alias_remediation", "build_arn_reme
 
 @dataclass(frozen=True)
 class RemedyContext:
-    """The values to fill into a remedy.
+    """The values to insert into a remedy.
 
     Attributes:
         platform_role_arn: The role that the key policies name; None if the role is not known yet.

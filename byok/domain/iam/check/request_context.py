@@ -19,7 +19,7 @@ _ONLY_AWS_KNOWS: Final = "only AWS knows that value, at the time of the call"
 
 
 def evaluate_for_platform(policy: Policy, access: AccessRequest) -> list[StatementEvaluation]:
-    """Match every statement against one call of the platform; `holds` is None if byok cannot know the result."""
+    """Match every statement against one of the platform's calls; `holds` is None if byok cannot know the result."""
     version = policy.get("Version")
     return [
         replace(one, conditions=tuple(_judge(test, access, version) for test in one.conditions))
@@ -80,7 +80,7 @@ def _judge_partly_known(
         return test
     negated = "Not" in test.operator
     matches = []
-    for unknown in ("\0", "\0\0\0"):  # only a wildcard matches \0; only * matches both a single \0 and three
+    for unknown in ("\0", "\0\0\0"):  # only a wildcard matches \0, and only * matches both one \0 and three in a row
         context = {**access.context, test.key: actual.replace(UNKNOWN_PART, unknown)}
         (sample,) = evaluate_conditions({test.operator: {test.key: list(test.wanted)}}, context, version)
         matches.append(sample.holds is not negated)

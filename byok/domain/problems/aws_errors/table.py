@@ -68,7 +68,7 @@ platform role needs no permission for any other operation."""
 def classify_error(service: str, code: str, message: str, key_arn: str | None = None) -> ErrorRule:
     """Return the rule for an AWS error.
 
-    If no rule matches, byok retries the error during the grace period and then stops, so it never retries forever.
+    If no rule matches, byok retries the call during the grace period and then stops, so it never retries forever.
 
     Args:
         service: botocore's name for the service.
