@@ -76,7 +76,7 @@ def delete(
     platform_managed: Annotated[
         bool,
         typer.Option(
-            "--platform-managed", help="The environment uses the platform's keys, if Temporal no longer knows it."
+            "--platform-managed", help="The environment uses platform-managed keys; byok compares this with AWS."
         ),
     ] = False,
     wait: Wait = False,
