@@ -42,7 +42,7 @@ def main() -> int:
     """Install the packages, and print the reason if that fails.
 
     Returns:
-        0 on success. 1 on failure, after the reason has been printed on standard error.
+        0 on success, or 1 on failure, after the reason has been printed to standard error.
     """
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("venv", type=Path, help="the virtual environment; created if it does not exist")

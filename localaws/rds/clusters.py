@@ -58,7 +58,7 @@ _SHOWN: Final = frozenset(
         "ServerlessV2ScalingConfiguration",
     ]
 )
-# Members of ModifyDBCluster's input that have a different name in the output, each with the name in the output.
+# Members of ModifyDBCluster's input that have a different name in the output, each with its output name.
 _RENAMED: Final = {
     "DBClusterParameterGroupName": "DBClusterParameterGroup",
     "EnableHttpEndpoint": "HttpEndpointEnabled",

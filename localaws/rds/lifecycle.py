@@ -82,7 +82,7 @@ class Lifecycle:
     def start_recovery(self, now: float, seconds: float) -> None:
         """Start a stopped cluster, or recover it from `inaccessible-encryption-credentials-recoverable`.
 
-        The caller must check first that the key is usable.
+        The caller must first check that the key is usable.
         """
         self.key_lost_at = None
         self.transition_to(DatabaseStatus.STARTING, now, seconds)

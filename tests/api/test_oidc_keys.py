@@ -130,7 +130,7 @@ def encode(part: dict[str, Any]) -> str:
 
 
 def sign_with_secret(issuer: OidcIssuer, secret: bytes, algorithm: str = "HS256") -> str:
-    """Return a token signed with HMAC, but not by PyJWT, which refuses to use a public key as the secret."""
+    """Return a token signed with HMAC without PyJWT, because PyJWT refuses to use a public key as the secret."""
     body = f"{encode({'alg': algorithm})}.{issuer.issue_token().split('.')[1]}"
     mac = hmac.new(secret, body.encode(), hashlib.sha256).digest()
     return f"{body}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"

@@ -320,7 +320,7 @@ BOUNDS = {
     "remove_cluster": (3 * MINUTE, 60 * MINUTE, 8),
     "remove_bucket": (3 * MINUTE, 60 * MINUTE, 8),
 }
-"""Each activity's timeouts, in seconds: for one attempt, for all attempts, and for a heartbeat."""
+"""Each activity's timeouts, in seconds: for one attempt, across all attempts, and for heartbeats."""
 
 
 async def test_every_activity_has_timeouts_heartbeats_and_retries(
