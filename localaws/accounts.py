@@ -147,8 +147,7 @@ def get_identity_policies(caller: CallingPrincipal) -> list[Policy]:
 
 
 def build_principal_condition_keys(caller: CallingPrincipal) -> dict[str, str | list[str]]:
-    """Return the condition keys that are present in every request from a caller (IAM user guide, "Global condition
-    keys")."""
+    """Return the condition keys of every request from a caller (IAM user guide, "Global condition keys")."""
     now = datetime.now(UTC)
     return {
         "aws:PrincipalAccount": caller.account,

@@ -1,4 +1,4 @@
-"""The keys of a request: the customer's two keys, or none, and the failures that are then the platform's own."""
+"""The keys in a request (two or none), and the failures that are the platform's own if the request has no keys."""
 
 from datetime import UTC, datetime
 from typing import Any, Final

@@ -87,7 +87,7 @@ def get_cluster_status(cluster: Database) -> DatabaseStatus:
 
 
 def get_instance_status(instance: Database) -> DatabaseStatus:
-    """Return the instance's own status, or the status of the cluster if the cluster is down."""
+    """Return the instance's own status, or the cluster's status if the cluster does not run."""
     own = instance.life.status(time.time()) or DatabaseStatus.DELETING
     cluster = find_cluster(instance)
     if cluster is None or own is DatabaseStatus.DELETING:

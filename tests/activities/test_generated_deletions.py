@@ -1,4 +1,4 @@
-"""No sequence of commands removes a resource of another environment, or ends DELETED while something has the tag.
+"""No sequence of commands removes another environment's resource, or ends DELETED while something has the tag.
 
 There are two environments in two Regions. The workflows and the activities are the real ones; they run on a Temporal
 server with a virtual clock and call local AWS (contract 137, 138).
@@ -72,7 +72,7 @@ class StartDeletion:
 
 @dataclass(frozen=True)
 class Provision:
-    """A request that may contradict what the environment consists of, and so spoils what Temporal knows of it."""
+    """A request that may contradict the environment's resources, and may corrupt what Temporal knows about them."""
 
     environment: int
     region: str

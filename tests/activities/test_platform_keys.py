@@ -1,4 +1,4 @@
-"""Platform-managed keys: resources, evidence, faults of the platform's own, and no later switch (contract 9, 132)."""
+"""Platform-managed keys: resources, evidence, the platform's faults, and no later switch (contract 9, 132)."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -63,7 +63,7 @@ def is_writer_available(machine: StackHarness, environment_id: str) -> bool:
 async def create_and_break_key_at(
     machine: StackHarness, request: ProvisionRequest, break_it: Callable[[], object], **fault: Any
 ) -> EnvironmentStatus:
-    """Create an environment, break a key while the given call is held, and return the status of the stop."""
+    """Create an environment, break a key while the given call is held, and return the stopped environment's status."""
     machine.aws.call_control("POST", "faults", **{"kind": "hold_call", **fault})
     await machine.service.create(request)
     await wait_until_call_held(machine)

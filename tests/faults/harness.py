@@ -183,7 +183,7 @@ class FaultHarness:
     async def disrupt_all(
         self, what: str, places: Sequence[CallSite], happening: Callable[[], Awaitable[object]]
     ) -> None:
-        """Provision an environment per call site, hold that call's response, disrupt, and record the outcomes."""
+        """Hold the response to one call of one environment per call site, then disrupt all, and record the outcomes."""
         await self.set_read_timeout(LONG_READ_TIMEOUT_SECONDS)
         runs = await asyncio.gather(*(ScenarioRun.prepare(self.machine, Scenario.PROVISION) for _ in places))
         for place, run in zip(places, runs, strict=True):

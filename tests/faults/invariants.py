@@ -169,5 +169,5 @@ def list_snapshots(machine: StackHarness, request: ProvisionRequest) -> list[dic
 
 
 def has_cluster_lost_key(machine: StackHarness, request: ProvisionRequest) -> bool:
-    """Return whether the environment's cluster has lost its key, which it can use again only after a restart."""
+    """Return whether the environment's cluster has lost access to its key, which it regains only by a restart."""
     return any("inaccessible" in one["Status"] for one in machine.list_environment_clusters(request.environment_id))
