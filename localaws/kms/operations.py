@@ -211,7 +211,7 @@ def disable_key_rotation(call: Call) -> dict[str, Any]:
 
 @models("KeyId")
 def get_key_rotation_status(call: Call) -> dict[str, Any]:
-    """GetKeyRotationStatus. The response contains the period and the next rotation date only while rotation is enabled."""
+    """GetKeyRotationStatus. The response contains the period and the next rotation date only while rotation is on."""
     key = authorize_key_call(call, "GetKeyRotationStatus")
     status: dict[str, Any] = {"KeyRotationEnabled": key.rotation_days is not None, "KeyId": key.arn}
     if key.rotation_days is not None:

@@ -195,7 +195,7 @@ def stop_db_cluster(call: Call) -> dict[str, Any]:
 
 @models("DBClusterIdentifier")
 def start_db_cluster(call: Call) -> dict[str, Any]:
-    """StartDBCluster. Also recovers a cluster that lost access to its key, if the key is enabled again within seven days."""
+    """StartDBCluster. Also recovers a cluster that lost its key, if the key is enabled again within seven days."""
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
     if get_cluster_status(cluster) not in {DatabaseStatus.STOPPED, DatabaseStatus.KEY_LOST}:

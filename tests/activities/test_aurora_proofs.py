@@ -1,4 +1,4 @@
-"""The temporary clusters that prove Aurora keys, on local AWS: what they prove, how many there are, and how they are removed."""
+"""The temporary clusters that prove Aurora keys, on local AWS: what they prove, their number and their removal."""
 
 from datetime import timedelta
 from typing import Any

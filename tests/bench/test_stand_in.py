@@ -1,4 +1,4 @@
-"""The AWS stand-in responds to the worker's calls as local AWS does, and refuses every call that the activities do not make."""
+"""The AWS stand-in responds to the worker's calls as local AWS does, and refuses every call that no activity makes."""
 
 import asyncio
 import io

@@ -92,7 +92,7 @@ class ExpectedCheck:
 
     @classmethod
     def for_fault(cls, machine: StackHarness, fault: KeyFault, which: KeyPurpose) -> "ExpectedCheck":
-        """Break one key. Prove the Aurora key only if it is the broken one, because byok limits the number of proofs in a Region."""
+        """Break one key. Prove the Aurora key only if it is the broken one, because byok limits proofs in a Region."""
         request = break_key(machine, fault, which).model_copy(update={"prove_aurora_key": which is KeyPurpose.RDS})
         s3, rds = (
             (KeyVerdict.REFUSED, KeyVerdict.NOT_PROVED)
@@ -184,7 +184,7 @@ async def test_cli_refuses_broken_keys(machine: StackHarness) -> None:
 
 
 async def test_worker_killed_while_it_creates_or_removes_a_proof_leaves_nothing(machine: StackHarness) -> None:
-    """Kill the worker once, after RDS has carried out one creation and one removal, but before the worker learns of them."""
+    """Kill the worker once, after RDS has carried out a creation and a removal, and before the worker knows of them."""
     removing, creating = (build_check(machine).model_copy(update={"prove_aurora_key": True}) for _ in range(2))
     where = {"service": "rds", "about": "key-proof", "kind": "hold_answer"}
     machine.aws.call_control("POST", "faults", operation="DeleteDBCluster", **where)

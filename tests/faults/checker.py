@@ -1,4 +1,4 @@
-"""Check in local AWS and Temporal that each resource exists once, with the right key, and that the status is correct."""
+"""Check in local AWS and Temporal that each resource exists once, on the right key, and that the status is correct."""
 
 import asyncio
 from collections import Counter

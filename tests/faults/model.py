@@ -187,7 +187,7 @@ class CheckedEnvironment:
         return status
 
     async def repair_and_finish(self) -> None:
-        """Repair the keys and the cluster as the remedies describe, and finish the operation that has stopped, if any."""
+        """Repair the keys and the cluster as the remedies say, and finish the operation that has stopped, if any."""
         await self.wait_until_at_rest()
         for which in KeyPurpose:
             await self.repair_key(which)

@@ -1,4 +1,4 @@
-"""Workflows with platform-managed keys: no key check, no tenant step, but the same stops and deletions (contract 132)."""
+"""The workflows on platform-managed keys: no key check, no tenant step, the same stop and deletion (contract 132)."""
 
 import pytest
 from temporalio.client import WorkflowFailureError

@@ -1,4 +1,4 @@
-"""If a user types malformed input into Temporal's UI or CLI, the workflow fails immediately, and its error names the field."""
+"""If a user types malformed input into Temporal's UI or CLI, the workflow fails at once and names the field."""
 
 import asyncio
 import json
