@@ -51,7 +51,7 @@ class ProgressPublisher:
         return self._progress.phase
 
     def correct_request(self, request: DeleteRequest) -> None:
-        """Replace the request with one that has the values that AWS reports. The next call to `enter_phase` publishes it."""
+        """Replace the values in the request with those that AWS reports. The next call to `enter_phase` publishes it."""
         self._progress = self._progress.model_copy(update={"request": request})
 
     def assign_tenant_name(self, name: str | None) -> None:
