@@ -51,7 +51,7 @@ class ProgressPublisher:
         return self._progress.phase
 
     def correct_request(self, request: DeleteRequest) -> None:
-        """Replace the values in the request with those that AWS reports. The next call to `enter_phase` publishes it."""
+        """Replace the request's values with those that AWS reports. The next call to `enter_phase` publishes them."""
         self._progress = self._progress.model_copy(update={"request": request})
 
     def assign_tenant_name(self, name: str | None) -> None:
