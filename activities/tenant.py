@@ -160,7 +160,10 @@ def _aliases_of(kms: "KMSClient", marks: KeyLabels) -> list[str]:
 def _reconcile_alias(
     kms: "KMSClient", step: ActivityContext, task: ReconcileKeyTask, present: list[str]
 ) -> tuple[AliasOutcome, str | None]:
-    """Reconcile the alias. Return its state and, if the alias points or pointed at another key, the id of that key."""
+    """Reconcile the alias, and return its state.
+
+    If the alias points or used to point to another key, also return the id of that key.
+    """
     marks, key_id = task.marks, parse_key_arn(task.marks.key_arn).key_id
     if marks.alias in present:
         return AliasOutcome.IN_PLACE, None

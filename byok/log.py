@@ -1,4 +1,7 @@
-"""Logging: one stream of log lines from byok, the Temporal SDK and boto. Lines from an activity name its workflow."""
+"""Logging: one stream of log lines from byok, the Temporal SDK and boto.
+
+Lines that an activity logs include the name of its workflow.
+"""
 
 import logging
 import re

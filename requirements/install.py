@@ -111,7 +111,10 @@ def bootstrap(venv: Path) -> dict[str, str]:
 
 
 def is_installed(venv: Path, lock: Path) -> bool:
-    """Return whether a virtual environment has all packages of a lock file. Asking pip would take a second."""
+    """Return whether a virtual environment has all packages of a lock file.
+
+    Running pip to find out would take a second.
+    """
     heads = [line.split()[0] for line in lock.read_text().splitlines() if line[:1].isalnum()]
     wanted = [head.replace("-", "_").replace("==", "-") for head in heads]
     return all(any(venv.glob(f"[lL]ib/**/site-packages/{name}.dist-info")) for name in wanted)

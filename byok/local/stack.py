@@ -236,16 +236,16 @@ class DevStack:
         self.environment = client_env_vars(self.ports, self._aws_config, REGION)
         database = self.data / "temporal.db"
         if not database.exists():
-            # Start the local AWS with an empty state, too. Otherwise, its resources would belong to environments that
-            # Temporal does not know about.
+            # Without this, the local AWS would have resources of environments that Temporal does not know about.
             shutil.rmtree(self.data / "aws", ignore_errors=True)
             await asyncio.gather(self._start_aws(), self._start_temporal(database))
         else:
-            lost = await self._start_aws()
-            if lost:
+            if lost := await self._start_aws():
                 for file in self.data.glob("temporal.db*"):
                     file.unlink()
-                self._say(f"The local AWS could not load its state ({lost}), so Temporal also starts with empty state.")
+                self._say(
+                    f"The local AWS could not load its state ({lost}), so Temporal also starts with an empty state."
+                )
             await self._start_temporal(database)
         await asyncio.to_thread(self._find_platform_role)
         starting = [self.start_worker()] if self._with_worker else []

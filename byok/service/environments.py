@@ -225,8 +225,8 @@ class EnvironmentService(EnvironmentReader):
             request = await read_workflow_request(self.client, handle, ProvisionRequest)
             if request is None:
                 raise NotReplayableError(
-                    f"Cannot replay {environment_id}: byok cannot read its original input. Give all values again with "
-                    "`byok create`; existing resources are adopted."
+                    f"Cannot replay {environment_id}: byok cannot read its original input. Specify all values again "
+                    "with `byok create`; existing resources are adopted."
                 )
             if not changes and can_resume(status):
                 point = await find_reset_point(handle.fetch_history_events())

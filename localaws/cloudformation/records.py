@@ -1,4 +1,7 @@
-"""The record of a stack, and planned changes to its resources. The record is plain data, so it survives a restart."""
+"""The record of a stack, and planned changes to its resources.
+
+The record is plain data, so that it can be saved and restored after a restart.
+"""
 
 import uuid
 from dataclasses import dataclass, field

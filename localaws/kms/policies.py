@@ -1,4 +1,6 @@
-"""Key policies that KMS accepts: they are well-formed, name existing principals, and do not lock their author out.
+"""The key policies that KMS accepts.
+
+They are well-formed policies that name existing principals and do not lock out their author.
 
 This module and the offline check both use `byok.domain.iam.check.document` to check that a policy is well-formed.
 """

@@ -115,7 +115,10 @@ def is_key_usable(cluster: Database) -> bool:
 
 
 def refresh_statuses() -> None:
-    """Update all databases: remove deleted databases, retire the grants of deleted clusters, and detect lost keys."""
+    """Update all databases.
+
+    Remove deleted databases, retire the grants of deleted clusters, and detect clusters that lost access to their keys.
+    """
     now = time.time()
     for table in (STATE.clusters, STATE.instances, STATE.snapshots):
         for name in [name for name, database in table.items() if database.life.status(now) is None]:

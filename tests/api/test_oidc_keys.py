@@ -1,4 +1,7 @@
-"""Which published keys verify which tokens: a JWK may lack `alg` and `kid` (RFC 7517); algorithm confusion fails."""
+"""Which published keys verify which tokens.
+
+A JWK may lack `alg` and `kid` (RFC 7517); algorithm confusion attacks fail.
+"""
 
 import base64
 import hashlib

@@ -172,7 +172,10 @@ async def tenant_commands_handed_over(harness: WorkflowHarness) -> Handle:
 
 
 async def stopped_and_replayed(harness: WorkflowHarness) -> Handle:
-    """Provisioning stops at a late activity, and a replay resumes there. The recorded history is the reset run's."""
+    """Provisioning stops at a late activity, and a replay resumes there.
+
+    The recorded history is that of the reset run.
+    """
     _keep_waiting(harness)
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*_DISABLED, Phase.CREATING_STORAGE)]
     stopped = await harness.start_provision(build_provision_request("replayed"))

@@ -78,7 +78,7 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "be a customer managed key.\n{create}\n{again_with_arn}"
     ),
     Remedy.CHECK_ARN: (
-        "AWS cannot find {key_arn}. Print the ARNs of all keys in {region} and compare them ({profile}):\n"
+        "AWS cannot find {key_arn}. List the ARNs of all keys in {region} and compare them with this ARN ({profile}):\n"
         '  aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text\n'
         "If the ARN is in the list, the new key may not have propagated yet: wait a minute, then retry with the same "
         "values. Otherwise, retry with the correct ARN as {field}."
@@ -173,8 +173,9 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     ),
     Remedy.OTHER_KEY: (
         "A resource of this environment is encrypted with a key other than {key_arn}, and the key of a resource cannot "
-        "be changed. Either set {field} to the ARN of the key that the resource was created with, and retry. Or ask "
-        "the platform's operator to delete the resource, and retry with the same values once it is deleted."
+        "be changed. To resolve this, set {field} to the ARN of the key that the resource was created with, and retry. "
+        "Alternatively, ask the platform's operator to delete the resource, and retry with the same values once it is "
+        "deleted."
     ),
     Remedy.UNPROVED: (
         "The customer has nothing to do. AWS reports settings that differ from the requested ones, so the environment "
