@@ -1,4 +1,6 @@
-"""The demo provisions two environments. The second one stops at a disabled key, and completes once the key is fixed.
+"""The demo provisions two environments.
+
+The second one stops because a key is disabled, and completes once the key is fixed.
 
 The demo announces each step, and then checks the result in byok and in the local AWS. The command line passes in the
 functions that show the environments.

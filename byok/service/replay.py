@@ -76,14 +76,14 @@ def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
             f"Nothing to replay: {name} is running (phase {status.phase}). Follow it with `byok status {name}`."
         )
     if status.is_deletion:
-        raise NotReplayableError(f"The deletion of {name} stopped. Continue it with `byok delete {name}`.")
+        raise NotReplayableError(f"The deletion of {name} stopped. Resume it with `byok delete {name}`.")
     if problem is not None and problem.code == INVALID_INPUT_PROBLEM_CODE:
         raise NotReplayableError(
             f"{name} never started, because its input is invalid: {problem.message} Give the values again with "
             "`byok create`."
         )
     if problem is not None and problem.code == ENCRYPTION_CANNOT_CHANGE_CODE:
-        raise NotReplayableError(f"{problem.message} Give the values again, with that encryption, with `byok create`.")
+        raise NotReplayableError(f"{problem.message} Run `byok create` again with all values and that encryption.")
     if problem is not None and problem.code == "tenant.IllegalName":
         raise NotReplayableError(
             f"{problem.message} Create the environment again with `byok create` and another tenant name."

@@ -66,7 +66,7 @@ def onboarding(
             if environment is None:
                 raise UsageError(
                     "Pass --environment with the id that the environment will have, or --stack-name: each environment "
-                    "needs its own stack of keys."
+                    "needs its own key stack."
                 )
             stack_name = default_stack_name(environment)
         try:
@@ -220,7 +220,7 @@ def _show_tenant_role(kit: "OnboardingKit", prose: Callable[[str], None]) -> Non
 
     prose(
         "The platform can put the tenant name on the keys itself if you create a role for this in your account. The "
-        "role allows nothing else, and it applies only to these two keys. Everything works without the role."
+        "role grants no other permissions, and it applies only to these two keys. Everything works without the role."
     )
     commands = kit.tenant_role_commands()
     if commands is None:

@@ -326,7 +326,7 @@ def _of_lone_tag(which: KeyPurpose, tenant: str, region: str, vendor: VendorProf
         which,
         Severity.NOTE,
         f"The {which.display_name} has tags with the tenant name {tenant}, but not the alias {alias}.",
-        "The environment works anyway. The alias may point at another key. This command prints that key (replace byok "
+        "The environment works anyway. The alias may point to another key. This command prints that key (replace byok "
         f"with your AWS CLI profile):\n  aws kms list-aliases --profile byok --region {region} "
         f"--query \"Aliases[?AliasName=='{alias}'].TargetKeyId\" --output text\n"
         "If that key does not need the alias, delete the alias, and put the tenant name on the keys again with the "

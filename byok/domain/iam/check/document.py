@@ -207,7 +207,7 @@ def _check_statement(statement: Any, number: int, needed: tuple[str, ...]) -> No
     if unknown:
         raise refuse(f"unknown statement element {', '.join(unknown)}.")
     if statement.get("Effect") not in {"Allow", "Deny"}:
-        raise refuse("Effect must be Allow or Deny, in exactly that spelling.")
+        raise refuse("Effect must be exactly Allow or Deny; the value is case-sensitive.")
     for element in _NEEDED:
         present = {element, f"Not{element}"} & set(statement)
         if len(present) > 1 or (not present and element in needed):

@@ -224,8 +224,8 @@ def _wrong_action(statement: Any, call: PlatformCall) -> StatementMismatch:
     if call.permission.endswith("*") and any(action.lower() == stem.lower() for action in actions):
         return StatementMismatch(
             DenialCause.STAR_MISSING,
-            f"Action has {stem} without the star at the end, so {call.action} is not allowed; it must be "
-            f"{call.permission}.",
+            f"Action has {stem} without the wildcard (*) at the end, so {call.action} is not allowed; it "
+            f"must be {call.permission}.",
         )
     if any(has_placeholder(action) for action in actions):
         return StatementMismatch(
@@ -236,7 +236,10 @@ def _wrong_action(statement: Any, call: PlatformCall) -> StatementMismatch:
 
 def _wrong_resource(one: StatementEvaluation, platform: PlatformPrincipal) -> StatementMismatch:
     if not {"Resource", "NotResource"} & set(one.statement):
-        words = "It has no Resource and therefore no effect; it must be *, which in a key policy means the key itself."
+        words = (
+            "It has no Resource and therefore no effect; Resource must be *, which in a key policy means the key "
+            "itself."
+        )
         return StatementMismatch(DenialCause.RESOURCE, words)
     name = "Resource" if "Resource" in one.statement else "NotResource"
     is_it = f"{name} is {', '.join(as_list(one.statement[name]))}"

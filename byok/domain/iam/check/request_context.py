@@ -75,7 +75,10 @@ def _judge_source_ip(test: ConditionResult) -> ConditionResult:
 def _judge_partly_known(
     test: ConditionResult, actual: str, access: AccessRequest, version: str | None
 ) -> ConditionResult:
-    """Judge a condition on a partly unknown value. The result is certain only if the unknown parts do not affect it."""
+    """Evaluate a condition whose value in the request is only partly known.
+
+    The result is certain only if the unknown parts do not affect it.
+    """
     if test.operator.endswith("Null"):
         return test
     negated = "Not" in test.operator
