@@ -119,7 +119,9 @@ class TenantActivities:
 
 
 def _missing_findings(step: ActivityContext, why: str) -> EnvironmentProbeResult:
-    message = f"There is no environment {step.environment.environment_id} to put a tenant name on: {why}."
+    message = (
+        f"Environment {step.environment.environment_id} does not exist, so it cannot be given a tenant name: {why}."
+    )
     return EnvironmentProbeResult(
         findings=(step.build_problem("byok.EnvironmentNotThere", message, Remedy.ENVIRONMENT_NOT_THERE),)
     )

@@ -143,7 +143,7 @@ def render_tenant_outcome(found: TenantOutcome) -> Text:
     for key in found.keys:
         name = key.key.display_name
         if key.alias_state is AliasOutcome.CONFLICT:
-            rows.append(Text(f"✗ {name}: {key.alias} points at another key, {key.points_at}; not changed.", "red"))
+            rows.append(Text(f"✗ {name}: {key.alias} points to another key, {key.points_at}; not changed.", "red"))
             rows.append(Text("  tags not changed"))
             rows += [Text(f"  {line}") for line in (key.remediation or "").splitlines()]
         else:

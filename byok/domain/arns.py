@@ -221,7 +221,7 @@ def is_key_arn(text: str | None) -> bool:
 
 
 def is_aws_managed(key: str) -> bool:
-    """Return whether a key is named as an AWS managed key. KMS reserves these aliases (KMS, CreateAlias)."""
+    """Return whether a key is specified by an AWS managed key's alias, which KMS reserves (KMS, CreateAlias)."""
     return key.startswith(_AWS_MANAGED)
 
 

@@ -50,7 +50,7 @@ KEY_PAIR_NAME: Final = "local"
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 5.0
 _SEEN_SECONDS: Final = 90.0
-"""How long to wait for a new worker. Some workers are listed only after their second poll, a minute later."""
+"""How long to wait for a new worker: Temporal lists some only after their second poll, a minute after the first."""
 
 Say = Callable[[str], None]
 
@@ -311,7 +311,7 @@ class DevStack:
         caller = self.make_boto3_client("sts").get_caller_identity()["Arn"]
         role = role_arn_of_session(caller)
         if role is None:
-            raise DevStackError(f"In the local AWS, the profile {PLATFORM_PROFILE} must be a role, but is {caller}.")
+            raise DevStackError(f"The local AWS profile {PLATFORM_PROFILE} must act as a role, but acts as {caller}.")
         kms, stacks = (self.make_boto3_client(service, CUSTOMER_PROFILE) for service in ("kms", "cloudformation"))
         self._customer = Customer(kms, stacks, role, REGION, self._vendor)
         pair = self._customer.ensure_key_pair(KEY_PAIR_NAME)

@@ -153,7 +153,7 @@ def _outputs(vendor: VendorProfile) -> dict[str, Any]:
     payload = ",".join(f'"{name}":"${{{resource}.Arn}}"' for name, resource in _PAYLOAD.items())
     return {
         vendor.payload_output_name: {
-            "Description": "Both key ARNs. Paste this value unchanged where the environment is created.",
+            "Description": "Both key ARNs. Use this value, unchanged, when you create the environment.",
             "Value": Sub(f"{{{payload}}}"),
         },
         "S3KeyArn": {"Description": "ARN of the S3 key.", "Value": GetAtt("S3Key.Arn")},

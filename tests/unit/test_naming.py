@@ -106,7 +106,8 @@ def test_environment_id_with_an_illegal_resource_name_is_refused(environment_id:
     "profile",
     [
         {"resource_prefix": "sthree"},  # S3 reserves `sthree-`.
-        {"resource_prefix": "amzn"},  # S3 also reserves `amzn-s3-demo-`, the result for an environment `s3-demo-…`.
+        # S3 also reserves `amzn-s3-demo-`, which this prefix would produce for an environment named `s3-demo-…`.
+        {"resource_prefix": "amzn"},
         {"resource_prefix": "a-b"},
         {"resource_prefix": "toolongone"},
         {"tag_prefix": "aws"},  # AWS reserves `aws:`

@@ -114,7 +114,7 @@ async def test_deletion_with_an_invalid_input_is_a_stopped_deletion(
     assert status.problem.remediation == "Correct the input, then start the deletion again."
     with pytest.raises(NotReplayableError, match="byok delete"):
         await service.replay(environment_id)
-    with pytest.raises(EnvironmentNotReadyError, match="pass its Region"):
+    with pytest.raises(EnvironmentNotReadyError, match="specify the environment's Region"):
         await service.build_delete_request(environment_id)
 
 

@@ -38,7 +38,7 @@ def tenant(
     external_id: ExternalId = None,
     repoint: Annotated[
         bool,
-        typer.Option("--repoint", help="Repoint an alias that points at the wrong one of the two keys."),
+        typer.Option("--repoint", help="Repoint an alias that points to the environment's other key."),
     ] = False,
     commands_only: Annotated[
         bool,

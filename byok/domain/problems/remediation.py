@@ -187,7 +187,7 @@ def _append(subject: RemedyContext) -> str:
 
 
 def _meant_for_other(subject: RemedyContext) -> str:
-    """Return what to do if the key has the other key's statements, because no key may have both sets (contract 127)."""
+    """Return what to do if the key has the other key's statements; a key must never have both sets (contract 127)."""
     key = subject.key
     if key is None:
         return ""

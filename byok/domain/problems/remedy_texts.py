@@ -143,9 +143,10 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "days after it lost the key.\n{again}"
     ),
     Remedy.ENCRYPTION_CANNOT_CHANGE: (
-        "Nothing was changed. For the other encryption, create an environment with another id. To continue with this "
-        "environment, retry with its own encryption: if the keys are customer-managed, with its own two keys; if they "
-        "are platform-managed, without keys and with `encryption: platform-managed`."
+        "Nothing was changed. To use the other kind of encryption, create an environment with a different id. To "
+        "continue with this environment, retry with the encryption that it already uses: if the keys are "
+        "customer-managed, with the environment's own two keys; if they are platform-managed, without keys and with "
+        "`encryption: platform-managed`."
     ),
     Remedy.PLATFORM_PERMISSION: (
         "The customer has nothing to do. The platform's operator must allow {role} to call this operation, in its IAM "
@@ -214,8 +215,9 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     Remedy.CANCELLED: "No error occurred: a user requested the cancellation. {again}",
     Remedy.MALFORMED_REQUEST: "Nothing was created. Correct the field named above, then retry.",
     Remedy.REGION_NOT_IN_USE: (
-        "The customer has nothing to do. Nothing was changed. Check the Region of the request. If it is right, the "
-        "platform's operator adds it to BYOK_REGIONS for the workers and the web server, and restarts them. Then retry."
+        "The customer has nothing to do. Nothing was changed. Check the Region of the request. If the Region is "
+        "correct, the platform's operator must add it to BYOK_REGIONS for the workers and the web server, and restart "
+        "them. Then retry."
     ),
     Remedy.DIFFERS_FROM_AWS: (
         "The customer has nothing to do. Nothing was deleted. The platform's operator checks that the environment's id "

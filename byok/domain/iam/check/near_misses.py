@@ -236,7 +236,10 @@ def _wrong_action(statement: Any, call: PlatformCall) -> StatementMismatch:
 
 def _wrong_resource(one: StatementEvaluation, platform: PlatformPrincipal) -> StatementMismatch:
     if not {"Resource", "NotResource"} & set(one.statement):
-        words = "It has no Resource and therefore no effect; it must be *, which in a key policy means the key itself."
+        words = (
+            "It has no Resource and therefore no effect; Resource must be *, which in a key policy means the key "
+            "itself."
+        )
         return StatementMismatch(DenialCause.RESOURCE, words)
     name = "Resource" if "Resource" in one.statement else "NotResource"
     is_it = f"{name} is {', '.join(as_list(one.statement[name]))}"
