@@ -83,9 +83,7 @@ def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
             "`byok create`."
         )
     if problem is not None and problem.code == ENCRYPTION_CANNOT_CHANGE_CODE:
-        raise NotReplayableError(
-            f"{problem.message} Specify the values again, with that encryption, with `byok create`."
-        )
+        raise NotReplayableError(f"{problem.message} Run `byok create` again with all values and that encryption.")
     if problem is not None and problem.code == "tenant.IllegalName":
         raise NotReplayableError(
             f"{problem.message} Create the environment again with `byok create` and another tenant name."

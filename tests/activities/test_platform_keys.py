@@ -171,7 +171,7 @@ def test_customer_keys_are_refused_on_a_platform_managed_environment(harness: Ac
     for problem in problems:  # contract 9, 132
         assert (problem.code, problem.key) == (CODE, None)
         assert f"Environment {name} uses platform-managed keys" in problem.message
-        assert "create an environment with another id" in problem.remediation
+        assert "create an environment with a different id" in problem.remediation
     assert list_claimed_key_ids(harness) == set()  # contract 123: the refused attempt holds no key
 
 

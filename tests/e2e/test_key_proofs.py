@@ -11,6 +11,7 @@ from byok.cli.output import EXIT_CUSTOMER_KEY
 from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import CheckKeysRequest
 from byok.domain.phases import KeyVerdict, Phase
+from byok.domain.planning import KEY_CHECK_ENVIRONMENT_ID
 from localaws.state import CUSTOMER_ACCOUNT
 from tests.e2e.conftest import StackHarness
 from tests.e2e.test_replay import wait_until
@@ -34,6 +35,7 @@ def list_leftovers(aws: AwsHarness, *requests: CheckKeysRequest) -> list[str]:
         arn for one in requests for _, arn in one.key_pair.items() if f":kms:{REGION}:{CUSTOMER_ACCOUNT}:key/" in arn
     }
     ids = {parse_key_arn(arn).key_id for arn in arns}
+    probes = tuple(f"probes/{one.environment_id or KEY_CHECK_ENVIRONMENT_ID}/" for one in requests)
     left = list_proof_clusters(aws)
     for arn in arns:
         with suppress(kms.exceptions.NotFoundException, kms.exceptions.KMSInvalidStateException):
@@ -41,7 +43,7 @@ def list_leftovers(aws: AwsHarness, *requests: CheckKeysRequest) -> list[str]:
     for bucket in s3.list_buckets()["Buckets"]:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"]):
             names = [one["Key"] for one in page.get("Contents", [])]
-            left += [name for name in names if name.startswith("probes/") or any(one in name for one in ids)]
+            left += [name for name in names if name.startswith(probes) or any(one in name for one in ids)]
     return left
 
 
