@@ -11,6 +11,7 @@ from byok.domain.models import (
     CheckKeysRequest,
     DeleteRequest,
     KeyCheckResult,
+    ListClaimsRequest,
     Problem,
     ProvisionRequest,
     ReconcileTenantRequest,
@@ -19,6 +20,7 @@ from byok.domain.models import (
     TimelineEntry,
 )
 from byok.domain.phases import Encryption, Phase
+from byok.service.claims import ClaimPage
 from byok.service.environments import CreateResult
 from byok.service.errors import EnvironmentNotFoundError, NamingStoppedError
 from byok.service.lifecycle import ReplayResult
@@ -96,6 +98,8 @@ class FakeService:
     replayed: list[dict[str, str]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     deleted: list[DeleteRequest] = field(default_factory=list)
+    claim_pages: list[ClaimPage] = field(default_factory=list)
+    claim_requests: list[ListClaimsRequest] = field(default_factory=list)
     located: list[dict[str, str | None]] = field(default_factory=list)
 
     async def create(self, request: ProvisionRequest) -> CreateResult:
@@ -209,6 +213,11 @@ class FakeService:
     async def delete(self, request: DeleteRequest) -> bool:
         self.deleted.append(request)
         return self.started
+
+    async def list_claims(self, request: ListClaimsRequest) -> ClaimPage:
+        self._refuse()
+        self.claim_requests.append(request)
+        return self.claim_pages.pop(0)
 
     async def list_workers(self) -> list[PollingWorker]:
         return [PollingWorker("1@here", BEGAN)] if self.polling else []

@@ -252,3 +252,18 @@ def test_invalid_settings_are_named(run: Run, service: FakeService, monkeypatch:
     ended = run("create", *OPTIONS)
     assert ended.code == 2
     assert "Invalid settings: unknown: BYOK_NONSENSE" in ended.err
+
+
+@pytest.mark.parametrize("command", ["create", "check"])
+def test_region_that_is_not_in_use_is_refused_if_the_regions_are_set_here(
+    run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("BYOK_REGIONS", f"{REGION},us-east-1")
+    far = [arn.replace(REGION, "us-west-2") for arn in (S3_KEY, RDS_KEY)]
+    options = ("--name", "acme", "--region", "us-west-2", "--s3-key-arn", far[0], "--rds-key-arn", far[1])
+
+    refused = run(command, *options, "--json")
+
+    assert (refused.code, refused.json["problem"]["code"]) == (2, "byok.RegionNotInUse")
+    assert f"{REGION}, us-east-1 (BYOK_REGIONS)" in refused.json["problem"]["message"]
+    assert (service.created, service.checked) == ([], [])

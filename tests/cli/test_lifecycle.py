@@ -10,6 +10,7 @@ from byok.domain.models import BucketResource, ClusterResource, DeletionResult, 
 from byok.domain.models.resources import ClusterSnapshot
 from byok.domain.phases import Encryption, Phase
 from byok.service.errors import (
+    DeletionDiffersError,
     EnvironmentBusyError,
     EnvironmentNotFoundError,
     KeyCannotChangeError,
@@ -193,6 +194,12 @@ def test_delete_can_say_that_the_keys_are_platform_managed(run: Run, service: Fa
     assert [(one.region, one.encryption) for one in service.deleted] == [("eu-west-1", Encryption.PLATFORM_MANAGED)]
     mixed = run(*options, "--payload", PAYLOAD)
     assert (mixed.code, "leave out --payload" in mixed.err) == (2, True)  # contract 9
+
+
+def test_delete_of_another_region_than_the_known_one_is_refused(run: Run, service: FakeService) -> None:
+    service.refuse = DeletionDiffersError("Nothing was deleted. Its Region is eu-central-1, not us-east-1.")
+    ended = run("delete", "acme", "--confirm", "acme", "--region", "us-east-1", "--json")
+    assert (ended.code, ended.json["error"]["code"], service.deleted) == (1, "byok.DeletionDiffers", [])
 
 
 def test_repeated_delete_says_that_deletion_is_running(run: Run, service: FakeService) -> None:

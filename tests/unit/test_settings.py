@@ -124,3 +124,31 @@ def test_settings_error_names_its_variable_once_in_plain_words(
     words = format_settings_error(caught.value)
     assert words.startswith(told)
     assert words.count("BYOK_VENDOR__") <= 1
+
+
+def test_home_region_is_the_only_region_in_use_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (Settings().home_region, Settings().regions) == ("eu-central-1", ("eu-central-1",))
+    monkeypatch.setenv("BYOK_HOME_REGION", "us-east-1")
+    assert Settings().regions == ("us-east-1",)
+
+
+def test_regions_in_use_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BYOK_REGIONS", "eu-central-1, us-east-1,us-east-1")
+    assert Settings().regions == ("eu-central-1", "us-east-1")
+
+
+@pytest.mark.parametrize(
+    ("regions", "reason"),
+    [
+        ("us-east-1", "BYOK_REGIONS: must contain the home Region, eu-central-1 (BYOK_HOME_REGION)"),
+        ("eu-central-1,us-eas-1", "BYOK_REGIONS: not an AWS Region; the nearest name is us-east-1"),
+        ("eu-central-1,cn-north-1", "BYOK_REGIONS: cn-north-1 is not in the partition of eu-central-1, aws"),
+    ],
+)
+def test_regions_that_do_not_belong_together_are_refused(
+    monkeypatch: pytest.MonkeyPatch, regions: str, reason: str
+) -> None:
+    monkeypatch.setenv("BYOK_REGIONS", regions)
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert format_settings_error(caught.value) == reason

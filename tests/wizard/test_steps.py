@@ -76,6 +76,15 @@ async def test_region_changes_all_values(browser: Browser) -> None:
     assert REGION not in told
 
 
+async def test_only_regions_in_use_are_offered_and_accepted(browser: Browser) -> None:
+    await browser.open_page("/new")
+    assert browser.page.text.count("<option value=") == 2
+    await browser.open_page("/new", name="prod", region="eu-north-1", next="1")
+    assert f"The Regions in use are {REGION}, us-west-2 (BYOK_REGIONS)." in browser.text
+    await browser.open_page("/new/encryption", name="prod", region="eu-north-1")
+    assert "aws cloudformation deploy" not in browser.text
+
+
 async def test_platform_managed_environment_goes_from_the_first_page_to_its_progress(
     browser: Browser, service: EnvironmentService
 ) -> None:

@@ -127,3 +127,15 @@ async def test_exchanged_arns_refuse_both_keys_with_one_problem(harness: Workflo
     assert (answer.keys.rds.problem.code, answer.keys.rds.problem.key_arn) == ("byok.KeysExchanged", RDS_KEY)
     assert f"S3 key ARN: {RDS_KEY}\n  RDS key ARN: {S3_KEY}" in answer.findings[0].remediation
     assert "Append" not in answer.findings[0].remediation
+
+
+async def test_keys_are_not_used_in_a_region_that_is_not_in_use(harness: WorkflowHarness) -> None:
+    keys = {name: arn.replace(REGION, "us-west-2") for name, arn in (("s3_key_arn", S3_KEY), ("rds_key_arn", RDS_KEY))}
+
+    answer = await check(harness, region="us-west-2", **keys)
+
+    assert verdicts(answer) == [NOT_PROVED, NOT_PROVED]
+    assert [one.code for one in answer.findings] == ["byok.RegionNotInUse"]
+    for one in answer.keys.both:
+        assert f"The Regions in use are {REGION} (BYOK_REGIONS)." in str(one.reason)
+    assert set(harness.activities.calls) == {"plan_key_check", "probe_key_claims"}

@@ -22,7 +22,7 @@ from byok.contracts import (
     RECONCILE_TENANT_WORKFLOW,
     REQUEST_MODELS,
 )
-from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY
+from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY, build_provision_request
 from tests.workflows.temporal_env import WorkflowHarness
 
 GOOD = {"environment_id": "acme", "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
@@ -209,3 +209,17 @@ async def test_malformed_check_fails_and_names_the_field(harness: WorkflowHarnes
 
     assert isinstance(caught.value.cause, ApplicationError)
     assert "s3_key_arn: Field required; rds_key_arn: Field required" in caught.value.cause.message
+
+
+async def test_region_that_is_not_in_use_stops_before_any_call(harness: WorkflowHarness, environment_id: str) -> None:
+    keys = {name: arn.replace(REGION, "us-west-2") for name, arn in (("s3_key_arn", S3_KEY), ("rds_key_arn", RDS_KEY))}
+
+    handle = await harness.start_provision(build_provision_request(environment_id, region="us-west-2", **keys))
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+
+    progress = await harness.read_progress(environment_id)
+    assert progress.first_problem is not None
+    assert progress.first_problem.code == "byok.RegionNotInUse"
+    assert "the platform's operator adds it to BYOK_REGIONS" in progress.first_problem.remediation
+    assert harness.activities.calls == ["plan_environment"]

@@ -215,4 +215,4 @@ class ListClaimsRequest(RequestModel):
 
     account: str | None = Field(default=None, pattern=r"^[0-9]{12}$")
     after: str | None = Field(default=None, pattern=r"^[0-9]{12}/[A-Za-z0-9-]{1,64}$")
-    size: int = Field(default=50, ge=1, le=100, strict=True)
+    size: int = Field(default=50, ge=1, le=100)
