@@ -76,7 +76,7 @@ def delete(
     platform_managed: Annotated[
         bool,
         typer.Option(
-            "--platform-managed", help="The environment uses the platform's keys, if Temporal no longer knows it."
+            "--platform-managed", help="The environment uses the platform's keys, to compare with its resources."
         ),
     ] = False,
     wait: Wait = False,
@@ -85,8 +85,8 @@ def delete(
     """Delete an environment.
 
     Removes only the environment's database, its buckets and the objects that provisioning wrote. If a bucket contains
-    other objects, or if AWS reports another Region or other keys than the request, nothing is removed. The keys are
-    never touched.
+    other objects, or if AWS reports another Region, encryption or other keys than the request, nothing is removed. The
+    keys are never touched.
 
     Exit codes: 0 deleted, or being deleted without --wait; 1 some resources are left, or the environment cannot be
     deleted now; 2 wrong usage, or not confirmed; 3 stopped by a customer's key.
