@@ -1,4 +1,4 @@
-"""Build the wheel, in which the package `byok` also contains the programs.
+"""Build the wheel, whose `byok` package also contains the programs.
 
 In a checkout, `worker.py`, `activities/`, `workflows/` and `localaws/` are at the top level. In the wheel, they are in
 `byok/_programs`. As in a checkout, they are run by path, so that they can import each other.

@@ -50,7 +50,7 @@ from workflows.reconcile_tenant import ReconcileTenant
 # The default is 10 s.
 STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=2)
 # On shutdown, activities have this long to finish. One AWS call takes less time (boto waits 5 s to connect and 20 s to
-# read), so a deployment interrupts no call.
+# read), so a deployment does not interrupt any calls.
 GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=30)
 
 
@@ -130,8 +130,8 @@ def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig
     """Return this worker's version, or None if the worker is unversioned and accepts every workflow.
 
     A versioned worker receives new workflows only once its build is the current one. Workflows are pinned, so each
-    workflow stays on the build that started it until the workflow ends. Because a workflow takes minutes, and at most
-    an hour, you never have to keep an old build running for longer.
+    workflow stays on the build that started it until the workflow ends. A workflow takes minutes, or at most an hour,
+    so you never have to keep an old build running for longer than that.
 
     The versioning behaviour is set here, not on the workflows, because an unversioned worker must not send a versioning
     behaviour. The server would reject it, and the workflow would hang.

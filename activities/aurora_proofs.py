@@ -1,8 +1,9 @@
 """Proves an Aurora key by creating a cluster without instances, and removes that cluster.
 
-RDS checks the key and creates its grant during CreateDBCluster, so the response to that call is the proof ("Encrypting
-Amazon Aurora resources"). A cluster without instances has no compute to pay for. RDS refuses to delete a cluster that
-is still being created, so the removal takes longer than the proof. The workflow `ProveAuroraKey` runs both steps.
+RDS checks the key and creates a grant on it during CreateDBCluster, so the response to that call is the proof
+("Encrypting Amazon Aurora resources"). A cluster without instances has no compute to pay for. RDS refuses to delete a
+cluster that is still being created, so the removal takes longer than the proof. The workflow `ProveAuroraKey` runs both
+steps.
 """
 
 from dataclasses import dataclass
@@ -74,7 +75,8 @@ class AuroraProofActivities:
         """Create a cluster encrypted with the Aurora key, or find the one that an earlier attempt created.
 
         Returns:
-            The verdict: proved, or not proved if the maximum number of clusters that prove keys already exists.
+            The verdict: proved, or not proved if the maximum number of clusters for proving keys has already been
+            reached.
 
         Raises:
             ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period. Other RDS errors: see
@@ -111,8 +113,8 @@ class AuroraProofActivities:
         """Remove the clusters that prove this key, and all clusters that were left behind. Succeed once they are gone.
 
         Raises:
-            ApplicationError: `rds.NotReady`, retried after `poll`, until the clusters are gone. No error stops the
-                retries, because a cluster that this activity gave up on would be left behind.
+            ApplicationError: `rds.NotReady`, retried after `poll`, until the clusters are gone. The activity retries
+                after every error, because if it gave up, the clusters would be left behind.
         """
         step, rds = self._step(environment), self.clients.rds(environment.region)
         try:

@@ -42,7 +42,7 @@ def refuse_foreign_bucket(step: ActivityContext, s3: "S3Client", bucket: str) ->
 
 
 def _is_foreign(s3: "S3Client", bucket: str) -> bool:
-    """Return whether another account owns the bucket; False if the platform may not list its own buckets."""
+    """Return whether another account owns the bucket; False if the platform is not allowed to list its own buckets."""
     try:
         return bucket not in list_own_buckets(s3, bucket)
     except ClientError as error:

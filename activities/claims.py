@@ -1,4 +1,4 @@
-"""Activities that give back claims, and that explain all claims (contract 123, 138)."""
+"""Activities that release claims, and that list claims along with their use in AWS (contract 123, 138)."""
 
 import contextlib
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ _SAVED_EVERY: Final = 100
 
 @dataclass(frozen=True)
 class ClaimActivities:
-    """Claims on keys, and what AWS says of their use."""
+    """The activities for claims on keys. They look up in AWS whether the claimed keys are in use."""
 
     clients: AwsClients
     platform: Platform
@@ -58,7 +58,7 @@ class ClaimActivities:
     def release_all_claims(self, task: ReleaseClaimsTask) -> None:
         """Release all claims of an environment, except those on keys that still encrypt one of its resources.
 
-        The claims are searched for in the accounts of the given keys; if no key is known, among all claims.
+        The activity searches the claims on keys in the accounts of the given keys or, if no key is known, all claims.
 
         Raises:
             ApplicationError: AWS returned an error. The error table decides whether it stops the activity.
@@ -115,7 +115,7 @@ def _keys_in_use(owned: OwnedResources) -> frozenset[str]:
 
 
 def _parse_all(key_arns: Iterable[str]) -> list[KeyArn]:
-    """Parse key ARNs. A text that is not the ARN of a key is left out: no claim is on it."""
+    """Parse key ARNs. Text that is not a key ARN is skipped, because no claim can exist for it."""
     found: list[KeyArn] = []
     for arn in key_arns:
         with contextlib.suppress(InvalidKeyArnError):

@@ -52,7 +52,7 @@ def build_client_config(*, connect_timeout: timedelta, read_timeout: timedelta, 
 class AwsClients:
     """boto3 clients, created once per service and Region. Using a client is thread-safe, but creating a client is not.
 
-    Botocore makes one attempt per call. Temporal does all retrying, and its UI shows every attempt.
+    Botocore makes one attempt per call. Temporal handles all retries, and its UI shows every attempt.
 
     Attributes:
         session: Finds credentials in boto3's standard chain: environment variables, config files, container or

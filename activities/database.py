@@ -58,10 +58,11 @@ class DatabaseActivities:
     def ensure_cluster(self, task: DatabaseTask) -> ClusterResource:
         """Adopt or create the environment's cluster. CreateDBCluster proves that the Aurora key works (contract 91-93).
 
-        The activity claims both keys first. If the workflow stops, it gives back claims on keys that encrypt nothing.
+        The activity claims both keys first. If the workflow stops, it releases the claims on keys that do not encrypt
+        any resource.
 
         Raises:
-            ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period, and at once with
+            ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period, and immediately with
                 `byok.KeyInUse`, `byok.NameTaken`, `byok.EncryptionCannotChange` or `byok.OtherKey`. Other errors: see
                 the error table.
         """
@@ -84,9 +85,9 @@ class DatabaseActivities:
         """Adopt or create the cluster's writer once the cluster is available.
 
         Raises:
-            ApplicationError: `rds.NotReady`, retried after `poll`, until the cluster is available. Stops at once with
-                `byok.NameTaken`, and with `rds.<status>` if the database cannot become available on its own, for
-                example because the customer's key was lost. Other RDS errors: see the error table.
+            ApplicationError: `rds.NotReady`, retried after `poll`, until the cluster is available. Stops immediately
+                with `byok.NameTaken`, and with `rds.<status>` if the database cannot become available on its own, for
+                example because it lost access to the customer's key. Other RDS errors: see the error table.
         """
         step = self._step(task, Phase.AWAITING_DATABASE)
         await self._find_available_cluster(step, task)
@@ -148,11 +149,11 @@ class DatabaseActivities:
     async def remove_cluster(self, task: DatabaseRemovalTask) -> RemovalResult:
         """Delete the cluster if it may be removed. Temporal retries until the cluster is gone.
 
-        A rollback takes no final snapshot, because the cluster was never handed over to the customer.
+        A rollback does not take a final snapshot, because the cluster was never handed over to the customer.
 
         Raises:
             ApplicationError: The same errors as `remove_writer`. Stops if a final snapshot is requested and the cluster
-                has lost its key.
+                has lost access to its key.
         """
         step = self._step(task, task.phase)
         with step.translate_aws_errors():

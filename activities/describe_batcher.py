@@ -1,8 +1,8 @@
 """Describes the databases that activities wait for. The call rate stays limited, however many environments wait.
 
-RDS limits the call rate per account and Region, and all tools of the vendor share this limit. A worker therefore
+RDS limits the call rate per account and Region, and all of the vendor's tools share this limit. A worker therefore
 describes up to a hundred clusters or instances per call, and a token bucket limits the worker's call rate. The first
-calls are immediate. Each later call covers all databases that were requested while the call waited for a token.
+calls are made immediately. Each later call covers all databases that were requested while the call waited for a token.
 """
 
 import asyncio
@@ -39,11 +39,11 @@ def new_rate_limiter() -> AsyncLimiter:
 
 @dataclass
 class _Batches(Generic[Found]):
-    """The batched calls of one operation in one Region.
+    """The batched calls to one operation in one Region.
 
     Attributes:
         describe: Makes one call to RDS for the given names and returns the databases that exist, by name.
-        limiter: The rate limiter, which each call must enter first.
+        limiter: The rate limiter, an async context manager that must be entered before each call.
     """
 
     describe: _Describe[Found]

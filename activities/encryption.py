@@ -10,9 +10,10 @@ from byok.domain.problems.remediation import Remedy
 
 
 def find_encryption_conflict(step: ActivityContext, key: str | None) -> str | None:
-    """Return why the environment cannot have the requested encryption; None if a resource's key fits the request.
+    """Return why the environment cannot have the requested encryption; None if the resource's key matches the request.
 
-    The account of the key tells which encryption the environment has, so this works without Temporal's records.
+    The account that owns the key shows which kind of encryption the environment has, so this check works without
+    Temporal's records.
 
     Args:
         step: The activity's context.
@@ -26,11 +27,11 @@ def find_encryption_conflict(step: ActivityContext, key: str | None) -> str | No
 
 
 def require_same_encryption(step: ActivityContext, name: str, key: str | None) -> None:
-    """Stop if a resource of the environment shows that it has the other kind of encryption.
+    """Stop if a resource's key shows that the environment has the other kind of encryption.
 
     Args:
         step: The activity's context.
-        name: The resource, for the message.
+        name: The name of the resource, for use in the error message.
         key: The key that AWS reports for the resource.
 
     Raises:
@@ -43,7 +44,7 @@ def require_same_encryption(step: ActivityContext, name: str, key: str | None) -
 
 
 def build_conflict_problems(step: ActivityContext, conflict: str) -> tuple[Problem, ...]:
-    """Build a problem for each of the customer's keys, none of which the environment can use."""
+    """Build a problem for each of the customer's keys, because the environment cannot use either of them."""
     return tuple(
         replace(step, key=which).build_problem(
             ENCRYPTION_CANNOT_CHANGE_CODE, conflict, Remedy.ENCRYPTION_CANNOT_CHANGE, customer_key=True

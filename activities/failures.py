@@ -123,7 +123,8 @@ class ActivityContext:
             expected: The required values of the resource's fields.
 
         Raises:
-            ApplicationError: A field differs. Stops with `byok.VerificationFailed`, which names every such field.
+            ApplicationError: A field differs. Stops with `byok.VerificationFailed`, which names every field that
+                differs.
         """
         reported = found.model_dump()
         wrong = [
@@ -196,8 +197,8 @@ class ActivityContext:
         if left <= timedelta(0):
             return _failure(why)
         pause = _GRACE_STEPS[min(activity.info().attempt, len(_GRACE_STEPS)) - 1]
-        # The remedy is shown only when the activity stops. In a retry, it would be premature, and it would exceed
-        # Temporal's size limit for the failure of an attempt that is retried.
+        # The remedy is shown only when the activity stops. During a retry, the remedy would be premature, and it would
+        # push the failure over Temporal's size limit for failures of attempts that are retried.
         asked_again = why.model_copy(update={"remediation": _ASKED_AGAIN.format(left=round(left.total_seconds()))})
         return _failure(asked_again, retry=True, delay=min(pause, left))
 
@@ -209,7 +210,7 @@ def stop_with_problems(problems: Sequence[Problem]) -> ApplicationError:
 
 
 def retried_later(refusal: ApplicationError, delay: timedelta) -> ApplicationError:
-    """Return the same failure as a retryable one, for work that must not be abandoned."""
+    """Return a retryable version of the same failure, for work that must not be abandoned."""
     return ApplicationError(
         refusal.message, *refusal.details, type=refusal.type, next_retry_delay=delay, category=refusal.category
     )

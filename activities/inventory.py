@@ -1,4 +1,4 @@
-"""Lists what environments own, in all Regions in use, as AWS reports it (contract 137)."""
+"""Lists the resources that environments own in all Regions in use, as reported by AWS (contract 137)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

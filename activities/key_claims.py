@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectTypeDef
 
 MAX_CLAIMS_PER_PAGE: Final = 1000
-"""The most objects that one call lists (S3 API reference, ListObjectsV2)."""
+"""The maximum number of objects that one call lists (S3 API reference, ListObjectsV2)."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class KeyClaims:
     """Records which environment uses a key (contract 123), in one object per key in the home Region's probe bucket.
 
     S3 writes the object only if it does not exist yet. If two environments that name the same key start at the same
-    moment, only one of them gets the key. The replicas of a multi-Region key have one id, and so one claim.
+    moment, only one of them gets the key. The replicas of a multi-Region key share one key id, and therefore one claim.
     """
 
     clients: AwsClients
@@ -40,7 +40,7 @@ class KeyClaims:
     step: ActivityContext
 
     def acquire(self, *keys: KeyPurpose) -> None:
-        """Claim customer's keys for the environment. A claim that the environment already holds stays unchanged.
+        """Claim the customer's keys for the environment. A claim that the environment already holds stays unchanged.
 
         Platform-managed keys are not claimed, because all platform-managed environments of a Region share them.
 
@@ -53,7 +53,7 @@ class KeyClaims:
             raise stop_with_problems(conflicts)
 
     def list_conflicts(self) -> tuple[Problem, ...]:
-        """Return a problem for each key that another environment holds, and claim nothing (contract 129).
+        """Return a problem for each key that another environment holds, without claiming either key (contract 129).
 
         An invalid ARN is skipped, because the ARN rules report it.
 
@@ -78,7 +78,7 @@ class KeyClaims:
             self.s3.delete_object(Bucket=self._bucket, Key=name)
 
     def list_claims(self, account: str | None = None, after: str | None = None) -> Iterator[KeyClaim]:
-        """Yield the claims on the keys of one account, or of all accounts, in the order of account and key id.
+        """Yield the claims on the keys of one account, or of all accounts, ordered by account and key id.
 
         Args:
             account: The account that owns the keys; None for all accounts.

@@ -1,8 +1,8 @@
 """Proves the S3 key by using it, and looks up which environments hold the two keys.
 
 The platform role may use a customer's key only through S3 and RDS. AWS denies a direct call to KMS even if the key is
-set up correctly, so a direct call would prove nothing (D2). byok therefore writes an object with the key to one of the
-platform's buckets, reads the object back and deletes it.
+set up correctly, so a direct call would prove nothing (D2). byok therefore writes an object that is encrypted with the
+key to one of the platform's buckets, reads the object back and deletes it.
 """
 
 from dataclasses import dataclass
@@ -45,15 +45,15 @@ class KeyActivities:
     def probe_s3_key(self, environment: Environment) -> CheckedKey:
         """Use the S3 key in the same way as the environment's buckets, with two objects that are deleted afterwards.
 
-        The first object, written without a bucket key, decides the verdict, because S3 caches bucket keys, and a cached
-        bucket key could hide a revocation (D13). The second object, written with a bucket key, has the bucket's ARN as
-        its encryption context, like all objects in the environment's buckets. It detects a key policy that allows only
-        the ARNs of objects (S3 user guide, "Changes to note before enabling an S3 Bucket Key").
+        The first object, written without a bucket key, determines the verdict, because S3 caches bucket keys, and a
+        cached bucket key could hide a revocation (D13). The second object, written with a bucket key, has the bucket's
+        ARN as its encryption context, like all objects in the environment's buckets. This write detects a key policy
+        that allows only the ARNs of objects (S3 user guide, "Changes to note before enabling an S3 Bucket Key").
 
         Raises:
-            ApplicationError: Stops at once or after the grace period with `s3.KMS.…` or `s3.AccessDenied` and AWS's
+            ApplicationError: Stops immediately or after the grace period with `s3.KMS.…` or `s3.AccessDenied` and AWS's
                 message, or with `byok.KeysExchanged` if S3 can use the other key of the pair instead (contract 127).
-                Stops at once with `byok.ProbeMismatch` or `byok.BucketOfAnotherAccount`.
+                Stops immediately with `byok.ProbeMismatch` or `byok.BucketOfAnotherAccount`.
         """
         step = self._step(environment)
         s3 = self.clients.s3(environment.region)
@@ -82,7 +82,7 @@ class KeyActivities:
     def probe_key_claims(self, environment: Environment) -> KeyConflicts:
         """Look up which environments hold the two keys, without claiming them (contract 129).
 
-        If the environment itself exists and uses platform-managed keys, both keys are in conflict with it (contract 9).
+        If the environment itself exists and uses platform-managed keys, both keys conflict with it (contract 9).
 
         Raises:
             ApplicationError: Stops with `byok.BucketOfAnotherAccount` if another account owns the probe bucket. Other

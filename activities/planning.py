@@ -26,7 +26,7 @@ class PlanActivities:
 
     @activity.defn
     def plan_key_check(self, request: CheckKeysRequest) -> KeyCheckPlan:
-        """Plan the check of two keys. The plan includes the findings that need no call to AWS."""
+        """Plan the check of two keys. The plan includes the findings that do not require a call to AWS."""
         return plan_key_pair_check(request, self.platform, datetime.now(UTC))
 
     @activity.defn

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _ENGINE: Final = "aurora-postgresql"
 
 MAX_RECORDS: Final = 100
-"""The maximum number of databases that one call describes. RDS splits a longer response into pages (RDS API reference,
-DescribeDBClusters, MaxRecords)."""
+"""The maximum number of databases that one call can describe. RDS splits a longer response into pages (RDS API
+reference, DescribeDBClusters, MaxRecords)."""
 
 
 def find_cluster(rds: "RDSClient", identifier: str) -> "DBClusterTypeDef | None":
@@ -142,7 +142,8 @@ def create_cluster_params(task: DatabaseTask) -> dict[str, Any]:
 def _authentication(settings: DatabaseBlueprint) -> dict[str, Any]:
     """Return the parameters for the master user's authentication.
 
-    Neither method uses the customer's key, because the key policies do not allow the key to be used for secrets (D15).
+    Neither authentication method uses the customer's key, because the key policies do not allow the key to be used for
+    secrets (D15).
     """
     if settings.authentication is MasterAuthentication.IAM:
         return {"MasterUserAuthenticationType": "iam-db-auth"}

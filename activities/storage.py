@@ -69,16 +69,15 @@ class StorageActivities:
         that the bucket's default encryption works (contract 95-97).
 
         Raises:
-            ApplicationError: Stops at once with `byok.BucketOfAnotherAccount`, `byok.NameTaken`,
-                `byok.EncryptionCannotChange` or `byok.OtherKey`.
-                Stops at once or after the grace period with `s3.KMS.…` or `s3.AccessDenied`, and shows AWS's message.
-                Other S3 errors: see the error table. If byok has already created or adopted the bucket, the details
-                include the bucket.
+            ApplicationError: Stops immediately with `byok.BucketOfAnotherAccount`, `byok.NameTaken`,
+                `byok.EncryptionCannotChange` or `byok.OtherKey`. Stops immediately or after the grace period with
+                `s3.KMS.…` or `s3.AccessDenied`, and shows AWS's message. Other S3 errors: see the error table. If byok
+                has already created or adopted the bucket, the details include the bucket.
         """
         step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
         claims = KeyClaims(self.clients, self.platform, step)
         if activity.info().workflow_run_id != task.environment.run_id:
-            # A replay resumes here. When the run stopped, it gave back the claim if no bucket used the key yet.
+            # A replay resumes here. When the run stopped, it released the claim if no bucket used the key yet.
             with step.translate_aws_errors():
                 claims.acquire(KeyPurpose.S3)
         with step.translate_aws_errors(), refuse_foreign_bucket(step, s3, task.bucket.name):

@@ -79,9 +79,10 @@ class TenantActivities:
     def reconcile_key(self, task: ReconcileKeyTask) -> ReconciledKey:
         """Put the tenant's alias and tags on one key.
 
-        If the alias already points at another key, this activity does not change the alias unless the task says to
+        If the alias already points to another key, this activity does not change the alias unless the task says to
         repoint it, because the alias belongs to the customer, and something may depend on it. If the alias stays
-        unchanged, the activity writes no tags either, because the alias and the tags would then be on different keys.
+        unchanged, the activity does not write the tags either, because otherwise the alias and the tags would be on
+        different keys.
 
         Raises:
             ApplicationError: `sts.AccessDenied` if the worker cannot assume the role, or `kms.…` with AWS's message if
@@ -184,7 +185,7 @@ def _reconcile_alias(
 
 
 def _alias_target(kms: "KMSClient", alias: str) -> str | None:
-    """Return the id of the key that an alias points at.
+    """Return the id of the key that an alias points to.
 
     Returns None if the alias has been deleted, or if ListAliases does not show it yet. An AWS-managed alias may have no
     key (KMS, AliasListEntry).

@@ -2,7 +2,7 @@
 
 Six blocking activities make the same AWS calls as byok, in the thread pool of a worker with default settings. A loop
 with a timer waits for the database. Unlike byok, the application does not adopt existing resources, explain errors, or
-continue stopped operations.
+resume stopped operations.
 
 `python -m bench.plain` runs the worker. `python -m bench.plain --environments N --concurrency C` creates environments
 and prints a `RunResult` as JSON.

@@ -23,7 +23,7 @@ def write_tables(results: BenchmarkResults, file: Path) -> None:
 
 
 def replace_between_markers(begin: str, end: str, text: str, file: Path) -> None:
-    """Replace the text between two markers of a document.
+    """Replace the text between two markers in a document.
 
     Raises:
         ValueError: The document lacks one of the markers.

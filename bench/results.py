@@ -17,7 +17,7 @@ from bench.measures.waiting import WaitingUsage
 
 
 class MachineInfo(BaseModel):
-    """The machine and the time of a measurement."""
+    """The machine on which a measurement was made, and the time of the measurement."""
 
     at: datetime
     cores: int

@@ -158,15 +158,15 @@ class Settings(BaseSettings):
         regions: The Regions in use, separated by commas. The default is the home Region.
         vendor: The vendor's names (`BYOK_VENDOR__NAME`).
         blueprint: File that defines an environment's contents. The default is the blueprint that comes with byok.
-        prove_aurora_keys: Whether a check may prove an Aurora key by creating a cluster without instances, which byok
-            then removes.
+        prove_aurora_keys: Whether a check may prove that an Aurora key works by creating a cluster without instances,
+            which byok then removes.
         database_poll_seconds: Interval between two polls of a cluster's or a writer's status.
         aws_connect_timeout_seconds: Timeout for connecting to AWS.
         aws_read_timeout_seconds: How long a call waits for AWS to send data.
         activity_threads: Maximum number of concurrent AWS calls per worker.
-        max_cached_workflows: Maximum number of unfinished workflows that one worker caches in memory, an eighth of a
+        max_cached_workflows: Maximum number of unfinished workflows that one worker caches in memory, at an eighth of a
             MiB each. Whenever a workflow outside the cache resumes, the worker replays the workflow's history, which
-            takes a third more CPU time.
+            increases CPU time by a third.
         worker_deployment: Name of the worker deployment. Setting this name turns on worker versioning, so the worker
             gets new work only once its build is the current version.
         worker_build_id: This worker's build id in the worker deployment. Set both settings or neither.
@@ -200,7 +200,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _no_unknown_names(cls, values: Any) -> Any:
-        """Reject unknown `BYOK_…` variables. Otherwise, a setting with a misspelt name would be silently ignored."""
+        """Reject unknown `BYOK_…` variables. Otherwise, a setting with a misspelled name would be silently ignored."""
         known = {ENV_PREFIX + name.upper() for name in cls.model_fields}
         unknown = sorted(
             name
@@ -238,8 +238,8 @@ class Settings(BaseSettings):
 def format_settings_error(error: ValidationError | SettingsError) -> str:
     """Describe all errors in the settings, each with the name of the environment variable.
 
-    An error that is only a consequence of another error is omitted, such as an error in a name that byok derives from
-    an invalid name.
+    Errors that are only consequences of another error are omitted, such as an error in a name that byok derives from an
+    invalid name.
     """
     if isinstance(error, SettingsError):
         given = {name.upper(): value for name, value in os.environ.items()}

@@ -34,8 +34,8 @@ class LeanFailureConverter(DefaultFailureConverter):
     """Omits the stack trace and the cause from a failure that contains a problem or reports an invalid input.
 
     The stack trace and the cause would only show where byok's code received AWS's error, which does not help the
-    reader. They would also make the failure too large, because for an attempt that is retried, the server keeps a
-    failure of at most 4 KiB and replaces a larger failure with "Failure exceeds size limit."
+    reader. They would also make the failure too large: if the server will retry an attempt, it keeps a failure of at
+    most 4 KiB and replaces a larger one with "Failure exceeds size limit."
     """
 
     def to_failure(

@@ -49,13 +49,13 @@ _CONVERTERS: Final = tuple(
     PydanticJSONPlainPayloadConverter() if isinstance(converter, JSONPlainPayloadConverter) else converter
     for converter in DefaultPayloadConverter.default_encoding_payload_converters
 )
-"""The payload converters. They are created only once and then shared, because the SDK creates a
-`StrictPayloadConverter` per activity."""
+"""The payload converters. They are created only once and then shared, because the SDK creates a new
+`StrictPayloadConverter` for each activity."""
 
 _KNOWN_ENCODINGS: Final = frozenset(converter.encoding.encode() for converter in _CONVERTERS)
 
 _MAX_ENCODING_LENGTH: Final = 60
-"""A message truncates an unknown encoding's name to this length, because the sender chooses the name."""
+"""In messages, an unknown encoding's name is truncated to this length, because the sender chooses the name."""
 
 
 def invalid_input_error(message: str, *details: Any) -> ApplicationError:

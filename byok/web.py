@@ -132,7 +132,7 @@ def make_asgi_app(state: ApiState, settings: ApiSettings) -> ASGIApp:
 
 
 def is_loopback_host(host: str) -> bool:
-    """Return whether a host name or address is reachable from this machine only."""
+    """Return whether a host name or address is reachable only from this machine."""
     try:
         found = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
     except OSError:

@@ -70,7 +70,7 @@ def _run(chosen: argparse.Namespace) -> int:
     app = LocalAws(health)
     try:
         server = create_server(app, chosen.host, chosen.port)
-    except SystemExit as error:  # werkzeug ends the process when it cannot bind
+    except SystemExit as error:  # werkzeug exits the process if it cannot bind to the address
         raise OSError(f"{chosen.host} port {chosen.port} is in use, or not an address of this machine") from error
     # The port is bound before the folder is locked, so that a second start on a busy port leaves the folder unchanged.
     folder = StateFolder(chosen.data) if chosen.data else None

@@ -44,7 +44,8 @@ _OTHERWISE_ALLOWED: Final = frozenset({"kms", "sts"})
 def build_platform_role_policy() -> dict[str, Any]:
     """Return the platform role's policy: it allows the activities' operations, and the use of keys through services.
 
-    To put aliases and tags on keys, the platform role assumes a role of the customer, if that role trusts the platform.
+    To set aliases and tags on keys, the platform role assumes a role in the customer's account, if that role trusts the
+    platform.
     """
     return {
         "Version": "2012-10-17",

@@ -1,7 +1,8 @@
-"""Faults that a test injects into an operation's calls, like those that networks and overloaded services cause.
+"""Faults that a test injects into an operation's calls, such as those caused by networks and overloaded services.
 
 With `lose_answer`, a call is executed, but the caller gets no response. This fault shows whether an activity is safe to
-retry. A held call stays in progress until the test releases the call, so that the test can kill the caller meanwhile.
+retry. A held call stays in progress until the test releases the call, so that the test can kill the caller in the
+meantime.
 """
 
 import threading
@@ -37,7 +38,7 @@ class Fault:
         kind: The kind of fault.
         times: The number of calls that the fault affects.
         seconds: For `timeout` and `delay`: the duration, which ends early when all faults are cleared.
-        after_calls: The number of matching calls that pass unharmed before the fault first affects a call.
+        after_calls: The number of matching calls that proceed normally before the fault first affects a call.
         session: If set, a call matches only if this role session makes it, or if it is AssumeRole for this session.
         about: If set, a call matches only if the name of its resource (bucket, cluster, key) contains this text.
         code: For `refuse`: the wire code of the error.
@@ -56,7 +57,7 @@ class Fault:
     message: str = "Access Denied"
 
     def matches(self, call: Call) -> bool:
-        """Return whether a call matches this fault. The first `after_calls` calls match, too, but pass unharmed."""
+        """Return whether a call matches this fault. The first `after_calls` calls match, too, but proceed normally."""
         if self.service != call.service or self.operation not in {"*", call.operation}:
             return False
         sessions = {call.caller.arn.rpartition("/")[2], call.params.get("RoleSessionName")}

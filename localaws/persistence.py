@@ -53,7 +53,7 @@ class RestoreResult:
 
 @dataclass
 class StateFolder:
-    """A folder that keeps the state of a local AWS. Only one process at a time can use the folder.
+    """A folder that stores the state of a local AWS. Only one process at a time can use the folder.
 
     Attributes:
         path: The folder, created if it does not exist.
@@ -77,7 +77,7 @@ class StateFolder:
         return restored
 
     def save(self) -> None:
-        """Save the state. Called at a clean shutdown, when no call is running any more."""
+        """Save the state. Called during a clean shutdown, when no calls are running anymore."""
         buffer = io.BytesIO()
         _Pickler(buffer).dump({"world": _world(), "s3": _s3()})
         content = buffer.getvalue()

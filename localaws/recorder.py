@@ -33,14 +33,14 @@ class RecordedCall:
     params: dict[str, Any]
 
 
-_RECORDED_PARAMS: Final = (*RESOURCE_PARAM_NAMES, "ExpectedBucketOwner")
+_RECORDED_PARAMS: Final = (*RESOURCE_PARAM_NAMES, "BucketKeyEnabled", "ExpectedBucketOwner")
 _CALLS: Final[deque[RecordedCall]] = deque(maxlen=MAX_RECORDED_CALLS)
 _LOCK: Final = threading.Lock()
 _COUNT = [0]
 
 
 def record_call(call: Call, outcome: str) -> None:
-    """Record a call and its outcome. Of the parameters, only resource names and ExpectedBucketOwner are recorded."""
+    """Record a call, its outcome, and those of its parameters that are in `_RECORDED_PARAMS`."""
     params = {name: call.params[name] for name in _RECORDED_PARAMS if isinstance(call.params.get(name), str)}
     with _LOCK:
         _COUNT[0] += 1

@@ -45,8 +45,8 @@ class Key:
     """A KMS key.
 
     Attributes:
-        rotation_days: The period of automatic rotation; None while rotation is off.
-        next_rotation: The date of the next rotation; None while rotation is off.
+        rotation_days: The period of automatic rotation; None while rotation is disabled.
+        next_rotation: The date of the next rotation; None while rotation is disabled.
         replica: Whether the key is a replica of a multi-Region key in another Region.
     """
 

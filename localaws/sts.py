@@ -25,8 +25,8 @@ def assume_role(call: Call) -> dict[str, Any]:
     """AssumeRole. The role's trust policy must allow the call.
 
     If the caller is in another account, or if the trust policy names the whole account, the caller's own policy must
-    allow the call too (IAM user guide, "Cross-account policy evaluation logic"). If the role does not exist, the error
-    is the same.
+    allow the call too (IAM user guide, "Cross-account policy evaluation logic"). If the role does not exist, the caller
+    gets the same error as for a call that is not allowed.
     """
     arn = call.params["RoleArn"]
     context = build_principal_condition_keys(call.caller)

@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def install(venv: Path, lock: Path, editable: Path | None, installer: Path, hashes: bool) -> None:
-    """Install the packages of a lock file into a virtual environment, and keep other packages that are in it.
+    """Install the packages of a lock file into a virtual environment, and keep any other packages that it contains.
 
     Raises:
         InstallError: Python is too old, pip is missing, or a package cannot be installed.
@@ -87,7 +87,7 @@ def install(venv: Path, lock: Path, editable: Path | None, installer: Path, hash
 def bootstrap(venv: Path) -> dict[str, str]:
     """Install uv and this project's build tools into a virtual environment, with pip.
 
-    This uses the pip of the Python that runs the script, so the virtual environment needs no pip.
+    This function uses the pip of the Python that runs the script, so the virtual environment does not need pip.
 
     Returns:
         pip's settings for that virtual environment, by option.

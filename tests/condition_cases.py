@@ -11,7 +11,7 @@ _CONTEXT = "kms:EncryptionContext:aws:s3:arn"
 _OUTSIDERS = {"StringNotEquals": {"aws:PrincipalAccount": "{customer}"}}
 
 CONDITION_CASES: Final = (
-    # Condition keys that only services send, or that name a role.
+    # Condition keys that are present only in calls that services make with their own identity, or that name a role.
     Case("S3: aws:SourceAccount, which only services send", S3,
          set_at(0, "Condition/StringEquals/aws:SourceAccount", "{platform}"), "policy.Tightened"),
     Case("Aurora: aws:SourceArn, which only services send", RDS,
@@ -25,7 +25,7 @@ CONDITION_CASES: Final = (
     Case("S3: a wrong Region next to an added condition", S3, both(
         set_at(0, _VIA, f"s3.{OTHER_REGION}.amazonaws.com"), set_at(0, "Condition/ArnEquals", {
             "aws:PrincipalArn": "arn:aws:iam::{platform}:role/AnotherRole"})), "policy.WrongRegionInViaService"),
-    # Networks: S3 and RDS call KMS for the role, from their own addresses.
+    # Networks: S3 and RDS call KMS on the role's behalf, from their own addresses.
     Case("S3: an address of the platform", S3, set_at(0, "Condition/IpAddress", {"aws:SourceIp": "203.0.113.0/24"}),
          "policy.Tightened"),
     Case("Aurora: an address of the platform, grants only", RDS,

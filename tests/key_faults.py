@@ -26,6 +26,7 @@ class KeyFault:
         rds_code: The code of the problem that byok reports if the Aurora key has the fault.
         words: Words that the problem's message must contain.
         definite: Whether AWS's error is unambiguous, so that byok calls S3 only once and skips the grace period.
+        s3_operation: The S3 operation that fails if the S3 key has the fault.
     """
 
     name: str
@@ -34,6 +35,7 @@ class KeyFault:
     rds_code: str = NOT_ACCESSIBLE_CODE
     words: str = ""
     definite: bool = False
+    s3_operation: str = "PutObject"
 
     def code_for(self, which: KeyPurpose) -> str:
         """Return the code of the problem that byok reports if the key for this purpose has the fault."""
@@ -101,6 +103,10 @@ def _hmac(aws: AwsHarness, which: KeyPurpose) -> str:
     return aws.create_key(*build_key_statements(which), KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
 
 
+def _ecc(aws: AwsHarness, which: KeyPurpose) -> str:
+    return aws.create_key(*build_key_statements(which), KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+
+
 def _no_statement(aws: AwsHarness, _: KeyPurpose) -> str:
     return aws.create_key()
 
@@ -116,7 +122,7 @@ def _wrong_region_in_via_service(aws: AwsHarness, which: KeyPurpose) -> str:
 
 
 def _without_last_statement(aws: AwsHarness, which: KeyPurpose) -> str:
-    """Create a key without the last statement: for Aurora, the statement on grants; for S3, the only statement."""
+    """Create a key without the last statement: for Aurora, the statement about grants; for S3, the only statement."""
     return aws.create_key(*build_key_statements(which)[:-1])
 
 
@@ -134,6 +140,54 @@ def _explicit_deny(aws: AwsHarness, which: KeyPurpose) -> str:
         "Condition": {"StringNotEquals": {"aws:PrincipalAccount": CUSTOMER_ACCOUNT}},
     }
     return aws.create_key(*build_key_statements(which), deny)
+
+
+def _deny_without_mfa(aws: AwsHarness, which: KeyPurpose) -> str:
+    """Create a key that denies requests without MFA: a role that a service runs as never has MFA."""
+    deny = {"Sid": "RequireMfa", "Effect": "Deny", "Principal": "*", "Action": "kms:*", "Resource": "*"}
+    human = {"ArnNotLike": {"aws:PrincipalArn": f"arn:aws:iam::{CUSTOMER_ACCOUNT}:*"}}
+    condition = human | {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}
+    return aws.create_key(*build_key_statements(which), deny | {"Condition": condition})
+
+
+def _create_with_changed_conditions(aws: AwsHarness, which: KeyPurpose, **operators: dict[str, str]) -> str:
+    """Create a key whose statements have these conditions as well as, or instead of, the right ones."""
+    statements = build_key_statements(which)
+    for statement in statements:
+        for operator, values in operators.items():
+            statement["Condition"][operator] = statement["Condition"].get(operator, {}) | values
+    return aws.create_key(*statements)
+
+
+def _expired(aws: AwsHarness, which: KeyPurpose) -> str:
+    until = {"aws:CurrentTime": "2026-01-31T00:00:00Z"}
+    return _create_with_changed_conditions(aws, which, DateLessThan=until)
+
+
+def _own_account_in_condition(aws: AwsHarness, which: KeyPurpose) -> str:
+    """Create a key whose condition has the customer's account in place of the platform's."""
+    return _create_with_changed_conditions(aws, which, StringEquals={"aws:PrincipalAccount": CUSTOMER_ACCOUNT})
+
+
+def _resource_of_another_key(aws: AwsHarness, which: KeyPurpose) -> str:
+    """Create a key whose statements were copied with another key's ARN as the resource."""
+    other = create_valid_key(aws, which)
+    return aws.create_key(*(statement | {"Resource": other} for statement in build_key_statements(which)))
+
+
+def _without_one_action(aws: AwsHarness, which: KeyPurpose) -> str:
+    """Create a key that S3 can write with but not read with, or for which RDS cannot create a grant."""
+    missing = "kms:Decrypt" if which is KeyPurpose.S3 else "kms:CreateGrant"
+    statements = build_key_statements(which)
+    for statement in statements:
+        statement["Action"] = [action for action in statement["Action"] if action != missing]
+    return aws.create_key(*statements)
+
+
+def create_s3_key_with_pinned_context(aws: AwsHarness, pattern: str) -> str:
+    """Create an S3 key whose policy allows only encryption contexts that match the pattern."""
+    pin = {"kms:EncryptionContext:aws:s3:arn": pattern}
+    return _create_with_changed_conditions(aws, KeyPurpose.S3, StringLike=pin)
 
 
 def _of_platform_account(aws: AwsHarness, _: KeyPurpose) -> str:
@@ -157,11 +211,17 @@ KEY_FAULTS: Final = (
     KeyFault("pending import", _pending_import, "s3.KMS.KMSInvalidStateException", definite=True),
     KeyFault("RSA", _rsa, "s3.KMS.InvalidKeyUsageException", definite=True),
     KeyFault("HMAC", _hmac, "s3.KMS.InvalidKeyUsageException", definite=True),
+    KeyFault("ECC", _ecc, "s3.KMS.InvalidKeyUsageException", definite=True),
     KeyFault("no statement", _no_statement, "s3.AccessDenied"),
     KeyFault("wrong principal", _wrong_principal, "s3.AccessDenied"),
     KeyFault("wrong Region in ViaService", _wrong_region_in_via_service, "s3.AccessDenied"),
     KeyFault("without its last statement", _without_last_statement, "s3.AccessDenied"),
     KeyFault("statement of the other key", _statement_of_the_other_key, "s3.AccessDenied"),
     KeyFault("explicit Deny", _explicit_deny, "s3.AccessDenied"),
+    KeyFault("Deny without MFA", _deny_without_mfa, "s3.AccessDenied"),
+    KeyFault("expired condition", _expired, "s3.AccessDenied"),
+    KeyFault("own account in the condition", _own_account_in_condition, "s3.AccessDenied"),
+    KeyFault("resource of another key", _resource_of_another_key, "s3.AccessDenied"),
+    KeyFault("without one action", _without_one_action, "s3.AccessDenied", s3_operation="GetObject"),
     KeyFault("of the platform's account", _of_platform_account, "arn.PlatformAccount", "arn.PlatformAccount"),
 )

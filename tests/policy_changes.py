@@ -22,7 +22,7 @@ class Case:
         which: The purpose of the key.
         change: The function that changes the platform's valid statements into this policy's statements.
         first: The code of the first finding; None if the policy is valid.
-        stops: Whether the policy stops provisioning; None if only AWS can know.
+        stops: Whether the policy stops provisioning; None if only AWS can tell.
         saved: Whether KMS still accepts such a policy; older keys may have policies that KMS no longer accepts.
     """
 

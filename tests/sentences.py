@@ -91,7 +91,7 @@ def _comments(text: str) -> Iterator[str]:
 
 
 def _markdown_blocks(text: str) -> Iterator[str]:
-    """Yield paragraphs, list items and table cells, but no code blocks."""
-    prose = re.sub(r"```.*?```|<!--.*?-->", "", text, flags=re.DOTALL)
+    """Yield paragraphs, list items and table cells, without code blocks and link targets."""
+    prose = re.sub(r"```.*?```|<!--.*?-->|(?<=\])\([^)]*\)", "", text, flags=re.DOTALL)
     for block in re.split(r"\n\s*\n|\n(?=[-*|] |\d+\. |#)", prose):
         yield from block.split(" | ") if block.lstrip().startswith("|") else [block]

@@ -1,7 +1,7 @@
 """All timeouts and retry policies of the workflows, each with the reason for its value.
 
-Temporal does all retrying: botocore makes one attempt, and the activities decide which errors to retry and when
-(`next_retry_delay`). Every activity has a time limit over all attempts, so the number of attempts is never the only
+Temporal handles all retries: botocore makes one attempt, and the activities decide which errors to retry and when
+(`next_retry_delay`). Every activity has a time limit across all attempts, so the number of attempts is never the only
 limit. The one exception is the removal of a cluster that proved a key. If an outage lasts longer than the time limit,
 the workflow stops and names the reason. You can then replay the stopped workflow.
 """
@@ -73,8 +73,8 @@ REUSE_PROOF_FOR: Final = timedelta(minutes=10)
 """How long later checks may reuse the proof of an Aurora key."""
 
 REMOVE_PROOF_OPTIONS: Final = ActivityConfig(
-    # An attempt makes at most six calls. There is no time limit over all attempts, because a cluster that the activity
-    # gave up on would be left behind.
+    # An attempt makes at most six calls. There is no time limit across all attempts, because a cluster that the
+    # activity gave up on would be left behind.
     start_to_close_timeout=timedelta(minutes=3),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,

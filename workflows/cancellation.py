@@ -15,9 +15,9 @@ async def shield_until_done(write: ActivityHandle[_T]) -> _T:
     """Wait until a write has ended, and return its result.
 
     If the workflow is cancelled meanwhile, this function cancels the activity too. An activity that is waiting for its
-    next retry then ends at once, but a running activity finishes. Without this function, the SDK would drop the result
-    of a write that finishes at the moment of the cancellation, and a new cluster would go unnoticed. The task stays
-    cancelled; call `raise_if_cancelled` afterwards to act on the cancellation.
+    next retry then ends immediately, but a running activity finishes. Without this function, the SDK would drop the
+    result of a write that finishes at the moment of the cancellation, and a new cluster would go unnoticed. The task
+    stays cancelled; call `raise_if_cancelled` afterwards to act on the cancellation.
     """
     try:
         return await asyncio.shield(write)

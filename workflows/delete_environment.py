@@ -252,7 +252,7 @@ def _describe_regions(resources: Sequence[OwnedResource]) -> str:
 
 
 def _bucket(plan: DeletionPlan, name: str) -> BucketPlan:
-    """Return the plan of a bucket.
+    """Return the plan for a bucket.
 
     A bucket that is no longer in the blueprint gets a plan without objects, so that the bucket is removed too.
     """

@@ -60,7 +60,7 @@ async def validate_keys(request: RegionRequest, plan: KeyCheckPlan) -> tuple[Pro
 
     This function probes the S3 key. The Aurora key is usually proved later, when RDS creates the environment's cluster,
     which is the first resource. But if one key is refused, this function also examines the other key, so that the
-    customer can fix both keys in one round (contract 128). The platform's own keys are not checked: the first resources
+    customer can fix both keys in one pass (contract 128). The platform's own keys are not checked: the first resources
     use them.
     """
     if not plan.environment.customer_keys:

@@ -1,4 +1,4 @@
-"""The published progress of an environment or a tenant name: phases, resources, problems.
+"""The published progress of an environment or of naming its keys: phases, resources, problems.
 
 Workflows publish their progress in their memo and search attributes, so that byok can read a status without a worker.
 They also publish it as text for Temporal's UI.
@@ -108,7 +108,7 @@ class ProgressPublisher:
 
 
 class TenantProgressPublisher:
-    """Holds the progress of a tenant name and publishes every change."""
+    """Holds the progress of naming the keys and publishes every change."""
 
     def __init__(self, request: ReconcileTenantRequest) -> None:
         self._progress = TenantProgress(request=request)

@@ -24,9 +24,9 @@ class ProveAuroraKey:
     """Proves a key, and stays open until its cluster is gone and the proof is too old to reuse.
 
     The workflow id is `aurora-proof/<Region>/<account>/<key id>`, so a key has at most one run at a time. Key checks
-    start or join the run with an update-with-start call. They reuse a proof but never a refusal, because a refusal
-    costs nothing, and the customer fixes the key and checks again. If a check needs a new proof while the previous
-    proof's cluster is still being removed, the same run makes the new proof.
+    start or join the run with an update-with-start call. They reuse a proof but never a refusal, because a refused
+    attempt costs nothing and the customer checks again after fixing the key. If a check needs a new proof while the
+    previous proof's cluster is still being removed, the same run makes the new proof.
 
     A cancellation stops the proof, but not the removal of the cluster.
     """
@@ -90,9 +90,9 @@ class ProveAuroraKey:
         return verdict
 
     async def _stay_open(self, environment: Environment, *, while_usable: bool) -> None:
-        """Remove the proofs' clusters, and return once no check waits.
+        """Remove the proofs' clusters, and return once no check is waiting.
 
-        If `while_usable`, also wait until the last proof is too old to reuse.
+        If `while_usable` is true, also wait until the last proof is too old to reuse.
         """
 
         def is_done() -> bool:

@@ -67,7 +67,7 @@ class ProvisionEnvironment:
 
     The cluster comes first, because only creating a cluster proves that the Aurora key works. If the key is wrong, the
     workflow stops within seconds, with nothing to undo. Writes that can fail because of a key run one at a time, so
-    that resetting the workflow to the failed write repeats no other write.
+    that resetting the workflow to the failed write does not repeat any other write.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Checks a workflow's id. If ids could vary, two runs could work on the same environment at once."""
+"""Checks a workflow's id. If ids could vary, two runs could work on the same environment at the same time."""
 
 from temporalio import workflow
 

@@ -122,7 +122,7 @@ async def _keys(stack: DevStack, folder: Path, name: str, number: int) -> tuple[
 
 
 async def _cold(environment: Mapping[str, str], *command: str) -> float:
-    """Return the seconds from the start of a program to its end."""
+    """Return the number of seconds from the start of a program to its exit."""
     began = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
         *command,

@@ -30,8 +30,8 @@ class WaitingUsage(BaseModel):
         idle_memory: Memory in MiB of an idle worker that has created a hundred environments, fifty at a time.
         memory: Memory of the worker in MiB while all environments wait.
         temporal_memory: Memory of Temporal in MiB while all environments wait.
-        worker_cpu: CPU usage of the worker, in per cent of a core.
-        temporal_cpu: CPU usage of Temporal, in per cent of a core.
+        worker_cpu: CPU usage of the worker, as a percentage of one core.
+        temporal_cpu: CPU usage of Temporal, as a percentage of one core.
         attempts_running: Number of sampled environments that held one of the worker's activity slots when sampled.
         looked_at: Number of sampled environments.
         cluster_calls: DescribeDBClusters calls per second.

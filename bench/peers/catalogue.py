@@ -14,7 +14,7 @@ class Peer:
         name: The name of the tool's folder.
         title: The tool's name in the table.
         exempt: Parts of an environment that the tool cannot create. The final check skips these parts.
-        remark: A note below the table, which explains the tool's figures.
+        remark: A note, shown below the table, that explains the tool's figures.
     """
 
     name: str

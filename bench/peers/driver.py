@@ -24,7 +24,7 @@ HOST: Final = "127.0.0.1"
 
 
 class EnvironmentSpec(TypedDict):
-    """A requested environment. All names derive from `name`, and the two keys already exist."""
+    """A requested environment. All names are derived from `name`, and the two keys already exist."""
 
     name: str
     region: str
@@ -50,7 +50,7 @@ def provision_in_threads(provision: Callable[[EnvironmentSpec], object]) -> None
 
 @contextmanager
 def run_in_background(*command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program in the background until the context ends."""
+    """Run a program in the background until the context exits."""
     process = subprocess.Popen([find_program(command[0]), *command[1:]], stdin=subprocess.DEVNULL, stdout=sys.stderr)
     try:
         yield process
@@ -101,10 +101,10 @@ def find_free_port() -> int:
 
 
 def await_port(port: int, seconds: float = 60) -> None:
-    """Wait until a process listens on the port.
+    """Wait until a process is listening on the port.
 
     Raises:
-        OSError: No process listened in time.
+        OSError: No process started listening in time.
     """
     deadline = time.monotonic() + seconds
     while True:

@@ -35,7 +35,7 @@ class MeasurementLimits:
     """The amount of work that a peer must do, and the time limits for it.
 
     Attributes:
-        seconds: Time limit for the measurement, without the installation.
+        seconds: Time limit for the measurement, excluding the installation.
         install_seconds: Time limit for installing the peer.
     """
 
@@ -153,7 +153,7 @@ def measure(peer: Peer, folder: Path, limits: MeasurementLimits) -> tuple[PeerFi
     """Measure a peer in a fresh account, and return its figures and the total number of AWS calls by service.
 
     Raises:
-        PeerError: The peer cannot be installed, fails, takes too long, or did not create everything.
+        PeerError: The peer cannot be installed, fails, takes too long, or does not create everything.
     """
     python = install_peer(peer, limits.install_seconds)
     folder.mkdir()

@@ -30,7 +30,7 @@ class Process:
 
     @classmethod
     def parse(cls, stat: str) -> Self:
-        """Parse the content of a `stat` file. The process's name is in brackets and may contain any character."""
+        """Parse the contents of a `stat` file. The process's name is in parentheses and may contain any character."""
         before, _, after = stat.rpartition(")")
         fields = after.split()
         return cls(
@@ -68,7 +68,7 @@ def measure_cpu_seconds(without: Collection[int]) -> float:
 
 
 def measure_memory_mib(without: Collection[int]) -> float:
-    """Return the memory of all descendants. Memory that several processes share counts only once (PSS)."""
+    """Return the memory that all descendants use. Memory that several processes share counts only once (PSS)."""
     return sum(_proportional_kib(one.pid) for one in list_descendants(os.getpid(), without)) / 1024
 
 

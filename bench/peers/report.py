@@ -10,7 +10,7 @@ from bench.peers.catalogue import Peer
 
 @dataclass(frozen=True)
 class PeerFigures:
-    """The figures of one peer.
+    """The figures for one peer.
 
     Attributes:
         cold_wall_seconds: Wall time from the start of the peer until the first environment is complete.

@@ -107,7 +107,7 @@ def verify_bucket(environment: EnvironmentSpec) -> None:
 
 
 def name_keys(environment: EnvironmentSpec) -> None:
-    """Make 4 calls: put an alias and a tag on each key."""
+    """Make 4 calls: create an alias for each key, and add a tag to each key."""
     kms, name = get_client("kms", environment["region"]), environment["name"]
     for purpose, arn in (("s3", environment["s3_key_arn"]), ("rds", environment["rds_key_arn"])):
         kms.create_alias(AliasName=f"alias/{name}-{purpose}", TargetKeyId=arn)

@@ -30,7 +30,7 @@ class StandIn:
     """The AWS operations that the worker's activities call when nothing fails.
 
     Args:
-        database_seconds: How long a cluster, a writer or a snapshot is `creating` or `deleting`.
+        database_seconds: How long a cluster, a writer or a snapshot stays in the `creating` or `deleting` state.
         page: Number of clusters or instances per page, if a call has no MaxRecords.
     """
 

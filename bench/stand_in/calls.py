@@ -23,7 +23,7 @@ class CallLog:
         self.clear()
 
     def clear(self) -> None:
-        """Reset the log. Requested errors stay in effect."""
+        """Reset the log. Requested errors remain in effect after the reset."""
         self._counts: Counter[str] = Counter()
         self._seconds: deque[tuple[int, Counter[str]]] = deque(maxlen=_SECONDS)
         self._refused: deque[dict[str, Any]] = deque(maxlen=_REFUSED_AT_MOST)

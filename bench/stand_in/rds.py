@@ -209,7 +209,7 @@ def _instance_named(table: _Table, name: str) -> DatabaseRecord:
 
 
 def _those(table: _Table, names: Iterable[str]) -> list[DatabaseRecord]:
-    """Return the databases with these names that exist, in order of creation."""
+    """Return the existing databases that have these names, in order of creation."""
     found = {one.number: one for one in (_living(table, name) for name in names) if one}
     return [found[number] for number in sorted(found)]
 

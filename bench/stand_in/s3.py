@@ -125,7 +125,7 @@ class S3Service:
         return found
 
     def list_buckets(self, request: HttpRequest, _region: str) -> HttpResponse:
-        """ListBuckets, in order of creation, always as one page."""
+        """ListBuckets: return all buckets on one page, in order of creation."""
         prefix = dict(parse_qsl(request.query)).get("prefix", "")
         first = bisect_left(self._names, prefix)
         after = bisect_left(self._names, f"{prefix}\U0010ffff")
@@ -136,7 +136,7 @@ class S3Service:
         return _xml("ListAllMyBucketsResult", render_xml({"Buckets": ("Bucket", listed), "Owner": _OWNER}))
 
     def create_bucket(self, request: HttpRequest, region: str) -> HttpResponse:
-        """CreateBucket, including its tags."""
+        """CreateBucket: create a bucket and set its tags."""
         name = request.path[1:]
         if name in self._buckets:
             message = "Your previous request to create the named bucket succeeded and you already own it."

@@ -15,7 +15,7 @@ from byok.api.problems import build_problem_response
 
 @dataclass(frozen=True)
 class BodySizeLimitMiddleware:
-    """Buffers a request's body. If the body is too long, rejects the request without reading the rest."""
+    """Buffers a request's body. If the body is too large, rejects the request without reading the rest of the body."""
 
     app: ASGIApp
     most_bytes: int
@@ -53,8 +53,8 @@ class BodySizeLimitMiddleware:
 class RateLimitMiddleware:
     """Limits the requests per minute from one address; each process counts separately.
 
-    This limiter keeps two counters for each address (a sliding window). A limiter that stores the time of each
-    request would scan all addresses at every request.
+    This limiter keeps two counters for each address (a sliding window). A limiter that stores the time of each request
+    would scan all addresses on every request.
     """
 
     app: ASGIApp

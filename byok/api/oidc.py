@@ -28,11 +28,11 @@ _LIFETIME_SECONDS: Final = 300.0
 """How long loaded keys are used before byok loads them again."""
 
 _ASK_AGAIN_SECONDS: Final = 30.0
-"""The minimum time between two refreshes that unknown keys trigger. Without a minimum, every forged token would cause a
-refresh."""
+"""The minimum time between two refreshes that are triggered by unknown keys. Without a minimum, every forged token
+would cause a refresh."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
-"""How long requests fail immediately, without another call to the issuer, after loading the issuer's keys has
-failed."""
+"""After an attempt to load the issuer's keys fails, requests fail immediately for this long, without another call to
+the issuer."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class SigningKey:
     def from_jwk(cls, jwk: Any) -> Self | None:
         """Read a JWK. Return None if the key cannot sign tokens or byok does not know its type (RFC 7517 section 5).
 
-        `alg`, `use`, `key_ops` and `kid` are optional (RFC 7517 section 4). Without `alg`, the key may sign with every
+        `alg`, `use`, `key_ops` and `kid` are optional (RFC 7517 section 4). Without `alg`, the key may sign with any
         algorithm of its type and curve.
         """
         try:
@@ -118,7 +118,7 @@ class OidcAuth:
     async def _verify(self, token: str) -> dict[str, Any]:
         """Return the claims of a valid token.
 
-        If none of the loaded keys signed the token, a newer key may have signed it, because issuers replace their keys.
+        If none of the loaded keys signed the token, a newer key may have signed it, because issuers rotate their keys.
         The new key may have the same id as the old key.
         """
         try:
@@ -167,8 +167,8 @@ class OidcAuth:
             try:
                 self._keys = await asyncio.to_thread(self._load_keys)
             except (jwt.PyJWTError, ValueError, OSError) as error:
-                # There was no response, or it was invalid. Requests that wait for this lock now fail immediately,
-                # instead of each waiting for a timeout.
+                # There was no response, or it was invalid. From now on, requests that are waiting for this lock fail
+                # immediately, instead of each waiting for a timeout.
                 self._not_before = time.monotonic() + _AFTER_A_FAILURE_SECONDS
                 raise IdentityProviderUnavailableError("Cannot load the issuer's keys: try again later.") from error
             self._loaded_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Holds the state of a running application: the service, once connected to Temporal, and the status broadcaster."""
+"""Holds the state of a running application: the status broadcaster and, once connected to Temporal, the service."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Polls each watched environment once, however many clients watch it."""
+"""Runs one poller for each watched environment, however many clients watch it."""
 
 import asyncio
 import time
@@ -82,7 +82,7 @@ class StatusBroadcaster:
             )
 
     async def follow(self, environment_id: str, caller: Caller) -> AsyncIterator[EnvironmentStatus]:
-        """Yield an environment's status now and after every change, until a final phase.
+        """Yield an environment's status now and after every change, until the environment reaches a final phase.
 
         A slow watcher may miss statuses, but never the last one. Every status contains the timeline of all phases.
         The stream ends when the caller's token expires. A client with a new token can reconnect and continue.

@@ -101,6 +101,6 @@ def main() -> None:
             traceback.print_exc()
     finally:
         # Use os._exit() instead of sys.exit(), because threads of Temporal's native core may still be running. Such a
-        # thread sometimes calls into Python while Python shuts down, which aborts the process with code 134
+        # thread sometimes calls into Python while Python is shutting down, which aborts the process with code 134
         # (temporalio/sdk-python issue 300). All output is already flushed, and nothing is left to clean up.
         os._exit(code)

@@ -22,7 +22,7 @@ async def follow(
     Args:
         service: Access to Temporal.
         environment_id: The environment to follow.
-        quiet: Whether to show nothing except a message if no worker has picked up the work yet or the work is paused.
+        quiet: Whether to show messages only if no worker has picked up the work yet, or if the work is paused.
         proof: Whether to show the evidence if the environment becomes ready.
 
     Returns:
@@ -84,7 +84,7 @@ def exit_code_for_status(status: EnvironmentStatus) -> int:
     """Return the exit code for an environment's status.
 
     The code is 3 if a customer's key stopped the environment, and 1 if anything else stopped it. As in `byok tenant`,
-    the code is also 3 if the environment is ready but a tenant alias points at another key. In every other case, the
+    the code is also 3 if the environment is ready but a tenant alias points to another key. In every other case, the
     code is 0.
     """
     if status.phase is not Phase.STOPPED:

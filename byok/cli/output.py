@@ -36,7 +36,7 @@ def make_console(*, stderr: bool = False) -> "Console":
 
 
 def print_message(message: str) -> None:
-    """Print a message for the user on standard error, so that the message never mixes with the result."""
+    """Print a message for the user on standard error, so that the message is never mixed with the result."""
     make_console(stderr=True).print(message, markup=False)
 
 

@@ -21,5 +21,5 @@ def wrap_prose(text: str, indent: int) -> str:
 
 
 def join_lines(parts: Iterable[Text]) -> Text:
-    """Join texts with line breaks."""
+    """Join pieces of text with line breaks."""
     return Text("\n").join(parts)

@@ -1,8 +1,8 @@
 """Render environments, keys and policies for people.
 
 All output is plain lines without boxes, because users copy ARNs, commands and policy statements from the output. For
-the same reason, only prose is wrapped here; the terminal wraps all other long lines. Only `render_progress` crops lines
-to the terminal's width, because this output is redrawn in place.
+the same reason, only prose is wrapped here; the terminal wraps all other long lines. Only `render_progress` truncates
+lines to the terminal's width, because this output is redrawn in place.
 """
 
 import json
@@ -185,7 +185,7 @@ def render_problems(found: Iterable[Problem]) -> Text:
 def render_evidence(proof: Evidence) -> Text:
     """Render the resources that each key encrypts, as AWS reported them at the end of provisioning.
 
-    If the keys are platform-managed, the output says so, because an ARN alone does not tell whose key it is.
+    If the keys are platform-managed, the output says so, because an ARN alone does not show whose key it is.
     """
     database = proof.database
     by_key: dict[str, list[str]] = {}

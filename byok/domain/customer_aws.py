@@ -6,8 +6,8 @@ DEFAULT_PROFILE: Final = "byok"
 """A placeholder, which the customer replaces with the name of their own AWS CLI profile (contract 40)."""
 
 PROFILE_PATTERN: Final = r"^[A-Za-z0-9_.-]{1,64}$"
-"""The profile names that byok accepts. The AWS CLI allows other characters too, but these need no quotes in any
-shell."""
+"""The profile names that byok accepts. The AWS CLI also allows other characters, but the names that byok accepts need
+no quotes in any shell."""
 
 STACK_NAME_PATTERN: Final = r"^[a-zA-Z][-a-zA-Z0-9]{0,127}$"
 """The stack names that AWS accepts (source: CloudFormation, CreateStack, StackName)."""

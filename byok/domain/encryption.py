@@ -8,11 +8,11 @@ from byok.domain.arns import InvalidKeyArnError, KeyPair, is_aws_managed, parse_
 from byok.domain.phases import Encryption
 
 ENCRYPTION_CANNOT_CHANGE_CODE: Final = "byok.EncryptionCannotChange"
-"""Code of the problem that an environment was requested with the other kind of encryption than it has."""
+"""The code of the problem with a request that specifies a kind of encryption other than the environment's."""
 
 
 class PlatformKeys(BaseModel):
-    """The platform's own keys of one Region.
+    """The platform's own keys in one Region.
 
     Attributes:
         s3_key_arn: Full ARN of the key for buckets.
@@ -39,7 +39,7 @@ class PlatformKeys(BaseModel):
         """Check that both keys are in a Region and in the platform's account.
 
         Raises:
-            ValueError: A key is elsewhere. The message names it.
+            ValueError: A key is in another Region or account. The message names it.
         """
         for arn in self.pair.arns:
             key = parse_key_arn(arn)
@@ -48,9 +48,10 @@ class PlatformKeys(BaseModel):
 
 
 def find_encryption_of_key(key: str | None, platform_account: str) -> Encryption | None:
-    """Return the encryption that a key belongs to; None if the text names no key.
+    """Return the kind of encryption that a key is used for; None if the text does not name a key.
 
-    A customer's key is never in the platform's account (contract 124), so the account tells.
+    A customer's key is never in the platform's account (contract 124), so the account shows which kind of encryption
+    the key is for.
 
     Args:
         key: A key's ARN as AWS reports it, or the alias of an AWS managed key.

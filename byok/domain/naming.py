@@ -10,7 +10,7 @@ from byok.domain.vendor import VendorProfile
 
 ENVIRONMENT_ID_PATTERN: Final = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 ENVIRONMENT_ID_MAX_LENGTH: Final = 32
-"""With an id of this length and the longest prefix and purpose, a bucket name has 63 characters, which is S3's
+"""With an id of this length and the longest prefix and purpose, a bucket name is 63 characters long, which is S3's
 limit."""
 
 MAX_PROOF_CLUSTERS: Final = 3

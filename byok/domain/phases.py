@@ -47,7 +47,7 @@ class RequestKind(StrEnum):
 
 
 def request_kind_for_phase(phase: Phase) -> RequestKind:
-    """Return `DELETION` for the phase of a deletion, and `ENVIRONMENT` for the phases of provisioning."""
+    """Return `DELETION` for the deletion phase, and `ENVIRONMENT` for all provisioning phases."""
     return RequestKind.DELETION if phase is Phase.DELETING else RequestKind.ENVIRONMENT
 
 

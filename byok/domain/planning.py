@@ -162,7 +162,7 @@ def plan_deletion(request: DeleteRequest, platform: Platform, at: datetime) -> D
     """Plan a deletion. The plan names every resource that an environment can have, whether or not it exists.
 
     Args:
-        request: The deletion. A customer's key that it does not name is empty in the plan.
+        request: The deletion. If the request does not name one of the customer's keys, that key is empty in the plan.
         platform: The vendor's configuration.
         at: The time to record in findings.
     """
@@ -178,7 +178,7 @@ def plan_deletion(request: DeleteRequest, platform: Platform, at: datetime) -> D
 
 
 def plan_no_environment(platform: Platform) -> Environment:
-    """Return the values that an activity needs if its calls concern no single environment."""
+    """Return the values that an activity needs if its calls do not concern a specific environment."""
     request = RegionRequest(region=platform.home_region)
     return _environment(request, KEY_CHECK_ENVIRONMENT_ID, platform, KeyPair("", ""))
 
@@ -288,7 +288,7 @@ def _findings(
 ) -> tuple[Problem, ...]:
     context = _remedy_context(request, platform, request_kind)
     found = find_region_problems(context, platform.regions, Phase.VALIDATING_KEYS, at)
-    if request.key_pair is None:  # the ARN rules are about the customer's keys
+    if request.key_pair is None:  # the ARN rules apply only to the customer's keys
         return found
     return found + find_arn_problems(request.key_pair, context, at)
 

@@ -26,7 +26,7 @@ CLUSTER_PENDING: Final = frozenset(
         "upgrading",
     }
 )
-"""Cluster statuses that lead to `available` without intervention. With any other status, byok stops at once.
+"""Cluster statuses that change to `available` without intervention. For any other status, byok stops immediately.
 
 The source is the Aurora user guide, "DB cluster status", with two exceptions. `rebooting` comes from the statuses that
 Terraform's AWS provider waits for. The `configuring-…` statuses are documented only for instances, but byok expects
@@ -39,7 +39,8 @@ INSTANCE_PENDING: Final = CLUSTER_PENDING | {
     "storage-config-upgrade",
     "storage-initialization",
 }
-"""Instance statuses that lead to `available` without intervention. Source: Aurora user guide, "DB instance status"."""
+"""Instance statuses that change to `available` without intervention. Source: Aurora user guide, "DB instance
+status"."""
 
 KEY_LOST: Final = frozenset({"inaccessible-encryption-credentials", "inaccessible-encryption-credentials-recoverable"})
 """Statuses of a cluster that has lost access to its key. Source: "Encrypting Amazon Aurora resources"."""

@@ -49,7 +49,7 @@ def require_region_in_use(name: str, regions: Sequence[str]) -> None:
     """Require that the platform uses a Region (`BYOK_REGIONS`).
 
     Raises:
-        RegionNotInUseError: It does not.
+        RegionNotInUseError: The platform does not use the Region.
     """
     if name not in regions:
         raise RegionNotInUseError(

@@ -1,7 +1,7 @@
 """The tenant name and its labels on the two keys: an alias for each key, and the same tags on both (contract 100-106).
 
 Only this module defines which names are valid. byok validates a name before it creates anything. Otherwise, an invalid
-name would fail only in the last phase.
+name would not cause an error until the last phase.
 """
 
 import re
@@ -24,7 +24,7 @@ EXTERNAL_ID_PATTERN: Final = r"^[A-Za-z0-9_+=,.@:/-]{2,1224}$"
 EXTERNAL_ID_IN_WORDS: Final = "2 to 1224 letters, digits and the characters _ + = , . @ : / -"
 
 _EXTERNAL_IDS: Final = uuid.UUID("0d4b6c5e-7a43-5c1f-9a55-6f1d6a3f2b10")
-"""A UUID namespace, so that no other program derives the same ids from the same key ARNs."""
+"""A UUID namespace that ensures that no other program derives the same ids from the same key ARNs."""
 
 
 class InvalidTenantNameError(ValueError):
@@ -94,7 +94,7 @@ class TagDifference:
 
     Attributes:
         missing: The required tags that are absent or have a different value.
-        replaced: The current values of the required tags that have a different value.
+        replaced: The current values of the tags that have a different value than required.
     """
 
     missing: dict[str, str]
@@ -111,10 +111,10 @@ def decide_alias_state(points_at: str, key_id: str, pair: Collection[str], *, re
     """Decide what byok does with an existing alias.
 
     Args:
-        points_at: The id of the key that the alias points at.
-        key_id: The id of the key that the alias should point at.
-        pair: The ids of the environment's two keys. UpdateAlias also needs permission on the key that the alias points
-            at now, and the role in the customer's account has this permission only on these two keys.
+        points_at: The id of the key that the alias points to.
+        key_id: The id of the key that the alias should point to.
+        pair: The ids of the environment's two keys. UpdateAlias also requires permission on the key that the alias
+            currently points to, and the role in the customer's account has this permission only for these two keys.
         repoint: Whether the request allows byok to repoint an alias.
     """
     if points_at == key_id:

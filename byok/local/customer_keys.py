@@ -1,4 +1,4 @@
-"""The customer's side of the local stack: creates key pairs from the templates for customers."""
+"""The customer's side of the local stack, which creates key pairs from the customer templates."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Customer:
-    """The customer, who owns keys and lets the platform use these keys through S3 and RDS.
+    """The customer, who owns the keys and lets the platform use them through S3 and RDS.
 
     Attributes:
         kms: A KMS client with the customer's credentials.

@@ -15,7 +15,7 @@ OTHER_REGIONS: Final = ("eu-west-1", "us-east-1")
 
 
 def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, str]:
-    """Return the variables with which a client or a worker finds Temporal and the local AWS.
+    """Return the variables that tell a client or a worker how to reach Temporal and the local AWS.
 
     Args:
         ports: The ports of Temporal and the local AWS.
@@ -43,7 +43,7 @@ def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, st
 
 
 def children_env_vars(ours: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment variables of a child process, none of which point to a real AWS or Temporal."""
+    """Return a child process's environment variables, none of which point to a real AWS or Temporal endpoint."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.upper().startswith(("AWS_", "TEMPORAL_"))
     }

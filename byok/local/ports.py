@@ -11,9 +11,9 @@ from byok.local.processes import DevStackError
 HOST: Final = "127.0.0.1"
 
 _CHOOSABLE: Final = range(20_000, 32_000)
-"""The ports to choose from. Ephemeral ports (on Linux from 32768, on macOS from 49152) are excluded, because the system
-assigns them to outgoing connections and to sockets bound to port 0, so another process could take a chosen port before
-the server starts.
+"""The ports to choose from. Ephemeral ports (32768 and above on Linux, 49152 and above on macOS) are excluded: the
+system assigns them to outgoing connections and to sockets bound to port 0, so another process could take a chosen port
+before the server starts.
 """
 
 

@@ -1,4 +1,4 @@
-"""Manages a child process: starts it so that it ends with its parent, waits until it is ready, and stops it."""
+"""Manages a child process: starts it so that it exits when its parent does, waits until it is ready, and stops it."""
 
 import asyncio
 import os
@@ -29,7 +29,8 @@ class ChildProcess:
     Attributes:
         name: The name of the process in messages.
         log: The file that receives the output of the process.
-        begins_at: The offset in bytes where this output begins, because an earlier process may have written to the log.
+        begins_at: The offset, in bytes, at which this output begins; an earlier process may have written to the same
+            log.
     """
 
     name: str
@@ -124,7 +125,7 @@ class ChildProcess:
         return DevStackError(f"{self.name} {how}.{self._last_lines()}")
 
     async def stop(self, grace_seconds: float, hurry: asyncio.Event) -> None:
-        """Send the process SIGTERM, then SIGKILL after the grace time or as soon as `hurry` is set."""
+        """Send the process SIGTERM, then SIGKILL after the grace period or as soon as `hurry` is set."""
         if not self.is_running:
             return
         self.process.terminate()

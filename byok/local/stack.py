@@ -64,7 +64,7 @@ class DevStack:
         worker: Whether to run a worker.
         web: Whether to run the web server (wizard and HTTP API).
         database_seconds: How long the local AWS takes to create a cluster or an instance.
-        settings: More environment variables for the child processes.
+        settings: Additional environment variables for the child processes.
         vendor: The vendor's names, which the key policies contain.
         exports: File for `environment` as shell exports. The file exists only while the whole stack is running.
         say: Receives each message for the user.
@@ -169,11 +169,11 @@ class DevStack:
         service = await self.connect_service()
 
         async def polls() -> bool:
-            # Sometimes the server lists a worker only after the worker's second poll, a minute later. The worker's log
-            # shows the start immediately, unless the log level hides this event.
+            # Sometimes the server lists a worker only after the worker's second poll, a minute after the first. The
+            # worker's log shows the start immediately, unless the log level hides this event.
             if worker.has_printed("worker_started"):
                 return True
-            # A worker's identity consists of process id and host, so an earlier worker does not match.
+            # A worker's identity consists of its process id and host, so an earlier worker does not match.
             return any(found.identity.startswith(f"{worker.pid}@") for found in await service.list_workers())
 
         await worker.wait_until_ready(polls, _SEEN_SECONDS)
@@ -219,7 +219,7 @@ class DevStack:
         raise waiting[done.pop()].exited_error()
 
     async def stop(self) -> None:
-        """Stop every child process. The workers stop first, because they return unfinished work to Temporal."""
+        """Stop every child process. The workers stop first, so that they can return unfinished work to Temporal."""
         if self._exports is not None and self._lock is not None:
             remove_exports(self._exports)
         for name in [name for name in self.children if name.startswith("worker")]:
@@ -236,8 +236,8 @@ class DevStack:
         self.environment = client_env_vars(self.ports, self._aws_config, REGION)
         database = self.data / "temporal.db"
         if not database.exists():
-            # Start the local AWS with empty state, too. Otherwise, its resources would belong to environments that
-            # Temporal does not know.
+            # Start the local AWS with an empty state, too. Otherwise, its resources would belong to environments that
+            # Temporal does not know about.
             shutil.rmtree(self.data / "aws", ignore_errors=True)
             await asyncio.gather(self._start_aws(), self._start_temporal(database))
         else:

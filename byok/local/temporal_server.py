@@ -14,7 +14,7 @@ _TUNING: Final = (
     ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="1ms"'),
     ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000"),
     # With these options, storing histories on disk is as fast as keeping them in memory. Histories survive the exit of
-    # the process, but a power cut may lose the latest events.
+    # the process, but the latest events may be lost in a power outage.
     ("--sqlite-pragma", "journal_mode=wal"),
     ("--sqlite-pragma", "synchronous=0"),
 )

@@ -37,7 +37,7 @@ WARNINGS: Final = (
 
 @dataclass(frozen=True)
 class OnboardingKit:
-    """The values, statements and commands of one onboarding.
+    """The values, statements and commands for one onboarding.
 
     Attributes:
         platform_role_arn: The platform role, the only platform principal in any statement (contract 16, 17).

@@ -1,6 +1,6 @@
 """The optional CloudFormation template of the role through which the platform puts a tenant name on the keys (D11).
 
-A key policy cannot allow another account to write KMS aliases and tags, so this role is in the customer's account. The
+A key policy cannot allow another account to manage KMS aliases and tags, so this role is in the customer's account. The
 role may do nothing except put the name on these two keys.
 """
 
@@ -98,8 +98,8 @@ def _role(vendor: VendorProfile) -> dict[str, Any]:
                                 "Action": "kms:ListResourceTags",
                                 "Resource": keys,
                             },
-                            # Allow no other tags, because tags can control access to a key (KMS developer guide, "ABAC
-                            # for AWS KMS").
+                            # Do not allow any other tags, because tags can control access to a key (KMS developer
+                            # guide, "ABAC for AWS KMS").
                             {
                                 "Sid": "TagTheKeys",
                                 "Effect": "Allow",

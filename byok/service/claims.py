@@ -17,7 +17,7 @@ from byok.service.temporal_errors import translate_temporal_errors
 
 
 class ClaimState(StrEnum):
-    """What Temporal and AWS together say of a claim."""
+    """What Temporal and AWS together say about a claim."""
 
     IN_USE = "in use"
     PENDING = "pending"
@@ -30,7 +30,7 @@ class ExplainedClaim(RecordModel):
 
     Attributes:
         account: The account that owns the key.
-        key_arn: The ARN of the key when it was claimed. A claim on a multi-Region key holds for all its replicas.
+        key_arn: The ARN of the key when it was claimed. A claim on a multi-Region key applies to all its replicas.
         environment_id: The environment that holds the key.
         phase: The environment's phase in Temporal; None if Temporal does not know the environment.
         exists: Whether AWS lists a resource of the environment.

@@ -1,4 +1,4 @@
-"""Builds the request that deletes an environment from what Temporal knows of it (contract 137)."""
+"""Uses what Temporal knows about an environment to build the request that deletes the environment (contract 137)."""
 
 from byok.domain.models import DeleteRequest
 from byok.domain.phases import Encryption, Phase
@@ -21,7 +21,7 @@ async def build_delete_request(
 ) -> DeleteRequest:
     """Build the request from the environment's status, and compare the caller's values with it.
 
-    What the workflow does not get from here, it takes from AWS. See `EnvironmentService.build_delete_request`.
+    If the request lacks a value, the workflow gets the value from AWS. See `EnvironmentService.build_delete_request`.
     """
     given = {"region": region, "s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
     if encryption is None and (s3_key_arn or rds_key_arn):
@@ -65,10 +65,10 @@ def _confirmed_values(status: EnvironmentStatus) -> dict[str, str | None]:
 
 
 def _require_same(environment_id: str, known: dict[str, str | None], given: dict[str, str | None]) -> None:
-    """Require that the caller names no other values than the known ones.
+    """Require that the caller's values match the known values.
 
     Raises:
-        DeletionDiffersError: A value differs. The message names both.
+        DeletionDiffersError: A value differs. The message contains both the known value and the caller's value.
     """
     differing = [
         f"its {'Region' if name == 'region' else label_field(name)} is {known[name]}, not {value}"

@@ -1,6 +1,6 @@
-"""Refuses requests for the other kind of encryption than an environment has, as far as Temporal's records tell.
+"""Refuses requests whose kind of encryption differs from the environment's, as far as Temporal's records show.
 
-AWS has the last word: the workflow also refuses such a request, by the keys of the existing resources.
+AWS has the last word: the workflow also refuses such a request, based on the keys of the existing resources.
 """
 
 from byok.domain.encryption import explain_encryption_conflict
@@ -10,7 +10,7 @@ from byok.service.status import EnvironmentStatus
 
 
 def is_encryption_fixed(status: EnvironmentStatus) -> bool:
-    """Return whether an environment has the encryption of its latest run.
+    """Return whether the encryption of an environment's latest run is certain to be the environment's encryption.
 
     A run that stopped before it had a cluster proves nothing: a person may have started it in Temporal's UI, with the
     wrong input.
@@ -21,7 +21,7 @@ def is_encryption_fixed(status: EnvironmentStatus) -> bool:
 
 
 def require_same_encryption(status: EnvironmentStatus, asked: Encryption) -> None:
-    """Require that a request has the encryption of the environment (contract 9, 132).
+    """Require that a request specifies the environment's kind of encryption (contract 9, 132).
 
     Raises:
         EncryptionCannotChangeError: The environment has the other kind of encryption.
@@ -40,7 +40,7 @@ def require_same_encryption(status: EnvironmentStatus, asked: Encryption) -> Non
 
 
 def require_customer_keys(status: EnvironmentStatus) -> None:
-    """Require that an environment has keys of the customer to put a tenant name on.
+    """Require that an environment uses the customer's keys, because only those keys can be given a tenant name.
 
     Raises:
         NoCustomerKeysError: The environment's keys are platform-managed.

@@ -133,7 +133,7 @@ class EnvironmentReader:
         return {workflow_id: execution.run_id for workflow_id, execution in latest.items()}
 
     async def watch_status(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
-        """Yield an environment's status after every change, until a final phase.
+        """Yield an environment's status after every change, until the environment reaches a final phase.
 
         Raises:
             EnvironmentNotFoundError: No environment has this id.
@@ -163,8 +163,8 @@ class EnvironmentReader:
 
     async def _require_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
-        # Do not count the time before the caller began to wait, because the worker may have been started only at that
-        # moment.
+        # Do not count the time before the caller began to wait, because the worker may not have been started until
+        # then.
         if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_TIMEOUT:
             return
         described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()

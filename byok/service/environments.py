@@ -84,7 +84,7 @@ class EnvironmentService(EnvironmentReader):
 
         Args:
             request: The environment to create.
-            key: The idempotency key. A second request with the same key starts nothing, even if the environment has
+            key: The idempotency key. A second request with the same key has no effect, even if the environment has
                 stopped since the first request, unless another operation on the environment came in between.
 
         Raises:
@@ -134,7 +134,7 @@ class EnvironmentService(EnvironmentReader):
 
         Raises:
             NoWorkerError: No worker is available.
-            ClaimsUnavailableError: AWS did not answer, or refused.
+            ClaimsUnavailableError: AWS did not respond, or refused the request.
         """
         return await list_claims(self, self._task_queue, request)
 
@@ -202,15 +202,15 @@ class EnvironmentService(EnvironmentReader):
     async def replay(
         self, environment_id: str, *, s3_key_arn: str | None = None, rds_key_arn: str | None = None
     ) -> ReplayResult:
-        """Continue a stopped environment from the failed activity.
+        """Resume a stopped environment from the failed activity.
 
-        Completed activities are not repeated. With other keys, or if the run cannot resume, the environment starts over
-        and adopts its existing resources.
+        Completed activities are not repeated. If different keys are given, or if the run cannot resume, the environment
+        starts over and adopts its existing resources.
 
         Raises:
             EnvironmentNotFoundError: No environment has this id.
             NotReplayableError: The environment has not stopped, or a replay would not help; the message says why.
-            KeyCannotChangeError: A key to be replaced already encrypts something.
+            KeyCannotChangeError: A key to be replaced already encrypts a resource.
             EncryptionCannotChangeError: Keys are given, but the environment's keys are platform-managed.
             InvalidRequestError: An ARN is not valid.
         """
@@ -269,9 +269,9 @@ class EnvironmentService(EnvironmentReader):
         Args:
             environment_id: The environment.
             final_snapshot: Whether to take a snapshot of the cluster first.
-            region: The environment's Region. It is required if Temporal no longer has the workflow; otherwise it is
-                compared with what Temporal knows, like the encryption and the keys. The workflow compares all of them
-                with AWS.
+            region: The environment's Region. It is required if Temporal no longer has the workflow; otherwise, it is
+                compared with what Temporal knows, as are the encryption and the keys. The workflow compares all of
+                these values with AWS.
             encryption: Whose keys the environment uses.
             s3_key_arn: The environment's S3 key.
             rds_key_arn: The environment's Aurora key.

@@ -29,7 +29,7 @@ class EnvironmentNotFoundError(ServiceError):
 
 
 class DeletionDiffersError(ServiceError):
-    """A deletion names another Region or key than the environment has. Nothing was deleted."""
+    """A deletion request specifies a different Region or key from the environment's. Nothing was deleted."""
 
     code = "byok.DeletionDiffers"
 
@@ -71,19 +71,19 @@ class NotReplayableError(ServiceError):
 
 
 class KeyCannotChangeError(ServiceError):
-    """The request changes a key that already encrypts something."""
+    """The request changes a key that already encrypts a resource."""
 
     code = "byok.KeyCannotChange"
 
 
 class EncryptionCannotChangeError(ServiceError):
-    """The request asks for the other kind of encryption than the environment has (contract 9)."""
+    """The request specifies a different kind of encryption from the environment's (contract 9)."""
 
     code = ENCRYPTION_CANNOT_CHANGE_CODE
 
 
 class NoCustomerKeysError(ServiceError):
-    """The operation is about the customer's keys, but the environment's keys are platform-managed."""
+    """The operation requires the customer's own keys, but the environment's keys are platform-managed."""
 
     code = "byok.NoCustomerKeys"
 

@@ -18,7 +18,7 @@ from byok.domain.models import Problem, RegionRequest, TenantRole
 from byok.temporal_inputs import require_valid_input
 
 _LAST_EVENTS: Final = 20
-"""The number of events to read from the end of a history. After a failure, workflow tasks add fewer events."""
+"""The number of events to read from the end of a history. Workflow tasks add fewer events than this after a failure."""
 
 Request = TypeVar("Request", bound=RegionRequest)
 

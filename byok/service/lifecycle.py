@@ -27,7 +27,7 @@ class ReplayResult:
 
     Attributes:
         run_id: The run that continues provisioning the environment.
-        step: The activity that the run resumes at; None if the environment starts over.
+        step: The activity from which the run resumes; None if the environment starts over.
     """
 
     environment_id: str

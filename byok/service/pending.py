@@ -27,7 +27,8 @@ class Pause(RecordModel):
 
     Attributes:
         since: When the pause began.
-        by: The identity of the Temporal client that began the pause, or of the author of the workflow rule that did.
+        by: The identity of the Temporal client that began the pause, or of the author of the workflow rule that
+            triggered it.
         reason: The reason that the operator gave, if any.
     """
 
@@ -49,7 +50,8 @@ class PendingStep(RecordModel):
         last_failure: The message of the previous attempt's failure.
         last_problem: The problem in the previous attempt's failure, if any.
         unclaimed: Whether the step is due but no worker has claimed it.
-        paused: The pause of the activity or the workflow in Temporal, if any. A running attempt finishes first.
+        paused: The pause of the activity or the workflow in Temporal, if any. An attempt that is already running
+            finishes before the pause takes effect.
     """
 
     activity: str | None
@@ -74,7 +76,7 @@ async def list_pending_steps(
     raw, now = described.raw_description, datetime.now(UTC)
     pause = _pause_of_workflow(described)
     steps = [PendingStep(activity=None, since=pause.since, paused=pause)] if pause else []
-    # While a workflow is paused, the server gives its tasks to no worker, so no task counts as unclaimed.
+    # While a workflow is paused, the server does not hand its tasks to workers, so no task counts as unclaimed.
     late = now - UNCLAIMED_AFTER if pause is None else datetime.min.replace(tzinfo=UTC)
     steps += [await _activity(item, described.data_converter, now, late) for item in raw.pending_activities]
     if raw.HasField("pending_workflow_task"):

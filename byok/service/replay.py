@@ -39,8 +39,8 @@ class ResetPoint:
 async def find_reset_point(events: AsyncIterable[HistoryEvent]) -> ResetPoint | None:
     """Return the point just before the first activity that failed; None if no activity failed.
 
-    Later failures follow from the first failure, because activities that run in parallel with the failed one are
-    cancelled. A reset to the last workflow task would not help, because it would only replay the recorded failure,
+    Later failures are consequences of the first failure, because activities that run in parallel with the failed one
+    are cancelled. A reset to the last workflow task would not help, because it would only replay the recorded failure,
     without calling AWS.
     """
     scheduled: dict[int, ResetPoint] = {}
@@ -57,7 +57,7 @@ async def find_reset_point(events: AsyncIterable[HistoryEvent]) -> ResetPoint | 
 
 
 def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
-    """Require that an environment has stopped and that a replay can continue it.
+    """Require that an environment has stopped and that a replay can resume it or start over.
 
     Args:
         status: The environment's status.
@@ -101,7 +101,7 @@ class ReplayOptions:
 
     Attributes:
         same_keys: Whether the environment can be replayed with its current keys.
-        other_keys: The keys that can be replaced, because they caused the stop and encrypt nothing yet.
+        other_keys: The keys that can be replaced, because they caused the stop and do not encrypt anything yet.
         swapped: The correct key pair if the two ARNs were swapped; otherwise None.
     """
 
@@ -158,7 +158,7 @@ def _replayable(status: EnvironmentStatus, *, other_keys: bool) -> bool:
 
 
 def _in_use(status: EnvironmentStatus) -> dict[KeyPurpose, list[tuple[str, str]]]:
-    """Return the resources that each key encrypts, without empty buckets and without keys that encrypt nothing."""
+    """Return the resources that each key encrypts, excluding empty buckets and keys that do not encrypt anything."""
     cluster, buckets = status.resources.cluster, [one for one in status.resources.buckets if one.objects]
     found = {
         KeyPurpose.RDS: [(f"The cluster {cluster.identifier}", cluster.key_arn)] if cluster else [],

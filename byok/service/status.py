@@ -135,10 +135,12 @@ class EnvironmentStatus(RecordModel):
         evidence: The proof that the environment's resources are encrypted with its keys, once collected.
         left_behind: Resources that a rollback or a deletion could not remove.
         tenant_name: The tenant name that the platform assigned; None until the environment is complete.
-        tenant: The result of the last tenant naming: the names on the keys, or the commands that put them there.
-        tenant_problems: The problems that stopped the latest tenant naming; the environment works without a name.
-        deletion: The proof that nothing is left, once DELETED.
-        tenant_role: The role that last named the keys, or, before the first naming, the role that will name them.
+        tenant: The result of the last request to name the keys: the names on the keys, or the commands that put them
+            there.
+        tenant_problems: The problems that stopped the last request to name the keys; the environment works without a
+            name.
+        deletion: The proof that nothing is left, once the phase is DELETED.
+        tenant_role: The role that last named the keys or, if no role has named them yet, the role that will name them.
         stack_name: The CloudFormation stack of the keys; None if the user did not choose a name.
         pending: The steps that the environment currently waits for; empty once its workflow has ended.
     """
@@ -216,7 +218,7 @@ class EnvironmentStatus(RecordModel):
         """Merge the results of separate tenant runs into the status. The latest outcome wins.
 
         Args:
-            runs: The known runs, the latest first.
+            runs: The known runs, most recent first.
         """
         later = [run.progress for run in runs if run.is_running_or_ended_after(self.closed_at)]
         earlier = [run.progress for run in runs if not run.is_running_or_ended_after(self.closed_at)]

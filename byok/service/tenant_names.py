@@ -126,6 +126,6 @@ def split_query_batches(workflow_ids: Sequence[str]) -> Iterator[Sequence[str]]:
 def _list_completed(
     client: Client, workflow_ids: Sequence[str], limit: int | None = None
 ) -> AsyncIterator[WorkflowExecution]:
-    """List completed runs, the latest first."""
+    """List completed runs, most recent first."""
     ids = ", ".join(f"'{workflow_id}'" for workflow_id in workflow_ids)
     return client.list_workflows(f"WorkflowId IN ({ids}) AND ExecutionStatus = 'Completed'", limit=limit)

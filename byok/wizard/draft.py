@@ -14,7 +14,7 @@ from byok.domain.arns import KeyPair
 from byok.domain.customer_aws import DEFAULT_PROFILE, PROFILE_PATTERN, STACK_NAME_PATTERN, default_stack_name
 from byok.domain.models import Problem, ProvisionRequest
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
-from byok.domain.onboarding.payload import PayloadError, expand_payload_fields
+from byok.domain.onboarding.payload import PayloadError, expand_payload_fields, is_payload
 from byok.domain.phases import Encryption, OnFailure
 from byok.domain.problems.build import find_arn_problems
 from byok.domain.problems.remediation import RemedyContext
@@ -123,12 +123,15 @@ class EnvironmentDraft(BaseModel):
         named = (
             re.match(ENVIRONMENT_ID_PATTERN, whole) and len(whole) <= ENVIRONMENT_ID_MAX_LENGTH and whole.isprintable()
         )
-        payload_fault = self._payload_fault()
+        payload_faults = self._payload_faults()
         found = {
             "name": None if named else _SENTENCES["name"],
             "region": self._region_fault(regions),
-            "s3_key_arn": payload_fault or (None if self.s3_key_arn else _SENTENCES["s3_key_arn"]),
-            "rds_key_arn": None if self.rds_key_arn or payload_fault else _SENTENCES["rds_key_arn"],
+            **{
+                field: None if payload_faults or getattr(self, field) else _SENTENCES[field]
+                for field in ("s3_key_arn", "rds_key_arn")
+            },
+            **payload_faults,
             "profile": None if re.fullmatch(PROFILE_PATTERN, self.profile) else _SENTENCES["profile"],
             "stack": None if re.fullmatch(STACK_NAME_PATTERN, self.stack_name(prefix)) else _SENTENCES["stack"],
         }
@@ -145,13 +148,13 @@ class EnvironmentDraft(BaseModel):
             return str(error)
         return None
 
-    def _payload_fault(self) -> str | None:
-        """Return the error if a field contains an invalid payload. `from_fields` splits valid payloads into ARNs."""
+    def _payload_faults(self) -> dict[str, str]:
+        """Return the error in an invalid payload, by its field. `from_fields` splits valid payloads into ARNs."""
         try:
             expand_payload_fields({"s3_key_arn": self.s3_key_arn, "rds_key_arn": self.rds_key_arn})
         except PayloadError as error:
-            return str(error)
-        return None
+            return {"s3_key_arn" if is_payload(self.s3_key_arn) else "rds_key_arn": str(error)}
+        return {}
 
     def key_arn_problems(self, role: str, vendor: VendorProfile, at: datetime) -> tuple[Problem, ...]:
         """Return the violations of the ARN rules, without AWS calls. Both fields must be filled in (contract 81-84)."""

@@ -52,7 +52,7 @@ def build_desired_state(call: Call, stack: Stack | None, *, template_alone: bool
     Args:
         call: A call with a template, parameters and tags.
         stack: The current stack, whose template and values the call may reuse.
-        template_alone: Ignore parameters, capabilities and tags.
+        template_alone: Whether to ignore parameters, capabilities and tags.
 
     Raises:
         AwsError: `ValidationError`; `InsufficientCapabilitiesException`; `NotImplemented` for a template with anything

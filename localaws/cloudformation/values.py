@@ -49,5 +49,5 @@ def parse_yaml(text: str) -> Any:
 
 
 def to_text(value: Any) -> str:
-    """Convert a boolean, number or text to the text that functions compare and outputs show."""
+    """Convert a boolean, number or text to the text form that functions compare and that outputs show."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,1 +1,1 @@
-"""KMS: keys, aliases, key policies, grants and tags, and the checks of who may use a key."""
+"""KMS: keys, aliases, key policies, grants and tags, and the checks that determine who may use a key."""

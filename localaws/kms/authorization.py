@@ -69,7 +69,7 @@ class KeyUse:
         for_aws_resource: Whether the use creates a grant for an AWS resource (`kms:GrantIsForAWSResource`).
         context: The encryption context.
         ciphertext: Whether only a ciphertext identifies the key. In that case, an error does not name the key.
-        tags: The tags that the request puts on the key.
+        tags: The tags that the request adds to the key.
         tag_keys: The tag keys that the request names.
     """
 

@@ -28,9 +28,9 @@ def decrypt(call: Call) -> dict[str, Any]:
     """Decrypt. The ciphertext identifies its key. A call may also name the key that it expects.
 
     Raises:
-        AwsError: `IncorrectKeyException` if the call names a different key than the ciphertext (botocore's KMS model,
-            Decrypt; we found no recording of the message); `InvalidCiphertextException`; or the error for a key that
-            the caller may not use.
+        AwsError: `IncorrectKeyException` if the key named in the call is not the key that the ciphertext identifies
+            (botocore's KMS model, Decrypt; we found no recording of the message); `InvalidCiphertextException`; or the
+            error for a key that the caller may not use.
     """
     try:
         envelope = json.loads(call.params["CiphertextBlob"])

@@ -26,7 +26,7 @@ def paginate(call: Call, name: str, items: list[Any]) -> dict[str, Any]:
         items: The complete list, always in the same order.
 
     Raises:
-        AwsError: `InvalidMarkerException`; `ValidationException` for a `Limit` out of bounds. We found no recording of
+        AwsError: `InvalidMarkerException`; `ValidationException` for an out-of-range `Limit`. We found no recording of
             AWS's message for a `Limit` that botocore's model accepts but the operation's documentation excludes.
     """
     usual, most = _USUAL_AND_MOST[call.operation]

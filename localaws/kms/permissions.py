@@ -82,8 +82,8 @@ def require_key_state_not_in(key: Key, *states: str) -> None:
 def stop_dry_run(call: Call) -> None:
     """End a dry run. Called after all checks, immediately before the operation itself.
 
-    KMS developer guide, "Testing your permissions": KMS verifies that the caller has the permission, but executes
-    nothing.
+    KMS developer guide, "Testing your permissions": KMS verifies that the caller has the permission, but does not
+    execute the operation.
 
     Raises:
         AwsError: `DryRunOperationException` if the call is a dry run. The message comes from the CloudTrail events in

@@ -40,11 +40,11 @@ def build_default_policy(account: str, region: str) -> dict[str, Any]:
 
 
 def parse_key_policy(call: Call, key_arn: str) -> dict[str, Any]:
-    """Return the policy of a call if KMS accepts it.
+    """Return the policy in a call if KMS accepts the policy.
 
     Args:
         call: A call with `Policy` and `BypassPolicyLockoutSafetyCheck`.
-        key_arn: The key that gets the policy.
+        key_arn: The ARN of the key that the policy is for.
 
     Raises:
         AwsError: `MalformedPolicyDocumentException`.

@@ -163,7 +163,7 @@ def _check_password(password: str) -> None:
 
 
 def _check_iam_master_user(params: _Params, *, with_password: bool) -> None:
-    """Check the combinations that the Terraform provider's authors tried on the live API (pull request 49670)."""
+    """Check the combinations that the Terraform provider's authors tested against the live API (pull request 49670)."""
     if params["Engine"] != "aurora-postgresql":
         raise invalid_combination_error(
             "MasterUserAuthenticationType iam-db-auth is supported only for PostgreSQL engines."
@@ -179,7 +179,7 @@ def _check_iam_master_user(params: _Params, *, with_password: bool) -> None:
 
 
 def check_performance_insights(params: _Params, *, switch: str = "EnablePerformanceInsights") -> None:
-    """Check the rules of Performance Insights and Database Insights.
+    """Check the input against the rules for Performance Insights and Database Insights.
 
     Raises:
         AwsError: `InvalidParameterCombination` or `InvalidParameterValue`.
@@ -199,7 +199,7 @@ def check_performance_insights(params: _Params, *, switch: str = "EnablePerforma
 
 
 def check_serverless_capacity(scaling: _Params | None) -> None:
-    """Check the rules of ServerlessV2ScalingConfiguration.
+    """Check the input against the rules for ServerlessV2ScalingConfiguration.
 
     Raises:
         AwsError: `InvalidParameterValue`.

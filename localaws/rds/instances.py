@@ -99,7 +99,7 @@ def delete_db_instance(call: Call) -> dict[str, Any]:
         raise invalid_combination_error(
             "FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance"
         )
-    # A cluster that lost its key does not prevent the deletion of its instances (recorded, aws-nuke 951).
+    # A cluster that lost access to its key does not prevent the deletion of its instances (recorded, aws-nuke 951).
     status = get_instance_status(instance)
     if status in {DatabaseStatus.CREATING, DatabaseStatus.DELETING, DatabaseStatus.STARTING, DatabaseStatus.STOPPING}:
         message = f"Instance {get_identifier(instance)} is {status} and cannot be deleted now."

@@ -1,7 +1,7 @@
 """Checks that the caller may use a cluster's keys (at most three), and creates RDS's grant on the storage key.
 
 Every problem with a key causes the same fault with the same message, because RDS never passes on KMS's error. Only the
-text in the message's brackets identifies the key: the key as given in the call, or `null` or `alias/aws/…` for a
+bracketed text in the message identifies the key: the key as specified in the call, or `null` or `alias/aws/…` for a
 default key of the caller's account.
 """
 

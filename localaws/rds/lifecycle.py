@@ -1,7 +1,7 @@
 """Computes the status of clusters and instances from the current time, so that no background thread is needed.
 
 A record keeps the last transition (create, start, stop, delete) and the time when the transition ends. Every read
-computes the status from the record, so a restart of the process loses nothing, and a test can shorten a transition
+computes the status from the record, so no status is lost when the process restarts, and a test can shorten a transition
 instead of sleeping.
 
 Statuses: the page "Viewing DB cluster status" of the Aurora user guide.
@@ -28,7 +28,7 @@ class DatabaseStatus(StrEnum):
 
 KEY_LOST_STATUSES: Final = frozenset({DatabaseStatus.KEY_LOST, DatabaseStatus.KEY_LOST_FOR_GOOD})
 
-# How long a cluster can be recovered after it has lost its key (Aurora user guide, "Encrypting Amazon Aurora
+# How long a cluster can be recovered after it has lost access to its key (Aurora user guide, "Encrypting Amazon Aurora
 # resources").
 KEY_RECOVERY_PERIOD: Final = timedelta(days=7)
 
@@ -43,7 +43,7 @@ _OUTCOME: Final[dict[DatabaseStatus, DatabaseStatus | None]] = {
 
 @dataclass
 class Lifecycle:
-    """The last transition of a resource, and when it lost its key.
+    """The last transition of a resource, and when it lost access to its key.
 
     Attributes:
         order: The status during the transition.
@@ -56,7 +56,7 @@ class Lifecycle:
     key_lost_at: float | None = None
 
     def transition_to(self, order: DatabaseStatus, now: float, seconds: float) -> None:
-        """Start a transition with the status `order`, which takes `seconds`."""
+        """Start a transition that has the status `order` and takes `seconds`."""
         self.order = order
         self.until = now + seconds
 

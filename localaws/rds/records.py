@@ -71,7 +71,7 @@ _SNAPSHOT_OF_CLUSTER: Final = (
 
 
 def build_cluster_output(call: Call, identifier: str, key_arn: str | None) -> dict[str, Any]:
-    """Build the DBCluster of a new cluster, without the values that are computed at every read.
+    """Build the DBCluster of a new cluster, without the values that are computed on every read.
 
     For an AWS owned key (`key_arn` is None), `StorageEncryptionType` and `StorageEncrypted` have the values documented
     in botocore's RDS model (`DBCluster`).

@@ -1,4 +1,4 @@
-"""RDS resources around clusters: snapshots, tags, subnet groups, and the filters of Describe… calls."""
+"""RDS resources that are related to clusters: snapshots, tags, subnet groups, and the filters of Describe… calls."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final

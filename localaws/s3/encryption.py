@@ -1,7 +1,7 @@
 """The KMS calls that S3 makes on the caller's behalf, and with the caller's permissions, to write and read objects.
 
 PutBucketEncryption does not check the key, so the first write fails if the key is unusable. S3 caches S3 Bucket Keys,
-which can hide a revocation for a while. This cache is not modelled.
+so a revocation can go unnoticed for a while. This cache is not modelled.
 
 The encryption context is the ARN of the object, or, with an S3 Bucket Key, the ARN of the bucket (S3 user guide,
 "Encryption context" and "Changes to note before enabling an S3 Bucket Key"). A write needs kms:GenerateDataKey. With an

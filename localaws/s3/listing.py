@@ -33,7 +33,8 @@ def shorten_to_page(call: Call, answer: HttpResponse) -> None:
     S3 returns the Regions if the request has at least one parameter (S3 API reference, ListBuckets, BucketRegion).
 
     Raises:
-        AwsError: `InvalidArgument`. We found no recording of AWS's message for either parameter.
+        AwsError: `InvalidArgument`. We found no recording of AWS's error message for an invalid value of either
+            parameter.
     """
     query = dict(parse_qsl(call.environ.get("QUERY_STRING", "")))
     limit = query.get(_LIMIT, str(_MOST))

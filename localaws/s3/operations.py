@@ -12,7 +12,8 @@ from moto.core.utils import get_service_model
 
 from localaws.call import not_modelled_error
 
-# An S3 operation is determined by the method, by a bucket or key in the path, and by the query (S3 API reference).
+# An S3 operation is determined by the method, the bucket or key in the path (if any), and the query string (S3 API
+# reference).
 S3_OPERATIONS: Final[dict[tuple[str, str, str], str]] = {
     ("GET", "service", ""): "ListBuckets",
     ("PUT", "bucket", ""): "CreateBucket",
@@ -66,7 +67,7 @@ _DESCRIPTION: Final = frozenset(
     }
 )
 _ENCRYPTION: Final = frozenset({"ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled"})
-# Modelled only so that bucket policies can deny such a write. Any other write with a customer-provided key is rejected
+# Modelled only so that bucket policies can deny a write with a customer-provided key. Any other such write is rejected
 # as not modelled.
 _CUSTOMER_KEY: Final = frozenset({"SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5"})
 _PRECONDITIONS: Final = frozenset({"IfMatch", "IfNoneMatch"})

@@ -1,6 +1,6 @@
 """S3's rules that moto lacks: policies with conditions, buckets of other accounts, and the keys of objects.
 
-S3 uses a key with the caller's permissions. After all checks, moto executes the call.
+S3 uses the caller's permissions whenever it uses a key. After all checks, moto executes the call.
 """
 
 import json

@@ -84,7 +84,7 @@ class ActivityHarness:
 
     @property
     def now(self) -> datetime:
-        """Return the timestamp that activities put on findings."""
+        """Return the timestamp that activities record in findings."""
         return datetime.now(UTC)
 
     @property

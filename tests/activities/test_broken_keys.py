@@ -7,7 +7,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models import AuroraProofTask, Problem
 from byok.domain.phases import Phase
 from tests.activities.conftest import ActivityHarness, parse_stop_problem
-from tests.key_faults import KEY_FAULTS, KeyFault, build_key_statements
+from tests.key_faults import KEY_FAULTS, KeyFault, create_s3_key_with_pinned_context
 from tests.localaws.server import AwsHarness
 
 AT_AWS = [breakage for breakage in KEY_FAULTS if not breakage.is_found_by_rule]
@@ -37,12 +37,12 @@ def test_unusable_s3_key_stops_with_the_error_from_s3(harness: ActivityHarness, 
     arn = breakage.make(harness.aws, KeyPurpose.S3)
     harness.plan = harness.build_plan(s3_key_arn=arn)
 
-    problem = problem_from_s3(harness)  # contract 86-90
+    problem = problem_from_s3(harness)  # contract 6, 52, 86-90
 
     assert problem.code == breakage.s3_code
     assert breakage.words in problem.message
     assert (problem.key, problem.key_arn, problem.phase) == (KeyPurpose.S3, arn, Phase.VALIDATING_KEYS)
-    assert problem.operation == "PutObject"
+    assert problem.operation == breakage.s3_operation
     assert problem.request_id
     assert arn in problem.remediation
     if breakage.definite:
@@ -179,13 +179,6 @@ def test_exchanged_arns_are_recognised_by_proof(harness: ActivityHarness) -> Non
     assert problem.request_id
 
 
-def pin_context(aws: AwsHarness, pattern: str) -> str:
-    """Create an S3 key whose policy allows only encryption contexts that match the pattern."""
-    (statement,) = build_key_statements(KeyPurpose.S3)
-    condition = statement["Condition"] | {"StringLike": {"kms:EncryptionContext:aws:s3:arn": pattern}}
-    return aws.create_key(statement | {"Condition": condition})
-
-
 @pytest.mark.parametrize(
     ("pattern", "verdict"),
     [
@@ -197,7 +190,7 @@ def pin_context(aws: AwsHarness, pattern: str) -> str:
 def test_policy_that_pins_arns_is_proved_only_if_buckets_and_objects_are_allowed(
     harness: ActivityHarness, pattern: str, verdict: str
 ) -> None:
-    harness.plan = harness.build_plan(s3_key_arn=pin_context(harness.aws, pattern))
+    harness.plan = harness.build_plan(s3_key_arn=create_s3_key_with_pinned_context(harness.aws, pattern))
 
     if verdict == "refused":  # the environment's buckets use S3 Bucket Keys, whose context is the bucket's ARN
         assert problem_from_s3(harness).code == "s3.AccessDenied"
@@ -207,6 +200,16 @@ def test_policy_that_pins_arns_is_proved_only_if_buckets_and_objects_are_allowed
     assert (found.reason is None) == (verdict == "proved")
     if verdict == "not proved":
         assert "pins kms:EncryptionContext:aws:s3:arn" in found.reason
+
+
+def test_object_without_a_bucket_key_decides_the_probe(harness: ActivityHarness) -> None:
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)  # creates the probe bucket
+    harness.aws.call_control("DELETE", "calls")
+
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
+
+    writes = [call for call in harness.aws.call_control("GET", "calls")["calls"] if call["operation"] == "PutObject"]
+    assert [call["params"]["BucketKeyEnabled"] for call in writes] == ["false", "true"]  # D13
 
 
 def test_probe_reports_who_used_the_key_and_when(harness: ActivityHarness) -> None:

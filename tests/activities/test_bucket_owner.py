@@ -37,7 +37,8 @@ def test_every_call_on_a_bucket_names_its_owner(harness: ActivityHarness) -> Non
     without_owner = {call["operation"] for call in calls if "ExpectedBucketOwner" not in call["params"]}
 
     assert {call["operation"] for call in calls} == set(OPERATIONS_BY_SERVICE["s3"])
-    assert without_owner == {"CreateBucket", "ListBuckets"}  # these operations have no such parameter
+    # contract 154
+    assert without_owner == {"CreateBucket", "ListBuckets"}  # these operations have no ExpectedBucketOwner parameter
     assert {call["params"].get("ExpectedBucketOwner") for call in calls} == {PLATFORM_ACCOUNT, None}
 
 
@@ -67,7 +68,7 @@ def test_bucket_of_another_account_is_refused_by_name(
         harness.run_with_retries(activity, task)
 
     problem = parse_stop_problem(caught.value)
-    assert (problem.code, problem.key) == ("byok.BucketOfAnotherAccount", None)
+    assert (problem.code, problem.key) == ("byok.BucketOfAnotherAccount", None)  # contract 154
     assert problem.message == f"The bucket {name} belongs to another AWS account, not to {PLATFORM_ACCOUNT}."
     assert "BYOK_VENDOR__RESOURCE_PREFIX" in problem.remediation
     assert harness.aws.customer_client("s3").list_objects_v2(Bucket=name)["KeyCount"] == 0

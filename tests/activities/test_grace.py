@@ -1,4 +1,4 @@
-"""The grace period of an ambiguous denial, on a real Temporal server.
+"""The grace period for an ambiguous denial, on a real Temporal server.
 
 A new attempt continues the grace period that an earlier attempt began.
 """

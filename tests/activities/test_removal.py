@@ -28,7 +28,7 @@ def assert_only_empty_probe_bucket_left(harness: ActivityHarness) -> None:
     left = [bucket["Name"] for bucket in harness.aws.operator_client("s3").list_buckets()["Buckets"]]
     assert left == [harness.plan.environment.probe_bucket]
     kept = harness.aws.operator_client("s3").list_objects_v2(Bucket=left[0])
-    assert kept["KeyCount"] == 0  # no probe object and no claim is left
+    assert kept["KeyCount"] == 0  # no probe object or claim is left behind
 
 
 def test_removal_leaves_nothing_behind(harness: ActivityHarness) -> None:

@@ -64,7 +64,7 @@ def test_both_keys_of_another_environment_are_reported_together(harness: Activit
     assert [problem.key for problem in found] == list(KeyPurpose)
 
 
-def test_environment_without_a_cluster_is_not_found(harness: ActivityHarness, probe: Probe) -> None:
+def test_environment_without_a_cluster_is_not_found(harness: ActivityHarness, probe: Probe) -> None:  # contract 12
     (problem,) = probe()
     assert (problem.code, problem.key) == ("byok.EnvironmentNotThere", None)
     assert f"no cluster byok-{harness.plan.environment.environment_id} in {REGION}" in problem.message

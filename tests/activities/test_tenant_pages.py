@@ -1,4 +1,4 @@
-"""byok finds aliases and tags on any page of KMS's lists, and copes with lists that are stale."""
+"""byok finds aliases and tags on any page of KMS's lists, and handles stale lists correctly."""
 
 from collections.abc import Callable
 from typing import Any

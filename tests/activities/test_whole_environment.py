@@ -14,13 +14,45 @@ def test_environment_reads_back_as_requested(harness: ActivityHarness) -> None:
     found = harness.run_with_retries(harness.evidence.collect_evidence, harness.plan)
 
     database = found.database
-    assert database.key_arn == harness.plan.environment.rds_key_arn  # contract 85, 98
+    assert database.key_arn == harness.plan.environment.rds_key_arn  # contract 1, 85, 98
     assert database.storage_encryption_type == "sse-kms"
     assert database.writer_key_arn == harness.plan.environment.rds_key_arn
     assert {bucket.key_arn for bucket in found.buckets} == {harness.plan.environment.s3_key_arn}  # contract 119
     objects = [item for bucket in found.buckets for item in bucket.objects]
     assert {item.key_arn for item in objects} == {harness.plan.environment.s3_key_arn}
     assert len(objects) == sum(len(bucket.objects) for bucket in harness.plan.buckets)  # contract 95
+
+
+def test_every_resource_names_its_key_from_its_creation(harness: ActivityHarness) -> None:
+    environment = harness.plan.environment
+    harness.provision_environment()
+
+    calls = harness.aws.call_control("GET", "calls")["calls"]
+    (cluster,) = harness.aws.operator_client("rds").describe_db_clusters()["DBClusters"]
+    assert (cluster["Engine"], cluster["StorageEncrypted"]) == ("aurora-postgresql", True)  # contract 120
+    assert cluster["KmsKeyId"] == environment.rds_key_arn  # contract 1
+    assert [call["params"]["KmsKeyId"] for call in calls if call["operation"] == "CreateDBCluster"] == [
+        environment.rds_key_arn
+    ]  # contract 8
+    assert not [call for call in calls if call["operation"].startswith("Modify")]  # contract 8
+    s3 = harness.aws.operator_client("s3")
+    for bucket in harness.plan.buckets:
+        (rule,) = s3.get_bucket_encryption(Bucket=bucket.name)["ServerSideEncryptionConfiguration"]["Rules"]
+        default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": environment.s3_key_arn}
+        assert rule["ApplyServerSideEncryptionByDefault"] == default  # contract 1, 119
+        assert rule["BucketKeyEnabled"] is True  # D13
+        for item in bucket.objects:
+            head = harness.aws.platform_client("s3").head_object(Bucket=bucket.name, Key=item.key)
+            written = (head["ServerSideEncryption"], head["SSEKMSKeyId"], head["BucketKeyEnabled"])
+            assert written == ("aws:kms", environment.s3_key_arn, True)  # contract 1, D13
+        settings = [
+            call["operation"]
+            for call in calls
+            if call["params"].get("Bucket") == bucket.name and call["service"] == "s3"
+        ]
+        assert settings.count("PutBucketEncryption") == 1  # contract 8
+        if bucket.objects:
+            assert settings.index("PutBucketEncryption") < settings.index("PutObject")  # contract 8
 
 
 def test_evidence_requires_a_writer_that_is_still_available(harness: ActivityHarness) -> None:
@@ -56,7 +88,7 @@ def test_provisioning_makes_no_unnecessary_calls(harness: ActivityHarness) -> No
         "PutBucketEncryption": buckets,
         "PutBucketVersioning": buckets,
         "PutBucketPolicy": buckets,
-        "PutObject": 2 + 2 + objects,  # probes without and with an S3 Bucket Key, two claims, initial objects
+        "PutObject": 2 + 2 + objects,  # probes with and without an S3 Bucket Key, two claims, initial objects
         "GetObject": 2 + objects,
         "DeleteObject": 2,
     }

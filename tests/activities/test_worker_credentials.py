@@ -25,7 +25,7 @@ ADVICE = build_remediation(Remedy.PLATFORM_CREDENTIALS, RemedyContext(REGION, PL
 
 
 def configure_refused_role_profile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Configure an AWS profile with a role that the profile's source profile may not assume."""
+    """Configure an AWS profile with a role that the profile's source profile is not authorized to assume."""
     key, secret, *_ = OPERATOR_CREDENTIALS
     config = folder / "config"
     config.write_text(
@@ -37,7 +37,7 @@ def configure_refused_role_profile(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def configure_refused_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Configure the credentials of a pod whose service account may not assume the configured role."""
+    """Configure the credentials of a pod whose service account is not authorized to assume the configured role."""
     token = folder / "token"
     token.write_text("a.b.c")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))

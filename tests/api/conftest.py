@@ -1,4 +1,4 @@
-"""The API, run in the test process, on a real Temporal server with scripted activities."""
+"""The API, run in the test process against a real Temporal server with scripted activities."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -66,7 +66,7 @@ async def open_api_state(
     settings: ApiSettings,
     regions: Sequence[str] = (REGION, "us-west-2"),
 ) -> AsyncIterator[ApiState]:
-    """Open the API's state, and wait until the service is connected; without an authenticator, allow every caller."""
+    """Create the API's state, and wait until the service is connected; without an authenticator, allow every caller."""
 
     async def connect() -> EnvironmentService:
         return door

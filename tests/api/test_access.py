@@ -1,4 +1,4 @@
-"""Authentication to the API, the permissions of each scope, and the isolation between organisations."""
+"""Authentication to the API, the permissions that each scope grants, and the isolation between organisations."""
 
 import base64
 import hashlib

@@ -1,6 +1,6 @@
 """The comparison with other tools: its figures, its table, and the parsing of processes and calls.
 
-The tests run none of the other tools.
+The tests do not run any of the other tools.
 """
 
 import json

@@ -35,7 +35,7 @@ BEGAN = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
 def make_problem(key: KeyPurpose | None = KeyPurpose.S3) -> Problem:
-    """Make the problem of a stopped environment; `key` is the customer's key that caused the stop, if any."""
+    """Build the problem of a stopped environment; `key` is the customer's key that caused the stop, if any."""
     return Problem(
         code="s3.KMS.DisabledException" if key else "s3.TooManyBuckets",
         message=f"{S3_KEY} is disabled." if key else "You have too many buckets.",
@@ -53,7 +53,7 @@ def make_problem(key: KeyPurpose | None = KeyPurpose.S3) -> Problem:
 def make_status(
     *phases: Phase, problems: tuple[Problem, ...] = (), pending: tuple[PendingStep, ...] = ()
 ) -> EnvironmentStatus:
-    """Make the status of an environment that has gone through these phases, each for two seconds."""
+    """Build the status of an environment that has gone through these phases, each for two seconds."""
     return EnvironmentStatus(
         environment_id="acme",
         phase=phases[-1],

@@ -1,4 +1,4 @@
-"""The commands about keys: the onboarding kit, the templates, the policies and the diagnosis."""
+"""The commands for keys: the onboarding kit, the templates, the policies and the diagnosis."""
 
 import json
 import re
@@ -27,7 +27,13 @@ def test_onboarding_shows_values_commands_and_statements_ready_to_copy(run: Run)
 
     assert ended.code == 0
     assert "--stack-name byok-kms-keys-acme" in ended.out  # contract 130
-    for text in (ROLE, "111122223333", "eu-central-1", "AllowAtaccamaPlatformRDSGrants", "7 to 30 days"):  # 16-18, 112
+    for text in (
+        ROLE,
+        "111122223333",
+        "eu-central-1",
+        "AllowAtaccamaPlatformRDSGrants",
+        "7 to 30 days",
+    ):  # contract 16-18, 112
         assert text in ended.out
     assert "\naws cloudformation deploy \\\n  --profile byok \\\n" in ended.out  # contract 25, 39, 40
     assert "${" not in ended.out  # contract 26

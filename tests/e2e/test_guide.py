@@ -139,7 +139,7 @@ async def test_guide_leads_from_the_template_to_a_named_environment(
         "byok", "create", "--name", environment, "--region", REGION, "--payload", payload, "--wait", "--json"
     )
     assert created.code == 0, created.err  # contract 50: the payload unchanged
-    assert created.json["phase"] == Phase.READY
+    assert created.json["phase"] == Phase.READY  # contract 10
     assert get_aliases_and_tags(machine, keys["S3KmsKeyArn"]) == ([], {})  # contract 36
 
     await shell.run_successfully(fill_placeholders(REDEPLOY, stack, tenant), AWS_PROFILE="byok")
@@ -181,7 +181,7 @@ async def test_manually_created_keys_work_and_the_printed_commands_name_them(
     created = await machine.run_program(
         "byok", "create", "--name", environment, "--region", REGION, "--payload", payload, "--wait", "--json"
     )
-    assert created.code == 0, created.err
+    assert created.code == 0, created.err  # contract 51, 60
     handed = await machine.run_program("byok", "tenant", environment, tenant, "--json")
     assert handed.code == 0, handed.err
     assert handed.json["keys"] == []  # D11

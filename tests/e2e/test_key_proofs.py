@@ -1,15 +1,19 @@
-"""Key verdicts from the service, the CLI and the API, with real processes; key checks leave nothing behind."""
+"""Key verdicts from the service and the CLI, with real processes; key checks leave nothing behind."""
 
 import asyncio
+import json
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
-from byok.domain.arns import KeyPurpose
+from byok.cli.commands.check import check_as_json, exit_code_for_check
+from byok.cli.output import EXIT_CUSTOMER_KEY
+from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import CheckKeysRequest
 from byok.domain.phases import KeyVerdict, Phase
+from localaws.state import CUSTOMER_ACCOUNT
 from tests.e2e.conftest import StackHarness
-from tests.e2e.test_replay import wait_until, wait_until_call_held
+from tests.e2e.test_replay import wait_until
 from tests.key_faults import KEY_FAULTS, NOT_ACCESSIBLE_CODE, KeyFault
 from tests.localaws.server import REGION, AwsHarness
 
@@ -23,8 +27,36 @@ def list_proof_clusters(aws: AwsHarness) -> list[str]:
     return [one["DBClusterIdentifier"] for one in clusters if "key-proof" in one["DBClusterIdentifier"]]
 
 
-async def wait_until_nothing_is_left(machine: StackHarness) -> None:
-    await wait_until(lambda: list_proof_clusters(machine.aws) == [])
+def list_leftovers(aws: AwsHarness, *requests: CheckKeysRequest) -> list[str]:
+    """List what checks of these keys have left in AWS: proof clusters, grants, probes and claims."""
+    s3, kms = aws.operator_client("s3"), aws.customer_client("kms")
+    arns = {
+        arn for one in requests for _, arn in one.key_pair.items() if f":kms:{REGION}:{CUSTOMER_ACCOUNT}:key/" in arn
+    }
+    ids = {parse_key_arn(arn).key_id for arn in arns}
+    left = list_proof_clusters(aws)
+    for arn in arns:
+        with suppress(kms.exceptions.NotFoundException, kms.exceptions.KMSInvalidStateException):
+            left += [f"grant {one['GrantId']} on {arn}" for one in kms.list_grants(KeyId=arn)["Grants"]]
+    for bucket in s3.list_buckets()["Buckets"]:
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"]):
+            names = [one["Key"] for one in page.get("Contents", [])]
+            left += [name for name in names if name.startswith("probes/") or any(one in name for one in ids)]
+    return left
+
+
+async def wait_until_nothing_is_left(machine: StackHarness, *requests: CheckKeysRequest) -> None:
+    with suppress(TimeoutError):
+        await wait_until(lambda: list_leftovers(machine.aws, *requests) == [])
+    assert await asyncio.to_thread(list_leftovers, machine.aws, *requests) == []
+
+
+async def wait_until_calls_held(machine: StackHarness, *operations: str) -> None:
+    def is_held() -> bool:
+        held = machine.aws.call_control("GET", "held")["held"]
+        return sorted(one["operation"] for one in held) == sorted(operations)
+
+    await wait_until(is_held)
 
 
 def build_check(machine: StackHarness, **changes: Any) -> CheckKeysRequest:
@@ -42,25 +74,77 @@ def check_command(request: CheckKeysRequest) -> tuple[str, ...]:
     return ("byok", "check", "--region", REGION, *keys, "--key-grace-seconds", "0")
 
 
-async def test_every_broken_key_is_refused_with_its_code(machine: StackHarness) -> None:
-    """Check S3 keys without proving the Aurora key, because byok proves at most three keys per Region at once."""
+@dataclass(frozen=True)
+class ExpectedCheck:
+    """A check, and what it must report.
 
-    async def check(fault: KeyFault, which: KeyPurpose) -> str | None:
-        request = await asyncio.to_thread(break_key, machine, fault, which)
-        proof = {"prove_aurora_key": which is KeyPurpose.RDS}
-        found = await machine.service.check_keys(request.model_copy(update=proof))
-        expected = {which: KeyVerdict.REFUSED, which.other: KeyVerdict.PROVED}
-        if which is KeyPurpose.S3:
-            expected[KeyPurpose.RDS] = KeyVerdict.NOT_PROVED
-        problem = found.keys.of(which).problem
-        told = {one.key: one.verdict for one in found.keys.both}, problem and problem.code
-        codes = {fault.code_for(which), "arn.OtherAccount"}  # a key in the platform's account breaks both rules
-        return None if told[0] == expected and told[1] in codes else f"{fault.name} {which}: {told}"
+    Attributes:
+        name: What is wrong with the keys.
+        request: The check.
+        verdicts: The verdicts on the S3 key and the Aurora key.
+        codes: The codes of the findings, in order.
+    """
 
-    found = await asyncio.gather(*(check(fault, which) for fault in KEY_FAULTS for which in KeyPurpose))
+    name: str
+    request: CheckKeysRequest
+    verdicts: tuple[KeyVerdict, KeyVerdict]
+    codes: tuple[str, ...]
 
-    assert [one for one in found if one is not None] == []  # contract 126
-    assert list_proof_clusters(machine.aws) == []
+    @classmethod
+    def for_fault(cls, machine: StackHarness, fault: KeyFault, which: KeyPurpose) -> "ExpectedCheck":
+        """Break one key. Prove the Aurora key only if it is the broken one, because byok limits proofs in a Region."""
+        request = break_key(machine, fault, which).model_copy(update={"prove_aurora_key": which is KeyPurpose.RDS})
+        s3, rds = (
+            (KeyVerdict.REFUSED, KeyVerdict.NOT_PROVED)
+            if which is KeyPurpose.S3
+            else (KeyVerdict.PROVED, KeyVerdict.REFUSED)
+        )
+        return cls(f"{fault.name}, {which} key", request, (s3, rds), (fault.code_for(which),))
+
+
+async def list_expected_checks(machine: StackHarness) -> list[ExpectedCheck]:
+    """List a check for every broken key, for exchanged keys, and for keys that another environment holds."""
+    refused, proved, not_proved = KeyVerdict.REFUSED, KeyVerdict.PROVED, KeyVerdict.NOT_PROVED
+    holder = machine.build_request()
+    await machine.provision(holder)
+
+    def build() -> list[ExpectedCheck]:
+        right = build_check(machine)
+        exchanged = right.model_copy(update={"s3_key_arn": right.rds_key_arn, "rds_key_arn": right.s3_key_arn})
+        s3_held = build_check(machine, s3_key_arn=holder.s3_key_arn)
+        rds_held = build_check(machine, rds_key_arn=holder.rds_key_arn)
+        exchange, in_use = "byok.KeysExchanged", "byok.KeyInUse"
+        return [
+            *(ExpectedCheck.for_fault(machine, fault, which) for fault in KEY_FAULTS for which in KeyPurpose),
+            ExpectedCheck("exchanged", exchanged, (refused, refused), (exchange,)),
+            ExpectedCheck("held S3 key", s3_held, (refused, not_proved), (in_use,)),
+            ExpectedCheck("held Aurora key", rds_held, (proved, refused), (in_use,)),
+        ]
+
+    return await asyncio.to_thread(build)
+
+
+async def test_every_broken_exchanged_or_held_key_is_refused_and_leaves_nothing(machine: StackHarness) -> None:
+    assert len(KEY_FAULTS) >= 20
+
+    async def check(expected: ExpectedCheck) -> str | None:
+        found = await machine.service.check_keys(expected.request)
+        printed = json.loads(json.dumps(check_as_json(found)))
+        verdicts = tuple(printed["keys"][which]["verdict"] for which in ("s3", "rds"))
+        codes = tuple(one["code"] for one in printed["problems"])
+        right = (
+            (verdicts, codes) == (expected.verdicts, expected.codes)
+            and exit_code_for_check(found) == EXIT_CUSTOMER_KEY
+            and printed["problem"] == printed["problems"][0]
+        )
+        return None if right else f"{expected.name}: {verdicts} {codes} {exit_code_for_check(found)}"
+
+    checks = await list_expected_checks(machine)
+    found = await asyncio.gather(*map(check, checks))
+
+    assert [one for one in found if one is not None] == []  # contract 126, 127, 129
+    made = [one.request for one in checks if "held" not in one.name]
+    await wait_until_nothing_is_left(machine, *made)
 
 
 async def test_cli_proves_both_keys_and_leaves_nothing_behind(machine: StackHarness) -> None:
@@ -74,35 +158,50 @@ async def test_cli_proves_both_keys_and_leaves_nothing_behind(machine: StackHarn
     assert [(one["verdict"], one["service"]) for one in verdicts] == [("proved", "S3"), ("proved", "RDS")]
     assert all(one["request_id"] and one["at"] for one in verdicts)  # contract 126
     assert again.keys.rds.request_id == verdicts[1]["request_id"], "a proof is reused for ten minutes"
-    await wait_until_nothing_is_left(machine)
+    await wait_until_nothing_is_left(machine, request)
 
 
-async def test_broken_keys_are_refused_by_the_api(web: StackHarness) -> None:
-    async def check(http: httpx.AsyncClient, fault: KeyFault, which: KeyPurpose) -> None:
-        request = await asyncio.to_thread(break_key, web, fault, which)
-        body = request.model_dump(mode="json") | {"prove_aurora_key": which is KeyPurpose.RDS}
-        answer = (await http.post("/v1/key-checks", json=body)).json()
-        assert answer["keys"][which.value]["verdict"] == "refused", (fault.name, answer)
-        assert [one["code"] for one in answer["findings"]] == [fault.code_for(which)]
+async def test_cli_refuses_broken_keys(machine: StackHarness) -> None:
+    """Break both keys, each in a different way: a pair with each other's statements is reported as exchanged."""
 
-    async with httpx.AsyncClient(base_url=web.stack.web_url, timeout=60) as http:
-        await asyncio.gather(*(check(http, fault, which) for fault in THREE_FAULTS for which in KeyPurpose))
-    assert list_proof_clusters(web.aws) == []
+    async def check(s3_fault: KeyFault, rds_fault: KeyFault) -> CheckKeysRequest:
+        arns = {
+            f"{which}_key_arn": await asyncio.to_thread(fault.make, machine.aws, which)
+            for which, fault in zip(KeyPurpose, (s3_fault, rds_fault), strict=True)
+        }
+        request = build_check(machine, **arns)
+        ended = await machine.run_program(*check_command(request), "--json")
+        assert ended.code == EXIT_CUSTOMER_KEY, ended
+        keys = ended.json["keys"]
+        assert [keys[which]["verdict"] for which in ("s3", "rds")] == ["refused", "refused"]
+        codes = [s3_fault.code_for(KeyPurpose.S3), rds_fault.code_for(KeyPurpose.RDS)]
+        assert [one["code"] for one in ended.json["problems"]] == codes
+        return request
+
+    pairs = zip(THREE_FAULTS, (*THREE_FAULTS[1:], THREE_FAULTS[0]), strict=True)
+    made = await asyncio.gather(*(check(*pair) for pair in pairs))
+    await wait_until_nothing_is_left(machine, *made)
 
 
-async def test_killed_worker_leaves_no_proof_behind(machine: StackHarness) -> None:
-    request = build_check(machine).model_copy(update={"prove_aurora_key": True})
-    where = {"service": "rds", "operation": "CreateDBCluster", "about": "key-proof"}
-    machine.aws.call_control("POST", "faults", kind="hold_answer", **where)
-    check = asyncio.create_task(machine.service.check_keys(request))
-    await wait_until_call_held(machine)
-    assert len(list_proof_clusters(machine.aws)) == 1, "RDS has carried the call out, and no worker knows"
+async def test_worker_killed_while_it_creates_or_removes_a_proof_leaves_nothing(machine: StackHarness) -> None:
+    """Kill the worker once, after RDS has carried out a creation and a removal, and before the worker knows of them."""
+    removing, creating = (build_check(machine).model_copy(update={"prove_aurora_key": True}) for _ in range(2))
+    where = {"service": "rds", "about": "key-proof", "kind": "hold_answer"}
+    machine.aws.call_control("POST", "faults", operation="DeleteDBCluster", **where)
+    assert (await machine.service.check_keys(removing)).keys.rds.verdict is KeyVerdict.PROVED
+    await wait_until_calls_held(machine, "DeleteDBCluster")
+    machine.aws.call_control("POST", "faults", operation="CreateDBCluster", **where)
+    check = asyncio.create_task(machine.service.check_keys(creating))
+    await wait_until_calls_held(machine, "CreateDBCluster", "DeleteDBCluster")
+    left = await asyncio.to_thread(list_leftovers, machine.aws, creating)
+    assert any("key-proof" in one for one in left), left
+    assert any(creating.rds_key_arn in one for one in left), "the cluster's grant on the key"
 
     await machine.stack.restart_worker(kill=True)
     machine.aws.call_control("DELETE", "held")
 
     assert (await check).keys.rds.verdict is KeyVerdict.PROVED
-    await wait_until_nothing_is_left(machine)
+    await wait_until_nothing_is_left(machine, removing, creating)
 
 
 async def test_exchanged_arns_are_named_and_the_swapped_replay_is_ready(machine: StackHarness) -> None:

@@ -1,4 +1,4 @@
-"""Provision environments from every entry point, and despite faults at every call."""
+"""Provision environments from every entry point, and despite faults in every call."""
 
 import asyncio
 import json

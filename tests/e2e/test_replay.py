@@ -1,4 +1,4 @@
-"""A replay after a stop and a fix repeats no completed work. A cancelled environment reports its resources."""
+"""A replay after a stop and a fix does not repeat completed work. A cancelled environment reports its resources."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ from tests.requested_keys import keys_of
 LIFECYCLE = (PROGRAMS_ROOT / "docs" / "lifecycle.md").read_text()
 READS = ("Describe", "Get", "Head", "List")
 WRITTEN_FOR_NOTHING = 20.0
-"""Maximum duration of a replay in seconds, without the wait for the database. A grace period or a poll would add 30
+"""Maximum duration of a replay in seconds, excluding the wait for the database. A grace period or a poll would add 30
 seconds."""
 
 

@@ -20,7 +20,7 @@ CASES = [(breakage, which) for breakage in KEY_FAULTS for which in KeyPurpose]
 STOPPED_BY_A_KEY = 3
 REFUSED = 2
 TYPED = "disabled"
-"""The name of the fault that is tested on the command line, for both keys, although no ARN rule detects it."""
+"""The only fault without a matching ARN rule that is tested on the command line, for both keys."""
 AT_ONCE = asyncio.Semaphore(4)
 
 
@@ -214,7 +214,7 @@ async def test_rollback_removes_created_resources(machine: StackHarness) -> None
 
 
 async def test_complete_environment_started_again_with_rollback_loses_nothing(machine: StackHarness) -> None:
-    """Start the workflow directly, without the service's checks, with other keys and `on_failure=rollback`."""
+    """Start the workflow directly, without the service's checks, with different keys and `on_failure=rollback`."""
     first = machine.build_request()
     assert (await machine.provision(first)).phase is Phase.READY
     (cluster,) = machine.list_environment_clusters(first.environment_id)

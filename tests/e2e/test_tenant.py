@@ -41,7 +41,7 @@ class TenantCase:
 
         Args:
             machine: The stack in which to create the keys and the role.
-            made: Whether to also create the resources from which byok recognises the environment.
+            made: Whether to also create the resources by which byok recognises the environment.
             changes: Fields of the request that override the defaults.
         """
         name, customer = f"t-{uuid.uuid4().hex[:8]}", machine.stack.customer
@@ -102,7 +102,7 @@ class TenantCase:
 
 
 def _make(aws: AwsHarness, name: str, pair: KeyPair) -> None:
-    """Create the resources from which byok recognises an environment with these keys: the cluster and one bucket."""
+    """Create the resources by which byok recognises an environment with these keys: the cluster and one bucket."""
     request = request_for(name, s3_key_arn=pair.s3_key_arn, rds_key_arn=pair.rds_key_arn)
     plan = plan_environment(request, PLATFORM, datetime.now(UTC), "a-run")
     task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)

@@ -12,12 +12,16 @@ from pathlib import Path
 
 import httpx
 
+from byok.domain.arns import KeyPurpose
+from byok.domain.models import CheckKeysRequest
 from byok.domain.scopes import Scope
 from byok.local.env_vars import children_env_vars
 from byok.local.ports import HOST, Ports
 from byok.local.processes import ChildProcess
 from byok.local.stack import PROGRAMS_ROOT
 from tests.e2e.conftest import StackHarness
+from tests.e2e.test_key_proofs import THREE_FAULTS, break_key, wait_until_nothing_is_left
+from tests.key_faults import KeyFault
 
 EXAMPLES = int(os.environ.get("BYOK_TEST_API_EXAMPLES", "8"))
 """How many requests to generate for each operation and kind of test; `make api-fuzz` generates 10,000 or more."""
@@ -49,7 +53,7 @@ async def test_documented_requests_work_in_order(web: StackHarness) -> None:
         if phase:
             assert f'"phase":"{phase}"' in out.decode().rpartition("event: status")[2], command
             reached.append(phase)
-    assert reached == ["STOPPED", "READY", "DELETED"]
+    assert reached == ["STOPPED", "READY", "DELETED", "READY"]
 
 
 async def test_stop_is_streamed_and_replayed(web: StackHarness) -> None:
@@ -141,3 +145,18 @@ async def test_generated_requests_conform_to_the_openapi_document(web: StackHarn
     )
     assert "Traceback" not in said, f"{tmp_path}/said.txt"
     sys.stdout.write(said[-1500:])
+
+
+async def test_broken_keys_are_refused_by_the_api(web: StackHarness) -> None:
+    async def check(http: httpx.AsyncClient, fault: KeyFault, which: KeyPurpose) -> CheckKeysRequest:
+        request = await asyncio.to_thread(break_key, web, fault, which)
+        body = request.model_dump(mode="json") | {"prove_aurora_key": which is KeyPurpose.RDS}
+        answer = (await http.post("/v1/key-checks", json=body)).json()
+        assert answer["keys"][which.value]["verdict"] == "refused", (fault.name, answer)
+        assert [one["code"] for one in answer["findings"]] == [fault.code_for(which)]
+        return request
+
+    async with httpx.AsyncClient(base_url=web.stack.web_url, timeout=60) as http:
+        checks = (check(http, fault, which) for fault in THREE_FAULTS for which in KeyPurpose)
+        made = await asyncio.gather(*checks)
+    await wait_until_nothing_is_left(web, *made)

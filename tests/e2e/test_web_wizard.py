@@ -12,40 +12,24 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from localaws.kms.policies import build_default_policy
 from localaws.state import CUSTOMER_ACCOUNT
 from tests.e2e.conftest import StackHarness
 from tests.localaws.server import REGION
 from tests.requested_keys import keys_of
-from tests.wizard import browsers
+from tests.wizard.chromium import TIMEOUT_MS, launch_chromium
 
 SCREENSHOTS_DIR: Final = Path(os.environ.get("BYOK_TEST_PICTURES", Path(__file__).parents[2] / ".pictures"))
-TIMEOUT_MS: Final = 30_000
-CHROMIUM_OPTIONS: Final = (
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--disable-component-update",
-)
-expect.set_options(timeout=TIMEOUT_MS)
 Visit = Callable[..., Awaitable[Page]]
 
 
 @pytest_asyncio.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """A Chromium browser that is installed on this machine."""
-    path = browsers.find_browser()
-    if path is None:
-        words = "no Chromium or Chrome on this machine; `make test` installs one if it can"
-        assert not os.environ.get("CI"), words
-        pytest.skip(words)
-    sandbox = () if os.geteuid() else ("--no-sandbox",)  # Chromium's sandbox does not work for root
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=[*CHROMIUM_OPTIONS, *sandbox])
+    async with launch_chromium() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture
@@ -59,7 +43,7 @@ async def visit(chromium: Browser, web: StackHarness) -> AsyncIterator[Visit]:
             stack.push_async_callback(context.close)
             page = await context.new_page()
             page.set_default_timeout(TIMEOUT_MS)
-            # One test requests a page that does not exist, so the browser logs a status of 404.
+            # One test requests a page that does not exist, so the browser logs a 404 status.
             page.on("console", lambda one: None if "status of 404" in one.text else faults.append(one.text))
             page.on("pageerror", lambda error: faults.append(str(error)))
             ours = web.stack.web_url

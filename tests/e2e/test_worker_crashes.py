@@ -14,7 +14,7 @@ from tests.e2e.conftest import StackHarness
 from tests.e2e.test_replay import list_writes, wait_until, wait_until_call_held
 
 OTHER_WORKER = 15.0
-"""Seconds within which another worker must continue the work of a killed worker."""
+"""The number of seconds within which another worker must take over the work of a killed worker."""
 
 
 async def restore_single_worker(machine: StackHarness) -> None:

@@ -24,12 +24,12 @@ fifty threads."""
 LONG_READ_TIMEOUT_SECONDS: Final = "110"
 """The worker's read timeout for calls to AWS, in seconds, for cases that hold calls: longer than any call is held."""
 SHORT_READ_TIMEOUT_SECONDS: Final = "30" if RUN_ALL_CASES else "4"
-"""The worker's read timeout, in seconds, for cases that hold no calls. The timeout must expire for a call that gets no
-response, but not for a slow call. Calls are slow when many clients list a Region's resources at once."""
+"""The worker's read timeout, in seconds, for cases that do not hold calls. The timeout must expire for a call that gets
+no response, but not for a slow call. Calls are slow when many clients list a Region's resources at the same time."""
 
 
 class DisruptionKind(StrEnum):
-    """The faults that can occur at a call."""
+    """The faults that can affect a call."""
 
     KILL_BEFORE = "worker killed before the call"
     KILL_UNANSWERED = "worker killed after the call, before the response"
@@ -65,7 +65,7 @@ _TOGETHER: Final = (
 
 @dataclass(frozen=True)
 class FaultCase:
-    """One fault at one call in one scenario."""
+    """One fault that affects one call in one scenario."""
 
     scenario: Scenario
     call_site: CallSite
@@ -88,7 +88,7 @@ class FaultHarness:
     results: list[tuple[str, str, Verdict]] = field(default_factory=list)
 
     async def list_call_sites(self, course: Scenario) -> list[CallSite]:
-        """Run a scenario without faults, and list the write calls of this run.
+        """Run a scenario without faults, and list the write calls in this run.
 
         Raises:
             AssertionError: The scenario fails even without faults.
@@ -105,8 +105,8 @@ class FaultHarness:
     async def run_cases(self, cases: Sequence[FaultCase]) -> None:
         """Run the cases in concurrent batches, and record their outcomes.
 
-        Cases that kill the worker at the same point run together and share one kill. All cases without a kill run
-        together, too.
+        Cases that kill the worker at the same point run together and share one kill. All cases that do not kill the
+        worker also run together.
         """
         for kinds in _TOGETHER:
             chosen = [case for case in cases if case.kind in kinds]

@@ -52,7 +52,7 @@ class CheckedEnvironment:
     Attributes:
         verdict: The defects found so far.
         broken: The environment's keys that are unusable now.
-        suspects: The keys that were unusable at any time since the last operation began.
+        suspects: The keys that have been unusable at any time since the last operation began.
         doing: The last operation that has begun.
         cancelled: Whether the last operation has been cancelled.
         snapshots: The number of final snapshots that the last deletion must have left; None if that number is unknown.

@@ -1,4 +1,4 @@
-"""Operations on environments, in any order, lose no resource, duplicate no resource, and report the correct status.
+"""Operations on environments, in any order, do not lose or duplicate any resources, and they report the correct status.
 
 With real processes, hypothesis chooses actions on two environments, their keys and their calls. The example with a
 given number has the same steps in every run, but a step's effect depends on how far the environments have progressed.

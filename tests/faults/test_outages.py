@@ -1,4 +1,4 @@
-"""Outages that affect all environments at once, and keys that are changed between two calls."""
+"""Outages that affect all environments at the same time, and keys that are changed between two calls."""
 
 import asyncio
 import json
@@ -186,7 +186,7 @@ async def _change(harness: FaultHarness, changes: Sequence[KeyDisabling]) -> Non
 
 
 async def _recover(run: ScenarioRun, key: KeyPurpose) -> None:
-    """If the cluster has lost its key, start the cluster, as the remedy says."""
+    """If the cluster has lost access to its key, start the cluster, as the remedy says."""
     rds, name = run.machine.aws.operator_client("rds"), f"byok-{run.request.environment_id}"
 
     def status() -> str | None:

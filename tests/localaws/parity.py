@@ -25,11 +25,11 @@ Clients = Callable[..., Any]
 
 @dataclass
 class TwoAccounts:
-    """Clients of both accounts, and the resources that must be cleaned up.
+    """Clients for both accounts, and the resources that must be cleaned up.
 
     Attributes:
         platform_client: A function that builds a client for the platform role, given a service and optionally a Region.
-        customer_client: A function that builds such a client for the customer's key administrator.
+        customer_client: A function that builds a client in the same way for the customer's key administrator.
         real: Whether the accounts are in real AWS, where a database takes minutes to create.
     """
 

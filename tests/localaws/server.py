@@ -144,7 +144,7 @@ def aws_server() -> Iterator[AwsHarness]:
 
 @pytest.fixture
 def aws(aws_server: AwsHarness) -> AwsHarness:
-    """The shared server, after a reset, with databases that become available almost at once."""
+    """The shared server, after a reset, with databases that become available almost immediately."""
     aws_server.call_control("POST", "reset")
     aws_server.call_control("POST", "settings", database_seconds=0.05, propagation_seconds=0)
     return aws_server

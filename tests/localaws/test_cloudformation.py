@@ -1,4 +1,4 @@
-"""Deploy stacks with two keys as a customer would: with API calls, and with `aws cloudformation deploy`."""
+"""Deploy the customer's template as a customer would: with API calls, and with `aws cloudformation deploy`."""
 
 import json
 import os
@@ -9,16 +9,26 @@ from typing import Any, Final
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 
+from byok.domain.arns import KeyPurpose
+from byok.domain.iam.statements import (
+    StatementParameters,
+    build_key_policy,
+    build_key_statements,
+    build_owner_statement,
+)
+from byok.onboarding.kit import OnboardingKit
+from byok.onboarding.template import render_keys_template
 from localaws.accounts import PLATFORM_ROLE_ARN, write_aws_config
-from tests.localaws.server import REGION, AwsHarness
+from localaws.state import CUSTOMER_ACCOUNT
+from tests.localaws.server import REGION, VENDOR, AwsHarness
 from tests.localaws.test_rds_clusters import build_cluster_params, catch_error
 
-TEMPLATE: Final = Path(__file__).with_name("two-keys.yaml").read_text()
+TEMPLATE: Final = render_keys_template(VENDOR)
 STACK_NAME: Final = "byok-keys"
 
 
 def build_parameters(**more: str) -> list[dict[str, str]]:
-    """Build the parameters of the fixture's template."""
+    """Build the parameters of the template."""
     values = {"AtaccamaPlatformRoleArn": PLATFORM_ROLE_ARN, "PlatformRegion": REGION, **more}
     return [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]
 
@@ -61,23 +71,32 @@ def deploy(cloudformation: Any, name: str, **more: str) -> str:
     return status
 
 
-# contract 32, 37, 44-48
+# contract 32, 33, 37, 44-48, 52, 54, 113
 def test_stack_creates_both_keys_and_the_payload(aws: AwsHarness) -> None:
     cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
     cloudformation.create_stack(StackName=STACK_NAME, TemplateBody=TEMPLATE, Parameters=build_parameters())
     assert describe_stack(cloudformation)["StackStatus"] == "CREATE_COMPLETE"
     keys = get_payload(cloudformation)
     assert list(keys) == ["S3KmsKeyArn", "RdsKmsKeyArn"]
-    for arn in keys.values():
-        assert kms.describe_key(KeyId=arn)["KeyMetadata"]["KeySpec"] == "SYMMETRIC_DEFAULT"
+    assert {one["KeyArn"] for one in kms.list_keys()["Keys"]} == set(keys.values())
+    owner = build_owner_statement(f"arn:aws:iam::{CUSTOMER_ACCOUNT}:root")
+    grantee = StatementParameters.for_platform_role(PLATFORM_ROLE_ARN, REGION)
+    for which, arn in zip(KeyPurpose, keys.values(), strict=True):
+        made = kms.describe_key(KeyId=arn)["KeyMetadata"]
+        assert (made["KeySpec"], made["KeyUsage"], made["Enabled"]) == ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT", True)
         assert kms.get_key_rotation_status(KeyId=arn)["KeyRotationEnabled"] is True
-    policy = json.loads(kms.get_key_policy(KeyId=keys["S3KmsKeyArn"])["Policy"])
-    condition = next(one for one in policy["Statement"] if one["Sid"] == "AllowAtaccamaPlatformS3Access")["Condition"]
-    assert condition["StringEquals"] == {
-        "kms:ViaService": f"s3.{REGION}.amazonaws.com",
-        "aws:PrincipalAccount": PLATFORM_ROLE_ARN.split(":")[4],
-    }
-    assert policy["Version"] == "2012-10-17", "CloudFormation reads a date in YAML as text"
+        policy = json.loads(kms.get_key_policy(KeyId=arn)["Policy"])
+        assert policy == build_key_policy(owner, build_key_statements(which, grantee, VENDOR))
+
+
+# contract 41
+@pytest.mark.parametrize("name", ["k", "K" + "-9" * 63 + "z"], ids=["shortest", "longest"])
+def test_every_valid_stack_name_works(aws: AwsHarness, name: str) -> None:
+    OnboardingKit.for_region(PLATFORM_ROLE_ARN, REGION, VENDOR, stack_name=name)
+    cloudformation = aws.customer_client("cloudformation")
+    cloudformation.create_stack(StackName=name, TemplateBody=TEMPLATE, Parameters=build_parameters())
+    (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
 
 
 # contract 74, 80
@@ -134,8 +153,8 @@ def test_change_set_lists_its_changes(aws: AwsHarness) -> None:
     } == {
         ("S3Key", "Modify", "False"),
         ("RdsKey", "Modify", "False"),
-        ("S3Alias", "Add", None),
-        ("RdsAlias", "Add", None),
+        ("S3KeyAlias", "Add", None),
+        ("RdsKeyAlias", "Add", None),
     }
     assert aws.customer_client("kms").list_aliases()["Aliases"] == []
 
@@ -272,7 +291,10 @@ def test_existing_alias_fails_the_update_and_keeps_the_stack(aws: AwsHarness) ->
     [
         (build_parameters()[:1], "Parameters: [PlatformRegion] must have values"),
         (build_parameters(Other="x"), "Parameters: [Other] do not exist in the template"),
-        (build_parameters(AtaccamaPlatformRoleArn="role"), "Parameter 'AtaccamaPlatformRoleArn' must match pattern"),
+        (
+            build_parameters(AtaccamaPlatformRoleArn="role"),
+            "Parameter AtaccamaPlatformRoleArn failed to satisfy constraint: Must be the full ARN of an IAM role",
+        ),
     ],
 )
 def test_invalid_parameters_are_refused(aws: AwsHarness, given: list[dict[str, str]], message: str) -> None:
@@ -306,7 +328,7 @@ def test_invalid_template_is_refused_at_once(aws: AwsHarness, template: str, wor
 
 
 def test_summary_and_validation_list_the_parameters_and_no_capability(aws: AwsHarness) -> None:
-    cloudformation = aws.customer_client("cloudformation")  # contract 34-36, 43
+    cloudformation = aws.customer_client("cloudformation")  # contract 34-36, 42, 43
     summary = cloudformation.get_template_summary(TemplateBody=TEMPLATE)
     names = ["AtaccamaPlatformRoleArn", "PlatformRegion", "TenantName"]
     assert [one["ParameterKey"] for one in summary["Parameters"]] == names

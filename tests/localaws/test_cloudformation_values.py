@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.localaws.server import AwsHarness
+from tests.localaws.test_rds_clusters import catch_error
 
 STACK = "values"
 TEMPLATE = """
@@ -89,3 +90,13 @@ def test_default_is_described_as_text(aws: AwsHarness) -> None:
         "Owner": "012345678901",
         "Days": "30",
     }
+
+
+def test_value_that_does_not_match_its_pattern_is_refused(aws: AwsHarness) -> None:
+    template = TEMPLATE.replace("Default: 012345678901", "AllowedPattern: '[0-9]{12}'")
+    given = [{"ParameterKey": "Owner", "ParameterValue": "me"}]
+    create = aws.customer_client("cloudformation").create_stack
+
+    code, message = catch_error(create, StackName=STACK, TemplateBody=template, Parameters=given)
+
+    assert (code, message) == ("ValidationError", "Parameter 'Owner' must match pattern [0-9]{12}")

@@ -1,6 +1,7 @@
 """Diagnose keys from KMS's responses: a fault that would stop provisioning is always the first finding."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -24,14 +25,22 @@ FIRST = {
     "pending import": "key.PendingImport",
     "RSA": "key.WrongKind",
     "HMAC": "key.WrongKind",
+    "ECC": "key.WrongKind",
     "no statement": "policy.StatementMissing",
     "wrong principal": "policy.RoleOfAnotherAccount",
     "wrong Region in ViaService": "policy.WrongRegionInViaService",
     "without its last statement": "policy.StatementMissing",
     "statement of the other key": "policy.StatementOfTheOtherKey",
     "explicit Deny": "policy.ExplicitDeny",
+    "Deny without MFA": "policy.DenyCannotBeSaid",
+    "expired condition": "policy.Tightened",
+    "own account in the condition": "policy.WrongAccount",
+    "resource of another key": "policy.ResourceNotStar",
+    "without one action": "policy.ActionMissing",
     "of the platform's account": "arn.PlatformAccount",
 }
+UNDECIDED = {"policy.DenyCannotBeSaid"}
+"""The findings about values that only AWS knows, at the time of a call."""
 
 
 def collect_key(aws: AwsHarness, arn: str) -> dict[str, Any]:
@@ -63,7 +72,7 @@ def diagnose_keys(aws: AwsHarness, **arns: str) -> tuple[Finding, ...]:
         which.value: collect_key(aws, arns.get(which.value) or create_valid_key(aws, which)) for which in KeyPurpose
     }
     found = {"format": COLLECTION_FORMAT, "platform_role_arn": PLATFORM_ROLE_ARN, "region": REGION, **keys}
-    return diagnose_collected_keys(CollectedKeys.model_validate(found), VENDOR)
+    return diagnose_collected_keys(CollectedKeys.model_validate(found), VENDOR, datetime.now(UTC))
 
 
 def test_valid_keys_have_no_blocking_findings(aws: AwsHarness) -> None:
@@ -75,5 +84,6 @@ def test_valid_keys_have_no_blocking_findings(aws: AwsHarness) -> None:
 def test_broken_key_is_reported_first(aws: AwsHarness, breakage: KeyFault, which: KeyPurpose) -> None:
     first = diagnose_keys(aws, **{which.value: breakage.make(aws, which)})[0]
 
-    assert (first.code, first.key, first.severity) == (FIRST[breakage.name], which, Severity.STOPS)
+    severity = Severity.UNKNOWN if first.code in UNDECIDED else Severity.STOPS
+    assert (first.code, first.key, first.severity) == (FIRST[breakage.name], which, severity)
     assert first.remedy

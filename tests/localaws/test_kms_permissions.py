@@ -17,7 +17,7 @@ TAG = {"TagKey": "aatn", "TagValue": "acme"}
 
 @dataclass(frozen=True)
 class KeysAndClients:
-    """Two keys that the role may change, a third key that it may not change, and clients of the role and the owner."""
+    """Two keys that the role may change, a third key that it may not change, and clients for the role and the owner."""
 
     s3: str
     rds: str

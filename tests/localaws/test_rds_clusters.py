@@ -1,4 +1,4 @@
-"""Clusters from creation to deletion, and the behaviour of a cluster that has lost its key."""
+"""Clusters from creation to deletion, and the behaviour of a cluster that has lost access to its key."""
 
 import json
 from collections.abc import Callable

@@ -17,7 +17,7 @@ from tests.localaws.test_s3_recorded import catch_error_with_status
 BUCKET = "plain-bucket"
 BUCKET_ARN = f"arn:aws:s3:::{BUCKET}"
 GENERATE = "kms:GenerateDataKey"
-PART = b"x" * (5 << 20)  # the minimum size of a part, except the last part
+PART = b"x" * (5 << 20)  # the minimum size of every part except the last
 
 
 def create_pinned_key(aws: AwsHarness, context_arn: str) -> str:

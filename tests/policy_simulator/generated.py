@@ -1,7 +1,7 @@
 """Hypothesis strategies for policies, and the calls for which the policies are evaluated.
 
-The policies may contain every kind of element that matters for such calls. The strategies choose from few values, which
-resemble the values in the calls, so that about half of the generated statements apply.
+The policies may contain every kind of element that matters for such calls. The strategies choose from a small set of
+values that resemble the values in the calls, so that about half of the generated statements apply.
 """
 
 from typing import Any, Final
@@ -121,8 +121,8 @@ _ON: Final = st.one_of(
     ),
 )
 
-# The values that a condition may require for each condition key. Some keys are spelt as in AWS's documentation, others
-# in different upper and lower case.
+# The values that a condition may require for each condition key. Some keys are spelt as in AWS's documentation; others
+# use different capitalization.
 _VALUES: Final[dict[str, list[str]]] = {
     "kms:ViaService": [S3, RDS, via_service_value("s3", "eu-west-1"), "s3.*.amazonaws.com", "*.amazonaws.com", "RDS.*"],
     "KMS:viaservice": [S3, RDS.upper(), "???.*"],
@@ -217,8 +217,9 @@ def _statements(draw: st.DrawFn, *, with_principals: bool) -> dict[str, Any]:
 def policy_strategy(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any]]:
     """Return a strategy for key policies, whose statements name principals, or for identity policies.
 
-    All policies have the version 2012-10-17, because the simulator replaces variables whatever the `Version`. In AWS,
-    variables in a policy with an earlier version "are treated as literal strings" (IAM user guide, "IAM JSON policy
+    All policies have the version 2012-10-17, because the simulator replaces variables regardless of the `Version`. In
+    AWS, variables in a policy with an earlier version "are treated as literal strings" (IAM user guide, "IAM JSON
+    policy
     elements: Version").
     """
     statements = st.lists(_statements(with_principals=with_principals), min_size=1, max_size=3)

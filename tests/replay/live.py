@@ -1,7 +1,7 @@
 """Replay the histories on a running Temporal server with this checkout's workflows: `python -m tests.replay.live`.
 
-CI has no access to the histories of a production server, so run this program before an upgrade. The
-program changes no workflow and calls no AWS service. Temporal's environment configuration selects the server.
+CI has no access to the histories of a production server, so run this program before an upgrade. The program does not
+change any workflows or call any AWS services. Temporal's environment configuration selects the server.
 """
 
 import asyncio

@@ -40,7 +40,7 @@ S3, RDS = build_arn(UUID_1), build_arn(UUID_2)
 def list_regions() -> list[tuple[str, str]]:
     """List every Region that botocore knows, with its partition.
 
-    Pseudo Regions such as `aws-global` are omitted, because they hold no keys.
+    Pseudo Regions such as `aws-global` are omitted, because they do not contain keys.
     """
     session = botocore.session.get_session()
     return [
@@ -175,7 +175,7 @@ def test_multi_region_key_in_the_environments_region_passes() -> None:
         (build_arn("x", kind="alias"), KeyArnErrorCode.ALIAS),  # contract 82
         (UUID_1, KeyArnErrorCode.NOT_AN_ARN),  # contract 83
         ("arn:aws:s3:::bucket", KeyArnErrorCode.NOT_A_KEY),  # contract 83
-        (build_arn(region="eu-west-1"), KeyArnErrorCode.OTHER_REGION),  # contract 115
+        (build_arn(region="eu-west-1"), KeyArnErrorCode.OTHER_REGION),  # contract 54, 115
         (build_arn(MRK, region="eu-west-1"), KeyArnErrorCode.OTHER_REGION_REPLICA),  # contract 117
         (build_arn(partition="aws-cn", region="cn-north-1"), KeyArnErrorCode.OTHER_PARTITION),  # contract D6
         (build_arn(partition="aws-cn"), KeyArnErrorCode.OTHER_PARTITION),  # contract D6
@@ -207,7 +207,7 @@ def test_key_that_breaks_two_rules_has_two_findings() -> None:
 
 
 def test_same_key_in_both_fields_is_refused() -> None:
-    assert find_arn_errors(S3, S3) == [("rds", "arn.SameKeyTwice")]  # contract D7
+    assert find_arn_errors(S3, S3) == [("rds", "arn.SameKeyTwice")]  # contract 53, D7
 
 
 def test_two_replicas_of_one_key_count_as_one_key() -> None:

@@ -48,7 +48,7 @@ class ShellWithFakeAws:
     folder: Path
 
     def run(self, text: str, fails: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a script, then print its exit code and any variables that it left behind to stderr."""
+        """Run a script, then print to stderr its exit code and any variables that it left behind."""
         (self.folder / "aws").write_text(AWS)
         (self.folder / "aws").chmod(0o755)
         environment = {**os.environ, "CALLS": str(self.folder), "FAILS": str(fails)}

@@ -152,7 +152,11 @@ def test_keys_template_has_the_documented_names() -> None:
     template = parse_template(render_keys_template(VendorProfile()))
     resources = template.section("Resources")
 
-    assert list(template.section("Parameters")) == ["AtaccamaPlatformRoleArn", "PlatformRegion", "TenantName"]  # 34-37
+    assert list(template.section("Parameters")) == [
+        "AtaccamaPlatformRoleArn",
+        "PlatformRegion",
+        "TenantName",
+    ]  # contract 34-37
     assert "AtaccamaOnboardingPayload" in template.section("Outputs")  # contract 45
     keys = [one for one in resources.values() if one["Type"] == "AWS::KMS::Key"]
     assert len(keys) == 2  # contract 32

@@ -1,4 +1,4 @@
-"""byok accepts the onboarding payload in place of two ARNs, and mistakes no other text for a payload."""
+"""byok accepts the onboarding payload in place of two ARNs, and does not mistake any other text for a payload."""
 
 import json
 from typing import Any

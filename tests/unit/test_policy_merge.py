@@ -61,6 +61,29 @@ def test_statements_are_appended_and_nothing_else_changes(text: str, which: KeyP
     }
 
 
+@pytest.mark.parametrize("which", KeyPurpose)
+def test_administrators_and_users_of_the_customer_are_kept(which: KeyPurpose) -> None:
+    roles = "arn:aws:iam::444455556666:role/"
+    chosen = [
+        {"Sid": sid, "Effect": "Allow", "Principal": {"AWS": roles + role}, "Action": actions, "Resource": "*"}
+        for sid, role, actions in (
+            (
+                "Allow access for Key Administrators",
+                "KeyAdmins",
+                ["kms:Create*", "kms:Put*", "kms:ScheduleKeyDeletion"],
+            ),
+            ("Allow use of the key", "Analysts", ["kms:Encrypt", "kms:Decrypt", "kms:DescribeKey"]),
+        )
+    ]
+    policy = {**OWNER_POLICY, "Statement": [PLACE.owner_statement, *chosen]}
+
+    merged = json.loads(merge(json.dumps(policy, indent=2), which).text)
+
+    expected = [PLACE.owner_statement, *chosen, *PLACE.build_statements(which)]
+    assert merged["Statement"] == expected  # contract 55, 56
+    assert check_policy(merged, which, SIDE, VENDOR).is_usable is True
+
+
 def test_appended_statement_has_the_surrounding_format() -> None:
     assert merge(json.dumps(OWNER_POLICY, indent=3), KeyPurpose.S3).text == json.dumps(
         {**OWNER_POLICY, "Statement": [PLACE.owner_statement, *PLACE.build_statements(KeyPurpose.S3)]}, indent=3
@@ -168,7 +191,7 @@ def test_deny_that_excludes_the_key_leaves_control() -> None:
 def test_control_by_another_account_does_not_count_if_the_key_is_known() -> None:
     text = json.dumps({**OWNER_POLICY, "Statement": [{**PLACE.owner_statement, "Principal": {"AWS": "999988887777"}}]})
 
-    assert merge(text, KeyPurpose.S3).changed  # without the key's ARN, the other account may own the key
+    assert merge(text, KeyPurpose.S3).changed  # if the key's ARN is unknown, the key may belong to the other account
     with pytest.raises(PolicyMergeError, match="no principal in the key's own account"):
         merge_policy(text, KeyPurpose.S3, PLACE.role, PLACE.region, VENDOR, key_arn=KEY)
 

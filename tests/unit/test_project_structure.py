@@ -193,22 +193,6 @@ def test_index_lists_every_runbook_once() -> None:
     assert sorted(re.findall(r"\]\(([a-z-]+\.md)\)", index)) == [file.name for file in RUNBOOKS]
 
 
-CITED = re.compile(r"\bcontract ((?:\d+(?:-\d+)?(?:,\s*|\s+and\s+)?)+)")
-
-
-def find_cited_requirements(text: str) -> set[str]:
-    """Return the requirements of docs/requirements.md that a text cites, as `contract 43, 61-73` or `D9`."""
-    spans = [span.split("-") for numbers in CITED.findall(text) for span in re.findall(r"\d+(?:-\d+)?", numbers)]
-    found = {str(number) for span in spans for number in range(int(span[0]), int(span[-1]) + 1)}
-    return found | set(re.findall(r"\bD\d{1,2}\b", text))
-
-
-@pytest.mark.parametrize("file", [*PRODUCT, *TESTS], ids=relative_path)
-def test_cited_requirements_exist(file: Path) -> None:
-    stated = set(re.findall(r"\*\*(D?\d+)\*\*", (ROOT / "docs" / "requirements.md").read_text()))
-    assert find_cited_requirements(file.read_text()) <= stated
-
-
 def list_activity_names() -> set[str]:
     """Return the names of the activities, which appear in statuses, errors and documents."""
     return {

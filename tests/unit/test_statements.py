@@ -94,7 +94,7 @@ def test_platform_role_is_the_only_principal() -> None:
     statements = build_s3_key_statements(ROLE, REGION, VendorProfile()) + build_rds_key_statements(
         ROLE, REGION, VendorProfile()
     )
-    assert [statement["Principal"] for statement in statements] == [{"AWS": ROLE}] * 3  # contract 17, 62
+    assert [statement["Principal"] for statement in statements] == [{"AWS": ROLE}] * 3  # contract 17, 62, 125
 
 
 def test_vendor_profile_changes_only_the_names() -> None:

@@ -1,11 +1,14 @@
 """The steps of the wizard, page by page, without JavaScript."""
 
 import json
+import re
+import shlex
+from html import unescape
 
 import pytest
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.statements import build_owner_statement
+from byok.domain.iam.statements import StatementParameters, build_key_statements, build_owner_statement
 from byok.domain.phases import Encryption, Phase
 from byok.service.environments import EnvironmentService
 from tests.key_faults import KEY_FAULTS
@@ -35,6 +38,82 @@ async def test_first_page_shows_prerequisites_and_asks_for_name_and_region(brows
     assert "Use lower-case letters" in browser.text
     assert "nowhere is not an AWS Region" in browser.text
     assert 'value="Not Legal"' in browser.page.text
+
+
+async def test_encryption_is_a_step_of_the_wizard_that_creates_an_environment(browser: Browser) -> None:
+    await browser.open_page("/new")
+    assert "<h1>Create SaaS environment</h1>" in browser.page.text
+    await browser.open_page("/new", name="prod", region=REGION, next="1")
+    steps = browser.page.text.partition('aria-label="Create SaaS environment"')[2].partition("</nav>")[0]
+    current = steps.partition('aria-current="step"')[2].partition("</li>")[0]
+    assert "Encryption at rest" in current  # contract 5, 13
+
+
+@pytest.mark.parametrize("region", [REGION, "us-west-2"])
+async def test_customer_managed_keys_show_the_onboarding_values(browser: Browser, region: str) -> None:
+    await browser.open_page("/new/encryption", name="prod", region=region)
+    values = dict(re.findall(r"<dt>([^<]+)</dt><dd><code[^>]*>([^<]+)</code>", browser.page.text))
+    assert values == {  # contract 15, 16, 18
+        "Platform role ARN": PLATFORM.role_arn,
+        "Platform account": PLATFORM.account,
+        "AWS Region": region,
+    }
+
+
+async def test_template_tab_has_the_commands_with_their_values(browser: Browser) -> None:
+    await browser.open_page("/new/encryption", **DRAFT)
+    panel = find_panel(browser, "template", "CloudFormation template")  # contract 22
+    assert "Recommended: one stack creates both keys." in panel  # contract 31
+    stack = f"byok-kms-keys-{DRAFT['name']}"
+    deploy = (
+        f"aws cloudformation deploy --profile byok --template-file byok-kms-keys.yaml --stack-name {stack} "
+        f"--parameter-overrides AtaccamaPlatformRoleArn={PLATFORM.role_arn} PlatformRegion={REGION} --region {REGION}"
+    )
+    payload = (
+        f"aws cloudformation describe-stacks --profile byok --region {REGION} --stack-name {stack} "
+        r'--query "Stacks[0].Outputs[?OutputKey==\`AtaccamaOnboardingPayload\`].OutputValue" --output text'
+    )
+    assert split_copied_command(panel, "deploy") == shlex.split(deploy)  # contract 25, 38
+    assert split_copied_command(panel, "payload") == shlex.split(payload)  # contract 49
+
+
+async def test_statements_tab_has_the_statements_of_both_keys(browser: Browser) -> None:
+    await browser.open_page("/new/encryption", **DRAFT)
+    panel = find_panel(browser, "statements", "Key policy statements")  # contract 23
+    for which in KeyPurpose:
+        shown = json.loads(f"[{find_copied_text(panel, f'statements-{which}')}]")  # contract 27
+        grantee = StatementParameters.for_platform_role(PLATFORM.role_arn, REGION)
+        assert shown == build_key_statements(which, grantee, PLATFORM.vendor)  # contract 57, 58
+    text = " ".join(re.sub(r"<[^>]+>", "", panel).split())
+    assert "create two symmetric keys with the usage Encrypt and decrypt" in text  # contract 51, 52
+    assert "Append the statements below each key's name to the Statement array" in text  # contract 59
+    assert "Do not delete or alter the statements that AWS adds" in text  # contract 56
+    assert "you may be unable to administer your own key" in text  # contract 56
+
+
+def find_panel(browser: Browser, name: str, label: str) -> str:
+    """Return the HTML of a tab's panel, after checking the tab's label."""
+    page = browser.page.text
+    tab = page.partition(f'id="tab-{name}"')[2].partition("</a>")[0]
+    assert tab.endswith(f">{label}")
+    return page.partition(f'id="panel-{name}"')[2].partition('<div role="tabpanel"')[0].partition("<section")[0]
+
+
+def find_copied_text(panel: str, element: str) -> str:
+    """Return the text that a *Copy* button of a panel copies."""
+    return unescape(panel.partition(f'<pre id="{element}"')[2].partition(">")[2].partition("</pre>")[0])
+
+
+def split_copied_command(panel: str, element: str) -> list[str]:
+    """Split a command that a *Copy* button copies into words, as a shell does."""
+    return shlex.split(find_copied_text(panel, element).replace("\\\n", " "))
+
+
+async def test_review_warns_before_anything_is_created(browser: Browser) -> None:
+    await browser.open_page("/new/review", **DRAFT)
+    assert "Disabling or deleting a key makes the data inaccessible." in browser.text  # contract 111
+    assert "7 to 30 days, during which you can cancel the deletion" in browser.text  # contract 112
+    assert "S3 and Aurora treat a multi-Region key as a single-Region key." in browser.text  # contract 118
 
 
 async def test_second_page_has_values_template_statements_and_two_fields(browser: Browser) -> None:
@@ -150,7 +229,11 @@ async def test_invalid_payload_is_reported_and_stays_on_the_page(browser: Browse
     for do in ("next", "validate"):
         sent = {"name": "prod", "region": REGION, "rds_key_arn": '{"S3KmsKeyArn":', "do": do}
         await browser.submit_form("/new/encryption", sent)
-        assert "The onboarding payload is not valid JSON" in browser.text
+        marked = re.search(
+            r'<p class="fault" id="(.*?)-fault"[^>]*>The onboarding payload is not valid JSON', browser.page.text
+        )
+        assert marked
+        assert marked[1] == "rds_key_arn", "the field that contains the payload is marked"
         assert browser.page.status_code == 200
 
 

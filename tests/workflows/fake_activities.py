@@ -143,12 +143,13 @@ class FakeActivities:
         calls: The names of all attempts, in order.
         inputs: By activity name, the inputs of its attempts.
         removals: By activity name, the result to return instead of "removed".
-        findings: The findings on an environment that gets a tenant name.
+        findings: The findings about an environment that is given a tenant name.
         conflicts: The problems of keys that other environments use.
         unproved: The reason why the Aurora key cannot be proved; None if it can.
         allows_aurora_proof: Whether a plan says that the platform allows proofs of Aurora keys.
         joins_proofs: Whether a check joins the workflow that proves its Aurora key. By default, `await_aurora_proof`
-            returns at once, because all tests share the keys, but each test has a separate task queue.
+            returns immediately: all tests share the keys, but each test has a separate task queue, so a check could
+            otherwise join another test's proof.
         garbled: Whether the probe of the S3 key returns a result that no workflow can decode.
         listed: The environment's resources, with one item for each listing; later listings are empty.
         foreign: The buckets with objects that provisioning did not write.

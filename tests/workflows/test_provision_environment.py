@@ -101,7 +101,8 @@ async def test_disabled_s3_key_stops_before_the_cluster(harness: WorkflowHarness
 
     assert failure.type == "s3.KMS.DisabledException"
     assert failure.message.startswith(f"Environment {environment_id} stopped in VALIDATING_KEYS: ")
-    examined = ["probe_key_claims", "await_aurora_proof"]  # contract 128
+    # contract 6, 7, 128
+    examined = ["probe_key_claims", "await_aurora_proof"]
     assert harness.activities.calls == ["plan_environment", "probe_s3_key", *examined]
     progress = await harness.read_progress(environment_id)
     assert progress.phase is Phase.STOPPED
@@ -271,7 +272,7 @@ async def test_problems_of_both_branches_are_reported(harness: WorkflowHarness, 
 
     problems = await wait_for_failure_problems(await harness.start_provision(build_provision_request(environment_id)))
 
-    # A cancelled wait ends at once. A cancelled write runs to its end, so the write's error is always reported.
+    # A cancelled wait ends immediately. A cancelled write runs to completion, so the write's error is always reported.
     assert "s3.KMS.DisabledException" in {problem.code for problem in problems}
     assert {problem.code for problem in problems} <= {"s3.KMS.DisabledException", "rds.KMSKeyNotAccessibleFault"}
 

@@ -40,7 +40,7 @@ async def test_tenant_name_is_assigned_once_the_environment_is_ready(
     handle = await harness.start_provision(build_provision_request(environment_id))
     await handle.result()
 
-    assert (await harness.read_progress(environment_id)).tenant_name == environment_id  # contract 100, 131
+    assert (await harness.read_progress(environment_id)).tenant_name == environment_id  # contract 12, 100, 131
     shown = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
     assert f"Tenant name: `{environment_id}`" in shown.current_details
 

@@ -1,4 +1,4 @@
-"""DBOS on SQLite: a workflow of six steps, which runs in the process that starts it."""
+"""DBOS on SQLite: a six-step workflow that runs in the process that starts it."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A workflow of six activities, as in the SDK's tutorial."""
+"""A workflow with six activities, as in the SDK's tutorial."""
 
 from datetime import timedelta
 

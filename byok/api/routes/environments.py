@@ -38,7 +38,7 @@ class ReplayRequest(RequestModel):
 
 
 class NameKeysRequest(RequestModel):
-    """A request to put the tenant name on both keys; `tenant` replaces the name that the platform assigned."""
+    """A request to set the tenant name on both keys; `tenant` replaces the name that the platform assigned."""
 
     tenant: str | None = Field(default=None, min_length=1, max_length=1024)
     tenant_role: TenantRole | None = None
@@ -146,7 +146,7 @@ async def replay(environment_id: WritableId, service: Service, request: ReplayRe
 
 @router.put("/{environment_id}/tenant", responses=NOT_FOUND_OR_CONFLICT_RESPONSES)
 async def name_keys(environment_id: WritableId, service: Service, request: NameKeysRequest) -> TenantOutcome:
-    """Put the tenant name on both keys. If byok has no role in the customer's account, return the commands to run."""
+    """Set the tenant name on both keys. If byok has no role in the customer's account, return the commands to run."""
     asked = await service.build_reconcile_tenant_request(
         environment_id,
         request.tenant,
@@ -185,8 +185,8 @@ async def delete(
 ) -> AcceptedResponse:
     """Delete an environment, except for its keys and its final snapshot.
 
-    If AWS reports other values than byok knows, or if a bucket contains objects that provisioning did not write, the
-    deletion stops before it removes anything.
+    If AWS reports values other than those that byok knows, or if a bucket contains objects that provisioning did not
+    write, the deletion stops before it removes anything.
     """
     if confirm != environment_id:
         raise invalid_field_error(

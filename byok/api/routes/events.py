@@ -44,7 +44,7 @@ class EventCursor:
 
     @classmethod
     def from_status(cls, status: EnvironmentStatus) -> "EventCursor":
-        """Return the cursor after a status."""
+        """Return the cursor of a client that has seen this status."""
         return cls(
             status.run_id, len(status.timeline), hashlib.sha256(status.model_dump_json().encode()).hexdigest()[:16]
         )

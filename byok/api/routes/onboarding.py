@@ -24,7 +24,7 @@ router = APIRouter(
 )
 YAML_MEDIA_TYPE = "application/yaml"
 _ANY_STACK: Final = "byok-kms-keys"
-"""A placeholder for routes that build a kit but return only parts in which the stack name does not occur."""
+"""A placeholder for routes that build a kit but return only the parts that do not contain the stack name."""
 
 
 def build_kit(state: State, region: str, stack_name: str, profile: str = DEFAULT_PROFILE) -> OnboardingKit:
@@ -74,7 +74,7 @@ async def values(
 ) -> OnboardingValues:
     """Return the role, the account, the statements and the commands for a Region, with all values filled in.
 
-    `environment_id` or `stack_name` is required, because each environment needs its own stack of keys.
+    `environment_id` or `stack_name` is required, because each environment needs its own key stack.
     """
     if stack_name is None:
         if environment_id is None:

@@ -46,8 +46,8 @@ def check(
     removes the objects and the cluster; the removal of the cluster continues after the check. byok reuses a proof of an
     Aurora key for ten minutes.
 
-    Exit codes: 0 both keys are proved; 1 the check could not run; 2 wrong usage or a key ARN that can never work; 3 a
-    key is refused; 4 no key is refused, but at least one is not proved.
+    Exit codes: 0 both keys are proved; 1 the check could not run; 2 incorrect usage, or a key ARN that can never work;
+    3 a key is refused; 4 no key is refused, but at least one is not proved.
     """
     with exit_on_error(as_json=as_json):
         code = _check(
@@ -70,7 +70,7 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
     import asyncio
 
     from byok.cli import views
-    from byok.cli.requests import as_json_dict, find_request_problems, request_from_options
+    from byok.cli.requests import find_request_problems, request_from_options
     from byok.domain.arns import KeyPurpose
     from byok.domain.models import CheckKeysRequest
     from byok.service.errors import ServiceError
@@ -78,7 +78,7 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
 
     request = request_from_options(CheckKeysRequest, options)
     impossible = find_request_problems(request, Settings())
-    # Check a key even if the other key's ARN can never work, so that the customer can fix both keys at once.
+    # Check a key even if the other key's ARN can never work, so that the customer can fix both keys at the same time.
     if {finding.key for finding in impossible} >= set(KeyPurpose) or None in {finding.key for finding in impossible}:
         found = _build_refusal(request, impossible)
     else:
@@ -89,12 +89,22 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
                 raise
             found = _build_refusal(request, impossible, str(error))
     if as_json:
-        problems = [as_json_dict(finding) for finding in found.findings]
-        print_json({**as_json_dict(found), "problem": problems[0] if problems else None, "problems": problems})
+        print_json(check_as_json(found))
     else:
         make_console().print(views.render_key_check(found))
-    if impossible:
-        return EXIT_USAGE
+    return EXIT_USAGE if impossible else exit_code_for_check(found)
+
+
+def check_as_json(found: "KeyCheckResult") -> "dict[str, object]":
+    """Return the JSON object that `byok check --json` prints: the result, and its findings as problems."""
+    from byok.cli.requests import as_json_dict
+
+    problems = [as_json_dict(finding) for finding in found.findings]
+    return {**as_json_dict(found), "problem": problems[0] if problems else None, "problems": problems}
+
+
+def exit_code_for_check(found: "KeyCheckResult") -> int:
+    """Return the exit code of `byok check` for a result whose ARNs passed the ARN rules."""
     if found.keys.any_refused:
         return EXIT_CUSTOMER_KEY
     return EXIT_OK if found.keys.all_proved else EXIT_NOT_PROVED

@@ -20,10 +20,10 @@ def claims(
 ) -> None:
     """List which environment holds which key.
 
-    A key belongs to one environment. A worker looks up in AWS whether the environment exists and uses the key. If it
-    does not, the list says what to do.
+    A key belongs to one environment. A worker looks up in AWS whether the environment exists and uses the key. If the
+    environment does not exist or does not use the key, the list says what to do.
 
-    Exit codes: 0 listed; 1 the claims cannot be listed; 2 wrong usage.
+    Exit codes: 0 listed; 1 the claims cannot be listed; 2 incorrect usage.
     """
     import asyncio
 

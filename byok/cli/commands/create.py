@@ -57,8 +57,8 @@ def create(
     Repeating a request never creates a second environment. A stopped environment starts over and adopts its existing
     resources.
 
-    Exit codes: 0 ready, or accepted without --wait; 1 failed; 2 nothing was started, because of wrong usage or a key
-    ARN that can never work; 3 stopped by a customer's key, or ready but the tenant alias points at another key.
+    Exit codes: 0 ready, or accepted without --wait; 1 failed; 2 nothing was started, because of incorrect usage or a
+    key ARN that can never work; 3 stopped by a customer's key, or ready but the tenant alias points to another key.
     """
     import asyncio
 

@@ -20,9 +20,9 @@ _SETTINGS: Final = {"BYOK_DATABASE_POLL_SECONDS": "0.2"}
 
 
 def demo() -> None:
-    """Show how provisioning works, stops and continues.
+    """Show how provisioning works, stops and resumes.
 
-    A disabled key stops one environment until the customer enables the key. At the end, byok puts the other
+    A disabled key stops one environment until the customer enables the key. At the end, byok sets the other
     environment's tenant name on the keys. Everything runs on this machine, on free ports and in a temporary folder, and
     nothing is left behind.
 

@@ -40,7 +40,7 @@ def doctor(
     credentials, run `byok doctor` where the worker runs. With --customer, `byok doctor` runs no checks. Instead, it
     prints a script of plain AWS CLI commands for the key administrator. `byok diagnose` reads the script's output.
 
-    Exit codes: 0 every check passed; 1 a check failed; 2 wrong usage.
+    Exit codes: 0 every check passed; 1 a check failed; 2 incorrect usage.
     """
     with exit_on_error(as_json=as_json):
         if customer:
@@ -59,7 +59,7 @@ def diagnose(
     Reads the output of the key administrator's script (`byok doctor --customer`).
 
     Calls neither AWS nor Temporal. Text before and after the script's output is ignored, and lines that a terminal has
-    broken are joined.
+    wrapped are joined.
 
     Exit codes: 0 no problem found; 2 the file cannot be used; 3 a problem prevents provisioning, or data is missing.
     """

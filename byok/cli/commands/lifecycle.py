@@ -31,8 +31,8 @@ def replay(
     Fix the key first. Completed steps are not repeated. With other keys, provisioning starts over and adopts the
     environment's existing resources.
 
-    Exit codes: 0 ready, or resumed without --wait; 1 failed, or there is nothing to replay; 2 wrong usage; 3 stopped by
-    a customer's key again.
+    Exit codes: 0 ready, or resumed without --wait; 1 failed, or there is nothing to replay; 2 incorrect usage; 3
+    stopped by a customer's key again.
     """
     import asyncio
 
@@ -48,7 +48,7 @@ def cancel(name: Name, wait: Wait = False, as_json: AsJson = False) -> None:
     The step in progress finishes first. Then all resources are kept or, if the environment was created with
     --on-failure rollback, removed. `byok status` shows the result.
 
-    Exit codes: 0 cancellation requested, or completed with --wait; 1 there is nothing to cancel; 2 wrong usage.
+    Exit codes: 0 cancellation requested, or completed with --wait; 1 there is nothing to cancel; 2 incorrect usage.
     """
     import asyncio
 
@@ -85,11 +85,11 @@ def delete(
     """Delete an environment.
 
     Removes only the environment's database, its buckets and the objects that provisioning wrote. If a bucket contains
-    other objects, or if AWS reports another Region, encryption or other keys than the request, nothing is removed. The
-    keys are never touched.
+    other objects, or if AWS reports a Region, an encryption or keys that differ from those in the request, nothing is
+    removed. The keys are never touched.
 
-    Exit codes: 0 deleted, or being deleted without --wait; 1 some resources are left, or the environment cannot be
-    deleted now; 2 wrong usage, or not confirmed; 3 stopped by a customer's key.
+    Exit codes: 0 deleted, or deletion accepted without --wait; 1 some resources remain, or the environment cannot be
+    deleted now; 2 incorrect usage, or not confirmed; 3 stopped by a customer's key.
     """
     import asyncio
 

@@ -50,10 +50,10 @@ def onboarding(
 ) -> None:
     """Print what a customer needs to create the two keys.
 
-    If you pass the keys, byok also prints the commands that let the platform put the tenant name on the keys. Calls
+    If you pass the keys, byok also prints the commands that let the platform set the tenant name on the keys. Calls
     neither AWS nor Temporal.
 
-    Exit codes: 0 printed; 2 wrong usage.
+    Exit codes: 0 printed; 2 incorrect usage.
     """
     with exit_on_error(as_json=as_json):
         from byok.domain.customer_aws import DEFAULT_PROFILE, default_stack_name
@@ -107,14 +107,14 @@ def template(
     region: Annotated[str | None, typer.Option(help="The environment's AWS Region; only for terraform.")] = None,
     platform_role_arn: PlatformRole = None,
 ) -> None:
-    """Print the CloudFormation template of the two keys.
+    """Print the CloudFormation template for the two keys.
 
-    `tenant-role` prints the optional role through which the platform puts a tenant name on the keys. `terraform` prints
-    a Terraform file that creates the same keys in one Region.
+    `tenant-role` prints the template for the optional role through which the platform sets a tenant name on the keys.
+    `terraform` prints a Terraform file that creates the same keys in one Region.
 
     If the output file exists, byok replaces it. A message says whether the contents changed.
 
-    Exit codes: 0 printed or written; 2 wrong usage, or the file cannot be written.
+    Exit codes: 0 printed or written; 2 incorrect usage, or the file cannot be written.
     """
     with exit_on_error():
         name, text = _template(kind, region, platform_role_arn)

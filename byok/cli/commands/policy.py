@@ -45,7 +45,7 @@ KeyArnOption = Annotated[
 def render(key: KeyName, region: Region, platform_role_arn: PlatformRole = None) -> None:
     """Print the platform's statements for a key policy, as JSON.
 
-    Exit codes: 0 printed; 2 wrong usage.
+    Exit codes: 0 printed; 2 incorrect usage.
     """
     with exit_on_error():
         import json
@@ -75,7 +75,7 @@ def check(
 
     Needs no credentials and makes no AWS calls, because byok itself evaluates the policy, as AWS would.
 
-    Exit codes: 0 the policy lets the platform use the key; 2 wrong usage, or the file is not a policy; 3 the policy
+    Exit codes: 0 the policy lets the platform use the key; 2 incorrect usage, or the file is not a policy; 3 the policy
     does not let the platform use the key, or the result depends on facts that only AWS knows.
     """
     with exit_on_error(as_json=as_json):
@@ -115,12 +115,12 @@ def merge(
 
     Everything else stays unchanged, byte for byte.
 
-    An outdated platform statement is replaced, unless the replacement would lose one of the customer's own changes.
+    An outdated platform statement is replaced, unless the replacement would discard one of the customer's own changes.
     Line endings and a byte order mark are kept; UTF-16 becomes UTF-8. byok does not change the key: the key
-    administrator puts the new policy on the key with `aws kms put-key-policy`. With --key-arn and --out, byok prints
+    administrator applies the new policy to the key with `aws kms put-key-policy`. With --key-arn and --out, byok prints
     the full command.
 
-    Exit codes: 0 done, or there was nothing to do; 2 wrong usage, or the policy cannot be completed.
+    Exit codes: 0 done, or there was nothing to do; 2 incorrect usage, or the policy cannot be completed.
     """
     with exit_on_error():
         from byok.domain.iam.check.document import PolicyDocumentError

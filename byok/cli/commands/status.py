@@ -20,7 +20,7 @@ def status(
     Reads the status from Temporal, so no worker needs to be running.
 
     Exit codes: 0 in progress, ready or deleted; 1 stopped by anything except a customer's key, or there is no such
-    environment; 3 stopped by a customer's key, or ready but the tenant alias points at another key.
+    environment; 3 stopped by a customer's key, or ready but the tenant alias points to another key.
     """
     import asyncio
 

@@ -1,4 +1,4 @@
-"""`byok tenant`: puts the tenant name on both keys, or prints the commands for the key administrator."""
+"""`byok tenant`: sets the tenant name on both keys, or prints the commands for the key administrator."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,15 +52,15 @@ def tenant(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
-    """Put the tenant name on both keys, as an alias and tags.
+    """Set the tenant name on both keys, as an alias and as tags.
 
     Through a role in the customer's account, byok writes only the aliases and tags that are missing or different.
-    `byok template tenant-role` prints the role's template. Without --tenant-role-arn, byok uses the role that last put
-    a name on the keys, or the role that the environment was created with. If there is no such role, byok changes
-    nothing and prints the commands for the key administrator.
+    `byok template tenant-role` prints the role's template. Without --tenant-role-arn, byok uses the role that last set
+    a name on the keys, or the role that was passed when the environment was created. If there is no such role, byok
+    changes nothing and prints the commands for the key administrator.
 
-    Exit codes: 0 done, or the commands are printed; 1 failed; 2 wrong usage; 3 an alias points at another key, or the
-    name cannot be put on a key.
+    Exit codes: 0 done, or the commands are printed; 1 failed; 2 incorrect usage; 3 an alias points to another key, or
+    the name cannot be set on a key.
     """
     import asyncio
 
@@ -146,7 +146,7 @@ async def _tenant(environment: str, name: str | None, options: dict[str, Any], *
 
 
 def _report_once() -> "Callable[[PendingStep], None]":
-    """Return a callback that prints each pending step and its AWS message only once, not at every attempt."""
+    """Return a callback that prints each pending step and its AWS message only once, not on every attempt."""
     from byok.service.pending import describe_pending_step
 
     told: set[str] = set()

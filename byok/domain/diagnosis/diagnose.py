@@ -62,7 +62,7 @@ class _KeyContext:
 def diagnose_collected_keys(
     collection: CollectedKeys, vendor: VendorProfile, at: datetime | None = None
 ) -> tuple[Finding, ...]:
-    """Return all findings about the two keys, the worst first. If there are none, both keys are usable.
+    """Return all findings about the two keys, most severe first. If there are none, both keys are usable.
 
     Args:
         collection: The facts.
@@ -134,7 +134,8 @@ def _arn_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterator[
 def _caller_explains_it(collection: CollectedKeys, key: _KeyContext) -> bool:
     """Return whether facts about a key are missing because of the identity that ran the script.
 
-    The identity is at fault if it has no credentials or belongs to another account. Otherwise, a permission is missing.
+    The identity is the cause if the script ran without credentials, or with credentials of another account. Otherwise,
+    a permission is missing.
     """
     caller = collection.caller
     return caller.error is not None or (caller.account is not None and caller.account != key.account)

@@ -2,8 +2,8 @@
 
 The script (`byok.onboarding.collection_script`) prints one JSON object that contains the AWS CLI's output. Because
 people copy this object from a terminal, it may be surrounded by the prompt, contain line breaks that the terminal
-inserted, or be cut off. If nothing is lost, the parser accepts the text. Otherwise, it raises an error that says what
-is missing.
+inserted, or be cut off. The parser accepts the text if none of the output is missing. Otherwise, it raises an error
+that says what is missing.
 """
 
 import json
@@ -22,7 +22,7 @@ COLLECTION_FORMAT: Final = "byok-keys/1"
 """The format of the script's output, which identifies the version of the script."""
 
 COLLECTION_SCRIPT_FILE: Final = "byok-keys.sh"
-"""The script's file name in messages."""
+"""The script's file name, as shown in messages."""
 
 _BEGINNING: Final = re.compile(r'\{\s*"format"\s*:')
 _TRIES: Final = 20
@@ -48,7 +48,7 @@ class _Collected(BaseModel):
 
 
 class _OfAws(_Collected):
-    """A part of an AWS response. The fields have AWS's names in JSON."""
+    """A part of an AWS response. In JSON, the fields have the names that AWS uses."""
 
     model_config = ConfigDict(alias_generator=to_pascal, validate_by_name=False)
 
@@ -66,7 +66,7 @@ class CliOutput(_OfAws):
 class KeyMetadata(_OfAws):
     """The relevant fields of KeyMetadata in the response to DescribeKey.
 
-    The model accepts times as numbers and as text, because AWS CLI versions differ.
+    The model accepts times both as numbers and as text, because the format of times depends on the AWS CLI version.
     """
 
     arn: str | None = None
@@ -168,7 +168,7 @@ class CollectedKeys(_Collected):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse the script's output in a text, and ignore other text around it.
+        """Parse the script's output, and ignore any other text around it.
 
         Raises:
             CollectedKeysError: The text does not contain the script's output, or the output is incomplete or invalid.
@@ -230,9 +230,9 @@ def _parse_json(text: str) -> dict[str, Any] | None:
 
 
 def _candidates(text: str) -> Iterator[str | None]:
-    """Yield the JSON objects in a text that may be the script's output, the last object first.
+    """Yield the JSON objects in text that may be the script's output, starting with the last object.
 
-    For an object whose end is missing, yield None. A text may contain several objects, because a terminal echoes a
+    For an object whose end is missing, yield None. The text may contain several objects, because a terminal echoes a
     script that is pasted into it, and because people run the script twice. The last object is the latest output.
     """
     starts = [match.start() for match in _BEGINNING.finditer(text)]

@@ -162,7 +162,7 @@ def _like(wanted: str, actual: str) -> bool:
 def _arn(wanted: str, actual: str) -> bool:
     """Compare the six parts of two ARNs separately, so that a wildcard never matches a colon between two parts.
 
-    A text that is not an ARN never matches.
+    Text that is not an ARN never matches.
     """
     parts, values = wanted.split(":", 5), actual.split(":", 5)
     return len(parts) == len(values) == _COLONS_OF_AN_ARN + 1 and all(map(_like, parts, values))

@@ -1,7 +1,7 @@
 """Evaluates IAM and key policies as AWS does, and raises an error rather than guessing.
 
-Both local AWS and the offline policy check use this evaluator. Sources: IAM user guide, "Policy evaluation logic", "AWS
-JSON policy elements"; KMS developer guide, "Key policies".
+Both the local AWS and the offline policy check use this evaluator. Sources: IAM user guide, "Policy evaluation logic",
+"AWS JSON policy elements"; KMS developer guide, "Key policies".
 """
 
 from collections.abc import Iterable, Mapping

@@ -19,13 +19,13 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """The sort order. A lower rank is worse."""
+        """The sort order. A lower rank means a more severe finding."""
         return list(Severity).index(self)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """An error in a key or a key policy, or a note about a key or a key policy, with its remedy.
+    """An error in, or a note about, a key or a key policy, with its remedy.
 
     Attributes:
         code: The code of the finding: `policy.…`, `key.…`, `arn.…` or `caller.…`.

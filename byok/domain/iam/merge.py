@@ -1,8 +1,8 @@
 """Merges byok's statements into a customer's key policy and leaves every other byte unchanged (contract 56-59).
 
-byok edits the document as text, so that a diff of input and output shows only byok's statements. If a statement has one
-of byok's Sids but a different meaning, byok considers the statement outdated and replaces it in place. If this would
-lose something that the customer added, byok raises an error instead.
+byok edits the document as text, so that a diff between the input and the output shows only byok's statements. If a
+statement has one of byok's Sids but a different meaning, byok considers the statement outdated and replaces it in
+place. If the replacement would discard something that the customer added, byok raises an error instead.
 """
 
 import codecs
@@ -120,7 +120,7 @@ def merge_policy(
     """
     document = extract_document(text)
     # A saved policy may contain a statement that KMS would reject today. The merged policy, which KMS must accept, is
-    # therefore parsed again below with today's rules.
+    # therefore parsed again below under the current rules.
     policy = parse_document(document, on_a_key=True)
     ours = build_key_statements(which, StatementParameters.for_platform_role(platform_role_arn, region), vendor)
     edits, added, replaced = _edits(document, policy, ours)
@@ -173,7 +173,7 @@ def _edits(
         end = spans[-1][1]
         edits.append(((end, end), appended))
         if not isinstance(policy["Statement"], list):
-            # A single statement needs no array, but two statements do.
+            # A policy with a single statement may omit the array, but a policy with two statements must have it.
             edits += [((whole[0], whole[0]), "["), ((whole[1], whole[1]), "]")]
     return edits, added, replaced
 
@@ -247,7 +247,7 @@ def _canonical(statement: Statement) -> dict[str, Any]:
     """Normalise a statement so that two statements with the same meaning compare equal.
 
     Two statements have the same meaning if they differ only in the order of values, in the case of actions or condition
-    keys, in arrays with one item instead of the item itself, or in JSON booleans instead of strings.
+    keys, in whether a single item is in an array, or in whether a value is a JSON boolean or a string.
     """
     principal = statement.get("Principal")
     return {
@@ -262,7 +262,7 @@ def _canonical(statement: Statement) -> dict[str, Any]:
 
 
 def _require_own(there: Statement, ours: Statement) -> None:
-    """Check that replacing a statement loses nothing that the customer added.
+    """Check that replacing a statement does not discard anything that the customer added.
 
     Raises:
         PolicyMergeError: The statement denies access, or it also allows principals other than the platform role.

@@ -28,7 +28,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 def has_placeholder(text: str) -> bool:
-    """Return whether a text contains a placeholder, such as `<role>`, `${Role}` or `YOUR`.
+    """Return whether a string contains a placeholder, such as `<role>`, `${Role}` or `YOUR`.
 
     IAM variables such as `${aws:username}` do not count as placeholders.
     """
@@ -60,7 +60,7 @@ def unescape_pattern(pattern: str) -> str:
 
 
 def escape_pattern(text: str) -> str:
-    """Convert a text to a pattern that matches only this text."""
+    """Convert a string to a pattern that matches only this string."""
     return _SPECIAL.sub(r"${\g<0>}", text)
 
 

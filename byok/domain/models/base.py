@@ -1,4 +1,4 @@
-"""Base classes of the models that byok sends through Temporal, and the type of a Region's name."""
+"""Base classes for the models that byok sends through Temporal, and the type for a Region's name."""
 
 from typing import Annotated
 
@@ -9,13 +9,13 @@ from byok.domain.regions import REGIONS, UnknownRegionError, require_region
 
 
 class RequestModel(BaseModel):
-    """Base class of models that people write. It rejects unknown fields and keeps values out of error messages."""
+    """Base class for models that people write. It rejects unknown fields and keeps values out of error messages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class RecordModel(BaseModel):
-    """Base class of models that only byok writes and reads."""
+    """Base class for models that only byok writes and reads."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 

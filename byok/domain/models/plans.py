@@ -16,7 +16,7 @@ class Environment(RecordModel):
     """The data about an environment that every activity needs.
 
     Attributes:
-        encryption: Whose keys the two keys are.
+        encryption: Whether the two keys are the customer's or the platform's.
         s3_key_arn: The ARN of the S3 key, as entered, or the alias of the platform's AWS managed key.
         rds_key_arn: The ARN of the Aurora key, as entered, or the alias of the platform's AWS managed key.
         platform_role_arn: The vendor's role that the key policies name.
@@ -24,9 +24,9 @@ class Environment(RecordModel):
         environment_tag: Key of the tag that decides which environment owns a resource.
         run_tag: Key of the tag that contains the id of the run that created a resource.
         run_id: Id of the run that the plan was made for. A workflow reset does not change the id. Empty if the plan
-            creates nothing.
+            does not create any resources.
         probe_bucket: The platform's bucket for key probes in this Region.
-        profile: The customer's AWS CLI profile, for the commands of remedies.
+        profile: The customer's AWS CLI profile, for use in the commands in remedies.
     """
 
     environment_id: str
@@ -48,7 +48,7 @@ class Environment(RecordModel):
         return self.s3_key_arn if which is KeyPurpose.S3 else self.rds_key_arn
 
     def with_keys(self, *, s3_key_arn: str | None = None, rds_key_arn: str | None = None) -> Self:
-        """Return the environment with keys that AWS reports, and with the encryption that these keys belong to.
+        """Return the environment with the keys that AWS reports, and with the kind of encryption that these keys imply.
 
         Args:
             s3_key_arn: The S3 key; None if AWS reports none.
@@ -108,7 +108,8 @@ class KeyCheckPlan(RecordModel):
     """The plan of a key check, made before the first AWS call.
 
     Attributes:
-        findings: The problems that the pure rules found. If there are findings, byok creates nothing.
+        findings: The problems found by the rules that do not require an AWS call. If there are findings, byok does not
+            create any resources.
         allows_aurora_proof: Whether the platform's settings allow clusters that prove an Aurora key.
     """
 
@@ -122,7 +123,7 @@ class AuroraProofTask(RecordModel):
 
     Attributes:
         environment: The key, its Region, and the environment that the check is for.
-        proof_id: Identifies this proof, so that a cluster left behind by an earlier proof does not count.
+        proof_id: Identifies this proof, so that a cluster left behind by an earlier proof is not accepted as proof.
     """
 
     environment: Environment
@@ -167,7 +168,7 @@ class EnvironmentPlan(KeyCheckPlan):
 
     Attributes:
         tenant: How to put the requested tenant name on both keys; None if the request names no tenant.
-        tenant_name: The tenant name that the environment gets once it is ready.
+        The tenant name that is assigned to the environment once it is ready.
     """
 
     cluster: ClusterPlan
@@ -177,14 +178,14 @@ class EnvironmentPlan(KeyCheckPlan):
 
 
 class DatabaseTask(RecordModel):
-    """Input of the activities on the cluster and its writer."""
+    """Input of the activities for the cluster and its writer."""
 
     environment: Environment
     cluster: ClusterPlan
 
 
 class BucketTask(RecordModel):
-    """Input of the activities on one bucket."""
+    """Input of the activities for one bucket."""
 
     environment: Environment
     bucket: BucketPlan

@@ -47,7 +47,8 @@ class CheckedKey(RecordModel):
         service: The service that used the key, `S3` or `RDS`, if the key is proved.
         at: When the service used the key.
         request_id: AWS's request id of that call; None if AWS's response was lost.
-        problem: The problem for which the key is refused, or the problem on the platform's side that prevented a proof.
+        problem: The problem that caused the key to be refused, or the problem on the platform's side that prevented a
+            proof.
         reason: Why the key is not proved.
     """
 
@@ -134,8 +135,8 @@ class ReconciledKey(RecordModel):
     """A key's alias and tags after reconciliation.
 
     Attributes:
-        alias_state: The state of the alias. In case of a conflict, byok writes nothing, not even tags.
-        points_at: The id of the key that a conflicting alias points at, or that a repointed alias pointed at before.
+        alias_state: The state of the alias. If there is a conflict, byok does not write anything, not even tags.
+        points_at: The id of the key that a conflicting alias points to, or that a repointed alias pointed to before.
         remediation: How to resolve a conflict; None if there is no conflict.
         tags_written: The keys of the tags that were absent or had a different value.
         tags_replaced: The previous values of the tags that had a different value, by tag key.

@@ -20,7 +20,7 @@ _Value = TypeVar("_Value")
 
 
 class RegionRequest(RequestModel):
-    """What every request about an environment or its keys contains.
+    """The fields that every request about an environment or its keys contains.
 
     The model accepts the onboarding payload in place of either key ARN, and it accepts the payload's two fields
     alongside the other fields (contract 50).
@@ -28,7 +28,7 @@ class RegionRequest(RequestModel):
     Attributes:
         region: The environment's AWS Region.
         key_grace_seconds: How long to retry an ambiguous access-denied error while a policy change propagates (D14).
-        profile: The customer's AWS CLI profile in the commands of every remedy (contract 40, 130).
+        profile: The customer's AWS CLI profile, which is used in the commands of every remedy (contract 40, 130).
     """
 
     region: RegionName
@@ -42,7 +42,7 @@ class RegionRequest(RequestModel):
 
 
 class KeyPairRequest(RegionRequest):
-    """A request that names two keys of the customer.
+    """A request that names the customer's two keys.
 
     This model does not validate the ARNs, so that an invalid ARN results in a finding with a remedy instead of a
     malformed request.
@@ -102,7 +102,7 @@ class TenantRole(RequestModel):
 class ProvisionRequest(RegionRequest):
     """The input of `ProvisionEnvironment`: an environment with customer-managed or platform-managed keys (contract 14).
 
-    A request without ARNs is invalid unless it says that the keys are platform-managed, so byok never uses other keys
+    A request without ARNs is invalid unless it says that the keys are platform-managed, so byok never uses keys other
     than the requested ones (contract 99, 132).
 
     Attributes:
@@ -110,10 +110,10 @@ class ProvisionRequest(RegionRequest):
         s3_key_arn: The ARN of the customer's key for S3, as in `KeyPairRequest`; None if platform-managed.
         rds_key_arn: The ARN of the customer's key for Aurora; None if platform-managed.
         environment_id: Lower-case letters, digits and single hyphens; part of every resource name.
-        on_failure: Whether a stop keeps or removes the resources created so far (D9).
+        on_failure: Whether byok keeps or removes the resources created so far if provisioning stops (D9).
         tenant: The tenant name that the last phase puts on both keys; None if it is not known yet. Like an invalid ARN,
             an invalid name results in a finding. If the keys are platform-managed, the environment gets the name, but
-            there is no key of the customer to put it on.
+            byok does not put the name on any keys.
         tenant_role: The role that the worker assumes to put the name on the keys. Without a role, byok returns the
             commands for the customer to run.
         stack_name: The CloudFormation stack in the customer's account that contains the keys. byok stores the name with
@@ -149,8 +149,8 @@ class ProvisionRequest(RegionRequest):
 class DeleteRequest(RegionRequest):
     """The input of `DeleteEnvironment`.
 
-    AWS decides what the environment consists of. The workflow compares the Region, the encryption and the keys with
-    what AWS reports, and stops before it removes anything if they differ (contract 137).
+    The resources that AWS reports determine what the environment consists of. The workflow compares the Region, the
+    encryption and the keys with what AWS reports, and stops before it removes anything if they differ (contract 137).
 
     Attributes:
         environment_id: The id of the environment to delete.
@@ -191,9 +191,9 @@ class ReconcileTenantRequest(KeyPairRequest):
         environment_id: The id of the environment that uses the keys.
         tenant: The tenant name.
         tenant_role: The role that the worker assumes. Without a role, byok changes nothing and returns the commands.
-        repoint: Whether to repoint an alias that points at the environment's other key.
+        repoint: Whether to repoint an alias that points to the environment's other key.
         commands_only: Whether to return the commands and change nothing, even if the request contains a role.
-        stack_name: The CloudFormation stack of the keys, as in `ProvisionRequest`.
+        stack_name: The CloudFormation stack that contains the keys, as in `ProvisionRequest`.
     """
 
     environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)
@@ -209,7 +209,7 @@ class ListClaimsRequest(RequestModel):
 
     Attributes:
         account: List only claims on the keys of this account.
-        after: The `after` of the previous page.
+        after: The value of `after` on the previous page.
         size: The maximum number of claims.
     """
 

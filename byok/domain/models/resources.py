@@ -74,7 +74,7 @@ class Resources(RecordModel):
         return self.model_copy(update={"writer": writer.model_copy(update={"created": created})})
 
     def with_bucket(self, bucket: BucketResource) -> Self:
-        """Return a copy with this bucket's current state. Buckets stay in the order of their creation."""
+        """Return a copy with this bucket's current state. Buckets remain in the order in which they were created."""
         buckets = {item.name: item for item in self.buckets}
         created = bucket.created or (bucket.name in buckets and buckets[bucket.name].created)
         buckets[bucket.name] = bucket.model_copy(update={"created": created})
@@ -156,8 +156,8 @@ class OwnedResource(RecordModel):
 
     Attributes:
         name: The identifier of a database, or the name of a bucket.
-        key_arn: The KMS key that AWS reports for it; None if AWS reports none. For a bucket on the AWS managed key, the
-            alias of this key, because S3 reports no ARN.
+        key_arn: The KMS key that AWS reports for it; None if AWS reports none. For a bucket that is encrypted with the
+            AWS managed key, this is the key's alias, because S3 reports no ARN.
     """
 
     name: str
@@ -171,8 +171,9 @@ class OwnedResources(RecordModel):
     Attributes:
         instances: The database instances.
         clusters: The clusters.
-        buckets: The buckets, also those in Regions that are not in use.
-        final_snapshot: The requested final snapshot, which a deletion keeps; None if there is no such snapshot.
+        buckets: The buckets, including those in Regions that are not in use.
+        final_snapshot: The requested final snapshot, which is kept when the environment is deleted; None if there is no
+            such snapshot.
     """
 
     instances: tuple[OwnedResource, ...] = ()
@@ -228,7 +229,7 @@ class DeletionResult(RecordModel):
     Attributes:
         removed: Names of the removed resources.
         final_snapshot: The final snapshot of the cluster, which is kept; None if no snapshot was taken.
-        collected_at: When byok confirmed that AWS no longer lists any resource of the environment.
+        collected_at: When byok confirmed that AWS no longer lists any of the environment's resources.
     """
 
     environment_id: str

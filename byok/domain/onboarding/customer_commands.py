@@ -209,7 +209,7 @@ class CustomerCommands:
 
 
 def build_put_policy_command(region: str, key_arn: str, file: str) -> str:
-    """Build the command that puts a policy from a file on an existing key."""
+    """Build the command that attaches a policy from a file to an existing key."""
     return (
         f"aws kms put-key-policy --profile {DEFAULT_PROFILE} --region {region} --key-id {shlex.quote(key_arn)} "
         f"--policy-name default --policy file://{shlex.quote(file)}"

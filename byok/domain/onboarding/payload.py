@@ -59,24 +59,25 @@ def expand_payload_fields(values: Mapping[str, Any]) -> dict[str, Any]:
         PayloadError: The payload is invalid, or the payload and the ARN fields name different keys.
     """
     fields = {name: _strip(value) if name in _FIELDS else value for name, value in values.items()}
-    given = {field: fields[field] for field in _FIELDS if _is_payload(fields.get(field))}
+    given = {field: fields[field] for field in _FIELDS if is_payload(fields.get(field))}
     if S3_KEY_FIELD in fields or RDS_KEY_FIELD in fields:
         given["payload"] = {name: fields.pop(name) for name in (S3_KEY_FIELD, RDS_KEY_FIELD) if name in fields}
     for where, payload in given.items():
         for field, arn in parse_payload(payload).items():
             other = fields.get(field)
-            if not _is_payload(other) and other not in {None, "", arn}:
+            if not is_payload(other) and other not in {None, "", arn}:
                 raise PayloadError(f"{where} contains the onboarding payload, but {field} names a different key.")
             fields[field] = arn
     return fields
 
 
 def _strip(value: Any) -> Any:
-    # A text that is too long stays unchanged, so that the length limit applies to the text that the user sent.
+    # Text that is too long is left unchanged, so that the length limit applies to the text that the user sent.
     return value.strip() if isinstance(value, str) and len(value) <= KEY_ARN_MAX_LENGTH else value
 
 
-def _is_payload(value: Any) -> bool:
+def is_payload(value: Any) -> bool:
+    """Return whether a value of an ARN field is meant as the onboarding payload, valid or not."""
     return isinstance(value, Mapping) or (
         isinstance(value, str) and (value.lstrip().startswith(("{", "[", '"{')) or value.strip() in {"None", "null"})
     )

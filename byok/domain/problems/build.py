@@ -23,7 +23,7 @@ from byok.domain.regions import RegionNotInUseError, require_region_in_use
 from byok.domain.tenant import InvalidTenantNameError, require_valid_tenant_name
 
 REGION_NOT_IN_USE_CODE: Final = "byok.RegionNotInUse"
-"""Code of the problem that the platform does not use a request's Region. No call may be made there."""
+"""Code of the problem that the platform does not use a request's Region. No calls may be made in that Region."""
 
 KEYS_EXCHANGED_CODE: Final = "byok.KeysExchanged"
 """The problem code for two swapped ARNs."""
@@ -46,7 +46,7 @@ def build_problem(
         code: `<service>.<error code>`.
         message: AWS's message, unchanged, or byok's message.
         remedy: The remedy for the error.
-        context: The values to fill into the remedy. The values include a key only if a customer's key is affected.
+        context: The values to insert into the remedy. The values include a key only if a customer's key is affected.
         phase: The phase in which the error occurred.
         at: When the error occurred.
         operation: The AWS operation that failed, if any.
@@ -67,7 +67,7 @@ def build_problem(
 
 
 def find_arn_problems(keys: KeyPair, context: RemedyContext, at: datetime) -> tuple[Problem, ...]:
-    """Apply the pure rules to two ARNs and return all problems with both keys (contract 7).
+    """Apply the rules that do not require an AWS call to two ARNs, and return all problems with both keys (contract 7).
 
     Args:
         keys: The two ARNs.

@@ -22,7 +22,7 @@ __all__ = ["Remedy", "RemedyContext", "build_alias_remediation", "build_arn_reme
 
 @dataclass(frozen=True)
 class RemedyContext:
-    """The values to fill into a remedy.
+    """The values to insert into a remedy.
 
     Attributes:
         platform_role_arn: The role that the key policies name; None if the role is not known yet.
@@ -54,7 +54,8 @@ class RemedyContext:
     def account_options(self) -> str:
         """The AWS CLI options for the customer's account.
 
-        If the customer chose no profile, the name is a placeholder that they replace with their own (contract 40).
+        If the customer did not choose a profile, the profile name is a placeholder that they replace with their own
+        (contract 40).
         """
         return f"--profile {self.profile} --region {self.region}"
 

@@ -64,7 +64,7 @@ async def retry(
 ) -> Response:
     """Replay a stopped environment with the same keys or with corrected keys.
 
-    The form posts to the environment's own page, so that the page can still be reloaded after a refused retry.
+    The form posts to the environment's own page, so that the page can still be reloaded if the retry is refused.
     """
     given = {f"{which}_key_arn": str(form.get(f"{which}_key_arn", "")).strip() or None for which in ("s3", "rds")}
     try:
@@ -88,7 +88,7 @@ async def _cursor(
 async def stream_changes(
     state: State, session: ReadSession, environment_id: OwnId, seen: Annotated[EventCursor, Depends(_cursor)]
 ) -> AsyncIterator[ServerSentEvent]:
-    """Send an event for each change. With each event, the page reloads its live part."""
+    """Send an event for each change. On each event, the page reloads its live part."""
     try:
         async for status in state.broadcaster.follow(environment_id, session.caller):
             now = EventCursor.from_status(status)

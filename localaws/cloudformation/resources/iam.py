@@ -1,6 +1,7 @@
 """AWS::IAM::Role with its inline policies.
 
-Source of the properties, and of what updating a property does: CloudFormation template reference, "AWS::IAM::Role".
+Source for the properties, and for the effect of updating each property: CloudFormation template reference,
+"AWS::IAM::Role".
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """AWS::KMS::Key and AWS::KMS::Alias.
 
-Source of the properties, of their defaults, and of what updating a property does: CloudFormation template reference,
+Source for the properties, their defaults, and the effect of updating each property: CloudFormation template reference,
 pages "AWS::KMS::Key" and "AWS::KMS::Alias".
 """
 

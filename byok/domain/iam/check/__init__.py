@@ -2,6 +2,6 @@
 
 `calls` lists every call with its real context, `document` parses the policy that a user provides, `statement_matching`
 matches statements against calls, `near_misses` explains why a call is denied, and `report` combines the results. The
-check does not call AWS and needs no credentials. Like local AWS, the check evaluates policies with
+check does not call AWS and needs no credentials. Like the local AWS, the check evaluates policies with
 `byok.domain.iam.evaluator`.
 """

@@ -18,7 +18,7 @@ from byok.domain.vendor import VendorProfile
 
 
 class NeededFor(StrEnum):
-    """Whether the platform needs a call for provisioning or only for later operation."""
+    """Whether the platform needs a call for provisioning or only for later operations."""
 
     PROVISIONING = "provisioning"
     OPERATION = "operation"
@@ -106,7 +106,7 @@ ENCRYPTION_CONTEXT_ACTIONS: Final = frozenset(
 """The actions whose calls can have an encryption context (KMS developer guide, "kms:EncryptionContext:context-key")."""
 
 UNKNOWN_PART: Final = "…"
-"""The placeholder, in a context value, for a part of at least one character that byok does not know."""
+"""The placeholder for a part of a context value that byok does not know; the part has at least one character."""
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,9 @@ class PlatformPrincipal:
     def access_requests_for(self, call: PlatformCall, vendor: VendorProfile) -> tuple[AccessRequest, ...]:
         """Return the requests that KMS receives when the platform makes a call: one for each encryption context.
 
-        If the bucket has a Bucket Key, as an environment's buckets do (D13), S3 sends the bucket's ARN. Otherwise, as
-        for a probe, S3 sends the object's ARN (S3 user guide, "Reducing the cost of SSE-KMS with Amazon S3 Bucket
-        Keys").
+        If the bucket has a Bucket Key, as an environment's buckets do (D13), S3 sends the bucket's ARN as the
+        encryption context. Otherwise, as for a probe, S3 sends the object's ARN (S3 user guide, "Reducing the cost of
+        SSE-KMS with Amazon S3 Bucket Keys").
         """
         access = self._access(self.caller, call.action, call.service, self.region, for_resource=call.for_aws_resource)
         if call.service != "s3" or call.action not in ENCRYPTION_CONTEXT_ACTIONS:
@@ -219,8 +219,8 @@ KNOWN_CONDITION_KEYS: Final = frozenset(
     {"aws:sourceaccount", "aws:sourcearn", "kms:grantisforawsresource", "kms:viaservice", "sts:externalid"}
 )
 """The condition keys, in lower case, that are absent from a call unless `PlatformPrincipal` sets them. For any other
-condition key, byok does not know whether a call has it. `aws:SourceArn` and `aws:SourceAccount` occur only in calls
-that a service makes with its own identity (IAM user guide, "Global condition context keys")."""
+condition key, byok does not know whether a call has it. `aws:SourceArn` and `aws:SourceAccount` are present only in
+calls that a service makes with its own identity (IAM user guide, "Global condition context keys")."""
 
 
 def _session(role_arn: str) -> CallingPrincipal:

@@ -61,8 +61,8 @@ def parse_policy(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
         text: The policy document, or the whole output of `aws kms get-key-policy`.
         on_a_key: Whether KMS has already saved the policy. If so, a statement without Action or Resource is accepted,
             because PutKeyPolicy used to accept such a statement although it "has no effect" (KMS API reference,
-            PutKeyPolicy). AWS notified the owners of keys with such a statement that KMS would reject these statements
-            as malformed from 18 August 2025; older keys may still have such a statement.
+            PutKeyPolicy). AWS notified the owners of keys with such a statement that, starting August 18, 2025, KMS
+            would reject these statements as malformed; older keys may still have such a statement.
 
     Raises:
         PolicyDocumentError: KMS would reject the policy, or the text is not a key policy.
@@ -220,7 +220,7 @@ def _check_statement(statement: Any, number: int, needed: tuple[str, ...]) -> No
         if strange is not None:
             raise refuse(f"{element} contains {strange!r}; an action starts with its service, for example kms:Decrypt.")
     _check_principal(statement.get("Principal", statement.get("NotPrincipal")), refuse)
-    # KMS has already accepted the principals of a saved policy.
+    # KMS has already accepted the principals of a saved policy, so they are not checked again.
     for entry in _aws_principals(statement) if needed == _NEEDED else ():
         fault = explain_invalid_principal(entry)
         if fault is not None:

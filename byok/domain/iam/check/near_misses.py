@@ -89,7 +89,7 @@ def _is_meant_for_us(one: StatementEvaluation, platform: PlatformPrincipal, vend
     if accounts:
         return False not in accounts
     # Without an AWS principal, the statement is for a service. If the statement also has one of these two condition
-    # keys, the customer uses that service, not the platform.
+    # keys, it is the customer, not the platform, that uses the service.
     if not entries:
         return bool(_services(one.statement)) and not {"aws:sourceaccount", "aws:sourcearn"} & set(tests)
     return any(entry == "*" or _account_in(entry) is None for entry in entries)

@@ -97,8 +97,8 @@ def _decide(
 def first_match(found: list[StatementMatch], effect: str, applies: bool | None) -> StatementMatch | None:
     """Return the first statement with the given effect that applies to the call, or None.
 
-    If `applies` is None, return the first statement for which it is unknown whether it applies. A statement that names
-    the caller takes precedence over a statement that names the caller's whole account.
+    If `applies` is None, return the first statement that may or may not apply. A statement that names the caller takes
+    precedence over a statement that names the caller's whole account.
     """
     fitting = [match for match in found if match.one.statement["Effect"] == effect and match.applies is applies]
     return min(fitting, key=lambda match: match.one.addressed is PrincipalMatch.ACCOUNT, default=None)

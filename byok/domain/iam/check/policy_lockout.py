@@ -2,9 +2,9 @@
 
 If no principal can change the policy, only AWS Support can help.
 
-By default, KMS makes this check for the caller of PutKeyPolicy (AWS KMS developer guide, "Changing a key policy"). byok
-does not know the caller or the context of the request, so this check accepts a policy if any principal might be able to
-change it.
+By default, KMS performs this check for the caller of PutKeyPolicy (AWS KMS developer guide, "Changing a key policy").
+byok does not know the caller or the context of the request, so this check accepts a policy if any principal might be
+able to change it.
 """
 
 import re
@@ -81,7 +81,7 @@ def _can_manage(policy: Policy, caller: CallingPrincipal, key_arn: str) -> bool:
 
 
 def _is_certain(test: ConditionResult) -> bool:
-    """Return whether byok knows the result of a condition, even without the rest of the request context."""
+    """Return whether byok can determine the result of a condition without knowing the rest of the request context."""
     return test.actual is not None or test.key.lower() in KNOWN_CONDITION_KEYS
 
 

@@ -112,7 +112,7 @@ def parse_and_check_policy(
 def invalid_document_report(
     error: PolicyDocumentError, which: KeyPurpose, right: Statement | None = None
 ) -> PolicyReport:
-    """Build the report on a text that KMS would reject as a key policy.
+    """Build the report on text that KMS would reject as a key policy.
 
     Args:
         error: Why KMS would reject the text.

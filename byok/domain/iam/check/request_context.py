@@ -1,7 +1,7 @@
 """Evaluates statements with the known part of a call's context. The result of a condition is yes, no or unknown.
 
-When a call is made, AWS knows context that byok cannot know beforehand: the organisation, the network, and the names of
-the buckets. If a condition depends on this context, the result for the condition is unknown.
+When a call is made, AWS has context that byok cannot know in advance: the organisation, the network, and the names of
+the buckets. If a condition depends on this context, its result is unknown.
 
 Sources: IAM user guide, "Global condition context keys" and "Forward access sessions"; AWS KMS developer guide,
 "Condition keys for AWS KMS".
@@ -19,7 +19,7 @@ _ONLY_AWS_KNOWS: Final = "only AWS knows that value, at the time of the call"
 
 
 def evaluate_for_platform(policy: Policy, access: AccessRequest) -> list[StatementEvaluation]:
-    """Match every statement against one call of the platform; `holds` is None if byok cannot know the result."""
+    """Match every statement against one of the platform's calls; `holds` is None if byok cannot know the result."""
     version = policy.get("Version")
     return [
         replace(one, conditions=tuple(_judge(test, access, version) for test in one.conditions))
@@ -57,7 +57,7 @@ def _is_surely_absent(key: str, access: AccessRequest) -> bool:
 
 
 def _judge_source_ip(test: ConditionResult) -> ConditionResult:
-    """Judge a condition on the caller's IP address.
+    """Evaluate a condition on the caller's IP address.
 
     A service that makes the call on the role's behalf has a different address. `aws:SourceIp` "denies access if an AWS
     service makes calls on the principal's behalf" (IAM user guide, "Global condition context keys"). AWS does not say
@@ -80,7 +80,7 @@ def _judge_partly_known(
         return test
     negated = "Not" in test.operator
     matches = []
-    for unknown in ("\0", "\0\0\0"):  # only a wildcard matches \0, and only * matches both one \0 and three
+    for unknown in ("\0", "\0\0\0"):  # only a wildcard matches \0, and only * matches both one \0 and three in a row
         context = {**access.context, test.key: actual.replace(UNKNOWN_PART, unknown)}
         (sample,) = evaluate_conditions({test.operator: {test.key: list(test.wanted)}}, context, version)
         matches.append(sample.holds is not negated)

@@ -20,7 +20,7 @@ from byok.domain.problems.remediation import Remedy
 
 # byok calls KMS directly only for tenant names, and does so through a role in the customer's account, because a key's
 # aliases and tags cannot be changed from another account (botocore's KMS model, "Cross-account use: No"). The following
-# error codes are transient.
+# error codes indicate transient errors.
 _PASSING: Final = (
     "500",
     "502",

@@ -1,9 +1,9 @@
 """The error table, which decides how byok handles an AWS error. No other module makes this decision.
 
 A rule matches the service and the error code (`error.response["Error"]["Code"]`, never boto's class name). A rule also
-matches the message if the code alone is too broad. Rules ignore the HTTP status, which is too vague: KMS returns 400
-for nearly every error, RDS returns 403 for quotas, and S3 returns 409 for conflicts. Sources: S3 API reference "Error
-responses", botocore's RDS and KMS models, KMS developer guide "Key states".
+matches the message if the code alone is too broad. Rules ignore the HTTP status, which is not specific enough: KMS
+returns 400 for nearly every error, RDS returns 403 for exceeded quotas, and S3 returns 409 for conflicts. Sources: S3
+API reference "Error responses", botocore's RDS and KMS models, KMS developer guide "Key states".
 """
 
 import re
@@ -68,7 +68,7 @@ platform role needs no permission for any other operation."""
 def classify_error(service: str, code: str, message: str, key_arn: str | None = None) -> ErrorRule:
     """Return the rule for an AWS error.
 
-    If no rule matches, byok retries the error during the grace period and then stops, so it never retries forever.
+    If no rule matches, byok retries the call during the grace period and then stops, so it never retries forever.
 
     Args:
         service: botocore's name for the service.
