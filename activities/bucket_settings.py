@@ -59,7 +59,7 @@ def bucket_exists(s3: "S3Client", bucket: str) -> bool:
 
 
 def list_own_buckets(s3: "S3Client", prefix: str) -> dict[str, str]:
-    """Return the platform's own buckets that begin with a prefix, in all Regions: the Region of each, by name.
+    """Map the platform's own buckets whose names begin with a prefix, in all Regions, from each name to its Region.
 
     The page size is required, because S3 rejects a request without a page size if the account's quota is above 10,000
     buckets. S3 returns the Region only if a request has at least one parameter (S3 API reference, ListBuckets).

@@ -27,7 +27,7 @@ from byok.domain.planning import Platform, plan_no_environment
 
 _DONE: Final = "claims-done"
 _SAVED_EVERY: Final = 100
-"""After this many claims, the activity saves where its next attempt continues."""
+"""Each time the activity has processed this many claims, it saves where its next attempt continues."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ClaimActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def release_unused_claims(self, environment: Environment) -> None:
-        """Give back the claims on those of the customer's two keys that encrypt none of the environment's resources.
+        """Release the claim on each of the customer's two keys that encrypts none of the environment's resources.
 
         Raises:
             ApplicationError: AWS returned an error. The error table decides whether it stops the activity.

@@ -1,4 +1,6 @@
-"""Describes the databases that activities wait for. The call rate stays limited, however many environments wait.
+"""Describes the databases that activities wait for.
+
+The call rate stays limited, no matter how many environments are waiting.
 
 RDS limits the call rate per account and Region, and all of the vendor's tools share this limit. A worker therefore
 describes up to a hundred clusters or instances per call, and a token bucket limits the worker's call rate. The first

@@ -1,4 +1,4 @@
-"""Refuses an environment whose resources show the other kind of encryption than the request (contract 9, 132)."""
+"""Refuses a request whose kind of encryption differs from that of the existing resources (contract 9, 132)."""
 
 from dataclasses import replace
 

@@ -103,7 +103,10 @@ class ActivityContext:
     def non_retryable_error(
         self, code: str, message: str, remedy: Remedy, *, customer_key: bool = False
     ) -> ApplicationError:
-        """Build the error for a stop that no AWS error caused: a conflict, a lost key, or a failed verification."""
+        """Build the error for a stop that was not caused by an AWS error.
+
+        The cause is a conflict, lost access to a key, or a failed verification.
+        """
         return _failure(self.build_problem(code, message, remedy, customer_key=customer_key))
 
     def retry_later_error(self, code: str, message: str, delay: timedelta) -> ApplicationError:

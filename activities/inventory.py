@@ -105,7 +105,7 @@ class InventoryActivities:
 
         Raises:
             ApplicationError: Stops, before anything is removed, if a final snapshot is requested and a cluster has lost
-                its key. Other AWS errors: see the error table.
+                access to its key. Other AWS errors: see the error table.
         """
         environment, inventory = task.environment, Inventory(self.clients, self.platform)
         step = ActivityContext(

@@ -109,7 +109,10 @@ class KeyActivities:
 
 
 def _exchanged_error(step: ActivityContext, refusal: ApplicationError) -> ApplicationError:
-    """Build the error for two ARNs that were exchanged. It contains AWS's message about the key that S3 cannot use."""
+    """Build the error for two key ARNs that were entered in the wrong order.
+
+    The error contains AWS's message about the key that S3 cannot use.
+    """
     answer = Problem.model_validate(refusal.details[0])
     environment = step.environment
     message = (

@@ -1,4 +1,7 @@
-"""RDS requests and responses: finds clusters and instances, builds request parameters, and reads the responses."""
+"""RDS requests and responses.
+
+This module finds clusters and instances, builds request parameters, and reads the responses.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -51,7 +51,10 @@ if TYPE_CHECKING:
 
 _CHECKSUM: Final = "byok-sha256"
 _NAMED_AT_MOST: Final = 3
-"""The maximum number of objects that a message names as the reason for keeping a bucket, which may hold millions."""
+"""The maximum number of objects that a message lists as the reason for keeping a bucket.
+
+The number is limited because a bucket can contain millions of objects.
+"""
 
 
 @dataclass(frozen=True)

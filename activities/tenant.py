@@ -119,7 +119,9 @@ class TenantActivities:
 
 
 def _missing_findings(step: ActivityContext, why: str) -> EnvironmentProbeResult:
-    message = f"There is no environment {step.environment.environment_id} to put a tenant name on: {why}."
+    message = (
+        f"Environment {step.environment.environment_id} does not exist, so it cannot be given a tenant name: {why}."
+    )
     return EnvironmentProbeResult(
         findings=(step.build_problem("byok.EnvironmentNotThere", message, Remedy.ENVIRONMENT_NOT_THERE),)
     )
@@ -160,7 +162,10 @@ def _aliases_of(kms: "KMSClient", marks: KeyLabels) -> list[str]:
 def _reconcile_alias(
     kms: "KMSClient", step: ActivityContext, task: ReconcileKeyTask, present: list[str]
 ) -> tuple[AliasOutcome, str | None]:
-    """Reconcile the alias. Return its state and, if the alias points or pointed at another key, the id of that key."""
+    """Reconcile the alias, and return its state.
+
+    If the alias points or used to point to another key, also return the id of that key.
+    """
     marks, key_id = task.marks, parse_key_arn(task.marks.key_arn).key_id
     if marks.alias in present:
         return AliasOutcome.IN_PLACE, None

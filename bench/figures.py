@@ -40,7 +40,10 @@ def percentile(figures: Sequence[float], percent: float) -> float:
 
 
 def format_figure(figure: float) -> str:
-    """Format a figure to three significant digits, with at most three decimals and all digits before the point."""
+    """Format a figure to three significant digits, with at most three decimal places.
+
+    All digits before the decimal point are kept.
+    """
     if figure == 0:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(abs(figure))))

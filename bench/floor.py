@@ -1,9 +1,9 @@
-"""`python -m bench.floor`: the floor, a bare boto3 script that creates environments with exactly byok's AWS calls.
+"""`python -m bench.floor`: the floor, a bare boto3 script that creates environments.
 
-The script passes the same parameters as byok to each call, but it cannot resume after a crash and does not repair
-anything. With `--branches`, one thread creates the buckets while another thread finishes the database, because byok
-also works on both in parallel. Without `--branches`, all calls run sequentially. The script prints a `RunResult` as
-JSON.
+The script makes exactly the same AWS calls as byok, with the same parameters, but it cannot resume after a crash and
+does not repair anything. With `--branches`, one thread creates the buckets while another thread finishes the database,
+because byok also works on both in parallel. Without `--branches`, all calls run sequentially. The script prints a
+`RunResult` as JSON.
 """
 
 import argparse

@@ -31,7 +31,10 @@ class RequestGenerator:
 
     @classmethod
     def from_arguments(cls, parser: argparse.ArgumentParser) -> tuple[Self, argparse.Namespace]:
-        """Parse the command line. Return a generator that uses the keys in `--keys`, and the parsed arguments."""
+        """Parse the command line, and return two values: a generator and the parsed arguments.
+
+        The generator uses the keys in `--keys`.
+        """
         parser.add_argument("--environments", type=int)
         parser.add_argument("--concurrency", type=int, default=1)
         parser.add_argument("--keys", type=Path, help="JSON file with pairs of key ARNs (default: made-up ARNs)")

@@ -80,7 +80,10 @@ def environment_id_from_workflow_id(workflow_id: str) -> str:
 
 
 def tenant_workflow_id(environment_id: str) -> str:
-    """Return the workflow id of `ReconcileTenant`. The id allows one run at a time for an environment."""
+    """Return the workflow id of `ReconcileTenant`.
+
+    The id ensures that each environment has at most one run of this workflow at a time.
+    """
     return f"{_TENANT_PREFIX}{environment_id}"
 
 

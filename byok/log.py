@@ -1,4 +1,7 @@
-"""Logging: one stream of log lines from byok, the Temporal SDK and boto. Lines from an activity name its workflow."""
+"""Logging: one stream of log lines from byok, the Temporal SDK and boto.
+
+Lines that an activity logs include the name of its workflow.
+"""
 
 import logging
 import re
@@ -68,7 +71,7 @@ def hide_secrets(_logger: Any, _method: str, event: Event) -> Event:
 
 
 class LogContextInterceptor(Interceptor):
-    """Adds workflow, activity and attempt to every line that is logged during an activity, including boto's lines."""
+    """Adds workflow, activity and attempt number to every line logged during an activity, including boto's lines."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         """See the SDK's `Interceptor`."""

@@ -215,7 +215,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _regions_belong_together(self) -> Self:
-        """Require the home Region among the Regions in use, and one partition, because a role is in one partition."""
+        """Require that the Regions in use include the home Region and are all in the same partition.
+
+        A role exists in only one partition.
+        """
         if self.home_region not in self.regions:
             raise ValueError(f"BYOK_REGIONS: must contain the home Region, {self.home_region} (BYOK_HOME_REGION)")
         home = partition_of_region(self.home_region)

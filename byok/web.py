@@ -144,7 +144,7 @@ def _token(organisation: str, *, read_only: bool) -> int:
     token = secrets.token_urlsafe(32)
     scopes = [organisations.Scope.READ] if read_only else list(organisations.Scope)
     entry = {"sha256": hashlib.sha256(token.encode()).hexdigest(), "organisation": organisation, "scopes": scopes}
-    sys.stderr.write("The token (shown once, stored nowhere) and its entry for BYOK_API__TOKENS:\n")
+    sys.stderr.write("The token (shown once and not stored) and its entry for BYOK_API__TOKENS:\n")
     sys.stdout.write(f"{token}\n{json.dumps(entry)}\n")
     return 0
 

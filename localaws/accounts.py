@@ -1,7 +1,8 @@
 """The two accounts, their callers, and the IAM policies of those callers.
 
-The platform role has a least-privilege policy, because a key in another account is usable only if the key policy *and*
-the role's own policy allow its use. Tests can change the platform role's policy, as they can for any role.
+The platform role has a least-privilege policy that is evaluated as well, because a key in another account is usable
+only if both the key policy and the role's own policy allow its use. Tests can change the platform role's policy, as
+they can for any role.
 """
 
 import json
@@ -37,7 +38,7 @@ _OPERATOR: Final = CallingPrincipal(f"arn:aws:iam::{PLATFORM_ACCOUNT}:user/Opera
 _EVERYTHING: Final[Policy] = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
-# Services that are not in the statement `Operations`, because separate statements allow KMS calls and AssumeRole.
+# Services that the `Operations` statement leaves out, because separate statements allow KMS calls and AssumeRole.
 _OTHERWISE_ALLOWED: Final = frozenset({"kms", "sts"})
 
 
@@ -146,7 +147,7 @@ def get_identity_policies(caller: CallingPrincipal) -> list[Policy]:
 
 
 def build_principal_condition_keys(caller: CallingPrincipal) -> dict[str, str | list[str]]:
-    """Return the condition keys in every request from a caller (IAM user guide, "Global condition keys")."""
+    """Return the condition keys of every request from a caller (IAM user guide, "Global condition keys")."""
     now = datetime.now(UTC)
     return {
         "aws:PrincipalAccount": caller.account,

@@ -187,7 +187,10 @@ class _Handler(WSGIRequestHandler):
         """Do nothing, because the recorder already records the calls."""
 
     def make_environ(self) -> dict[str, Any]:
-        """Return the WSGI environment, with the entry that moto's own handler adds for underscores in header names."""
+        """Return the WSGI environment.
+
+        It includes the entry that moto's own handler adds for header names with underscores.
+        """
         environ: dict[str, Any] = super().make_environ()
         environ.setdefault("moto.preserved_header_names", {})
         return environ

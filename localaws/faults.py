@@ -1,4 +1,4 @@
-"""Faults that a test injects into an operation's calls, such as those caused by networks and overloaded services.
+"""Faults that a test injects into calls to an operation, such as those caused by networks and overloaded services.
 
 With `lose_answer`, a call is executed, but the caller gets no response. This fault shows whether an activity is safe to
 retry. A held call stays in progress until the test releases the call, so that the test can kill the caller in the
@@ -39,7 +39,8 @@ class Fault:
         times: The number of calls that the fault affects.
         seconds: For `timeout` and `delay`: the duration, which ends early when all faults are cleared.
         after_calls: The number of matching calls that proceed normally before the fault first affects a call.
-        session: If set, a call matches only if this role session makes it, or if it is AssumeRole for this session.
+        session: If set, a call matches only if this role session makes it, or if it is the AssumeRole call for this
+            session.
         about: If set, a call matches only if the name of its resource (bucket, cluster, key) contains this text.
         code: For `refuse`: the wire code of the error.
         message: For `refuse`: the message of the error.
@@ -73,7 +74,7 @@ class HeldCall:
     Attributes:
         number: The call's number among all calls held since the start of the process.
         fault: The fault that holds the call.
-        carried_out: Whether the call has been executed, so that only the response is missing.
+        carried_out: Whether the call has already been executed, and only its response is outstanding.
     """
 
     number: int

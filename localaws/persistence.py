@@ -35,7 +35,7 @@ _NOT_KEPT: Final = frozenset({"database_seconds", "propagation_seconds"})
 
 
 class FolderInUseError(Exception):
-    """Another local AWS uses the folder."""
+    """Another local AWS is using the folder."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class StateFolder:
         """Lock the folder, restore the saved state if it is valid, and mark that a run is in progress.
 
         Raises:
-            FolderInUseError: Another process uses the folder.
+            FolderInUseError: Another process is using the folder.
         """
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._take()
@@ -140,7 +140,7 @@ def _versions(lists: list[tuple[str, list[Any]]]) -> Any:
 
 
 def _identity() -> dict[str, Any]:
-    """Return the facts that must match before a saved state is restored.
+    """Return the facts that must match for a saved state to be restored.
 
     A hash of the code is one of these facts, because the code can change without a new version number.
     """

@@ -17,7 +17,7 @@ class RecordedCall:
     """One call.
 
     Attributes:
-        number: The call's number since the start or since the records were cleared.
+        number: The call's sequence number, counted from the start or from the last time that the records were cleared.
         caller: ARN of the principal that signed the call. For a role, this is the ARN of the session.
         account: The caller's account.
         outcome: `ok`, the error code, or the effect of a fault.

@@ -96,7 +96,8 @@ class Database:
     Attributes:
         output: The resource as the Describe… operation returns it, without the status.
         life: The last transition and the time when it ends, from which the status is computed.
-        grant_id: Id of RDS's grant on the cluster's customer key. None for any other key, an instance or a snapshot.
+        grant_id: Id of RDS's grant on the cluster's customer key. None for a cluster with any other kind of key, and
+            for instances and snapshots.
     """
 
     output: dict[str, Any]
@@ -145,7 +146,7 @@ class AwsState:
 
     Attributes:
         bucket_key_uploads: The ids of multipart uploads with an S3 Bucket Key. moto does not record this setting.
-        database_seconds: How long creating or deleting a cluster or an instance takes.
+        database_seconds: How long it takes to create or delete a cluster or an instance.
         propagation_seconds: How long S3 and RDS take to see a changed key policy or state.
     """
 

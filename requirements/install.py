@@ -42,7 +42,7 @@ def main() -> int:
     """Install the packages, and print the reason if that fails.
 
     Returns:
-        0 on success. 1 on failure, after the reason has been printed on standard error.
+        0 on success, or 1 on failure, after the reason has been printed to standard error.
     """
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("venv", type=Path, help="the virtual environment; created if it does not exist")
@@ -111,7 +111,10 @@ def bootstrap(venv: Path) -> dict[str, str]:
 
 
 def is_installed(venv: Path, lock: Path) -> bool:
-    """Return whether a virtual environment has all packages of a lock file. Asking pip would take a second."""
+    """Return whether a virtual environment has all packages of a lock file.
+
+    Running pip to find out would take a second.
+    """
     heads = [line.split()[0] for line in lock.read_text().splitlines() if line[:1].isalnum()]
     wanted = [head.replace("-", "_").replace("==", "-") for head in heads]
     return all(any(venv.glob(f"[lL]ib/**/site-packages/{name}.dist-info")) for name in wanted)

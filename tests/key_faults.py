@@ -143,7 +143,7 @@ def _explicit_deny(aws: AwsHarness, which: KeyPurpose) -> str:
 
 
 def _deny_without_mfa(aws: AwsHarness, which: KeyPurpose) -> str:
-    """Create a key that denies requests without MFA: a role that a service runs as never has MFA."""
+    """Create a key whose policy denies requests without MFA: a role that a service uses never has MFA."""
     deny = {"Sid": "RequireMfa", "Effect": "Deny", "Principal": "*", "Action": "kms:*", "Resource": "*"}
     human = {"ArnNotLike": {"aws:PrincipalArn": f"arn:aws:iam::{CUSTOMER_ACCOUNT}:*"}}
     condition = human | {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}

@@ -40,7 +40,7 @@ class Case:
 
 
 def set_at(index: int, path: str, value: Any) -> Change:
-    """Set a value at a path of one statement; `{customer}`, `{platform}` and `{region}` are filled in."""
+    """Set a value at a path in one statement; `{customer}`, `{platform}` and `{region}` are filled in."""
 
     def change(ours: Statements, place: PolicyContext) -> Statements:
         part: Any = ours[index]
@@ -66,7 +66,7 @@ def fill(value: Any, place: PolicyContext) -> Any:
 
 
 def without(index: int, path: str) -> Change:
-    """Remove the value at a path of one statement."""
+    """Remove the value at a path in one statement."""
 
     def change(ours: Statements, _: PolicyContext) -> Statements:
         part: Any = ours[index]

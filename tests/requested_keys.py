@@ -1,4 +1,4 @@
-"""The keys of a request: the customer's two keys, or none, and the failures that are then the platform's own."""
+"""The keys in a request (two or none), and the failures that are the platform's own if the request has no keys."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -22,7 +22,7 @@ ON_PLATFORM_KEYS: Final[dict[str, Any]] = {
 
 
 def keys_of(request: ProvisionRequest) -> KeyPair:
-    """Return the customer's keys of a request. The request must have customer-managed keys."""
+    """Return the customer's keys from a request. The request must have customer-managed keys."""
     assert request.key_pair is not None
     return request.key_pair
 
@@ -30,6 +30,6 @@ def keys_of(request: ProvisionRequest) -> KeyPair:
 def build_platform_failure(
     phase: Phase, code: str = "s3.KMS.DisabledException", remedy: Remedy = Remedy.PLATFORM_MANAGED_KEY
 ) -> ApplicationError:
-    """Build a failure that is not about a key of the customer."""
+    """Build a failure that does not concern one of the customer's keys."""
     context = RemedyContext(REGION, PLATFORM.role_arn, PLATFORM.vendor, key_arn="alias/aws/s3")
     return stop_with_problems([build_problem(code, code, remedy, context, phase=phase, at=datetime.now(UTC))])

@@ -113,7 +113,8 @@ READ_OPTIONS: Final = ActivityConfig(
 
 RELEASE_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=1),
-    # A stopped environment shows its problem only after this. If AWS is down, `byok claims` lists the claims later.
+    # A stopped environment shows its problem only after this activity has ended. If AWS is down, the claims remain, and
+    # `byok claims` lists them later.
     schedule_to_close_timeout=timedelta(minutes=2),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,

@@ -38,7 +38,9 @@ async def finish_despite_cancellation(work: asyncio.Task[_T]) -> _T:
 
 
 async def cancel_and_wait(branches: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel branches and wait until each has ended. A branch starts nothing new, but finishes its write in progress.
+    """Cancel branches and wait until each has ended.
+
+    A branch does not start any new work, but finishes its write in progress.
 
     Call this function after `except asyncio.CancelledError`, never in `finally`. A worker that evicts a workflow from
     its cache closes the workflow's coroutines, which runs their `finally` blocks, although there is nothing to wait

@@ -145,7 +145,7 @@ class DeleteEnvironment:
                 )
 
     def _take_keys(self, plan: DeletionPlan, found: OwnedResources) -> DeletionPlan:
-        """Return the plan with the keys that AWS reports, where the request names none.
+        """Return the plan, using the keys that AWS reports where the request does not specify any.
 
         The status shows the encryption and the customer's keys.
         """
@@ -161,7 +161,7 @@ class DeleteEnvironment:
         return plan.model_copy(update={"environment": environment})
 
     async def _require_no_foreign_objects(self, plan: DeletionPlan, found: OwnedResources) -> None:
-        """Look at all buckets before anything is removed, also before the database is.
+        """Check all buckets before anything is removed, including the database.
 
         Raises:
             PhaseStoppedError: A bucket contains objects that provisioning did not write.
@@ -192,7 +192,7 @@ class DeleteEnvironment:
             raise PhaseStoppedError(problems or [self._leftover_problem()])
 
     async def _release_claims(self, plan: DeletionPlan, found: OwnedResources) -> None:
-        """Release the claims on the keys that AWS reported, and on the known ones (contract 138).
+        """Release the claims on the keys that AWS reported, and on the keys that were already known (contract 138).
 
         An environment with platform-managed keys has no claims.
         """

@@ -60,8 +60,8 @@ async def validate_keys(request: RegionRequest, plan: KeyCheckPlan) -> tuple[Pro
 
     This function probes the S3 key. The Aurora key is usually proved later, when RDS creates the environment's cluster,
     which is the first resource. But if one key is refused, this function also examines the other key, so that the
-    customer can fix both keys in one pass (contract 128). The platform's own keys are not checked: the first resources
-    use them.
+    customer can fix both keys in one pass (contract 128). The platform's own keys are not checked in advance: they are
+    first used when the first resources are created.
     """
     if not plan.environment.customer_keys:
         return plan.findings
@@ -136,7 +136,7 @@ async def _examine_aurora_key(
 def _known_verdict(which: KeyPurpose, plan: KeyCheckPlan, findings: Sequence[Problem]) -> CheckedKey | None:
     """Return the verdict on a key that already has a problem; None if the key has no problem and must be used.
 
-    No key is used in a Region that the platform does not use.
+    If the platform does not use the Region, the check uses neither key.
     """
     problem = next(
         (finding for finding in findings if finding.key is which or finding.code == REGION_NOT_IN_USE_CODE), None

@@ -1,4 +1,4 @@
-"""Lists the claims on keys, with what AWS says of their use."""
+"""Lists the claims on keys, with what AWS reports about their use."""
 
 from temporalio import workflow
 

@@ -51,15 +51,15 @@ class ProgressPublisher:
         return self._progress.phase
 
     def correct_request(self, request: DeleteRequest) -> None:
-        """Replace the request by one with the values that AWS reports. The next call of `enter_phase` publishes it."""
+        """Replace the request's values with those that AWS reports. The next call to `enter_phase` publishes them."""
         self._progress = self._progress.model_copy(update={"request": request})
 
     def assign_tenant_name(self, name: str | None) -> None:
-        """Record the tenant name. The next call of `enter_phase` publishes the name."""
+        """Record the tenant name. The next call to `enter_phase` publishes the name."""
         self._tenant_name = name
 
     def record_tenant_outcome(self, outcome: TenantOutcome) -> None:
-        """Record the outcome of naming the keys. The next call of `enter_phase` publishes the outcome."""
+        """Record the outcome of naming the keys. The next call to `enter_phase` publishes the outcome."""
         self._tenant = outcome
 
     def enter_phase(

@@ -208,9 +208,9 @@ class ProvisionEnvironment:
         return await finish_despite_cancellation(removal)
 
     async def _release_unused_claims(self, plan: EnvironmentPlan) -> None:
-        """Give back the claims on keys that encrypt nothing (contract 138).
+        """Release the claims on keys that encrypt nothing (contract 138).
 
-        If AWS does not answer, the claims stay, and `byok claims` lists them.
+        If AWS does not respond, the claims remain, and `byok claims` lists them.
         """
         release = workflow.start_activity_method(
             ClaimActivities.release_unused_claims, plan.environment, **RELEASE_OPTIONS

@@ -1,4 +1,7 @@
-"""(f) The history events, billable actions and AWS calls per environment. (g) The same figures for more buckets."""
+"""(f) The history events, billable actions and AWS calls per environment.
+
+(g) The same figures for environments with more buckets.
+"""
 
 from collections import Counter
 from collections.abc import Iterable

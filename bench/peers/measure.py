@@ -83,7 +83,9 @@ class Driver:
 
 
 def install_peer(peer: Peer, seconds: float) -> Path:
-    """Create the peer's virtual environment, unless it exists with the same requirements, and return its Python.
+    """Create the peer's virtual environment, and return the path of its Python interpreter.
+
+    If a virtual environment with the same requirements already exists, it is reused.
 
     Raises:
         PeerError: The peer cannot be installed.
@@ -116,7 +118,10 @@ def install_peer(peer: Peer, seconds: float) -> Path:
 def start_driver(
     peer: Peer, python: Path, account: MotoAccount, folder: Path, limits: MeasurementLimits
 ) -> Iterator[Driver]:
-    """Run a peer's driver in a new folder, which is also its home directory, and end the peer's processes on exit."""
+    """Run a peer's driver in a new folder, and terminate the peer's processes on exit.
+
+    The folder also serves as the driver's home directory.
+    """
     work, log = folder / "work", folder / f"{peer.name}.log"
     work.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}

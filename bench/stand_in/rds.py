@@ -92,7 +92,10 @@ class RdsService:
         return render_cluster(cluster)
 
     def delete_cluster(self, region: str, params: _Params) -> str:
-        """DeleteDBCluster. The cluster must be available and not protected, and all instances must be deleting."""
+        """DeleteDBCluster.
+
+        The cluster must be available and not protected, and all of its instances must be in the `deleting` state.
+        """
         _only("DeleteDBCluster", params)
         cluster = _cluster_named(self._clusters[region], params["DBClusterIdentifier"])
         if cluster.protected:

@@ -106,10 +106,10 @@ def render_outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
         elif status.tenant_name and status.encryption is Encryption.PLATFORM_MANAGED:
             parts += [Text(), Text(f"Tenant name: {status.tenant_name}")]
         elif status.tenant_name:
-            parts += [Text(), Text(f"Tenant name: {status.tenant_name}"), Text("  To put it on both keys (optional):")]
+            parts += [Text(), Text(f"Tenant name: {status.tenant_name}"), Text("  To set it on both keys (optional):")]
             parts.append(Text(f"    byok tenant {status.environment_id}"))
         if status.tenant_problems:
-            parts += [Text(), Text("The last attempt to put the tenant name on the keys stopped:", "bold yellow")]
+            parts += [Text(), Text("The last attempt to set the tenant name on the keys stopped:", "bold yellow")]
             parts.append(render_problems(status.tenant_problems))
         return join_lines(parts)
     if status.phase is Phase.DELETED:
@@ -137,13 +137,13 @@ def render_deletion(done: DeletionResult) -> Text:
 def render_tenant_outcome(found: TenantOutcome) -> Text:
     """Render the aliases and tags of both keys, or the commands that set them."""
     if found.commands:
-        told = Text(f"To put {found.tenant} on both keys, the key administrator runs one of these commands:", "bold")
+        told = Text(f"To set {found.tenant} on both keys, the key administrator runs one of these commands:", "bold")
         return join_lines([told, *(Text(f"\n{command}") for command in found.commands)])
     rows = []
     for key in found.keys:
         name = key.key.display_name
         if key.alias_state is AliasOutcome.CONFLICT:
-            rows.append(Text(f"✗ {name}: {key.alias} points at another key, {key.points_at}; not changed.", "red"))
+            rows.append(Text(f"✗ {name}: {key.alias} points to another key, {key.points_at}; not changed.", "red"))
             rows.append(Text("  tags not changed"))
             rows += [Text(f"  {line}") for line in (key.remediation or "").splitlines()]
         else:

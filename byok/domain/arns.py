@@ -1,7 +1,8 @@
 """ARNs of keys and roles: functions that parse them, and the rules for the keys that an environment may use.
 
 The rules are pure (contract 81-84, 115-117, 123-124, D6-D8), so this module never calls AWS. Only AWS knows whether a
-key exists and is enabled, and whether the platform role may use it. The probe and CreateDBCluster find that out.
+key exists and is enabled, and whether the platform role may use it. The probe and the CreateDBCluster call
+determine this.
 """
 
 import re
@@ -220,7 +221,7 @@ def is_key_arn(text: str | None) -> bool:
 
 
 def is_aws_managed(key: str) -> bool:
-    """Return whether a key is named as an AWS managed key. KMS reserves these aliases (KMS, CreateAlias)."""
+    """Return whether a key is specified by an AWS managed key's alias, which KMS reserves (KMS, CreateAlias)."""
     return key.startswith(_AWS_MANAGED)
 
 

@@ -260,7 +260,10 @@ def _tenant(
 def _environment(
     request: RegionRequest, environment_id: str, platform: Platform, keys: KeyPair | None, run_id: str = ""
 ) -> Environment:
-    """Return what activities need of an environment. Without keys of the customer, the platform's keys encrypt it."""
+    """Return the data about an environment that activities need.
+
+    If no customer's keys are given, the platform's keys encrypt the environment.
+    """
     vendor = platform.vendor
     used = keys or platform.keys_in(request.region)
     return Environment(

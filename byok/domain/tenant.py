@@ -1,4 +1,6 @@
-"""The tenant name and its labels on the two keys: an alias for each key, and the same tags on both (contract 100-106).
+"""The tenant name, and the labels that put it on the two keys (contract 100-106).
+
+The labels are an alias for each key, and the same tags on both keys.
 
 Only this module defines which names are valid. byok validates a name before it creates anything. Otherwise, an invalid
 name would not cause an error until the last phase.
@@ -48,7 +50,7 @@ def require_valid_tenant_name(tenant: str, vendor: VendorProfile) -> str:
         strange = sorted(set(re.sub(_NAME, "", tenant)))
         shown = " ".join("a space" if char == " " else char if char.isprintable() else repr(char) for char in strange)
         raise InvalidTenantNameError(
-            f"The tenant name {tenant!r} contains {shown}: a KMS alias allows only letters without accents, digits, "
+            f"The tenant name {tenant!r} contains {shown}: a KMS alias allows only unaccented letters, digits, "
             "hyphens, underscores and slashes."
         )
     return tenant

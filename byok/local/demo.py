@@ -1,4 +1,6 @@
-"""The demo provisions two environments. The second one stops at a disabled key, and completes once the key is fixed.
+"""The demo provisions two environments.
+
+The second one stops because one of its keys is disabled, and completes once the key is fixed.
 
 The demo announces each step, and then checks the result in byok and in the local AWS. The command line passes in the
 functions that show the environments.
@@ -105,7 +107,10 @@ async def _provision(service: EnvironmentService, name: str, keys: KeyPair, foll
 async def _name_keys(
     stack: DevStack, service: EnvironmentService, name: str, keys: KeyPair, show: Show
 ) -> list[tuple[str, bool]]:
-    """Put the tenant name on the keys twice; check the aliases and tags, and that the second call writes nothing."""
+    """Put the tenant name on the keys twice.
+
+    Check the aliases and tags, and check that the second call writes nothing.
+    """
     role = await asyncio.to_thread(stack.customer.ensure_tenant_role, name, keys, f"demo-{name}")
     request = await service.build_reconcile_tenant_request(name, name, role)
     show(await service.reconcile_tenant(request))

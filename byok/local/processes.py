@@ -1,4 +1,4 @@
-"""Manages a child process: starts it so that it exits when its parent does, waits until it is ready, and stops it."""
+"""Manages a child process: starts it, ensures that it exits with its parent, waits until it is ready, and stops it."""
 
 import asyncio
 import os

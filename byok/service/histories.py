@@ -87,7 +87,10 @@ async def read_workflow_failure(
 
 
 _ONLY_IN_COMMANDS: Final = frozenset({"profile", "stack_name"})
-"""Fields that change only the commands shown to the customer; the environment keeps the values of its first request."""
+"""Fields that affect only the commands shown to the customer.
+
+The environment keeps the values from its first request.
+"""
 
 
 def diff_requests(found: Request | None, asked: Request) -> dict[str, str]:

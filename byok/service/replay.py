@@ -76,14 +76,16 @@ def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
             f"Nothing to replay: {name} is running (phase {status.phase}). Follow it with `byok status {name}`."
         )
     if status.is_deletion:
-        raise NotReplayableError(f"The deletion of {name} stopped. Continue it with `byok delete {name}`.")
+        raise NotReplayableError(f"The deletion of {name} stopped. Resume it with `byok delete {name}`.")
     if problem is not None and problem.code == INVALID_INPUT_PROBLEM_CODE:
         raise NotReplayableError(
-            f"{name} never started, because its input is invalid: {problem.message} Give the values again with "
+            f"{name} never started, because its input is invalid: {problem.message} Specify the values again with "
             "`byok create`."
         )
     if problem is not None and problem.code == ENCRYPTION_CANNOT_CHANGE_CODE:
-        raise NotReplayableError(f"{problem.message} Give the values again, with that encryption, with `byok create`.")
+        raise NotReplayableError(
+            f"{problem.message} Specify the values again, with that encryption, with `byok create`."
+        )
     if problem is not None and problem.code == "tenant.IllegalName":
         raise NotReplayableError(
             f"{problem.message} Create the environment again with `byok create` and another tenant name."
@@ -130,7 +132,9 @@ def can_resume(status: EnvironmentStatus) -> bool:
 
 
 def require_keys_in_use_unchanged(status: EnvironmentStatus, request: ProvisionRequest) -> None:
-    """Require that a request keeps the key of every existing resource, because such a key cannot change (contract 8).
+    """Require that a request keep the key of every existing resource (contract 8).
+
+    The key of an existing resource cannot change.
 
     Raises:
         KeyCannotChangeError: An existing resource is encrypted with a different key. The message names the resource and

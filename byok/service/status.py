@@ -73,7 +73,10 @@ class EnvironmentSummary(RecordModel):
         )
 
     def as_ready_if_named_at(self, at: datetime | None) -> Self:
-        """Return the summary, as READY if only the tenant name was missing and the keys got the name at this time."""
+        """Return the summary, with the phase READY if only the tenant name was missing and has been set since.
+
+        `at` is the time when the keys were named.
+        """
         if not self.awaits_name or at is None or self.closed_at is None or at < self.closed_at:
             return self
         return self.model_copy(update={"phase": Phase.READY, "problem_code": None, "awaits_name": False})

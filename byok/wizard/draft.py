@@ -112,7 +112,7 @@ class EnvironmentDraft(BaseModel):
         return ProvisionRequest.model_validate(values)
 
     def field_errors(self, prefix: str, regions: Sequence[str], *names: str) -> dict[str, str]:
-        """Return an error message for each of the named fields whose value is missing, malformed or not in use.
+        """Return an error message for each named field whose value is missing, malformed, or a Region not in use.
 
         Args:
             prefix: The prefix of the ids of the user's environments.
@@ -149,7 +149,10 @@ class EnvironmentDraft(BaseModel):
         return None
 
     def _payload_faults(self) -> dict[str, str]:
-        """Return the error in an invalid payload, by its field. `from_fields` splits valid payloads into ARNs."""
+        """Return the error in an invalid payload, keyed by the field that contains the payload.
+
+        `from_fields` splits valid payloads into ARNs.
+        """
         try:
             expand_payload_fields({"s3_key_arn": self.s3_key_arn, "rds_key_arn": self.rds_key_arn})
         except PayloadError as error:

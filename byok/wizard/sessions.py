@@ -67,7 +67,10 @@ class SessionCookies:
         return Session(Caller(held["organisation"], scopes, held["until"]), held["form_token"])
 
     def start_session(self, caller: Caller) -> Session:
-        """Start a session. It ends after a working day even if in use, or earlier if the access token expires."""
+        """Start a session.
+
+        The session ends after a working day even if it is in use, or earlier if the access token expires.
+        """
         ends = time.time() + LIFETIME_SECONDS
         until = ends if caller.until is None else min(caller.until, ends)
         return Session(replace(caller, until=until), secrets.token_urlsafe(24))

@@ -1,8 +1,8 @@
 """CloudFormation's operations on stacks and change sets, as the console and `aws cloudformation deploy` use them.
 
 This package does not use moto's engine, because moto returns 500 for a key with tags, stores key policies without ever
-evaluating them, and ignores KeySpec, KeyUsage, MultiRegion and the waiting period. A correct implementation of only
-three resource types is small.
+evaluating them, and ignores KeySpec, KeyUsage, MultiRegion and the waiting period. Because only three resource types
+are needed, a correct implementation is small.
 """
 
 from datetime import UTC, datetime

@@ -1,4 +1,7 @@
-"""The record of a stack, and planned changes to its resources. The record is plain data, so it survives a restart."""
+"""The record of a stack, and planned changes to its resources.
+
+The record is plain data, so that it can be saved and restored after a restart.
+"""
 
 import uuid
 from dataclasses import dataclass, field
@@ -28,7 +31,7 @@ class Stack:
     """A stack and its history.
 
     Attributes:
-        desired_state: The state requested by the last create or update; None in the status REVIEW_IN_PROGRESS.
+        desired_state: The state requested by the last create or update; None while the status is REVIEW_IN_PROGRESS.
         resources: The existing resources, in order of creation.
         changes: The change sets by name, as DescribeChangeSet returns them, with the desired state under `"wish"`.
     """

@@ -1,7 +1,7 @@
 """The Rules section: assertions about the parameters, checked before anything is created or changed.
 
 Sources: CloudFormation user guide, "CloudFormation template Rules syntax"; template reference, "Rule functions". A rule
-accepts only `Ref` and rule functions: AWS also rejects `Fn::If` and `Condition` (issues 921 and 1183 of
+accepts only `Ref` and rule functions, as in AWS, which rejects `Fn::If` and `Condition` (issues 921 and 1183 of
 aws-cloudformation/cloudformation-coverage-roadmap). The reference does not say that `Ref` accepts pseudo parameters,
 but published templates rely on it. The functions that look up parameters of AWS's own types (`Fn::RefAll`,
 `Fn::ValueOf`, `Fn::ValueOfAll`) are not modelled.

@@ -105,7 +105,10 @@ def is_unchanged(stack: Stack, wish: DesiredState) -> bool:
 
 
 def create(call: Call, stack: Stack, wish: DesiredState, on_failure: str = "ROLLBACK") -> None:
-    """Create all resources of a new stack. `on_failure` says what happens to the stack if a resource is rejected."""
+    """Create all resources of a new stack.
+
+    `on_failure` determines what happens to the stack if a resource is rejected.
+    """
     stack.desired_state = wish
     try:
         _carry_out(call, stack, wish)

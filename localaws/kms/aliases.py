@@ -106,7 +106,8 @@ def _own_arn(call: Call, reference: str) -> str:
     except KmsError as refused:
         raise AwsError(refused.code, refused.message) from refused
     if arn.split(":")[4] != call.caller.account:
-        # According to botocore (ListAliases), AWS rejects the call, but we found no recording of the error message.
+        # According to botocore (ListAliases), AWS rejects a call for a key in another account, but we found no
+        # recording of the error message.
         raise AwsError("AccessDeniedException", f"{arn} belongs to another account.")
     if arn not in STATE.keys:
         raise AwsError("NotFoundException", f"Key '{arn}' does not exist")

@@ -68,7 +68,7 @@ class KeyUse:
         via: The service that calls KMS for the caller, as the value of `kms:ViaService`. None for a direct call.
         for_aws_resource: Whether the use creates a grant for an AWS resource (`kms:GrantIsForAWSResource`).
         context: The encryption context.
-        ciphertext: Whether only a ciphertext identifies the key. In that case, an error does not name the key.
+        ciphertext: Whether the key is identified only by a ciphertext. In that case, an error does not name the key.
         tags: The tags that the request adds to the key.
         tag_keys: The tag keys that the request names.
     """

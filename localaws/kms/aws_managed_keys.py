@@ -1,7 +1,7 @@
 """AWS managed keys: `aws/s3`, `aws/rds` and `aws/secretsmanager` of each account and Region.
 
 AWS creates such a key when the account first uses it, and only AWS can change the key or its policy (KMS developer
-guide, "AWS managed keys"). The keys are not in the local AWS's state, so KMS operations on them find no key.
+guide, "AWS managed keys"). The keys are not in the local AWS's state, so KMS operations do not find them.
 """
 
 import uuid

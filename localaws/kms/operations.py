@@ -211,7 +211,10 @@ def disable_key_rotation(call: Call) -> dict[str, Any]:
 
 @models("KeyId")
 def get_key_rotation_status(call: Call) -> dict[str, Any]:
-    """GetKeyRotationStatus. The response contains the period and the next rotation date only while rotation is on."""
+    """GetKeyRotationStatus.
+
+    The response contains the period and the next rotation date only while rotation is enabled.
+    """
     key = authorize_key_call(call, "GetKeyRotationStatus")
     status: dict[str, Any] = {"KeyRotationEnabled": key.rotation_days is not None, "KeyId": key.arn}
     if key.rotation_days is not None:

@@ -1,4 +1,6 @@
-"""Key policies that KMS accepts: well-formed, with existing principals, and without locking their author out.
+"""The key policies that KMS accepts.
+
+They are well-formed policies that name existing principals and do not lock out their author.
 
 This module and the offline check both use `byok.domain.iam.check.document` to check that a policy is well-formed.
 """
@@ -66,7 +68,7 @@ def parse_key_policy(call: Call, key_arn: str) -> dict[str, Any]:
 
 
 def _caller_may_change(call: Call, policy: dict[str, Any], key_arn: str) -> bool:
-    """Return whether the caller may change the policy again. Permission for other principals does not count.
+    """Return whether the caller may change the policy again. Permissions granted to other principals do not count.
 
     KMS API reference, CreateKey and PutKeyPolicy: "The key policy must allow the calling principal to make a subsequent
     PutKeyPolicy request on the KMS key."

@@ -58,7 +58,7 @@ _SHOWN: Final = frozenset(
         "ServerlessV2ScalingConfiguration",
     ]
 )
-# Members of ModifyDBCluster's input that have a different name in the output, each with the name in the output.
+# Members of ModifyDBCluster's input that have a different name in the output, each with its output name.
 _RENAMED: Final = {
     "DBClusterParameterGroupName": "DBClusterParameterGroup",
     "EnableHttpEndpoint": "HttpEndpointEnabled",
@@ -195,7 +195,10 @@ def stop_db_cluster(call: Call) -> dict[str, Any]:
 
 @models("DBClusterIdentifier")
 def start_db_cluster(call: Call) -> dict[str, Any]:
-    """StartDBCluster. Also recovers a cluster that lost its key, if the key is enabled again within seven days."""
+    """StartDBCluster.
+
+    Also recovers a cluster that lost access to its key, if the key is enabled again within seven days.
+    """
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
     if get_cluster_status(cluster) not in {DatabaseStatus.STOPPED, DatabaseStatus.KEY_LOST}:
@@ -208,7 +211,10 @@ def start_db_cluster(call: Call) -> dict[str, Any]:
 
 @models("GlobalClusterIdentifier", "Filters")
 def describe_global_clusters(call: Call) -> dict[str, Any]:
-    """DescribeGlobalClusters: always empty, whatever the filters. Terraform calls it whenever it reads a cluster."""
+    """DescribeGlobalClusters: always empty, regardless of the filters.
+
+    Terraform calls it whenever it reads a cluster.
+    """
     name = call.params.get("GlobalClusterIdentifier")
     authorize_with_tags(call, "global-cluster", name or "*")
     if name:

@@ -71,7 +71,7 @@ def authorize_master_secret_key(call: Call) -> str | None:
 
 
 def authorize_insights_key(call: Call, switch: str = "EnablePerformanceInsights") -> str | None:
-    """Return the ARN of the Performance Insights key, or None while Performance Insights is off.
+    """Return the ARN of the Performance Insights key, or None if Performance Insights is turned off.
 
     The caller needs kms:Decrypt and kms:GenerateDataKey through RDS (Aurora user guide, "Configuring access policies
     for Performance Insights"). If the call names no key, RDS uses the account's default key.

@@ -72,7 +72,9 @@ class Lifecycle:
         return _OUTCOME[self.order]
 
     def mark_key_lost(self, now: float) -> None:
-        """Record that the key is unusable. Only `start_recovery` resets this: AWS never restarts the cluster by itself.
+        """Record that the key is unusable.
+
+        Only `start_recovery` clears this mark: AWS never restarts the cluster on its own.
 
         A stopped cluster does not use its key, and a cluster being deleted no longer needs it.
         """
@@ -82,7 +84,7 @@ class Lifecycle:
     def start_recovery(self, now: float, seconds: float) -> None:
         """Start a stopped cluster, or recover it from `inaccessible-encryption-credentials-recoverable`.
 
-        The caller must check first that the key is usable.
+        The caller must first check that the key is usable.
         """
         self.key_lost_at = None
         self.transition_to(DatabaseStatus.STARTING, now, seconds)

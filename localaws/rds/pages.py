@@ -1,4 +1,4 @@
-"""Paginated lists, controlled by `MaxRecords` and `Marker` (botocore's rds model: 20 to 100, by default 100)."""
+"""Paginated lists, controlled by `MaxRecords` and `Marker` (botocore's rds model: 20 to 100, with a default of 100)."""
 
 from typing import Any, Final
 

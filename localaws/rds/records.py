@@ -183,7 +183,7 @@ def render_instance(instance: Database) -> dict[str, Any]:
 
 
 def build_snapshot(cluster: Database, identifier: str, tags: list[dict[str, str]] | None) -> Database:
-    """Build a manual snapshot of `cluster`, which is encrypted with the same key (contract 122).
+    """Build a manual snapshot of `cluster`; the snapshot is encrypted with the same key (contract 122).
 
     `tags`, if given, replace the tags that CopyTagsToSnapshot would copy.
     """

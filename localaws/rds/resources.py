@@ -43,7 +43,7 @@ def filter_databases(call: Call, found: Iterable[Database], names: Mapping[str, 
 
 
 def refuse_kept_backups(call: Call) -> None:
-    """Refuse a deletion that retains automated backups, because retained backups are not modelled.
+    """Reject a deletion that would retain automated backups, because retained backups are not modelled.
 
     Raises:
         AwsError: `NotImplemented`.

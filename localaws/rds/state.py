@@ -87,7 +87,7 @@ def get_cluster_status(cluster: Database) -> DatabaseStatus:
 
 
 def get_instance_status(instance: Database) -> DatabaseStatus:
-    """Return the instance's own status, or the status of the cluster if the cluster is down."""
+    """Return the instance's own status, or the cluster's status if the cluster does not run."""
     own = instance.life.status(time.time()) or DatabaseStatus.DELETING
     cluster = find_cluster(instance)
     if cluster is None or own is DatabaseStatus.DELETING:
@@ -115,7 +115,10 @@ def is_key_usable(cluster: Database) -> bool:
 
 
 def refresh_statuses() -> None:
-    """Update all databases: remove deleted databases, retire the grants of deleted clusters, and detect lost keys."""
+    """Update all databases.
+
+    Remove deleted databases, retire the grants of deleted clusters, and detect clusters that lost access to their keys.
+    """
     now = time.time()
     for table in (STATE.clusters, STATE.instances, STATE.snapshots):
         for name in [name for name, database in table.items() if database.life.status(now) is None]:

@@ -7,11 +7,12 @@ from moto.s3.models import FakeBucket, FakeKey, FakeMultipart, s3_backends
 AES_RULE: Final = {
     "Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": "false"}
 }
-"""The encryption of a new bucket since January 2023 (S3 user guide, "Default encryption"), in moto's format."""
+"""The default encryption of buckets created since January 2023 (S3 user guide, "Default encryption"), in moto's
+format."""
 
 
 def find_bucket(name: str) -> FakeBucket | None:
-    """Return a bucket of any account, or None."""
+    """Return a bucket in any account, or None."""
     owner = s3_backends.bucket_accounts.get(name)
     if owner is None:
         return None

@@ -24,7 +24,7 @@ from localaws.state import STATE
 
 _KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
 _AWS_MANAGED_KEY: Final = "alias/aws/s3"
-"""The key of a write that requests KMS encryption and names no key (S3 API reference, PutObject)."""
+"""The key for a write that requests KMS encryption but does not specify a key (S3 API reference, PutObject)."""
 # "S3 Bucket Keys aren't supported" for this algorithm (S3 user guide, "Using dual-layer server-side encryption").
 _TWO_LAYERS: Final = "aws:kms:dsse"
 _ALGORITHM_HEADER: Final = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION"

@@ -1,4 +1,4 @@
-"""Pages of ListBuckets: moto shortens the list to one page, returns no token for the next one, and no Regions."""
+"""Pages of ListBuckets, because moto returns only one page, without a token for the next page and without Regions."""
 
 import re
 from typing import Final

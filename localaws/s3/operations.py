@@ -53,7 +53,8 @@ S3_OPERATIONS: Final[dict[tuple[str, str, str], str]] = {
 }
 _SUBRESOURCES: Final = sorted({query for _, _, query in S3_OPERATIONS if query})
 
-# moto keeps checksums and returns them. It does not verify them: nothing can corrupt a body on the loopback interface.
+# moto keeps checksums and returns them. It does not verify them, because nothing can corrupt a body on the loopback
+# interface.
 _CHECKSUMS: Final = frozenset(
     {
         *("ContentMD5", "ChecksumAlgorithm", "ChecksumCRC32", "ChecksumCRC32C", "ChecksumCRC64NVME", "ChecksumSHA1"),
@@ -79,7 +80,7 @@ _READ: Final = frozenset(
     }
 )
 _LISTING: Final = frozenset({"Delimiter", "EncodingType", "MaxKeys", "Prefix"})
-# Every operation on an existing bucket has ExpectedBucketOwner. A request with a body has a length and a checksum.
+# Every operation on an existing bucket accepts ExpectedBucketOwner. A request with a body has a length and a checksum.
 _EVERYWHERE: Final = frozenset({"ExpectedBucketOwner", "ContentLength", "ContentMD5", "ChecksumAlgorithm"})
 _OWN_PARAMS: Final[dict[str, frozenset[str]]] = {
     "ListBuckets": frozenset({"BucketRegion", "ContinuationToken", "MaxBuckets", "Prefix"}),
@@ -161,5 +162,5 @@ def _find_unmodelled_params(operation: str, environ: dict[str, Any], query: set[
 
 
 def _matches(header: str, name: str, place: str) -> bool:
-    """Return whether a header belongs to a member of the input: by its name, or by its prefix for `x-amz-meta-…`."""
+    """Return whether a header matches a member of the input, by its name or, for `x-amz-meta-…`, by its prefix."""
     return header.startswith(name) if place == "headers" else header == name

@@ -1,4 +1,4 @@
-"""S3's rules that moto lacks: policies with conditions, buckets of other accounts, and the keys of objects.
+"""The S3 rules that moto lacks: policies with conditions, buckets in other accounts, and the keys of objects.
 
 S3 uses the caller's permissions whenever it uses a key. After all checks, moto executes the call.
 """

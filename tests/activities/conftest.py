@@ -52,7 +52,8 @@ class ActivityHarness:
     """Runs the activities of one environment, whose two keys are in local AWS.
 
     Attributes:
-        run_id: The id of the run that executes the activities. A replay has another id than the run of its plan.
+        run_id: The id of the run that executes the activities. A replay has a different id from the run that created
+            its plan.
 
     Args:
         aws: The local AWS to call.

@@ -1,4 +1,7 @@
-"""The temporary clusters that prove Aurora keys, on local AWS: what they prove, their number and their removal."""
+"""The temporary clusters that prove Aurora keys, on local AWS.
+
+The tests check what the clusters prove, how many there are, and how they are removed.
+"""
 
 from datetime import timedelta
 from typing import Any

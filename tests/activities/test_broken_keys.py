@@ -1,4 +1,7 @@
-"""For every broken S3 key and Aurora key, the problem has AWS's code and the right remedy, and no resource is left."""
+"""For every broken S3 key and Aurora key, the problem has AWS's code and the right remedy.
+
+No resource is left behind.
+"""
 
 import pytest
 from temporalio.exceptions import ApplicationError

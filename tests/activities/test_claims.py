@@ -1,4 +1,4 @@
-"""Claims are in one home Region for all Regions, and are given back by what AWS reports (contract 123, 138)."""
+"""One home Region holds all claims, and byok releases them based on what AWS reports (contract 123, 138)."""
 
 from typing import Any
 

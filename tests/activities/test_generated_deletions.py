@@ -1,4 +1,4 @@
-"""No sequence of commands removes a resource of another environment, or ends DELETED while something has the tag.
+"""No sequence of commands removes another environment's resource, or ends DELETED while something has the tag.
 
 There are two environments in two Regions. The workflows and the activities are the real ones; they run on a Temporal
 server with a virtual clock and call local AWS (contract 137, 138).
@@ -72,7 +72,7 @@ class StartDeletion:
 
 @dataclass(frozen=True)
 class Provision:
-    """A request that may contradict what the environment consists of, and so spoils what Temporal knows of it."""
+    """A request that may contradict the environment's resources, and may corrupt what Temporal knows about them."""
 
     environment: int
     region: str
@@ -135,7 +135,7 @@ class ForgetfulService(EnvironmentService):
 
 @dataclass
 class TwoEnvironments:
-    """Two environments in two Regions, the commands on them, and what AWS says of them."""
+    """Two environments in two Regions, the commands that run on them, and what AWS reports about them."""
 
     client: Client
     aws: AwsHarness
@@ -222,7 +222,7 @@ class TwoEnvironments:
         return {key.removeprefix("claims/"): json.loads(body.read())["environment_id"] for key, body in bodies.items()}
 
     def check(self, command: Command, status: EnvironmentStatus | None, before: list[dict[str, str | None]]) -> None:
-        """Check what must hold after a command."""
+        """Check the conditions that must hold after every command."""
         after = [self.list_resources(environment) for environment in ENVIRONMENTS]
         claims = self.read_claims()
         deletes = isinstance(command, DeleteByService | StartDeletion)
@@ -254,7 +254,7 @@ class TwoEnvironments:
         return None if pair is None else self.pairs[pair][which]
 
     async def _start_deletion(self, command: StartDeletion) -> str:
-        """Start the workflow, and return the id of the environment in its workflow id."""
+        """Start the workflow, and return the environment id that its workflow id contains."""
         own, other = self.names[command.environment], self.names[1 - command.environment]
         name = other if command.workflow_of_other else own
         self.forgotten.discard(name)

@@ -1,4 +1,4 @@
-"""A deletion looks in all Regions in use, and at all buckets, before it removes anything (contract 137)."""
+"""A deletion checks all Regions in use, and all buckets, before it removes anything (contract 137)."""
 
 from byok.domain.models import ForeignObjectsTask
 from tests.activities.conftest import OTHER_REGION, ActivityHarness

@@ -1,4 +1,4 @@
-"""Platform-managed keys: resources, evidence, faults of the platform's own, and no later switch (contract 9, 132)."""
+"""Platform-managed keys: resources, evidence, the platform's faults, and no later switch (contract 9, 132)."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ def create_platform_keys(harness: ActivityHarness) -> KeyPair:
 
 
 def build_plan_on(keys: KeyPair, environment_id: str = "on-our-keys") -> EnvironmentPlan:
-    """Plan an environment on the keys that the platform's settings name."""
+    """Plan an environment that uses the keys named in the platform's settings."""
     chosen = PlatformKeys(s3_key_arn=keys.s3_key_arn, rds_key_arn=keys.rds_key_arn)
     values = {"environment_id": environment_id, "region": REGION, "key_grace_seconds": 0, **ON_PLATFORM_KEYS}
     request = ProvisionRequest.model_validate(values)

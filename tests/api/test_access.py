@@ -43,7 +43,7 @@ async def test_valid_tokens_are_accepted(serve: Serve, issuer: OidcIssuer) -> No
 
 
 def build_bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
-    """Return tokens that each have one fault, by the name of the fault."""
+    """Return tokens that each have one fault, keyed by the name of the fault."""
     stranger = generate_private_key("a stranger's")
     good = issuer.issue_token()
     head, claims, signature = good.split(".")
@@ -51,7 +51,8 @@ def build_bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     unsigned = base64.urlsafe_b64encode(b'{"alg":"none","kid":"key-1"}').rstrip(b"=").decode()
-    # A token that is signed with the public key as if that key were a shared secret; PyJWT would not create this token.
+    # A token that is signed with the public key as if that key were a shared secret; PyJWT would not create such a
+    # token.
     confused_head = base64.urlsafe_b64encode(b'{"alg":"HS256","kid":"key-1"}').rstrip(b"=").decode()
     mac = hmac.new(public, f"{confused_head}.{claims}".encode(), hashlib.sha256).digest()
     confused = f"{confused_head}.{claims}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"

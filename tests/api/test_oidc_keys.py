@@ -1,4 +1,7 @@
-"""Which published keys verify which tokens: a JWK may lack `alg` and `kid` (RFC 7517); algorithm confusion fails."""
+"""Which published keys verify which tokens.
+
+A JWK may lack `alg` and `kid` (RFC 7517); algorithm confusion attacks fail.
+"""
 
 import base64
 import hashlib
@@ -130,7 +133,7 @@ def encode(part: dict[str, Any]) -> str:
 
 
 def sign_with_secret(issuer: OidcIssuer, secret: bytes, algorithm: str = "HS256") -> str:
-    """Return a token signed with HMAC, but not by PyJWT, which refuses to use a public key as the secret."""
+    """Return a token signed with HMAC without PyJWT, because PyJWT refuses to use a public key as the secret."""
     body = f"{encode({'alg': algorithm})}.{issuer.issue_token().split('.')[1]}"
     mac = hmac.new(secret, body.encode(), hashlib.sha256).digest()
     return f"{body}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"

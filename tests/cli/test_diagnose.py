@@ -1,4 +1,4 @@
-"""The script for the key administrator, and the diagnosis of what it collects, from the command line."""
+"""The script for the key administrator, and the diagnosis of the data that it collects, on the command line."""
 
 from pathlib import Path
 

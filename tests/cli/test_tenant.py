@@ -139,7 +139,7 @@ def test_failed_attempt_is_shown_with_the_ready_environment(run: Run, service: F
     service.statuses = [found]
     ended = run("status", "acme")
     assert ended.code == 0
-    for text in (ALIAS, "The last attempt to put the tenant name on the keys stopped:", make_problem().message):
+    for text in (ALIAS, "The last attempt to set the tenant name on the keys stopped:", make_problem().message):
         assert text in ended.out
     assert run("status", "acme", "--json").json["tenant_problems"][0]["code"] == make_problem().code
 

@@ -127,7 +127,7 @@ async def test_environment_that_temporal_forgot_is_deleted_by_its_region_and_its
     gone = await machine.run_program("byok", "delete", name, "--confirm", name, "--region", REGION, "--wait", "--json")
 
     assert (unknown.code, unknown.json["error"]["code"]) == (1, "byok.EnvironmentNotFound")
-    assert "pass its Region" in unknown.err
+    assert "pass the environment's Region" in unknown.err
     held = [one for one in json.loads(listed.out) if one["environment_id"] == name]
     assert [(one["state"], one["phase"], one["exists"]) for one in held] == [("in use", None, True)] * 2
     assert (gone.code, gone.json["phase"]) == (0, "DELETED"), gone

@@ -63,11 +63,11 @@ def is_writer_available(machine: StackHarness, environment_id: str) -> bool:
 async def create_and_break_key_at(
     machine: StackHarness, request: ProvisionRequest, break_it: Callable[[], object], **fault: Any
 ) -> EnvironmentStatus:
-    """Create an environment, break a key while the given call is held, and return the status of the stop."""
+    """Create an environment, break a key while the given call is held, and return the stopped environment's status."""
     machine.aws.call_control("POST", "faults", **{"kind": "hold_call", **fault})
     await machine.service.create(request)
     await wait_until_call_held(machine)
-    if fault["service"] == "s3":  # let the database become available now, so that the replay need not wait
+    if fault["service"] == "s3":  # let the database become available now, so that the replay does not have to wait
         await wait_until(lambda: is_writer_available(machine, request.environment_id))
     else:
         async for status in machine.service.watch_status(request.environment_id):
@@ -86,7 +86,7 @@ def build_second_object_filter(request: ProvisionRequest) -> dict[str, Any]:
 
 
 async def measure_replay_seconds(machine: StackHarness, environment_id: str) -> tuple[float, float]:
-    """Return how long the last run took after its reset, and how long it waited for the database in that time."""
+    """Return how long the last run took after its reset, and how much of that time it waited for the database."""
     handle = machine.service.client.get_workflow_handle(environment_workflow_id(environment_id))
     events = (await handle.fetch_history()).events
     reset = next(

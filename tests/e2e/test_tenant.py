@@ -116,14 +116,14 @@ def _make(aws: AwsHarness, name: str, pair: KeyPair) -> None:
 
 PLAIN = ("ListAliases", "CreateAlias", "ListResourceTags", "TagResource")
 CROSSED = ("ListAliases", "CreateAlias", "ListAliases", "UpdateAlias", "ListResourceTags", "TagResource")
-"""The calls for one key: `PLAIN` if no alias exists yet, `CROSSED` if each alias points at the other key and must be
+"""The calls for one key: `PLAIN` if no alias exists yet, `CROSSED` if each alias points to the other key and must be
 repointed."""
 NAMING = {"Effect": "Allow", "Action": ["kms:*Alias*", "kms:ListResourceTags", "kms:TagResource"], "Resource": "*"}
 
 
 @dataclass(frozen=True)
 class InterruptedCall:
-    """The call to interrupt, by its service and number, while byok puts a tenant name on both keys."""
+    """The call to interrupt while byok puts a tenant name on both keys, identified by its service and number."""
 
     service: str
     number: int

@@ -1,4 +1,7 @@
-"""Check in local AWS and Temporal that each resource exists once, on the right key, and that the status is correct."""
+"""Check in local AWS and Temporal that each resource exists once and uses the right key.
+
+Also check that the status is correct.
+"""
 
 import asyncio
 from collections import Counter

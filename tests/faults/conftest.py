@@ -61,7 +61,7 @@ def sample_cases(cases: Sequence[_T], sample: int) -> Sequence[_T]:
 
 
 def assert_survived(harness: FaultHarness, before: int) -> None:
-    """Check that at least one case ran since `before`, and that all of these cases survived.
+    """Check that at least one case ran since `before`, and that all of these cases ended without defects.
 
     Args:
         harness: The harness that has recorded the results.

@@ -45,7 +45,10 @@ class CuttableProxy:
         self._cut = True
 
     async def cut_and_disconnect(self) -> None:
-        """Cut the proxy and close all connections, so that the next call fails at once, as if the server had exited."""
+        """Cut the proxy and close all connections.
+
+        The next call fails immediately, as if the server had exited.
+        """
         self.cut()
         await self._close()
 

@@ -183,7 +183,10 @@ class FaultHarness:
     async def disrupt_all(
         self, what: str, places: Sequence[CallSite], happening: Callable[[], Awaitable[object]]
     ) -> None:
-        """Provision an environment per call site, hold that call's response, disrupt, and record the outcomes."""
+        """Provision an environment for each call site, and record the outcomes after a disruption.
+
+        The response to the call is held before the disruption is triggered.
+        """
         await self.set_read_timeout(LONG_READ_TIMEOUT_SECONDS)
         runs = await asyncio.gather(*(ScenarioRun.prepare(self.machine, Scenario.PROVISION) for _ in places))
         for place, run in zip(places, runs, strict=True):

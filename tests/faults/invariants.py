@@ -1,4 +1,4 @@
-"""Invariants that must hold for an environment after any operations, both at rest and in the middle of a change.
+"""Invariants that must hold for an environment after any sequence of operations, at rest and in the middle of a change.
 
 For scenarios whose outcome is known, `tests.faults.checker` checks the final state.
 """
@@ -169,5 +169,8 @@ def list_snapshots(machine: StackHarness, request: ProvisionRequest) -> list[dic
 
 
 def has_cluster_lost_key(machine: StackHarness, request: ProvisionRequest) -> bool:
-    """Return whether the environment's cluster has lost its key, which it can use again only after a restart."""
+    """Return whether the environment's cluster has lost access to its key.
+
+    The cluster can use the key again only after a restart.
+    """
     return any("inaccessible" in one["Status"] for one in machine.list_environment_clusters(request.environment_id))

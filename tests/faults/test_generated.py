@@ -1,7 +1,8 @@
 """Operations on environments, in any order, do not lose or duplicate any resources, and they report the correct status.
 
-With real processes, hypothesis chooses actions on two environments, their keys and their calls. The example with a
-given number has the same steps in every run, but a step's effect depends on how far the environments have progressed.
+Hypothesis chooses actions on two environments, their keys and their calls, and real processes carry them out. The
+example with a given number has the same steps in every run, but a step's effect depends on how far the environments
+have progressed.
 """
 
 import asyncio

@@ -186,7 +186,7 @@ async def _change(harness: FaultHarness, changes: Sequence[KeyDisabling]) -> Non
 
 
 async def _recover(run: ScenarioRun, key: KeyPurpose) -> None:
-    """If the cluster has lost access to its key, start the cluster, as the remedy says."""
+    """If the cluster has lost access to its key, start the cluster, as described in the remedy."""
     rds, name = run.machine.aws.operator_client("rds"), f"byok-{run.request.environment_id}"
 
     def status() -> str | None:

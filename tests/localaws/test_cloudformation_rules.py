@@ -1,4 +1,7 @@
-"""A template's rules make assertions about its parameters. If an assertion fails, CloudFormation changes nothing."""
+"""A template's rules make assertions about its parameters.
+
+If an assertion fails, CloudFormation does not change anything.
+"""
 
 import json
 from typing import Any

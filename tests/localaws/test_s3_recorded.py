@@ -242,7 +242,8 @@ def test_product_bucket_policy_has_its_intended_effect(accounts: TwoAccounts) ->
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(build_bucket_policy(f"arn:aws:s3:::{bucket}", key)))
 
-    s3.put_object(Bucket=bucket, Key="x", Body=b"x")  # this call names no key, so S3 uses the bucket's default key
+    # This call does not specify a key, so S3 uses the bucket's default key.
+    s3.put_object(Bucket=bucket, Key="x", Body=b"x")
     put_encrypted_object(s3, bucket, key)
 
     assert s3.head_object(Bucket=bucket, Key="x")["SSEKMSKeyId"] == key

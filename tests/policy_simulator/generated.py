@@ -97,7 +97,7 @@ _ACTIONS: Final = st.sampled_from(
 )
 _ANY_ACTION: Final = one_or_many(_ACTIONS) | st.just("*")
 _ABOUT: Final = st.builds(lambda name, value: {name: value}, st.sampled_from(["Action", "NotAction"]), _ANY_ACTION)
-# Every resource is a whole ARN. In AWS, a `*` at the end of a part may "expand to match beyond the colon boundaries"
+# Every resource is a complete ARN. In AWS, a `*` at the end of a part may "expand to match beyond the colon boundaries"
 # (IAM user guide, "Using wildcards in resource ARNs"). In the simulator, a `*` does not match beyond a colon, and
 # wildcards before the slash are not supported.
 _RESOURCES: Final = st.sampled_from(

@@ -68,7 +68,7 @@ async def ready(harness: WorkflowHarness) -> Handle:
 
 
 async def ready_on_platform_keys(harness: WorkflowHarness) -> Handle:
-    """Every activity succeeds, on the platform's own keys."""
+    """Every activity succeeds, with the platform's own keys."""
     return await harness.start_provision(build_provision_request("ready-on-platform-keys", **ON_PLATFORM_KEYS))
 
 
@@ -142,7 +142,7 @@ async def ready_with_tenant_commands_handed_over(harness: WorkflowHarness) -> Ha
 
 
 async def stopped_while_reconciling_the_tenant(harness: WorkflowHarness) -> Handle:
-    """All resources are ready, but the tenant name cannot be put on a key."""
+    """All resources are ready, but the tenant name cannot be put on one of the keys."""
     harness.activities.script["reconcile_key"] = [build_aws_failure(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     return await harness.start_provision(
         build_provision_request("stopped-while-naming", tenant="acme", tenant_role=ROLE, on_failure="rollback")
@@ -172,7 +172,10 @@ async def tenant_commands_handed_over(harness: WorkflowHarness) -> Handle:
 
 
 async def stopped_and_replayed(harness: WorkflowHarness) -> Handle:
-    """Provisioning stops at a late activity, and a replay resumes there. The recorded history is the reset run's."""
+    """Provisioning stops at a late activity, and a replay resumes there.
+
+    The recorded history is that of the reset run.
+    """
     _keep_waiting(harness)
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*_DISABLED, Phase.CREATING_STORAGE)]
     stopped = await harness.start_provision(build_provision_request("replayed"))
@@ -206,7 +209,7 @@ async def deleted(harness: WorkflowHarness) -> Handle:
 
 
 async def deleted_on_platform_keys(harness: WorkflowHarness) -> Handle:
-    """The request does not name the encryption; AWS reports a platform key, so there is no claim to release."""
+    """The request does not specify the encryption; AWS reports a platform key, so there is no claim to release."""
     platform_key = f"arn:aws:kms:{REGION}:{PLATFORM.account}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     cluster = OwnedResource(name="byok-acme", region=REGION, key_arn=platform_key)
     bucket = OwnedResource(name="byok-acme-files-1", region=REGION, key_arn="alias/aws/s3")
@@ -226,7 +229,7 @@ async def deletion_stopped(harness: WorkflowHarness) -> Handle:
 
 
 async def deletion_refused_by_aws(harness: WorkflowHarness) -> Handle:
-    """The deletion names another Region than AWS reports, and removes nothing."""
+    """The deletion names a different Region from the one that AWS reports, and removes nothing."""
     far = OwnedResource(name="byok-acme-files-1", region="us-east-1")
     harness.activities.listed = [OwnedResources(buckets=(far,))]
     return await harness.start_delete(build_delete_request("deletion-refused"))

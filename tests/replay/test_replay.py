@@ -80,7 +80,10 @@ async def test_histories_of_a_running_temporal_are_replayed(harness: WorkflowHar
 
 
 def without_stack_traces(value: Any) -> Any:
-    """Return a history without stack traces, which contain paths from the recording machine and affect no replay."""
+    """Return a history without stack traces.
+
+    They contain paths from the recording machine and do not affect replays.
+    """
     if isinstance(value, dict):
         return {name: without_stack_traces(item) for name, item in value.items() if name != "stackTrace"}
     return [without_stack_traces(item) for item in value] if isinstance(value, list) else value

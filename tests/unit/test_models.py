@@ -1,6 +1,6 @@
 """Models of data that passes through Temporal: requests are strict, and records are tolerant.
 
-A record of a resource always retains the fact that byok created the resource.
+A record of a resource that byok created always retains that fact.
 """
 
 from datetime import UTC, datetime

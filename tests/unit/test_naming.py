@@ -24,7 +24,7 @@ REGIONS = st.from_regex(REGION_PATTERN.rstrip("$"), fullmatch=True)
 
 
 def assert_legal_bucket_name(name: str) -> None:
-    """Check the rules in "General purpose bucket naming rules" (S3 user guide). Dots are not allowed: they break TLS."""
+    """Check AWS's rules ("General purpose bucket naming rules", S3 user guide), and that the name has no dots."""
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", name), name
     assert not name.startswith(("xn--", "sthree-", "amzn-s3-demo-")), name
     assert not name.endswith(("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")), name
@@ -106,7 +106,8 @@ def test_environment_id_with_an_illegal_resource_name_is_refused(environment_id:
     "profile",
     [
         {"resource_prefix": "sthree"},  # S3 reserves `sthree-`.
-        {"resource_prefix": "amzn"},  # S3 also reserves `amzn-s3-demo-`, the result for an environment `s3-demo-…`.
+        # S3 also reserves `amzn-s3-demo-`, which this prefix would produce for an environment named `s3-demo-…`.
+        {"resource_prefix": "amzn"},
         {"resource_prefix": "a-b"},
         {"resource_prefix": "toolongone"},
         {"tag_prefix": "aws"},  # AWS reserves `aws:`

@@ -1,4 +1,4 @@
-"""RDS statuses: which are pending, which mean that a cluster has lost its key, and which are immediate errors."""
+"""RDS statuses: pending statuses, clusters that have lost access to their keys, and immediate errors."""
 
 import pytest
 

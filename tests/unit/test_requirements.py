@@ -1,7 +1,7 @@
 """docs/requirements.md links every statement to the tests that cite it, as `contract 43, 61-73` or `D9`.
 
-Only the tests say which statement they hold. `BYOK_TEST_RECORD=1 pytest tests/unit/test_requirements.py` writes the
-table of the page from these citations.
+Only the tests record which statements they verify. `BYOK_TEST_RECORD=1 pytest tests/unit/test_requirements.py` writes
+the page's table from these citations.
 """
 
 import ast

@@ -87,7 +87,7 @@ async def test_run_that_created_nothing_proves_nothing(
 async def test_environment_that_temporal_does_not_know_needs_its_region(
     service: EnvironmentService, environment_id: str
 ) -> None:
-    with pytest.raises(EnvironmentNotFoundError, match="pass its Region"):
+    with pytest.raises(EnvironmentNotFoundError, match="pass the environment's Region"):
         await service.build_delete_request(environment_id)
 
     request = await service.build_delete_request(environment_id, region=REGION)

@@ -1,4 +1,4 @@
-"""The service refuses the other kind of encryption than an environment has (contract 9, 132)."""
+"""The service refuses a kind of encryption that differs from the environment's own (contract 9, 132)."""
 
 import pytest
 
@@ -80,7 +80,7 @@ async def test_stopped_environment_with_a_cluster_keeps_its_encryption(
 async def test_environment_that_created_nothing_may_be_requested_anew(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    """AWS decides then: the workflow refuses the request if an earlier run created resources."""
+    """In this case, what AWS reports decides: the workflow refuses the request if an earlier run created resources."""
     disabled = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
     harness.activities.script["probe_s3_key"] = [disabled]
     await provision(service, environment_id, CUSTOMER_MANAGED)
@@ -125,7 +125,7 @@ async def test_wrong_input_in_temporal_does_not_lock_the_environment(
     stopped = await wait_until_ended(service, environment_id)
     assert stopped.problem is not None
     assert stopped.problem.code == ENCRYPTION_CANNOT_CHANGE_CODE
-    with pytest.raises(NotReplayableError, match="with that encryption"):
+    with pytest.raises(NotReplayableError, match="with all values and that encryption"):
         await service.replay(environment_id)
     assert (await provision(service, environment_id)).phase is Phase.READY
 

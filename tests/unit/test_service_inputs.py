@@ -56,7 +56,7 @@ async def test_failed_workflow_is_stopped_not_replayable_and_starts_over(
     assert status.problem.code == "byok.InvalidInput"
     assert status.problem.remediation == "Correct the input, then create the environment again."
     assert find_replay_options(status) is None
-    with pytest.raises(NotReplayableError, match="Give the values again with `byok create`"):
+    with pytest.raises(NotReplayableError, match="Specify the values again with `byok create`"):
         await service.replay(environment_id)
     with pytest.raises(NotRunningError):
         await service.cancel(environment_id)
@@ -83,7 +83,7 @@ async def test_workflow_that_was_terminated_before_a_worker_ran_it_is_reported_a
     assert status.problem.message.startswith(
         "The workflow was terminated in Temporal before it finished (by hand). Its input is invalid: "
     )
-    with pytest.raises(NotReplayableError, match="Give the values again with `byok create`"):
+    with pytest.raises(NotReplayableError, match="Specify the values again with `byok create`"):
         await unpolled.replay(environment_id)
     assert (await unpolled.create(build_provision_request(environment_id))).started
 
@@ -114,7 +114,7 @@ async def test_deletion_with_an_invalid_input_is_a_stopped_deletion(
     assert status.problem.remediation == "Correct the input, then start the deletion again."
     with pytest.raises(NotReplayableError, match="byok delete"):
         await service.replay(environment_id)
-    with pytest.raises(EnvironmentNotReadyError, match="pass its Region"):
+    with pytest.raises(EnvironmentNotReadyError, match="specify the environment's Region"):
         await service.build_delete_request(environment_id)
 
 

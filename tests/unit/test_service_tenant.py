@@ -171,7 +171,7 @@ async def test_last_successful_role_is_used_again(
     assert status.tenant.commands
     assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == role
 
-    # Even if KMS refuses a call, byok was able to assume the role, so the role counts as successful.
+    # Even if KMS refuses a call, byok was able to assume the role, so later requests use this role.
     harness.activities.script["reconcile_key"] = [build_aws_failure(*DENIED, Phase.RECONCILING_TENANT)] * 2
     third = TenantRole(role_arn=ROLE["role_arn"], external_id="third")
     with pytest.raises(NamingStoppedError):

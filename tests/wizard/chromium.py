@@ -1,4 +1,4 @@
-"""The Chromium browser that is installed on this machine, for tests that look at pages."""
+"""The Chromium browser that is installed on this machine, for tests that examine pages in a browser."""
 
 import os
 from collections.abc import AsyncIterator

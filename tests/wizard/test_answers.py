@@ -68,7 +68,7 @@ ANSWERS: Final[dict[str, tuple[dict[str, Any], dict[str, str], str, tuple[str, .
 }  # fmt: skip
 
 
-# An element that contains the text lies completely in the window. Elements for screen readers are 1 px high.
+# An element that contains the text lies completely within the window. Elements for screen readers are 1 px high.
 ALL_VISIBLE = """texts => texts.every(text =>
   [...document.querySelectorAll("#answer *, #keys .fault")].some(element => {
     const box = element.getBoundingClientRect();

@@ -312,7 +312,7 @@ async def test_cancellation_does_not_interrupt_a_rollback(harness: WorkflowHarne
 
 MINUTE = 60
 BOUNDS = {
-    "plan_deletion": (10, 15 * MINUTE, 0),  # this activity makes no AWS calls, so it ends at once
+    "plan_deletion": (10, 15 * MINUTE, 0),  # this activity makes no AWS calls, so it ends immediately
     "find_resources": (3 * MINUTE, 15 * MINUTE, 8),
     "find_foreign_objects": (3 * MINUTE, 15 * MINUTE, 8),
     "release_all_claims": (3 * MINUTE, 15 * MINUTE, 8),
@@ -320,7 +320,7 @@ BOUNDS = {
     "remove_cluster": (3 * MINUTE, 60 * MINUTE, 8),
     "remove_bucket": (3 * MINUTE, 60 * MINUTE, 8),
 }
-"""Each activity's timeouts, in seconds: for one attempt, for all attempts, and for a heartbeat."""
+"""Each activity's timeouts, in seconds: for one attempt, across all attempts, and for heartbeats."""
 
 
 async def test_every_activity_has_timeouts_heartbeats_and_retries(

@@ -52,7 +52,7 @@ async def test_fault_of_a_platform_key_stops_without_examining_keys(
 
 
 def build_owned(key_arns: tuple[str, str], region: str = REGION) -> OwnedResources:
-    """Build the list of an environment's resources on the given S3 key and Aurora key."""
+    """Build the list of an environment's resources that use the given S3 key and Aurora key."""
     s3_key, rds_key = key_arns
     return OwnedResources(
         clusters=(OwnedResource(name="byok-acme", region=region, key_arn=rds_key),),

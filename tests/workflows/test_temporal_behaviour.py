@@ -145,7 +145,7 @@ async def wait_for_event(handle: WorkflowHandle[object, object], fact: Callable[
 async def reset(
     client: Client, handle: WorkflowHandle[object, object], event_id: int
 ) -> WorkflowHandle[object, object]:
-    """Reset a run to a completed workflow task, and return a handle of the new run."""
+    """Reset a run to a completed workflow task, and return a handle to the new run."""
     response = await client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=client.namespace,

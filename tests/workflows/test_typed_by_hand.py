@@ -1,4 +1,7 @@
-"""If a user types malformed input into Temporal's UI or CLI, the workflow fails at once and names the field."""
+"""If a user types malformed input into Temporal's UI or CLI, the workflow fails immediately.
+
+The error names the field.
+"""
 
 import asyncio
 import json

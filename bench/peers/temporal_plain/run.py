@@ -1,4 +1,4 @@
-"""Plain Temporal: `temporal server start-dev` in memory, a worker, and a client that awaits each workflow."""
+"""Plain Temporal: `temporal server start-dev` (in memory), a worker, and a client that awaits each workflow."""
 
 import asyncio
 

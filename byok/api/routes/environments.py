@@ -178,8 +178,8 @@ async def delete(
     region: Annotated[
         RegionName | None,
         Query(
-            description="The environment's Region. Required only if Temporal no longer knows it; otherwise it is "
-            "compared with the known one."
+            description="The environment's Region. Required only if Temporal no longer knows the environment; "
+            "otherwise, byok compares the value with the known Region."
         ),
     ] = None,
 ) -> AcceptedResponse:

@@ -31,7 +31,10 @@ def check(
     ] = 30,
     name: Annotated[
         str | None,
-        typer.Option(help="The environment that the keys are for. Only this environment may already use the keys."),
+        typer.Option(
+            help="The environment that the keys are for. The keys may already be in use by this environment, but not "
+            "by any other."
+        ),
     ] = None,
     aurora_proof: Annotated[
         bool, typer.Option("--aurora-proof/--no-aurora-proof", help="Prove the Aurora key by creating a cluster.")

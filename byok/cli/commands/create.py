@@ -38,7 +38,7 @@ def create(
         Path | None, typer.Option("--file", "-f", help="The workflow's input as JSON, instead of the options.")
     ] = None,
     tenant: Annotated[
-        str | None, typer.Option(help="The tenant name, if known, which byok puts on both keys at the end.")
+        str | None, typer.Option(help="The tenant name, if known; byok sets it on both keys at the end.")
     ] = None,
     tenant_role_arn: RoleArn = None,
     external_id: ExternalId = None,

@@ -67,7 +67,8 @@ def delete(
     region: Annotated[
         str | None,
         typer.Option(
-            help="The environment's Region. Required only if Temporal no longer knows it; otherwise it is compared."
+            help="The environment's Region. Required only if Temporal no longer knows the environment; otherwise, byok "
+            "compares the value with the environment's Region."
         ),
     ] = None,
     payload: Annotated[
@@ -76,7 +77,7 @@ def delete(
     platform_managed: Annotated[
         bool,
         typer.Option(
-            "--platform-managed", help="The environment uses the platform's keys, to compare with its resources."
+            "--platform-managed", help="The environment uses platform-managed keys; byok compares this with AWS."
         ),
     ] = False,
     wait: Wait = False,
@@ -98,7 +99,10 @@ def delete(
         if platform_managed:
             given["encryption"] = Encryption.PLATFORM_MANAGED
         if platform_managed and payload:
-            raise UsageError("--platform-managed: leave out --payload, because the customer has no key for it.")
+            raise UsageError(
+                "--platform-managed: leave out --payload, because a platform-managed environment does not use the "
+                "customer's keys."
+            )
         _confirm(name, confirm, final_snapshot=final_snapshot)
         code = asyncio.run(_delete(name, given, final_snapshot=final_snapshot, wait=wait, as_json=as_json))
     raise typer.Exit(code)

@@ -66,7 +66,7 @@ def onboarding(
             if environment is None:
                 raise UsageError(
                     "Pass --environment with the id that the environment will have, or --stack-name: each environment "
-                    "needs its own stack of keys."
+                    "needs its own key stack."
                 )
             stack_name = default_stack_name(environment)
         try:
@@ -204,11 +204,11 @@ def _show(kit: "OnboardingKit") -> None:
     print_text(f"\n{kit.commands.create_keys_commands()}\n")
     heading("Afterwards (optional): the tenant name on both keys")
     prose(
-        "Once the environment is ready, you receive its tenant name and the commands that put the name on both keys as "
-        "aliases and tags. If you created the keys with the stack, deploy the stack again with the parameter "
+        "Once the environment is ready, you receive its tenant name and the commands that set the name on both keys, "
+        "as aliases and tags. If you created the keys with the stack, deploy the stack again with the parameter "
         "TenantName. The keys stay the same, and the environment works without the name."
     )
-    heading("Optional: let the platform put the name on the keys")
+    heading("Optional: let the platform set the name on the keys")
     _show_tenant_role(kit, prose)
     heading("Keep in mind")
     block("\n".join(f"- {line}" for line in WARNINGS))
@@ -219,8 +219,9 @@ def _show_tenant_role(kit: "OnboardingKit", prose: Callable[[str], None]) -> Non
     from byok.domain.onboarding.customer_commands import TENANT_ROLE_TEMPLATE_FILE
 
     prose(
-        "The platform can put the tenant name on the keys itself if you create a role for this in your account. The "
-        "role allows nothing else, and it applies only to these two keys. Everything works without the role."
+        "The platform can set the tenant name on the keys itself if you create a role for this purpose in your "
+        "account. The role allows nothing else, and it applies only to these two keys. Everything works without the "
+        "role."
     )
     commands = kit.tenant_role_commands()
     if commands is None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 RoleArn = Annotated[
     str | None,
-    typer.Option("--tenant-role-arn", help="The role in the customer's account that may put the name on the keys."),
+    typer.Option("--tenant-role-arn", help="The role in the customer's account that may set the name on the keys."),
 ]
 ExternalId = Annotated[
     str | None, typer.Option("--external-id", help="The external id that the role's trust policy requires.")
@@ -38,7 +38,7 @@ def tenant(
     external_id: ExternalId = None,
     repoint: Annotated[
         bool,
-        typer.Option("--repoint", help="Repoint an alias that points at the wrong one of the two keys."),
+        typer.Option("--repoint", help="Repoint an alias that points to the environment's other key."),
     ] = False,
     commands_only: Annotated[
         bool,
@@ -134,7 +134,7 @@ async def _tenant(environment: str, name: str | None, options: dict[str, Any], *
                 }
             )
         else:
-            make_console().print("Could not put the tenant name on the keys.", style="bold red")
+            make_console().print("Could not set the tenant name on the keys.", style="bold red")
             make_console().print(views.render_problems(error.problems))
             make_console().print(f"\n  Next\n    byok tenant {environment} {shlex.quote(request.tenant)}")
         return EXIT_CUSTOMER_KEY if any(problem.key for problem in error.problems) else EXIT_FAILED

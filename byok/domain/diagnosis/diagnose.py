@@ -311,8 +311,8 @@ def _tenant_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterat
             None,
             Severity.NOTE,
             f"The aliases and tags contain {len(tenants)} different tenant names: {where}.",
-            "The environment works anyway. Put the right name on both keys: redeploy the stack with TenantName, or ask "
-            "the platform's operator for the commands (`byok tenant`).",
+            "This does not affect the environment. Set the correct name on both keys: redeploy the stack with "
+            "TenantName, or ask the platform's operator for the commands (`byok tenant`).",
         )
 
 
@@ -326,10 +326,10 @@ def _of_lone_tag(which: KeyPurpose, tenant: str, region: str, vendor: VendorProf
         which,
         Severity.NOTE,
         f"The {which.display_name} has tags with the tenant name {tenant}, but not the alias {alias}.",
-        "The environment works anyway. The alias may point at another key. This command prints that key (replace byok "
-        f"with your AWS CLI profile):\n  aws kms list-aliases --profile byok --region {region} "
+        "This does not affect the environment. The alias may point at another key. This command prints that key "
+        f"(replace byok with your AWS CLI profile):\n  aws kms list-aliases --profile byok --region {region} "
         f"--query \"Aliases[?AliasName=='{alias}'].TargetKeyId\" --output text\n"
-        "If that key does not need the alias, delete the alias, and put the tenant name on the keys again with the "
+        "If that key does not need the alias, delete the alias, and set the tenant name on the keys again with the "
         "commands from the platform's operator (`byok tenant`).",
     )
 

@@ -75,7 +75,9 @@ def condition_block_holds(block: Mapping[str, Mapping[str, Any]], context: Conte
 
 
 def all_conditions_hold(tests: Iterable[ConditionResult]) -> bool:
-    """Return whether all tests are satisfied. If one test fails, the result is False, even if other tests are unknown.
+    """Return whether all tests are satisfied.
+
+    If one test fails, the result is False, even if the results of other tests are unknown.
 
     Raises:
         UnknownConditionError: No test fails, but the result of at least one test is unknown.

@@ -129,8 +129,8 @@ def merge_policy(
     if len(document.encode()) > MAX_POLICY_BYTES:
         raise PolicyMergeError(
             "policy.TooLarge",
-            f"With the platform's statements, the policy has {len(document.encode())} bytes, but KMS allows at most "
-            f"{MAX_POLICY_BYTES}. Shorten the other statements first.",
+            f"With the platform's statements, the policy is {len(document.encode())} bytes long, but KMS allows at "
+            f"most {MAX_POLICY_BYTES}. Shorten the other statements first.",
         )
     result = parse_document(document)
     _require_owner_control(result, account_id_of_role(platform_role_arn), key_arn)

@@ -179,7 +179,7 @@ class DeleteRequest(RegionRequest):
 
     @property
     def named_encryption(self) -> Encryption | None:
-        """Whose keys the environment uses, as far as the request says: a key that it names is the customer's."""
+        """Whose keys the environment uses, according to the request: if it names a key, the keys are the customer's."""
         named = self.s3_key_arn or self.rds_key_arn
         return Encryption.CUSTOMER_MANAGED if named else self.encryption
 

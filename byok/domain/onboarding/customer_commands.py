@@ -140,8 +140,8 @@ class CustomerCommands:
             )
             + _JOINT.join(self.name_key_commands(which, arn, tenant) for which, arn in keys.items()),
             _comment(
-                "If Terraform created the keys. Keep the value, for example in terraform.tfvars: without it, the next "
-                "apply removes the name again."
+                "If Terraform created the keys. Save the value, for example in terraform.tfvars: otherwise, the next "
+                "apply removes the name."
             )
             + f"terraform apply -var tenant_name={shlex.quote(tenant)}",
             _comment(

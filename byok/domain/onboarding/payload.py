@@ -1,4 +1,6 @@
-"""The onboarding payload: a JSON object with both key ARNs, which the customer's stack outputs (contract 45-50, D4).
+"""The onboarding payload: a JSON object that contains both key ARNs (contract 45-50, D4).
+
+The payload is an output of the customer's stack.
 
 Wherever byok accepts two ARNs, it also accepts the payload, either in place of one of the ARNs or as two additional
 fields of the request. The payload may be compact or pretty-printed. This module does not check whether the ARNs are

@@ -106,7 +106,9 @@ def find_tenant_request_problems(
     context: RemedyContext,
     at: datetime,
 ) -> tuple[Problem, ...]:
-    """Apply the pure rules to a tenant name and to the role that puts it on the keys (contract 105, D11).
+    """Apply the rules for a tenant name and for the role that puts it on the keys (contract 105, D11).
+
+    These rules do not require an AWS call.
 
     Args:
         tenant: The name.

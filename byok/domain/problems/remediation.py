@@ -61,7 +61,10 @@ class RemedyContext:
 
     @property
     def kms_key_options(self) -> str:
-        """The options of a KMS command for this key. The ARN is quoted for the shell, because a user entered it."""
+        """The options for a KMS command that uses this key.
+
+        The ARN is quoted for the shell, because a user entered it.
+        """
         return f"{self.account_options} --key-id {shlex.quote(self.key_arn) if self.key_arn else '<key ARN>'}"
 
     @property
@@ -184,7 +187,7 @@ def _append(subject: RemedyContext) -> str:
 
 
 def _meant_for_other(subject: RemedyContext) -> str:
-    """Return what to do if the key has the other key's statements, because no key may have both sets (contract 127)."""
+    """Return what to do if the key has the other key's statements; a key must never have both sets (contract 127)."""
     key = subject.key
     if key is None:
         return ""

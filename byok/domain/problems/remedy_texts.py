@@ -78,7 +78,7 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "be a customer managed key.\n{create}\n{again_with_arn}"
     ),
     Remedy.CHECK_ARN: (
-        "AWS cannot find {key_arn}. Print the ARNs of all keys in {region} and compare them ({profile}):\n"
+        "AWS cannot find {key_arn}. List the ARNs of all keys in {region} and compare them with this ARN ({profile}):\n"
         '  aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text\n'
         "If the ARN is in the list, the new key may not have propagated yet: wait a minute, then retry with the same "
         "values. Otherwise, retry with the correct ARN as {field}."
@@ -143,9 +143,10 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "days after it lost the key.\n{again}"
     ),
     Remedy.ENCRYPTION_CANNOT_CHANGE: (
-        "Nothing was changed. For the other encryption, create an environment with another id. To continue with this "
-        "environment, retry with its own encryption: if the keys are customer-managed, with its own two keys; if they "
-        "are platform-managed, without keys and with `encryption: platform-managed`."
+        "Nothing was changed. To use the other kind of encryption, create an environment with a different id. To "
+        "continue with this environment, retry with the encryption that it already uses: if the keys are "
+        "customer-managed, with the environment's own two keys; if they are platform-managed, without keys and with "
+        "`encryption: platform-managed`."
     ),
     Remedy.PLATFORM_PERMISSION: (
         "The customer has nothing to do. The platform's operator must allow {role} to call this operation, in its IAM "
@@ -173,8 +174,9 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     ),
     Remedy.OTHER_KEY: (
         "A resource of this environment is encrypted with a key other than {key_arn}, and the key of a resource cannot "
-        "be changed. Either set {field} to the ARN of the key that the resource was created with, and retry. Or ask "
-        "the platform's operator to delete the resource, and retry with the same values once it is deleted."
+        "be changed. To resolve this, set {field} to the ARN of the key that the resource was created with, and retry. "
+        "Alternatively, ask the platform's operator to delete the resource, and retry with the same values once it is "
+        "deleted."
     ),
     Remedy.UNPROVED: (
         "The customer has nothing to do. AWS reports settings that differ from the requested ones, so the environment "
@@ -213,8 +215,9 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     Remedy.CANCELLED: "No error occurred: a user requested the cancellation. {again}",
     Remedy.MALFORMED_REQUEST: "Nothing was created. Correct the field named above, then retry.",
     Remedy.REGION_NOT_IN_USE: (
-        "The customer has nothing to do. Nothing was changed. Check the Region of the request. If it is right, the "
-        "platform's operator adds it to BYOK_REGIONS for the workers and the web server, and restarts them. Then retry."
+        "The customer has nothing to do. Nothing was changed. Check the Region of the request. If the Region is "
+        "correct, the platform's operator must add it to BYOK_REGIONS for the workers and the web server, and restart "
+        "them. Then retry."
     ),
     Remedy.DIFFERS_FROM_AWS: (
         "The customer has nothing to do. Nothing was deleted. The platform's operator checks that the environment's id "

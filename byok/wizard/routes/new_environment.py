@@ -226,7 +226,10 @@ def _encryption_page(
 
 
 def _swapped_url(draft: EnvironmentDraft, checked: KeyCheckResult | None) -> str | None:
-    """Return the address of this step with the two ARNs swapped, if the check found them exchanged."""
+    """Return the address of this step with the two ARNs swapped.
+
+    Return None unless the check found that the ARNs were in each other's fields.
+    """
     if checked is None or all(one.code != KEYS_EXCHANGED_CODE for one in checked.findings):
         return None
     return draft.page_url(ENCRYPTION, s3_key_arn=draft.rds_key_arn, rds_key_arn=draft.s3_key_arn)

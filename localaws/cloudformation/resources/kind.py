@@ -74,9 +74,9 @@ class ResourceType:
         update: Updates an existing resource from the old properties to the new properties.
         delete: Deletes a resource. Succeeds even if the resource no longer exists.
         required: Required properties.
-        fixed: Properties that cannot change: "If you change the value of … on an existing KMS key, the update request
-            fails".
-        replacing: Properties whose change creates a new resource.
+        fixed: Properties that cannot be changed: "If you change the value of … on an existing KMS key, the update
+            request fails".
+        replacing: Properties that, when changed, cause a new resource to be created.
         name: The property that sets a custom name, if any. For IAM, a custom name requires CAPABILITY_NAMED_IAM.
         not_modelled: CloudFormation properties that the local AWS does not model. The error names them.
     """

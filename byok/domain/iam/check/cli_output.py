@@ -29,7 +29,10 @@ _CHARACTERS: Final = {
 
 
 def find_policy_in_cli_output(text: str) -> str | None:
-    """Return the policy in text or YAML output of `get-key-policy`, byte for byte; None if the text is neither."""
+    """Extract the policy, byte for byte, from the text or YAML output of `get-key-policy`.
+
+    Return None if the text is in neither format.
+    """
     as_text = _TEXT.fullmatch(text)
     if as_text is not None:
         return as_text["policy"]

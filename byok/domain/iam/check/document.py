@@ -1,4 +1,6 @@
-"""Parses a key policy, given as the document or as the output of `aws kms get-key-policy` in any format but `table`.
+"""Parses a key policy, provided either as the policy document or as the output of `aws kms get-key-policy`.
+
+The output may be in any format except `table`.
 
 The IAM user guide, "Grammar of the IAM JSON policy language", defines the structure of a policy. This module does not
 check condition operators; the evaluator does.
@@ -88,7 +90,9 @@ def parse_document(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
 
 
 def require_no_deleted_principal(policy: dict[str, Any]) -> None:
-    """Check that a policy contains no unique id of a deleted user or role, because KMS rejects such a policy today.
+    """Check that a policy does not contain the unique id of a deleted user or role.
+
+    KMS rejects a new policy that contains one.
 
     Raises:
         PolicyDocumentError: The policy contains such an id.
@@ -134,7 +138,7 @@ def _check_frame(policy: dict[str, Any], text: str) -> None:
     size = len(text.encode(errors="surrogatepass"))
     if size > MAX_POLICY_BYTES:
         raise PolicyDocumentError(
-            "policy.TooLarge", f"The policy has {size} bytes, but KMS allows at most {MAX_POLICY_BYTES}."
+            "policy.TooLarge", f"The policy is {size} bytes long, but KMS allows at most {MAX_POLICY_BYTES}."
         )
 
 
@@ -207,7 +211,7 @@ def _check_statement(statement: Any, number: int, needed: tuple[str, ...]) -> No
     if unknown:
         raise refuse(f"unknown statement element {', '.join(unknown)}.")
     if statement.get("Effect") not in {"Allow", "Deny"}:
-        raise refuse("Effect must be Allow or Deny, in exactly that spelling.")
+        raise refuse("Effect must be exactly Allow or Deny; it is case-sensitive.")
     for element in _NEEDED:
         present = {element, f"Not{element}"} & set(statement)
         if len(present) > 1 or (not present and element in needed):
@@ -218,7 +222,10 @@ def _check_statement(statement: Any, number: int, needed: tuple[str, ...]) -> No
             raise refuse(f"{element} must be a string or an array of strings.")
         strange = next((value for value in values if "Action" in element and not _ACTION.fullmatch(value)), None)
         if strange is not None:
-            raise refuse(f"{element} contains {strange!r}; an action starts with its service, for example kms:Decrypt.")
+            raise refuse(
+                f"{element} contains {strange!r}; an action must start with the service prefix, for example "
+                "kms:Decrypt."
+            )
     _check_principal(statement.get("Principal", statement.get("NotPrincipal")), refuse)
     # KMS has already accepted the principals of a saved policy, so they are not checked again.
     for entry in _aws_principals(statement) if needed == _NEEDED else ():
@@ -255,4 +262,4 @@ def _check_condition(condition: Any, refuse: Any) -> None:
         raise refuse('Condition must be an object such as {"StringEquals": {"kms:ViaService": "…"}}.')
     for key, values in (pair for tests in condition.values() for pair in tests.items()):
         if not all(isinstance(value, (str, int, float)) for value in as_list(values)):  # `bool` is a subclass of `int`
-            raise refuse(f"{key} must be compared with a string or an array of strings.")
+            raise refuse(f"the value of {key} must be a string or an array of strings.")

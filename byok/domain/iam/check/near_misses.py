@@ -224,7 +224,7 @@ def _wrong_action(statement: Any, call: PlatformCall) -> StatementMismatch:
     if call.permission.endswith("*") and any(action.lower() == stem.lower() for action in actions):
         return StatementMismatch(
             DenialCause.STAR_MISSING,
-            f"Action has {stem} without the star at the end, so {call.action} is not allowed; it must be "
+            f"Action contains {stem} without the trailing *, so {call.action} is not allowed; it must be "
             f"{call.permission}.",
         )
     if any(has_placeholder(action) for action in actions):
@@ -236,7 +236,10 @@ def _wrong_action(statement: Any, call: PlatformCall) -> StatementMismatch:
 
 def _wrong_resource(one: StatementEvaluation, platform: PlatformPrincipal) -> StatementMismatch:
     if not {"Resource", "NotResource"} & set(one.statement):
-        words = "It has no Resource and therefore no effect; it must be *, which in a key policy means the key itself."
+        words = (
+            "It has no Resource and therefore no effect; Resource must be *, which in a key policy means the key "
+            "itself."
+        )
         return StatementMismatch(DenialCause.RESOURCE, words)
     name = "Resource" if "Resource" in one.statement else "NotResource"
     is_it = f"{name} is {', '.join(as_list(one.statement[name]))}"
@@ -281,5 +284,6 @@ def _wrong_service(test: ConditionResult, call: PlatformCall, platform: Platform
     if right in test.wanted:
         return StatementMismatch(DenialCause.CONDITION, f"{said}.")
     if any(value.startswith(f"{call.service}.{platform.region}.") for value in test.wanted):
-        return StatementMismatch(DenialCause.WRONG_SERVICE, f"{said}, which has this ending in every AWS partition.")
+        words = f"{said}, which ends in .amazonaws.com in every AWS partition."
+        return StatementMismatch(DenialCause.WRONG_SERVICE, words)
     return StatementMismatch(DenialCause.WRONG_REGION, f"{said}: the environment is in {platform.region}.")

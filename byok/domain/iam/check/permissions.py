@@ -52,7 +52,10 @@ def statements_by_sid(which: KeyPurpose, platform: PlatformPrincipal, vendor: Ve
 def decide_permission(
     policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformPrincipal, vendor: VendorProfile
 ) -> PermissionResult:
-    """Decide one permission. The call counts as allowed only if every encryption context that S3 sends is allowed."""
+    """Decide one permission.
+
+    The call counts as allowed only if it is allowed with every encryption context that S3 sends.
+    """
     ours = statements_by_sid(which, platform, vendor)[expected_sid(which, call, vendor)]
     results = [
         _decide(policy, which, call, access, platform, vendor, ours)

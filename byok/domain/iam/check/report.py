@@ -199,7 +199,7 @@ def _remedy(cause: DenialCause, sid: str | None, right: tuple[Statement, ...]) -
             f"{right[0]['Principal']['AWS']} with ArnNotEquals on aws:PrincipalArn, or remove the statement."
         )
     if cause is DenialCause.DENY_UNKNOWABLE and not of_ours:
-        return "This may not be an error. Run `byok check` to test the key itself."
+        return "This might not be an error. Run `byok check` to test the key itself."
     if cause is DenialCause.TIGHTENED:
         return (
             f"Remove the added conditions from {sid}, or replace it with {these}. If you keep them, run `byok check` "
@@ -211,7 +211,7 @@ def _remedy(cause: DenialCause, sid: str | None, right: tuple[Statement, ...]) -
         return f"Replace {sid}, which belongs in the other key's policy, with {these}."
     if cause is DenialCause.UNKNOWABLE:
         return (
-            f"This may not be an error. Run `byok check` to test the key itself. To be sure, append {these} to the "
+            f"This might not be an error. Run `byok check` to test the key itself. To be sure, append {these} to the "
             "Statement array, and do not change the other statements."
         )
     return f"Append {these} to the Statement array, and do not change the other statements."

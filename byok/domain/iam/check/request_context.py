@@ -19,7 +19,10 @@ _ONLY_AWS_KNOWS: Final = "only AWS knows that value, at the time of the call"
 
 
 def evaluate_for_platform(policy: Policy, access: AccessRequest) -> list[StatementEvaluation]:
-    """Match every statement against one of the platform's calls; `holds` is None if byok cannot know the result."""
+    """Match every statement against one of the platform's calls.
+
+    `holds` is None if byok cannot determine the result.
+    """
     version = policy.get("Version")
     return [
         replace(one, conditions=tuple(_judge(test, access, version) for test in one.conditions))
@@ -75,7 +78,10 @@ def _judge_source_ip(test: ConditionResult) -> ConditionResult:
 def _judge_partly_known(
     test: ConditionResult, actual: str, access: AccessRequest, version: str | None
 ) -> ConditionResult:
-    """Judge a condition on a partly unknown value. The result is certain only if the unknown parts do not affect it."""
+    """Evaluate a condition on a partly unknown value.
+
+    The result is certain only if the unknown parts do not affect it.
+    """
     if test.operator.endswith("Null"):
         return test
     negated = "Not" in test.operator
