@@ -103,8 +103,8 @@ class AuroraProofActivities:
                 request_id = answer["ResponseMetadata"].get("RequestId")
                 return self._proved(step, answer["DBCluster"], datetime.now(UTC), request_id)
         reason = (
-            f"{naming.MAX_PROOF_CLUSTERS} clusters that prove Aurora keys already exist in {environment.region}, which "
-            "is the maximum. Check again in a few minutes."
+            f"{naming.MAX_PROOF_CLUSTERS} clusters for proving Aurora keys already exist in {environment.region}, "
+            "which is the maximum. Check again in a few minutes."
         )
         return CheckedKey.not_proved(KeyPurpose.RDS, environment.rds_key_arn, reason)
 

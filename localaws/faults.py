@@ -69,7 +69,7 @@ class Fault:
 
 @dataclass
 class HeldCall:
-    """A call in progress that a fault holds.
+    """A call that a fault is holding.
 
     Attributes:
         number: The call's number among all calls held since the start of the process.

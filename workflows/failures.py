@@ -114,7 +114,7 @@ def to_workflow_failure(error: BaseException, what: str, problems: Sequence[Prob
 
     Args:
         error: The error that stopped the workflow.
-        what: The operation that stopped, such as "Environment acme"; the headline begins with these words.
+        what: The start of the headline, which names what stopped, such as "Environment acme".
         problems: The problems that the workflow has published.
     """
     if is_cancellation(error):

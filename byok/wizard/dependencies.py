@@ -59,7 +59,7 @@ async def _current_session(request: Request, sessions: SessionStore) -> Session:
 
 
 async def _address_with_entries(request: Request) -> str:
-    """Return the address of the user's page, including a submitted form's fields, so that no entry is lost."""
+    """Return the URL of the page the user was on, with the fields of a submitted form, so that no input is lost."""
     if request.method == "GET":
         return f"{request.url.path}?{request.url.query}".rstrip("?")
     if request.url.path.startswith("/new/"):

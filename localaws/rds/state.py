@@ -1,7 +1,8 @@
 """Finds databases in the state, and computes their current status.
 
 moto's RDS is not used, because it overwrites an existing cluster with the same name, and does not model time, keys or
-StorageEncryptionType. A record keeps the output as the API defines it, except the status, which this module computes.
+StorageEncryptionType. Each database is stored as the Describe operations return it, except for the status, which this
+module computes.
 """
 
 import time
@@ -39,7 +40,7 @@ def require_cluster(call: Call, name: str) -> Database:
     """Return the caller's cluster.
 
     Raises:
-        AwsError: `DBClusterNotFoundFault`, recorded text.
+        AwsError: `DBClusterNotFoundFault`, with the message that AWS was observed to return.
     """
     cluster = STATE.clusters.get(build_database_id(call, name))
     if cluster is None:

@@ -1,4 +1,4 @@
-"""The S3 rules that moto lacks: policies with conditions, buckets in other accounts, and the keys of objects.
+"""The S3 rules that moto lacks: policies with conditions, buckets in other accounts, and the KMS keys of objects.
 
 S3 uses the caller's permissions whenever it uses a key. After all checks, moto executes the call.
 """

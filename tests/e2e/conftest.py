@@ -127,7 +127,7 @@ async def web(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackHa
 
 @pytest_asyncio.fixture(scope="session")
 async def machine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackHarness]:
-    """A stack that all end-to-end tests of a process share; each test creates its environments and keys."""
+    """A stack that all end-to-end tests in a process share; each test creates its own environments and keys."""
     data = tmp_path_factory.mktemp("stack")
     async with DevStack(data, Ports.pick_free(), database_seconds=0.3, settings=SETTINGS) as stack:
         yield StackHarness(stack, await stack.connect_service(), AwsHarness(f"http://{HOST}:{stack.ports.aws}"))

@@ -1,4 +1,4 @@
-"""YAML's booleans and numbers, as CloudFormation turns them into the text that functions compare and outputs show."""
+"""How CloudFormation converts YAML's booleans and numbers to text, in comparisons and in outputs."""
 
 from typing import Any
 

@@ -143,7 +143,7 @@ class FakeActivities:
         calls: The names of all attempts, in order.
         inputs: By activity name, the inputs of its attempts.
         removals: By activity name, the result to return instead of "removed".
-        findings: The findings about an environment that is given a tenant name.
+        findings: What `probe_environment` finds wrong before the keys get a tenant name.
         conflicts: The problems of keys that other environments use.
         unproved: The reason why the Aurora key cannot be proved; None if it can.
         allows_aurora_proof: Whether a plan says that the platform allows proofs of Aurora keys.

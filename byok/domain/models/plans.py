@@ -73,7 +73,7 @@ class Environment(RecordModel):
         return account_id_of_role(self.platform_role_arn)
 
     def expected_key_arn(self, which: KeyPurpose, reported: str | None) -> str:
-        """Return the ARN that AWS must report for a resource of the environment.
+        """Return the ARN of the key that AWS must report for one of the environment's resources.
 
         byok knows an AWS managed key only by its alias. In its place, byok accepts any key of the platform's account.
 

@@ -211,8 +211,8 @@ def _remedy(cause: DenialCause, sid: str | None, right: tuple[Statement, ...]) -
         return f"Replace {sid}, which belongs in the other key's policy, with {these}."
     if cause is DenialCause.UNKNOWABLE:
         return (
-            f"This might not be an error. Run `byok check` to test the key itself. To be sure, append {these} to the "
-            "Statement array, and do not change the other statements."
+            f"This might not be an error. Run `byok check` to test the key itself. To rule it out, append {these} to "
+            "the Statement array, and do not change the other statements."
         )
     return f"Append {these} to the Statement array, and do not change the other statements."
 
