@@ -86,8 +86,8 @@ def delete(
     """Delete an environment.
 
     Removes only the environment's database, its buckets and the objects that provisioning wrote. If a bucket contains
-    other objects, or if AWS reports a Region or keys that differ from those in the request, nothing is removed. The
-    keys are never touched.
+    other objects, or if AWS reports a Region, an encryption or keys that differ from those in the request, nothing is
+    removed. The keys are never touched.
 
     Exit codes: 0 deleted, or deletion accepted without --wait; 1 some resources remain, or the environment cannot be
     deleted now; 2 incorrect usage, or not confirmed; 3 stopped by a customer's key.
