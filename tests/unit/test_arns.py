@@ -119,7 +119,7 @@ def test_key_arn_round_trips_through_text(key: KeyArn) -> None:
     ],
 )
 def test_invalid_key_arn_is_refused_with_the_reason(text: str, fault: KeyArnErrorCode, said: str) -> None:
-    with pytest.raises(InvalidKeyArnError) as refusal:  # contract 82, 83
+    with pytest.raises(InvalidKeyArnError) as refusal:  # contract 81-83
         parse_key_arn(text)
     assert refusal.value.fault is fault
     assert said in str(refusal.value)

@@ -71,7 +71,7 @@ async def test_all_phases_lead_to_ready_with_evidence(harness: WorkflowHarness, 
 
 
 async def test_cluster_is_created_before_any_bucket(harness: WorkflowHarness, environment_id: str) -> None:
-    await (await harness.start_provision(build_provision_request(environment_id))).result()  # contract 91, 93
+    await (await harness.start_provision(build_provision_request(environment_id))).result()  # contract 91, 93, 94
 
     calls = harness.activities.calls
     assert calls.index("probe_s3_key") < calls.index("ensure_cluster") < calls.index("ensure_bucket")
