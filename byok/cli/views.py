@@ -131,7 +131,7 @@ def render_deletion(done: DeletionResult) -> Text:
         if snapshot
         else [Text("  This run took no snapshot of the database.", "dim")]
     )
-    return join_lines([*removed, *kept, Text("  The customer's keys were not changed.", "dim")])
+    return join_lines([*removed, *kept, Text("  The KMS keys were not changed.", "dim")])
 
 
 def render_tenant_outcome(found: TenantOutcome) -> Text:

@@ -227,7 +227,7 @@ def test_finished_deletion_shows_removed_resources_and_the_snapshot_with_its_key
         "  removed   byok-acme-catalog",
         f"  kept      final snapshot {SNAPSHOT.arn}",
         f"            encrypted with {RDS_KEY}",
-        "  The customer's keys were not changed.",
+        "  The KMS keys were not changed.",
     ]
     assert run("status", "acme").code == 0
     assert run("delete", "acme", "--confirm", "acme", "--json", "--wait").json["deletion"]["removed"][1] == "byok-acme"
