@@ -11,11 +11,12 @@ TOOLS := .tools
 AWS_CLI := $(TOOLS)/awscli/.installed
 ORACLE := $(TOOLS)/oracle/.installed
 PICTURES := $(TOOLS)/bench/.installed
+MUTMUT := $(TOOLS)/mutation/.installed
 
 # If this variable were set, every process that the tests and the demo start would compile all its imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test lint faults api-fuzz bench api-bench compare peers format lock clean
+.PHONY: help setup demo up test lint faults mutation api-fuzz bench api-bench compare peers format lock clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -46,6 +47,10 @@ $(PICTURES): requirements/pictures.lock $(DEV)
 	@$(INSTALL) --installer $(VENV) $(TOOLS)/bench requirements/pictures.lock
 	@touch $(PICTURES)
 
+$(MUTMUT): requirements/mutation.lock $(DEV)
+	@$(INSTALL) --installer $(VENV) $(TOOLS)/mutation requirements/mutation.lock
+	@touch $(MUTMUT)
+
 demo: $(LOCAL) ## Provision one environment locally, and another that stops at a disabled key until the fix.
 	$(BIN)/byok demo
 
@@ -70,6 +75,16 @@ test: setup lint browser $(AWS_CLI) $(ORACLE) ## Run everything that CI runs.
 
 faults: setup ## Inject every fault into real processes, and write docs/faults.md: half an hour.
 	BYOK_TEST_FAULTS=full BYOK_TEST_FAULTS_REPORT=docs/faults.md $(BIN)/pytest -q -s tests/faults
+
+# mutmut numbers the changes to each function. By default, the target makes those whose numbers end in 7.
+MUTANTS ?= *__mutmut_*7
+
+mutation: setup $(MUTMUT) ## Change byok's code, and list the changes that no unit test detects: up to an hour.
+	rm -rf mutants
+	PYTHONPATH=$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") \
+	  $(TOOLS)/mutation/bin/mutmut run --max-children 2 '$(MUTANTS)'
+	$(BIN)/python -m tests.mutation.error_table
+	$(BIN)/python -m tests.mutation.report
 
 api-fuzz: setup ## Send at least 10,000 requests, valid and invalid by the OpenAPI document, to a real server.
 	BYOK_TEST_API_EXAMPLES=800 $(BIN)/pytest -q -s tests/e2e/test_web_api.py -k openapi
@@ -102,7 +117,8 @@ lock: setup ## Resolve the dependencies again, with hashes, for every platform.
 	$(COMPILE) --output-file requirements/installer.lock --group installer --constraint requirements/dev.lock
 	$(COMPILE) --upgrade --output-file requirements/awscli.lock requirements/awscli.in
 	$(COMPILE) --upgrade --output-file requirements/pictures.lock requirements/pictures.in
+	$(COMPILE) --upgrade --output-file requirements/mutation.lock requirements/mutation.in --constraint requirements/dev.lock
 	npm install --prefix tests/policy_simulator --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund
 
 clean: ## Remove .venv, the programs that tests start, caches and local data.
-	rm -rf $(VENV) $(TOOLS) .byok .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TOOLS) .byok .bench mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -34,6 +34,8 @@ CONDITION_CASES: Final = (
          "policy.Tightened", stops=False),
     Case("S3: every address, if AWS sends one", S3, set_at(0, "Condition/IpAddress", {"aws:SourceIp": "0.0.0.0/0"}),
          "policy.Tightened", stops=None),
+    Case("S3: an address, if AWS sends one", S3, set_at(0, "Condition/IpAddressIfExists", {
+        "aws:SourceIp": "203.0.113.0/24"}), "policy.Tightened", stops=None),
     Case("S3: calls by a service", S3, set_at(0, "Condition/Bool", {"aws:ViaAWSService": "true"}), "policy.Tightened",
          stops=False),
     # The encryption context is the object's ARN for the probe, and the bucket's ARN for the environment's buckets.
@@ -48,6 +50,10 @@ CONDITION_CASES: Final = (
         {**ours[0], "Sid": sid, "Condition": ours[0]["Condition"] | {operator: {_CONTEXT: "arn:aws:s3:::*/*"}}}
         for operator, sid in (("StringLike", "Objects"), ("StringNotLike", "Buckets"))], "policy.Tightened",
         stops=False),
+    Case("S3: every bucket and object but those of another vendor", S3, set_at(0, "Condition/StringNotLike", {
+        _CONTEXT: "arn:aws:s3:::globex-*"}), "policy.Tightened", stops=False),
+    Case("S3: no bucket and no object", S3, set_at(0, "Condition/StringNotLike", {_CONTEXT: "arn:aws:s3:::*"}),
+         "policy.Tightened"),
     Case("S3: buckets whose names the check cannot know", S3, set_at(0, "Condition/StringLike", {
         _CONTEXT: "arn:aws:s3:::byok-acme-*"}), "policy.Tightened", stops=None),
     Case("S3: an encryption context that S3 does not send", S3,

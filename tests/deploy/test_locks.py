@@ -44,7 +44,16 @@ def list_transitive_requirements(name: str, *extras: str) -> set[str]:
 
 
 def test_each_audience_has_a_lock() -> None:
-    assert [path.stem for path in LOCKS] == ["awscli", "dev", "image", "installer", "local", "localaws", "pictures"]
+    assert [path.stem for path in LOCKS] == [
+        "awscli",
+        "dev",
+        "image",
+        "installer",
+        "local",
+        "localaws",
+        "mutation",
+        "pictures",
+    ]
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)

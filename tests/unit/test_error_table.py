@@ -2,15 +2,19 @@
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 import pytest
 from botocore import xform_name
 from botocore.model import Shape
+from botocore.retries import standard
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.problems.aws_errors import ERROR_RULES, OPERATIONS_BY_SERVICE, ErrorOutcome, classify_error
+from byok.domain.problems.aws_errors.rule import RETRY, ErrorRule
 from byok.domain.problems.remediation import Remedy, RemedyContext, build_remediation
+from byok.domain.problems.remedy_texts import REMEDY_TEXTS
 from byok.domain.vendor import VendorProfile
 
 ROOT = Path(__file__).parents[2]
@@ -71,10 +75,9 @@ def test_operations_match_the_calls_of_the_activities() -> None:
 
 
 @pytest.mark.parametrize("row", ERROR_RULES, ids=lambda row: f"{row.service}.{row.code}")
-def test_every_rule_has_a_remedy(row: object) -> None:
-    remedy = row.remedy  # type: ignore[attr-defined]
+def test_every_rule_has_a_remedy(row: ErrorRule) -> None:
     subject = RemedyContext("eu-central-1", "arn:aws:iam::111122223333:role/P", VendorProfile(), KeyPurpose.S3, KEY)
-    assert build_remediation(remedy, subject).strip()
+    assert build_remediation(row.remedy, subject).strip()
 
 
 def test_general_rules_follow_specific_ones() -> None:
@@ -86,44 +89,182 @@ def test_general_rules_follow_specific_ones() -> None:
 
 
 RECORDED = [
-    ("s3", "KMS.NotFoundException", f"Key '{KEY}' does not exist", ErrorOutcome.STOP_AFTER_GRACE, True),
-    ("s3", "KMS.NotFoundException", "Invalid keyId 'fake-key-id'", ErrorOutcome.STOP, True),
-    ("s3", "KMS.NotFoundException", "Invalid arn us-west-2", ErrorOutcome.STOP, True),
-    ("s3", "KMS.DisabledException", f"{KEY} is disabled.", ErrorOutcome.STOP, True),
-    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is pending deletion.", ErrorOutcome.STOP, True),
-    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is pending import.", ErrorOutcome.STOP, True),
-    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is unavailable.", ErrorOutcome.STOP_AFTER_GRACE, True),
-    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is creating.", ErrorOutcome.STOP_AFTER_GRACE, True),
-    ("s3", "KMS.InvalidKeyUsageException", f"{KEY} key usage is SIGN_VERIFY …", ErrorOutcome.STOP, True),
-    ("s3", "AccessDenied", DENIED.format("kms:GenerateDataKey"), ErrorOutcome.STOP_AFTER_GRACE, True),
-    ("s3", "AccessDenied", DENIED.format("s3:PutObject"), ErrorOutcome.STOP, False),
-    ("s3", "AccessDenied", "Access Denied", ErrorOutcome.STOP, False),
-    ("s3", "SlowDown", "Please reduce your request rate.", ErrorOutcome.RETRY, False),
-    ("s3", "OperationAborted", "A conflicting conditional operation …", ErrorOutcome.RETRY, False),
-    ("s3", "KMS.ThrottlingException", "Rate exceeded", ErrorOutcome.RETRY, False),
-    ("s3", "BucketAlreadyOwnedByYou", "…", ErrorOutcome.EXISTS, False),
-    ("s3", "BucketAlreadyExists", "…", ErrorOutcome.STOP, False),
-    ("rds", "KMSKeyNotAccessibleFault", CLASSIC.format(KEY), ErrorOutcome.STOP_AFTER_GRACE, True),
-    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format(KEY), ErrorOutcome.STOP_AFTER_GRACE, True),
-    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format("null"), ErrorOutcome.STOP, False),
-    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format("alias/aws/rds"), ErrorOutcome.STOP, False),
-    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format(OTHER), ErrorOutcome.STOP, False),
-    ("rds", "Throttling", "Rate exceeded", ErrorOutcome.RETRY, False),
-    ("rds", "InvalidDBClusterStateFault", "…", ErrorOutcome.RETRY, False),
-    ("rds", "DBClusterQuotaExceededFault", "…", ErrorOutcome.STOP, False),
-    ("rds", "DBClusterAlreadyExistsFault", "DB Cluster already exists", ErrorOutcome.EXISTS, False),
-    ("rds", "InvalidParameterValue", "IAM role ARN value is invalid or …", ErrorOutcome.STOP_AFTER_GRACE, False),
-    ("rds", "InvalidParameterValue", "Invalid DB engine", ErrorOutcome.STOP, False),
+    ("s3", "KMS.NotFoundException", f"Key '{KEY}' does not exist", ErrorOutcome.STOP_AFTER_GRACE, Remedy.CHECK_ARN),
+    ("s3", "KMS.NotFoundException", "Invalid keyId 'fake-key-id'", ErrorOutcome.STOP, Remedy.CHECK_ARN),
+    ("s3", "KMS.NotFoundException", "Invalid arn us-west-2", ErrorOutcome.STOP, Remedy.CHECK_ARN),
+    ("s3", "KMS.DisabledException", f"{KEY} is disabled.", ErrorOutcome.STOP, Remedy.ENABLE_KEY),
+    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is pending deletion.", ErrorOutcome.STOP, Remedy.CANCEL_DELETION),
+    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is pending import.", ErrorOutcome.STOP, Remedy.IMPORT_MATERIAL),
+    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is unavailable.", ErrorOutcome.STOP_AFTER_GRACE, Remedy.KEY_STATE),
+    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is creating.", ErrorOutcome.STOP_AFTER_GRACE, Remedy.KEY_STATE),
+    (
+        "s3",
+        "KMS.InvalidKeyUsageException",
+        f"{KEY} key usage is SIGN_VERIFY …",
+        ErrorOutcome.STOP,
+        Remedy.SYMMETRIC_KEY,
+    ),
+    ("s3", "AccessDenied", DENIED.format("kms:GenerateDataKey"), ErrorOutcome.STOP_AFTER_GRACE, Remedy.S3_KEY_POLICY),
+    ("s3", "AccessDenied", DENIED.format("s3:PutObject"), ErrorOutcome.STOP, Remedy.PLATFORM_PERMISSION),
+    ("s3", "AccessDenied", "Access Denied", ErrorOutcome.STOP, Remedy.PLATFORM_PERMISSION),
+    ("s3", "SlowDown", "Please reduce your request rate.", ErrorOutcome.RETRY, Remedy.WAIT),
+    ("s3", "OperationAborted", "A conflicting conditional operation …", ErrorOutcome.RETRY, Remedy.WAIT),
+    ("s3", "KMS.ThrottlingException", "Rate exceeded", ErrorOutcome.RETRY, Remedy.WAIT),
+    ("s3", "BucketAlreadyOwnedByYou", "…", ErrorOutcome.EXISTS, Remedy.NAME_TAKEN),
+    ("s3", "BucketAlreadyExists", "…", ErrorOutcome.STOP, Remedy.BUCKET_OF_ANOTHER_ACCOUNT),
+    ("rds", "KMSKeyNotAccessibleFault", CLASSIC.format(KEY), ErrorOutcome.STOP_AFTER_GRACE, Remedy.RDS_KEY),
+    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format(KEY), ErrorOutcome.STOP_AFTER_GRACE, Remedy.RDS_KEY),
+    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format("null"), ErrorOutcome.STOP, Remedy.PLATFORM_KEY),
+    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format("alias/aws/rds"), ErrorOutcome.STOP, Remedy.PLATFORM_KEY),
+    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format(OTHER), ErrorOutcome.STOP, Remedy.PLATFORM_KEY),
+    ("rds", "Throttling", "Rate exceeded", ErrorOutcome.RETRY, Remedy.WAIT),
+    ("rds", "InvalidDBClusterStateFault", "…", ErrorOutcome.RETRY, Remedy.WAIT),
+    ("rds", "DBClusterQuotaExceededFault", "…", ErrorOutcome.STOP, Remedy.QUOTA),
+    ("rds", "DBClusterAlreadyExistsFault", "DB Cluster already exists", ErrorOutcome.EXISTS, Remedy.NAME_TAKEN),
+    (
+        "rds",
+        "InvalidParameterValue",
+        "IAM role ARN value is invalid or …",
+        ErrorOutcome.STOP_AFTER_GRACE,
+        Remedy.PLATFORM_PERMISSION,
+    ),
+    ("rds", "InvalidParameterValue", "Invalid DB engine", ErrorOutcome.STOP, Remedy.PLATFORM_OPERATOR),
+    (
+        "kms",
+        "AccessDeniedException",
+        DENIED.format("kms:TagResource"),
+        ErrorOutcome.STOP_AFTER_GRACE,
+        Remedy.TENANT_ROLE,
+    ),
+    ("kms", "NotFoundException", f"Key '{KEY}' does not exist", ErrorOutcome.STOP_AFTER_GRACE, Remedy.CHECK_ARN),
+    ("kms", "InvalidArnException", "Invalid arn", ErrorOutcome.STOP, Remedy.CHECK_ARN),
+    ("kms", "KMSInvalidStateException", f"{KEY} is pending deletion.", ErrorOutcome.STOP, Remedy.CANCEL_DELETION),
+    ("kms", "KMSInvalidStateException", f"{KEY} is unavailable.", ErrorOutcome.STOP_AFTER_GRACE, Remedy.KEY_STATE),
+    ("kms", "LimitExceededException", "…", ErrorOutcome.STOP, Remedy.KEY_LIMIT),
+    ("kms", "TagException", "…", ErrorOutcome.STOP, Remedy.KEY_LIMIT),
+    ("kms", "AlreadyExistsException", "…", ErrorOutcome.EXISTS, Remedy.NAME_TAKEN),
+    ("sts", "AccessDenied", DENIED.format("sts:AssumeRole"), ErrorOutcome.STOP_AFTER_GRACE, Remedy.TENANT_ROLE),
 ]
 
 
-@pytest.mark.parametrize(("service", "code", "message", "outcome", "customer"), RECORDED)
+@pytest.mark.parametrize(("service", "code", "message", "outcome", "remedy"), RECORDED)
 def test_recorded_error_is_classified(
-    service: str, code: str, message: str, outcome: ErrorOutcome, customer: bool
+    service: str, code: str, message: str, outcome: ErrorOutcome, remedy: Remedy
 ) -> None:
     row = classify_error(service, code, message, KEY)
 
-    assert (row.outcome, row.customer_key) == (outcome, customer)
+    assert (row.outcome, row.remedy) == (outcome, remedy)
+
+
+# The sources of these codes: "Common errors" in the references of the S3 and RDS APIs, and S3's "Error responses".
+ABSENT = [
+    *(("s3", code) for code in ("404", "NoSuchBucket", "NoSuchBucketPolicy", "NoSuchKey", "NoSuchTagSet")),
+    ("s3", "NoSuchPublicAccessBlockConfiguration"),
+    ("s3", "OwnershipControlsNotFoundError"),
+    ("s3", "ServerSideEncryptionConfigurationNotFoundError"),
+    *(("rds", code) for code in ("DBClusterNotFoundFault", "DBClusterSnapshotNotFoundFault", "DBInstanceNotFound")),
+]
+BUSY = [
+    *(("s3", code) for code in ("BadDigest", "ConditionalRequestConflict", "ExpiredToken", "IncompleteBody")),
+    *(("s3", code) for code in ("InternalError", "RequestTimeout", "ServiceUnavailable", "500", "502", "503", "504")),
+    *(
+        ("s3", f"KMS.{code}")
+        for code in ("DependencyTimeoutException", "KMSInternalException", "KeyUnavailableException")
+    ),
+    *(("rds", code) for code in ("ExpiredToken", "InternalFailure", "PriorRequestNotComplete", "ServiceUnavailable")),
+    *(("rds", code) for code in ("RequestLimitExceeded", "ThrottlingException")),
+    # A resource's state changes, and AWS adds capacity: the same request can succeed later.
+    *(("rds", code) for code in ("InsufficientDBInstanceCapacity", "InsufficientStorageClusterCapacity")),
+    *(("rds", code) for code in ("InvalidDBInstanceState", "InvalidDBClusterSnapshotStateFault")),
+    *(("rds", code) for code in ("InvalidDBSubnetGroupStateFault", "InvalidGlobalClusterStateFault")),
+    ("rds", "InvalidDBCapacityReservationState"),
+    *(("kms", code) for code in ("DependencyTimeoutException", "KMSInternalException")),
+]
+FORBIDDEN = [
+    *(("s3", code) for code in ("403", "AllAccessDisabled", "AccountProblem")),
+    *(("rds", code) for code in ("AccessDenied", "AccessDeniedException", "AuthorizationNotFound")),
+]
+UNKNOWN_CALLER = [
+    *(("s3", code) for code in ("InvalidAccessKeyId", "InvalidToken", "RequestTimeTooSkewed", "SignatureDoesNotMatch")),
+    *(("rds", code) for code in ("IncompleteSignature", "InvalidClientTokenId", "MissingAuthenticationToken")),
+    *(("rds", code) for code in ("OptInRequired", "SignatureDoesNotMatch")),
+    *(("sts", code) for code in ("InvalidClientTokenId", "SignatureDoesNotMatch")),
+]
+REJECTED = [
+    *(("s3", code) for code in ("301", "AuthorizationHeaderMalformed", "BucketNotEmpty", "InvalidArgument")),
+    *(("s3", code) for code in ("IllegalLocationConstraintException", "InvalidBucketName", "InvalidBucketState")),
+    *(("s3", code) for code in ("InvalidLocationConstraint", "InvalidTag", "MalformedXML", "MethodNotAllowed")),
+    *(("s3", code) for code in ("NotImplemented", "PermanentRedirect")),
+    *(("rds", code) for code in ("InvalidParameterCombination", "MissingParameter", "ValidationError")),
+    *(("kms", code) for code in ("UnsupportedOperationException", "ValidationException")),
+    ("sts", "ValidationError"),
+]
+
+
+def test_rule_blames_the_customers_key_exactly_if_the_customer_must_act() -> None:
+    platforms_task = {
+        remedy for remedy, text in REMEDY_TEXTS.items() if text.startswith("The customer has nothing to do")
+    }
+    unexpected = [row for row in ERROR_RULES if row.customer_key == (row.remedy in platforms_task)]
+
+    # If STS denies access, the customer must correct the optional role, but no key is at fault.
+    assert [(row.service, row.code) for row in unexpected] == [("sts", "AccessDenied")]
+
+
+def test_remedy_suits_the_outcome() -> None:
+    for row in ERROR_RULES:
+        assert (row.remedy is Remedy.WAIT) == (row.outcome in {ErrorOutcome.RETRY, ErrorOutcome.ABSENT}), row
+        assert (row.remedy is Remedy.NAME_TAKEN) == (row.outcome is ErrorOutcome.EXISTS), row
+
+
+# A bucket policy may name a role that has not propagated yet. HEAD returns 400 for a key that cannot be used.
+POSSIBLY_TEMPORARY = [("s3", "400"), ("s3", "MalformedPolicy")]
+
+
+def test_request_that_aws_rejects_is_not_repeated() -> None:
+    rows = [row for row in ERROR_RULES if row.remedy is Remedy.PLATFORM_OPERATOR]
+    assert {row.outcome for row in rows} == {ErrorOutcome.STOP, ErrorOutcome.STOP_AFTER_GRACE}
+    assert [(row.service, row.code) for row in rows if row.outcome is not ErrorOutcome.STOP] == POSSIBLY_TEMPORARY
+
+
+def test_errors_that_botocore_retries_are_retried() -> None:
+    throttled: Any = standard.ThrottledRetryableChecker
+    transient: Any = standard.TransientRetryableChecker
+    retried = {
+        *throttled._THROTTLED_ERROR_CODES,
+        *transient._TRANSIENT_ERROR_CODES,
+        *map(str, transient._TRANSIENT_STATUS_CODES),
+    }
+    stopped = {(row.service, row.code) for row in ERROR_RULES if row.code in retried if row.outcome is not RETRY}
+
+    # For KMS, this is no throttling: the key has its maximum number of aliases (KMS API reference, CreateAlias).
+    assert stopped == {("kms", "LimitExceededException")}
+
+
+@pytest.mark.parametrize(("service", "code"), [pair for pair in modelled_errors() if "Quota" in pair[1]])
+def test_exceeded_quota_stops_at_once(service: str, code: str) -> None:
+    row = classify_error(service, code, "…")
+
+    assert (row.outcome, row.remedy) == (ErrorOutcome.STOP, Remedy.QUOTA)
+
+
+@pytest.mark.parametrize(
+    ("service", "code", "outcome", "remedy"),
+    [
+        *((*pair, ErrorOutcome.ABSENT, Remedy.WAIT) for pair in ABSENT),
+        *((*pair, RETRY, Remedy.WAIT) for pair in BUSY),
+        *((*pair, ErrorOutcome.STOP, Remedy.PLATFORM_PERMISSION) for pair in FORBIDDEN),
+        *((*pair, ErrorOutcome.STOP, Remedy.PLATFORM_CREDENTIALS) for pair in UNKNOWN_CALLER),
+        *((*pair, ErrorOutcome.STOP, Remedy.PLATFORM_OPERATOR) for pair in REJECTED),
+        ("s3", "TooManyBuckets", ErrorOutcome.STOP, Remedy.QUOTA),
+        ("s3", "PreconditionFailed", ErrorOutcome.EXISTS, Remedy.NAME_TAKEN),
+        ("rds", "DBInstanceAlreadyExists", ErrorOutcome.EXISTS, Remedy.NAME_TAKEN),
+    ],
+)
+def test_error_is_handled_by_its_meaning(service: str, code: str, outcome: ErrorOutcome, remedy: Remedy) -> None:
+    row = classify_error(service, code, "…")
+
+    assert (row.outcome, row.remedy) == (outcome, remedy)
 
 
 def test_role_without_any_kms_permission_is_the_platforms_fault() -> None:
@@ -131,14 +272,21 @@ def test_role_without_any_kms_permission_is_the_platforms_fault() -> None:
 
     row = classify_error("s3", "AccessDenied", message, KEY)
 
-    assert (row.remedy, row.customer_key) == (Remedy.PLATFORM_PERMISSION, False)
+    assert (row.outcome, row.remedy) == (ErrorOutcome.STOP_AFTER_GRACE, Remedy.PLATFORM_PERMISSION)
+    assert not row.customer_key
 
 
 @pytest.mark.parametrize("service", ["s3", "rds"])
 def test_unknown_code_is_retried_for_the_grace_period_and_then_stops(service: str) -> None:
     row = classify_error(service, "NeverHeardOf", "…", KEY)
 
-    assert (row.outcome, row.customer_key) == (ErrorOutcome.STOP_AFTER_GRACE, False)
+    assert row == ErrorRule(service, "NeverHeardOf", ErrorOutcome.STOP_AFTER_GRACE, Remedy.PLATFORM_OPERATOR)
+
+
+def test_rule_for_one_of_the_platforms_keys_keeps_the_error_code() -> None:
+    row = classify_error("rds", "KMSKeyNotAccessibleFault", OF_2026.format(OTHER), KEY)
+
+    assert row == ErrorRule("rds", "KMSKeyNotAccessibleFault", ErrorOutcome.STOP, Remedy.PLATFORM_KEY)
 
 
 PASSING = ("500", "502", "503", "504", "InternalFailure", "RequestLimitExceeded", "ServiceUnavailable", "Throttling")

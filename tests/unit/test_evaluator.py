@@ -14,7 +14,7 @@ from byok.domain.iam.evaluator import (
     evaluate_policy,
 )
 from byok.domain.iam.statements import build_rds_key_statements, build_s3_key_statements
-from byok.domain.iam.wildcards import compile_wildcard_pattern
+from byok.domain.iam.wildcards import compile_wildcard_pattern, has_placeholder
 from byok.domain.vendor import VendorProfile
 
 REGION, PLATFORM, CUSTOMER = "eu-central-1", "111122223333", "444455556666"
@@ -204,6 +204,7 @@ def test_variables_are_literal_text_in_earlier_versions(version: dict[str, str])
         ({"ArnLike": {"a": "arn:aws:iam::*:role/*"}}, {"a": ROLE}, True),
         ({"ArnLike": {"a": "arn:aws:iam::*"}}, {"a": ROLE}, False),
         ({"ArnLike": {"a": "s3"}}, {"a": "s3"}, False),
+        ({"ArnNotEquals": {"a": ROLE}}, {"a": f"{ROLE}2"}, True),
         ({"NumericLessThan": {"a": "10"}}, {"a": "9"}, True),
         ({"DateGreaterThan": {"a": "2026-01-01T00:00:00Z"}}, {"a": "2026-11-23T00:00:00Z"}, True),
         ({"IpAddress": {"a": "10.0.0.0/8"}}, {"a": "10.1.2.3"}, True),
@@ -288,6 +289,22 @@ def test_pattern_with_many_wildcards_is_matched_quickly() -> None:
 )
 def test_wildcards_match_any_text(pattern: str, text: str, hit: bool) -> None:
     assert (compile_wildcard_pattern(pattern).fullmatch(text) is not None) is hit
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("${platformRegion}", True), ("<role>", True), ("${aws:PrincipalArn}", False), ("${kms:ViaService}", False)],
+)
+def test_policy_variable_is_no_placeholder(text: str, expected: bool) -> None:
+    assert has_placeholder(text) is expected
+
+
+def test_statement_that_names_the_caller_outranks_a_later_one_that_names_the_account() -> None:
+    named = {"Sid": "Role", "Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "kms:*", "Resource": "*"}
+    account = {**named, "Sid": "Account", "Principal": {"AWS": PLATFORM}}
+    for statements in ([named, account], [account, named]):
+        decision = evaluate_policy({"Statement": statements}, AccessRequest(SESSION, "kms:Decrypt", KEY))
+        assert (decision.sid, decision.by_account) == ("Role", False)
 
 
 def test_account_of_another_partition_is_another_account() -> None:

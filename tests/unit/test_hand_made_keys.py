@@ -16,6 +16,7 @@ from byok.domain.iam.statements import (
     build_owner_statement,
 )
 from byok.domain.onboarding.customer_commands import CustomerCommands
+from byok.domain.tenant import derive_external_id
 from byok.domain.vendor import VendorProfile
 
 REGION = "eu-central-1"
@@ -119,3 +120,37 @@ def test_key_without_its_alias_gets_no_tags(shell: ShellWithFakeAws) -> None:
 
     assert [call[1] for call in shell.aws_calls] == ["create-alias", "tag-resource", "create-alias"]
     assert "AlreadyExistsException" in by_hand.splitlines()[0]
+
+
+def test_both_keys_get_their_alias_and_tags(shell: ShellWithFakeAws) -> None:
+    by_hand = COMMANDS.name_keys_commands(KeyPair("s3-key", "rds-key"), "acme")[1]
+
+    shell.run(by_hand)
+
+    assert [call[1] for call in shell.aws_calls] == ["create-alias", "tag-resource"] * 2  # contract D10
+    keys = [shell.get_option(call, option) for call, option in enumerate(("--target-key-id", "--key-id") * 2)]
+    assert keys == ["s3-key", "s3-key", "rds-key", "rds-key"]
+
+
+def test_role_for_the_tenant_name_is_created_and_its_arn_printed(shell: ShellWithFakeAws) -> None:
+    keys = KeyPair("s3-key", "rds-key")
+
+    shell.run(COMMANDS.name_keys_commands(keys, "acme")[3])
+
+    deploy, describe = shell.aws_calls
+    common = ["--profile", "my profile", "--region", REGION, "--stack-name", "keys-tenant-role"]
+    for call in (deploy, describe):
+        assert {option: call[call.index(option) + 1] for option in common[::2]} == dict(
+            zip(common[::2], common[1::2], strict=True)
+        )
+    assert deploy[:2] == ["cloudformation", "deploy"]
+    overrides = deploy.index("--parameter-overrides") + 1
+    assert deploy[overrides : overrides + 4] == [
+        f"AtaccamaPlatformRoleArn={ROLE}",
+        "S3KmsKeyArn=s3-key",
+        "RdsKmsKeyArn=rds-key",
+        f"ExternalId={derive_external_id(keys)}",
+    ]
+    assert deploy[deploy.index("--capabilities") + 1] == "CAPABILITY_IAM"
+    assert describe[:2] == ["cloudformation", "describe-stacks"]
+    assert describe[describe.index("--output") + 1] == "text"

@@ -80,6 +80,11 @@ def test_names_are_stable() -> None:
     }
 
 
+def test_as_many_clusters_as_allowed_can_prove_keys_at_the_same_time() -> None:
+    names = naming.proof_cluster_identifiers(VendorProfile())
+    assert len(set(names)) == len(names) == naming.MAX_PROOF_CLUSTERS == 3
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -22,7 +22,7 @@ from byok.domain.vendor import VendorProfile
 from byok.onboarding.template import render_keys_template
 from byok.onboarding.tenant_role import render_tenant_role_template
 from byok.onboarding.terraform import render_terraform_file
-from localaws.cloudformation.template import EvaluationScope, parse_template
+from localaws.cloudformation.template import NO_VALUE, EvaluationScope, Template, parse_template
 
 CUSTOMER = "444455556666"
 REGIONS = ("eu-central-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1")
@@ -34,12 +34,18 @@ def role_arn(region: str) -> str:
     return f"arn:{partition_of_region(region)}:iam::111122223333:role/vendor/Platform"
 
 
-def policies_from_template(region: str, vendor: VendorProfile) -> Policies:
+def evaluate_keys_template(region: str, vendor: VendorProfile, tenant: str = "") -> tuple[Template, EvaluationScope]:
     template = parse_template(render_keys_template(vendor))
-    parameters = {vendor.role_parameter_name: role_arn(region), "PlatformRegion": region, "TenantName": ""}
-    pseudo = {"AWS::Region": region, "AWS::AccountId": CUSTOMER, "AWS::Partition": partition_of_region(region)}
+    parameters = {vendor.role_parameter_name: role_arn(region), "PlatformRegion": region, "TenantName": tenant}
+    pseudo: dict[str, Any] = {"AWS::Region": region, "AWS::AccountId": CUSTOMER, "AWS::NoValue": NO_VALUE}
+    pseudo["AWS::Partition"] = partition_of_region(region)
+    attributes = {name: {"Ref": f"{name}-id", "Arn": f"{name}-arn"} for name in ("S3Key", "RdsKey")}
+    return template, EvaluationScope(template, parameters, pseudo, attributes)
+
+
+def policies_from_template(region: str, vendor: VendorProfile) -> Policies:
+    template, scope = evaluate_keys_template(region, vendor)
     resources = template.section("Resources")
-    scope = EvaluationScope(template, parameters, pseudo)
     names = {KeyPurpose.S3: "S3Key", KeyPurpose.RDS: "RdsKey"}
     return {which: scope.evaluate(resources[name]["Properties"]["KeyPolicy"]) for which, name in names.items()}
 
@@ -164,6 +170,63 @@ def test_keys_template_has_the_documented_names() -> None:
     assert not [one for one in resources.values() if "IAM" in one["Type"]]  # contract 43
 
 
+def test_keys_template_creates_symmetric_keys_that_rotate_with_the_name_of_the_tenant() -> None:
+    template, scope = evaluate_keys_template("eu-central-1", VendorProfile(), tenant="acme")
+    resources = {name: scope.evaluate(one["Properties"]) for name, one in template.section("Resources").items()}
+
+    tags = [{"Key": key, "Value": "acme"} for key in ("ataccama:automation:TenantName", "aatn")]  # contract 101, 102
+    for name, purpose in (("S3Key", KeyPurpose.S3), ("RdsKey", KeyPurpose.RDS)):
+        assert {key: value for key, value in resources[name].items() if key != "KeyPolicy"} == {
+            "Description": f"Ataccama BYOK: {purpose.encrypted_data}",
+            "KeySpec": "SYMMETRIC_DEFAULT",  # contract 52
+            "KeyUsage": "ENCRYPT_DECRYPT",
+            "EnableKeyRotation": True,  # contract 113
+            "Tags": tags,
+        }
+    assert {resources[name]["TargetKeyId"]: resources[name]["AliasName"] for name in ("S3KeyAlias", "RdsKeyAlias")} == {
+        "S3Key-id": "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme",  # contract 103
+        "RdsKey-id": "alias/ataccama-database-byok-db-key-alias-acme",  # contract 104
+    }
+    outputs = {name: scope.evaluate(one["Value"]) for name, one in template.section("Outputs").items()}
+    assert outputs == {
+        "AtaccamaOnboardingPayload": '{"S3KmsKeyArn":"S3Key-arn","RdsKmsKeyArn":"RdsKey-arn"}',  # contract 46-48
+        "S3KeyArn": "S3Key-arn",
+        "RdsKeyArn": "RdsKey-arn",
+    }
+
+
+def test_keys_have_neither_tags_nor_aliases_before_the_tenant_name_is_known() -> None:
+    template, scope = evaluate_keys_template("eu-central-1", VendorProfile())  # contract 36
+
+    resources = template.section("Resources")
+    assert not scope.evaluate_named_condition("HasTenantName")
+    assert {name for name, one in resources.items() if one.get("Condition")} == {"S3KeyAlias", "RdsKeyAlias"}
+    assert {one["Condition"] for one in resources.values() if "Condition" in one} == {"HasTenantName"}
+    assert "Tags" not in scope.evaluate(resources["S3Key"]["Properties"])
+
+
+@pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
+def test_template_refuses_values_that_byok_refuses(vendor: VendorProfile) -> None:
+    parameters = parse_template(render_keys_template(vendor)).section("Parameters")
+    patterns = {name: re.compile(one["AllowedPattern"]) for name, one in parameters.items()}
+
+    assert all(patterns["PlatformRegion"].search(region) for region in REGIONS)
+    assert all(patterns[vendor.role_parameter_name].search(role_arn(region)) for region in REGIONS)
+    for name, value in (
+        ("PlatformRegion", "eu-central"),
+        (vendor.role_parameter_name, f"arn:aws:iam::{CUSTOMER}:root"),
+        ("TenantName", "a b"),
+        ("TenantName", "a" * (vendor.tenant_name_max_length + 1)),  # contract 105
+    ):
+        assert not patterns[name].search(value)
+    assert parameters["TenantName"]["Default"] == ""  # contract 36
+    (rule,) = parse_template(render_keys_template(vendor)).section("Rules").values()
+    (assertion,) = rule["Assertions"]  # contract 54
+    assert assertion["Assert"] == {"Fn::Equals": [{"Ref": "AWS::Region"}, {"Ref": "PlatformRegion"}]}
+    terraform = render_terraform_file(role_arn(REGIONS[0]), REGIONS[0], vendor)
+    assert f'regex("{patterns["TenantName"].pattern}", var.tenant_name)' in terraform
+
+
 @pytest.mark.parametrize("template", [render_keys_template, render_tenant_role_template])
 def test_vendor_profile_changes_every_name_in_every_artefact(template: Callable[[VendorProfile], str]) -> None:
     region, globex = REGIONS[0], VENDORS[1]
@@ -207,7 +270,9 @@ def test_payload_command_matches_the_guide_exactly() -> None:
     ).print_payload_command()
 
     assert r'"Stacks[0].Outputs[?OutputKey==\`AtaccamaOnboardingPayload\`].OutputValue"' in text  # contract 49
-    assert "Stacks[0].Outputs[?OutputKey==`AtaccamaOnboardingPayload`].OutputValue" in split_shell_words(text)
+    assert split_shell_words(text)[-3:] == [
+        *("Stacks[0].Outputs[?OutputKey==`AtaccamaOnboardingPayload`].OutputValue", "--output", "text")
+    ]
 
 
 def test_user_input_is_quoted_for_the_shell() -> None:

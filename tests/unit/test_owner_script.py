@@ -61,6 +61,7 @@ def test_script_accepts_arns_and_the_payload(folder: Path, shell: str, typed: st
 
     collected = CollectedKeys.parse(printed.stdout)
     assert (collected.s3.arn, collected.rds.arn) == (S3, RDS)
+    assert printed.stderr.startswith("S3 key ARN, or the onboarding payload: ")
     assert printed.stderr.count("RDS key ARN: ") == (typed.strip()[:3] == "arn"), "the payload answers both prompts"
 
 

@@ -1,14 +1,32 @@
 """An environment's plan: the same request always gives the same plan, and an invalid key becomes a finding."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.blueprint import Blueprint, BucketBlueprint, InitialObject
-from byok.domain.models import AuroraProofTask, CheckKeysRequest, EnvironmentPlan, ProvisionRequest
+from byok.domain.blueprint import Blueprint, BucketBlueprint, DatabaseBlueprint, InitialObject, MasterAuthentication
+from byok.domain.models import (
+    AuroraProofTask,
+    CheckKeysRequest,
+    DeleteRequest,
+    EnvironmentPlan,
+    ProvisionRequest,
+    ReconcileTenantRequest,
+    TenantRole,
+)
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, proof_cluster_identifiers
-from byok.domain.planning import Platform, plan_aurora_proof, plan_environment, plan_key_pair_check
+from byok.domain.phases import RequestKind
+from byok.domain.planning import (
+    Platform,
+    plan_aurora_proof,
+    plan_deletion,
+    plan_environment,
+    plan_key_pair_check,
+    plan_tenant,
+)
 from byok.domain.vendor import VendorProfile
 
 RUN = "0198a2c4-run"
@@ -131,3 +149,92 @@ def test_cluster_that_proves_a_key_is_like_an_environments_but_leaves_nothing_to
     assert task.cluster.identifier == "byok-key-proof-cluster-without-instances-1"
     assert len(task.cluster.identifier.removeprefix("byok-")) > ENVIRONMENT_ID_MAX_LENGTH, "no environment's name"
     assert all(len(name) <= 63 for name in proof_cluster_identifiers(VendorProfile(resource_prefix="longest")))
+
+
+def test_cluster_that_proves_a_key_has_no_managed_secret() -> None:
+    database = DatabaseBlueprint(authentication=MasterAuthentication.MANAGED_SECRET, master_secret_key_arn=RDS)
+    platform = replace(PLATFORM, blueprint=BLUEPRINT.model_copy(update={"database": database}))
+    environment = plan_environment(request(), platform, AT, RUN).environment
+    settings = plan_aurora_proof(AuroraProofTask(environment=environment, proof_id="p"), platform).cluster.settings
+
+    assert settings.authentication is MasterAuthentication.IAM
+    assert settings.master_secret_key_arn is None
+
+
+def role(arn: str) -> TenantRole:
+    return TenantRole(role_arn=arn, external_id="byok-1234567890")
+
+
+ROLE = role("arn:aws:iam::444455556666:role/namer")
+
+
+def tenant_request(**changed: Any) -> ReconcileTenantRequest:
+    values: dict[str, Any] = {"environment_id": "acme", "region": "eu-central-1", "tenant": "acme", "tenant_role": ROLE}
+    return ReconcileTenantRequest(**values | {"s3_key_arn": S3, "rds_key_arn": RDS, "profile": "mine"} | changed)
+
+
+def test_plan_for_a_tenant_name_has_the_labels_of_both_keys() -> None:
+    plan = plan_tenant(tenant_request(repoint=True), PLATFORM, AT)
+    assert (plan.findings, plan.environment.environment_id) == ((), "acme")
+    assert plan.tenant is not None
+    assert (plan.tenant.tenant, plan.tenant.role, plan.tenant.repoint) == ("acme", ROLE, True)
+    assert plan.tenant.request_kind is RequestKind.TENANT
+    assert [(mark.key, mark.key_arn, mark.tenant, mark.alias, mark.tags) for mark in plan.tenant.marks] == [
+        (which, arn, "acme", alias, {"ataccama:automation:TenantName": "acme", "aatn": "acme"})  # contract 101, 102
+        for which, arn, alias in (
+            (KeyPurpose.S3, S3, "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"),  # contract 103
+            (KeyPurpose.RDS, RDS, "alias/ataccama-database-byok-db-key-alias-acme"),  # contract 104
+        )
+    ]
+    deploy, *_ = plan.tenant.commands
+    assert f"{PLATFORM.vendor.role_parameter_name}={PLATFORM.role_arn} " in deploy.replace("\\\n", "")
+    assert "PlatformRegion=eu-central-1 " in deploy.replace("\\\n", "")
+    assert "--profile mine " in deploy  # contract 130
+
+
+def test_plan_for_an_environment_with_a_tenant_name_has_the_role_that_sets_it() -> None:
+    plan = plan_environment(request().model_copy(update={"tenant": "acme", "tenant_role": ROLE}), PLATFORM, AT, RUN)
+    assert plan.tenant is not None
+    assert (plan.tenant.role, plan.tenant.request_kind, plan.tenant.repoint) == (ROLE, RequestKind.ENVIRONMENT, False)
+    assert plan.tenant_name == "acme"
+
+
+def test_plan_that_returns_only_commands_uses_no_role() -> None:
+    foreign = role("arn:aws:iam::999988887777:role/namer")
+    plan = plan_tenant(tenant_request(commands_only=True, tenant_role=foreign), PLATFORM, AT)
+    assert plan.findings == (), "a role that byok does not use cannot be wrong"
+    assert plan.tenant is not None
+    assert plan.tenant.role is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"tenant": "no spaces"}, "tenant.IllegalName"),  # contract 105
+        ({"tenant_role": role("arn:aws:iam::999988887777:role/namer")}, "tenant.RoleOfAnotherAccount"),
+        ({"tenant_role": role("arn:aws-cn:iam::444455556666:role/namer")}, "tenant.RoleOfAnotherPartition"),
+        ({"rds_key_arn": S3}, "arn.SameKeyTwice"),
+    ],
+)
+def test_invalid_tenant_request_has_a_finding_and_no_plan(changed: dict[str, Any], code: str) -> None:
+    plan = plan_tenant(tenant_request(**changed), PLATFORM, AT)
+    assert [(finding.code, finding.at) for finding in plan.findings] == [(code, AT)]
+    assert plan.tenant is None
+    (finding,) = plan.findings
+    assert "provisioning resumes" not in finding.remediation, "the remedy retries the tenant request"
+
+
+def test_plan_of_a_deletion_names_what_the_environment_has() -> None:
+    asked = DeleteRequest(
+        environment_id="acme",
+        confirm="acme",
+        region="eu-central-1",
+        s3_key_arn=S3,
+        rds_key_arn=RDS,
+        key_grace_seconds=7,
+    )
+    made, removed = plan_environment(request(), PLATFORM, AT, RUN), plan_deletion(asked, PLATFORM, AT)
+    assert (removed.cluster, removed.buckets) == (made.cluster, made.buckets)
+    assert removed.environment == made.environment.model_copy(
+        update={"run_id": "", "tags": {**made.environment.tags, "byok:created-by-run": ""}}
+    )

@@ -9,7 +9,7 @@ import pytest
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.iam.check.calls import PlatformPrincipal
-from byok.domain.iam.check.document import PolicyDocumentError, decode_text, parse_policy
+from byok.domain.iam.check.document import MAX_POLICY_BYTES, PolicyDocumentError, decode_text, parse_policy
 from byok.domain.iam.check.permissions import Verdict
 from byok.domain.iam.check.report import PolicyReport, check_policy
 from byok.domain.iam.findings import Severity
@@ -64,6 +64,53 @@ def test_pasting_the_suggested_statements_fixes_the_policy(case: Case) -> None:
         kept = [one for one in policy["Statement"] if one.get("Sid") not in given]
         policy = {**policy, "Statement": [*kept, *finding.paste]}
     raise AssertionError("the policy is still wrong after four remedies")
+
+
+def test_report_as_json_has_every_permission_and_finding() -> None:
+    policy = POLICY_CASES[0].build_policy(PLACE)
+    policy["Statement"][1]["Condition"]["StringEquals"]["kms:ViaService"] = "s3.eu-west-1.amazonaws.com"
+
+    report = run_check(policy, KeyPurpose.S3)
+    shown = report.as_json_dict()
+
+    assert (shown["key"], shown["usable"]) == ("s3", False)
+    assert [finding["code"] for finding in shown["findings"]] == ["policy.WrongRegionInViaService"]
+    for row, made in zip(report.rows, shown["permissions"], strict=True):
+        assert made == {
+            "permission": row.call.permission,
+            "action": row.call.action,
+            "through": "s3",
+            "needed_for": row.call.need.value,
+            "purpose": row.call.purpose,
+            "verdict": row.verdict.value,
+            "sid": row.sid,
+            "why": [misfit.words for misfit in row.misfits],
+        }
+    json.dumps(shown)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"Principal": {"AWS": "arn:aws:iam::111122223333:role/AtaccamaPlatform"}}, "with a different path"),
+        ({"NotResource": ARN}, f"NotResource is {ARN}"),
+        (
+            {"Condition": {"StringEquals": {"aws:PrincipalTag/team": "a", "aws:SourceArn": "arn:aws:s3:::b"}}},
+            "aws:SourceArn requires arn:aws:s3:::b; the call lacks this condition key",
+        ),
+    ],
+)
+def test_statement_that_almost_allows_the_call_is_explained(change: dict[str, Any], words: str) -> None:
+    place = PolicyContext("arn:aws:iam::111122223333:role/saas/AtaccamaPlatform", PLACE.region, PLACE.customer)
+    (ours,) = place.build_statements(KeyPurpose.S3)
+    theirs = {**ours, **change}
+    if "NotResource" in change:
+        del theirs["Resource"]
+    side = PlatformPrincipal(place.role, place.region, ARN, at=NOW)
+
+    report = check_policy({"Statement": [place.owner_statement, theirs]}, KeyPurpose.S3, side, VENDOR)
+
+    assert any(words in misfit.words for row in report.rows for misfit in row.misfits)
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
@@ -234,6 +281,14 @@ def test_policy_with_an_incomplete_statement_is_refused(element: str) -> None:
         parse_policy(json.dumps(policy))
 
 
+def test_statement_without_a_principal_is_refused_on_an_older_key_too() -> None:
+    policy = POLICY_CASES[0].build_policy(PLACE)
+    del policy["Statement"][1]["Principal"]
+
+    with pytest.raises(PolicyDocumentError, match="it needs exactly one of Principal"):
+        parse_policy(json.dumps(policy), on_a_key=True)
+
+
 @pytest.mark.parametrize("element", ["Action", "Resource"])
 def test_incomplete_statement_on_an_older_key_is_reported_without_effect(element: str) -> None:
     policy = POLICY_CASES[0].build_policy(PLACE)
@@ -252,6 +307,13 @@ def test_deny_without_resource_on_an_older_key_has_no_effect() -> None:
     report = run_check(parse_policy(json.dumps(policy), on_a_key=True), KeyPurpose.S3)
 
     assert (report.is_usable, report.findings) == (True, ())
+
+
+def test_policy_of_the_maximum_size_is_accepted() -> None:
+    policy = POLICY_CASES[0].build_policy(PLACE) | {"Id": ""}
+    policy["Id"] = "x" * (MAX_POLICY_BYTES - len(json.dumps(policy)))
+
+    assert parse_policy(json.dumps(policy)) == policy
 
 
 def test_get_key_policy_response_is_accepted() -> None:

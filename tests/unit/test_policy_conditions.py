@@ -40,6 +40,10 @@ CONDITION_BY_TEXT: dict[str, tuple[dict[str, Any], Severity]] = {
         {"DateLessThan": {"aws:CurrentTime": "2026-11-29T08:00:01Z"}},
         Severity.LATER,
     ),
+    "the added ArnEquals on aws:SourceArn requires arn:aws:s3:::b; the call does not satisfy it: the call lacks": (
+        {"ArnEquals": {"aws:SourceArn": "arn:aws:s3:::b"}},
+        Severity.STOPS,
+    ),
     f"the added ArnEquals on aws:PrincipalArn requires {PLACE.role}; {PLACE.role} satisfies it": (
         {"ArnEquals": {"aws:PrincipalArn": PLACE.role}},
         Severity.NOTE,
@@ -58,6 +62,40 @@ def test_added_condition_is_named_with_its_result(text: str) -> None:
 
     assert (first.code, first.severity) == ("policy.Tightened", severity)
     assert text in first.message
+
+
+def test_condition_on_an_encryption_context_that_the_call_lacks_is_named() -> None:
+    policy: dict[str, Any] = {"Statement": [PLACE.owner_statement, *PLACE.build_statements(KeyPurpose.RDS)]}
+    policy["Statement"][1]["Condition"]["StringEquals"]["kms:EncryptionContext:aws:rds:db-id"] = "db-1"
+
+    first = run_check(policy, KeyPurpose.RDS).findings[0]
+
+    assert "kms:DescribeKey has no encryption context" in first.message
+
+
+def renamed_statement(sid: str, **conditions: str) -> dict[str, Any]:
+    (ours,) = copy.deepcopy(PLACE.build_statements(KeyPurpose.S3))
+    ours["Condition"]["StringEquals"] |= {f"kms:{key}": value for key, value in conditions.items()}
+    return {**ours, "Sid": sid}
+
+
+def test_statement_with_the_fewest_faults_is_explained() -> None:
+    wrong_region = "s3.eu-west-1.amazonaws.com"
+    two_faults = renamed_statement("TwoFaults", ViaService=wrong_region, CallerAccount="999988887777")
+    one_fault = renamed_statement("OneFault", ViaService=wrong_region)
+    policy = {"Statement": [PLACE.owner_statement, two_faults, one_fault]}
+
+    first = run_check(policy, KeyPurpose.S3).findings[0]
+
+    assert (first.code, first.sid) == ("policy.WrongRegionInViaService", "OneFault")
+
+
+def test_statement_for_another_service_is_no_near_miss() -> None:
+    other = renamed_statement("ForRds", ViaService="rds.eu-central-1.amazonaws.com")
+
+    first = run_check({"Statement": [PLACE.owner_statement, other]}, KeyPurpose.S3).findings[0]
+
+    assert (first.code, first.sid) == ("policy.StatementMissing", None)
 
 
 def test_dates_are_undecided_without_a_clock() -> None:
@@ -89,7 +127,11 @@ def test_added_condition_does_not_matter_next_to_the_whole_statement() -> None:
         ("<platform role ARN>", "placeholder"),
         ("arn:aws:iam::111122223333:role/Ataccama*", "wildcard"),
         ("arn:aws:iam::111122223333:group/Platform", "group"),
-        ("arn:aws:iam::111122223333:AtaccamaPlatform", "A role is arn:aws:iam::111122223333:role/"),
+        (
+            "arn:aws:iam::111122223333:AtaccamaPlatform",
+            "AtaccamaPlatform is not a type of principal.* A role is arn:aws:iam::111122223333:role/",
+        ),
+        ("arn:aws:sts::111122223333:session/worker", "session is not a type of principal"),
         ("arn:aws:s3:::bucket", "its service is s3"),
         ("arn:aws:iam::abc:root", "its account is abc"),
         ("arn:aws", "its service is missing"),
@@ -105,8 +147,15 @@ def test_principal_that_kms_rejects_is_explained_with_the_right_statement(princi
 
     (finding,) = report.findings
     assert (report.is_usable, finding.code) == (False, "policy.InvalidPrincipal")
+    assert finding.sid == "AllowAtaccamaPlatformS3Access"
     assert re.search(words, finding.message)
     assert list(finding.paste) == PLACE.build_statements(KeyPurpose.S3)
+
+
+def test_valid_policy_as_text_is_usable() -> None:
+    text = json.dumps(POLICY_CASES[0].build_policy(PLACE)).encode()
+
+    assert parse_and_check_policy(text, KeyPurpose.S3, SIDE, VENDOR).is_usable
 
 
 def test_principal_of_a_policy_on_a_key_is_not_questioned() -> None:

@@ -230,6 +230,22 @@ def test_equivalent_statement_is_left_unchanged() -> None:
     assert (merged.text, merged.changed) == (text, False)
 
 
+def test_replaced_statement_reports_the_conditions_that_byoks_statement_lacks() -> None:
+    old = PLACE.build_statements(KeyPurpose.S3)[0]
+    old["Condition"]["StringEquals"] |= {"kms:ViaService": "s3.eu-west-1.amazonaws.com", "aws:PrincipalOrgID": "o-1"}
+
+    merged = merge(json.dumps({**OWNER_POLICY, "Statement": [PLACE.owner_statement, old]}), KeyPurpose.S3)
+
+    assert merged.replaced == ("AllowAtaccamaPlatformS3Access",)
+    assert merged.dropped == ("aws:PrincipalOrgID",)
+
+
+def test_administrator_behind_a_principal_that_cannot_manage_the_key_counts() -> None:
+    several = {**PLACE.owner_statement, "Principal": {"AWS": ["111122223333", "arn:aws:iam::444455556666:role/Admin"]}}
+
+    assert merge(json.dumps({**OWNER_POLICY, "Statement": [several]})).changed
+
+
 @pytest.mark.parametrize(
     "text", [json.dumps(json.dumps(json.dumps(OWNER_POLICY))), json.dumps({"Policy": '{"Policy": "{}"}'})]
 )

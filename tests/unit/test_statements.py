@@ -9,7 +9,13 @@ import pytest
 from byok.domain.arns import AWS_MANAGED_KEYS
 from byok.domain.iam.bucket_policy import build_bucket_policy, build_probe_bucket_policy
 from byok.domain.iam.evaluator import AccessRequest, CallingPrincipal, Effect, evaluate_policy
-from byok.domain.iam.statements import build_rds_key_statements, build_s3_key_statements, via_service_value
+from byok.domain.iam.statements import (
+    build_key_policy,
+    build_owner_statement,
+    build_rds_key_statements,
+    build_s3_key_statements,
+    via_service_value,
+)
 from byok.domain.vendor import VendorProfile
 
 ROLE = "arn:aws:iam::111122223333:role/ataccama-platform"
@@ -109,6 +115,25 @@ def test_statement_for_an_invalid_role_is_refused(render: Any) -> None:
         render("arn:aws:iam::111122223333:root", REGION, VendorProfile())
 
 
+def test_key_policy_begins_with_the_default_statement_of_aws() -> None:
+    root = "arn:aws:iam::444455556666:root"
+    ours = build_s3_key_statements(ROLE, REGION, VendorProfile())
+    assert build_key_policy(build_owner_statement(root), ours) == {  # contract 56
+        "Version": "2012-10-17",
+        "Id": "key-default-1",
+        "Statement": [
+            {
+                "Sid": "Enable IAM User Permissions",
+                "Effect": "Allow",
+                "Principal": {"AWS": root},
+                "Action": "kms:*",
+                "Resource": "*",
+            },
+            *ours,
+        ],
+    }
+
+
 def test_statements_of_separate_calls_share_no_state() -> None:
     first = build_s3_key_statements(ROLE, REGION, VendorProfile())
     first[0]["Action"].append("kms:*")
@@ -155,6 +180,7 @@ _SSE_C = f"{_ALGORITHM}-customer-algorithm"
         ("s3:ReplicateObject", {_SSE_C: "AES256"}, True),
         ("s3:ReplicateObject", {}, True),
         ("s3:GetObject", {}, False),
+        ("s3:GetObject", {"aws:SecureTransport": "false"}, True),
     ],
 )
 def test_bucket_policy_denies_every_way_to_store_an_object_under_another_key(
@@ -198,8 +224,19 @@ def test_bucket_policy_for_the_aws_managed_key_denies_every_other_key(
 
 
 def test_probe_bucket_accepts_any_key_over_tls_only() -> None:
-    (statement,) = build_probe_bucket_policy("arn:aws:s3:::probes")["Statement"]
-    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    assert build_probe_bucket_policy("arn:aws:s3:::probes") == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "DenyPlainHttp",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": ["arn:aws:s3:::probes", "arn:aws:s3:::probes/*"],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ],
+    }
 
 
 def test_every_statement_element_is_documented_for_the_key_owner() -> None:

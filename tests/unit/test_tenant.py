@@ -16,7 +16,10 @@ from byok.domain.tenant import (
     require_valid_tenant_name,
 )
 from byok.domain.vendor import VendorProfile
+from byok.onboarding.tenant_role import render_tenant_role_template
+from localaws.cloudformation.template import EvaluationScope, parse_template
 
+PLATFORM_ROLE = "arn:aws:iam::111122223333:role/vendor/Platform"
 VENDOR = VendorProfile()
 GLOBEX = VendorProfile(name="Globex", s3_alias="alias/{tenant}", rds_alias="alias/db-{tenant}")
 
@@ -137,3 +140,44 @@ def test_vendors_names_follow_from_its_profile() -> None:
 def test_vendor_profile_that_aws_would_refuse_is_refused(profile: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         VendorProfile.model_validate(profile)
+
+
+def test_tenant_role_can_only_put_the_name_on_the_two_keys() -> None:
+    template = parse_template(render_tenant_role_template(VendorProfile()))
+    s3_key, rds_key = (f"arn:aws:kms:eu-central-1:444455556666:key/{number}" for number in "12")
+    parameters = {"AtaccamaPlatformRoleArn": PLATFORM_ROLE, "ExternalId": "byok-1"}
+    parameters |= {"S3KmsKeyArn": s3_key, "RdsKmsKeyArn": rds_key}
+    role = EvaluationScope(template, parameters, {}).evaluate(template.section("Resources")["TenantRole"]["Properties"])
+
+    assert role["AssumeRolePolicyDocument"] == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "PlatformWithTheExternalId",
+                "Effect": "Allow",
+                "Principal": {"AWS": PLATFORM_ROLE},
+                "Action": "sts:AssumeRole",
+                "Condition": {"StringEquals": {"sts:ExternalId": "byok-1"}},
+            }
+        ],
+    }
+    (policy,) = role["Policies"]
+    alias = "arn:aws:kms:eu-central-1:444455556666:alias/ataccama"
+    aliases = [f"{alias}-objectstorage-byok-encryption-key-alias-for-*", f"{alias}-database-byok-db-key-alias-*"]
+    tags = ["ataccama:automation:TenantName", "aatn"]
+    allowed = [
+        (["kms:CreateAlias", "kms:UpdateAlias"], [s3_key, rds_key, *aliases], None),
+        ("kms:ListResourceTags", [s3_key, rds_key], None),
+        (
+            "kms:TagResource",
+            [s3_key, rds_key],
+            {"ForAllValues:StringEquals": {"aws:TagKeys": tags}, "Null": {"aws:TagKeys": "false"}},
+        ),
+        ("kms:ListAliases", "*", None),
+    ]  # contract D11
+    assert policy["PolicyDocument"]["Version"] == "2012-10-17"
+    assert [
+        (one["Effect"], one["Action"], one["Resource"], one.get("Condition"))
+        for one in policy["PolicyDocument"]["Statement"]
+    ] == [("Allow", *expected) for expected in allowed]
+    assert template.section("Outputs")["TenantRoleArn"]["Value"] == {"Fn::GetAtt": ["TenantRole", "Arn"]}
