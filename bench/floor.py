@@ -82,8 +82,8 @@ class FloorProvisioner:
         for arn in (environment.s3_key_arn, environment.rds_key_arn):
             self.s3.put_object(
                 Bucket=environment.probe_bucket,
-                Key=f"claims/{parse_key_arn(arn).account}/{parse_key_arn(arn).key_id}",
-                Body=json.dumps({"environment_id": environment.environment_id}).encode(),
+                Key=f"claims/{parse_key_arn(arn).global_id}",
+                Body=json.dumps({"environment_id": environment.environment_id, "key_arn": arn}).encode(),
                 ContentType="application/json",
                 IfNoneMatch="*",
             )
