@@ -1,7 +1,7 @@
 """Proves an Aurora key by creating a cluster without instances, and removes that cluster.
 
 RDS checks the key and creates a grant on it during CreateDBCluster, so the response to that call is the proof
-("Encrypting Amazon Aurora resources"). A cluster without instances has no compute to pay for. RDS refuses to delete a
+("Encrypting Amazon Aurora resources"). A cluster without instances incurs no compute charges. RDS refuses to delete a
 cluster that is still being created, so the removal takes longer than the proof. The workflow `ProveAuroraKey` runs both
 steps.
 """
@@ -41,7 +41,7 @@ _AGAIN_AFTER_A_STOP: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class AuroraProofActivities:
-    """The activities that create and remove the clusters that prove Aurora keys.
+    """The activities that create and remove the clusters for proving Aurora keys.
 
     Attributes:
         poll: The interval between two attempts to remove the clusters.
@@ -113,8 +113,8 @@ class AuroraProofActivities:
         """Remove the clusters that prove this key, and all clusters that were left behind. Succeed once they are gone.
 
         Raises:
-            ApplicationError: `rds.NotReady`, retried after `poll`, until the clusters are gone. The activity retries
-                after every error, because if it gave up, the clusters would be left behind.
+            ApplicationError: `rds.NotReady`, retried after `poll`, until the clusters are gone. Temporal retries the
+                activity after every error, because otherwise the clusters could be left behind.
         """
         step, rds = self._step(environment), self.clients.rds(environment.region)
         try:
@@ -137,7 +137,7 @@ class AuroraProofActivities:
     def _must_go(self, cluster: "DBClusterTypeDef", environment: Environment) -> bool:
         tags = {tag.get("Key"): tag.get("Value") for tag in cluster.get("TagList", [])}
         proves = tags.get(naming.proof_tag_key(self.platform.vendor))
-        if proves is None:  # a cluster that is not a proof uses the name
+        if proves is None:  # the cluster has the name of a proof cluster, but was not created for a proof
             return False
         return proves == environment.rds_key_arn or cluster["ClusterCreateTime"] < datetime.now(UTC) - LEFTOVER_AGE
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def refuse_foreign_bucket(step: ActivityContext, s3: "S3Client", bucket: str) -> Iterator[None]:
-    """If another account owns the bucket, report that instead of a missing permission.
+    """If another account owns the bucket, report this cause instead of a missing permission.
 
     S3 returns the same error in both cases: 403 Access Denied (S3 user guide, "Verifying bucket ownership with bucket
     owner condition"). ListBuckets distinguishes the two cases, because it returns only buckets that the caller's

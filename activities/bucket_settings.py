@@ -82,7 +82,7 @@ class BucketSetting:
     write: Callable[["S3Client", str], object]
 
     def is_applied(self, s3: "S3Client", bucket: str) -> bool:
-        """Return whether the bucket has the required value."""
+        """Return whether the bucket's setting has the required value."""
         return none_if_absent(lambda: self.read(s3, bucket)) == self.wanted
 
     def apply(self, s3: "S3Client", bucket: str) -> None:

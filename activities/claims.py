@@ -27,7 +27,7 @@ from byok.domain.planning import Platform, plan_no_environment
 
 _DONE: Final = "claims-done"
 _SAVED_EVERY: Final = 100
-"""Each time the activity has processed this many claims, it saves where its next attempt continues."""
+"""The number of claims after which the activity saves the position from which its next attempt continues."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ClaimActivities:
         """Release the claim on each of the customer's two keys that encrypts none of the environment's resources.
 
         Raises:
-            ApplicationError: AWS returned an error. The error table decides whether it stops the activity.
+            ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.
         """
         step = self._step(environment, Phase.CREATING_CLUSTER)
         keys = _parse_all(environment.key_arn(which) for which in environment.customer_keys)

@@ -1,4 +1,4 @@
-"""Translate AWS errors into the failures that Temporal records. All activities use this module to do so."""
+"""Translate AWS errors into the failures that Temporal records. All activities handle AWS errors with this module."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,7 +35,7 @@ from byok.domain.vendor import VendorProfile
 _FIRST_REFUSAL: Final = "first-refusal"
 _GRACE_STEPS: Final = (timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=4))
 """The pauses between retries of an ambiguous access-denied error. The last pause repeats until the grace period ends.
-Most policies propagate in 1 to 2 s."""
+Most policy changes propagate within 1 to 2 s."""
 
 _ASKED_AGAIN: Final = "A key change may still be propagating. byok retries for another {left} s."
 
@@ -51,7 +51,7 @@ _BENIGN: Final = ApplicationErrorCategory.BENIGN
 
 @dataclass(frozen=True)
 class ActivityContext:
-    """The context of an activity: its environment, its phase, and the other values that its problems need.
+    """The context of an activity: its environment, its phase, and the other values that are needed to build a problem.
 
     Attributes:
         key: Which of the environment's keys the activity's calls use.
@@ -150,7 +150,7 @@ class ActivityContext:
     ) -> Problem:
         """Build a problem for this activity. The problem names the customer's key only if the key is at fault.
 
-        If the keys are platform-managed, a problem with a key is the platform's own, and the customer can do nothing.
+        If the keys are platform-managed, only the platform can fix a problem with a key.
         """
         context = self.remedy_context
         if customer_key and self.key not in self.environment.customer_keys:
@@ -200,8 +200,8 @@ class ActivityContext:
         if left <= timedelta(0):
             return _failure(why)
         pause = _GRACE_STEPS[min(activity.info().attempt, len(_GRACE_STEPS)) - 1]
-        # The remedy is shown only when the activity stops. During a retry, the remedy would be premature, and it would
-        # push the failure over Temporal's size limit for failures of attempts that are retried.
+        # The remedy is shown only when the activity stops. During a retry, the remedy would be premature, and would
+        # make the failure exceed Temporal's size limit for failures of attempts that are retried.
         asked_again = why.model_copy(update={"remediation": _ASKED_AGAIN.format(left=round(left.total_seconds()))})
         return _failure(asked_again, retry=True, delay=min(pause, left))
 

@@ -42,8 +42,8 @@ def save_for_retry(name: str, value: str) -> None:
     notes[name] = value
     loop = _LOOP.get()
     if loop is None or _runs_here(loop):
-        # Send the heartbeat immediately, because if an attempt fails right after this call, the attempt ends before the
-        # loop runs anything else.
+        # Send the heartbeat immediately: if the attempt fails right after this call, it ends before the loop runs
+        # anything else.
         activity.heartbeat(dict(notes))
     else:  # in a thread of an async activity, the scheduled call runs on the loop before the attempt can end
         loop.call_soon_threadsafe(activity.heartbeat, dict(notes), context=contextvars.copy_context())

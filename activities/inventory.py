@@ -68,8 +68,8 @@ class Inventory:
     def _find_buckets(self, environment_id: str) -> Iterator[OwnedResource]:
         """Yield the environment's buckets, even if the current blueprint does not contain them.
 
-        One ListBuckets call covers all Regions of a partition, so this also finds buckets in Regions that are no longer
-        in use.
+        One ListBuckets call covers all Regions of a partition, so the function also finds buckets in Regions that are
+        no longer in use.
         """
         prefix = f"{self.platform.vendor.resource_prefix}-{environment_id}-"
         for name, region in list_own_buckets(self.clients.s3(self.platform.home_region), prefix).items():

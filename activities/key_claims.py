@@ -71,7 +71,7 @@ class KeyClaims:
         return self._list_conflicts(tuple(KeyPurpose), look_up)
 
     def release_key(self, key_arn: str) -> None:
-        """Release a key, if this environment has claimed it."""
+        """Release the claim on a key, if this environment holds the claim."""
         name = _claim_on(key_arn)
         claim = self._read(name)
         if claim is not None and claim[0] == self._environment.environment_id:
@@ -82,7 +82,7 @@ class KeyClaims:
 
         Args:
             account: The account that owns the keys; None for all accounts.
-            after: `<account>/<key id>` of the claim after which the list begins; None to begin with the first one.
+            after: `<account>/<key id>` of the claim after which the list begins; None to begin with the first claim.
         """
         prefix = CLAIMS if account is None else f"{CLAIMS}{account}/"
         for item in self._list_objects(prefix, prefix if after is None else f"{CLAIMS}{after}"):

@@ -82,7 +82,7 @@ class KeyActivities:
     def probe_key_claims(self, environment: Environment) -> KeyConflicts:
         """Look up which environments hold the two keys, without claiming them (contract 129).
 
-        If the environment itself exists and uses platform-managed keys, both keys conflict with it (contract 9).
+        Return a problem for both keys if the environment already exists and uses platform-managed keys (contract 9).
 
         Raises:
             ApplicationError: Stops with `byok.BucketOfAnotherAccount` if another account owns the probe bucket. Other

@@ -92,10 +92,10 @@ def find_cluster_snapshot(rds: "RDSClient", name: str) -> ClusterSnapshot | None
 
 
 def require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef", final_snapshot: str | None) -> None:
-    """Require that RDS can take the final snapshot of a cluster, if one is requested.
+    """Check that RDS can take the final snapshot of a cluster, if one is requested.
 
     Raises:
-        ApplicationError: Stops, because the cluster has lost its key.
+        ApplicationError: Stops if a final snapshot is requested and the cluster has lost access to its key.
     """
     if final_snapshot is None or found.get("Status", "") not in rds_statuses.KEY_LOST:
         return

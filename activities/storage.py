@@ -80,7 +80,8 @@ class StorageActivities:
         step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
         claims = KeyClaims(self.clients, self.platform, step)
         if activity.info().workflow_run_id != task.environment.run_id:
-            # A replay resumes here. When the run stopped, it released the claim if no bucket used the key yet.
+            # A replay resumes here. When the earlier run stopped, it released the claim on the key if no bucket used
+            # the key yet.
             with step.translate_aws_errors():
                 claims.acquire(KeyPurpose.S3)
         with step.translate_aws_errors(), refuse_foreign_bucket(step, s3, task.bucket.name):
@@ -149,7 +150,7 @@ class StorageActivities:
         """Look for objects that provisioning did not write, in all of the environment's buckets. It changes nothing.
 
         Raises:
-            ApplicationError: S3 returned an error. The error table decides whether it stops the activity.
+            ApplicationError: S3 returned an error. The error table decides whether the error stops the activity.
         """
         step, s3 = self._step(task.environment, Phase.DELETING), self._s3(task.environment)
         found: list[BucketWithForeignObjects] = []
@@ -185,9 +186,9 @@ def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | N
 def _contents(s3: "S3Client", name: str, environment: Environment) -> tuple[list[tuple[str, str]], list[str]]:
     """Return the keys and versions to delete, and the keys of a few objects that provisioning did not write.
 
-    The versions to delete are those that provisioning wrote, which have the environment's tag, and all delete markers.
-    The tags of an object, unlike its metadata, remain readable after the key becomes unusable (S3 API reference,
-    GetObjectTagging).
+    The versions to delete are all delete markers and the object versions that provisioning wrote, which have the
+    environment's tag. The tags of an object, unlike its metadata, remain readable after the key becomes unusable (S3
+    API reference, GetObjectTagging).
     """
     written, foreign = list[tuple[str, str]](), dict[str, None]()
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):

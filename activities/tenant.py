@@ -53,7 +53,7 @@ class TenantActivities:
             The findings for both keys, with the code `byok.EnvironmentNotThere` or `byok.NotThisEnvironmentsKeys`.
 
         Raises:
-            ApplicationError: RDS or S3 returned an error. The error table decides whether it stops the activity.
+            ApplicationError: RDS or S3 returned an error. The error table decides whether the error stops the activity.
         """
         step = self._step(environment, KeyPurpose.RDS, RequestKind.TENANT)
         with step.translate_aws_errors():

@@ -2,8 +2,8 @@
 
 The script makes exactly the same AWS calls as byok, with the same parameters, but it cannot resume after a crash and
 does not repair anything. With `--branches`, one thread creates the buckets while another thread finishes the database,
-because byok also works on both in parallel. Without `--branches`, all calls run sequentially. The script prints a
-`RunResult` as JSON.
+because byok also works on the buckets and the database in parallel. Without `--branches`, all calls run sequentially.
+The script prints a `RunResult` as JSON.
 """
 
 import argparse

@@ -33,7 +33,7 @@ class RequestGenerator:
     def from_arguments(cls, parser: argparse.ArgumentParser) -> tuple[Self, argparse.Namespace]:
         """Parse the command line, and return two values: a generator and the parsed arguments.
 
-        The generator uses the keys in `--keys`.
+        If `--keys` names a file, the generator uses the keys in that file.
         """
         parser.add_argument("--environments", type=int)
         parser.add_argument("--concurrency", type=int, default=1)

@@ -19,7 +19,7 @@ class Target:
         limit: The limit, as text.
         measured: The figure that is compared with the limit: the median, if there are several rounds.
         shown: The measured figure as text, or its minimum, median and maximum.
-        reached: Whether the figure is within the limit.
+        reached: Whether the figure meets the target.
     """
 
     what: str
@@ -114,7 +114,7 @@ def _costs(results: BenchmarkResults) -> Iterator[Target]:
     two = by_buckets.get(2)
     if two is None:
         return
-    # The limit is 43, not 40, because a second probe, with an S3 Bucket Key, proves that S3 may decrypt (contract 126).
+    # The limit is 43, not 40, because a second probe uses an S3 Bucket Key to prove that S3 may decrypt (contract 126).
     yield target_at_most("AWS calls, with two buckets and two polls per wait", 43, two.calls)
     yield target_at_most("history events, with two buckets and two polls per wait", 60, two.events)
     yield target_at_most("billable actions, with two buckets and two polls per wait", 16, two.actions)

@@ -102,7 +102,7 @@ def key_check_workflow_id(request: CheckKeysRequest) -> str:
 
 
 def claims_workflow_id(request: ListClaimsRequest) -> str:
-    """Return the workflow id of a list of claims: identical requests share one run."""
+    """Return the workflow id of a request to list claims: identical requests share one run."""
     return f"claims/{request.account or 'all'}/{request.size}/{request.after or 'first'}"
 
 

@@ -1,6 +1,6 @@
 """The checks of `byok doctor`.
 
-Each check reports whether something that byok needs can be reached and used, and how to fix it if not.
+Each check reports whether something that byok needs can be reached and used, and if not, how to fix the problem.
 """
 
 import asyncio

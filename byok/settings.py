@@ -108,8 +108,8 @@ class ApiSettings(BaseModel):
         organisation_claim: Name of the token claim that contains the caller's organisation.
         tokens: Bearer tokens for small deployments, as hashes (JSON).
         session_secret: Secret that signs the wizard's cookies and the page tokens. All processes behind one address
-            must use the same secret. If it is not set, each process generates its own secret, and sessions end when the
-            process ends.
+            must use the same secret. If the secret is not set, each process generates its own secret, and sessions end
+            when the process ends.
         requests_per_minute: Maximum number of requests per minute from one client address.
         max_body_bytes: Maximum size of a request body.
         max_streams: Maximum number of open event streams per organisation, in each process.
@@ -241,8 +241,7 @@ class Settings(BaseSettings):
 def format_settings_error(error: ValidationError | SettingsError) -> str:
     """Describe all errors in the settings, each with the name of the environment variable.
 
-    Errors that are only consequences of another error are omitted, such as an error in a name that byok derives from an
-    invalid name.
+    Omit errors that only result from another error, such as an error in a name that byok derives from an invalid name.
     """
     if isinstance(error, SettingsError):
         given = {name.upper(): value for name, value in os.environ.items()}

@@ -76,8 +76,8 @@ class UndecodedInput:
 class StrictPayloadConverter(CompositePayloadConverter):
     """Temporal's default converters, but with pydantic's JSON converter and readable errors for workflow payloads.
 
-    If an activity's payload cannot be decoded, byok has a bug, and the workflow must not fail. The error fails only
-    the workflow task, and the workflow resumes once you deploy a worker with a fix.
+    If an activity's payload cannot be decoded, the cause is a bug in byok, so the workflow must not fail. The error
+    fails only the workflow task, and the workflow resumes once you deploy a worker with a fix.
     """
 
     _of_workflow = False

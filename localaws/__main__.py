@@ -1,6 +1,6 @@
 """`python -m localaws`: the local AWS as a process.
 
-Prints one line with its endpoint, the path of the AWS config, and whether it restored the state of the last run. Exits
+Prints one line with the endpoint, the path of the AWS config, and whether the state of the last run was restored. Exits
 with 0 on SIGTERM and SIGINT, and with 1 if it cannot start.
 """
 

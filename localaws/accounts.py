@@ -1,8 +1,8 @@
 """The two accounts, their callers, and the IAM policies of those callers.
 
-The platform role has a least-privilege policy that is evaluated as well, because a key in another account is usable
-only if both the key policy and the role's own policy allow its use. Tests can change the platform role's policy, as
-they can for any role.
+The local AWS also evaluates the platform role's least-privilege policy, because a key in another account is usable only
+if both the key policy and the role's own policy allow its use. Tests can change the platform role's policy, as they can
+for any role.
 """
 
 import json
@@ -89,7 +89,7 @@ def build_platform_role_policy() -> dict[str, Any]:
                 "Action": "sts:AssumeRole",
                 "Resource": "arn:*:iam::*:role/*",
             },
-            # Allowed here, so that only the customer's key policy can deny direct DescribeKey calls.
+            # This statement allows direct DescribeKey calls, so that only the customer's key policy can deny them.
             {"Sid": "Diagnosis", "Effect": "Allow", "Action": "kms:DescribeKey", "Resource": "*"},
         ],
     }
@@ -139,7 +139,7 @@ def is_session_expired(access_key: str) -> bool:
 
 
 def get_identity_policies(caller: CallingPrincipal) -> list[Policy]:
-    """Return the policies of the caller's role. A user is the account's administrator, who may do everything."""
+    """Return the policies of the caller's role. A user is an administrator of the account, and may do everything."""
     if caller.role_arn is None:
         return [_EVERYTHING]
     role = STATE.roles.get(caller.role_arn)
@@ -259,7 +259,7 @@ _OF_VERSIONS: Final = frozenset({"DeleteObject", "GetObject"})
 def to_iam_action(service: str, operation: str, version: str | None = None) -> str:
     """Return the IAM action that an operation needs, such as `s3:ListBucket` for HeadBucket.
 
-    Access to a specific object version needs a separate action (service authorization reference, "Amazon S3").
+    Access to a specific object version requires a separate IAM action (service authorization reference, "Amazon S3").
     """
     if service != "s3":
         return f"{service}:{operation}"

@@ -1,4 +1,4 @@
-"""The server: turns every request into a `Call`, applies faults and rules, and runs a handler or moto's S3."""
+"""The server, which turns every request into a `Call`, applies faults and rules, and runs a handler or moto's S3."""
 
 import io
 import socket
@@ -218,7 +218,7 @@ def _read_body(environ: dict[str, Any]) -> bytes:
 
 
 def _bucket_from_host(environ: dict[str, Any]) -> None:
-    """Translate virtual-host addressing: `http://bucket.localhost:4566/key` means `/bucket/key`."""
+    """Convert a virtual-hosted-style request to path style: `http://bucket.localhost:4566/key` means `/bucket/key`."""
     host = environ.get("HTTP_HOST", "").partition(":")[0]
     if host.endswith(".localhost"):
         bucket = host.removesuffix(".localhost").removesuffix(".s3")

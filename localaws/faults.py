@@ -1,4 +1,4 @@
-"""Faults that a test injects into calls to an operation, such as those caused by networks and overloaded services.
+"""Faults that a test injects into calls to an operation, such as timeouts, throttling errors and lost responses.
 
 With `lose_answer`, a call is executed, but the caller gets no response. This fault shows whether an activity is safe to
 retry. A held call stays in progress until the test releases the call, so that the test can kill the caller in the

@@ -1,4 +1,4 @@
-"""Pages of a list, and the opaque markers between them. Each service has its own names, limits and errors."""
+"""Pages of lists, and opaque markers that identify the next page. Each service has its own names, limits and errors."""
 
 import base64
 import binascii

@@ -30,7 +30,7 @@ STATE_FORMAT_VERSION: Final = 3
 _STATE: Final = "state"
 _RUNNING: Final = "running"
 _LOCK: Final = "lock"
-# These durations are not saved, because each start sets them.
+# These durations are not saved, because they are set at every start.
 _NOT_KEPT: Final = frozenset({"database_seconds", "propagation_seconds"})
 
 
@@ -121,7 +121,7 @@ class _Pickler(pickle.Pickler):
     """Saves all versions of the objects in moto's S3. Plain pickle would save only each object's latest version."""
 
     def reducer_override(self, one: Any) -> Any:  # the base class's parameter name
-        """Pickle a table of versions with all of its versions, and any other object as usual."""
+        """Pickle all versions in a table of versions, and pickle any other object as usual."""
         from moto.s3.utils import _VersionedKeyStore
 
         if isinstance(one, _VersionedKeyStore):

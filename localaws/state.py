@@ -16,7 +16,7 @@ CUSTOMER_ACCOUNT: Final = "444455556666"
 
 @dataclass
 class KeyRevision:
-    """The parts of a key that take effect with a delay: its state and its policy."""
+    """The properties of a key whose changes take effect with a delay: its state and its policy."""
 
     at: float
     state: str

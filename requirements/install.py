@@ -35,7 +35,7 @@ SHOWN_OF_UV = ("Downloading ", "Building ", "Installed ")
 
 
 class InstallError(Exception):
-    """The virtual environment cannot be created. The message says why, and what to do next."""
+    """The installation failed. The message says why, and what to do next."""
 
 
 def main() -> int:
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def install(venv: Path, lock: Path, editable: Path | None, installer: Path, hashes: bool) -> None:
-    """Install the packages of a lock file into a virtual environment, and keep any other packages that it contains.
+    """Install the packages of a lock file into a virtual environment, and keep any other packages in the environment.
 
     Raises:
         InstallError: Python is too old, pip is missing, or a package cannot be installed.

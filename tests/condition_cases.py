@@ -1,4 +1,4 @@
-"""The cases of the catalogue in which a statement is a copy of byok's statement with additional conditions."""
+"""The catalogue's cases in which a statement is byok's own statement with additional conditions."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ _CONTEXT = "kms:EncryptionContext:aws:s3:arn"
 _OUTSIDERS = {"StringNotEquals": {"aws:PrincipalAccount": "{customer}"}}
 
 CONDITION_CASES: Final = (
-    # Condition keys that are present only in calls that services make with their own identity, or that name a role.
+    # Condition keys that are present only in calls by service principals, or that identify a role.
     Case("S3: aws:SourceAccount, which only services send", S3,
          set_at(0, "Condition/StringEquals/aws:SourceAccount", "{platform}"), "policy.Tightened"),
     Case("Aurora: aws:SourceArn, which only services send", RDS,

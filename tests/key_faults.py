@@ -112,8 +112,8 @@ def _no_statement(aws: AwsHarness, _: KeyPurpose) -> str:
 
 
 def _wrong_principal(aws: AwsHarness, which: KeyPurpose) -> str:
-    # This is not the platform role. The local AWS accepts the role as a principal, because it does not know the role's
-    # account.
+    # This is not the platform role. The local AWS accepts this role as a principal, because it does not model the
+    # role's account.
     return aws.create_key(*build_key_statements(which, role="arn:aws:iam::999988887777:role/Stranger"))
 
 
@@ -143,7 +143,7 @@ def _explicit_deny(aws: AwsHarness, which: KeyPurpose) -> str:
 
 
 def _deny_without_mfa(aws: AwsHarness, which: KeyPurpose) -> str:
-    """Create a key whose policy denies requests without MFA: a role that a service uses never has MFA."""
+    """Create a key whose policy denies requests without MFA; a service's role never authenticates with MFA."""
     deny = {"Sid": "RequireMfa", "Effect": "Deny", "Principal": "*", "Action": "kms:*", "Resource": "*"}
     human = {"ArnNotLike": {"aws:PrincipalArn": f"arn:aws:iam::{CUSTOMER_ACCOUNT}:*"}}
     condition = human | {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}

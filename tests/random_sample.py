@@ -2,7 +2,7 @@
 
 A reviewer who has not seen the code says what each name does, or whether a native speaker would write each sentence.
 The id of the current commit seeds the draw. All reviewers of a commit therefore get the same sample, and the author
-cannot repeat the draw until the result looks good.
+cannot draw again to get a better result.
 """
 
 import ast

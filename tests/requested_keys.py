@@ -30,6 +30,6 @@ def keys_of(request: ProvisionRequest) -> KeyPair:
 def build_platform_failure(
     phase: Phase, code: str = "s3.KMS.DisabledException", remedy: Remedy = Remedy.PLATFORM_MANAGED_KEY
 ) -> ApplicationError:
-    """Build a failure that does not concern one of the customer's keys."""
+    """Build a failure for which the platform, not one of the customer's keys, is responsible."""
     context = RemedyContext(REGION, PLATFORM.role_arn, PLATFORM.vendor, key_arn="alias/aws/s3")
     return stop_with_problems([build_problem(code, code, remedy, context, phase=phase, at=datetime.now(UTC))])

@@ -3,7 +3,7 @@
 Temporal handles all retries: botocore makes one attempt, and the activities decide which errors to retry and when
 (`next_retry_delay`). Every activity has a time limit across all attempts, so the number of attempts is never the only
 limit. The one exception is the removal of a cluster that proved a key. If an outage lasts longer than the time limit,
-the workflow stops and names the reason. You can then replay the stopped workflow.
+the workflow stops and reports the reason. You can then replay the stopped workflow.
 """
 
 from datetime import timedelta
@@ -92,7 +92,7 @@ WRITE_OPTIONS: Final = ActivityConfig(
 )
 
 # `ensure_writer` first waits for the cluster. Aurora takes 5 to 15 minutes to create a cluster. If a cluster is not
-# available after an hour, it never will be.
+# available after an hour, it never becomes available.
 ENSURE_WRITER_OPTIONS: Final = ActivityConfig(**{**WRITE_OPTIONS, "schedule_to_close_timeout": timedelta(minutes=60)})
 
 AWAIT_WRITER_OPTIONS: Final = ActivityConfig(
@@ -113,8 +113,8 @@ READ_OPTIONS: Final = ActivityConfig(
 
 RELEASE_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=1),
-    # A stopped environment shows its problem only after this activity has ended. If AWS is down, the claims remain, and
-    # `byok claims` lists them later.
+    # A stopped environment reports its problem only after this activity has ended. If AWS is down, the claims remain,
+    # and `byok claims` lists them later.
     schedule_to_close_timeout=timedelta(minutes=2),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,

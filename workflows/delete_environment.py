@@ -49,10 +49,10 @@ class DeleteEnvironment:
     workflow id, so provisioning and deletion never run at the same time. byok never changes the keys, but releases the
     environment's claims on the keys, so that another environment may use them.
 
-    AWS decides what is removed, because anyone can start this workflow with any arguments. Before the first removal,
-    the workflow lists what has the environment's tag in all Regions in use. It stops if the request's Region,
-    encryption or keys differ from what AWS reports, or if a bucket contains objects that provisioning did not write:
-    those objects are the customer's data (contract 137).
+    What AWS reports, not the arguments, determines what is removed, because anyone can start this workflow with any
+    arguments. Before the first removal, the workflow lists the resources that have the environment's tag, in all
+    Regions in use. It stops if the request's Region, encryption or keys differ from what AWS reports, or if a bucket
+    contains objects that provisioning did not write: those objects are the customer's data (contract 137).
     """
 
     @workflow.run
@@ -105,7 +105,7 @@ class DeleteEnvironment:
         """Compare the request's Region, encryption and keys with what AWS reports (contract 9, 137).
 
         Raises:
-            PhaseStoppedError: They differ. The problem names both values.
+            PhaseStoppedError: They differ. The problem states the requested value and the value that AWS reports.
         """
         name, region = self._request.environment_id, self._request.region
         if {one.region for one in found.all_resources} - {region}:
@@ -192,7 +192,7 @@ class DeleteEnvironment:
             raise PhaseStoppedError(problems or [self._leftover_problem()])
 
     async def _release_claims(self, plan: DeletionPlan, found: OwnedResources) -> None:
-        """Release the claims on the keys that AWS reported, and on the keys that were already known (contract 138).
+        """Release the claims on the keys in the plan, and on all keys that AWS reported (contract 138).
 
         An environment with platform-managed keys has no claims.
         """

@@ -36,7 +36,7 @@ _NOT_ALLOWED: Final = (
 async def check_keys(request: CheckKeysRequest, plan: KeyCheckPlan) -> KeyCheckResult:
     """Return a verdict on each key, and every problem found (contract 126, 129).
 
-    byok does not use a key that breaks a rule or that another environment holds.
+    byok does not use a key that breaks a rule or that another environment has claimed.
     """
     claimed = await _look_up_claims(request, plan)
     findings = (*plan.findings, *claimed)
@@ -92,7 +92,7 @@ async def examine_other_key(
 
 
 async def _look_up_claims(request: RegionRequest, plan: KeyCheckPlan) -> tuple[Problem, ...]:
-    """Return a problem for each key that another environment holds, or the problem that prevented the lookup."""
+    """Return a problem for each key that another environment has claimed, or the problem that prevented the check."""
     try:
         conflicts = await workflow.execute_activity_method(
             KeyActivities.probe_key_claims, plan.environment, **READ_OPTIONS
@@ -134,7 +134,7 @@ async def _examine_aurora_key(
 
 
 def _known_verdict(which: KeyPurpose, plan: KeyCheckPlan, findings: Sequence[Problem]) -> CheckedKey | None:
-    """Return the verdict on a key that already has a problem; None if the key has no problem and must be used.
+    """Return the verdict on a key that already has a problem, or None if the key must still be tested.
 
     If the platform does not use the Region, the check uses neither key.
     """

@@ -1,4 +1,4 @@
-"""The published progress of an environment or of naming its keys: phases, resources, problems.
+"""The published progress of an environment or of a tenant-name request: phases, resources, problems.
 
 Workflows publish their progress in their memo and search attributes, so that byok can read a status without a worker.
 They also publish it as text for Temporal's UI.
@@ -75,7 +75,7 @@ class ProgressPublisher:
 
         Args:
             phase: The new phase.
-            problems: The problems that stopped the environment. Later phases keep them.
+            problems: The problems that stopped the environment. Later phases keep these problems.
             evidence: The evidence, once the workflow has collected it.
             left_behind: The resources that a rollback or a deletion could not remove.
             deletion: The proof of the deletion; given only with DELETED.
@@ -108,7 +108,7 @@ class ProgressPublisher:
 
 
 class TenantProgressPublisher:
-    """Holds the progress of naming the keys and publishes every change."""
+    """Holds the progress of putting a tenant name on the keys, and publishes every change."""
 
     def __init__(self, request: ReconcileTenantRequest) -> None:
         self._progress = TenantProgress(request=request)

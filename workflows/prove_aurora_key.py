@@ -21,7 +21,7 @@ from workflows.workflow_id import require_workflow_id
 
 @workflow.defn(name=PROVE_AURORA_KEY_WORKFLOW)
 class ProveAuroraKey:
-    """Proves a key, and stays open until its cluster is gone and the proof is too old to reuse.
+    """Proves a key, and stays open until the proof's cluster is gone and the proof is too old to reuse.
 
     The workflow id is `aurora-proof/<Region>/<account>/<key id>`, so a key has at most one run at a time. Key checks
     start or join the run with an update-with-start call. They reuse a proof but never a refusal, because a refused

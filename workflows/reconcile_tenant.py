@@ -1,4 +1,4 @@
-"""Puts a tenant name on both keys of an environment. You can repeat this as often as you like."""
+"""Puts a tenant name on both keys of an environment. You can run this workflow as often as you like."""
 
 import asyncio
 
@@ -23,9 +23,9 @@ class ReconcileTenant:
     """Compares the labels of both keys with the required labels and writes the difference.
 
     The workflow id is `tenant/<environment id>`. Once the environment exists, you can start the workflow at any time
-    and as often as you like, even from Temporal's UI. A second run finds nothing to write. Before the workflow writes,
-    it checks that the environment exists and uses these keys. If the request contains no role, the workflow does not
-    change or verify anything, and its result contains the commands to run (D11).
+    and as often as you like, even from Temporal's UI. A second run with the same request finds nothing to write. Before
+    the workflow writes, it checks that the environment exists and uses these keys. If the request contains no role, the
+    workflow does not change or verify anything, and its result contains the commands to run (D11).
 
     Because the workflow id is fixed, only one run per environment can be active. The service starts the workflow only
     after provisioning has ended. If you start it yourself while provisioning uses the same keys, nothing coordinates

@@ -1,4 +1,4 @@
-"""(f) The history events, billable actions and AWS calls per environment.
+"""(f) The number of history events, billable actions and AWS calls per environment.
 
 (g) The same figures for environments with more buckets.
 """

@@ -1,4 +1,4 @@
-"""The peers, and the parts of the work that each of them cannot do."""
+"""The peers, and for each peer, the parts of the work that it cannot do."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +8,7 @@ FLOOR_NAME: Final = "boto3_floor"
 
 @dataclass(frozen=True)
 class Peer:
-    """A tool that does the same work.
+    """A tool that the benchmark measures.
 
     Attributes:
         name: The name of the tool's folder.

@@ -1,4 +1,4 @@
-"""The peers' figures and their ratios to the floor's figures, as a table and as JSON."""
+"""The peers' figures and their ratios to the figures of the floor (the bare boto3 script), as a table and as JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -29,7 +29,7 @@ class PeerFigures:
     calls: float
 
     def ratios_to_floor(self, floor: "PeerFigures") -> dict[str, float]:
-        """Return the ratio of every figure to the floor's. Figures that are 0 for the floor are left out."""
+        """Return the ratio of every figure to the floor's figure. Figures that are 0 for the floor are left out."""
         own, other = asdict(self), asdict(floor)
         return {name: own[name] / other[name] for name in own if other[name]}
 

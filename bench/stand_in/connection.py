@@ -32,7 +32,7 @@ class Connection(asyncio.Protocol):
         self._missing = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport for responses."""
+        """Store the transport, which sends the responses."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._connections.add(self)
@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _send(self, request: HttpRequest, answer: HttpResponse) -> None:
-        """Write a response. A response to HEAD has no body, but its Content-Length may be the object's."""
+        """Write a response. A response to HEAD has no body, but its Content-Length may be the object's size."""
         head = _STATUS_LINES[answer.status] + "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
         if "content-length" not in answer.headers and answer.status != HTTPStatus.NO_CONTENT:
             head += f"content-length: {len(answer.body)}\r\n"

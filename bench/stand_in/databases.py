@@ -32,9 +32,10 @@ class DatabaseRecord:
 
     Attributes:
         fields: The fields of the response that never change.
-        written: The same fields as XML.
-        number: A number that increases with every record. A page's marker is the number of its last record.
-        until: The time when the creation or the deletion is complete.
+        written: The same fields, rendered as XML.
+        number: The record's sequence number, which increases with every new record. A page's marker is the number of
+            its last record.
+        until: The time at which the creation or deletion is complete.
         members: The instances of a cluster.
     """
 

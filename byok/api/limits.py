@@ -51,7 +51,7 @@ class BodySizeLimitMiddleware:
 
 @dataclass
 class RateLimitMiddleware:
-    """Limits the requests per minute from one address; each process counts separately.
+    """Limits the requests per minute from one address; each server process keeps its own count.
 
     This limiter keeps two counters for each address (a sliding window). A limiter that stores the time of each request
     would scan all addresses on every request.

@@ -31,8 +31,8 @@ _ASK_AGAIN_SECONDS: Final = 30.0
 """The minimum time between two refreshes that are triggered by unknown keys. Without a minimum, every forged token
 would cause a refresh."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
-"""After an attempt to load the issuer's keys fails, requests fail immediately for this long, without another call to
-the issuer."""
+"""How long requests fail immediately after a failed attempt to load the issuer's keys, without another call to the
+issuer."""
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class ProblemError(Exception):
 
 
 def invalid_field_error(field: str, message: str) -> ProblemError:
-    """Build the error for an invalid value that the request's model accepts."""
+    """Build the error for a value that passes the validation of the request's model but is still invalid."""
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"{field}: {message}", fault=(field, message)
     )

@@ -91,7 +91,7 @@ class AcceptedResponse(BaseModel):
 
     Attributes:
         started: Whether this request started the work; False if an earlier request did.
-        step: The activity that a replay resumes at; None if the replay starts over or the request is not a replay.
+        step: The activity at which a replay resumes; None if the replay starts over or the request is not a replay.
     """
 
     environment_id: str

@@ -51,7 +51,8 @@ class ApiState:
         """The connected service.
 
         Raises:
-            TemporalUnreachableError: The service is not connected yet. The server keeps trying in the background.
+            TemporalUnreachableError: The service is not connected yet. The server keeps trying to connect in the
+                background.
         """
         if self._service is None:
             raise TemporalUnreachableError(

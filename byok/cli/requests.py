@@ -112,7 +112,7 @@ def find_request_problems(request: ProvisionRequest | KeyPairRequest, settings: 
 
 
 def refusal_as_json_dict(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:
-    """Return a rejected request's problems in the same JSON format as a status. Nothing was started."""
+    """Return the problems of a rejected request in the JSON format of a status. Nothing was started."""
     found = [as_json_dict(item) for item in problems]
     nothing: dict[str, object] = {
         "timeline": [],

@@ -80,8 +80,8 @@ KEY_ARN_MAX_LENGTH: Final = 2048
 """Maximum length of a key identifier in KMS (KeyIdType in botocore's KMS model)."""
 
 REGION_PATTERN: Final = r"^[a-z]{2,4}(-[a-z]{2,10}){1,2}-[1-9][0-9]?$"
-"""Matches every AWS Region. The pattern limits the length of a Region, because a bucket name that contains a Region
-must have at most 63 characters."""
+"""Matches every AWS Region. The pattern limits the length of a Region's name, because a bucket name that contains a
+Region must have at most 63 characters."""
 
 _ARN: Final = re.compile(
     r"arn:(?P<partition>aws(-[a-z]+)*):(?P<service>[a-z0-9-]+):(?P<region>[a-z0-9-]*):(?P<account>[0-9]*):(?P<resource>[!-~]+)"

@@ -39,7 +39,7 @@ class PlatformKeys(BaseModel):
         """Check that both keys are in a Region and in the platform's account.
 
         Raises:
-            ValueError: A key is in another Region or account. The message names it.
+            ValueError: A key is in another Region or account. The message names the key.
         """
         for arn in self.pair.arns:
             key = parse_key_arn(arn)
@@ -48,7 +48,7 @@ class PlatformKeys(BaseModel):
 
 
 def find_encryption_of_key(key: str | None, platform_account: str) -> Encryption | None:
-    """Return the kind of encryption that a key is used for; None if the text does not name a key.
+    """Return the kind of encryption that a key is used for; None if `key` is None or does not name a key.
 
     A customer's key is never in the platform's account (contract 124), so the account shows which kind of encryption
     the key is for.
@@ -69,7 +69,7 @@ def find_encryption_of_key(key: str | None, platform_account: str) -> Encryption
 
 
 def explain_encryption_conflict(environment_id: str, actual: Encryption) -> str:
-    """Explain why an environment cannot be used with the other kind of encryption (contract 9, 132)."""
+    """Explain why an environment cannot be switched to the other kind of encryption (contract 9, 132)."""
     other = next(one for one in Encryption if one is not actual)
     return (
         f"Environment {environment_id} uses {actual} keys and cannot be switched to {other} keys, because the key of "

@@ -32,7 +32,7 @@ class OnFailure(StrEnum):
 
 
 class Encryption(StrEnum):
-    """Whose keys encrypt an environment (contract 14, 132). It never changes for an existing environment."""
+    """Whose keys encrypt an environment (contract 14, 132). The value never changes for an existing environment."""
 
     CUSTOMER_MANAGED = "customer-managed"
     PLATFORM_MANAGED = "platform-managed"

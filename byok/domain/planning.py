@@ -57,7 +57,7 @@ class Platform:
         prove_aurora_keys: Whether a check may create clusters that prove an Aurora key.
         keys: The platform's own keys, by Region. In every other Region, platform-managed environments use the AWS
             managed keys of the platform's account.
-        home_region: The Region whose probe bucket holds the claims on all keys.
+        home_region: The Region whose probe bucket contains the claims on all keys.
         regions: The Regions in use.
     """
 
@@ -85,7 +85,7 @@ class Platform:
 
     @property
     def claims_bucket(self) -> str:
-        """The bucket that holds the claims on the keys of all Regions: the probe bucket of the home Region."""
+        """The bucket that contains the claims on the keys of all Regions: the probe bucket of the home Region."""
         return naming.probe_bucket_name(self.vendor, self.account, self.home_region)
 
     def keys_in(self, region: str) -> KeyPair:
@@ -94,7 +94,7 @@ class Platform:
 
 
 def plan_key_pair_check(request: CheckKeysRequest, platform: Platform, at: datetime) -> KeyCheckPlan:
-    """Plan a check of two keys. The check creates no environment and leaves nothing behind.
+    """Plan a check of two keys. The check creates no environment and leaves no resources behind.
 
     Args:
         request: The two keys.
@@ -112,8 +112,9 @@ def plan_key_pair_check(request: CheckKeysRequest, platform: Platform, at: datet
 def plan_aurora_proof(task: AuroraProofTask, platform: Platform) -> DatabaseTask:
     """Plan the cluster that proves an Aurora key.
 
-    The cluster has the settings of an environment's cluster, except that it is easy to remove and has no managed
-    secret. Its name is the first of `naming.proof_cluster_identifiers`.
+    The cluster has the settings of an environment's cluster, except that it has no deletion protection and no managed
+    secret, and that backups are kept for the minimum period. Its name is the first of
+    `naming.proof_cluster_identifiers`.
     """
     environment = task.environment
     tags = naming.proof_tags(platform.vendor, environment.rds_key_arn, task.proof_id)
@@ -162,7 +163,8 @@ def plan_deletion(request: DeleteRequest, platform: Platform, at: datetime) -> D
     """Plan a deletion. The plan names every resource that an environment can have, whether or not it exists.
 
     Args:
-        request: The deletion. If the request does not name one of the customer's keys, that key is empty in the plan.
+        request: The deletion. If the request does not name one of the customer's keys, that key's ARN is empty in the
+            plan.
         platform: The vendor's configuration.
         at: The time to record in findings.
     """
@@ -262,7 +264,7 @@ def _environment(
 ) -> Environment:
     """Return the data about an environment that activities need.
 
-    If no customer's keys are given, the platform's keys encrypt the environment.
+    If `keys` is None, the platform's keys encrypt the environment.
     """
     vendor = platform.vendor
     used = keys or platform.keys_in(request.region)

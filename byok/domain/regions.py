@@ -1,4 +1,4 @@
-"""The AWS Regions, and the checks that a name is one of them (contract 133) and that the platform uses it.
+"""The AWS Regions, and the checks that a name is an AWS Region (contract 133) and that the platform uses the Region.
 
 The list is copied from botocore (`partitions.json` and `endpoints.json`), because importing botocore here would make
 every command slow. `tests/unit/test_regions.py` fails if a botocore update adds a Region that is missing here.

@@ -99,7 +99,7 @@ class VendorProfile(BaseModel):
         tag_prefix: First part of the key of every tag that byok sets on the resources it creates.
         s3_alias: The S3 key's alias, with `{tenant}` as the placeholder for the tenant name.
         rds_alias: The Aurora key's alias, with the same placeholder.
-        tenant_tags: The keys of the tags that contain the tenant name on both keys.
+        tenant_tags: The tag keys that have the tenant name as their value on both KMS keys.
         tenant_pattern: The tenant name that the platform assigns, with `{environment_id}` as the placeholder.
     """
 

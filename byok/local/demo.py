@@ -1,9 +1,9 @@
 """The demo provisions two environments.
 
-The second one stops because one of its keys is disabled, and completes once the key is fixed.
+The second environment stops because one of its keys is disabled, and completes once the key is enabled.
 
-The demo announces each step, and then checks the result in byok and in the local AWS. The command line passes in the
-functions that show the environments.
+The demo announces each step, and then checks the result in byok and in the local AWS. The CLI passes in the functions
+that show the environments.
 """
 
 import asyncio

@@ -20,7 +20,7 @@ def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, st
     Args:
         ports: The ports of Temporal and the local AWS.
         aws_config: Folder of the AWS config files that the local AWS writes.
-        region: The home Region, and the Region of the ready-made keys.
+        region: The home Region, which is also the Region of the ready-made keys.
     """
     return {
         "TEMPORAL_ADDRESS": f"{HOST}:{ports.temporal}",
@@ -48,7 +48,7 @@ def children_env_vars(ours: Mapping[str, str], more: Mapping[str, str]) -> dict[
         name: value for name, value in os.environ.items() if not name.upper().startswith(("AWS_", "TEMPORAL_"))
     }
     # The Temporal configuration file is empty, because a user's profile could name another server. Output is not
-    # buffered, so that the last lines of a process that exits are not lost.
+    # buffered, so that a process's last lines are not lost when it exits.
     return {**inherited, **ours, "TEMPORAL_CONFIG_FILE": os.devnull, "PYTHONUNBUFFERED": "1", **more}
 
 

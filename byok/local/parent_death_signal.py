@@ -18,7 +18,7 @@ def main(parent: int, signal: int, command: list[str]) -> None:
     """Request the signal, then replace this process with the command."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0)
-        if os.getppid() != parent:  # the parent died before prctl
+        if os.getppid() != parent:  # the parent died before the prctl call
             sys.exit(1)
     os.execv(command[0], command)  # noqa: S606 - no shell is involved
 

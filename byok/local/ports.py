@@ -11,9 +11,9 @@ from byok.local.processes import DevStackError
 HOST: Final = "127.0.0.1"
 
 _CHOOSABLE: Final = range(20_000, 32_000)
-"""The ports to choose from. Ephemeral ports (32768 and above on Linux, 49152 and above on macOS) are excluded: the
-system assigns them to outgoing connections and to sockets bound to port 0, so another process could take a chosen port
-before the server starts.
+"""The range of ports to choose from. Ephemeral ports (32768 and above on Linux, 49152 and above on macOS) are excluded:
+the system assigns them to outgoing connections and to sockets bound to port 0, so another process could take a chosen
+port before the server starts.
 """
 
 
@@ -43,7 +43,7 @@ class Ports:
             raise DevStackError(f"The ports must be different: {', '.join(f'{n} {p}' for n, p in named.items())}.")
         for option, port in named.items():
             with socket.socket() as probe:
-                # Like a server, bind to a port even if connections from an earlier run are still in TIME_WAIT.
+                # Allow the bind, as a server does, even if connections from an earlier run are still in TIME_WAIT.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     probe.bind((HOST, port))

@@ -19,7 +19,7 @@ _LAST_LINES: Final = 12
 
 
 class DevStackError(Exception):
-    """A part of the local stack could not start or has exited. The message says which part, and what to do."""
+    """A part of the local stack could not start or has exited. The message names the part and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class ChildProcess:
     Attributes:
         name: The name of the process in messages.
         log: The file that receives the output of the process.
-        begins_at: The offset, in bytes, at which this output begins; an earlier process may have written to the same
-            log.
+        begins_at: The offset, in bytes, at which the output of this process begins; an earlier process may have written
+            to the same log.
     """
 
     name: str
@@ -55,7 +55,7 @@ class ChildProcess:
             command: The full path of the program, and the arguments.
             log: The file that receives the output. The output is appended to an existing file.
             environment: All environment variables of the command.
-            when_orphaned: The signal that the command receives if this process is killed (Linux).
+            when_orphaned: The signal that the command receives if this process is killed (Linux only).
         """
         wrapped = [
             sys.executable,

@@ -236,7 +236,7 @@ class DevStack:
         self.environment = client_env_vars(self.ports, self._aws_config, REGION)
         database = self.data / "temporal.db"
         if not database.exists():
-            # Without this, the local AWS would have resources of environments that Temporal does not know about.
+            # Delete the local AWS's state, because Temporal does not know the environments that it contains.
             shutil.rmtree(self.data / "aws", ignore_errors=True)
             await asyncio.gather(self._start_aws(), self._start_temporal(database))
         else:

@@ -50,7 +50,7 @@ def render_keys_template(vendor: VendorProfile) -> str:
 
 
 def build_role_parameter(vendor: VendorProfile) -> dict[str, Any]:
-    """Return the platform role's parameter, which is the same in every template (contract 34)."""
+    """Return the parameter for the platform role's ARN, which is the same in every template (contract 34)."""
     return {
         "Type": "String",
         "Description": f"ARN of the IAM role of the {vendor.name} platform, which uses the keys through S3 and RDS.",

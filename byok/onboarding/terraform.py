@@ -49,7 +49,8 @@ def _key(which: KeyPurpose, platform_role_arn: str, region: str, vendor: VendorP
     ours = build_key_statements(which, StatementParameters.for_platform_role(platform_role_arn, region), vendor)
     # Format the policy as `terraform fmt` would.
     policy = json.dumps(build_key_policy(build_owner_statement(_ROOT), ours), indent=2, separators=(",", " : "))
-    # The account is known only when Terraform runs, so a function call replaces the JSON string that names the account.
+    # The account is known only when Terraform runs, so a function call replaces the JSON string that contains the
+    # account.
     root = f'format("arn:{partition_of_region(region)}:iam::%s:root", data.aws_caller_identity.owner.account_id)'
     return _KEY.format(
         name=_NAMES[which],

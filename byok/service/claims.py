@@ -17,7 +17,7 @@ from byok.service.temporal_errors import translate_temporal_errors
 
 
 class ClaimState(StrEnum):
-    """What Temporal and AWS together say about a claim."""
+    """The state of a claim, according to Temporal and AWS."""
 
     IN_USE = "in use"
     PENDING = "pending"
@@ -31,7 +31,7 @@ class ExplainedClaim(RecordModel):
     Attributes:
         account: The account that owns the key.
         key_arn: The ARN of the key when it was claimed. A claim on a multi-Region key applies to all its replicas.
-        environment_id: The environment that holds the key.
+        environment_id: The environment that holds the claim.
         phase: The environment's phase in Temporal; None if Temporal does not know the environment.
         exists: Whether AWS lists a resource of the environment.
         advice: What the claim means, and what to do.

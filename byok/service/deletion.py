@@ -19,7 +19,7 @@ async def build_delete_request(
     s3_key_arn: str | None,
     rds_key_arn: str | None,
 ) -> DeleteRequest:
-    """Build the request from the environment's status, and compare the caller's values with it.
+    """Build the request from the environment's status, and compare the caller's values with the status.
 
     If the request lacks a value, the workflow gets the value from AWS. See `EnvironmentService.build_delete_request`.
     """
@@ -52,9 +52,9 @@ async def build_delete_request(
 
 
 def _confirmed_values(status: EnvironmentStatus) -> dict[str, str | None]:
-    """Return the Region and the customer's keys that AWS has confirmed; empty if it has confirmed nothing.
+    """Return the Region and the customer's keys that AWS has confirmed; empty if AWS has confirmed nothing.
 
-    A run that stopped before it created or adopted anything proves nothing: its values may be wrong.
+    A run that stopped before it created or adopted a cluster proves nothing: its values may be wrong.
     """
     if status.evidence is not None:
         return {"region": status.region, "s3_key_arn": status.s3_key_arn, "rds_key_arn": status.rds_key_arn}

@@ -1,6 +1,7 @@
 """Refuses requests whose kind of encryption differs from the environment's, as far as Temporal's records show.
 
-AWS has the last word: the workflow also refuses such a request, based on the keys of the existing resources.
+The workflow makes the final decision: it also refuses such a request, based on the keys of the existing resources in
+AWS.
 """
 
 from byok.domain.encryption import explain_encryption_conflict
@@ -10,10 +11,10 @@ from byok.service.status import EnvironmentStatus
 
 
 def is_encryption_fixed(status: EnvironmentStatus) -> bool:
-    """Return whether the encryption of an environment's latest run is certain to be the environment's encryption.
+    """Return whether an environment's latest run determines the environment's encryption.
 
-    A run that stopped before it had a cluster proves nothing: a person may have started it in Temporal's UI, with the
-    wrong input.
+    A run that stopped before it had a cluster does not, because someone may have started the run in Temporal's UI with
+    the wrong input.
     """
     if status.is_deletion or status.phase is Phase.DELETED:
         return False

@@ -30,8 +30,8 @@ POLL_INTERVAL: Final = timedelta(milliseconds=500)
 """How often a watched environment is polled. A describe call costs the server 3 ms and adds nothing to the history."""
 
 MIN_POLL_INTERVAL: Final = timedelta(milliseconds=100)
-"""The interval after a change, because changes come in quick succession. With each poll that finds no change, the
-interval doubles, up to `POLL_INTERVAL`."""
+"""The interval after a change; it is short because changes come in quick succession. With each poll that finds no
+change, the interval doubles, up to `POLL_INTERVAL`."""
 
 NO_WORKER_TIMEOUT: Final = timedelta(seconds=15)
 """How long a task may stay unclaimed before a waiting caller gets `NoWorkerError`."""
@@ -163,8 +163,7 @@ class EnvironmentReader:
 
     async def _require_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
-        # Do not count the time before the caller began to wait, because the worker may not have been started until
-        # then.
+        # Ignore the time before the caller began to wait, because there may not have been a worker yet.
         if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_TIMEOUT:
             return
         described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()

@@ -65,7 +65,7 @@ class InvalidRequestError(ServiceError):
 
 
 class NotReplayableError(ServiceError):
-    """The environment cannot be replayed: it has not stopped, or something else must be done first."""
+    """The environment cannot be replayed: it has not stopped, or a replay would not help."""
 
     code = "byok.NotReplayable"
 

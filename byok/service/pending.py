@@ -44,8 +44,8 @@ class PendingStep(RecordModel):
         activity: The activity's name; None if the step is a paused workflow, or a workflow task that is unclaimed or
             keeps failing with `last_failure`.
         attempt: The number of the attempt, starting at 1.
-        since: When the running attempt began, the next attempt is due, the workflow task was scheduled, or the workflow
-            was paused.
+        since: The time when the running attempt began, when the next attempt is due, when the workflow task was
+            scheduled, or when the workflow was paused.
         next_attempt_at: When the next attempt is due; None if an attempt is running or is already due.
         last_failure: The message of the previous attempt's failure.
         last_problem: The problem in the previous attempt's failure, if any.

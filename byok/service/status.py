@@ -110,7 +110,7 @@ class TenantRun:
         return cls(progress, execution.status is WorkflowExecutionStatus.COMPLETED, execution.close_time, problems)
 
     def is_running_or_ended_after(self, moment: datetime | None) -> bool:
-        """Return whether the run ended after this moment or is still running."""
+        """Return whether the run is still running or ended at or after this moment."""
         return self.closed_at is None or moment is None or self.closed_at >= moment
 
 

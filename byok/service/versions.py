@@ -22,7 +22,7 @@ from byok.service.pollers import PollingWorker
 
 @dataclass(frozen=True)
 class TaskQueueRouting:
-    """The worker versions that get a task queue's unpinned work.
+    """The worker versions that get new work from a task queue.
 
     Attributes:
         current: The current version; None if new work goes to unversioned workers.

@@ -79,7 +79,7 @@ class EnvironmentDraft(BaseModel):
 
     @property
     def is_platform_managed(self) -> bool:
-        """Whether the environment uses the platform's own keys. If so, the fields about keys are unused."""
+        """Whether the environment uses the platform's own keys. If so, the key fields are not used."""
         return self.encryption is Encryption.PLATFORM_MANAGED
 
     def full_environment_id(self, prefix: str) -> str:

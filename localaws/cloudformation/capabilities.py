@@ -20,7 +20,7 @@ def required_capability(template: Template) -> str | None:
 
 
 def describe_capabilities(template: Template) -> dict[str, Any]:
-    """Return the capabilities, and the reason for them, for GetTemplateSummary and ValidateTemplate (recorded text)."""
+    """Return `Capabilities` and `CapabilitiesReason` for GetTemplateSummary and ValidateTemplate (recorded text)."""
     capability = required_capability(template)
     if capability is None:
         return {"Capabilities": []}

@@ -143,7 +143,7 @@ def describe_change_set(call: Call) -> dict[str, Any]:
 
 @models("StackName", "ChangeSetName", "DisableRollback")
 def execute_change_set(call: Call) -> dict[str, Any]:
-    """ExecuteChangeSet. As in AWS, this deletes all change sets of the stack."""
+    """ExecuteChangeSet. As in AWS, executing a change set deletes all change sets of the stack."""
     stack, change_set = _find(call)
     authorize(call, stack.stack_id)
     if change_set["ExecutionStatus"] != "AVAILABLE":

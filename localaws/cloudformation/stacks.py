@@ -77,7 +77,7 @@ def build_evaluation_scope(stack: Stack, wish: DesiredState) -> EvaluationScope:
 
 
 def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
-    """Plan the changes in order. Until a resource exists, its logical id is used in place of its physical id."""
+    """Plan changes in execution order. Until a resource exists, its logical id is used in place of its physical id."""
     scope = build_evaluation_scope(stack, wish)
     changes: list[Change] = []
     wanted = _desired_names(scope)
@@ -202,7 +202,7 @@ def _carry_out(call: Call, stack: Stack, wish: DesiredState) -> None:
 
 
 def _remove(call: Call, stack: Stack, names: list[str], *, creating: bool) -> None:
-    """Delete resources in reverse order of creation. While `creating`, `RetainExceptOnCreate` retains nothing."""
+    """Delete resources in reverse order of creation. If `creating`, ignore `RetainExceptOnCreate`."""
     for name in reversed(names):
         resource = stack.resources[name]
         if resource.on_delete == "Retain" or (resource.on_delete in RETAIN_POLICIES and not creating):

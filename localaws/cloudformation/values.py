@@ -11,7 +11,7 @@ import yaml
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 with the short forms of functions, and without dates."""
+    """A YAML 1.1 loader that accepts the short forms of functions and does not parse dates."""
 
 
 _Loader.yaml_implicit_resolvers = {

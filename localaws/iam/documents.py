@@ -1,4 +1,4 @@
-"""Policies of roles: a trust policy says who may assume the role, and an inline policy says what the role may do.
+"""Policies of roles: a trust policy specifies who may assume a role; an inline policy specifies what the role may do.
 
 The error messages are taken from recorded responses of IAM. If a document has two errors, it is unknown which error AWS
 reports first.

@@ -25,7 +25,7 @@ def encrypt(call: Call) -> dict[str, Any]:
 
 @models("CiphertextBlob", "KeyId", "EncryptionContext", "DryRun")
 def decrypt(call: Call) -> dict[str, Any]:
-    """Decrypt. The ciphertext identifies its key. A call may also name the key that it expects.
+    """Decrypt. The ciphertext identifies its key. A call may also specify the expected key.
 
     Raises:
         AwsError: `IncorrectKeyException` if the key named in the call is not the key that the ciphertext identifies

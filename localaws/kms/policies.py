@@ -1,6 +1,6 @@
 """The key policies that KMS accepts.
 
-They are well-formed policies that name existing principals and do not lock out their author.
+KMS accepts a key policy that is well-formed, names existing principals, and does not lock out the caller.
 
 This module and the offline check both use `byok.domain.iam.check.document` to check that a policy is well-formed.
 """

@@ -141,7 +141,7 @@ def check_new_password(params: _Params, *, managed: bool) -> None:
 
     Args:
         params: The input.
-        managed: Whether RDS manages the password. If it does, the call must not specify one (botocore's rds model).
+        managed: Whether RDS manages the password. If true, the call must not specify a password (botocore's rds model).
 
     Raises:
         AwsError: `InvalidParameterCombination` or `InvalidParameterValue`.

@@ -109,7 +109,7 @@ def delete_db_instance(call: Call) -> dict[str, Any]:
 
 
 def _check_subnet_group(call: Call, cluster: Database) -> None:
-    """Check that the call does not name a subnet group other than the cluster's.
+    """Check that the subnet group in the call, if any, is the cluster's.
 
     We found no recording of AWS's error for a different subnet group.
     """

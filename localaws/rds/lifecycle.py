@@ -72,11 +72,11 @@ class Lifecycle:
         return _OUTCOME[self.order]
 
     def mark_key_lost(self, now: float) -> None:
-        """Record that the key is unusable.
+        """Mark the key as unusable.
 
-        Only `start_recovery` clears this mark: AWS never restarts the cluster on its own.
+        Only `start_recovery` clears the mark, because AWS never restarts the cluster on its own.
 
-        A stopped cluster does not use its key, and a cluster being deleted no longer needs it.
+        The key of a stopped cluster, or of a cluster that is being deleted, is not marked, because it is not in use.
         """
         if self.key_lost_at is None and self.status(now) not in (None, DatabaseStatus.STOPPED, DatabaseStatus.DELETING):
             self.key_lost_at = now

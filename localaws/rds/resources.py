@@ -145,7 +145,7 @@ def require_subnet_group(call: Call, name: str | None) -> None:
 
 @models("DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds", "Tags")
 def create_subnet_group(call: Call) -> dict[str, Any]:
-    """CreateDBSubnetGroup. EC2 is not modelled: any subnet id is accepted, and its zone is a, b or c in rotation."""
+    """CreateDBSubnetGroup. EC2 is not modelled: any subnet id is accepted, and subnets rotate through zones a, b, c."""
     name = parse_identifier(call.params, "DBSubnetGroupName", longest=255)
     authorize_with_tags(call, "subgrp", name)
     if build_database_id(call, name) in STATE.subnet_groups or name == _DEFAULT_SUBNET_GROUP:

@@ -40,7 +40,7 @@ def require_cluster(call: Call, name: str) -> Database:
     """Return the caller's cluster.
 
     Raises:
-        AwsError: `DBClusterNotFoundFault`, with the message that AWS was observed to return.
+        AwsError: `DBClusterNotFoundFault`, recorded text.
     """
     cluster = STATE.clusters.get(build_database_id(call, name))
     if cluster is None:
@@ -78,7 +78,7 @@ def find_cluster(instance: Database) -> Database | None:
 
 
 def list_members(cluster: Database) -> list[Database]:
-    """Return the cluster's instances. The first is the writer."""
+    """Return the cluster's instances. The first instance is the writer."""
     return [instance for instance in STATE.instances.values() if find_cluster(instance) is cluster]
 
 
@@ -88,7 +88,7 @@ def get_cluster_status(cluster: Database) -> DatabaseStatus:
 
 
 def get_instance_status(instance: Database) -> DatabaseStatus:
-    """Return the instance's own status, or the cluster's status if the cluster does not run."""
+    """Return the instance's own status, or the cluster's status if the cluster is not running."""
     own = instance.life.status(time.time()) or DatabaseStatus.DELETING
     cluster = find_cluster(instance)
     if cluster is None or own is DatabaseStatus.DELETING:
@@ -103,7 +103,7 @@ def get_instance_status(instance: Database) -> DatabaseStatus:
 
 
 def is_key_usable(cluster: Database) -> bool:
-    """Return whether the cluster's storage can be decrypted: its key is enabled and RDS's grant on it exists.
+    """Return whether the cluster's storage can be decrypted: its key is enabled, and RDS's grant on the key exists.
 
     The key's policy does not matter: the grant outlives the caller's permission ("Encrypting Amazon Aurora resources").
     """

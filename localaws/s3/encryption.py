@@ -37,7 +37,7 @@ class _ObjectKey:
     """The key of one object.
 
     Attributes:
-        reference: The key as the request or the bucket names it.
+        reference: The key as specified in the request or in the bucket's default encryption.
         context_arn: The ARN in the encryption context.
     """
 

@@ -1,4 +1,4 @@
-"""Pages of ListBuckets, because moto returns only one page, without a token for the next page and without Regions."""
+"""Pages of ListBuckets, because moto returns only one page, without a continuation token and without Regions."""
 
 import re
 from typing import Final

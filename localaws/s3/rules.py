@@ -49,7 +49,7 @@ def authorize_s3_call(call: Call) -> None:
     bucket = find_bucket(call.params["Bucket"])
     if bucket is None or call.operation == "CreateBucket":
         authorize(call, _build_arn(call, call.params["Bucket"], call.params["Key"]))
-        return  # moto reports that there is no such bucket, or creates it
+        return  # moto creates the bucket, or reports that it does not exist
     _authorize_in_bucket(call, call.operation, bucket, call.params["Key"], call.params["VersionId"])
     if call.operation == "CopyObject":
         _read_source(call)
@@ -64,14 +64,14 @@ def authorize_s3_call(call: Call) -> None:
 def get_executing_account(call: Call) -> str:
     """Return the account in which moto executes a call.
 
-    This is the bucket's account, but for CreateBucket or a missing bucket, it is the caller's account.
+    The account is the bucket's or, for CreateBucket or a nonexistent bucket, the caller's.
     """
     bucket = find_bucket(call.params["Bucket"])
     return call.caller.account if bucket is None or call.operation == "CreateBucket" else str(bucket.account_id)
 
 
 def complete_after_moto(call: Call, answer: HttpResponse) -> None:
-    """Do what moto omits: tags of new buckets, default encryption, S3 Bucket Keys of uploads, pages of ListBuckets.
+    """Add what moto omits: tags of new buckets, default encryption, S3 Bucket Keys of uploads, pages of ListBuckets.
 
     Raises:
         AwsError: The tags or the page are invalid.
@@ -107,7 +107,8 @@ def _authorize_in_bucket(call: Call, operation: str, bucket: FakeBucket, key: st
     """Check the caller's own policies and the bucket policy.
 
     If the caller is in the bucket's account, either can allow the call. If the caller is in another account, both must
-    allow it (IAM user guide, "Cross-account policy evaluation logic"). An explicit deny in either is final.
+    allow it (IAM user guide, "Cross-account policy evaluation logic"). An explicit deny in either policy overrides any
+    allow.
     """
     action, resource = to_iam_action("s3", operation, version), _build_arn(call, bucket.name, key)
     foreign = bucket.account_id != call.caller.account
@@ -126,7 +127,7 @@ def _authorize_in_bucket(call: Call, operation: str, bucket: FakeBucket, key: st
 
 
 def _require_expected_owner(call: Call, bucket: FakeBucket) -> None:
-    """Refuse a bucket whose owner is not the one that the caller expects.
+    """Reject a call on a bucket that does not belong to the expected owner.
 
     Sources: S3 user guide, "Verifying bucket ownership with bucket owner condition"; S3 API reference, "Error
     responses".
@@ -142,7 +143,7 @@ def _require_expected_owner(call: Call, bucket: FakeBucket) -> None:
 def _evaluate_bucket_policy(call: Call, operation: str, bucket: FakeBucket, access: AccessRequest) -> Decision:
     if not bucket.policy or operation in _OF_THE_POLICY:
         return IMPLICIT_DENY_DECISION
-    # Clients use plain HTTP on the loopback interface, but TLS with AWS. A request therefore counts as secure unless
+    # Clients connect to the local AWS over plain HTTP, but to AWS over TLS. A request therefore counts as secure unless
     # its X-Forwarded-Proto header is `http`.
     context: dict[str, str | list[str]] = {
         "aws:SecureTransport": "false" if call.environ.get("HTTP_X_FORWARDED_PROTO") == "http" else "true",

@@ -195,7 +195,7 @@ def test_policy_that_pins_arns_is_proved_only_if_buckets_and_objects_are_allowed
 ) -> None:
     harness.plan = harness.build_plan(s3_key_arn=create_s3_key_with_pinned_context(harness.aws, pattern))
 
-    if verdict == "refused":  # the environment's buckets use S3 Bucket Keys, whose context is the bucket's ARN
+    if verdict == "refused":  # the environment's buckets use S3 Bucket Keys, so the context is the bucket's ARN
         assert problem_from_s3(harness).code == "s3.AccessDenied"
         return
     found = harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)

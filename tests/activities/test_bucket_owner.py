@@ -1,4 +1,4 @@
-"""Every bucket call names the expected owner, and byok reports a bucket in another account by name (contract 154)."""
+"""Every bucket call names the expected owner, and a problem names any bucket of another account (contract 154)."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""No sequence of commands removes another environment's resource, or ends DELETED while something has the tag.
+"""No sequence of commands removes another environment's resource, or ends as DELETED while tagged resources remain.
 
 There are two environments in two Regions. The workflows and the activities are the real ones; they run on a Temporal
 server with a virtual clock and call local AWS (contract 137, 138).
@@ -49,7 +49,7 @@ rarely = st.sampled_from((False, False, False, True))
 
 @dataclass(frozen=True)
 class DeleteByService:
-    """What the CLI and the API do."""
+    """A deletion that is requested through the CLI or the API."""
 
     environment: int
     region: str | None
@@ -60,7 +60,7 @@ class DeleteByService:
 
 @dataclass(frozen=True)
 class StartDeletion:
-    """What a person types into Temporal's UI."""
+    """A deletion that a person starts in Temporal's UI."""
 
     environment: int
     region: str
@@ -72,7 +72,7 @@ class StartDeletion:
 
 @dataclass(frozen=True)
 class Provision:
-    """A request that may contradict the environment's resources, and may corrupt what Temporal knows about them."""
+    """A provisioning request that may conflict with the environment's resources or with Temporal's record of them."""
 
     environment: int
     region: str
@@ -88,7 +88,7 @@ class WriteForeignObject:
 
 @dataclass(frozen=True)
 class Forget:
-    """Temporal's retention period ends."""
+    """Temporal deletes the workflow at the end of its retention period."""
 
     environment: int
 
@@ -120,7 +120,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
 
 
 class ForgetfulService(EnvironmentService):
-    """A service whose Temporal no longer knows some environments: a real server takes long to delete a workflow."""
+    """Simulates environments that Temporal has forgotten, because a real server takes long to delete a workflow."""
 
     def __init__(self, client: Client, task_queue: str, forgotten: set[str]) -> None:
         super().__init__(client, task_queue)
@@ -151,7 +151,7 @@ class TwoEnvironments:
         return ForgetfulService(self.client, self.queue, self.forgotten)
 
     async def run(self, command: Command) -> EnvironmentStatus | None:
-        """Run a command until its workflow has ended; None if the command was refused or started no workflow."""
+        """Run a command and return its workflow's last status; None if the command is refused or starts no workflow."""
         name = self.names[command.environment]
         try:
             match command:
@@ -195,7 +195,7 @@ class TwoEnvironments:
         )
 
     def list_resources(self, environment: int) -> dict[str, str | None]:
-        """Return everything that has the environment's tag, in both Regions, with the key that encrypts it."""
+        """Return all resources with the environment's tag, in both Regions, and the key that encrypts each resource."""
         tag = {"Key": "byok:environment-id", "Value": self.names[environment]}
         found: dict[str, str | None] = {}
         for region in PLATFORM.regions:

@@ -31,7 +31,7 @@ class OidcIssuer:
 
     Attributes:
         asked: How many times clients have requested the issuer's keys.
-        reachable: Whether the server is healthy; if true, it responds with status 200, and otherwise with status 500.
+        reachable: Whether the server responds with status 200 instead of 500.
         instead: The list of keys, or the whole response body, to send in place of the issuer's key.
     """
 

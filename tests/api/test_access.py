@@ -196,7 +196,7 @@ async def test_organisation_with_a_common_name_prefix_is_separate(serve: Serve, 
 async def test_key_check_for_an_environment_of_another_organisation_is_refused(
     serve: Serve, issuer: OidcIssuer
 ) -> None:
-    """The check would reveal whether the other organisation's environment uses the keys."""
+    """A key check would reveal whether the other organisation's environment uses the keys."""
     portal = await serve(issuer.build_auth(), token=issuer.issue_token("acme"))
     body = build_create_body(THEIRS)
     answer = await portal.http.post("/v1/key-checks", json=body)

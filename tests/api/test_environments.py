@@ -298,7 +298,7 @@ async def test_list_is_paged_and_filtered(
         page = (await portal.http.get("/v1/environments", params=params)).json()
         return [one["environment_id"] for one in page["environments"]]
 
-    async with asyncio.timeout(20):  # Temporal's visibility lags behind the workflows
+    async with asyncio.timeout(20):  # Temporal Visibility is eventually consistent
         while len(await list_phase(Phase.READY)) < 4:  # noqa: ASYNC110 - Temporal sends no signal
             await asyncio.sleep(0.05)
 

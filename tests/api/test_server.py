@@ -108,7 +108,7 @@ async def test_stream_above_the_limit_is_refused_until_another_ends() -> None:
     path = "/v1/environments/acme/events"
     async with run_server(build_state(AllowAllAuth(), max_streams=1)) as http:
         async with http.stream("GET", path) as only:
-            lines = only.aiter_lines()  # holding the iterator keeps the stream open
+            lines = only.aiter_lines()  # keeping a reference to the iterator keeps the stream open
             await anext(lines)
             refused = await http.get(path)
             page = await http.get("/environments/acme/changes")

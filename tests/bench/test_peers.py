@@ -1,4 +1,4 @@
-"""The comparison with other tools: its figures, its table, and how it parses processes and calls.
+"""The comparison with other tools: its figures, its table, and how it parses process data and signatures.
 
 The tests do not run any of the other tools.
 """

@@ -1,4 +1,4 @@
-"""`byok claims` lists which environment holds which key, and what to do."""
+"""`byok claims` lists the claimed keys, the environment that holds each key, and what to do."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""The script for the key administrator, and the diagnosis of the data that it collects, on the command line."""
+"""`byok doctor --customer` prints the key administrator's script; `byok diagnose` diagnoses the collected data."""
 
 from pathlib import Path
 

@@ -289,7 +289,7 @@ def test_stop_without_resources_says_why(run: Run, service: FakeService, phases:
                 "byok replay acme --s3-key-arn <S3 key ARN> --rds-key-arn <RDS key ARN>  with another key",
             ],
         ),
-        # A key that already encrypts something cannot be replaced.
+        # A key that already encrypts resources cannot be replaced.
         (
             make_stopped_status(make_problem(KeyPurpose.S3), resources=Resources(cluster=CLUSTER, buckets=(BUCKET,))),
             ["byok replay acme"],

@@ -11,6 +11,6 @@ from schemathesis.core.transport import Response
 from localaws.cloudformation.template import parse_template
 
 
-@schemathesis.deserializer(*YAML_MEDIA_TYPES)  # all YAML media types, to replace schemathesis's own deserializer
+@schemathesis.deserializer(*YAML_MEDIA_TYPES)  # register all YAML media types, to replace schemathesis's deserializer
 def deserialize_template(_: object, response: Response) -> dict[str, object]:
     return parse_template(response.content.decode()).content

@@ -78,7 +78,7 @@ def check_command(request: CheckKeysRequest) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ExpectedCheck:
-    """A check, and what it must report.
+    """A key check, and the result that the test expects.
 
     Attributes:
         name: What is wrong with the keys.
@@ -94,7 +94,7 @@ class ExpectedCheck:
 
     @classmethod
     def for_fault(cls, machine: StackHarness, fault: KeyFault, which: KeyPurpose) -> "ExpectedCheck":
-        """Break one key. Prove the Aurora key only if it is the broken one, because byok limits proofs in a Region."""
+        """Break one key. Prove only a broken Aurora key, because byok limits the number of proofs in a Region."""
         request = break_key(machine, fault, which).model_copy(update={"prove_aurora_key": which is KeyPurpose.RDS})
         s3, rds = (
             (KeyVerdict.REFUSED, KeyVerdict.NOT_PROVED)
@@ -164,7 +164,7 @@ async def test_cli_proves_both_keys_and_leaves_nothing_behind(machine: StackHarn
 
 
 async def test_cli_refuses_broken_keys(machine: StackHarness) -> None:
-    """Break both keys, each in a different way: a pair with each other's statements is reported as exchanged."""
+    """Break both keys, each in a different way, because keys with each other's statements are reported as exchanged."""
 
     async def check(s3_fault: KeyFault, rds_fault: KeyFault) -> CheckKeysRequest:
         arns = {
@@ -186,7 +186,7 @@ async def test_cli_refuses_broken_keys(machine: StackHarness) -> None:
 
 
 async def test_worker_killed_while_it_creates_or_removes_a_proof_leaves_nothing(machine: StackHarness) -> None:
-    """Kill the worker once, after RDS has carried out a creation and a removal, and before the worker knows of them."""
+    """Kill the worker once, after RDS executes a creation and a removal, but before the worker gets the responses."""
     removing, creating = (build_check(machine).model_copy(update={"prove_aurora_key": True}) for _ in range(2))
     where = {"service": "rds", "about": "key-proof", "kind": "hold_answer"}
     machine.aws.call_control("POST", "faults", operation="DeleteDBCluster", **where)

@@ -163,7 +163,7 @@ async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Stack
     before = list_writes(machine, request)
 
     case.mend_it(kms, arn, policy)
-    if case.which is KeyPurpose.RDS:  # the remedy asks the operator to do this
+    if case.which is KeyPurpose.RDS:  # the remedy tells the operator to start the cluster
         machine.aws.operator_client("rds").start_db_cluster(DBClusterIdentifier=f"byok-{request.environment_id}")
     finished = await machine.run_program("byok", "replay", request.environment_id, "--wait", "--json")
 

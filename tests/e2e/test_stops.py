@@ -20,7 +20,7 @@ CASES = [(breakage, which) for breakage in KEY_FAULTS for which in KeyPurpose]
 STOPPED_BY_A_KEY = 3
 REFUSED = 2
 TYPED = "disabled"
-"""The only fault without a matching ARN rule that is tested on the command line, for both keys."""
+"""The only fault that no ARN rule detects but that is tested on the command line, once with each key."""
 AT_ONCE = asyncio.Semaphore(4)
 
 

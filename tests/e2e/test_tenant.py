@@ -123,7 +123,7 @@ NAMING = {"Effect": "Allow", "Action": ["kms:*Alias*", "kms:ListResourceTags", "
 
 @dataclass(frozen=True)
 class InterruptedCall:
-    """The call to interrupt while byok puts a tenant name on both keys, identified by its service and number."""
+    """The call, identified by its service and number, to interrupt while byok puts a tenant name on both keys."""
 
     service: str
     number: int

@@ -1,4 +1,4 @@
-"""If a worker is killed or defective, another worker continues its work."""
+"""If a worker is killed or defective, another worker continues the workflows."""
 
 import asyncio
 import os
@@ -14,11 +14,11 @@ from tests.e2e.conftest import StackHarness
 from tests.e2e.test_replay import list_writes, wait_until, wait_until_call_held
 
 OTHER_WORKER = 15.0
-"""The number of seconds within which another worker must take over the work of a killed worker."""
+"""The number of seconds within which another worker must take over a killed worker's workflows and activities."""
 
 
 async def restore_single_worker(machine: StackHarness) -> None:
-    """Replace all workers of the stack by a single new worker."""
+    """Replace all workers of the stack with a single new worker."""
     for name in [name for name in machine.stack.children if name.startswith("worker")]:
         await machine.stack.children.pop(name).kill()
     await machine.stack.start_worker()

@@ -90,7 +90,7 @@ async def check_stopped(
 async def check_removed(
     machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, phase: Phase, *, snapshots: int
 ) -> Verdict:
-    """Check that an environment is in this phase, and that nothing is left but the given number of final snapshots."""
+    """Check that an environment is in this phase, and that only the given number of final snapshots remains."""
     verdict = Verdict()
     verdict.expect("the phase", status.phase, phase)
     verdict.expect("what is left behind", status.left_behind, ())

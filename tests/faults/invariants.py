@@ -29,8 +29,8 @@ class EnvironmentPast:
     Attributes:
         deletes: Whether the last operation was a deletion.
         cancelled: Whether the last operation has been cancelled.
-        suspects: The keys that have been broken at any time since the last operation began, or that the cluster has
-            lost access to.
+        suspects: The keys that were unusable, or that the cluster lost access to, at any time since the last operation
+            began.
         readable: Whether the S3 key is usable now.
         snapshots: The number of final snapshots that must exist after a deletion; None if that number is unknown.
     """

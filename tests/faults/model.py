@@ -148,7 +148,7 @@ class CheckedEnvironment:
         self.broken.discard(which)
 
     async def lose_answer(self, service: str, operation: str) -> None:
-        """Make local AWS lose the response to the environment's next call of this operation."""
+        """Make local AWS drop its response to the environment's next call of this operation."""
         fault = {"service": service, "operation": operation, "kind": "lose_answer", "about": self.name}
         await asyncio.to_thread(self.machine.aws.call_control, "POST", "faults", **fault)
 

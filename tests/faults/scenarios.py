@@ -69,7 +69,7 @@ class ScenarioRun:
     """One run of a scenario, with one environment.
 
     Attributes:
-        since: The number that local AWS gave to the last call before the scenario began.
+        since: The number that local AWS assigned to the last call before the scenario began.
     """
 
     machine: StackHarness

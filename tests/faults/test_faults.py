@@ -1,4 +1,4 @@
-"""After any fault, the environment is either complete, without duplicates and with the right keys, or deleted.
+"""After any fault, the environment is either complete (no duplicates, and the right keys) or deleted.
 
 `make faults` runs all cases. Other runs take a sample of the scenarios, the calls and the kinds of fault.
 """

@@ -51,7 +51,7 @@ def deploy(cloudformation: Any, name: str, **more: str) -> str:
     try:
         exists = describe_stack(cloudformation)["StackStatus"] != "REVIEW_IN_PROGRESS"
     except ClientError as error:
-        # The AWS CLI recognises a missing stack by exactly this message.
+        # The AWS CLI recognises a missing stack only by this exact message.
         if error.response["Error"]["Message"] != f"Stack with id {STACK_NAME} does not exist":
             raise
         exists = False

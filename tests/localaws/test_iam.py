@@ -1,4 +1,4 @@
-"""IAM roles: which calls the local IAM accepts, which calls it refuses, and with which error messages."""
+"""IAM roles: which calls the local IAM accepts, which calls it refuses, and which error messages it returns."""
 
 import json
 from datetime import UTC, datetime

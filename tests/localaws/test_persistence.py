@@ -1,6 +1,6 @@
 """The state that the local AWS restores after a restart, and the cases in which it does not restore saved state.
 
-The state and moto's backends are global in a process, so each run of the local AWS is a separate process.
+The state and moto's backends are global to a process, so each run of the local AWS is a separate process.
 """
 
 import json

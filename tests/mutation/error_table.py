@@ -1,8 +1,8 @@
-"""Change each rule of the error table and run its tests: `python -m tests.mutation.error_table`.
+"""Change each rule of the error table and run the table's tests: `python -m tests.mutation.error_table`.
 
 mutmut changes only code in functions, but the error table is data that Python builds when it imports the modules. This
-program makes the changes in memory and prints those that no test detects. It runs the tests of each change in a forked
-process, so no change outlives its tests.
+program makes the changes in memory and prints those that no test detects. It runs the tests for each change in a forked
+process, so no change affects the tests of another.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ PYTEST_OPTIONS: Final = ("-x", "-q", "--noconftest", "-p", "no:xdist", "-p", "no
 
 
 def list_mutants() -> Iterator[tuple[str, Rules]]:
-    """List every change: what it changes, and the changed table."""
+    """Yield each change as a description and the changed table."""
     for index, rule in enumerate(ERROR_RULES):
         before, after = ERROR_RULES[:index], ERROR_RULES[index + 1 :]
         name = f"{rule.service}.{rule.code}" + (f" /{rule.message.pattern}/" if rule.message else "")
@@ -77,7 +77,7 @@ def _run_tests() -> int:
 
 
 def main() -> int:
-    """Change the table and print what no test detects.
+    """Change the table, and print the changes that no test detects.
 
     Returns:
         0 if the tests pass with the unchanged table; 1 otherwise.

@@ -1,7 +1,7 @@
 """List the changes that no test detected: `python -m tests.mutation.report`, after `mutmut run`.
 
-docs/mutation.md has a judgement for every such change. The program prints the numbers for each module, and the changes
-that the page does not list.
+docs/mutation.md must explain why each such change is acceptable. The program prints the numbers for each module, and
+the changes that the page does not list.
 """
 
 import ast
@@ -79,10 +79,9 @@ def list_undetected(codes: dict[Path, dict[str, int | None]]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print the numbers, and the changes without a judgement.
+    """Print the numbers, and the changes that docs/mutation.md does not explain.
 
-    Returns:
-        0 if docs/mutation.md has a judgement for every change that no test detected; 1 otherwise.
+    Returns: 0 if docs/mutation.md explains every change that no test detected; 1 otherwise.
     """
     codes = read_exit_codes()
     if not codes:

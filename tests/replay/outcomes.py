@@ -174,7 +174,7 @@ async def tenant_commands_handed_over(harness: WorkflowHarness) -> Handle:
 async def stopped_and_replayed(harness: WorkflowHarness) -> Handle:
     """Provisioning stops at a late activity, and a replay resumes there.
 
-    The recorded history is that of the reset run.
+    The recorded history is that of the run that the replay started.
     """
     _keep_waiting(harness)
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*_DISABLED, Phase.CREATING_STORAGE)]
@@ -220,7 +220,7 @@ async def deleted_on_platform_keys(harness: WorkflowHarness) -> Handle:
 
 
 async def deletion_stopped(harness: WorkflowHarness) -> Handle:
-    """The deletion keeps a bucket that contains objects that byok did not write, and stops."""
+    """The deletion stops, and keeps a bucket because it contains objects that byok did not write."""
     buckets = tuple(one.name for one in _EVERYTHING.buckets)
     harness.activities.listed = [_EVERYTHING, build_owned_resources(buckets=buckets)]
     kept = RemovalResult(resource=buckets[0], removed=False, why_kept="it holds objects that are not ours")

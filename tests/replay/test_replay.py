@@ -82,7 +82,7 @@ async def test_histories_of_a_running_temporal_are_replayed(harness: WorkflowHar
 def without_stack_traces(value: Any) -> Any:
     """Return a history without stack traces.
 
-    They contain paths from the recording machine and do not affect replays.
+    Stack traces contain paths from the recording machine and do not affect replays.
     """
     if isinstance(value, dict):
         return {name: without_stack_traces(item) for name, item in value.items() if name != "stackTrace"}

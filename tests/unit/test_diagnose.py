@@ -1,4 +1,4 @@
-"""The diagnosis reports the faults of two keys, the most likely cause first, and the facts that are missing."""
+"""The diagnosis reports the faults of two keys, with the most likely cause first, and lists the missing facts."""
 
 import json
 from collections.abc import Callable

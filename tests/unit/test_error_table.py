@@ -173,7 +173,7 @@ BUSY = [
     ),
     *(("rds", code) for code in ("ExpiredToken", "InternalFailure", "PriorRequestNotComplete", "ServiceUnavailable")),
     *(("rds", code) for code in ("RequestLimitExceeded", "ThrottlingException")),
-    # A resource's state changes, and AWS adds capacity: the same request can succeed later.
+    # The same request can succeed later, because a resource's state changes or AWS adds capacity.
     *(("rds", code) for code in ("InsufficientDBInstanceCapacity", "InsufficientStorageClusterCapacity")),
     *(("rds", code) for code in ("InvalidDBInstanceState", "InvalidDBClusterSnapshotStateFault")),
     *(("rds", code) for code in ("InvalidDBSubnetGroupStateFault", "InvalidGlobalClusterStateFault")),
@@ -217,7 +217,8 @@ def test_remedy_suits_the_outcome() -> None:
         assert (row.remedy is Remedy.NAME_TAKEN) == (row.outcome is ErrorOutcome.EXISTS), row
 
 
-# A bucket policy may name a role that has not propagated yet. HEAD returns 400 for a key that cannot be used.
+# A bucket policy may name a role that has not propagated yet. HEAD requests return 400 if the object's key cannot be
+# used.
 POSSIBLY_TEMPORARY = [("s3", "400"), ("s3", "MalformedPolicy")]
 
 
@@ -237,7 +238,8 @@ def test_errors_that_botocore_retries_are_retried() -> None:
     }
     stopped = {(row.service, row.code) for row in ERROR_RULES if row.code in retried if row.outcome is not RETRY}
 
-    # For KMS, this is no throttling: the key has its maximum number of aliases (KMS API reference, CreateAlias).
+    # KMS does not use this code for throttling: the key has its maximum number of aliases (KMS API reference,
+    # CreateAlias).
     assert stopped == {("kms", "LimitExceededException")}
 
 

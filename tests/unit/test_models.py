@@ -1,6 +1,6 @@
 """Models of data that passes through Temporal: requests are strict, and records are tolerant.
 
-A record of a resource that byok created always retains that fact.
+If byok created a resource, the record of the resource retains this fact after every later observation.
 """
 
 from datetime import UTC, datetime

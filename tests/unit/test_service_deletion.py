@@ -1,4 +1,4 @@
-"""What a caller says of an environment is only compared with what byok knows of it (contract 137)."""
+"""A deletion request's Region and keys are only compared with the environment's own (contract 137)."""
 
 from typing import Any
 
@@ -79,7 +79,7 @@ async def test_run_that_created_nothing_proves_nothing(
 
     request = await service.build_delete_request(environment_id, region="us-east-1", s3_key_arn=OTHER_KEY)
 
-    # The workflow compares these values with AWS.
+    # The workflow compares the requested Region and keys with what AWS reports.
     assert (request.region, request.s3_key_arn, request.rds_key_arn) == ("us-east-1", OTHER_KEY, None)
     assert (await service.build_delete_request(environment_id)).region == REGION
 

@@ -138,8 +138,8 @@ class FakeActivities:
     """Activities that succeed unless scripted otherwise.
 
     Attributes:
-        script: By activity name, a step for each of the activity's next attempts: an exception is raised, and a
-            function is called before the attempt succeeds.
+        script: By activity name, a list with one step for each of the next attempts; a step is an exception to raise,
+            or a function to call before the attempt succeeds.
         calls: The names of all attempts, in order.
         inputs: By activity name, the inputs of its attempts.
         removals: By activity name, the result to return instead of "removed".

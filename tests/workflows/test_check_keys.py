@@ -1,4 +1,4 @@
-"""The key check workflow: verdicts are its result, not its failure."""
+"""The key check workflow: a refused key is part of the workflow's result, and does not make the workflow fail."""
 
 import uuid
 from typing import Any

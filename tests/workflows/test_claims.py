@@ -1,4 +1,4 @@
-"""A provisioning that stops gives back the claims on keys that it does not use (contract 138)."""
+"""If provisioning stops, it releases the claims on keys that encrypt nothing (contract 138)."""
 
 import asyncio
 import threading

@@ -28,7 +28,7 @@ async def test_environment_becomes_ready_without_a_check_of_keys(harness: Workfl
     assert evidence.encryption is Encryption.PLATFORM_MANAGED
     assert not {"probe_s3_key", "probe_key_claims", "reconcile_key"} & set(harness.activities.calls)
     progress = await harness.read_progress(environment_id)
-    assert progress.request.encryption is Encryption.PLATFORM_MANAGED  # the memo shows it
+    assert progress.request.encryption is Encryption.PLATFORM_MANAGED  # the memo shows the encryption
     assert (progress.phase, progress.tenant_name, progress.tenant) == (Phase.READY, "acme", None)
     entered = [entry.phase for entry in progress.timeline]
     assert Phase.RECONCILING_TENANT not in entered

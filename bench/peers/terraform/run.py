@@ -10,7 +10,8 @@ from bench.peers.driver import EnvironmentSpec, provision_in_threads, run_progra
 
 HERE = Path(__file__).parent
 PROVIDER = "registry.terraform.io/hashicorp/aws"
-# Folders that may contain a mirror of the AWS provider: Terraform's implied mirrors, and the folders in /opt.
+# Folders that may contain a mirror of the AWS provider: Terraform's implied local mirror directories, and the folders
+# in /opt.
 MIRRORS = (
     Path(pwd.getpwuid(os.getuid()).pw_dir) / ".terraform.d" / "plugins",  # not $HOME, because the benchmark changes it
     Path("/usr/local/share/terraform/plugins"),

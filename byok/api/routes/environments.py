@@ -136,7 +136,7 @@ async def get(environment_id: ReadableId, service: Service) -> EnvironmentStatus
 async def replay(environment_id: WritableId, service: Service, request: ReplayRequest) -> AcceptedResponse:
     """Resume a stopped environment at the failed activity.
 
-    With other keys, provisioning starts over and adopts the environment's existing resources.
+    If the request contains other keys, provisioning starts over and adopts the environment's existing resources.
     """
     done = await service.replay(environment_id, s3_key_arn=request.s3_key_arn, rds_key_arn=request.rds_key_arn)
     return AcceptedResponse(
@@ -185,8 +185,8 @@ async def delete(
 ) -> AcceptedResponse:
     """Delete an environment, except for its keys and its final snapshot.
 
-    If AWS reports values other than those that byok knows, or if a bucket contains objects that provisioning did not
-    write, the deletion stops before it removes anything.
+    If the Region, the keys or the kind of encryption in AWS differ from byok's records, or if a bucket contains objects
+    that provisioning did not write, the deletion stops before it removes anything.
     """
     if confirm != environment_id:
         raise invalid_field_error(

@@ -69,7 +69,7 @@ async def resolve_event_cursor(
 ) -> EventCursor:
     """Return the position at which a stream begins.
 
-    This runs before the stream opens, so that a missing environment is reported as an HTTP error.
+    This function runs before the stream opens, so that a missing environment is reported as an HTTP error.
 
     Raises:
         StreamFinishedError: The client has seen everything, and no more events will come.

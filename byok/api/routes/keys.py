@@ -28,8 +28,8 @@ class PolicyCheckRequest(BaseModel):
 
     Attributes:
         policy: The policy document, or the output of `aws kms get-key-policy` as JSON, YAML or text. The field is a
-            string, so that nothing reformats the policy.
-        key_arn: The ARN of the policy's key. The ARN tells the check which account owns the key.
+            string, so that JSON parsing does not reformat the policy.
+        key_arn: The ARN of the policy's key. The check uses the ARN to determine which account owns the key.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)

@@ -1,4 +1,4 @@
-"""Routes that return the values, template and statements for creating the keys. None of these is secret."""
+"""Routes that return the values, template and statements for creating the keys. The responses contain no secrets."""
 
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -24,7 +24,7 @@ router = APIRouter(
 )
 YAML_MEDIA_TYPE = "application/yaml"
 _ANY_STACK: Final = "byok-kms-keys"
-"""A placeholder for routes that build a kit but return only the parts that do not contain the stack name."""
+"""A placeholder stack name, for routes that build a kit but return only the parts that do not contain the name."""
 
 
 def build_kit(state: State, region: str, stack_name: str, profile: str = DEFAULT_PROFILE) -> OnboardingKit:

@@ -20,7 +20,7 @@ def claims(
 ) -> None:
     """List which environment holds which key.
 
-    A key belongs to one environment. A worker looks up in AWS whether the environment exists and uses the key. If the
+    A key belongs to one environment. A worker checks in AWS whether the environment exists and uses the key. If the
     environment does not exist or does not use the key, the list says what to do.
 
     Exit codes: 0 listed; 1 the claims cannot be listed; 2 incorrect usage.

@@ -54,8 +54,8 @@ def create(
 ) -> None:
     """Provision an environment with two keys that the customer owns.
 
-    Repeating a request never creates a second environment. A stopped environment starts over and adopts its existing
-    resources.
+    Repeating a request never creates a second environment. If the environment is stopped, provisioning starts over and
+    adopts the existing resources.
 
     Exit codes: 0 ready, or accepted without --wait; 1 failed; 2 nothing was started, because of incorrect usage or a
     key ARN that can never work; 3 stopped by a customer's key, or ready but the tenant alias points to another key.

@@ -16,15 +16,15 @@ _DATABASE_SECONDS: Final = 0.4
 """How long the local AWS takes to create a cluster or an instance: long enough to show that byok waits."""
 
 _SETTINGS: Final = {"BYOK_DATABASE_POLL_SECONDS": "0.2"}
-"""The worker's settings. The worker must poll often, because the database is ready so soon."""
+"""The worker's settings. The worker must poll often, because the local AWS creates the database so quickly."""
 
 
 def demo() -> None:
     """Show how provisioning works, stops and resumes.
 
-    A disabled key stops one environment until the customer enables the key. At the end, byok sets the other
-    environment's tenant name on the keys. Everything runs on this machine, on free ports and in a temporary folder, and
-    nothing is left behind.
+    One of two environments stops because its S3 key is disabled, and resumes after the customer enables the key. At the
+    end, byok sets the other environment's tenant name on that environment's keys. Everything runs on this machine, on
+    free ports and in a temporary folder, and nothing is left behind.
 
     Exit codes: 0 every check passed; 1 a check failed.
     """

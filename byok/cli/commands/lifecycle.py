@@ -28,7 +28,7 @@ def replay(
 ) -> None:
     """Resume a stopped environment at the failed step.
 
-    Fix the key first. Completed steps are not repeated. With other keys, provisioning starts over and adopts the
+    Fix the key first. Completed steps are not repeated. If you pass other keys, provisioning starts over and adopts the
     environment's existing resources.
 
     Exit codes: 0 ready, or resumed without --wait; 1 failed, or there is nothing to replay; 2 incorrect usage; 3
@@ -86,8 +86,8 @@ def delete(
     """Delete an environment.
 
     Removes only the environment's database, its buckets and the objects that provisioning wrote. If a bucket contains
-    other objects, or if AWS reports a Region, an encryption or keys that differ from those in the request, nothing is
-    removed. The keys are never touched.
+    other objects, or if the Region, the keys or the kind of encryption in AWS differ from those in the request, nothing
+    is removed. The keys are never touched.
 
     Exit codes: 0 deleted, or deletion accepted without --wait; 1 some resources remain, or the environment cannot be
     deleted now; 2 incorrect usage, or not confirmed; 3 stopped by a customer's key.

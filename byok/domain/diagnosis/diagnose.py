@@ -66,7 +66,7 @@ def diagnose_collected_keys(
 
     Args:
         collection: The facts.
-        vendor: The vendor's names.
+        vendor: The vendor profile.
         at: The time at which to evaluate the policies' date conditions; None leaves these conditions undecided.
     """
     findings = list(_arn_findings(collection, vendor))
@@ -187,8 +187,8 @@ def _key_findings(key: _KeyContext, *, explained: bool) -> Iterator[Finding]:
 
 
 _NOT_THIS_KEY: Final = {"key.NotFound", "key.OfAnotherArn", "key.ManagedByAws", "key.WrongKind"}
-"""The findings after which byok does not check the policy: a key must be replaced, or the facts are about another
-key."""
+"""The findings after which byok does not check the policy, because the key must be replaced or the facts are about
+another key."""
 
 
 def _metadata_findings(key: _KeyContext) -> Iterator[Finding]:

@@ -21,8 +21,8 @@ def build_bucket_policy(bucket_arn: str, key_arn: str) -> dict[str, Any]:
     Replication and UpdateObjectEncryption must name the environment's key, so their statement has no `Null` condition.
     A replica gets its source object's encryption type, not the bucket's default (S3 user guide, "Default bucket
     encryption", "Replication"). UpdateObjectEncryption always changes an object's encryption to a key that the request
-    names (S3 API reference, UpdateObjectEncryption). Both actions support the condition key (service authorization
-    reference, "Amazon S3").
+    names (S3 API reference, UpdateObjectEncryption). Both actions support the condition key for the KMS key id (service
+    authorization reference, "Amazon S3").
 
     Args:
         bucket_arn: The bucket's ARN.
@@ -67,8 +67,8 @@ def _deny_keys_except(key_arn: str, objects: str) -> list[dict[str, Any]]:
 def _deny_named_keys(objects: str) -> list[dict[str, Any]]:
     """Return the statements for the AWS managed key, whose ARN is not known.
 
-    A write uses this key if its headers request `aws:kms` and name no key (S3 API reference, PutObject). Replication
-    and UpdateObjectEncryption requests would have to name a key, so both are denied.
+    A write uses this key if the request's headers specify `aws:kms` and name no key (S3 API reference, PutObject). A
+    replication or UpdateObjectEncryption request would have to name a key, so the policy denies both types of request.
     """
     other_type = {"Null": {_ALGORITHM: "false"}, "StringNotEquals": {_ALGORITHM: "aws:kms"}}
     return [

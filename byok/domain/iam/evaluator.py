@@ -39,7 +39,7 @@ class CallingPrincipal:
 
     @property
     def root_arn(self) -> str:
-        """The principal that stands for the caller's whole account."""
+        """The ARN of the principal that represents the caller's whole account."""
         return f"arn:{self.arn.split(':')[1]}:iam::{self.account}:root"
 
 
@@ -184,9 +184,9 @@ def decide_access(
     """Evaluate a key policy together with the caller's identity policies.
 
     If the caller is in the key's account, the key policy alone can allow the call by naming the caller. If the key
-    policy names the account instead, it leaves the decision to IAM. If the caller is in another account, both the key
-    policy and the caller's identity policies must allow the call (KMS developer guide, "Allowing users in other
-    accounts to use a KMS key").
+    policy names the account instead, the caller's identity policies must also allow the call. If the caller is in
+    another account, both the key policy and the caller's identity policies must allow the call (KMS developer guide,
+    "Allowing users in other accounts to use a KMS key").
 
     Args:
         resource_policy: The key policy.

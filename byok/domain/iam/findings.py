@@ -25,7 +25,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """An error in, or a note about, a key or a key policy, with its remedy.
+    """An error or a note about a key or a key policy, with its remedy.
 
     Attributes:
         code: The code of the finding: `policy.…`, `key.…`, `arn.…` or `caller.…`.

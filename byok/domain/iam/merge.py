@@ -64,7 +64,7 @@ class MergeResult:
 
     @property
     def content(self) -> bytes:
-        """The document as UTF-8, as it is written to a file."""
+        """The document, encoded as UTF-8 for writing to a file."""
         return (codecs.BOM_UTF8 if self.byte_order_mark else b"") + self.text.encode()
 
 

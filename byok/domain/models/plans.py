@@ -75,7 +75,8 @@ class Environment(RecordModel):
     def expected_key_arn(self, which: KeyPurpose, reported: str | None) -> str:
         """Return the ARN of the key that AWS must report for one of the environment's resources.
 
-        byok knows an AWS managed key only by its alias. In its place, byok accepts any key of the platform's account.
+        byok knows only the alias of an AWS managed key, not the ARN. For such a key, byok therefore accepts any key of
+        the platform's account.
 
         Args:
             which: The key.
@@ -168,7 +169,7 @@ class EnvironmentPlan(KeyCheckPlan):
 
     Attributes:
         tenant: How to put the requested tenant name on both keys; None if the request names no tenant.
-        The tenant name that is assigned to the environment once it is ready.
+        tenant_name: The tenant name that is assigned to the environment once the environment is ready.
     """
 
     cluster: ClusterPlan
@@ -204,7 +205,7 @@ class DatabaseRemovalTask(DatabaseTask):
 
 
 class InventoryTask(RecordModel):
-    """Input of the activity that lists what an environment owns.
+    """Input of the activity that lists the resources that an environment owns.
 
     Attributes:
         final_snapshot: Name of the snapshot that the deletion takes, or None if it takes none.
@@ -229,7 +230,7 @@ class ReleaseClaimsTask(RecordModel):
     """Input of the activity that releases all claims of a deleted environment.
 
     Attributes:
-        key_arns: Keys of the environment, as far as they are known.
+        key_arns: The known ARNs of the environment's keys.
     """
 
     environment: Environment
@@ -240,7 +241,7 @@ class DeletionPlan(RecordModel):
     """The plan of a deletion.
 
     Attributes:
-        findings: Why nothing may be deleted; empty if the deletion can begin.
+        findings: The problems that prevent the deletion; empty if the deletion can begin.
     """
 
     environment: Environment

@@ -46,7 +46,7 @@ class CheckedKey(RecordModel):
     Attributes:
         service: The service that used the key, `S3` or `RDS`, if the key is proved.
         at: When the service used the key.
-        request_id: AWS's request id of that call; None if AWS's response was lost.
+        request_id: The request id that AWS returned for that call; None if the response was lost.
         problem: The problem that caused the key to be refused, or the problem on the platform's side that prevented a
             proof.
         reason: Why the key is not proved.
@@ -169,7 +169,7 @@ class TenantOutcome(RecordModel):
 
     @property
     def conflicting_keys(self) -> tuple[ReconciledKey, ...]:
-        """The keys whose required alias points at a different key."""
+        """The keys whose required alias points to a different key."""
         return tuple(key for key in self.keys if key.alias_state is AliasOutcome.CONFLICT)
 
 
@@ -244,7 +244,7 @@ class KeyClaim(RecordModel):
         account: The account that owns the key.
         key_id: The id of the key; the replicas of a multi-Region key have the same id.
         key_arn: The ARN of the key when it was claimed.
-        environment_id: The environment that holds the key.
+        environment_id: The id of the environment that claimed the key.
         exists: Whether AWS lists a resource of this environment in a Region in use.
         used: Whether AWS reports that the key encrypts a resource of this environment.
     """
@@ -259,7 +259,7 @@ class KeyClaim(RecordModel):
 
     @property
     def global_key_id(self) -> str:
-        """`<account>/<key id>`, as `KeyArn.global_id`."""
+        """The key's id in the form `<account>/<key id>`, like `KeyArn.global_id`."""
         return f"{self.account}/{self.key_id}"
 
 
@@ -267,7 +267,7 @@ class KeyClaimPage(RecordModel):
     """A page of claims.
 
     Attributes:
-        after: Where the next page begins; None after the last page.
+        after: The position from which the next page continues; None on the last page.
     """
 
     claims: tuple[KeyClaim, ...] = ()

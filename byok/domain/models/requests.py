@@ -14,7 +14,7 @@ from byok.domain.phases import Encryption, OnFailure
 from byok.domain.tenant import EXTERNAL_ID_PATTERN
 
 MISSING_KEY_ERROR_TYPE: Final = "missing_key"
-"""The type of the error in a request that lacks the ARN of a customer's key."""
+"""The type of the validation error for a request that lacks the ARN of a customer's key."""
 
 _Value = TypeVar("_Value")
 
@@ -22,8 +22,8 @@ _Value = TypeVar("_Value")
 class RegionRequest(RequestModel):
     """The fields that every request about an environment or its keys contains.
 
-    The model accepts the onboarding payload in place of either key ARN, and it accepts the payload's two fields
-    alongside the other fields (contract 50).
+    Either key ARN field may contain the onboarding payload instead of an ARN, or the request may contain the payload's
+    two fields in addition to its other fields (contract 50).
 
     Attributes:
         region: The environment's AWS Region.
@@ -149,8 +149,9 @@ class ProvisionRequest(RegionRequest):
 class DeleteRequest(RegionRequest):
     """The input of `DeleteEnvironment`.
 
-    The resources that AWS reports determine what the environment consists of. The workflow compares the Region, the
-    encryption and the keys with what AWS reports, and stops before it removes anything if they differ (contract 137).
+    byok determines the environment's resources from what AWS reports. The workflow compares the request's Region,
+    encryption and keys with what AWS reports. If they differ, the workflow stops before it removes anything (contract
+    137).
 
     Attributes:
         environment_id: The id of the environment to delete.

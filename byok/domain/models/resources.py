@@ -156,8 +156,8 @@ class OwnedResource(RecordModel):
 
     Attributes:
         name: The identifier of a database, or the name of a bucket.
-        key_arn: The KMS key that AWS reports for it; None if AWS reports none. For a bucket that is encrypted with the
-            AWS managed key, this is the key's alias, because S3 reports no ARN.
+        key_arn: The ARN of the KMS key that AWS reports for the resource; None if AWS reports no key. For a bucket that
+            is encrypted with the AWS managed key, this is the key's alias, because S3 reports no ARN.
     """
 
     name: str

@@ -84,7 +84,7 @@ class CustomerCommands:
         Each policy consists of AWS's default statement, followed by byok's statements. CreateKey also sets the policy,
         so that no key ever exists without its policy. The first command that fails ends the script, so the payload is
         printed only if all commands succeed. Everything runs in one subshell, so that no variables remain in the key
-        administrator's shell, and the profile is named in only one place.
+        administrator's shell. The profile is named in only one place.
         """
         account = 'aws sts get-caller-identity "$@" --query Account --output text'
         steps = [f"set -- {self._account_options}", f"ACCOUNT=$({account})"]

@@ -31,7 +31,7 @@ def parse_payload(given: Any) -> dict[str, str]:
             too, because the AWS CLI prints the payload in these forms with `--output json`.
 
     Raises:
-        PayloadError: The payload is not a JSON object, the ARN of a key is missing, or the stack has no such output.
+        PayloadError: The payload is not a JSON object, the ARN of a key is missing, or the stack has no payload output.
     """
     content = given
     for _ in range(3):
@@ -88,7 +88,7 @@ def is_payload(value: Any) -> bool:
 _SHAPE: Final = f'It looks like {{"{S3_KEY_FIELD}":"arn:aws:kms:…","{RDS_KEY_FIELD}":"arn:aws:kms:…"}}.'
 
 _NO_OUTPUT: Final[tuple[Any, ...]] = (None, [], "", "None", "null", "[]")
-"""What the AWS CLI prints if its query finds nothing, with `--output text` and with `--output json`."""
+"""The values that the AWS CLI prints for a query without results, with `--output text` and with `--output json`."""
 
 _NO_OUTPUT_MESSAGE: Final = (
     "The stack has no onboarding payload: it is not complete (CREATE_COMPLETE), or its name or Region is wrong."

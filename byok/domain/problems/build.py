@@ -23,7 +23,7 @@ from byok.domain.regions import RegionNotInUseError, require_region_in_use
 from byok.domain.tenant import InvalidTenantNameError, require_valid_tenant_name
 
 REGION_NOT_IN_USE_CODE: Final = "byok.RegionNotInUse"
-"""Code of the problem that the platform does not use a request's Region. No calls may be made in that Region."""
+"""The code of the problem for a request whose Region the platform does not use. No calls may be made in that Region."""
 
 KEYS_EXCHANGED_CODE: Final = "byok.KeysExchanged"
 """The problem code for two swapped ARNs."""
@@ -106,7 +106,7 @@ def find_tenant_request_problems(
     context: RemedyContext,
     at: datetime,
 ) -> tuple[Problem, ...]:
-    """Apply the rules for a tenant name and for the role that puts it on the keys (contract 105, D11).
+    """Check a tenant name, and the role that puts the name on the keys, against their rules (contract 105, D11).
 
     These rules do not require an AWS call.
 

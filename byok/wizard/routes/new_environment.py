@@ -228,7 +228,7 @@ def _encryption_page(
 def _swapped_url(draft: EnvironmentDraft, checked: KeyCheckResult | None) -> str | None:
     """Return the address of this step with the two ARNs swapped.
 
-    Return None unless the check found that the ARNs were in each other's fields.
+    Return None unless the check found that the ARNs are swapped.
     """
     if checked is None or all(one.code != KEYS_EXCHANGED_CODE for one in checked.findings):
         return None

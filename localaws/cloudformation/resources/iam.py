@@ -77,7 +77,7 @@ def _unless_gone(work: StackContext, operation: str, **params: Any) -> None:
 
 
 def _policies(properties: dict[str, Any]) -> dict[str, str]:
-    """Return the inline policies by name, as text. In the template, a policy document can be an object or text."""
+    """Return the inline policies by name, as text. In the template, a policy document is an object or a string."""
     policies: dict[str, str] = {}
     for policy in properties.get("Policies", []):
         if not isinstance(policy, dict) or set(policy) != {"PolicyName", "PolicyDocument"}:

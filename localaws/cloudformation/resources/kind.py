@@ -49,7 +49,7 @@ class StackContext:
     """The stack and the call that a change to a resource belongs to.
 
     Attributes:
-        call: The call that changes the stack. The resources are created with its caller's permissions.
+        call: The call that changes the stack. The resources are created with the permissions of the call's `caller`.
         stack_name: The stack's name.
         tags: Tags of the stack, which every taggable resource gets.
         old_tags: The stack's tags before the update.
@@ -78,7 +78,8 @@ class ResourceType:
             request fails".
         replacing: Properties that, when changed, cause a new resource to be created.
         name: The property that sets a custom name, if any. For IAM, a custom name requires CAPABILITY_NAMED_IAM.
-        not_modelled: CloudFormation properties that the local AWS does not model. The error names them.
+        not_modelled: CloudFormation properties that the local AWS does not model. If a template sets any of them, an
+            error names these properties.
     """
 
     service: str
@@ -117,8 +118,9 @@ class ResourceType:
         """Return whether an update of the properties creates a new resource.
 
         Raises:
-            AwsError: `ValidationError` if a changed property is immutable, or if the new resource has the same custom
-                name, because CloudFormation creates the new resource before it deletes the old one (recorded text).
+            AwsError: `ValidationError` if a changed property is immutable, or if the replacement would have the same
+                custom name as the existing resource. CloudFormation creates the replacement before it deletes the
+                existing resource (recorded text).
         """
         for name in self.fixed:
             if old.get(name) != new.get(name):

@@ -218,9 +218,9 @@ class PlatformPrincipal:
 KNOWN_CONDITION_KEYS: Final = frozenset(
     {"aws:sourceaccount", "aws:sourcearn", "kms:grantisforawsresource", "kms:viaservice", "sts:externalid"}
 )
-"""The condition keys, in lower case, that are absent from a call unless `PlatformPrincipal` sets them. For any other
-condition key, byok does not know whether a call has it. `aws:SourceArn` and `aws:SourceAccount` are present only in
-calls that a service makes with its own identity (IAM user guide, "Global condition context keys")."""
+"""The condition keys, in lower case, that are absent from a call unless `PlatformPrincipal` sets them. byok does not
+know whether a call has any other condition key. `aws:SourceArn` and `aws:SourceAccount` are present only in calls that
+a service makes with its own identity (IAM user guide, "Global condition context keys")."""
 
 
 def _session(role_arn: str) -> CallingPrincipal:

@@ -143,7 +143,7 @@ def _check_frame(policy: dict[str, Any], text: str) -> None:
 
 
 def extract_document(text: str) -> str:
-    """Return the policy document, byte for byte, without what `get-key-policy` prints around it.
+    """Return the policy document, byte for byte, without the rest of the output of `get-key-policy`.
 
     Raises:
         PolicyDocumentError: The text is neither JSON nor the output of `get-key-policy`.

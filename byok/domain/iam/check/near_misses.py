@@ -88,8 +88,8 @@ def _is_meant_for_us(one: StatementEvaluation, platform: PlatformPrincipal, vend
     accounts = [test.holds for key, test in tests.items() if key in _ACCOUNT_KEYS]
     if accounts:
         return False not in accounts
-    # Without an AWS principal, the statement is for a service. If the statement also has one of these two condition
-    # keys, it is the customer, not the platform, that uses the service.
+    # Without an AWS principal, the statement is for a service. If such a statement also has `aws:SourceAccount` or
+    # `aws:SourceArn`, the customer uses the service, not the platform.
     if not entries:
         return bool(_services(one.statement)) and not {"aws:sourceaccount", "aws:sourcearn"} & set(tests)
     return any(entry == "*" or _account_in(entry) is None for entry in entries)

@@ -31,7 +31,7 @@ def is_deleted_principal(entry: str) -> bool:
 
 
 def explain_invalid_principal(entry: str) -> str | None:
-    """Explain why KMS rejects an entry of `Principal.AWS`; None if the entry is well-formed."""
+    """Return the reason why KMS rejects an entry of `Principal.AWS`, or None if the entry is well-formed."""
     if (_PRINCIPAL.fullmatch(entry) and not any(char in entry[1:] for char in "*?")) or is_deleted_principal(entry):
         return None
     if has_placeholder(entry):

@@ -150,12 +150,12 @@ def _explain_row(row: PermissionResult) -> str:
     return " ".join(misfit.words for misfit in row.misfits if misfit.cause not in _PER_ACTION)
 
 
-# Rows with the same cause and the same text become one finding. For these causes, the text differs from action to
-# action, so the text is not compared.
+# Rows with the same cause and the same text become one finding. For the causes in `_PER_ACTION`, the text differs from
+# action to action, so the text is not compared.
 _PER_ACTION: Final = {DenialCause.ACTION_MISSING, DenialCause.STAR_MISSING, DenialCause.NOT_ACTION}
 _NAMES_ITS_STATEMENT: Final = {DenialCause.EXPLICIT_DENY, DenialCause.OTHER_KEYS_STATEMENT}
 _THEIRS: Final = {DenialCause.EXPLICIT_DENY, DenialCause.DENY_UNKNOWABLE}
-"""For these causes, the fix is to change the customer's own statement, not to paste byok's."""
+"""The causes that the customer fixes by changing their own statement, not by pasting byok's."""
 
 
 def _denial(

@@ -30,7 +30,7 @@ def match_statements(policy: Policy, access: AccessRequest, platform: PlatformPr
 
 
 def is_resource_unknowable(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
-    """Return whether a statement names a specific key while it is unknown which key the policy belongs to."""
+    """Return whether a statement names a specific key and byok does not know which key the policy belongs to."""
     if platform.key_arn is not None:
         return False
     patterns = as_list(one.statement.get("Resource", one.statement.get("NotResource", [])))
