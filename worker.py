@@ -134,7 +134,7 @@ def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig
     so you never have to keep an old build running for longer than that.
 
     The versioning behaviour is set here, not on the workflows, because an unversioned worker must not send a versioning
-    behaviour. The server would reject it, and the workflow would hang.
+    behaviour. The server would reject the worker's workflow tasks, and the workflow would hang.
     """
     if settings.worker_deployment is None or settings.worker_build_id is None:
         return None

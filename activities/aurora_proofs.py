@@ -1,9 +1,9 @@
 """Proves an Aurora key by creating a cluster without instances, and removes that cluster.
 
-RDS checks the key and creates a grant on it during CreateDBCluster, so the response to that call is the proof
-("Encrypting Amazon Aurora resources"). A cluster without instances incurs no compute charges. RDS refuses to delete a
-cluster that is still being created, so the removal takes longer than the proof. The workflow `ProveAuroraKey` runs both
-steps.
+RDS checks the key and creates a grant on it during CreateDBCluster, so a successful response to that call is the proof
+(Aurora user guide, "Encrypting Amazon Aurora resources"). A cluster without instances incurs no compute charges. RDS
+refuses to delete a cluster that is still being created, so the removal takes longer than the proof. The workflow
+`ProveAuroraKey` runs both steps.
 """
 
 from dataclasses import dataclass
@@ -55,8 +55,8 @@ class AuroraProofActivities:
     async def await_aurora_proof(self, environment: Environment) -> CheckedKey:
         """Start `ProveAuroraKey` for the Aurora key, or join the run in progress, and return its verdict.
 
-        Errors from the SDK and from Temporal are retried. If the workflow ends before it returns a verdict, the next
-        attempt starts a new run.
+        Temporal retries the activity after an error from the SDK or from the Temporal server. If the workflow ends
+        before it returns a verdict, the next attempt starts a new run.
         """
         start: WithStartWorkflowOperation[Any, CheckedKey] = WithStartWorkflowOperation(
             PROVE_AURORA_KEY_WORKFLOW,
@@ -79,8 +79,8 @@ class AuroraProofActivities:
             reached.
 
         Raises:
-            ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period. Other RDS errors: see
-                the error table.
+            ApplicationError: `rds.KMSKeyNotAccessibleFault`, after the grace period. For other RDS errors, see the
+                error table.
         """
         environment = task.environment
         step, rds = self._step(environment), self.clients.rds(environment.region)

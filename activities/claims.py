@@ -32,7 +32,7 @@ _SAVED_EVERY: Final = 100
 
 @dataclass(frozen=True)
 class ClaimActivities:
-    """The activities for claims on keys. They look up in AWS whether the claimed keys are in use."""
+    """The activities for claims on keys. They check in AWS whether the claimed keys are in use."""
 
     clients: AwsClients
     platform: Platform
@@ -61,7 +61,7 @@ class ClaimActivities:
         The activity searches the claims on keys in the accounts of the given keys or, if no key is known, all claims.
 
         Raises:
-            ApplicationError: AWS returned an error. The error table decides whether it stops the activity.
+            ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.
         """
         environment, step = task.environment, self._step(task.environment, Phase.DELETING)
         claims = KeyClaims(self.clients, self.platform, step)
@@ -78,7 +78,7 @@ class ClaimActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def list_key_claims(self, request: ListClaimsRequest) -> KeyClaimPage:
-        """List claims, and look up in AWS whether their environments exist and use the keys.
+        """List claims, and check in AWS whether their environments exist and use the keys.
 
         Raises:
             ApplicationError: AWS returned an error. The error table decides whether it stops the activity.

@@ -200,8 +200,8 @@ class ActivityContext:
         if left <= timedelta(0):
             return _failure(why)
         pause = _GRACE_STEPS[min(activity.info().attempt, len(_GRACE_STEPS)) - 1]
-        # The remedy is shown only when the activity stops. During a retry, the remedy would be premature, and would
-        # make the failure exceed Temporal's size limit for failures of attempts that are retried.
+        # The remedy is shown only when the activity stops. While Temporal still retries, the remedy would be premature,
+        # and would make the failure exceed Temporal's size limit for failures of attempts that are retried.
         asked_again = why.model_copy(update={"remediation": _ASKED_AGAIN.format(left=round(left.total_seconds()))})
         return _failure(asked_again, retry=True, delay=min(pause, left))
 
@@ -222,7 +222,8 @@ def retried_later(refusal: ApplicationError, delay: timedelta) -> ApplicationErr
 def with_partial_result(refusal: ApplicationError, resource: BaseModel) -> ApplicationError:
     """Return the same failure with a resource added to its details.
 
-    The activity created the resource before it failed, and byok reports the resources that it keeps (D9).
+    The activity created or adopted the resource before it failed, and byok must report every resource that it keeps
+    (D9).
     """
     return ApplicationError(
         refusal.message,

@@ -42,8 +42,8 @@ def save_for_retry(name: str, value: str) -> None:
     notes[name] = value
     loop = _LOOP.get()
     if loop is None or _runs_here(loop):
-        # Send the heartbeat immediately: if the attempt fails right after this call, it ends before the loop runs
-        # anything else.
+        # Send the heartbeat immediately, because an attempt that fails right after this call ends before the event loop
+        # runs any scheduled call.
         activity.heartbeat(dict(notes))
     else:  # in a thread of an async activity, the scheduled call runs on the loop before the attempt can end
         loop.call_soon_threadsafe(activity.heartbeat, dict(notes), context=contextvars.copy_context())
@@ -115,6 +115,6 @@ class _Beating(ActivityInboundInterceptor):
     async def _beat(self, notes: dict[str, str]) -> None:
         while True:
             await asyncio.sleep(self._interval.total_seconds())
-            # Do not call `activity.heartbeat` here, because that function waits for this loop if the activity runs in a
-            # thread.
+            # Do not call `activity.heartbeat` here: for an activity that runs in a thread, that function waits for this
+            # event loop, and would block the loop.
             self._outbound.heartbeat(dict(notes))

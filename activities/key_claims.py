@@ -31,8 +31,9 @@ MAX_CLAIMS_PER_PAGE: Final = 1000
 class KeyClaims:
     """Records which environment uses a key (contract 123), in one object per key in the home Region's probe bucket.
 
-    S3 writes the object only if it does not exist yet. If two environments that name the same key start at the same
-    moment, only one of them gets the key. The replicas of a multi-Region key share one key id, and therefore one claim.
+    S3 writes the object only if it does not exist yet. If two environments that request the same key start at the same
+    moment, only one of them can claim the key. The replicas of a multi-Region key share one key id, and therefore one
+    claim.
     """
 
     clients: AwsClients
@@ -45,8 +46,8 @@ class KeyClaims:
         Platform-managed keys are not claimed, because all platform-managed environments of a Region share them.
 
         Raises:
-            ApplicationError: Stops with a `byok.KeyInUse` problem for each key that another environment holds, or with
-                `byok.BucketOfAnotherAccount` if another account owns the probe bucket.
+            ApplicationError: Contains a `byok.KeyInUse` problem for each key that another environment has claimed, or a
+                `byok.BucketOfAnotherAccount` problem if another account owns the probe bucket.
         """
         conflicts = self._list_conflicts(keys, self._claim)
         if conflicts:
@@ -58,7 +59,7 @@ class KeyClaims:
         An invalid ARN is skipped, because the ARN rules report it.
 
         Raises:
-            ApplicationError: Stops with `byok.BucketOfAnotherAccount` if another account owns the probe bucket.
+            ApplicationError: Contains a `byok.BucketOfAnotherAccount` problem if another account owns the probe bucket.
         """
 
         def look_up(which: KeyPurpose) -> str | None:

@@ -1,4 +1,4 @@
-"""Proves the S3 key by using it, and looks up which environments hold the two keys.
+"""Proves the S3 key by using it, and looks up which environments have claimed the two keys.
 
 The platform role may use a customer's key only through S3 and RDS. AWS denies a direct call to KMS even if the key is
 set up correctly, so a direct call would prove nothing (D2). byok therefore writes an object that is encrypted with the
@@ -80,7 +80,7 @@ class KeyActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def probe_key_claims(self, environment: Environment) -> KeyConflicts:
-        """Look up which environments hold the two keys, without claiming them (contract 129).
+        """Look up which environments have claimed the two keys, without creating a claim (contract 129).
 
         Return a problem for both keys if the environment already exists and uses platform-managed keys (contract 9).
 

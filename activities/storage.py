@@ -224,7 +224,8 @@ def _require_own(s3: "S3Client", step: ActivityContext, claims: KeyClaims, task:
         message = f"The bucket {name} holds objects encrypted with {current}."
         raise step.non_retryable_error("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
     if algorithm == "aws:kms" and is_key_arn(current):
-        # An earlier request for this environment named another key, which is now free for other environments.
+        # An earlier request for this environment named another key. Release the claim on that key, so that other
+        # environments can use it.
         claims.release_key(current)
 
 

@@ -49,8 +49,8 @@ class TenantActivities:
         The check covers the resources that have the environment's tag, and the key that encrypts each of them. Buckets
         may be missing, because the vendor may have added them to the blueprint after the environment was created.
 
-        Returns:
-            The findings for both keys, with the code `byok.EnvironmentNotThere` or `byok.NotThisEnvironmentsKeys`.
+        Returns: The findings for both keys, with the code `byok.EnvironmentNotThere`, `byok.EncryptionCannotChange` or
+        `byok.NotThisEnvironmentsKeys`.
 
         Raises:
             ApplicationError: RDS or S3 returned an error. The error table decides whether the error stops the activity.
@@ -128,7 +128,7 @@ def _missing_findings(step: ActivityContext, why: str) -> EnvironmentProbeResult
 
 
 def _other_key_findings(step: ActivityContext, on: dict[str, str | None]) -> tuple[Problem, ...]:
-    """Return a finding if one of the environment's resources does not use the key that the request names."""
+    """Return a finding if any of these resources does not use the key that the request names."""
     key = step.environment.key_arn(step.key)
     conflict = next(filter(None, (find_encryption_conflict(step, used) for used in on.values())), None)
     if conflict is not None:

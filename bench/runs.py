@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 
 class RunResult(BaseModel):
-    """A run of many environments.
+    """The result of a run that creates many environments.
 
     Attributes:
         wall_seconds: Wall time of the whole run.

@@ -38,7 +38,7 @@ REQUEST_MODELS: Final[Mapping[str, type[RegionRequest]]] = {
     CHECK_KEYS_WORKFLOW: CheckKeysRequest,
     RECONCILE_TENANT_WORKFLOW: ReconcileTenantRequest,
 }
-"""The model of each workflow's input."""
+"""The input model of each workflow whose input is a `RegionRequest`."""
 
 ENVIRONMENT_ID_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentId")
 PHASE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentPhase")

@@ -1,4 +1,4 @@
-"""byok's settings. Each entry point reads them once and passes them on as values.
+"""byok's settings. Each entry point reads the settings once and passes the values on.
 
 Connections to Temporal use Temporal's environment configuration (`TEMPORAL_ADDRESS`, profiles), and AWS clients use
 boto3's standard configuration and credential chain.
@@ -164,9 +164,9 @@ class Settings(BaseSettings):
         aws_connect_timeout_seconds: Timeout for connecting to AWS.
         aws_read_timeout_seconds: How long a call waits for AWS to send data.
         activity_threads: Maximum number of concurrent AWS calls per worker.
-        max_cached_workflows: Maximum number of unfinished workflows that one worker caches in memory, at an eighth of a
-            MiB each. Whenever a workflow outside the cache resumes, the worker replays the workflow's history, which
-            increases CPU time by a third.
+        max_cached_workflows: Maximum number of unfinished workflows that one worker caches in memory; each uses an
+            eighth of a MiB. Whenever a workflow outside the cache resumes, the worker replays the workflow's history,
+            which increases CPU time by a third.
         worker_deployment: Name of the worker deployment. Setting this name turns on worker versioning, so the worker
             gets new work only once its build is the current version.
         worker_build_id: This worker's build id in the worker deployment. Set both settings or neither.

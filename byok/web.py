@@ -125,8 +125,8 @@ def make_asgi_app(state: ApiState, settings: ApiSettings) -> ASGIApp:
 
     server = wrap_with_security_middleware(both, settings)
     if settings.allows_anonymous:
-        # Without authentication, accept only local host names, so that no web page can reach this server through a host
-        # name that its owner points to 127.0.0.1 (DNS rebinding).
+        # Without authentication, accept only local host names: otherwise, a web page could reach this server through a
+        # host name that resolves to 127.0.0.1 (DNS rebinding).
         return TrustedHostMiddleware(server, allowed_hosts=["localhost", "127.0.0.1", "[::1]"], www_redirect=False)
     return server
 

@@ -1,8 +1,8 @@
 """The two accounts, their callers, and the IAM policies of those callers.
 
 The local AWS also evaluates the platform role's least-privilege policy, because a key in another account is usable only
-if both the key policy and the role's own policy allow its use. Tests can change the platform role's policy, as they can
-for any role.
+if both the key policy and the role's own policy allow its use. Tests can change the platform role's policy like the
+policy of any other role.
 """
 
 import json
@@ -147,7 +147,7 @@ def get_identity_policies(caller: CallingPrincipal) -> list[Policy]:
 
 
 def build_principal_condition_keys(caller: CallingPrincipal) -> dict[str, str | list[str]]:
-    """Return the condition keys of every request from a caller (IAM user guide, "Global condition keys")."""
+    """Return the condition keys that every request from a caller contains (IAM user guide, "Global condition keys")."""
     now = datetime.now(UTC)
     return {
         "aws:PrincipalAccount": caller.account,

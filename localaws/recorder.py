@@ -40,7 +40,7 @@ _COUNT = [0]
 
 
 def record_call(call: Call, outcome: str) -> None:
-    """Record a call, its outcome, and its parameters that are listed in `_RECORDED_PARAMS`."""
+    """Record a call, its outcome, and those of its parameters that are listed in `_RECORDED_PARAMS`."""
     params = {name: call.params[name] for name in _RECORDED_PARAMS if isinstance(call.params.get(name), str)}
     with _LOCK:
         _COUNT[0] += 1

@@ -16,7 +16,7 @@ CUSTOMER_ACCOUNT: Final = "444455556666"
 
 @dataclass
 class KeyRevision:
-    """The properties of a key whose changes take effect with a delay: its state and its policy."""
+    """A revision of a key's state and policy, the two properties whose changes take effect with a delay."""
 
     at: float
     state: str

@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def install(venv: Path, lock: Path, editable: Path | None, installer: Path, hashes: bool) -> None:
-    """Install the packages of a lock file into a virtual environment, and keep any other packages in the environment.
+    """Install the packages of a lock file into a virtual environment, without removing any other packages.
 
     Raises:
         InstallError: Python is too old, pip is missing, or a package cannot be installed.

@@ -159,7 +159,8 @@ POLICY_CASES: Final = (
     Case("S3: a bucket as resource", S3, set_at(0, "Resource", "arn:aws:s3:::bucket/*"), "policy.ResourceNotStar"),
     Case("Aurora: a cluster as resource", RDS, set_at(1, "Resource", "arn:aws:rds:{region}:{platform}:cluster:*"),
          "policy.ResourceNotStar"),
-    # Incomplete statements, which only older keys can have and which have no effect (KMS API reference, PutKeyPolicy).
+    # Incomplete statements, which have no effect and which only the policies of older keys can contain (KMS API
+    # reference, PutKeyPolicy).
     Case("S3: no Resource", S3, without(0, "Resource"), "policy.ResourceNotStar", saved=False),
     Case("Aurora: no Resource on grants", RDS, without(1, "Resource"), "policy.ResourceNotStar", saved=False),
     Case("S3: no Action", S3, without(0, "Action"), "policy.ActionMissing", saved=False),

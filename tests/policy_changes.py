@@ -1,4 +1,4 @@
-"""One broken key policy as data, and the changes that break a valid one."""
+"""A broken key policy as data, and the functions that break a valid policy."""
 
 import copy
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Change = Callable[[Statements, PolicyContext], Statements]
 
 @dataclass(frozen=True)
 class Case:
-    """One key policy of the catalogue.
+    """One key policy in the catalogue.
 
     Attributes:
         name: A short description of the policy's fault.

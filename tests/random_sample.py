@@ -1,8 +1,8 @@
 """Draw a random sample of names or sentences for review: `python -m tests.random_sample names|sentences [COUNT]`.
 
-A reviewer who has not seen the code says what each name does, or whether a native speaker would write each sentence.
-The id of the current commit seeds the draw. All reviewers of a commit therefore get the same sample, and the author
-cannot draw again to get a better result.
+A reviewer who has not seen the code says what each name seems to stand for, or whether a native speaker would write
+each sentence. The id of the current commit seeds the draw. All reviewers of a commit therefore get the same sample, and
+the author cannot draw again to get a better result.
 """
 
 import ast

@@ -2,8 +2,9 @@
 
 Temporal handles all retries: botocore makes one attempt, and the activities decide which errors to retry and when
 (`next_retry_delay`). Every activity has a time limit across all attempts, so the number of attempts is never the only
-limit. The one exception is the removal of a cluster that proved a key. If an outage lasts longer than the time limit,
-the workflow stops and reports the reason. You can then replay the stopped workflow.
+limit. The one activity without such a time limit removes the cluster that was created to prove an Aurora key. If an
+outage lasts longer than the time limit, the workflow stops and reports the reason. You can then replay the stopped
+workflow.
 """
 
 from datetime import timedelta
@@ -91,8 +92,8 @@ WRITE_OPTIONS: Final = ActivityConfig(
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
-# `ensure_writer` first waits for the cluster. Aurora takes 5 to 15 minutes to create a cluster. If a cluster is not
-# available after an hour, it never becomes available.
+# `ensure_writer` first waits for the cluster. Aurora takes 5 to 15 minutes to create a cluster. A cluster that is not
+# available after an hour is unlikely to become available.
 ENSURE_WRITER_OPTIONS: Final = ActivityConfig(**{**WRITE_OPTIONS, "schedule_to_close_timeout": timedelta(minutes=60)})
 
 AWAIT_WRITER_OPTIONS: Final = ActivityConfig(

@@ -49,10 +49,10 @@ class DeleteEnvironment:
     workflow id, so provisioning and deletion never run at the same time. byok never changes the keys, but releases the
     environment's claims on the keys, so that another environment may use them.
 
-    What AWS reports, not the arguments, determines what is removed, because anyone can start this workflow with any
-    arguments. Before the first removal, the workflow lists the resources that have the environment's tag, in all
-    Regions in use. It stops if the request's Region, encryption or keys differ from what AWS reports, or if a bucket
-    contains objects that provisioning did not write: those objects are the customer's data (contract 137).
+    What AWS reports, not the arguments, determines what is removed, because any Temporal client can start this workflow
+    with any arguments. Before the first removal, the workflow lists the resources that have the environment's tag, in
+    all Regions in use. It stops if the request's Region, encryption or keys differ from what AWS reports, or if a
+    bucket contains objects that provisioning did not write: those objects are the customer's data (contract 137).
     """
 
     @workflow.run
@@ -161,7 +161,7 @@ class DeleteEnvironment:
         return plan.model_copy(update={"environment": environment})
 
     async def _require_no_foreign_objects(self, plan: DeletionPlan, found: OwnedResources) -> None:
-        """Check all buckets before anything is removed, including the database.
+        """Check all buckets before the deletion removes anything, even the database.
 
         Raises:
             PhaseStoppedError: A bucket contains objects that provisioning did not write.
@@ -223,7 +223,7 @@ class DeleteEnvironment:
     async def _stop(
         self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError, plan: DeletionPlan | None
     ) -> BaseException:
-        """Publish what remains, and return the exception that ends the workflow."""
+        """Publish the problems and the remaining resources, and return the exception that ends the workflow."""
         problems = extract_problems(error, self._request, Phase.DELETING, workflow.now())
         left = self._left_behind if isinstance(error, PhaseStoppedError) else ()
         if is_cancellation(error):

@@ -81,7 +81,7 @@ async def examine_other_key(
     """Prove the Aurora key if only the S3 key is refused, and return the Aurora key's problem, if any (contract 128).
 
     Args:
-        request: The request that problems refer to.
+        request: The request whose values appear in the reported problems.
         plan: The plan for checking the keys.
         problems: The problems that stop provisioning.
     """
@@ -136,7 +136,7 @@ async def _examine_aurora_key(
 def _known_verdict(which: KeyPurpose, plan: KeyCheckPlan, findings: Sequence[Problem]) -> CheckedKey | None:
     """Return the verdict on a key that already has a problem, or None if the key must still be tested.
 
-    If the platform does not use the Region, the check uses neither key.
+    If the platform does not use the Region, the check tests neither key.
     """
     problem = next(
         (finding for finding in findings if finding.key is which or finding.code == REGION_NOT_IN_USE_CODE), None

@@ -190,7 +190,8 @@ class ProvisionEnvironment:
         """Roll back if requested, publish the final state, and return the exception that ends the workflow."""
         problems = extract_problems(error, self._request, self._record.phase, workflow.now())
         left_behind: tuple[str, ...] = ()
-        # `_plan` is set once the keys are valid. Until then, nothing has been created, so there is nothing to remove.
+        # `_plan` is set once the keys have passed validation. Until then, none of the environment's resources has been
+        # created, so there is nothing to remove.
         unfinished = self._plan if self._evidence is None else None
         if unfinished is not None and self._request.on_failure is OnFailure.ROLLBACK:
             self._record.enter_phase(Phase.ROLLING_BACK, problems=problems)

@@ -20,7 +20,7 @@ from workflows.workflow_id import require_workflow_id
 
 @workflow.defn(name=RECONCILE_TENANT_WORKFLOW)
 class ReconcileTenant:
-    """Compares the labels of both keys with the required labels and writes the difference.
+    """Compares the aliases and tags of both keys with the required ones, and writes the differences.
 
     The workflow id is `tenant/<environment id>`. Once the environment exists, you can start the workflow at any time
     and as often as you like, even from Temporal's UI. A second run with the same request finds nothing to write. Before

@@ -30,7 +30,7 @@ class Leftover(NamedTuple):
 
     Attributes:
         name: The resource's name in AWS.
-        why: Why the resource remains, in words for users.
+        why: Why the resource remains, as a message for users.
         problem: The problem that describes AWS's error, if AWS rejected the removal.
     """
 
@@ -60,7 +60,7 @@ async def remove_resources(
 
     Args:
         plan: The environment's plan, which contains the names of its resources.
-        request: The request that problems refer to.
+        request: The request whose values appear in the reported problems.
         phase: `Phase.ROLLING_BACK` or `Phase.DELETING`.
         buckets: The buckets to remove; all buckets of the plan if None.
         final_snapshot: The name of the cluster's final snapshot, or None to take no snapshot.
@@ -69,7 +69,8 @@ async def remove_resources(
         The remaining resources; empty if everything is gone.
 
     Raises:
-        ActivityError: The workflow was cancelled. The removals in progress have finished.
+        ActivityError: The workflow was cancelled. This error is raised only after the removals in progress have
+            finished.
     """
     cluster = plan.cluster
     database = DatabaseRemovalTask(

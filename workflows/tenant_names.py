@@ -27,16 +27,16 @@ async def reconcile_keys(
 ) -> None:
     """Reconcile both keys, or report the commands to run if no role is given (D11).
 
-    If one key fails, the other key still gets the name, and byok reports the problems of both keys. If the role is at
-    fault rather than the key, byok skips the other key and reports the problem once, because the other key would fail
-    in the same way after another grace period.
+    If one of the keys cannot get the name, the other key still gets it, and byok reports the problems of both keys. If
+    the role is at fault rather than the key, byok skips the other key and reports the problem once, because the other
+    key would fail in the same way after another grace period.
 
     Args:
         request: The request that problems refer to.
         environment: The environment that uses the keys.
         plan: The required labels.
-        on_progress: Called with the outcome so far after each key that succeeds, so that the outcome is also published
-            if the other key stops the workflow.
+        on_progress: Called with the outcome so far after each key that is reconciled successfully, so that the outcome
+            is published even if the other key stops the workflow.
 
     Raises:
         PhaseStoppedError: One or both keys could not get the tenant name.

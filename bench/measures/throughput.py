@@ -1,9 +1,10 @@
 """(b) Many environments: how many are created per second, and how much CPU and memory the processes use.
 
-The comparison includes the floor, which uses one thread per concurrent environment, and the plain Temporal application.
-The plain application has two variants: one creates boto3 clients in each activity, as in the tutorial, and the other
-creates its clients only once. The floor and byok's worker are measured twice: pinned to one core, and free to use any
-core. The worker of the tutorial variant may use any core, and the worker of the other variant is pinned to one core.
+The comparison includes the floor (a bare boto3 script), with one thread per concurrent environment, and the plain
+Temporal application. The plain application has two variants: one creates boto3 clients in each activity, as in the
+tutorial, and the other creates its clients only once. The floor and byok's worker are measured twice: pinned to one
+core, and free to use any core. The worker of the tutorial variant may use any core, and the worker of the other variant
+is pinned to one core.
 """
 
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ class Throughput(BaseModel):
 
 
 async def measure(folder: Path, sizes: list[tuple[int, int]], rounds: int) -> list[Throughput]:
-    """Measure all variants at every size in every round.
+    """In every round, measure each variant under every load up to the variant's maximum concurrency.
 
     Args:
         folder: The folder for state and logs.

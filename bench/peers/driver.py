@@ -1,4 +1,4 @@
-"""Functions for every peer's `run.py`: they read requests, report completion, and start other programs.
+"""Functions that every peer's `run.py` uses to read batches, report completion, and start other programs.
 
 The benchmark starts `python -m bench.peers.<name>.run` in the peer's virtual environment, and writes batches to its
 standard input: each line is a JSON list of environments. After each batch, the peer prints a line. The peer exits when

@@ -20,7 +20,7 @@ class Connection(asyncio.Protocol):
     """One client's connection.
 
     Args:
-        answer: A function that returns the response to a request, or None if the call is held.
+        answer: A function that returns the response to a request, or None if the request gets no response.
         connections: The open connections, including this one while it is open.
     """
 

@@ -1,7 +1,7 @@
-"""Authenticates callers, and determines their scopes and their organisation's environments.
+"""Authenticates callers, and determines their organisations and scopes.
 
-An environment's id and the names of its AWS resources begin with the organisation's name and a hyphen. Therefore, the
-id alone shows which organisation owns an environment.
+An environment's id begins with the organisation's name and a hyphen, and the names of its AWS resources contain this
+id. Therefore, the id alone shows which organisation owns an environment.
 """
 
 import hashlib
@@ -55,7 +55,7 @@ class Authenticator(Protocol):
     """Authenticates callers."""
 
     async def authenticate(self, token: str | None) -> Caller:
-        """Return the holder of a bearer token.
+        """Return the caller that a bearer token identifies.
 
         Raises:
             UnauthenticatedError: The token is missing or invalid. The message contains no part of the token.
@@ -65,7 +65,7 @@ class Authenticator(Protocol):
 
 
 class AllowAllAuth:
-    """Accepts every caller with every scope, for a server that only this machine can reach."""
+    """Accepts every caller and grants every scope, for a server that only this machine can reach."""
 
     async def authenticate(self, token: str | None) -> Caller:  # noqa: ARG002 - tokens are ignored
         """See `Authenticator`."""

@@ -1,7 +1,7 @@
 """Route dependencies: the application's state, the service and the status broadcaster.
 
-All dependencies are coroutines, because FastAPI runs plain functions in a thread pool, which would take longer than the
-functions themselves.
+All dependencies are coroutines, because FastAPI runs plain functions in a thread pool, and the switch to a thread would
+take longer than the functions themselves.
 """
 
 from typing import Annotated

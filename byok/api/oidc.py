@@ -31,8 +31,8 @@ _ASK_AGAIN_SECONDS: Final = 30.0
 """The minimum time between two refreshes that are triggered by unknown keys. Without a minimum, every forged token
 would cause a refresh."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
-"""How long requests fail immediately after a failed attempt to load the issuer's keys, without another call to the
-issuer."""
+"""After a failed attempt to load the issuer's keys, requests fail immediately for this long, without another call to
+the issuer."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ class OidcAuth:
     async def _verify(self, token: str) -> dict[str, Any]:
         """Return the claims of a valid token.
 
-        If none of the loaded keys signed the token, a newer key may have signed it, because issuers rotate their keys.
-        The new key may have the same id as the old key.
+        If none of the loaded keys signed the token, load the keys again, because issuers rotate their keys. The new key
+        may have the same id as the old key.
         """
         try:
             header = jwt.get_unverified_header(token)

@@ -18,8 +18,8 @@ class SameOriginMiddleware:
     """Rejects state-changing requests from another site's pages (RFC 6454; Fetch, "Origin header").
 
     Requests without the `Origin` header are accepted, because they come from programs, not from browsers. A program has
-    no session cookie that another site could abuse, and a web page cannot make a program call a server, even a server
-    without authentication.
+    no session cookie that another site could abuse, and a web page cannot make a program send requests, not even to a
+    server without authentication.
     """
 
     app: ASGIApp

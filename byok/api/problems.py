@@ -129,7 +129,7 @@ def openapi_problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Render all errors of an application as problem details, whose schema is added to the OpenAPI document."""
+    """Render all errors of an application as problem details, and add their schema to the OpenAPI document."""
     generated = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -22,8 +22,8 @@ async def follow(
     Args:
         service: Access to Temporal.
         environment_id: The environment to follow.
-        quiet: Whether to show nothing except a message if no worker has picked up the work yet, or if the work is
-            paused.
+        quiet: Whether to suppress all output, except a message that no worker has picked up the work yet or that the
+            work is paused.
         proof: Whether to show the evidence if the environment becomes ready.
 
     Returns:

@@ -296,7 +296,8 @@ def _pair_faults(keys: dict[KeyPurpose, KeyArn], platform_account: str | None) -
     if s3 == rds or one_replicated:
         message = f"{rds} is used for both S3 and Aurora. Each needs its own key."
         yield KeyArnFinding(KeyPurpose.RDS, str(rds), KeyArnErrorCode.SAME_KEY, message)
-    # A key in the platform's account already has a finding. Replacing that key also puts both keys in one account.
+    # A key in the platform's account already has a finding. Replacing that key with a key in the customer's account
+    # also puts both keys in one account.
     elif s3.account != rds.account and platform_account not in (s3.account, rds.account):
         message = (
             f"The S3 key is in account {s3.account}, but the Aurora key is in {rds.account}. "

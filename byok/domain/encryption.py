@@ -8,7 +8,7 @@ from byok.domain.arns import InvalidKeyArnError, KeyPair, is_aws_managed, parse_
 from byok.domain.phases import Encryption
 
 ENCRYPTION_CANNOT_CHANGE_CODE: Final = "byok.EncryptionCannotChange"
-"""The code of the problem with a request that specifies a kind of encryption other than the environment's."""
+"""The problem code for a request that specifies a kind of encryption other than the environment's."""
 
 
 class PlatformKeys(BaseModel):
@@ -50,8 +50,8 @@ class PlatformKeys(BaseModel):
 def find_encryption_of_key(key: str | None, platform_account: str) -> Encryption | None:
     """Return the kind of encryption that a key is used for; None if `key` is None or does not name a key.
 
-    A customer's key is never in the platform's account (contract 124), so the account shows which kind of encryption
-    the key is for.
+    A customer's key is never in the platform's account (contract 124), so the account in the key's ARN determines the
+    kind of encryption.
 
     Args:
         key: A key's ARN as AWS reports it, or the alias of an AWS managed key.

@@ -25,7 +25,7 @@ _SIMILAR: Final = 0.6
 
 
 class RegionNotInUseError(ValueError):
-    """Raised for an AWS Region that the platform does not use; the message gives the Regions in use."""
+    """Raised for an AWS Region that the platform does not use; the message lists the Regions in use."""
 
 
 class UnknownRegionError(ValueError):

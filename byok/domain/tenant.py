@@ -96,7 +96,7 @@ class TagDifference:
 
     Attributes:
         missing: The required tags that are absent or have a different value.
-        replaced: The current values of the tags that have a different value than required.
+        replaced: The current values of the tags whose value differs from the required value.
     """
 
     missing: dict[str, str]

@@ -103,13 +103,13 @@ class VendorProfile(BaseModel):
         tenant_pattern: The tenant name that the platform assigns, with `{environment_id}` as the placeholder.
     """
 
-    # The derived defaults are validated too, because a name such as Aws would result in tags that AWS reserves.
+    # The derived defaults are validated too, because a name such as Aws would result in tag keys that AWS reserves.
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     name: Annotated[str, AfterValidator(_an_identifier)] = "Ataccama"
     resource_prefix: Annotated[str, AfterValidator(_free_for_buckets)] = "byok"
     tag_prefix: Annotated[str, AfterValidator(_free_for_tags)] = "byok"
-    # In the reference vendor's documents, only the S3 key's pattern contains the word "for" (contract 103, 104).
+    # In the reference vendor's documents, only the S3 key's alias pattern contains the word "for" (contract 103, 104).
     s3_alias: Annotated[str, AfterValidator(_an_alias_pattern)] = Field(
         default_factory=lambda values: (
             f"alias/{_slug(values)}-objectstorage-byok-encryption-key-alias-for-{TENANT_PLACEHOLDER}"
@@ -165,7 +165,7 @@ class VendorProfile(BaseModel):
 
     @property
     def tenant_name_max_length(self) -> int:
-        """Maximum length of a tenant name, which must fit into the longer alias (contract 105)."""
+        """Maximum length of a tenant name: the longer of the two aliases must not exceed KMS's limit (contract 105)."""
         return _ALIAS_MAX - max(len(pattern) - len(TENANT_PLACEHOLDER) for pattern in (self.s3_alias, self.rds_alias))
 
     def alias_pattern(self, which: KeyPurpose) -> str:

@@ -1,6 +1,7 @@
 """The demo provisions two environments.
 
-The second environment stops because one of its keys is disabled, and completes once the key is enabled.
+The second environment stops because one of its keys is disabled, and becomes ready once the key is enabled and the
+request is repeated.
 
 The demo announces each step, and then checks the result in byok and in the local AWS. The CLI passes in the functions
 that show the environments.

@@ -66,8 +66,9 @@ class DevStack:
         database_seconds: How long the local AWS takes to create a cluster or an instance.
         settings: Additional environment variables for the child processes.
         vendor: The vendor's names, which the key policies contain.
-        exports: File for `environment` as shell exports. The file exists only while the whole stack is running.
-        say: Receives each message for the user.
+        exports: File to which `environment` is written as shell exports. The file exists only while the whole stack is
+            running.
+        say: Called with each message for the user.
     """
 
     def __init__(
@@ -261,7 +262,7 @@ class DevStack:
         """
         command = ["-m", "localaws", "--port", str(self.ports.aws), "--data", str(self.data / "aws")]
         command += ["--database-seconds", str(self._database_seconds), "--config-dir", str(self._aws_config)]
-        # SIGTERM lets the local AWS save its state if this process is killed.
+        # If this process is killed, the local AWS receives SIGTERM, so that it can save its state.
         path = {"PYTHONPATH": str(PROGRAMS_ROOT)}
         aws = await self._child("local-aws", sys.executable, *command, settings=path, when_orphaned=signal.SIGTERM)
         self.children["local-aws"] = aws

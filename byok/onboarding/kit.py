@@ -44,7 +44,7 @@ class OnboardingKit:
         platform_account: The account of the platform role, taken from the ARN (D3).
         region: The environment's Region (contract 18).
         vendor: The vendor's names.
-        commands: The commands, with the customer's profile and stack name.
+        commands: The customer's AWS CLI commands, which include the customer's profile and stack name.
         keys: The ARNs of both keys, once they are known.
         external_id: The external id that the platform passes when it assumes the optional tenant role. By default, byok
             derives the external id from the keys, and therefore does not need to store it. None until the keys are

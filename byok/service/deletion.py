@@ -65,10 +65,10 @@ def _confirmed_values(status: EnvironmentStatus) -> dict[str, str | None]:
 
 
 def _require_same(environment_id: str, known: dict[str, str | None], given: dict[str, str | None]) -> None:
-    """Require that the caller's values match the known values.
+    """Require that the caller's values match the confirmed values.
 
     Raises:
-        DeletionDiffersError: A value differs. The message contains both the known value and the caller's value.
+        DeletionDiffersError: A value differs. The message contains both the confirmed value and the caller's value.
     """
     differing = [
         f"its {'Region' if name == 'region' else label_field(name)} is {known[name]}, not {value}"

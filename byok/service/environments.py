@@ -80,7 +80,8 @@ class EnvironmentService(EnvironmentReader):
         """Start an environment, or return the environment that an identical earlier request started.
 
         A stopped environment starts over, even with different values, and adopts its existing resources. An environment
-        that stopped only because its keys could not be named counts as ready once the keys have the name.
+        that stopped only because the tenant name could not be put on its keys counts as ready once both keys have the
+        name.
 
         Args:
             request: The environment to create.
@@ -88,8 +89,8 @@ class EnvironmentService(EnvironmentReader):
                 stopped since the first request, unless another operation on the environment came in between.
 
         Raises:
-            EnvironmentConflictError: The environment is running or ready, and was requested with different values.
-            EncryptionCannotChangeError: The environment exists with the other kind of encryption.
+            EnvironmentConflictError: The environment is running or ready, and was requested with different values. The
+            environment exists and uses a different type of encryption.
             EnvironmentBusyError: The environment is being deleted.
             IdempotencyKeyReusedError: The key was used for a request with different values.
         """
@@ -130,7 +131,7 @@ class EnvironmentService(EnvironmentReader):
                 raise KeyCheckFailedError(f"The key check failed: {error.cause}") from error
 
     async def list_claims(self, request: ListClaimsRequest) -> ClaimPage:
-        """Return a page of the claims on keys, each with what it means and what to do about it (contract 138).
+        """Return a page of the claims on keys, each with its meaning and the recommended action (contract 138).
 
         Raises:
             NoWorkerError: No worker is available.
@@ -153,8 +154,8 @@ class EnvironmentService(EnvironmentReader):
         Args:
             environment_id: The environment; the request uses its keys and Region.
             tenant: The tenant name. The default is the environment's current name, which the platform assigned.
-            role: The role that byok uses to name the keys. The default is the role that last named the keys, or else
-                the role that the environment was requested with, if any.
+            role: The role that byok uses to put the tenant name on the keys. The default is the role that byok last
+                used for these keys, or else the role in the environment's original request, if any.
             repoint: Whether to repoint an alias that points to the environment's other key.
             commands_only: Whether to return only the commands for the key administrator, even if there is a role.
             key_grace_seconds: How long to retry access-denied errors while a policy change propagates; None means the
@@ -185,8 +186,8 @@ class EnvironmentService(EnvironmentReader):
 
         Raises:
             NoWorkerError: No worker is available.
-            DifferentNamingInProgressError: A different request to name these keys is in progress.
-            NamingStoppedError: A key could not be named.
+            DifferentNamingInProgressError: A different request to put a tenant name on these keys is in progress.
+            NamingStoppedError: The tenant name could not be put on a key.
         """
         with translate_temporal_errors():
             handle = await start_tenant_workflow(self.client, self._task_queue, request)
@@ -269,8 +270,8 @@ class EnvironmentService(EnvironmentReader):
         Args:
             environment_id: The environment.
             final_snapshot: Whether to take a snapshot of the cluster first.
-            region: The environment's Region. It is required if Temporal no longer has the workflow; otherwise, it is
-                compared with what Temporal knows, as are the encryption and the keys. The workflow compares all of
+            region: The environment's Region. It is required if Temporal no longer has the workflow; otherwise, byok
+                compares the Region, the encryption and the keys with what Temporal knows. The workflow compares all of
                 these values with AWS.
             encryption: Whose keys the environment uses.
             s3_key_arn: The environment's S3 key.
@@ -278,7 +279,7 @@ class EnvironmentService(EnvironmentReader):
 
         Raises:
             DeletionDiffersError: The Region or a key differs from what Temporal knows.
-            EncryptionCannotChangeError: The environment has the other kind of encryption.
+            EncryptionCannotChangeError: The environment uses a different type of encryption.
             EnvironmentNotFoundError: Temporal does not have the workflow, and the Region was not passed.
             EnvironmentNotReadyError: The environment is already deleted, or its Region is unknown.
         """

@@ -29,7 +29,7 @@ class EnvironmentNotFoundError(ServiceError):
 
 
 class DeletionDiffersError(ServiceError):
-    """A deletion request specifies a different Region or key from the environment's. Nothing was deleted."""
+    """A deletion request specifies a Region or key other than the environment's. Nothing was deleted."""
 
     code = "byok.DeletionDiffers"
 
@@ -77,7 +77,7 @@ class KeyCannotChangeError(ServiceError):
 
 
 class EncryptionCannotChangeError(ServiceError):
-    """The request specifies a different kind of encryption from the environment's (contract 9)."""
+    """The request specifies a kind of encryption other than the environment's (contract 9)."""
 
     code = ENCRYPTION_CANNOT_CHANGE_CODE
 
@@ -101,7 +101,7 @@ class EnvironmentNotReadyError(ServiceError):
 
 
 class DifferentNamingInProgressError(ServiceError):
-    """A different request to name the same keys is in progress."""
+    """A different request to put a tenant name on the same keys is in progress."""
 
     code = "byok.TenantConflict"
 

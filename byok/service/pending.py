@@ -18,8 +18,8 @@ from byok.domain.models import Problem, RecordModel
 from byok.service.histories import decode_failure_problems
 
 UNCLAIMED_AFTER: Final = timedelta(seconds=3)
-"""An available worker claims a task in milliseconds. If a task is still unclaimed after this time, no worker is running
-or all workers are busy."""
+"""An available worker claims a task in milliseconds. If a task is still unclaimed after `UNCLAIMED_AFTER`, no worker is
+running or all workers are busy."""
 
 
 class Pause(RecordModel):

@@ -28,7 +28,7 @@ class ResetPoint:
     """The point in a history that a run can be reset to.
 
     Attributes:
-        event_id: The id of the completed workflow task that scheduled the failed activity.
+        event_id: The id of the WorkflowTaskCompleted event of the workflow task that scheduled the failed activity.
         step: The name of the failed activity.
     """
 

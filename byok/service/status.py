@@ -138,13 +138,14 @@ class EnvironmentStatus(RecordModel):
         evidence: The proof that the environment's resources are encrypted with its keys, once collected.
         left_behind: Resources that a rollback or a deletion could not remove.
         tenant_name: The tenant name that the platform assigned; None until the environment is complete.
-        tenant: The result of the last request to name the keys: the names on the keys, or the commands that put them
-            there.
+        tenant: The result of the last request to name the keys, which is either the names on the keys or the commands
+            that set them.
         tenant_problems: The problems that stopped the last request to name the keys; the environment works without a
             name.
         deletion: The proof that nothing is left, once the phase is DELETED.
         tenant_role: The role that last named the keys or, if no role has named them yet, the role that will name them.
-        stack_name: The CloudFormation stack of the keys; None if the user did not choose a name.
+        stack_name: The name of the CloudFormation stack that contains the keys; None if the user did not specify a
+            name.
         pending: The steps that the environment currently waits for; empty once its workflow has ended.
     """
 
@@ -263,7 +264,7 @@ async def _progress(execution: WorkflowExecution) -> EnvironmentProgress | None:
 async def _memo(execution: WorkflowExecution, name: str, kind: type[_Memo]) -> _Memo | None:
     try:
         found: _Memo | None = await execution.memo_value(name, None, type_hint=kind)
-    except (ApplicationError, ValidationError):  # another program wrote a memo with this name
+    except (ApplicationError, ValidationError):  # another program wrote a memo field with this name
         return None
     return found
 

@@ -74,7 +74,7 @@ def find_pinned_version(described: WorkflowExecutionDescription) -> WorkerDeploy
 def explain_no_worker(
     described: WorkflowExecutionDescription, routing: TaskQueueRouting, workers: Sequence[PollingWorker]
 ) -> str | None:
-    """Explain why no worker can claim a run's tasks, and how to fix that; None if a worker can claim them.
+    """Explain why no worker can pick up a run's tasks, and how to fix that; None if a worker can pick them up.
 
     Args:
         described: The run.
@@ -112,10 +112,11 @@ def set_current_version_command(workers: Sequence[PollingWorker]) -> str:
 async def plan_post_reset_operations(
     client: Client, described: WorkflowExecutionDescription
 ) -> list[PostResetOperation]:
-    """Return the operations that keep a reset run from waiting for a retired build.
+    """Return the post-reset operations that keep a reset run from waiting for a retired build.
 
-    A reset leaves a run on its build. If no worker of that build is left, the run would wait forever. If the build of
-    the run still gets new work, the run stays on that build, and no operation is needed.
+    After a reset, the new run is pinned to the build of the original run. If no worker of that build is left, the run
+    would wait forever. If the build of the run still gets new work, the run stays on that build, and no operation is
+    needed.
     """
     info = described.raw_description.workflow_execution_info.versioning_info
     build = parse_version(info.deployment_version)

@@ -103,4 +103,4 @@ async def _require_own(session: ReadSession, environment_id: EnvironmentId) -> s
 
 
 OwnId = Annotated[str, Depends(_require_own)]
-"""An environment id that belongs to the user's organisation, even if no environment has this id."""
+"""An environment id that belongs to the user's organisation, whether or not an environment with this id exists."""

@@ -55,7 +55,7 @@ class EnvironmentDraft(BaseModel):
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> "EnvironmentDraft":
-        """Build the draft from the fields of an address or a form. An invalid value is treated as missing."""
+        """Build the draft from the fields of a query string or a form. An invalid value is treated as missing."""
         given = {name: _text(fields[name]) for name in cls.model_fields if fields.get(name)}
         with suppress(PayloadError):  # an invalid payload stays in its field, and the page shows the error there
             given = {name: _text(value) for name, value in expand_payload_fields(given).items()}
@@ -66,7 +66,7 @@ class EnvironmentDraft(BaseModel):
             return cls.model_validate({name: value for name, value in given.items() if name not in wrong})
 
     def page_url(self, page: str, *, asked: bool = False, **changes: object) -> str:
-        """Return the address of a page, with this draft in the query.
+        """Return the URL of a page, with this draft in the query string.
 
         Args:
             page: The page's path.
@@ -138,7 +138,7 @@ class EnvironmentDraft(BaseModel):
         return {name: fault for name in names if (fault := found[name])}
 
     def _region_fault(self, regions: Sequence[str]) -> str | None:
-        """Return the error in the Region field; None if the platform uses this AWS Region (contract 133)."""
+        """Return the error message for the Region field; None if the Region is in use (contract 133)."""
         try:
             require_region(self.region)
             require_region_in_use(self.region, regions)
@@ -149,7 +149,7 @@ class EnvironmentDraft(BaseModel):
         return None
 
     def _payload_faults(self) -> dict[str, str]:
-        """Return the error in an invalid payload, keyed by the field that contains the payload.
+        """Return the error message for an invalid payload, keyed by the field that contains the payload.
 
         `from_fields` splits valid payloads into ARNs.
         """

@@ -43,7 +43,7 @@ class Session:
 
 
 class SessionCookies:
-    """Reads and writes session cookies. A cookie holds the user's scopes, never their access token.
+    """Reads and writes session cookies. A cookie contains the user's scopes, but never the user's access token.
 
     Args:
         secret: The signing secret; cookies signed with another secret are invalid.
@@ -69,7 +69,7 @@ class SessionCookies:
     def start_session(self, caller: Caller) -> Session:
         """Start a session.
 
-        The session ends after a working day even if it is in use, or earlier if the access token expires.
+        The session ends after a working day even if the user is still active, or earlier if the access token expires.
         """
         ends = time.time() + LIFETIME_SECONDS
         until = ends if caller.until is None else min(caller.until, ends)

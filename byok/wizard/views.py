@@ -55,7 +55,7 @@ class TimelineStep:
     """A line of the timeline.
 
     Attributes:
-        took: The step's duration so far, as text; empty if the step has no duration.
+        took: The step's duration as text, up to now if the step is in progress; empty if the step has no duration.
     """
 
     words: str

@@ -37,7 +37,7 @@ def find_stack(call: Call, name: str) -> Stack:
     """Return the caller's stack by name or id. A deleted stack can be found only by id.
 
     Raises:
-        AwsError: `ValidationError`, recorded text.
+        AwsError: `ValidationError`, with the message recorded from AWS.
     """
     for stack in reversed(STATE.stacks.values()):
         here = (stack.account, stack.region) == (call.caller.account, call.region)

@@ -1,8 +1,8 @@
 """CloudFormation's operations on stacks and change sets, as the console and `aws cloudformation deploy` use them.
 
-This package does not use moto's engine, because moto returns 500 for a key with tags, stores key policies without ever
-evaluating them, and ignores KeySpec, KeyUsage, MultiRegion and the waiting period. Because only three resource types
-are needed, a correct implementation is small.
+This package does not use moto's engine, because moto returns an HTTP 500 error for a key with tags, stores key policies
+without ever evaluating them, and ignores KeySpec, KeyUsage, MultiRegion and PendingWindowInDays. Because only three
+resource types are needed, a correct implementation is small.
 """
 
 from datetime import UTC, datetime
@@ -75,7 +75,7 @@ def describe_stacks(call: Call) -> dict[str, Any]:
 
 @models("StackStatusFilter")
 def list_stacks(call: Call) -> dict[str, Any]:
-    """ListStacks, including deleted stacks."""
+    """ListStacks: return all stacks, including deleted stacks."""
     wanted = call.params.get("StackStatusFilter")
     summaries = [
         {
@@ -128,7 +128,7 @@ def list_stack_resources(call: Call) -> dict[str, Any]:
 
 @models("StackName")
 def get_template(call: Call) -> dict[str, Any]:
-    """GetTemplate: the template's original text."""
+    """GetTemplate: return the template's original text."""
     stack = find_stack(call, call.params["StackName"])
     if stack.desired_state is None:
         raise validation_error(f"Stack {stack.name} has no template yet")
@@ -137,7 +137,7 @@ def get_template(call: Call) -> dict[str, Any]:
 
 @models("TemplateBody", "StackName")
 def get_template_summary(call: Call) -> dict[str, Any]:
-    """GetTemplateSummary of a template or a stack."""
+    """GetTemplateSummary: return a summary of a template or of a stack's template."""
     template = _template_of(call)
     types = sorted({one["Type"] for one in template.section("Resources").values()})
     summary: dict[str, Any] = {"Parameters": describe_parameters(template), "ResourceTypes": types}

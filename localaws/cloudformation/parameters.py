@@ -15,7 +15,7 @@ def resolve_parameters(template: Template, given: list[dict[str, Any]], previous
 
     Args:
         template: The template, whose `Parameters` section declares the parameters.
-        given: The parameters in the format of CreateStack. `UsePreviousValue` takes the value from `previous`.
+        given: The parameters in the format of CreateStack. With `UsePreviousValue`, the value comes from `previous`.
         previous: The current values of the stack.
 
     Raises:

@@ -160,7 +160,7 @@ def list_role_tags(call: Call) -> dict[str, Any]:
 
 
 def _role(call: Call) -> Role:
-    """Check the caller's permission, and return the role that the call names in the caller's account."""
+    """Check the caller's permission, and return the role in the caller's account that the call specifies."""
     name, account = call.params["RoleName"], call.caller.account
     found = [role for role in STATE.roles.values() if (role.account, role.name) == (account, name)]
     arn = found[0].arn if found else f"arn:{partition_of_region(call.region)}:iam::{account}:role/{name}"

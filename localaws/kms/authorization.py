@@ -124,7 +124,7 @@ def resolve_key_arn(reference: str, account: str, region: str) -> str:
 
 
 def find_propagated_revision(key: Key) -> KeyRevision | None:
-    """Return the latest revision that has reached S3 and RDS, or None if no revision of the key has reached them."""
+    """Return the latest revision of a key that has reached S3 and RDS, or None if no revision has reached them."""
     horizon = time.time() - STATE.propagation_seconds
     return next((facts for facts in reversed(key.revisions) if facts.at <= horizon), None)
 

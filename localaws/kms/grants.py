@@ -1,4 +1,4 @@
-"""Grants on keys, created by callers and services. They work across accounts, and take effect immediately.
+"""Grants on keys, created by callers and services. Grants work across accounts, and take effect immediately.
 
 Retiring a grant is not modelled, so retiring principals are not modelled either.
 """

@@ -1,4 +1,4 @@
-"""Key operations in two accounts: create, describe, and change the state of keys.
+"""Key operations within an account and across accounts: create, describe, and change the state of keys.
 
 Across accounts, only cryptographic operations, DescribeKey, GetKeyRotationStatus and grants work. No policy can allow
 any other operation (KMS developer guide, "Allowing users in other accounts to use a KMS key").

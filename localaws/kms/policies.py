@@ -45,7 +45,7 @@ def parse_key_policy(call: Call, key_arn: str) -> dict[str, Any]:
     """Return the policy in a call if KMS accepts the policy.
 
     Args:
-        call: A call with `Policy` and `BypassPolicyLockoutSafetyCheck`.
+        call: A call with the parameters `Policy` and `BypassPolicyLockoutSafetyCheck`.
         key_arn: The ARN of the key that the policy is for.
 
     Raises:

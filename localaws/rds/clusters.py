@@ -1,8 +1,8 @@
 """RDS: Aurora clusters that are encrypted with a customer's key.
 
-CreateDBCluster creates nothing if KMS denies the use of a key. Later, every RDS call checks whether the keys of all
-clusters are still usable. Instances, snapshots, tags and subnet groups have separate modules. Every other RDS operation
-is rejected as not modelled.
+CreateDBCluster creates nothing if KMS denies the use of a key. After that, every RDS call checks whether the keys of
+all existing clusters are still usable. Instances, snapshots, tags and subnet groups have separate modules. Every other
+RDS operation is rejected as not modelled.
 """
 
 import time
@@ -213,7 +213,7 @@ def start_db_cluster(call: Call) -> dict[str, Any]:
 def describe_global_clusters(call: Call) -> dict[str, Any]:
     """DescribeGlobalClusters: always empty, regardless of the filters.
 
-    Terraform calls it whenever it reads a cluster.
+    Terraform makes this call whenever it reads a cluster.
     """
     name = call.params.get("GlobalClusterIdentifier")
     authorize_with_tags(call, "global-cluster", name or "*")

@@ -1,4 +1,4 @@
-"""RDS resources that are related to clusters: snapshots, tags, subnet groups, and the filters of Describe… calls."""
+"""RDS operations that support clusters: snapshots, tags, subnet groups, and the filters of Describe… calls."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -28,7 +28,7 @@ def filter_databases(call: Call, found: Iterable[Database], names: Mapping[str, 
     Args:
         call: The Describe… call.
         found: The candidates.
-        names: For each filter name, the members of the output that the filter's values are compared with.
+        names: The members of the output that each filter's values are compared with, by filter name.
 
     Raises:
         AwsError: `InvalidParameterValue` for an unknown filter.
@@ -210,7 +210,7 @@ def _subnet_group(call: Call, name: str) -> dict[str, Any]:
 
 
 def _tagged_output(call: Call) -> dict[str, Any]:
-    """Return the output of the resource whose tags the call reads or changes."""
+    """Return the Describe… output of the resource whose tags the call reads or changes."""
     arn = call.params["ResourceName"]
     authorize_with_tags(call, "", arn)
     outputs = [

@@ -27,7 +27,7 @@ def get_identifier(database: Database) -> str:
 
 
 def new_lifecycle(order: DatabaseStatus = DatabaseStatus.CREATING) -> Lifecycle:
-    """Create a lifecycle whose first transition has the status `order` and starts now."""
+    """Create a lifecycle with a transition that starts now and has the status `order`."""
     return Lifecycle(order, time.time() + STATE.database_seconds)
 
 
@@ -37,10 +37,10 @@ def start_transition(database: Database, status: DatabaseStatus) -> None:
 
 
 def require_cluster(call: Call, name: str) -> Database:
-    """Return the caller's cluster.
+    """Return the cluster with the given name in the caller's account and Region.
 
     Raises:
-        AwsError: `DBClusterNotFoundFault`, recorded text.
+        AwsError: `DBClusterNotFoundFault`, with the message recorded from AWS.
     """
     cluster = STATE.clusters.get(build_database_id(call, name))
     if cluster is None:
@@ -49,10 +49,10 @@ def require_cluster(call: Call, name: str) -> Database:
 
 
 def require_instance(call: Call, name: str) -> Database:
-    """Return the caller's instance.
+    """Return the instance with the given name in the caller's account and Region.
 
     Raises:
-        AwsError: `DBInstanceNotFound` (the wire code of DBInstanceNotFoundFault), recorded text.
+        AwsError: `DBInstanceNotFound` (the wire code of DBInstanceNotFoundFault), with the message recorded from AWS.
     """
     instance = STATE.instances.get(build_database_id(call, name))
     if instance is None:
@@ -61,7 +61,7 @@ def require_instance(call: Call, name: str) -> Database:
 
 
 def require_snapshot(call: Call, name: str) -> Database:
-    """Return the caller's snapshot.
+    """Return the snapshot with the given name in the caller's account and Region.
 
     Raises:
         AwsError: `DBClusterSnapshotNotFoundFault`.

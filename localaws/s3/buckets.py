@@ -22,7 +22,7 @@ def find_bucket(name: str) -> FakeBucket | None:
 
 
 def get_backend(bucket: FakeBucket) -> Any:
-    """Return moto's backend of a bucket's account."""
+    """Return moto's S3 backend for the bucket's account."""
     return s3_backends[bucket.account_id][bucket.partition]
 
 

@@ -33,8 +33,8 @@ def shorten_to_page(call: Call, answer: HttpResponse) -> None:
     S3 returns the Regions if the request has at least one parameter (S3 API reference, ListBuckets, BucketRegion).
 
     Raises:
-        AwsError: `InvalidArgument`. We found no recording of AWS's error message for an invalid value of either
-            parameter.
+        AwsError: `InvalidArgument`. We found no recording of AWS's error message for an invalid `max-buckets` or an
+            invalid `continuation-token`.
     """
     query = dict(parse_qsl(call.environ.get("QUERY_STRING", "")))
     limit = query.get(_LIMIT, str(_MOST))
@@ -59,7 +59,7 @@ def shorten_to_page(call: Call, answer: HttpResponse) -> None:
 
 
 def _with_region(bucket: bytes) -> bytes:
-    """Return an entry of the list with the bucket's Region."""
+    """Return a bucket's entry in the list with the bucket's Region added."""
     name = _NAME.search(bucket)
     found = find_bucket(name[1].decode()) if name else None
     if found is None:

@@ -68,8 +68,8 @@ _DESCRIPTION: Final = frozenset(
     }
 )
 _ENCRYPTION: Final = frozenset({"ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled"})
-# Modelled only so that bucket policies can deny a write with a customer-provided key. Any other such write is rejected
-# as not modelled.
+# Modelled only so that bucket policies can deny a write with a customer-provided key. If no policy denies such a write,
+# the local AWS rejects it as not modelled.
 _CUSTOMER_KEY: Final = frozenset({"SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5"})
 _PRECONDITIONS: Final = frozenset({"IfMatch", "IfNoneMatch"})
 _READ: Final = frozenset(
@@ -106,7 +106,7 @@ S3_PARAMS: Final[dict[str, frozenset[str]]] = {
 }
 """Every modelled operation, with its modelled parameters in headers and in the query."""
 
-# Headers and query parameters of the protocol: signatures, checksums of a body, and the identity of the client.
+# Protocol headers and query parameters: signatures, checksums of the body, and the client's identity.
 _PROTOCOL_HEADERS: Final = re.compile(
     r"x-amz-(date|content-sha256|security-token|user-agent|decoded-content-length|trailer|te|sdk-checksum-algorithm|"
     r"checksum-(crc32|crc32c|crc64nvme|sha1|sha256))"
@@ -162,5 +162,5 @@ def _find_unmodelled_params(operation: str, environ: dict[str, Any], query: set[
 
 
 def _matches(header: str, name: str, place: str) -> bool:
-    """Return whether a header matches a member of the input, by its name or, for `x-amz-meta-…`, by its prefix."""
+    """Return whether a header matches an input member: by its full name or, for `x-amz-meta-…`, by the prefix."""
     return header.startswith(name) if place == "headers" else header == name

@@ -160,7 +160,7 @@ def _evaluate_bucket_policy(call: Call, operation: str, bucket: FakeBucket, acce
 
 
 def _read_source(call: Call) -> None:
-    """Check that a copy may read its source, which can be an object version: `bucket/key?versionId=…`."""
+    """Check that the caller may read the source of a copy, which can be an object version: `bucket/key?versionId=…`."""
     path, _, query = call.params["CopySource"].lstrip("/").partition("?")
     name, _, key = unquote(path).partition("/")
     bucket, version = find_bucket(name), parse_qs(query).get("versionId", [None])[0]

@@ -52,8 +52,8 @@ class ActivityHarness:
     """Runs the activities of one environment, whose two keys are in local AWS.
 
     Attributes:
-        run_id: The id of the run that executes the activities. A replay has a different id from the run that created
-            its plan.
+        run_id: The id of the run that executes the activities. A replay has a different run id from the run that
+            created its plan.
 
     Args:
         aws: The local AWS to call.
@@ -104,7 +104,7 @@ class ActivityHarness:
         )
 
     def inventory_task(self, final_snapshot: str | None = None) -> InventoryTask:
-        """Return the input of the activity that lists what the environment owns."""
+        """Return the input of the activity that lists the environment's resources."""
         return InventoryTask(environment=self.plan.environment, final_snapshot=final_snapshot)
 
     def claims_release(self) -> ReleaseClaimsTask:

@@ -1,4 +1,4 @@
-"""The temporary clusters that prove Aurora keys, on local AWS.
+"""The temporary clusters that prove Aurora keys, on the local AWS.
 
 The tests check what the clusters prove, how many there are, and how they are removed.
 """

@@ -1,7 +1,7 @@
 """No sequence of commands removes another environment's resource, or ends as DELETED while tagged resources remain.
 
 There are two environments in two Regions. The workflows and the activities are the real ones; they run on a Temporal
-server with a virtual clock and call local AWS (contract 137, 138).
+server with a virtual clock and call the local AWS (contract 137, 138).
 """
 
 import contextlib
@@ -38,8 +38,8 @@ EXAMPLES: Final = 7
 UNUSED_REGION: Final = "us-west-2"
 ENVIRONMENTS: Final = (0, 1)
 PAIRS: Final = (0, 1, 2)
-"""The keys of the first environment, of the second one, and a pair in the second Region whose S3 key is a replica of
-the first environment's S3 key."""
+"""Three pairs of keys: one for each environment, and one in the second Region whose S3 key is a replica of the first
+environment's S3 key."""
 
 environments = st.sampled_from(ENVIRONMENTS)
 regions = st.sampled_from((REGION, OTHER_REGION, UNUSED_REGION))
@@ -326,7 +326,7 @@ class Stage:
 
 @pytest_asyncio.fixture(scope="module")
 async def stage(temporal: WorkflowEnvironment, aws_server: AwsHarness) -> AsyncIterator[Stage]:
-    """A worker whose activities call local AWS."""
+    """A worker whose activities call the local AWS."""
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(6) as executor:
         patch.setenv("AWS_ENDPOINT_URL", aws_server.endpoint)
         aws_server.call_control("POST", "reset")

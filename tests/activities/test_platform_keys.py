@@ -1,4 +1,4 @@
-"""Platform-managed keys: resources, evidence, platform faults, and refusal of a later switch (contract 9, 132)."""
+"""Platform-managed keys: resources, evidence, platform faults, and refused changes of encryption (contract 9, 132)."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

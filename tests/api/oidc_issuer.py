@@ -21,7 +21,7 @@ ALL = "environments:read environments:write environments:delete"
 
 @cache
 def generate_private_key(whose: str) -> rsa.RSAPrivateKey:
-    """Generate an owner's private key, or return the cached key."""
+    """Generate the private key of the party that `whose` names, or return the cached key."""
     return rsa.generate_private_key(65537, 2048)
 
 

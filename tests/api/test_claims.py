@@ -1,4 +1,4 @@
-"""The list of claims is for the vendor's staff; Regions that are not in use are refused."""
+"""Only the vendor's staff can list claims; a request for a Region that is not in use is refused."""
 
 import uuid
 from datetime import UTC, datetime

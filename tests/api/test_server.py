@@ -1,4 +1,4 @@
-"""A real server: when event streams end, and the middleware that the API and the wizard share."""
+"""Tests against a real server: when event streams end, and the middleware that the API and the wizard share."""
 
 import asyncio
 import contextlib

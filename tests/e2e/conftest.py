@@ -118,7 +118,7 @@ class StackHarness:
 
 @pytest_asyncio.fixture(scope="session")
 async def web(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackHarness]:
-    """A separate stack that also runs the server for portals and browsers."""
+    """A separate stack that also runs the server for the HTTP API and the wizard."""
     settings = {**SETTINGS, "BYOK_API__REQUESTS_PER_MINUTE": "100000"}
     data = tmp_path_factory.mktemp("web")
     async with DevStack(data, Ports.pick_free(), web=True, database_seconds=0.5, settings=settings) as stack:

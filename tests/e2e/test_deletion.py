@@ -136,7 +136,7 @@ async def test_environment_that_temporal_forgot_is_deleted_by_its_region_and_its
 
 
 async def forget(machine: StackHarness, name: str) -> None:
-    """Make Temporal forget an environment, as it does after its retention period."""
+    """Delete an environment's workflow from Temporal, as Temporal does after the retention period."""
     client, execution = machine.service.client, WorkflowExecution(workflow_id=f"environment/{name}")
     await client.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)

@@ -54,7 +54,7 @@ aws cloudformation deploy \
 
 @dataclass(frozen=True)
 class CustomerShell:
-    """The customer's shell in a folder, with the AWS CLI and the configuration files that local AWS has written."""
+    """The customer's shell in a folder, with the AWS CLI and the configuration files that the local AWS has written."""
 
     folder: Path
     cli: Path
@@ -63,7 +63,7 @@ class CustomerShell:
     async def run(self, text: str, **more: str) -> CommandResult:
         """Run a command line in bash."""
         given = self.machine.stack.environment
-        # Of the stack's variables, the customer gets only those that point to AWS configuration files.
+        # The customer gets only those of the stack's variables that point to AWS configuration files.
         kept = {name: given[name] for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")}
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         process = await asyncio.create_subprocess_exec(

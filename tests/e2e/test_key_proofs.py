@@ -105,7 +105,7 @@ class ExpectedCheck:
 
 
 async def list_expected_checks(machine: StackHarness) -> list[ExpectedCheck]:
-    """List a check for every broken key, for exchanged keys, and for keys that another environment holds."""
+    """List a check for every broken key, for swapped keys, and for keys that another environment has claimed."""
     refused, proved, not_proved = KeyVerdict.REFUSED, KeyVerdict.PROVED, KeyVerdict.NOT_PROVED
     holder = machine.build_request()
     await machine.provision(holder)
@@ -186,7 +186,7 @@ async def test_cli_refuses_broken_keys(machine: StackHarness) -> None:
 
 
 async def test_worker_killed_while_it_creates_or_removes_a_proof_leaves_nothing(machine: StackHarness) -> None:
-    """Kill the worker once, after RDS executes a creation and a removal, but before the worker gets the responses."""
+    """Kill the worker before it gets the responses to a CreateDBCluster and a DeleteDBCluster that RDS has executed."""
     removing, creating = (build_check(machine).model_copy(update={"prove_aurora_key": True}) for _ in range(2))
     where = {"service": "rds", "about": "key-proof", "kind": "hold_answer"}
     machine.aws.call_control("POST", "faults", operation="DeleteDBCluster", **where)

@@ -1,4 +1,4 @@
-"""Provision environments from every entry point, and despite faults in every call."""
+"""Provision environments from every entry point, and with faults injected into every call."""
 
 import asyncio
 import json

@@ -25,8 +25,8 @@ from tests.requested_keys import keys_of
 LIFECYCLE = (PROGRAMS_ROOT / "docs" / "lifecycle.md").read_text()
 READS = ("Describe", "Get", "Head", "List")
 WRITTEN_FOR_NOTHING = 20.0
-"""Maximum duration of a replay in seconds, excluding the wait for the database. A grace period or a poll would add 30
-seconds."""
+"""Maximum duration of a replay in seconds, excluding the wait for the database. Waiting for a grace period or a poll
+interval would add 30 seconds."""
 
 
 async def wait_until(fact: Callable[[], bool], seconds: float = 30) -> None:
@@ -111,7 +111,7 @@ async def measure_replay_seconds(machine: StackHarness, environment_id: str) -> 
 
 @dataclass(frozen=True)
 class BrokenKeyCase:
-    """A way in which a key breaks when provisioning is almost complete."""
+    """A fault that breaks a key when provisioning is almost complete."""
 
     name: str
     which: KeyPurpose

@@ -1,4 +1,4 @@
-"""Every broken key stops the environment with AWS's message, a remedy and an exit code, and leaves no resources."""
+"""Every broken key stops the environment with AWS's message, a remedy and an exit code, and no resources remain."""
 
 import asyncio
 

@@ -28,7 +28,7 @@ WRITES = ("CreateAlias", "UpdateAlias", "TagResource")
 
 @dataclass(frozen=True)
 class TenantCase:
-    """Two keys, a role that may put a tenant name on them, and the request to put it there."""
+    """Two keys, a role that may put a tenant name on them, and the request that does so."""
 
     machine: StackHarness
     pair: KeyPair

@@ -37,7 +37,8 @@ COMMANDS = re.findall(
 async def test_documented_requests_work_in_order(web: StackHarness) -> None:
     pair = await asyncio.to_thread(web.stack.customer.ensure_key_pair, "documented")
     keys = {"S3_KEY_ARN": pair.s3_key_arn, "RDS_KEY_ARN": pair.rds_key_arn, "API": f"{web.stack.web_url}/v1"}
-    # This stack creates a database in half a second, so hold the call until a command has cancelled the workflow.
+    # This stack creates a database in half a second, so hold CreateDBCluster until a command has cancelled the
+    # workflow.
     where = {"service": "rds", "operation": "CreateDBCluster", "about": "acme-prod"}
     web.aws.call_control("POST", "faults", kind="hold_call", **where)
     reached = []

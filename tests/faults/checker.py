@@ -142,7 +142,7 @@ def _check_objects(s3: Any, bucket: str, wanted: set[str], request: ProvisionReq
 
 
 def read_claims(machine: StackHarness, request: ProvisionRequest) -> dict[KeyPurpose, str]:
-    """Return the id of the environment that claims each of the two keys."""
+    """Return, for each of the two keys, the id of the environment that claims the key."""
     s3, found = machine.aws.operator_client("s3"), {}
     probes = next((one["Name"] for one in s3.list_buckets()["Buckets"] if "-key-probes-" in one["Name"]), None)
     for which, arn in keys_of(request).items():

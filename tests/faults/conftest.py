@@ -36,7 +36,7 @@ async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fau
         settings = {
             "BYOK_DATABASE_POLL_SECONDS": "0.3",
             "BYOK_AWS_READ_TIMEOUT_SECONDS": SHORT_READ_TIMEOUT_SECONDS,
-            # Only the worker connects through the proxy; the server does not read `TEMPORAL_ADDRESS`.
+            # Only the worker connects through the proxy, because only the worker reads `TEMPORAL_ADDRESS`.
             "TEMPORAL_ADDRESS": f"{HOST}:{line.port}",
         }
         data = tmp_path_factory.mktemp("stack")

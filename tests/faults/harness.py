@@ -1,4 +1,4 @@
-"""Run scenarios with real processes, and disrupt them."""
+"""Run scenarios with real processes, and disrupt the processes."""
 
 import asyncio
 import os
@@ -78,7 +78,7 @@ class FaultCase:
 
 @dataclass
 class FaultHarness:
-    """The stack, whose worker connects to Temporal through a proxy that can be cut.
+    """The stack, whose worker connects to Temporal through a proxy whose connections can be cut.
 
     Attributes:
         results: For every case so far, the kind of case, a description of the case, and the verdict.
@@ -106,8 +106,8 @@ class FaultHarness:
     async def run_cases(self, cases: Sequence[FaultCase]) -> None:
         """Run the cases in concurrent batches, and record their outcomes.
 
-        Cases that kill the worker at the same point run together and share one kill. All cases that do not kill the
-        worker also run together.
+        Cases that kill the worker before it gets a response run together and share one kill, and so do cases that kill
+        it after the response. All cases that do not kill the worker also run together.
         """
         for kinds in _TOGETHER:
             chosen = [case for case in cases if case.kind in kinds]
@@ -184,9 +184,9 @@ class FaultHarness:
     async def disrupt_all(
         self, what: str, places: Sequence[CallSite], happening: Callable[[], Awaitable[object]]
     ) -> None:
-        """Provision an environment for each call site, and record the outcomes after a disruption.
+        """Provision an environment for each call site, trigger a disruption, and record the outcomes.
 
-        The response to the call is held before the disruption is triggered.
+        The disruption is triggered once the responses at all call sites are held.
         """
         await self.set_read_timeout(LONG_READ_TIMEOUT_SECONDS)
         runs = await asyncio.gather(*(ScenarioRun.prepare(self.machine, Scenario.PROVISION) for _ in places))

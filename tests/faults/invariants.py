@@ -1,4 +1,4 @@
-"""Invariants that must hold for an environment after any sequence of operations, at rest and in the middle of a change.
+"""Invariants that must hold for an environment during and after any sequence of operations.
 
 For scenarios whose outcome is known, `tests.faults.checker` checks the final state.
 """
@@ -52,7 +52,7 @@ async def check_in_progress(machine: StackHarness, request: ProvisionRequest) ->
 async def check_at_rest(
     machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, past: EnvironmentPast
 ) -> Verdict:
-    """Check the state and the reported status of an environment at rest."""
+    """Check the state and the reported status of an environment on which no operation is running."""
     if status.phase is Phase.READY:
         verdict = await _ready(machine, request, status, readable=past.readable)
     elif status.phase is Phase.DELETED:

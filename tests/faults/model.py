@@ -1,7 +1,7 @@
-"""A model of an environment on which any operation may run at any time.
+"""A model of an environment to which any operation may be applied at any time.
 
 Each method does what a user, a key administrator or the network might do. If byok wrongly refuses or wrongly accepts
-the operation, the method records a defect in a verdict.
+the operation, the method adds a defect to `verdict`.
 """
 
 import asyncio
@@ -148,7 +148,7 @@ class CheckedEnvironment:
         self.broken.discard(which)
 
     async def lose_answer(self, service: str, operation: str) -> None:
-        """Make local AWS drop its response to the environment's next call of this operation."""
+        """Make the local AWS drop its response to the next call of this operation for the environment."""
         fault = {"service": service, "operation": operation, "kind": "lose_answer", "about": self.name}
         await asyncio.to_thread(self.machine.aws.call_control, "POST", "faults", **fault)
 

@@ -40,8 +40,8 @@ class CallSite:
     """A call that byok makes in a scenario.
 
     Attributes:
-        about: The part of the resource's name that identifies the run: `{env}`, `{s3}` or `{rds}`.
-        number: How many earlier calls of the same operation in the run have the same `about`.
+        about: The placeholder for the part of the resource's name that identifies the run: `{env}`, `{s3}` or `{rds}`.
+        number: How many earlier calls in the run have the same operation and the same `about`.
     """
 
     service: str
@@ -50,7 +50,7 @@ class CallSite:
     number: int
 
     def build_fault(self, run: "ScenarioRun", kind: str, **more: Any) -> dict[str, Any]:
-        """Build the fault that local AWS must inject into this call of one run."""
+        """Build the fault that the local AWS must inject into this call of one run."""
         return {
             "service": self.service,
             "operation": self.operation,
@@ -69,7 +69,7 @@ class ScenarioRun:
     """One run of a scenario, with one environment.
 
     Attributes:
-        since: The number that local AWS assigned to the last call before the scenario began.
+        since: The number that the local AWS assigned to the last call before the scenario began.
     """
 
     machine: StackHarness
@@ -125,7 +125,7 @@ class ScenarioRun:
         return await checker.check_removed(self.machine, self.request, status, Phase.STOPPED, snapshots=0)
 
     def call_control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
-        """Send a request to local AWS's control endpoint."""
+        """Send a request to the control endpoint of the local AWS."""
         return self.machine.aws.call_control(method, name, **body)
 
     def fill_placeholders(self, about: str) -> str:

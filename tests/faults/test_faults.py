@@ -13,7 +13,7 @@ async def test_fault_at_any_write_loses_and_duplicates_nothing(harness: FaultHar
     for course, sample in {Scenario.PROVISION: 1, Scenario.ROLL_BACK: 1, Scenario.DELETE: 1}.items():
         places = await harness.list_call_sites(course)
         for number, kind in enumerate(DisruptionKind):
-            turned = [*places[number:], *places[:number]]  # so that each kind of fault samples different calls
+            turned = [*places[number:], *places[:number]]  # so that each kind of fault is injected into different calls
             cases += [FaultCase(course, place, kind) for place in sample_cases(turned, sample)]
 
     await harness.run_cases(cases)

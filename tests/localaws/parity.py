@@ -86,7 +86,8 @@ def accounts(request: pytest.FixtureRequest) -> Iterator[TwoAccounts]:
     """Two accounts, in the local AWS or in real AWS."""
     if request.config.getoption("--aws") == "local":
         aws: AwsHarness = request.getfixturevalue("aws")
-        # Do not clean up: the platform role may not delete arbitrary objects, and the local AWS needs no clean-up.
+        # Do not clean up: the platform role is not allowed to delete arbitrary objects, and the local AWS needs no
+        # clean-up.
         yield TwoAccounts(aws.platform_client, aws.customer_client, PLATFORM_ROLE_ARN, CUSTOMER_ACCOUNT, real=False)
         return
     platform, customer = boto3.Session(profile_name="platform"), boto3.Session(profile_name="byok")

@@ -67,7 +67,7 @@ def test_services_throttle_and_fail_with_their_own_errors(
             call()
         assert error_code(caught) == code
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
-    call()  # succeeds, because the fault has already affected two calls, as requested
+    call()  # succeeds, because the fault was requested for only two calls
 
 
 def test_lost_answer_means_the_call_was_carried_out(aws: AwsHarness) -> None:

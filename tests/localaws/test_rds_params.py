@@ -1,4 +1,4 @@
-"""RDS parameters that change what a call does: pages, values that are not modelled, a new password."""
+"""RDS parameters that change what a call does: pagination, values that are not modelled, and a new password."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""RDS's responses to a key that it cannot use, in the local AWS or, with `--aws real`, in real AWS.
+"""RDS's responses when it cannot use a key, in the local AWS or, with `--aws real`, in real AWS.
 
 With real AWS, the tests use the AWS profiles `platform` (the platform role) and `byok` (a key administrator in
 another account). The tests schedule their keys for deletion, after which the keys cost nothing, and delete all clusters

@@ -26,7 +26,7 @@ TESTS: Final = (
     "--deselect=tests/unit/test_error_table.py::test_every_rule_has_a_remedy",  # this test is slow, and finds no change
 )
 PYTEST_OPTIONS: Final = ("-x", "-q", "--noconftest", "-p", "no:xdist", "-p", "no:cacheprovider")
-"""Without tests/conftest.py, which needs xdist, the tests neither start a server nor call one."""
+"""These options skip tests/conftest.py, which needs xdist, so the tests neither start nor call a server."""
 
 
 def list_mutants() -> Iterator[tuple[str, Rules]]:

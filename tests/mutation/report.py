@@ -1,7 +1,7 @@
 """List the changes that no test detected: `python -m tests.mutation.report`, after `mutmut run`.
 
-docs/mutation.md must explain why each such change is acceptable. The program prints the numbers for each module, and
-the changes that the page does not list.
+docs/mutation.md must explain why each such change is acceptable. The program prints the number of detected and
+undetected changes for each module, and the changes that the page does not list.
 """
 
 import ast
@@ -54,7 +54,7 @@ def describe_mutants(file: Path, names: list[str]) -> Iterator[str]:
 
 
 def render_counts(codes: dict[Path, dict[str, int | None]]) -> Iterator[str]:
-    """Render the numbers for each module as a Markdown table."""
+    """Render the number of changes with each result, for each module, as a Markdown table."""
     yield "| module | changes tested | detected | not detected | no unit test | timeout or crash |"
     yield "|---|---|---|---|---|---|"
     total: collections.Counter[str] = collections.Counter()
@@ -79,7 +79,7 @@ def list_undetected(codes: dict[Path, dict[str, int | None]]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print the numbers, and the changes that docs/mutation.md does not explain.
+    """Print the table of results, and the changes that docs/mutation.md does not explain.
 
     Returns: 0 if docs/mutation.md explains every change that no test detected; 1 otherwise.
     """

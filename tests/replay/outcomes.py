@@ -229,7 +229,7 @@ async def deletion_stopped(harness: WorkflowHarness) -> Handle:
 
 
 async def deletion_refused_by_aws(harness: WorkflowHarness) -> Handle:
-    """The deletion names a different Region from the one that AWS reports, and removes nothing."""
+    """The deletion request names a different Region from the one that AWS reports, and nothing is removed."""
     far = OwnedResource(name="byok-acme-files-1", region="us-east-1")
     harness.activities.listed = [OwnedResources(buckets=(far,))]
     return await harness.start_delete(build_delete_request("deletion-refused"))

@@ -23,7 +23,8 @@ DOCUMENTS = [
     json.dumps(POLICY, indent="\t"),
     json.dumps({**POLICY, "Id": "Schlüssel"}, ensure_ascii=False, indent=2) + "\n",
 ]
-# The characters that KMS accepts in a key policy (KMS API reference, PutKeyPolicy: \u0009\u000A\u000D\u0020-\u00FF).
+# The ASCII characters that KMS accepts in a key policy (KMS API reference, PutKeyPolicy:
+# \u0009\u000A\u000D\u0020-\u00FF).
 POLICY_TEXT = st.text(st.sampled_from("\t\n\r") | st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=200)
 
 

@@ -173,7 +173,7 @@ BUSY = [
     ),
     *(("rds", code) for code in ("ExpiredToken", "InternalFailure", "PriorRequestNotComplete", "ServiceUnavailable")),
     *(("rds", code) for code in ("RequestLimitExceeded", "ThrottlingException")),
-    # The same request can succeed later, because a resource's state changes or AWS adds capacity.
+    # The same request may succeed later, because a resource's state changes or AWS adds capacity.
     *(("rds", code) for code in ("InsufficientDBInstanceCapacity", "InsufficientStorageClusterCapacity")),
     *(("rds", code) for code in ("InvalidDBInstanceState", "InvalidDBClusterSnapshotStateFault")),
     *(("rds", code) for code in ("InvalidDBSubnetGroupStateFault", "InvalidGlobalClusterStateFault")),

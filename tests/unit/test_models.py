@@ -1,6 +1,6 @@
-"""Models of data that passes through Temporal: requests are strict, and records are tolerant.
+"""Models of data that passes through Temporal: requests reject unknown fields, and records ignore them.
 
-If byok created a resource, the record of the resource retains this fact after every later observation.
+Once the record of a resource says that byok created the resource, later observations do not change this.
 """
 
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Platform-managed keys: what a request must say, what the plan contains, and whose keys the settings may name."""
+"""Platform-managed keys: what a request must specify, what the plan contains, and whose keys the settings may name."""
 
 from dataclasses import replace
 from typing import Any

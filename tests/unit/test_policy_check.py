@@ -54,7 +54,7 @@ def test_pasting_the_suggested_statements_fixes_the_policy(case: Case) -> None:
         finding = report.findings[0]
         assert finding.message
         assert finding.remedy
-        if not finding.paste:  # the customer's Deny, whose remedy is to exempt the role
+        if not finding.paste:  # the customer's own Deny statement; the remedy is to exempt the platform role
             assert finding.code == "policy.ExplicitDeny"
             assert str(finding.sid) in finding.remedy
             guard = next(one for one in policy["Statement"] if one.get("Sid") == finding.sid)

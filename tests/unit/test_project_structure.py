@@ -1,6 +1,7 @@
 """The structure of the project: every package exists, states its purpose, and has modules of limited length.
 
-import-linter checks the directions of imports between packages (pyproject.toml). This module checks the other rules.
+import-linter checks which packages may import which other packages (pyproject.toml). This module checks the other
+rules.
 """
 
 import ast

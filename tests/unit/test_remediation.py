@@ -1,4 +1,4 @@
-"""For every key and partition, a remedy has commands that run, no placeholders, and a last step."""
+"""For both keys and in every partition, a remedy has valid commands, no placeholders, and a last step."""
 
 import json
 import re

@@ -154,7 +154,7 @@ async def test_invalid_temporal_input_is_a_problem_that_names_the_field(
     assert status.problem.code == "byok.InvalidInput"
     assert "s3_key_arn: Field required" in status.problem.message
     assert status.problem.key is None
-    # A valid request may reuse the id.
+    # A valid request may reuse the environment id of the failed request.
     assert (await service.create(build_provision_request(environment_id))).started
     assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 

@@ -1,4 +1,4 @@
-"""Each claim is listed with what it means and what to do about it (contract 138)."""
+"""The list of claims states what each claim means and what to do about it (contract 138)."""
 
 from datetime import UTC, datetime
 

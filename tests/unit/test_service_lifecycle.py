@@ -337,7 +337,8 @@ async def test_deleted_environments_are_listed_as_deleted(
 async def test_worker_that_cannot_make_progress_is_reported_with_the_cause(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    # A result that cannot be decoded is an internal error, and the workflow waits until a fixed worker is deployed.
+    # A result that cannot be decoded is an internal error, and the workflow waits until a worker with a fix is
+    # deployed.
     harness.activities.garbled = True
     await service.create(build_provision_request(environment_id))
 

@@ -42,7 +42,7 @@ class HeldStep:
 async def create_and_wait(
     service: EnvironmentService, environment_id: str, **request_changes: Any
 ) -> EnvironmentStatus:
-    """Create an environment, and return the status in which its workflow ends."""
+    """Create an environment, wait until its workflow ends, and return the final status."""
     await service.create(build_provision_request(environment_id, **request_changes))
 
     async def last() -> EnvironmentStatus:
@@ -171,7 +171,7 @@ async def test_last_successful_role_is_used_again(
     assert status.tenant.commands
     assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == role
 
-    # Even if KMS refuses a call, byok was able to assume the role, so later requests use this role.
+    # Even if KMS refuses a call, later requests use the new role, because byok was able to assume it.
     harness.activities.script["reconcile_key"] = [build_aws_failure(*DENIED, Phase.RECONCILING_TENANT)] * 2
     third = TenantRole(role_arn=ROLE["role_arn"], external_id="third")
     with pytest.raises(NamingStoppedError):

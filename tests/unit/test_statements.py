@@ -21,7 +21,7 @@ from byok.domain.vendor import VendorProfile
 ROLE = "arn:aws:iam::111122223333:role/ataccama-platform"
 REGION = "eu-central-1"
 
-# The setup guide's texts, with the guide's three placeholders. Only the line breaks inside lists differ.
+# The statements in the setup guide, with the guide's three placeholders. Only the line breaks inside lists differ.
 GUIDE_S3 = """
 {
   "Sid": "AllowAtaccamaPlatformS3Access",

@@ -22,7 +22,7 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 @asynccontextmanager
 async def launch_chromium() -> AsyncIterator[Browser]:
-    """Launch the browser; without one, skip the test, or fail it in CI."""
+    """Launch the browser; if none is installed, skip the test, or fail it in CI."""
     path = browsers.find_browser()
     if path is None:
         words = "no Chromium or Chrome on this machine; `make test` installs one if it can"

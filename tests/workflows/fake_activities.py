@@ -151,7 +151,7 @@ class FakeActivities:
             returns immediately: all tests share the keys, but each test has a separate task queue, so a check could
             otherwise join another test's proof.
         garbled: Whether the probe of the S3 key returns a result that no workflow can decode.
-        listed: The environment's resources, with one item for each listing; later listings are empty.
+        listed: The results of successive listings of the environment's resources, in order; later listings are empty.
         foreign: The buckets with objects that provisioning did not write.
         claims: All claims on keys.
     """

@@ -86,7 +86,7 @@ async def test_deletion_removes_everything_and_releases_no_claim(
 
 
 async def stop_deletion(harness: WorkflowHarness, request: DeleteRequest) -> Problem:
-    """Delete an environment, and return the problem that stops the deletion before it removes anything."""
+    """Start a deletion that stops before it removes anything, and return the problem that stops it."""
     with pytest.raises(WorkflowFailureError) as caught:
         await (await harness.start_delete(request)).result()
     assert isinstance(caught.value.cause, ApplicationError)

@@ -134,7 +134,7 @@ async def test_cancelled_proof_is_removed_too(joined: WorkflowHarness, service: 
 
 
 async def test_every_proof_has_an_id_of_its_own(joined: WorkflowHarness, service: EnvironmentService) -> None:
-    """A cluster that an earlier proof of the same key left behind must not count."""
+    """A cluster that an earlier proof of the same key left behind must not count as a proof."""
     key = new_key()
 
     for _ in range(2):

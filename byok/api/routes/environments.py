@@ -1,4 +1,4 @@
-"""Routes that create, read, list, replay, name, cancel and delete environments."""
+"""Routes that create, read, list, replay, cancel and delete environments, and that set tenant names."""
 
 import hashlib
 from http import HTTPStatus

@@ -44,10 +44,10 @@ def check(
 ) -> None:
     """Check two keys without creating an environment.
 
-    Each key is proved, refused or not proved. To prove the S3 key, S3 writes and reads objects that are encrypted with
-    the key. To prove the Aurora key, RDS creates a cluster without instances that is encrypted with the key. byok then
-    removes the objects and the cluster; the removal of the cluster continues after the check. byok reuses a proof of an
-    Aurora key for ten minutes.
+    Each key is proved, refused or not proved. To prove the S3 key, byok writes and reads objects that S3 encrypts with
+    the key. To prove the Aurora key, byok creates a cluster without instances that RDS encrypts with the key. byok then
+    removes the objects and the cluster; the removal of the cluster continues after the check ends. byok reuses a proof
+    of an Aurora key for ten minutes.
 
     Exit codes: 0 both keys are proved; 1 the check could not run; 2 incorrect usage, or a key ARN that can never work;
     3 a key is refused; 4 no key is refused, but at least one is not proved.

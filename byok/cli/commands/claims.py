@@ -1,4 +1,4 @@
-"""`byok claims`: lists which environment holds which key."""
+"""`byok claims`: lists which environment has claimed which key."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +18,7 @@ def claims(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of claims to list.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print the claims as JSON.")] = False,
 ) -> None:
-    """List which environment holds which key.
+    """List which environment has claimed which key.
 
     A key belongs to one environment. A worker checks in AWS whether the environment exists and uses the key. If the
     environment does not exist or does not use the key, the list says what to do.

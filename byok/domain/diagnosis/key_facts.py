@@ -233,7 +233,8 @@ def _candidates(text: str) -> Iterator[str | None]:
     """Yield the JSON objects in text that may be the script's output, starting with the last object.
 
     For an object whose end is missing, yield None. The text may contain several objects, because a terminal echoes a
-    script that is pasted into it, and because people run the script twice. The last object is the latest output.
+    script that is pasted into it, and because people sometimes run the script twice. The last object is the latest
+    output.
     """
     starts = [match.start() for match in _BEGINNING.finditer(text)]
     for start in reversed(starts[-_TRIES:]):

@@ -12,11 +12,11 @@ _CHANGES: Final = ("s3:ReplicateObject", "s3:UpdateObjectEncryption")
 def build_bucket_policy(bucket_arn: str, key_arn: str) -> dict[str, Any]:
     """Build the policy document.
 
-    A write without encryption headers is allowed, because it uses the bucket's default, which is the environment's key.
-    A write is denied if its headers request any other encryption: another KMS key, S3 managed keys, an AWS managed key
-    that is not the environment's, or a customer-provided key. A negated condition operator is true if the header is
-    missing, so the statement also has a `Null` condition that requires the header (IAM user guide, "Condition
-    operators").
+    A write without encryption headers is allowed, because S3 then encrypts the object with the bucket's default key,
+    which is the environment's key. A write is denied if its headers request any other encryption: another KMS key, S3
+    managed keys, an AWS managed key that is not the environment's, or a customer-provided key. A negated condition
+    operator is true if the header is missing, so the statement also has a `Null` condition that requires the header
+    (IAM user guide, "Condition operators").
 
     Replication and UpdateObjectEncryption must name the environment's key, so their statement has no `Null` condition.
     A replica gets its source object's encryption type, not the bucket's default (S3 user guide, "Default bucket

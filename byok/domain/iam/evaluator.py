@@ -50,7 +50,7 @@ class AccessRequest:
     Attributes:
         caller: The principal that makes the call.
         action: The action, for example `kms:CreateGrant`.
-        resource: ARN of the resource.
+        resource: The ARN of the resource.
         context: The request's condition keys and their values. A key that AWS does not add to the request is absent.
     """
 

@@ -246,8 +246,8 @@ def _after_space(text: str, at: int) -> int:
 def _canonical(statement: Statement) -> dict[str, Any]:
     """Normalise a statement so that two statements with the same meaning compare equal.
 
-    Two statements have the same meaning if they differ only in the order of values, in the case of actions or condition
-    keys, in whether a single item is in an array, or in whether a value is a JSON boolean or a string.
+    Two statements have the same meaning if they differ only in the order of values, in the letter case of actions or
+    condition keys, in whether a single item is in an array, or in whether a value is a JSON boolean or a string.
     """
     principal = statement.get("Principal")
     return {

@@ -9,7 +9,7 @@ from byok.domain.regions import REGIONS, UnknownRegionError, require_region
 
 
 class RequestModel(BaseModel):
-    """Base class for models that people write. It rejects unknown fields and keeps values out of error messages."""
+    """Base class for models of user input. It rejects unknown fields and keeps values out of error messages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

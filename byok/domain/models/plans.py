@@ -75,8 +75,8 @@ class Environment(RecordModel):
     def expected_key_arn(self, which: KeyPurpose, reported: str | None) -> str:
         """Return the ARN of the key that AWS must report for one of the environment's resources.
 
-        byok knows only the alias of an AWS managed key, not the ARN. For such a key, byok therefore accepts any key of
-        the platform's account.
+        byok knows only the alias of an AWS managed key, not the ARN. For an environment that uses such a key, byok
+        therefore accepts any key of the platform's account.
 
         Args:
             which: The key.

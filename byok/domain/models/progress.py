@@ -122,7 +122,7 @@ class KeyCheckResult(RecordModel):
 
 
 class KeyConflicts(RecordModel):
-    """The keys of a pair that other environments already use (contract 129).
+    """Which of the two keys other environments already use (contract 129).
 
     Attributes:
         problems: One problem for each such key.
@@ -159,7 +159,8 @@ class TenantOutcome(RecordModel):
     """The result of putting a tenant name on two keys.
 
     Attributes:
-        keys: The reconciled keys. Empty if the request contains no role; only one key if the other key failed.
+        keys: The reconciled keys. Empty if the request contains no role; only one key if byok could not reconcile the
+            other key.
         commands: The commands that the customer must run, if the request contains no role.
     """
 
@@ -190,7 +191,7 @@ class TenantProgress(RecordModel):
         """The request's tenant role, or None if it is unknown whether the worker can assume the role.
 
         An AWS error about a key shows that the worker has assumed the role. If the request asks only for commands, the
-        role is stored for later and also counts as confirmed.
+        role also counts as confirmed, so that later requests can use it.
         """
         taken_on = any(problem.key is not None and problem.operation is not None for problem in self.problems)
         return self.request.tenant_role if taken_on or self.outcome is not None else None

@@ -45,7 +45,7 @@ class KeyPairRequest(RegionRequest):
     """A request that names the customer's two keys.
 
     This model does not validate the ARNs, so that an invalid ARN results in a finding with a remedy instead of a
-    malformed request.
+    validation error.
 
     Attributes:
         s3_key_arn: Full ARN of the customer's key for S3.
@@ -155,9 +155,9 @@ class DeleteRequest(RegionRequest):
 
     Attributes:
         environment_id: The id of the environment to delete.
-        encryption: Whose keys the environment uses, if it is known.
-        s3_key_arn: The customer's S3 key, if it is known; None if the keys are platform-managed.
-        rds_key_arn: The customer's Aurora key, if it is known; None if the keys are platform-managed.
+        encryption: Whose keys the environment uses; None if this is not known.
+        s3_key_arn: The ARN of the customer's S3 key; None if it is not known or the keys are platform-managed.
+        rds_key_arn: The ARN of the customer's Aurora key; None if it is not known or the keys are platform-managed.
         confirm: The environment id again, to confirm the deletion of all the environment's resources.
         final_snapshot: Whether to take a snapshot of the cluster first. RDS encrypts the snapshot with the Aurora key.
     """

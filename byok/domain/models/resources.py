@@ -133,7 +133,7 @@ class Evidence(RecordModel):
     """The evidence that an environment is encrypted with its keys, as read back from AWS.
 
     Attributes:
-        encryption: Whose keys AWS reports: the customer's, or those of the platform's account.
+        encryption: Whether AWS reports the customer's keys or keys of the platform's account.
     """
 
     encryption: Encryption

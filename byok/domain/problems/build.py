@@ -85,7 +85,7 @@ def find_region_problems(
     """Return a problem if the platform does not use the Region of a request.
 
     Args:
-        context: The Region, and the other values of the remedy.
+        context: The Region, and the other values to insert into the remedy.
         regions: The Regions in use.
         phase: The phase in which the request stops.
         at: The time to record in the problem.

@@ -1,7 +1,7 @@
 """Builds remedies: instructions for fixing a problem, with the reader's values filled in.
 
 Most readers are the customers' key administrators, who know the AWS console but may not be developers. A remedy
-therefore says who must act, gives every step, and ends with the retry. The texts are in
+therefore says who must act, gives every step, and ends with how to retry. The texts are in
 `byok.domain.problems.remedy_texts`. `byok.domain.problems.aws_errors` decides which remedy belongs to an error.
 """
 
@@ -122,7 +122,7 @@ def build_alias_remediation(
         points_at: The id of the key that the alias points to now.
         ask_again: The byok command that retries the request.
         within_reach: Whether the platform can move the alias. The role in the customer's account can move an alias only
-            if it points to one of the environment's keys.
+            if the alias points to one of the environment's keys.
     """
     if within_reach:
         text = (

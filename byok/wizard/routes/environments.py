@@ -88,7 +88,7 @@ async def _cursor(
 async def stream_changes(
     state: State, session: ReadSession, environment_id: OwnId, seen: Annotated[EventCursor, Depends(_cursor)]
 ) -> AsyncIterator[ServerSentEvent]:
-    """Send an event for each change. On each event, the page reloads its live part."""
+    """Send an event each time the environment's status changes. On each event, the page reloads its live part."""
     try:
         async for status in state.broadcaster.follow(environment_id, session.caller):
             now = EventCursor.from_status(status)

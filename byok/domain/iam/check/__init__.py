@@ -1,4 +1,4 @@
-"""The offline check of a key policy: whether it allows every call that the platform makes with the key.
+"""The offline check of a key policy: whether the policy allows every call that the platform makes with the key.
 
 `calls` lists every call with its real context, `document` parses the policy that a user provides, `statement_matching`
 matches statements against calls, `near_misses` explains why a call is denied, and `report` combines the results. The

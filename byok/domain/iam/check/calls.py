@@ -106,7 +106,7 @@ ENCRYPTION_CONTEXT_ACTIONS: Final = frozenset(
 """The actions whose calls can have an encryption context (KMS developer guide, "kms:EncryptionContext:context-key")."""
 
 UNKNOWN_PART: Final = "…"
-"""The placeholder for a part of a context value that byok does not know; the part has at least one character."""
+"""The placeholder for an unknown part of a context value; the part has at least one character."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class PlatformPrincipal:
     def forbidden_access_requests(self, which: KeyPurpose) -> Iterator[tuple[str, AccessRequest]]:
         """Yield the calls that the policy must deny, each with a description of the access that it must not grant.
 
-        The calls follow from contract 74-79.
+        These denials are required by contract 74-79.
         """
         name = self.role_arn.rpartition("/")[2]
         other = _session(f"{self.role_arn.removesuffix(name)}SomeOtherRole")

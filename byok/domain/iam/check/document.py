@@ -63,8 +63,8 @@ def parse_policy(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
         text: The policy document, or the whole output of `aws kms get-key-policy`.
         on_a_key: Whether KMS has already saved the policy. If so, a statement without Action or Resource is accepted,
             because PutKeyPolicy used to accept such a statement although it "has no effect" (KMS API reference,
-            PutKeyPolicy). AWS notified the owners of keys with such a statement that, starting August 18, 2025, KMS
-            would reject these statements as malformed; older keys may still have such a statement.
+            PutKeyPolicy). AWS notified the owners of keys with such a statement that KMS would reject it as malformed
+            starting August 18, 2025; older keys may still have such a statement.
 
     Raises:
         PolicyDocumentError: KMS would reject the policy, or the text is not a key policy.

@@ -21,7 +21,7 @@ _ONLY_AWS_KNOWS: Final = "only AWS knows that value, at the time of the call"
 def evaluate_for_platform(policy: Policy, access: AccessRequest) -> list[StatementEvaluation]:
     """Match every statement against one of the platform's calls.
 
-    `holds` is None if byok cannot determine the result.
+    A condition's `holds` is None if byok cannot determine the result.
     """
     version = policy.get("Version")
     return [

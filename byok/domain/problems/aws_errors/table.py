@@ -62,7 +62,7 @@ OPERATIONS_BY_SERVICE: Final[dict[str, tuple[str, ...]]] = {
     "sts": ("AssumeRole",),
 }
 """Every AWS operation that activities call. Tests prove that the error table covers all errors of these operations. The
-platform role needs no permission for any other operation."""
+platform role calls no other operation; `SECURITY.md` lists the permissions that it needs."""
 
 
 def classify_error(service: str, code: str, message: str, key_arn: str | None = None) -> ErrorRule:
