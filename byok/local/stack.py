@@ -66,8 +66,7 @@ class DevStack:
         database_seconds: How long the local AWS takes to create a cluster or an instance.
         settings: Additional environment variables for the child processes.
         vendor: The vendor's names, which the key policies contain.
-        exports: File to which `environment` is written as shell exports. The file exists only while the whole stack is
-            running.
+        exports: File that contains `environment` as shell exports. It exists only while the whole stack is running.
         say: Called with each message for the user.
     """
 
