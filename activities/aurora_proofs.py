@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef
 
 LEFTOVER_AGE: Final = timedelta(hours=1)
-"""A removal takes minutes. A cluster older than this was left behind by a workflow that ended without removing it."""
+"""A proof cluster older than this was left behind by a workflow that ended without removing it.
+
+A removal takes minutes.
+"""
 
 _AGAIN_AFTER_A_STOP: Final = timedelta(minutes=5)
 

@@ -59,7 +59,7 @@ def bucket_exists(s3: "S3Client", bucket: str) -> bool:
 
 
 def list_own_buckets(s3: "S3Client", prefix: str) -> dict[str, str]:
-    """Map the platform's own buckets whose names begin with a prefix, in all Regions, from each name to its Region.
+    """Return the names and Regions of the platform's own buckets whose names begin with a prefix, in all Regions.
 
     The page size is required, because S3 rejects a request without a page size if the account's quota is above 10,000
     buckets. S3 returns the Region only if a request has at least one parameter (S3 API reference, ListBuckets).

@@ -1,4 +1,4 @@
-"""Activities that release claims, and that list claims along with their use in AWS (contract 123, 138)."""
+"""Activities that release claims, and that list claims and whether the claimed keys are in use (contract 123, 138)."""
 
 import contextlib
 from collections.abc import Iterable

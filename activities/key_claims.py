@@ -177,6 +177,6 @@ def _claim_on(key_arn: str) -> str:
 
 
 def _describe_owner(owner: str, environment_id: str) -> str:
-    """Return the owner's environment id, or a general description if the owner belongs to another organisation."""
+    """Describe the environment that holds a claim, without its id if it belongs to another organisation."""
     same = organisation_of_environment(owner) == organisation_of_environment(environment_id)
     return f"environment {owner}" if same else "another environment"

@@ -74,7 +74,10 @@ class KeyActivities:
             cached = probe.write_and_read(arn, bucket_key=True)
         for one in (written, cached):
             if not one.intact or one.key_arn != arn:
-                message = f"The probe was written with {arn}, but S3 reports {one.key_arn} or different content."
+                message = (
+                    f"The probe was written with {arn}, but S3 reports the key {one.key_arn} or returned different "
+                    "content."
+                )
                 raise step.non_retryable_error("byok.ProbeMismatch", message, Remedy.UNPROVED)
         return CheckedKey.proved(KeyPurpose.S3, arn, datetime.now(UTC), written.request_id)
 

@@ -56,7 +56,10 @@ class S3Probe:
         return WrittenProbe(written["SSEKMSKeyId"], read == content, written["ResponseMetadata"].get("RequestId"))
 
     def succeeds(self, key_arn: str, *, bucket_key: bool) -> bool:
-        """Return whether S3 can use a key. Any error means False, because the caller reports an earlier error."""
+        """Return whether S3 can use a key.
+
+        Return False after any error, because the caller reports an earlier error instead.
+        """
         try:
             return self.write_and_read(key_arn, bucket_key=bucket_key).intact
         except (ClientError, BotoCoreError):

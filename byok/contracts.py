@@ -52,7 +52,7 @@ TENANT_MEMO: Final = "tenant"
 """The memo field of `ReconcileTenant` that contains `byok.domain.models.TenantProgress`."""
 
 IDEMPOTENCY_KEY_MEMO: Final = "request-key"
-"""The memo field with the `Idempotency-Key` of the request that started the run, if the client sent one."""
+"""The memo field with the SHA-256 of the `Idempotency-Key`, if the request that started the run had such a header."""
 
 INVALID_INPUT_ERROR_TYPE: Final = "InvalidInput"
 """The failure type of a workflow that received invalid input."""
@@ -70,7 +70,7 @@ def first_phase(workflow_type: str) -> Phase:
 
 
 def environment_workflow_id(environment_id: str) -> str:
-    """Return the workflow id of an environment. A second start finds the existing run, which has the same id."""
+    """Return the workflow id of an environment. A second attempt to start it finds the run with this id."""
     return f"{_ENVIRONMENT_PREFIX}{environment_id}"
 
 

@@ -153,7 +153,7 @@ def _platform_role(settings: Settings, caller: str) -> CheckResult:
             "platform role",
             ok=False,
             detail=f"{caller} is not a role session, and BYOK_PLATFORM_ROLE_ARN is not set",
-            fix="Set BYOK_PLATFORM_ROLE_ARN to the role that the customers' key policies name, and assume it.",
+            fix="Set BYOK_PLATFORM_ROLE_ARN to the role that the customers' key policies name, and assume that role.",
         )
     if wanted is None:
         return CheckResult("platform role", ok=True, detail=f"{own}, the role of these credentials")
@@ -162,7 +162,8 @@ def _platform_role(settings: Settings, caller: str) -> CheckResult:
             "platform role",
             ok=False,
             detail=f"key policies name {wanted}, but these credentials belong to {caller}",
-            fix=f"Run workers with credentials of {wanted}: no key policy allows the current credentials.",
+            fix=f"Run workers with credentials for {wanted}: the key policies grant no access to the current "
+            "credentials.",
         )
     return CheckResult("platform role", ok=True, detail=wanted)
 

@@ -71,7 +71,7 @@ def hide_secrets(_logger: Any, _method: str, event: Event) -> Event:
 
 
 class LogContextInterceptor(Interceptor):
-    """Adds workflow, activity and attempt number to every line logged during an activity, including boto's lines."""
+    """Adds the workflow, activity and attempt number to every line logged in an activity, including boto's lines."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         """See the SDK's `Interceptor`."""

@@ -229,7 +229,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _version_is_whole(self) -> Self:
-        """Require a deployment and a build id, or neither. With only one, the worker would silently run unversioned."""
+        """Require a deployment and a build id, or neither.
+
+        With only one of them, the worker would silently run unversioned.
+        """
         if (self.worker_deployment is None) is not (self.worker_build_id is None):
             missing = "BYOK_WORKER_BUILD_ID" if self.worker_build_id is None else "BYOK_WORKER_DEPLOYMENT"
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Pages of lists, and opaque markers that identify the next page. Each service has its own names, limits and errors."""
+"""Pages of lists, and opaque markers of the next page. Each service has its own parameter names, limits and errors."""
 
 import base64
 import binascii

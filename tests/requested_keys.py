@@ -1,4 +1,4 @@
-"""The keys in a request (two or none), and the failures that are the platform's own if the request has no keys."""
+"""The keys in a request (two or none), and the failures for which the platform is responsible if there are none."""
 
 from datetime import UTC, datetime
 from typing import Any, Final

@@ -110,7 +110,7 @@ class DeleteEnvironment:
         name, region = self._request.environment_id, self._request.region
         if {one.region for one in found.all_resources} - {region}:
             message = (
-                f"The deletion of {name} names the Region {region}, but AWS reports resources of {name} in "
+                f"The request to delete {name} names the Region {region}, but AWS reports resources of {name} in "
                 f"{_describe_regions(found.all_resources)}."
             )
             raise PhaseStoppedError([self._problem("byok.RegionDiffers", message, Remedy.DIFFERS_FROM_AWS)])
@@ -118,7 +118,7 @@ class DeleteEnvironment:
         problems = [
             self._problem(
                 "byok.KeyDiffers",
-                f"The deletion of {name} names {asked} as {which.field_label}, but AWS reports that its "
+                f"The request to delete {name} names {asked} as {which.field_label}, but AWS reports that its "
                 f"{what} encrypted with {' and '.join(reported)}.",
                 Remedy.DIFFERS_FROM_AWS,
             )
@@ -174,7 +174,10 @@ class DeleteEnvironment:
             return
         self._left_behind = tuple(f"{name}: not removed" for name in found.names)
         listed = "; ".join(f"{one.bucket}: {', '.join(one.keys)}" for one in foreign.buckets)
-        message = f"Buckets contain objects that provisioning did not write (the first ones of each): {listed}."
+        message = (
+            "Buckets contain objects that provisioning did not write (the first few in each bucket are listed): "
+            f"{listed}."
+        )
         raise PhaseStoppedError([self._problem("byok.ForeignObjects", message, Remedy.FOREIGN_OBJECTS)])
 
     def _require_gone(self, left: tuple[Leftover, ...], after: OwnedResources) -> None:

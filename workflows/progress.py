@@ -59,7 +59,7 @@ class ProgressPublisher:
         self._tenant_name = name
 
     def record_tenant_outcome(self, outcome: TenantOutcome) -> None:
-        """Record the outcome of naming the keys. The next call to `enter_phase` publishes the outcome."""
+        """Record the outcome of putting the tenant name on the keys. The next `enter_phase` publishes the outcome."""
         self._tenant = outcome
 
     def enter_phase(
@@ -137,7 +137,7 @@ class TenantProgressPublisher:
 
 
 def _published_progress(request: ProvisionRequest | DeleteRequest) -> EnvironmentProgress | None:
-    """Return the progress that was published when byok started the workflow, or None if a person started it."""
+    """Return the progress published when byok started the workflow, or None if a person started the workflow."""
     try:
         begun: EnvironmentProgress | None = workflow.memo_value(PROGRESS_MEMO, None, type_hint=EnvironmentProgress)
     except ApplicationError:  # another program stored something else under the same memo key

@@ -53,7 +53,8 @@ async def get_environment(environment_id: str, request: Request) -> dict[str, An
     temporal = request.app.state.temporal
     handle = temporal.get_workflow_handle(contracts.environment_workflow_id(environment_id))
     described: WorkflowExecutionDescription = await handle.describe()
-    if described.close_time is not None:  # like the API, also describe the tenant workflow, which may have run later
+    if described.close_time is not None:
+        # Like the API, also describe the tenant workflow, which may have run after provisioning.
         with contextlib.suppress(RPCError):
             await temporal.get_workflow_handle(contracts.tenant_workflow_id(environment_id)).describe()
     return {

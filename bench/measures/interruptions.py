@@ -53,7 +53,7 @@ async def _time_to_stopped(one: BenchStack) -> float:
 
 
 async def _time_to_takeover(one: BenchStack, other: str) -> float:
-    """Kill the worker while the stand-in holds one of its AWS calls, and return the seconds until the next AWS call."""
+    """Kill the worker while the stand-in delays its AWS call, and return the seconds until the next AWS call."""
     service, request = await one.connect_service(), RequestGenerator().next_request("killed")
     await one.start_worker(name=other)
     one.call_stand_in("POST", "hold", operation="CreateDBCluster")

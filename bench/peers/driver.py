@@ -33,7 +33,7 @@ class EnvironmentSpec(TypedDict):
 
 
 def read_batches() -> Iterator[list[EnvironmentSpec]]:
-    """Yield the batches to provision. When the caller takes the next batch, the previous batch is reported as done."""
+    """Yield the batches to provision. A request for the next batch reports the previous batch as done."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # send library output to the log
     for line in sys.stdin:

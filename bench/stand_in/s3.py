@@ -209,7 +209,7 @@ class S3Service:
         return _xml("ListVersionsResult", f"{render_xml(about)}{found}{render_xml({'Prefix': '', 'MaxKeys': 1000})}")
 
     def put_object(self, request: HttpRequest, _region: str) -> HttpResponse:
-        """PutObject. Without encryption headers, the bucket's default encryption applies. If-None-Match is checked."""
+        """PutObject. Evaluates If-None-Match. Without encryption headers, the bucket's default encryption applies."""
         bucket, key, headers = self._bucket(request), _key(request), request.headers
         if "if-none-match" in headers and key in bucket.objects:
             message = "At least one of the pre-conditions you specified did not hold"

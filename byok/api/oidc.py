@@ -51,7 +51,7 @@ class SigningKey:
 
     @classmethod
     def from_jwk(cls, jwk: Any) -> Self | None:
-        """Read a JWK. Return None if the key cannot sign tokens or byok does not know its type (RFC 7517 section 5).
+        """Read a JWK. Return None if the key cannot sign tokens, or if its type is not supported (RFC 7517 section 5).
 
         `alg`, `use`, `key_ops` and `kid` are optional (RFC 7517 section 4). Without `alg`, the key may sign with any
         algorithm of its type and curve.

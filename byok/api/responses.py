@@ -118,7 +118,7 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
     version: str = __version__
     workers: int | None = Field(
-        default=None, description="The number of workers that poll the task queue; only in /ready."
+        default=None, description="The number of workers that poll the task queue; returned only by /ready."
     )
 
 

@@ -106,7 +106,8 @@ def render_outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
         elif status.tenant_name and status.encryption is Encryption.PLATFORM_MANAGED:
             parts += [Text(), Text(f"Tenant name: {status.tenant_name}")]
         elif status.tenant_name:
-            parts += [Text(), Text(f"Tenant name: {status.tenant_name}"), Text("  To set it on both keys (optional):")]
+            parts += [Text(), Text(f"Tenant name: {status.tenant_name}")]
+            parts.append(Text("  To set this name on both keys (optional):"))
             parts.append(Text(f"    byok tenant {status.environment_id}"))
         if status.tenant_problems:
             parts += [Text(), Text("The last attempt to set the tenant name on the keys stopped:", "bold yellow")]

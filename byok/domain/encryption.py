@@ -1,4 +1,4 @@
-"""Customer-managed and platform-managed encryption: the platform's keys, and the rule that the kind never changes."""
+"""Customer-managed and platform-managed encryption: the platform's keys, and why an environment keeps its kind."""
 
 from typing import Final, Self
 

@@ -49,8 +49,8 @@ class Ports:
                     probe.bind((HOST, port))
                 except OSError as error:
                     raise DevStackError(
-                        f"Port {port} is in use, perhaps by another `byok up`. Stop it, or choose another port "
-                        f"with {option}."
+                        f"Port {port} is in use, perhaps by another `byok up`. Stop that process, or choose "
+                        f"another port with {option}."
                     ) from error
 
 

@@ -50,7 +50,7 @@ KEY_PAIR_NAME: Final = "local"
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 5.0
 _SEEN_SECONDS: Final = 90.0
-"""How long to wait for a new worker: Temporal lists some only after their second poll, a minute after the first."""
+"""The wait for a new worker: Temporal lists some workers only after their second poll, a minute after the first."""
 
 Say = Callable[[str], None]
 

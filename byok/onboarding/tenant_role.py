@@ -33,7 +33,7 @@ def render_tenant_role_template(vendor: VendorProfile) -> str:
             "Resources": {"TenantRole": _role(vendor)},
             "Outputs": {
                 TENANT_ROLE_ARN_OUTPUT: {
-                    "Description": "ARN of the role. Send this value back.",
+                    "Description": "ARN of the role. Send this ARN to the platform's operator.",
                     "Value": GetAtt("TenantRole.Arn"),
                 }
             },

@@ -117,7 +117,6 @@ _ADVICE = {
         "release it."
     ),
     ClaimState.LEFT_OVER: (
-        "Nothing of {name} exists in AWS, and {name} is {phase}. Delete {name} (Region {region}), which releases the "
-        "claim."
+        "{name} has no resources in AWS and is {phase}. To release the claim, delete {name} (Region {region})."
     ),
 }

@@ -77,6 +77,6 @@ def _require_same(environment_id: str, known: dict[str, str | None], given: dict
     ]
     if differing:
         raise DeletionDiffersError(
-            f"Nothing was deleted. The request to delete {environment_id} contains values that differ from those "
-            f"that byok knows: {'; '.join(differing)}. Check the environment's id, or leave these values out."
+            f"Nothing was deleted. The request to delete {environment_id} contains values that differ from the "
+            f"environment's: {'; '.join(differing)}. Check the environment's id, or leave these values out."
         )

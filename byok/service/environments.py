@@ -105,7 +105,7 @@ class EnvironmentService(EnvironmentReader):
             if policy is not None and not await self._has_request_key(found, key):
                 try:
                     return await self._start(request, policy, key)
-                except WorkflowAlreadyStartedError:  # another request, or a repeat of this one, started first
+                except WorkflowAlreadyStartedError:  # another request, or a repeat of this one, was first
                     found = await self.read_status(request.environment_id)
             return await self._existing(request, found, key)
 
@@ -347,4 +347,4 @@ _RESTART_AFTER: Final = {
     Phase.DELETED: WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     Phase.STOPPED: WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
 }
-"""The phases in which an environment may be started again, each with the strictest workflow id reuse policy for it."""
+"""The phases that allow a restart, each with the strictest workflow id reuse policy that allows the restart."""

@@ -107,7 +107,7 @@ def diff_requests(found: Request | None, asked: Request) -> dict[str, str]:
 
 
 def describe_conflict(environment_id: str, differing: dict[str, str]) -> str:
-    """Describe the conflict between an environment and a request that differs from the environment's own."""
+    """Describe how a request conflicts with the environment's original request."""
     what = f"Environment {environment_id} already exists with different values: {', '.join(differing.values())}."
     if differing.keys() <= {"tenant", "tenant_role"}:
         return f"{what} To give its keys another tenant name, run `byok tenant {environment_id} <name>`."

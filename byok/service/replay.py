@@ -83,7 +83,9 @@ def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
             "`byok create`."
         )
     if problem is not None and problem.code == ENCRYPTION_CANNOT_CHANGE_CODE:
-        raise NotReplayableError(f"{problem.message} Run `byok create` again with all values and that encryption.")
+        raise NotReplayableError(
+            f"{problem.message} Run `byok create` again with all values and the environment's kind of encryption."
+        )
     if problem is not None and problem.code == "tenant.IllegalName":
         raise NotReplayableError(
             f"{problem.message} Create the environment again with `byok create` and another tenant name."

@@ -14,7 +14,7 @@ from byok.wizard.sessions import COOKIE_NAME, Session, SessionCookies
 
 
 class NotSignedInError(Exception):
-    """The user is not signed in. The wizard redirects to the sign-in page, which later redirects back."""
+    """The user is not signed in. The wizard redirects to the sign-in page, which redirects back after the sign-in."""
 
     def __init__(self, where: str, *, ended: bool) -> None:
         super().__init__(where)

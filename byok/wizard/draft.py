@@ -112,7 +112,7 @@ class EnvironmentDraft(BaseModel):
         return ProvisionRequest.model_validate(values)
 
     def field_errors(self, prefix: str, regions: Sequence[str], *names: str) -> dict[str, str]:
-        """Return an error message for each named field whose value is missing, malformed, or a Region not in use.
+        """Return an error message for each named field that is missing or malformed, or is a Region that is not in use.
 
         Args:
             prefix: The prefix of the ids of the user's environments.
@@ -160,7 +160,7 @@ class EnvironmentDraft(BaseModel):
         return {}
 
     def key_arn_problems(self, role: str, vendor: VendorProfile, at: datetime) -> tuple[Problem, ...]:
-        """Return the violations of the ARN rules, without AWS calls. Both fields must be filled in (contract 81-84)."""
+        """Check the ARN rules without calling AWS. Both fields must be filled in (contract 81-84)."""
         return find_arn_problems(
             KeyPair(self.s3_key_arn, self.rds_key_arn), RemedyContext(self.region, role, vendor), at
         )

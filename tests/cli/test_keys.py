@@ -298,9 +298,9 @@ def test_check_accepts_the_payload(run: Run, service: FakeService) -> None:
     ("options", "words"),
     [
         (("--payload", "{}"), "lacks S3KmsKeyArn"),
-        (("--payload", "None"), "its name or Region is wrong"),
-        (("--payload", ""), "its name or Region is wrong"),
-        (("--s3-key-arn", "null"), "its name or Region is wrong"),
+        (("--payload", "None"), "the stack name or the Region is wrong"),
+        (("--payload", ""), "the stack name or the Region is wrong"),
+        (("--s3-key-arn", "null"), "the stack name or the Region is wrong"),
         (("--payload", PAYLOAD, "--region", "eu-central-9"), "--region: not an AWS Region; the nearest name is"),
         (("--payload", PAYLOAD, "--s3-key-arn", KEYS[1]), "--s3-key-arn"),
         (("--payload", PAYLOAD, "--rds-key-arn", "alias/x"), "--rds-key-arn"),

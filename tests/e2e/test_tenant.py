@@ -138,7 +138,7 @@ class InterruptedCall:
         ]
 
     async def prepare_case(self, machine: StackHarness, role: TenantRole) -> TenantCase:
-        """Prepare an environment in which byok needs exactly the calls in this path to name both keys."""
+        """Prepare an environment in which byok makes exactly this path's calls to put a tenant name on both keys."""
 
         def prepare() -> TenantCase:
             name, aws = f"k-{uuid.uuid4().hex[:8]}", machine.aws

@@ -23,7 +23,8 @@ Rules = tuple[ErrorRule, ...]
 
 TESTS: Final = (
     "tests/unit/test_error_table.py",
-    "--deselect=tests/unit/test_error_table.py::test_every_rule_has_a_remedy",  # this test is slow, and finds no change
+    # This test is slow, and detects no change.
+    "--deselect=tests/unit/test_error_table.py::test_every_rule_has_a_remedy",
 )
 PYTEST_OPTIONS: Final = ("-x", "-q", "--noconftest", "-p", "no:xdist", "-p", "no:cacheprovider")
 """These options skip tests/conftest.py, which needs xdist, so the tests neither start nor call a server."""

@@ -157,7 +157,7 @@ def test_keys_with_missing_facts_are_not_called_usable(absent: Any, answer_to: s
         (found,) = diagnose_collected_keys(build_collected_keys(s3=facts), VENDOR)
 
         assert (found.code, found.severity) == (code, Severity.UNKNOWN)
-        assert "no response" in found.message
+        assert "response is missing" in found.message
         assert are_keys_usable([found]) is None
 
 

@@ -63,7 +63,7 @@ def test_invalid_payload_is_refused_with_the_reason(given: dict[str, Any], words
 
 @pytest.mark.parametrize("given", ["", "None", "None\n", "null", " null\n", "[]", "[null]", '"None"', None, []])
 def test_missing_output_is_explained_by_the_stack(given: Any) -> None:
-    with pytest.raises(PayloadError, match=r"not complete .* or its name or Region is wrong"):
+    with pytest.raises(PayloadError, match=r"not complete .* or the stack name or the Region is wrong"):
         parse_payload(given)
 
 
@@ -75,5 +75,5 @@ def test_missing_output_in_a_field_is_explained_by_the_stack(field: str, text: s
 
 
 def test_plain_text_is_not_a_payload() -> None:
-    with pytest.raises(PayloadError, match="It looks like"):
+    with pytest.raises(PayloadError, match="A payload looks like this"):
         parse_payload("arn")

@@ -129,7 +129,7 @@ def test_added_condition_does_not_matter_next_to_the_whole_statement() -> None:
         ("arn:aws:iam::111122223333:group/Platform", "group"),
         (
             "arn:aws:iam::111122223333:AtaccamaPlatform",
-            "AtaccamaPlatform is not a type of principal.* A role is arn:aws:iam::111122223333:role/",
+            "AtaccamaPlatform is not a type of principal.* The ARN of a role is arn:aws:iam::111122223333:role/",
         ),
         ("arn:aws:sts::111122223333:session/worker", "session is not a type of principal"),
         ("arn:aws:s3:::bucket", "its service is s3"),

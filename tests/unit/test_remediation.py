@@ -164,7 +164,7 @@ def test_statements_are_never_added_to_the_other_keys(remedy: Remedy, which: Key
 
     before, _, after = build_remediation(remedy, one).partition("Append ")
 
-    assert f"has the statement {other[-1]}, this is the {which.other.display_name}" in before  # contract 127
+    assert f"has the statement {other[-1]}, this key is the {which.other.display_name}" in before  # contract 127
     assert "leave its policy unchanged" in before
     assert all(sid in after for sid in own)
 

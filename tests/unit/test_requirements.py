@@ -33,7 +33,10 @@ def read_statements() -> dict[str, str]:
 
 
 def find_exemption(text: str) -> str | None:
-    """Return why a statement needs no test of its own, or None. A valid exemption gives the reason and the source."""
+    """Return the reason why a statement needs no test of its own, or None if it needs one.
+
+    A valid exemption gives the reason and the source.
+    """
     found = _EXEMPTION.search(text)
     return found[1] if found else None
 

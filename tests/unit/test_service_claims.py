@@ -33,7 +33,7 @@ def build_claim(environment_id: str, number: int = 1, *, exists: bool = False, u
     [
         (True, True, ClaimState.IN_USE, "Nothing to do"),
         (True, False, ClaimState.UNUSED, "or delete {name} to release it"),
-        (False, False, ClaimState.LEFT_OVER, f"Delete {{name}} (Region {REGION}), which releases the claim"),
+        (False, False, ClaimState.LEFT_OVER, f"To release the claim, delete {{name}} (Region {REGION})"),
     ],
 )
 async def test_claim_of_an_environment_that_temporal_does_not_know(

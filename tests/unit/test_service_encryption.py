@@ -125,7 +125,7 @@ async def test_wrong_input_in_temporal_does_not_lock_the_environment(
     stopped = await wait_until_ended(service, environment_id)
     assert stopped.problem is not None
     assert stopped.problem.code == ENCRYPTION_CANNOT_CHANGE_CODE
-    with pytest.raises(NotReplayableError, match="with all values and that encryption"):
+    with pytest.raises(NotReplayableError, match="with all values and the environment's kind of encryption"):
         await service.replay(environment_id)
     assert (await provision(service, environment_id)).phase is Phase.READY
 

@@ -1,4 +1,4 @@
-"""Every answer of *Encryption at rest* is visible in a window of 900 px without scrolling, in a real Chromium."""
+"""Every result of *Encryption at rest* is visible in a window of 900 px without scrolling, in a real Chromium."""
 
 import os
 from pathlib import Path
@@ -33,7 +33,7 @@ HELD = tuple(build_key_problem("byok.KeyInUse", which, Remedy.KEY_IN_USE) for wh
 ALIAS = f"arn:aws:kms:{REGION}:444455556666:alias/mine"
 WRONG_ARNS = {"s3_key_arn": ALIAS, "rds_key_arn": "nonsense"}
 NO_PAYLOAD = {"s3_key_arn": "", "rds_key_arn": "null"}
-NO_STACK = ("Correct the marked fields below.", "The stack has no onboarding payload: it is not complete")
+NO_STACK = ("Correct the marked fields below.", "The stack has no onboarding payload: either the stack is not complete")
 REFUSED = "These keys cannot be used yet"
 S3_REFUSED, RDS_REFUSED = "S3 key: refused. s3.AccessDenied", "Aurora key: refused. rds.KMSKeyNotAccessibleFault"
 IN_USE = (REFUSED, "S3 key: refused. byok.KeyInUse", "Aurora key: refused. byok.KeyInUse", "What to do")

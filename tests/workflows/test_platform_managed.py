@@ -1,4 +1,7 @@
-"""The workflows on platform-managed keys: no key check, no tenant step, the same stop and deletion (contract 132)."""
+"""The workflows with platform-managed keys (contract 132).
+
+There is no key check and no tenant step, but the stops and the deletion are the same as with customer-managed keys.
+"""
 
 import pytest
 from temporalio.client import WorkflowFailureError

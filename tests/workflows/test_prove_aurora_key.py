@@ -1,4 +1,4 @@
-"""Proofs of Aurora keys: one at a time for each key, reused for ten minutes, and leaving nothing behind."""
+"""Proofs of Aurora keys: one at a time per key, each of which is reused for ten minutes and leaves nothing behind."""
 
 import asyncio
 import threading
@@ -42,7 +42,7 @@ def joined(harness: WorkflowHarness) -> WorkflowHarness:
 
 
 def hold_removal(harness: WorkflowHarness) -> tuple[threading.Event, threading.Event]:
-    """Make the next removal wait. Return the event that marks its start, and the event that releases it."""
+    """Make the next removal wait. Return the event that marks its start, and the event that lets it continue."""
     begun, release = threading.Event(), threading.Event()
 
     def hold() -> None:

@@ -178,8 +178,8 @@ async def delete(
     region: Annotated[
         RegionName | None,
         Query(
-            description="The environment's Region. Required only if Temporal no longer knows the environment; "
-            "otherwise, byok compares the value with the known Region."
+            description="The environment's Region. Required only if Temporal no longer has a record of the "
+            "environment; otherwise, byok compares the value with the recorded Region."
         ),
     ] = None,
 ) -> AcceptedResponse:

@@ -81,7 +81,7 @@ def _print_script(region: str | None, role: str | None, s3_key_arn: str | None, 
     from byok.settings import Settings
 
     if region is None:
-        raise UsageError("Missing: --region. The script is written for the Region of the keys.")
+        raise UsageError("Missing: --region. The script is specific to the Region of the keys.")
     try:
         keys = expand_payload_fields({"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn})
     except PayloadError as error:

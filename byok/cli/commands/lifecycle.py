@@ -67,8 +67,8 @@ def delete(
     region: Annotated[
         str | None,
         typer.Option(
-            help="The environment's Region. Required only if Temporal no longer knows the environment; otherwise, byok "
-            "compares the value with the environment's Region."
+            help="The environment's Region. Required only if Temporal no longer has a record of the environment; "
+            "otherwise, byok compares the value with the recorded Region."
         ),
     ] = None,
     payload: Annotated[
@@ -77,7 +77,8 @@ def delete(
     platform_managed: Annotated[
         bool,
         typer.Option(
-            "--platform-managed", help="The environment uses platform-managed keys; byok compares this with AWS."
+            "--platform-managed",
+            help="Specify that the environment uses platform-managed keys; byok verifies in AWS that it does.",
         ),
     ] = False,
     wait: Wait = False,

@@ -143,7 +143,7 @@ def _template(kind: TemplateKind, region: str | None, role: str | None) -> tuple
     if kind is TemplateKind.TENANT_ROLE:
         return TENANT_ROLE_TEMPLATE_FILE, render_tenant_role_template(settings.vendor)
     if region is None:
-        raise UsageError("Missing: --region. The Terraform file is written for one Region.")
+        raise UsageError("Missing: --region. The Terraform file is specific to one Region.")
     place = require_region(region)
     return TERRAFORM_FILE, render_terraform_file(
         require_platform_role_arn(role, settings, place), place, settings.vendor
@@ -220,8 +220,8 @@ def _show_tenant_role(kit: "OnboardingKit", prose: Callable[[str], None]) -> Non
 
     prose(
         "The platform can set the tenant name on the keys itself if you create a role for this purpose in your "
-        "account. The role allows nothing else, and it applies only to these two keys. Everything works without the "
-        "role."
+        "account. The role grants no other permissions, and it applies only to these two keys. Everything works "
+        "without the role."
     )
     commands = kit.tenant_role_commands()
     if commands is None:

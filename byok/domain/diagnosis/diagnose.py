@@ -241,14 +241,16 @@ def _not_seen(key: _KeyContext) -> Finding:
     permissions = _PERMISSIONS if of_key else "kms:GetKeyPolicy"
     return key.finding(
         "key.NotReadable" if of_key else "key.PolicyNotReadable",
-        f"{what}: {answer.error or 'the output of the script contains no response from AWS for it.'}",
-        f"Run the script again with permission to read it ({permissions}), and send everything it prints."
+        f"{what}: {answer.error or _NO_RESPONSE}",
+        f"Make sure that you have the required permissions ({permissions}), run the script again, and send everything "
+        "it prints."
         if answer.error
         else "Run the script again, and send everything it prints.",
         Severity.UNKNOWN,
     )
 
 
+_NO_RESPONSE: Final = "AWS's response is missing from the output of the script."
 _PERMISSIONS: Final = (
     "kms:DescribeKey, kms:GetKeyPolicy, kms:GetKeyRotationStatus, kms:ListAliases, kms:ListResourceTags"
 )

@@ -47,7 +47,7 @@ def build_bucket_policy(bucket_arn: str, key_arn: str) -> dict[str, Any]:
 
 
 def build_probe_bucket_policy(bucket_arn: str) -> dict[str, Any]:
-    """Build the policy of the platform's probe bucket. It requires only TLS, because probes use many different keys."""
+    """Build the probe bucket's policy, which requires TLS but no specific key: probes use many different keys."""
     condition = {"Bool": {"aws:SecureTransport": "false"}}
     return {
         "Version": "2012-10-17",

@@ -268,7 +268,7 @@ def _require_own(there: Statement, ours: Statement) -> None:
         PolicyMergeError: The statement denies access, or it also allows principals other than the platform role.
     """
     sid, role = ours["Sid"], ours["Principal"]["AWS"]
-    keep = f"To keep it, give it another Sid: {sid} is reserved for the platform's statement."
+    keep = f"To keep your statement, give it another Sid: {sid} is reserved for the platform's statement."
     if there["Effect"] == "Deny":
         raise PolicyMergeError(
             "policy.SidTaken", f"The statement {sid} has Effect Deny, but the platform's statement allows. {keep}"

@@ -180,7 +180,7 @@ class DeleteRequest(RegionRequest):
 
     @property
     def named_encryption(self) -> Encryption | None:
-        """Whose keys the environment uses, according to the request: if it names a key, the keys are the customer's."""
+        """Whose keys the environment uses, according to the request; the customer's if the request names a key."""
         named = self.s3_key_arn or self.rds_key_arn
         return Encryption.CUSTOMER_MANAGED if named else self.encryption
 

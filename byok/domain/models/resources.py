@@ -1,4 +1,4 @@
-"""An environment's resources as AWS reports them, and the evidence that they are encrypted with the customer's keys."""
+"""An environment's resources as AWS reports them, and the evidence that its keys encrypt them."""
 
 from collections.abc import Iterable
 from datetime import datetime

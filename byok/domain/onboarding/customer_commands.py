@@ -120,7 +120,7 @@ class CustomerCommands:
         )
 
     def name_keys_commands(self, keys: KeyPair, tenant: str) -> tuple[str, ...]:
-        """Return the commands for each way to put a tenant name on two keys. A comment says when to use each way.
+        """Return the commands for each way to put a tenant name on two keys. A comment above says when to use them.
 
         The four ways are a CloudFormation stack, separate AWS CLI commands, Terraform, and a role that the platform
         assumes (D11). The comments contain no quotes and no brackets, because zsh treats comments pasted at its prompt
@@ -131,17 +131,20 @@ class CustomerCommands:
         """
         external_id = derive_external_id(keys)
         return (
-            _comment(f"If a CloudFormation stack created the keys: redeploy that stack, here named {self.stack_name}.")
+            _comment(
+                "If a CloudFormation stack created the keys, redeploy that stack, which is named "
+                f"{self.stack_name} in this command."
+            )
             + self.deploy_keys_command(tenant),
             _comment(
-                "If the keys were created manually. AlreadyExistsException means that an alias with that name exists, "
-                "on this key or another key, and that the later commands did not run: aws kms list-aliases shows "
-                "which key has the alias."
+                "If the keys were created manually, run these commands. AlreadyExistsException means that an alias "
+                "with that name already exists, on this key or on another key, and that the later commands did not "
+                "run. To find out which key has the alias, run aws kms list-aliases."
             )
             + _JOINT.join(self.name_key_commands(which, arn, tenant) for which, arn in keys.items()),
             _comment(
-                "If Terraform created the keys. Save the value, for example in terraform.tfvars: otherwise, the next "
-                "apply removes the name."
+                "If Terraform created the keys, run this command. Save the value, for example in terraform.tfvars. "
+                "Otherwise, the next apply removes the name."
             )
             + f"terraform apply -var tenant_name={shlex.quote(tenant)}",
             _comment(

@@ -85,11 +85,12 @@ def is_payload(value: Any) -> bool:
     )
 
 
-_SHAPE: Final = f'It looks like {{"{S3_KEY_FIELD}":"arn:aws:kms:…","{RDS_KEY_FIELD}":"arn:aws:kms:…"}}.'
+_SHAPE: Final = f'A payload looks like this: {{"{S3_KEY_FIELD}":"arn:aws:kms:…","{RDS_KEY_FIELD}":"arn:aws:kms:…"}}.'
 
 _NO_OUTPUT: Final[tuple[Any, ...]] = (None, [], "", "None", "null", "[]")
 """The values that the AWS CLI prints for a query without results, with `--output text` and with `--output json`."""
 
 _NO_OUTPUT_MESSAGE: Final = (
-    "The stack has no onboarding payload: it is not complete (CREATE_COMPLETE), or its name or Region is wrong."
+    "The stack has no onboarding payload: either the stack is not complete yet (CREATE_COMPLETE), or the stack name or "
+    "the Region is wrong."
 )

@@ -23,7 +23,7 @@ from byok.domain.regions import RegionNotInUseError, require_region_in_use
 from byok.domain.tenant import InvalidTenantNameError, require_valid_tenant_name
 
 REGION_NOT_IN_USE_CODE: Final = "byok.RegionNotInUse"
-"""The code of the problem for a request whose Region the platform does not use. No calls may be made in that Region."""
+"""The problem code for a Region that the platform does not use. byok must not make AWS calls in that Region."""
 
 KEYS_EXCHANGED_CODE: Final = "byok.KeysExchanged"
 """The problem code for two swapped ARNs."""
@@ -67,7 +67,7 @@ def build_problem(
 
 
 def find_arn_problems(keys: KeyPair, context: RemedyContext, at: datetime) -> tuple[Problem, ...]:
-    """Apply the rules that do not require an AWS call to two ARNs, and return all problems with both keys (contract 7).
+    """Check two ARNs against the rules that require no AWS call, and return all problems with both keys (contract 7).
 
     Args:
         keys: The two ARNs.
@@ -124,7 +124,9 @@ def find_tenant_request_problems(
         found.append(("tenant.IllegalName", str(error), Remedy.TENANT_NAME))
     partition = partition_of_region(context.region)
     if tenant_role_arn is not None and tenant_role_arn.split(":")[1] != partition:
-        message = f"{tenant_role_arn} is not a role in partition {partition}, which {context.region} belongs to."
+        message = (
+            f"{tenant_role_arn} is not a role in partition {partition}, which is the partition of {context.region}."
+        )
         found.append(("tenant.RoleOfAnotherPartition", message, Remedy.TENANT_ROLE))
     with contextlib.suppress(InvalidKeyArnError):  # `find_arn_problems` reports an invalid ARN
         owner = parse_key_arn(keys.s3_key_arn).account if keys is not None else None

@@ -187,12 +187,15 @@ def _append(subject: RemedyContext) -> str:
 
 
 def _meant_for_other(subject: RemedyContext) -> str:
-    """Return what to do if the key has the other key's statements; a key must never have both sets (contract 127)."""
+    """Return the instructions for a key whose policy has the other key's statements.
+
+    A key policy must never have both sets of statements (contract 127).
+    """
     key = subject.key
     if key is None:
         return ""
     sid = subject.vendor.s3_access_sid if key is KeyPurpose.RDS else subject.vendor.rds_grants_sid
     return (
-        f"If the key policy has the statement {sid}, this is the {key.other.display_name}: leave its policy unchanged, "
-        f"and retry with the ARN of the {key.display_name} as {key.field_label}. Otherwise:\n"
+        f"If the key policy has the statement {sid}, this key is the {key.other.display_name}: leave its policy "
+        f"unchanged, and retry with the ARN of the {key.display_name} as {key.field_label}. Otherwise:\n"
     )

@@ -208,8 +208,8 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "and Region, and that the environment is READY (`byok list`, `byok status`).\n{again}"
     ),
     Remedy.NOT_THESE_KEYS: (
-        "Nothing was written: a tenant name belongs on the keys that its environment was created with, and {key_arn} "
-        "is not one of them. `byok status` shows the environment's keys, and `byok tenant` uses those keys.\n"
+        "Nothing was written: a tenant name can be put only on the keys that the environment was created with, and "
+        "{key_arn} is not one of them. `byok status` shows the environment's keys, and `byok tenant` uses those keys.\n"
         "Then retry with the correct ARN as {field}."
     ),
     Remedy.CANCELLED: "No error occurred: a user requested the cancellation. {again}",
@@ -220,10 +220,10 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "them. Then retry."
     ),
     Remedy.DIFFERS_FROM_AWS: (
-        "The customer has nothing to do. Nothing was deleted. The platform's operator checks that the environment's id "
-        "is right. If it is, retry the deletion with the values that AWS reports above. All resources of an "
-        "environment are in one Region: if AWS reports several, the operator first deletes what does not belong there."
-        "\nThen retry the deletion."
+        "The customer has nothing to do. Nothing was deleted. The platform's operator must check that the "
+        "environment's id is correct. If the id is correct, use the values that AWS reports above for the retry. All "
+        "resources of an environment must be in one Region: if AWS reports several Regions, the operator must first "
+        "delete the resources in the wrong Regions.\nThen retry the deletion."
     ),
     Remedy.FOREIGN_OBJECTS: (
         "The customer has nothing to do. Nothing was deleted, and the database still runs. The owner of the objects "

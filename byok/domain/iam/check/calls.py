@@ -155,7 +155,7 @@ class PlatformPrincipal:
         )
 
     def forbidden_access_requests(self, which: KeyPurpose) -> Iterator[tuple[str, AccessRequest]]:
-        """Yield the calls that the policy must deny, each with a description of the access that it must not grant.
+        """Yield calls that the policy must deny, each with a description of the access that the policy must not grant.
 
         These denials are required by contract 74-79.
         """

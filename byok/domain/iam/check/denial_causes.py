@@ -5,7 +5,10 @@ from enum import StrEnum
 
 
 class DenialCause(StrEnum):
-    """Why a call is denied, or why byok cannot decide. The value is the finding's code, and the order is the rank."""
+    """Why a call is denied, or why byok cannot decide whether the call is allowed.
+
+    The value is the finding's code, and the order of the members determines the rank.
+    """
 
     EXPLICIT_DENY = "policy.ExplicitDeny"
     STATEMENT_MISSING = "policy.StatementMissing"

@@ -103,7 +103,7 @@ def require_no_deleted_principal(policy: dict[str, Any]) -> None:
             raise PolicyDocumentError(
                 "policy.DeletedPrincipal",
                 f"Statement {statement.get('Sid') or number}: {deleted} is the id of a deleted user or role. KMS keeps "
-                "it in an existing policy but rejects a new policy that contains it. Remove it first.",
+                "such an id in an existing policy, but rejects a new policy that contains one. Remove the id first.",
                 statement.get("Sid"),
             )
 
@@ -184,7 +184,7 @@ def _json(text: str) -> Any:
 
 
 def _no_constant(name: str) -> None:
-    raise PolicyDocumentError("policy.NotJson", f"This is not valid JSON: {name} is not a value.")
+    raise PolicyDocumentError("policy.NotJson", f"This is not valid JSON: {name} is not a JSON value.")
 
 
 def _reject_duplicate_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -244,10 +244,10 @@ def _wrong_resource(one: StatementEvaluation, platform: PlatformPrincipal) -> St
     name = "Resource" if "Resource" in one.statement else "NotResource"
     is_it = f"{name} is {', '.join(as_list(one.statement[name]))}"
     if is_resource_unknowable(one, platform):
-        words = f"{is_it}, and it is unknown whether that is this key. It should be *, which means the key itself."
+        words = f"{is_it}, and byok cannot tell whether this key matches. Use Resource *, which means the key itself."
         return StatementMismatch(DenialCause.UNKNOWABLE, words)
     return StatementMismatch(
-        DenialCause.RESOURCE, f"{is_it}; it must be *, which in a key policy means the key itself."
+        DenialCause.RESOURCE, f"{is_it}; use Resource *, which in a key policy means the key itself."
     )
 
 

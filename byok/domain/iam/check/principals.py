@@ -68,7 +68,10 @@ def _explain_arn(entry: str) -> str:
     if resource.startswith("group/"):
         return "an IAM group is not a principal. Name the group's users, or a role."
     kind = resource.split("/")[0]
-    return f"{kind} is not a type of principal, or its name is missing. A role is arn:{partition}:iam::{known}:role/…."
+    return (
+        f"{kind} is not a type of principal, or the principal's name is missing. The ARN of a role is "
+        f"arn:{partition}:iam::{known}:role/…."
+    )
 
 
 def _explain_account(account: str) -> str:

@@ -202,8 +202,8 @@ def _remedy(cause: DenialCause, sid: str | None, right: tuple[Statement, ...]) -
         return "This might not be an error. Run `byok check` to test the key itself."
     if cause is DenialCause.TIGHTENED:
         return (
-            f"Remove the added conditions from {sid}, or replace it with {these}. If you keep them, run `byok check` "
-            "to test the key itself."
+            f"Remove the added conditions from {sid}, or replace the statement with {these}. If you keep the "
+            "conditions, run `byok check` to test the key itself."
         )
     if len(right) == 1 and of_ours:
         return f"Replace the statement {sid} with this one."
@@ -211,8 +211,8 @@ def _remedy(cause: DenialCause, sid: str | None, right: tuple[Statement, ...]) -
         return f"Replace {sid}, which belongs in the other key's policy, with {these}."
     if cause is DenialCause.UNKNOWABLE:
         return (
-            f"This might not be an error. Run `byok check` to test the key itself. To rule it out, append {these} to "
-            "the Statement array, and do not change the other statements."
+            f"This might not be an error. Run `byok check` to test the key itself. To rule out an error, append "
+            f"{these} to the Statement array, and do not change the other statements."
         )
     return f"Append {these} to the Statement array, and do not change the other statements."
 
@@ -242,7 +242,7 @@ def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal, ve
 
 
 def _tightened(rows: tuple[PermissionResult, ...], which: KeyPurpose) -> list[Finding]:
-    """Build one finding per statement whose added conditions are satisfied, either always or only for now."""
+    """Build one finding per statement with satisfied added conditions, whether or not the conditions will expire."""
     together: dict[str, list[PermissionResult]] = {}
     for row in rows:
         if row.verdict is Verdict.ALLOWED and row.tightened and row.sid is not None:
@@ -268,7 +268,7 @@ def _narrower(sid: str, which: KeyPurpose, of_this_key: bool, vendor: VendorProf
         return f"Replace the statement {sid} with this one."
     if sid in expected_sids(which.other, vendor):
         return f"Remove the statement {sid}, which belongs in the {which.other.display_name}'s policy."
-    return f"Check whether {sid} is intended to allow this."
+    return f"Check whether {sid} is intended to allow this access."
 
 
 def _order(finding: Finding) -> tuple[int, int]:

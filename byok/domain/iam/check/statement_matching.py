@@ -57,7 +57,7 @@ def _doubts(one: StatementEvaluation, platform: PlatformPrincipal) -> Iterator[s
         name = "Resource" if "Resource" in one.statement else "NotResource"
         shown = ", ".join(as_list(one.statement[name]))
         yield (
-            f"{name} is {shown}, and it is unknown whether that is this key. It should be *, which in a key policy "
+            f"{name} is {shown}, and byok cannot tell whether this key matches. Use Resource *, which in a key policy "
             "means the key itself."
         )
     yield from (explain_condition(test) for test in one.conditions if test.holds is None)
@@ -93,7 +93,10 @@ def _explain_exemption(one: StatementEvaluation, platform: PlatformPrincipal) ->
     if role not in entries:
         return f"NotPrincipal names the platform's account but not its role, {role}, so AWS may deny the role."
     if sessions:
-        return f"NotPrincipal exempts only the session {sessions[0]}, and this check does not know the session's name."
+        return (
+            f"NotPrincipal exempts only the session {sessions[0]}, and this check does not know the name of the "
+            "platform's session."
+        )
     return (
         f"NotPrincipal names {role} and its account but no session of the role, so AWS may deny the session. Instead "
         "of NotPrincipal, AWS recommends Principal * with ArnNotEquals on aws:PrincipalArn."
