@@ -42,7 +42,7 @@ def joined(harness: WorkflowHarness) -> WorkflowHarness:
 
 
 def hold_removal(harness: WorkflowHarness) -> tuple[threading.Event, threading.Event]:
-    """Make the next removal wait. Return the event that marks its start, and the event that releases it."""
+    """Block the next removal of proof clusters. Return the event that marks its start, and the one that releases it."""
     begun, release = threading.Event(), threading.Event()
 
     def hold() -> None:
