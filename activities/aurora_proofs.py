@@ -113,7 +113,9 @@ class AuroraProofActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def remove_proof_clusters(self, environment: Environment) -> None:
-        """Remove the clusters that prove this key, and all clusters that were left behind. Succeed once they are gone.
+        """Remove the clusters that prove this key, and all proof clusters that earlier workflows left behind.
+
+        The activity succeeds once they are gone.
 
         Raises:
             ApplicationError: `rds.NotReady`, retried after `poll`, until the clusters are gone. Temporal retries the

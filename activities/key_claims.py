@@ -54,7 +54,7 @@ class KeyClaims:
             raise stop_with_problems(conflicts)
 
     def list_conflicts(self) -> tuple[Problem, ...]:
-        """Return a problem for each key that another environment holds, without claiming either key (contract 129).
+        """Return a problem for each key that another environment has claimed, without claiming any key (contract 129).
 
         An invalid ARN is skipped, because the ARN rules report it.
 

@@ -29,7 +29,10 @@ _COLOURS = {
 
 
 def draw_latency(results: dict[str, Any], file: Path) -> None:
-    """Plot how long byok and the floor take to create one environment, and how long byok takes to report a stop."""
+    """Plot how long the creation of one environment takes, and how long byok takes to report a stop.
+
+    The creation is measured with byok and with the floor (a bare boto3 script).
+    """
     one, interruptions = results["one"], results["interruptions"]
     bars = {
         "floor, sequential": one["floor"],

@@ -139,7 +139,10 @@ def is_session_expired(access_key: str) -> bool:
 
 
 def get_identity_policies(caller: CallingPrincipal) -> list[Policy]:
-    """Return the policies of the caller's role. A user is an administrator of the account, and may do everything."""
+    """Return the policies of the caller's role.
+
+    An IAM user is an administrator of its account, and may perform every action.
+    """
     if caller.role_arn is None:
         return [_EVERYTHING]
     role = STATE.roles.get(caller.role_arn)

@@ -78,7 +78,7 @@ class Operation:
 
 
 def models(*params: str) -> Callable[[Handler], Operation]:
-    """Declare the parameters that a handler models. If a call has any other parameter, an error names the parameter."""
+    """Declare the parameters that a handler models. A call with another parameter fails with an error that names it."""
     return lambda handler: Operation(handler, frozenset(params))
 
 

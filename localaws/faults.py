@@ -197,7 +197,9 @@ def inject_before(call: Call) -> Fault | None:
 
 @contextmanager
 def inject_around(call: Call) -> Iterator[Fault | None]:
-    """Apply a fault around a call's execution. If the call is rejected, a fault that affects responses stays pending.
+    """Apply the next fault that matches this call, and yield the fault that `inject_after` must apply, if any.
+
+    If the call is rejected, a fault that affects responses stays pending.
 
     Raises:
         AwsError: An error from `inject_before` or from the call itself.

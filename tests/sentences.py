@@ -26,7 +26,7 @@ def list_text_files() -> list[str]:
 
 
 def list_sentences(name: str) -> list[str]:
-    """List the sentences of a Python, Markdown or HTML file, with normalised white space; other files have none."""
+    """List the sentences of a Python, Markdown or HTML file, with normalised white space; empty for any other file."""
     text = (ROOT / name).read_text(encoding="utf-8")
     match Path(name).suffix:
         case ".py":

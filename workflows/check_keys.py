@@ -12,7 +12,9 @@ from workflows.key_validation import check_keys
 
 @workflow.defn(name=CHECK_KEYS_WORKFLOW)
 class CheckKeys:
-    """Checks two keys. It creates probe objects and, on request, a cluster without instances. Both are then removed.
+    """Checks two keys.
+
+    It creates probe objects and, on request, a cluster without instances. All of them are then removed.
 
     The workflow completes with a verdict on each key: a key that fails the check is a result, not a failure.
     """

@@ -81,7 +81,8 @@ class ProgressPublisher:
             deletion: The proof of the deletion; given only with DELETED.
         """
         earlier = self._progress
-        if phase is earlier.phase and earlier.timeline:  # the call that started the workflow has published this phase
+        if phase is earlier.phase and earlier.timeline:
+            # The call that started the workflow has already published this phase.
             workflow.set_current_details(_as_markdown(earlier))
             return
         self._progress = earlier.model_copy(

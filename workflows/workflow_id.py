@@ -1,4 +1,7 @@
-"""Checks a workflow's id. If ids could vary, two runs could work on the same environment at the same time."""
+"""Checks a workflow's id.
+
+If the workflows for one environment could have different ids, two runs could work on the environment at the same time.
+"""
 
 from temporalio import workflow
 

@@ -114,7 +114,7 @@ def _usage(stack: DevStack) -> dict[str, ProcessUsage]:
 
 
 async def _keys(stack: DevStack, folder: Path, name: str, number: int) -> tuple[str, str]:
-    """Create pairs of keys in the local AWS, write their ARNs to a file, and return the option that names the file."""
+    """Create pairs of keys in the local AWS, write their ARNs to a file, and return the option with the file's path."""
     pairs = [await asyncio.to_thread(stack.customer.ensure_key_pair, f"{name}-{index}") for index in range(number)]
     file = folder / f"{name}.json"
     file.write_text(json.dumps([(pair.s3_key_arn, pair.rds_key_arn) for pair in pairs]))

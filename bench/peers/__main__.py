@@ -1,4 +1,4 @@
-"""`python -m bench.peers`: measure other tools that do the same work, and compare each with a bare boto3 script."""
+"""`python -m bench.peers`: measure tools that do the same work as byok, and compare each with a bare boto3 script."""
 
 import argparse
 import json

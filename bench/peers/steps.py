@@ -1,4 +1,4 @@
-"""The work as six plain boto3 functions: 18 AWS calls for an environment whose database is available at the first poll.
+"""An environment's creation as six plain boto3 functions: 18 AWS calls if the database is available at the first poll.
 
 All peers that are written in Python share these functions, so that only the tool differs.
 """

@@ -61,7 +61,7 @@ class StatusBroadcaster:
     Attributes:
         reader: Reads a status.
         max_streams: How many streams one organisation may have open.
-        poll: How often a watched environment is polled.
+        poll: The interval between two polls of a watched environment that does not change.
     """
 
     reader: StatusReader

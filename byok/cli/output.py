@@ -84,5 +84,5 @@ def exit_on_error(*, as_json: bool = False) -> Iterator[None]:
             f"Invalid settings: {format_settings_error(error)}.", "byok.Settings", EXIT_USAGE, as_json=as_json
         )
     except KeyboardInterrupt:
-        print_message("Interrupted. Accepted work continues: see `byok status`.")
+        print_message("Interrupted. Operations that have already started continue: see `byok status`.")
         raise typer.Exit(EXIT_INTERRUPTED) from None

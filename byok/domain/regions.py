@@ -29,7 +29,10 @@ class RegionNotInUseError(ValueError):
 
 
 class UnknownRegionError(ValueError):
-    """Raised for a name that is not an AWS Region; the message gives the nearest name and does not repeat the input."""
+    """Raised for a name that is not an AWS Region.
+
+    The message suggests the nearest name, if any, and does not repeat the input.
+    """
 
 
 def require_region(name: str) -> str:

@@ -137,7 +137,7 @@ def _aliases(which: KeyPurpose, parameter: str, vendor: VendorProfile) -> Intrin
 
 
 _HEADING: Final = """\
-Optional: lets the {vendor} platform keep your tenant name on your two KMS keys.
+Optional: lets the {vendor} platform put your tenant name on your two KMS keys.
 
 The role can create and update the two aliases, list aliases, read the tags of the two keys and set the tags for the
 tenant name. It cannot use, disable or delete the keys, or change their policies. To revoke the permission, delete the

@@ -27,7 +27,8 @@ from byok.service.versions import TaskQueueRouting, explain_no_worker, read_task
 Result = TypeVar("Result")
 
 POLL_INTERVAL: Final = timedelta(milliseconds=500)
-"""How often a watched environment is polled. A describe call costs the server 3 ms and adds nothing to the history."""
+"""The interval between two polls of a watched environment that does not change. A describe call costs the server 3 ms
+and adds nothing to the history."""
 
 MIN_POLL_INTERVAL: Final = timedelta(milliseconds=100)
 """The interval after a change; it is short because changes come in quick succession. With each poll that finds no

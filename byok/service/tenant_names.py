@@ -42,7 +42,7 @@ def build_tenant_request(
     if status.evidence is None or not (status.region and status.s3_key_arn and status.rds_key_arn):
         raise EnvironmentNotReadyError(
             f"Environment {status.environment_id} is {status.phase}. Its keys can be given the tenant name once it is "
-            f"{Phase.READY}; follow it with `byok status {status.environment_id}`."
+            f"{Phase.READY}; to follow the environment, run `byok status {status.environment_id}`."
         )
     return ReconcileTenantRequest(
         environment_id=status.environment_id,
@@ -82,8 +82,8 @@ async def start_tenant_workflow(
         differing = diff_requests(await read_workflow_request(client, handle, ReconcileTenantRequest), request)
         if differing:
             raise DifferentNamingInProgressError(
-                f"Another request is naming the keys of {request.environment_id}, with different values: "
-                f"{', '.join(differing.values())}. If your values are correct, try again in a moment."
+                f"Another request is setting the tenant name on the keys of {request.environment_id}, with "
+                f"different values: {', '.join(differing.values())}. If your values are correct, try again in a moment."
             ) from error
         return handle
 

@@ -1,4 +1,7 @@
-"""The user's input to the wizard. Each page's address contains the input, so that the user can leave and return."""
+"""The user's input to the wizard.
+
+Each page's URL contains the input, so that the user can leave the wizard and return later.
+"""
 
 import re
 from collections.abc import Mapping, Sequence

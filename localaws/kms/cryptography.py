@@ -1,4 +1,7 @@
-"""Cryptographic operations. Here, a ciphertext contains its key's ARN and encryption context as plain text."""
+"""Cryptographic operations.
+
+In the local AWS, a ciphertext contains its key's ARN and encryption context as plain text.
+"""
 
 import base64
 import json

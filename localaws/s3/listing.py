@@ -1,4 +1,7 @@
-"""Pages of ListBuckets, because moto returns only one page, without a continuation token and without Regions."""
+"""Paginates ListBuckets.
+
+This is needed because moto returns all buckets on one page, without a continuation token and without Regions.
+"""
 
 import re
 from typing import Final

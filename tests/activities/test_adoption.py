@@ -263,7 +263,7 @@ def test_missing_platform_permission_is_the_operators_problem(harness: ActivityH
     problem = run_until_problem(harness, harness.storage.ensure_bucket, harness.bucket_task())
 
     assert (problem.code, problem.key) == ("s3.403", None)
-    assert "customer has nothing to do" in problem.remediation.lower()
+    assert "customer does not need to do anything" in problem.remediation.lower()
 
 
 def test_bucket_denies_public_access_and_other_encryption(harness: ActivityHarness) -> None:

@@ -1,4 +1,4 @@
-"""Every bucket call names the expected owner, and a problem names any bucket of another account (contract 154)."""
+"""Every bucket call names the expected owner, and a problem names a bucket that another account owns (contract 154)."""
 
 import json
 from collections.abc import Callable

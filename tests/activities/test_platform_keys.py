@@ -58,7 +58,8 @@ def test_evidence_names_the_keys_of_the_settings(harness: ActivityHarness) -> No
     assert evidence.encryption is Encryption.PLATFORM_MANAGED  # contract 132
     assert list_key_arns(evidence) == ({keys.s3_key_arn}, {keys.rds_key_arn})
     assert {bucket.key_arn for bucket in evidence.buckets} == {keys.s3_key_arn}
-    assert not any("key-probes" in bucket["Name"] for bucket in list_buckets(harness))  # neither a probe nor a claim
+    # There is no probe bucket, so there are no probes and no claims.
+    assert not any("key-probes" in bucket["Name"] for bucket in list_buckets(harness))
 
 
 def list_buckets(harness: ActivityHarness) -> list[dict[str, Any]]:
@@ -125,7 +126,7 @@ def test_disabled_platform_key_is_the_platforms_own_fault(harness: ActivityHarne
 
     assert problem.code == ("s3.KMS.DisabledException" if storage else "rds.KMSKeyNotAccessibleFault")
     assert (problem.key, problem.key_arn) == (None, broken)  # contract 132: no key of the customer is at fault
-    assert "The customer has nothing to do" in problem.remediation
+    assert "The customer does not need to do anything" in problem.remediation
     assert f"{broken} is a key of the platform's account {PLATFORM_ACCOUNT}" in problem.remediation
     assert "Statement array" not in problem.remediation
 

@@ -43,7 +43,7 @@ def test_all_pages_are_read_up_to_the_limit(run: Run, service: FakeService) -> N
 
 def test_no_claims_are_said_to_be_none(run: Run, service: FakeService) -> None:
     service.claim_pages = [ClaimPage(claims=())] * 2
-    assert run("claims").err == "No environment holds a key.\n"
+    assert run("claims").err == "No environment has claimed a key.\n"
     assert run("claims", "--json").json == []
 
 

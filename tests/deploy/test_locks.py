@@ -1,4 +1,7 @@
-"""Each audience has a lock file. Lock files agree with each other, have hashes for every entry, and name no index."""
+"""There is one lock file per purpose.
+
+Lock files agree with each other, have hashes for every entry, and specify no package index.
+"""
 
 import importlib.metadata
 import re

@@ -94,7 +94,10 @@ class ExpectedCheck:
 
     @classmethod
     def for_fault(cls, machine: StackHarness, fault: KeyFault, which: KeyPurpose) -> "ExpectedCheck":
-        """Break one key. Prove only a broken Aurora key, because byok limits the number of proofs in a Region."""
+        """Break one key.
+
+        Request a proof only for a broken Aurora key, because byok limits the number of proofs in a Region.
+        """
         request = break_key(machine, fault, which).model_copy(update={"prove_aurora_key": which is KeyPurpose.RDS})
         s3, rds = (
             (KeyVerdict.REFUSED, KeyVerdict.NOT_PROVED)
@@ -164,7 +167,7 @@ async def test_cli_proves_both_keys_and_leaves_nothing_behind(machine: StackHarn
 
 
 async def test_cli_refuses_broken_keys(machine: StackHarness) -> None:
-    """Break both keys, each in a different way, because keys with each other's statements are reported as exchanged."""
+    """Break each key in a different way, because byok reports two keys with each other's statements as swapped."""
 
     async def check(s3_fault: KeyFault, rds_fault: KeyFault) -> CheckKeysRequest:
         arns = {

@@ -20,7 +20,7 @@ CASES = [(breakage, which) for breakage in KEY_FAULTS for which in KeyPurpose]
 STOPPED_BY_A_KEY = 3
 REFUSED = 2
 TYPED = "disabled"
-"""The only fault that no ARN rule detects but that is tested on the command line, once with each key."""
+"""The only fault that is tested on the command line although no ARN rule detects it; each key has one such case."""
 AT_ONCE = asyncio.Semaphore(4)
 
 

@@ -1,4 +1,7 @@
-"""Tenant names with real processes: workers are killed at every call, and histories contain no session credentials."""
+"""Tenant names with real processes.
+
+byok puts tenant names on keys even if workers are killed at every call, and histories contain no session credentials.
+"""
 
 import asyncio
 import uuid

@@ -1,4 +1,7 @@
-"""Run workers of several builds in parallel, on a separate stack, because versioning affects the whole server."""
+"""Run workers of several builds in parallel, on a separate stack.
+
+The stack is separate because worker versioning affects all tests that share a Temporal server.
+"""
 
 import asyncio
 import sys

@@ -153,7 +153,7 @@ class CheckedEnvironment:
         await asyncio.to_thread(self.machine.aws.call_control, "POST", "faults", **fault)
 
     async def wait_for_calls(self, calls: int) -> None:
-        """Wait until the platform has made this many more calls for the environment, or the environment is at rest."""
+        """Wait until the platform has made this many more calls for the environment, or no operation runs on it."""
         target, deadline = await self._calls() + calls, time.monotonic() + PROGRESS_TIMEOUT_SECONDS
         while _runs(await self.status()) and await self._calls() < target:
             if time.monotonic() > deadline:
@@ -166,7 +166,7 @@ class CheckedEnvironment:
         self._add(await invariants.check_in_progress(self.machine, self.request))
 
     async def wait_until_at_rest(self) -> EnvironmentStatus | None:
-        """Wait until the environment is at rest, and check its state and its reported status."""
+        """Wait until no operation is running on the environment, and check its state and its reported status."""
         if await self.status() is None:
             return None
         try:

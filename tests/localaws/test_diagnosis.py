@@ -40,7 +40,7 @@ FIRST = {
     "of the platform's account": "arn.PlatformAccount",
 }
 UNDECIDED = {"policy.DenyCannotBeSaid"}
-"""The findings that byok cannot decide, because they depend on values that only AWS has when it receives a call."""
+"""Findings whose result byok cannot determine, as it depends on values that only AWS has when it receives a call."""
 
 
 def collect_key(aws: AwsHarness, arn: str) -> dict[str, Any]:

@@ -203,7 +203,7 @@ REJECTED = [
 
 def test_rule_blames_the_customers_key_exactly_if_the_customer_must_act() -> None:
     platforms_task = {
-        remedy for remedy, text in REMEDY_TEXTS.items() if text.startswith("The customer has nothing to do")
+        remedy for remedy, text in REMEDY_TEXTS.items() if text.startswith("The customer does not need to do anything")
     }
     unexpected = [row for row in ERROR_RULES if row.customer_key == (row.remedy in platforms_task)]
 

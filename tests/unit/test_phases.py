@@ -1,4 +1,4 @@
-"""RDS statuses: pending statuses, clusters that have lost access to their keys, and immediate errors."""
+"""RDS statuses that are pending, that clusters without access to their keys have, or that cause an immediate error."""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""The offline check judges the whole catalogue correctly, reports which facts it cannot know, and shows the fix."""
+"""The offline check evaluates every policy in the catalogue correctly.
+
+It reports which facts it cannot determine, and suggests the fix.
+"""
 
 import copy
 import json

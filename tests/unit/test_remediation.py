@@ -48,8 +48,8 @@ CUSTOMERS_KEY = {
     Remedy.TENANT_ROLE,
     Remedy.KEY_LIMIT,
 }
-"""Remedies that the customer must carry out. A remedy that is neither here nor in `ASKERS` says that the customer has
-nothing to do."""
+"""Remedies that the customer must carry out. A remedy that is neither here nor in `ASKERS` says that the customer does
+not need to do anything."""
 ASKERS = {
     Remedy.CANCELLED,
     Remedy.MALFORMED_REQUEST,
@@ -206,7 +206,7 @@ def test_text_with_a_command_explains_the_profile(name: str, one: RemedyContext,
 def test_remedy_says_who_must_act(remedy: Remedy) -> None:
     text = build_remediation(remedy, build_context(KeyPurpose.S3))
     whoever_asked = remedy in ASKERS
-    assert ("The customer has nothing to do" in text) == (remedy not in CUSTOMERS_KEY and not whoever_asked)
+    assert ("The customer does not need to do anything" in text) == (remedy not in CUSTOMERS_KEY and not whoever_asked)
 
 
 @pytest.mark.parametrize("key", KeyPurpose)

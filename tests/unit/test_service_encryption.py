@@ -80,7 +80,7 @@ async def test_stopped_environment_with_a_cluster_keeps_its_encryption(
 async def test_environment_that_created_nothing_may_be_requested_anew(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    """The workflow then checks what AWS reports, and refuses the request if an earlier run created resources."""
+    """The service accepts the request; the workflow would refuse it if AWS reported resources of an earlier run."""
     disabled = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
     harness.activities.script["probe_s3_key"] = [disabled]
     await provision(service, environment_id, CUSTOMER_MANAGED)

@@ -1,4 +1,4 @@
-"""The statements that a customer pastes match the setup guide word for word (contract 61-73, D6)."""
+"""The key policy statements that customers paste match the vendor's setup guide word for word (contract 61-73, D6)."""
 
 import json
 from pathlib import Path

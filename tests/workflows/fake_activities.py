@@ -95,7 +95,10 @@ def build_delete_request(environment_id: str, **changes: Any) -> DeleteRequest:
 def build_owned_resources(
     instances: tuple[str, ...] = (), clusters: tuple[str, ...] = (), buckets: tuple[str, ...] = (), **changes: Any
 ) -> OwnedResources:
-    """Build the list of an environment's resources on the two valid keys; `changes` replaces fields of the result."""
+    """Build the list of an environment's resources, which are encrypted with the two valid keys.
+
+    `changes` replaces fields of the result.
+    """
 
     def own(names: tuple[str, ...], key_arn: str) -> tuple[OwnedResource, ...]:
         return tuple(OwnedResource(name=name, region=REGION, key_arn=key_arn) for name in names)

@@ -1,4 +1,4 @@
-"""The route that lists which environment holds which key, for the vendor's staff."""
+"""The route that lists which environment has claimed which key, for the vendor's staff."""
 
 from http import HTTPStatus
 from typing import Annotated

@@ -34,7 +34,7 @@ def claims(
         elif found:
             make_console().print(_render(found))
         else:
-            print_message("No environment holds a key.")
+            print_message("No environment has claimed a key.")
 
 
 async def _list(account: str | None, limit: int) -> "list[ExplainedClaim]":

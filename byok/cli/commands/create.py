@@ -35,7 +35,7 @@ def create(
         ),
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="The workflow's input as JSON, instead of the options.")
+        Path | None, typer.Option("--file", "-f", help="A JSON file with the workflow's input, instead of the options.")
     ] = None,
     tenant: Annotated[
         str | None, typer.Option(help="The tenant name, if known; byok sets it on both keys at the end.")

@@ -51,7 +51,7 @@ def doctor(
 
 
 def diagnose(
-    file: Annotated[Path, typer.Argument(help="The script's output; - reads standard input.")],
+    file: Annotated[Path, typer.Argument(help="The file that contains the script's output, or - for standard input.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Explain what is wrong with two keys, most likely cause first.

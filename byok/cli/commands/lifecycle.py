@@ -115,7 +115,7 @@ def _keys(s3_key_arn: str | None, rds_key_arn: str | None, payload: str | None) 
     try:
         if payload is not None:
             if s3_key_arn or rds_key_arn:
-                raise UsageError("--payload names both keys: leave out --s3-key-arn and --rds-key-arn.")
+                raise UsageError("--payload contains the ARNs of both keys: leave out --s3-key-arn and --rds-key-arn.")
             return parse_payload(payload)
         given = {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
         return {name: arn.strip() for name, arn in expand_payload_fields(given).items() if arn is not None}

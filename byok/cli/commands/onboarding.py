@@ -39,7 +39,10 @@ def onboarding(
     ] = None,
     payload: Annotated[
         str | None,
-        typer.Option(help="The onboarding payload, once known; adds the commands for the optional tenant role."),
+        typer.Option(
+            help="The onboarding payload, if you already have it; byok then also prints the commands for the optional "
+            "tenant role."
+        ),
     ] = None,
     s3_key_arn: Annotated[str | None, typer.Option(help="ARN of the S3 key, instead of the payload.")] = None,
     rds_key_arn: Annotated[str | None, typer.Option(help="ARN of the Aurora key, instead of the payload.")] = None,
@@ -198,8 +201,8 @@ def _show(kit: "OnboardingKit") -> None:
         print_text(",\n".join(json.dumps(statement, indent=2) for statement in kit.statements_for_key(which)) + "\n")
     print_text("\n")
     prose(
-        "Or create both keys with these commands, which print the payload to send back. The first line names the "
-        "profile; in AWS CloudShell, leave out --profile and the name after it:"
+        "Or create both keys with these commands, which print the payload to send back. The first line sets the "
+        "profile; in AWS CloudShell, leave out --profile and the profile name:"
     )
     print_text(f"\n{kit.commands.create_keys_commands()}\n")
     heading("Afterwards (optional): the tenant name on both keys")
@@ -220,8 +223,8 @@ def _show_tenant_role(kit: "OnboardingKit", prose: Callable[[str], None]) -> Non
 
     prose(
         "The platform can set the tenant name on the keys itself if you create a role for this purpose in your "
-        "account. The role grants no other permissions, and it applies only to these two keys. Everything works "
-        "without the role."
+        "account. The role allows nothing else, and it applies only to these two keys. The role is optional: the "
+        "environment works without it."
     )
     commands = kit.tenant_role_commands()
     if commands is None:

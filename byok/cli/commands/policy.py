@@ -37,7 +37,10 @@ File = Annotated[
     ),
 ]
 KeyArnOption = Annotated[
-    str | None, typer.Option("--key-arn", help="The key's ARN, to check the keys and accounts that the policy names.")
+    str | None,
+    typer.Option(
+        "--key-arn", help="The key's ARN, which is compared with the keys and accounts that the policy names."
+    ),
 ]
 
 

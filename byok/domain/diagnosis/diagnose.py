@@ -156,9 +156,10 @@ def _caller_findings(collection: CollectedKeys, unseen: list[_KeyContext]) -> It
             Severity.UNKNOWN,
             f"The script could not read the {keys}: the AWS CLI is not installed where the script ran, or has no "
             f"credentials. The AWS CLI printed: {caller.error}",
-            f"The easiest way is AWS CloudShell: sign in to the AWS console of account {there}, choose the terminal "
-            "icon at the top, and run the script there. Anywhere else, install the AWS CLI and make sure that these "
-            "commands print your account (replace byok with your AWS CLI profile for that account):\n"
+            "The easiest way to run the script is AWS CloudShell: sign in to the AWS console of account "
+            f"{there}, choose the terminal icon at the top, and run the script there. Anywhere else, install the AWS "
+            "CLI and make sure that these commands print your account (replace byok with your AWS CLI profile for that "
+            "account):\n"
             "  export AWS_PROFILE=byok\n  aws sts get-caller-identity\n"
             "Then run the script again, and send everything it prints.",
         )
@@ -201,7 +202,7 @@ def _metadata_findings(key: _KeyContext) -> Iterator[Finding]:
     if facts.arn is not None and facts.arn != arn:
         yield key.finding(
             "key.OfAnotherArn",
-            f"The collected facts are about the key {facts.arn}, but the ARN is {arn}.",
+            f"The collected facts are about the key {facts.arn}, but the given ARN is {arn}.",
             "Run the script again with the right ARN, and send everything it prints, unchanged.",
             Severity.UNKNOWN,
         )
@@ -328,7 +329,7 @@ def _of_lone_tag(which: KeyPurpose, tenant: str, region: str, vendor: VendorProf
         which,
         Severity.NOTE,
         f"The {which.display_name} has tags with the tenant name {tenant}, but not the alias {alias}.",
-        "This does not affect the environment. The alias may point at another key. This command prints that key "
+        "This does not affect the environment. The alias may point to another key. This command prints that key "
         f"(replace byok with your AWS CLI profile):\n  aws kms list-aliases --profile byok --region {region} "
         f"--query \"Aliases[?AliasName=='{alias}'].TargetKeyId\" --output text\n"
         "If that key does not need the alias, delete the alias, and set the tenant name on the keys again with the "

@@ -224,7 +224,8 @@ def _content(text: str) -> dict[str, Any]:
 def _parse_json(text: str) -> dict[str, Any] | None:
     try:
         content = json.loads(text)
-    except (ValueError, RecursionError):  # invalid JSON, a number with thousands of digits, or thousands of brackets
+    except (ValueError, RecursionError):
+        # The text is invalid JSON, or has a number with thousands of digits or thousands of nested brackets.
         return None
     return content if isinstance(content, dict) else None
 

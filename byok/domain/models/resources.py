@@ -166,7 +166,9 @@ class OwnedResource(RecordModel):
 
 
 class OwnedResources(RecordModel):
-    """All resources with an environment's tag, as AWS lists them in all Regions in use.
+    """All resources with an environment's tag, as AWS lists them.
+
+    Databases are listed in all Regions in use, and buckets in all Regions.
 
     Attributes:
         instances: The database instances.

@@ -106,7 +106,7 @@ def find_tenant_request_problems(
     context: RemedyContext,
     at: datetime,
 ) -> tuple[Problem, ...]:
-    """Check a tenant name, and the role that puts the name on the keys, against their rules (contract 105, D11).
+    """Check a tenant name, and the role that sets it on the keys, against byok's validation rules (contract 105, D11).
 
     These rules do not require an AWS call.
 

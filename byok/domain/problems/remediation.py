@@ -44,7 +44,7 @@ class RemedyContext:
 
     @property
     def profile_hint(self) -> str:
-        """A note about the profile in a command: either a placeholder to replace, or the customer's own profile."""
+        """A note about a command's profile, which is either a placeholder to replace or the customer's own profile."""
         account = "AWS CLI profile for the account that owns the key"
         if self.profile == DEFAULT_PROFILE:
             return f"replace {DEFAULT_PROFILE} with your {account}"

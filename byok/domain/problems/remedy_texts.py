@@ -129,13 +129,13 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "Retry with the two ARNs swapped."
     ),
     Remedy.PLATFORM_KEY: (
-        "The customer has nothing to do, because the customer's key is not at fault. AWS rejected a key of the "
-        "platform's account {account}, which encrypts the managed master user secret or is an AWS default key. The "
+        "The customer does not need to do anything, because the customer's key is not at fault. AWS rejected a key of "
+        "the platform's account {account}, which encrypts the managed master user secret or is an AWS default key. The "
         "platform's operator must allow {role} to use this key.\n{again}"
     ),
     Remedy.PLATFORM_MANAGED_KEY: (
-        "The customer has nothing to do, because the keys of this environment are platform-managed: {key_arn} is a key "
-        "of the platform's account {account}. The platform's operator must make the key usable:\n"
+        "The customer does not need to do anything, because the keys of this environment are platform-managed: "
+        "{key_arn} is a key of the platform's account {account}. The platform's operator must make the key usable:\n"
         "1. The key is a symmetric encryption key in {region}, it is enabled, and its policy and the IAM policy of "
         "{role} allow the calls that AWS's message names.\n"
         "2. BYOK_PLATFORM_KEYS names the key that existing resources of the environment were created with.\n"
@@ -144,33 +144,33 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     ),
     Remedy.ENCRYPTION_CANNOT_CHANGE: (
         "Nothing was changed. To use the other kind of encryption, create an environment with a different id. To "
-        "continue with this environment, retry with the encryption that it already uses: if the keys are "
-        "customer-managed, with the environment's own two keys; if they are platform-managed, without keys and with "
-        "`encryption: platform-managed`."
+        "continue with this environment, retry with the encryption that it already uses. If its keys are "
+        "customer-managed, specify the environment's own two keys. If its keys are platform-managed, specify no keys "
+        "and `encryption: platform-managed`."
     ),
     Remedy.PLATFORM_PERMISSION: (
-        "The customer has nothing to do. The platform's operator must allow {role} to call this operation, in its IAM "
-        "policy and in the organization's service control policies.\n{again}"
+        "The customer does not need to do anything. The platform's operator must allow {role} to call this operation, "
+        "in its IAM policy and in the organization's service control policies.\n{again}"
     ),
     Remedy.PLATFORM_CREDENTIALS: (
-        "The customer has nothing to do. AWS does not accept the worker's credentials. The platform's operator runs "
-        "`byok doctor`, which shows the worker's AWS identity and everything that is missing.\n{again}"
+        "The customer does not need to do anything. AWS does not accept the worker's credentials. The platform's "
+        "operator runs `byok doctor`, which shows the worker's AWS identity and everything that is missing.\n{again}"
     ),
     Remedy.PLATFORM_OPERATOR: (
-        "The customer has nothing to do. The platform's operator must resolve the error that AWS reports above. AWS "
-        "Support can look up the error by its request id.\n{again}"
+        "The customer does not need to do anything. The platform's operator must resolve the error that AWS reports "
+        "above. AWS Support can look up the error by its request id.\n{again}"
     ),
     Remedy.NAME_TAKEN: (
-        "The customer has nothing to do. A resource that does not belong to this environment has the name that the "
-        "environment needs, and byok does not change that resource. The platform's operator must delete or rename it, "
-        "or choose another environment id.\n{again}"
+        "The customer does not need to do anything. A resource that does not belong to this environment has the name "
+        "that the environment needs, and byok does not change that resource. The platform's operator must delete or "
+        "rename it, or choose another environment id.\n{again}"
     ),
     Remedy.BUCKET_OF_ANOTHER_ACCOUNT: (
-        "The customer has nothing to do. All AWS accounts share one namespace for bucket names, and another account "
-        "has taken a name that byok needs. byok writes nothing to that bucket and reads nothing from it. The "
+        "The customer does not need to do anything. All AWS accounts share one namespace for bucket names, and another "
+        "account has taken a name that byok needs. byok writes nothing to that bucket and reads nothing from it. The "
         "platform's operator must check that the worker's credentials and {role} belong to the same account. If they "
-        "do, the owner of the bucket must delete it, or the operator must choose another environment id or, before "
-        "the first environment exists, another BYOK_VENDOR__RESOURCE_PREFIX.\n{again}"
+        "do, the owner of the bucket must delete it, or the operator must choose another environment id or, before the "
+        "first environment exists, another BYOK_VENDOR__RESOURCE_PREFIX.\n{again}"
     ),
     Remedy.OTHER_KEY: (
         "A resource of this environment is encrypted with a key other than {key_arn}, and the key of a resource cannot "
@@ -179,13 +179,13 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "deleted."
     ),
     Remedy.UNPROVED: (
-        "The customer has nothing to do. AWS reports settings that differ from the requested ones, so the environment "
-        "does not become ready. The platform's operator must find out who changed the resource, and correct or delete "
-        "the resource.\n{again}"
+        "The customer does not need to do anything. AWS reports settings that differ from the requested ones, so the "
+        "environment does not become ready. The platform's operator must find out who changed the resource, and "
+        "correct or delete the resource.\n{again}"
     ),
     Remedy.QUOTA: (
-        "The customer has nothing to do. The platform's account {account} has reached a service quota in {region}. The "
-        "platform's operator must request an increase, or delete unused resources.\n{again}"
+        "The customer does not need to do anything. The platform's account {account} has reached a service quota in "
+        "{region}. The platform's operator must request an increase, or delete unused resources.\n{again}"
     ),
     Remedy.TENANT_NAME: (
         "Choose a tenant name of at most {longest} letters, digits, hyphens, underscores and slashes, then retry with "
@@ -215,24 +215,24 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     Remedy.CANCELLED: "No error occurred: a user requested the cancellation. {again}",
     Remedy.MALFORMED_REQUEST: "Nothing was created. Correct the field named above, then retry.",
     Remedy.REGION_NOT_IN_USE: (
-        "The customer has nothing to do. Nothing was changed. Check the Region of the request. If the Region is "
-        "correct, the platform's operator must add it to BYOK_REGIONS for the workers and the web server, and restart "
-        "them. Then retry."
+        "The customer does not need to do anything. Nothing was changed. Check the Region of the request. If the "
+        "Region is correct, the platform's operator must add it to BYOK_REGIONS for the workers and the web server, "
+        "and restart them. Then retry."
     ),
     Remedy.DIFFERS_FROM_AWS: (
-        "The customer has nothing to do. Nothing was deleted. The platform's operator must check that the "
+        "The customer does not need to do anything. Nothing was deleted. The platform's operator must check that the "
         "environment's id is correct. If the id is correct, use the values that AWS reports above for the retry. All "
         "resources of an environment must be in one Region: if AWS reports several Regions, the operator must first "
         "delete the resources in the wrong Regions.\nThen retry the deletion."
     ),
     Remedy.FOREIGN_OBJECTS: (
-        "The customer has nothing to do. Nothing was deleted, and the database still runs. The owner of the objects "
-        "above moves or deletes them, with all their versions. To list everything in a bucket, the platform's operator "
-        "calls S3's ListObjectVersions.\n{again}"
+        "The customer does not need to do anything. Nothing was deleted, and the database still runs. The owner of the "
+        "objects above moves or deletes them, with all their versions. To list everything in a bucket, the platform's "
+        "operator calls S3's ListObjectVersions.\n{again}"
     ),
     Remedy.LEFT_BEHIND: (
-        "The customer has nothing to do. The platform's operator resolves the problems listed above. If a bucket "
-        "contains objects that provisioning did not write, the owner of those objects must delete them.\n{again}"
+        "The customer does not need to do anything. The platform's operator resolves the problems listed above. If a "
+        "bucket contains objects that provisioning did not write, the owner of those objects must delete them.\n{again}"
     ),
     Remedy.NO_FINAL_SNAPSHOT: (
         "The final snapshot would be encrypted with {key_arn}, which the cluster can no longer use. The key "
@@ -242,8 +242,8 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "--no-final-snapshot), the data is lost for good.\n{again}"
     ),
     Remedy.WAIT: (
-        "The customer has nothing to do. AWS throttled calls, was unreachable, or was still busy for longer than byok "
-        "waits. Check the AWS Health Dashboard for an outage in {region}.\n{again}"
+        "The customer does not need to do anything. AWS throttled calls, was unreachable, or was still busy for longer "
+        "than byok waits. Check the AWS Health Dashboard for an outage in {region}.\n{again}"
     ),
 }
 

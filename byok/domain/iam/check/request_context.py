@@ -86,7 +86,8 @@ def _judge_partly_known(
         return test
     negated = "Not" in test.operator
     matches = []
-    for unknown in ("\0", "\0\0\0"):  # only a wildcard matches \0, and only * matches both one \0 and three in a row
+    # Only a wildcard matches \0, and only * matches both a single \0 and three in a row.
+    for unknown in ("\0", "\0\0\0"):
         context = {**access.context, test.key: actual.replace(UNKNOWN_PART, unknown)}
         (sample,) = evaluate_conditions({test.operator: {test.key: list(test.wanted)}}, context, version)
         matches.append(sample.holds is not negated)
