@@ -31,7 +31,10 @@ class WrittenProbe:
 
 @dataclass(frozen=True)
 class S3Probe:
-    """Uses keys through S3 in the probe bucket of an environment's Region. The first probe creates the bucket."""
+    """Tests whether S3 can use a key, by writing and reading objects in the probe bucket of the environment's Region.
+
+    The first probe creates the bucket.
+    """
 
     s3: "S3Client"
     environment: Environment

@@ -59,7 +59,7 @@ _MAX_ENCODING_LENGTH: Final = 60
 
 
 def invalid_input_error(message: str, *details: Any) -> ApplicationError:
-    """Build the non-retryable failure of a workflow that received invalid input. Callers see the message."""
+    """Build the non-retryable error that fails a workflow whose input is invalid. Callers see the message."""
     return ApplicationError(message, *details, type=INVALID_INPUT_ERROR_TYPE, non_retryable=True)
 
 

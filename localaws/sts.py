@@ -61,7 +61,7 @@ def _check_duration(call: Call, role: Role, seconds: int) -> None:
     """Check the requested session duration. A role may assume another role for at most an hour (botocore, AssumeRole).
 
     Raises:
-        AwsError: `ValidationError`, with a recorded text.
+        AwsError: `ValidationError`, with the text recorded from AWS.
     """
     if call.caller.role_arn and seconds > _HOUR:
         what = "the 1 hour session limit for roles assumed by role chaining"

@@ -1,4 +1,4 @@
-"""The catalogue's cases in which a statement is byok's own statement with additional conditions."""
+"""The cases in the policy catalogue in which byok's own statement has additional conditions."""
 
 from typing import Final
 

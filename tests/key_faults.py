@@ -165,7 +165,7 @@ def _expired(aws: AwsHarness, which: KeyPurpose) -> str:
 
 
 def _own_account_in_condition(aws: AwsHarness, which: KeyPurpose) -> str:
-    """Create a key whose condition has the customer's account in place of the platform's."""
+    """Create a key whose policy conditions name the customer's account instead of the platform's."""
     return _create_with_changed_conditions(aws, which, StringEquals={"aws:PrincipalAccount": CUSTOMER_ACCOUNT})
 
 

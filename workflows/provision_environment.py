@@ -62,8 +62,8 @@ class ProvisionEnvironment:
     VALIDATING_KEYS -> CREATING_CLUSTER -> CREATING_STORAGE in parallel with AWAITING_DATABASE -> VERIFYING ->
     RECONCILING_TENANT (if a tenant is given) -> READY. A problem in any phase leads to STOPPED: the workflow fails with
     the problem and keeps the resources that it created, unless the request says to remove them first (ROLLING_BACK).
-    The workflow never removes a verified environment, because the environment works without the tenant name. It also
-    never removes a resource that an earlier run created.
+    The workflow never removes a verified environment: after verification, only the tenant name can fail, and the
+    environment works without it. It also never removes a resource that an earlier run created.
 
     The cluster comes first, because only creating a cluster proves that the Aurora key works. If the key is wrong, the
     workflow stops within seconds, with nothing to undo. Writes that can fail because of a key run one at a time, so

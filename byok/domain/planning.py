@@ -163,8 +163,7 @@ def plan_deletion(request: DeleteRequest, platform: Platform, at: datetime) -> D
     """Plan a deletion. The plan names every resource that an environment can have, whether or not it exists.
 
     Args:
-        request: The deletion. If the request does not name one of the customer's keys, that key's ARN is empty in the
-            plan.
+        request: The deletion. If the request omits the ARN of a customer key, that ARN is empty in the plan.
         platform: The vendor's configuration.
         at: The time to record in findings.
     """

@@ -28,7 +28,7 @@ def render_collection_script(
     )
 
 
-# The heading is a string, not a comment, because zsh runs comments pasted at its prompt as commands.
+# The heading is a string, not a comment, because zsh, by default, treats a comment pasted at its prompt as a command.
 # The script prints AWS's responses unchanged. It prints errors as JSON strings, in which it escapes backslashes and
 # quotes, and replaces control characters with spaces.
 _SCRIPT: Final = """\

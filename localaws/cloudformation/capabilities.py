@@ -20,7 +20,7 @@ def required_capability(template: Template) -> str | None:
 
 
 def describe_capabilities(template: Template) -> dict[str, Any]:
-    """Return `Capabilities` and `CapabilitiesReason` for GetTemplateSummary and ValidateTemplate (recorded text)."""
+    """Return `Capabilities` and `CapabilitiesReason` for GetTemplateSummary and ValidateTemplate (AWS's text)."""
     capability = required_capability(template)
     if capability is None:
         return {"Capabilities": []}
@@ -33,7 +33,7 @@ def require_capabilities(call: Call, template: Template) -> None:
     """Check that the call acknowledges the required capability. CAPABILITY_NAMED_IAM includes CAPABILITY_IAM.
 
     Raises:
-        AwsError: `InsufficientCapabilitiesException`, recorded text.
+        AwsError: `InsufficientCapabilitiesException`, with the text recorded from AWS.
     """
     capability = required_capability(template)
     if capability and not {capability, "CAPABILITY_NAMED_IAM"} & set(call.params.get("Capabilities") or []):

@@ -72,7 +72,7 @@ def require_key_state_not_in(key: Key, *states: str) -> None:
     """Check that a key is not in a state that forbids the operation (KMS developer guide, "Key states").
 
     Raises:
-        AwsError: `KMSInvalidStateException`, recorded text.
+        AwsError: `KMSInvalidStateException`, with the text recorded from AWS.
     """
     if key.latest.state in states:
         words = {"PendingDeletion": "pending deletion", "PendingImport": "pending import"}

@@ -16,7 +16,8 @@ def merge_tags(present: dict[str, str], added: list[dict[str, str]]) -> dict[str
     """Add or change tags of a key.
 
     Raises:
-        AwsError: `TagException`, recorded text. Source of the limit: KMS developer guide, "Tags in AWS KMS".
+        AwsError: `TagException`, with the text recorded from AWS. Source of the limit: KMS developer guide, "Tags in
+            AWS KMS".
     """
     names = [tag["TagKey"] for tag in added]
     if len(names) != len(set(names)):

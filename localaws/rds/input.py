@@ -44,7 +44,7 @@ def parse_identifier(params: _Params, name: str, *, longest: int = _IDENTIFIER_L
     """Return the identifier under `name` in lower case, as RDS stores it.
 
     Raises:
-        AwsError: `InvalidParameterValue`, recorded text, if the identifier is invalid.
+        AwsError: `InvalidParameterValue`, with the text recorded from AWS, if the identifier is invalid.
     """
     value = str(params.get(name) or "")
     if not _IDENTIFIER.fullmatch(value):

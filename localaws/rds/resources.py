@@ -137,7 +137,7 @@ def require_subnet_group(call: Call, name: str | None) -> None:
     """Check that a subnet group exists. No name, or `default`, means the group of the default VPC.
 
     Raises:
-        AwsError: `DBSubnetGroupNotFoundFault`, recorded text.
+        AwsError: `DBSubnetGroupNotFoundFault`, with the text recorded from AWS.
     """
     if name and name != _DEFAULT_SUBNET_GROUP and build_database_id(call, name) not in STATE.subnet_groups:
         raise AwsError("DBSubnetGroupNotFoundFault", f"DB subnet group '{name}' does not exist.", 404)

@@ -134,7 +134,9 @@ def _check_objects(s3: Any, bucket: str, wanted: set[str], request: ProvisionReq
     versions = s3.list_object_versions(Bucket=bucket).get("Versions", [])
     verdict.expect_each_once(f"object in {bucket}", Counter(item["Key"] for item in versions), wanted)
     for item in versions:
-        found = s3.head_object(Bucket=bucket, Key=item["Key"])  # the role may not read noncurrent versions
+        found = s3.head_object(
+            Bucket=bucket, Key=item["Key"]
+        )  # without a VersionId, because the role may read only current versions
         verdict.expect(f"the key of {bucket}/{item['Key']}", found.get("SSEKMSKeyId"), request.s3_key_arn)
     open_to = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
     verdict.expect(f"the public access block of {bucket}", set(open_to.values()), {True})

@@ -120,7 +120,9 @@ class CustomerCommands:
         )
 
     def name_keys_commands(self, keys: KeyPair, tenant: str) -> tuple[str, ...]:
-        """Return the commands for each way to put a tenant name on two keys. A comment above says when to use them.
+        """Return the commands for each way to put a tenant name on two keys.
+
+        Each group of commands starts with a shell comment that says when to use it.
 
         The four ways are a CloudFormation stack, separate AWS CLI commands, Terraform, and a role that the platform
         assumes (D11). The comments contain no quotes and no brackets, because zsh treats comments pasted at its prompt

@@ -120,7 +120,7 @@ class ResourceType:
         Raises:
             AwsError: `ValidationError` if a changed property is immutable, or if the replacement would have the same
                 custom name as the existing resource. CloudFormation creates the replacement before it deletes the
-                existing resource (recorded text).
+                existing resource (text recorded from AWS).
         """
         for name in self.fixed:
             if old.get(name) != new.get(name):
