@@ -20,6 +20,7 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
+from activities.accounts import AccountActivities
 from activities.aurora_proofs import AuroraProofActivities
 from activities.claims import ClaimActivities
 from activities.clients import AwsClients, build_client_config
@@ -39,6 +40,7 @@ from byok.domain.planning import Platform
 from byok.log import LogContextInterceptor, configure_logging
 from byok.settings import Settings, format_settings_error
 from byok.temporal import connect, register_search_attributes
+from workflows.accounts import ListAccounts, RegisterAccount, UnregisterAccount
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
 from workflows.list_key_claims import ListKeyClaims
@@ -98,6 +100,7 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
     inventory, claims = InventoryActivities(clients, platform), ClaimActivities(clients, platform)
     evidence = EvidenceActivities(database, storage)
     tenant = TenantActivities(clients, platform)
+    accounts = AccountActivities(clients, platform)
     return [
         plan.plan_key_check,
         plan.plan_environment,
@@ -123,6 +126,10 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
         claims.release_all_claims,
         claims.list_key_claims,
         tenant.reconcile_key,
+        accounts.find_unregistered_accounts,
+        accounts.register_account,
+        accounts.unregister_account,
+        accounts.list_accounts,
     ]
 
 
@@ -159,6 +166,9 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
             ProveAuroraKey,
             ReconcileTenant,
             ListKeyClaims,
+            RegisterAccount,
+            UnregisterAccount,
+            ListAccounts,
         ],
         activities=build_activities(settings),
         # The sandbox detects nondeterministic workflow code. The tests use it. Production does not, because the sandbox

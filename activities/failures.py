@@ -76,6 +76,7 @@ class ActivityContext:
             self.request_kind,
             self.environment.profile,
             self.environment.key_arn(self.key.other),
+            self.environment.organisation,
         )
 
     @contextmanager

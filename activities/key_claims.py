@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -17,11 +17,17 @@ from byok.domain.models import Environment, KeyClaim, Problem
 from byok.domain.planning import Platform
 from byok.domain.problems.aws_errors import ErrorOutcome
 from byok.domain.problems.remediation import Remedy
-from byok.domain.scopes import organisation_of_environment
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectTypeDef
+
+
+class _Claim(NamedTuple):
+    environment_id: str
+    organisation: str | None
+    key_arn: str
+
 
 MAX_CLAIMS_PER_PAGE: Final = 1000
 """The maximum number of objects that one call lists (S3 API reference, ListObjectsV2)."""
@@ -62,12 +68,11 @@ class KeyClaims:
             ApplicationError: Contains a `byok.BucketOfAnotherAccount` problem if another account owns the probe bucket.
         """
 
-        def look_up(which: KeyPurpose) -> str | None:
+        def look_up(which: KeyPurpose) -> _Claim | None:
             try:
-                claim = self._read(_claim_on(self._environment.key_arn(which)))
+                return self._read(_claim_on(self._environment.key_arn(which)))
             except InvalidKeyArnError:
                 return None
-            return None if claim is None else claim[0]
 
         return self._list_conflicts(tuple(KeyPurpose), look_up)
 
@@ -75,7 +80,7 @@ class KeyClaims:
         """Release the claim on a key, if this environment holds the claim."""
         name = _claim_on(key_arn)
         claim = self._read(name)
-        if claim is not None and claim[0] == self._environment.environment_id:
+        if claim is not None and claim.environment_id == self._environment.environment_id:
             self.s3.delete_object(Bucket=self._bucket, Key=name)
 
     def list_claims(self, account: str | None = None, after: str | None = None) -> Iterator[KeyClaim]:
@@ -92,12 +97,11 @@ class KeyClaims:
             if claim is None:  # released since it was listed
                 continue
             owner, key_id = name.removeprefix(CLAIMS).split("/", 1)
-            environment_id, key_arn = claim
             yield KeyClaim(
                 account=owner,
                 key_id=key_id,
-                key_arn=key_arn,
-                environment_id=environment_id,
+                key_arn=claim.key_arn,
+                environment_id=claim.environment_id,
                 claimed_at=item["LastModified"],
             )
 
@@ -115,25 +119,27 @@ class KeyClaims:
         return self.platform.claims_bucket
 
     def _list_conflicts(
-        self, keys: tuple[KeyPurpose, ...], find_owner: Callable[[KeyPurpose], str | None]
+        self, keys: tuple[KeyPurpose, ...], find_claim: Callable[[KeyPurpose], _Claim | None]
     ) -> tuple[Problem, ...]:
         own = self._environment.environment_id
         with refuse_foreign_bucket(self.step, self.s3, self._bucket):
-            owners = {which: find_owner(which) for which in keys if which in self._environment.customer_keys}
+            claims = {which: find_claim(which) for which in keys if which in self._environment.customer_keys}
         return tuple(
-            self._conflict(which, owner) for which, owner in owners.items() if owner is not None and owner != own
+            self._conflict(which, claim)
+            for which, claim in claims.items()
+            if claim is not None and claim.environment_id != own
         )
 
-    def _conflict(self, which: KeyPurpose, owner: str) -> Problem:
-        described = _describe_owner(owner, self._environment.environment_id)
+    def _conflict(self, which: KeyPurpose, claim: _Claim) -> Problem:
+        described = _describe_holder(claim, self._environment.organisation)
         message = f"{self._environment.key_arn(which)} is the {which.display_name} of {described}."
         step = replace(self.step, key=which)
         return step.build_problem("byok.KeyInUse", message, Remedy.KEY_IN_USE, customer_key=True)
 
-    def _claim(self, which: KeyPurpose) -> str:
-        arn = self._environment.key_arn(which)
-        name = _claim_on(arn)
-        body = json.dumps({"environment_id": self._environment.environment_id, "key_arn": arn}).encode()
+    def _claim(self, which: KeyPurpose) -> _Claim:
+        environment = self._environment
+        own = _Claim(environment.environment_id, environment.organisation, environment.key_arn(which))
+        name, body = _claim_on(own.key_arn), json.dumps(own._asdict()).encode()
         try:
             ProbeBucket(self.s3, self._bucket, self.platform.home_region).write(
                 lambda: self.s3.put_object(
@@ -143,18 +149,13 @@ class KeyClaims:
         except ClientError as error:
             if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
                 raise
-            claim = self._read(name)
             # If there is no claim, it was released between the two calls, and the key is free again.
-            return self._claim(which) if claim is None else claim[0]
-        return self._environment.environment_id
+            return self._read(name) or self._claim(which)
+        return own
 
-    def _read(self, name: str) -> tuple[str, str] | None:
-        """Return the environment that holds a claim, and the key's ARN; None if there is no such claim."""
+    def _read(self, name: str) -> _Claim | None:
         answer = none_if_absent(lambda: self.s3.get_object(Bucket=self._bucket, Key=name))
-        if answer is None:
-            return None
-        claim = json.loads(answer["Body"].read())
-        return claim["environment_id"], claim["key_arn"]
+        return None if answer is None else _Claim(**json.loads(answer["Body"].read()))
 
     def _list_objects(self, prefix: str, after: str) -> "Iterator[ObjectTypeDef]":
         """Yield the objects with a prefix; none if the bucket does not exist yet."""
@@ -176,7 +177,8 @@ def _claim_on(key_arn: str) -> str:
     return f"{CLAIMS}{parse_key_arn(key_arn).global_id}"
 
 
-def _describe_owner(owner: str, environment_id: str) -> str:
-    """Describe the environment that holds a claim, without its id if it belongs to another organisation."""
-    same = organisation_of_environment(owner) == organisation_of_environment(environment_id)
-    return f"environment {owner}" if same else "another environment"
+def _describe_holder(claim: _Claim, organisation: str | None) -> str:
+    """Describe the environment that holds a claim, without its id if an organisation asks and does not own it."""
+    return (
+        f"environment {claim.environment_id}" if organisation in (None, claim.organisation) else "another environment"
+    )

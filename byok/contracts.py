@@ -10,6 +10,7 @@ from byok.domain.arns import parse_key_arn
 from byok.domain.models import (
     CheckKeysRequest,
     DeleteRequest,
+    ListAccountsRequest,
     ListClaimsRequest,
     ProvisionRequest,
     ReconcileTenantRequest,
@@ -25,6 +26,9 @@ CHECK_KEYS_WORKFLOW: Final = "CheckKeys"
 RECONCILE_TENANT_WORKFLOW: Final = "ReconcileTenant"
 PROVE_AURORA_KEY_WORKFLOW: Final = "ProveAuroraKey"
 LIST_KEY_CLAIMS_WORKFLOW: Final = "ListKeyClaims"
+REGISTER_ACCOUNT_WORKFLOW: Final = "RegisterAccount"
+UNREGISTER_ACCOUNT_WORKFLOW: Final = "UnregisterAccount"
+LIST_ACCOUNTS_WORKFLOW: Final = "ListAccounts"
 
 AURORA_PROOF_UPDATE: Final = "await_proof"
 """The update of `ProveAuroraKey` that returns the verdict."""
@@ -41,18 +45,25 @@ REQUEST_MODELS: Final[Mapping[str, type[RegionRequest]]] = {
 """The input model of each workflow whose input is a `RegionRequest`."""
 
 ENVIRONMENT_ID_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentId")
+ORGANISATION_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("Organisation")
 PHASE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentPhase")
 PROBLEM_CODE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("ProblemCode")
-SEARCH_ATTRIBUTES: Final = (ENVIRONMENT_ID_ATTRIBUTE, PHASE_ATTRIBUTE, PROBLEM_CODE_ATTRIBUTE)
+SEARCH_ATTRIBUTES: Final = (ENVIRONMENT_ID_ATTRIBUTE, ORGANISATION_ATTRIBUTE, PHASE_ATTRIBUTE, PROBLEM_CODE_ATTRIBUTE)
 
 PROGRESS_MEMO: Final = "progress"
 """The memo field that contains `byok.domain.models.EnvironmentProgress`."""
+
+REQUESTER_MEMO: Final = "requested-by"
+"""The memo field that contains the `byok.domain.models.Requester` of the request that started the workflow."""
 
 TENANT_MEMO: Final = "tenant"
 """The memo field of `ReconcileTenant` that contains `byok.domain.models.TenantProgress`."""
 
 IDEMPOTENCY_KEY_MEMO: Final = "request-key"
 """The memo field with the SHA-256 of the `Idempotency-Key`, if the request that started the run had such a header."""
+
+ACCOUNT_OF_ANOTHER_ORGANISATION_CODE: Final = "byok.AccountOfAnotherOrganisation"
+"""The code of the problem that an AWS account is already registered for another organisation."""
 
 INVALID_INPUT_ERROR_TYPE: Final = "InvalidInput"
 """The failure type of a workflow that received invalid input."""
@@ -104,6 +115,16 @@ def key_check_workflow_id(request: CheckKeysRequest) -> str:
 def claims_workflow_id(request: ListClaimsRequest) -> str:
     """Return the workflow id of a request to list claims: identical requests share one run."""
     return f"claims/{request.account or 'all'}/{request.size}/{request.after or 'first'}"
+
+
+def account_workflow_id(account: str) -> str:
+    """Return the workflow id of a change to the registration of an AWS account. Changes to an account run in turn."""
+    return f"account/{account}"
+
+
+def list_accounts_workflow_id(request: ListAccountsRequest) -> str:
+    """Return the workflow id of a list of registered accounts: identical requests share one run."""
+    return f"accounts/{request.organisation or 'all'}/{request.size}/{request.after or 'first'}"
 
 
 def aurora_proof_workflow_id(region: str, key_arn: str) -> str:

@@ -8,6 +8,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.accounts import AccountActivities
     from activities.aurora_proofs import AuroraProofActivities
     from activities.keys import KeyActivities
     from byok.domain.arns import KeyPurpose
@@ -15,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
         CheckedKey,
         CheckedKeys,
         CheckKeysRequest,
+        Environment,
         KeyCheckPlan,
         KeyCheckResult,
         Problem,
@@ -38,6 +40,9 @@ async def check_keys(request: CheckKeysRequest, plan: KeyCheckPlan) -> KeyCheckR
 
     byok does not use a key that breaks a rule or that another environment has claimed.
     """
+    unregistered = await find_unregistered_accounts(request, plan.environment)
+    if unregistered:
+        return _refuse_accounts(request, plan, unregistered)
     claimed = await _look_up_claims(request, plan)
     findings = (*plan.findings, *claimed)
     s3, rds = await asyncio.gather(
@@ -65,6 +70,9 @@ async def validate_keys(request: RegionRequest, plan: KeyCheckPlan) -> tuple[Pro
     """
     if not plan.environment.customer_keys:
         return plan.findings
+    unregistered = await find_unregistered_accounts(request, plan.environment)
+    if unregistered:
+        return plan.findings + unregistered
     s3 = await _examine_s3_key(request, plan, plan.findings)
     findings = plan.findings
     if s3.problem is not None and s3.problem not in findings:
@@ -89,6 +97,38 @@ async def examine_other_key(
         return ()
     rds = await _examine_aurora_key(request, plan, problems, requested=True)
     return (rds.problem,) if rds.verdict is KeyVerdict.REFUSED and rds.problem not in problems and rds.problem else ()
+
+
+async def find_unregistered_accounts(request: RegionRequest, environment: Environment) -> tuple[Problem, ...]:
+    """Return a problem for each key whose account is not registered for the environment's organisation (contract 146).
+
+    If there is a problem, byok uses neither key and looks up no claim, because the result would tell the organisation
+    something about a key that may not be its own. The same applies if the lookup fails. An environment without an
+    organisation belongs to the vendor, whose keys byok does not look up.
+    """
+    if environment.organisation is None or not environment.customer_keys:
+        return ()
+    try:
+        found = await workflow.execute_activity_method(
+            AccountActivities.find_unregistered_accounts, environment, **READ_OPTIONS
+        )
+    except ActivityError as error:
+        if is_cancellation(error):
+            raise
+        return (extract_problem(error, request, Phase.VALIDATING_KEYS, workflow.now()),)
+    return found.problems
+
+
+def _refuse_accounts(request: RegionRequest, plan: KeyCheckPlan, unregistered: tuple[Problem, ...]) -> KeyCheckResult:
+    findings = plan.findings + unregistered
+
+    def verdict(which: KeyPurpose) -> CheckedKey:
+        known = _known_verdict(which, plan, findings)
+        reason = f"byok uses neither key: {unregistered[0].message}"
+        return known or CheckedKey.not_proved(which, plan.environment.key_arn(which), reason)
+
+    keys = CheckedKeys(s3=verdict(KeyPurpose.S3), rds=verdict(KeyPurpose.RDS))
+    return KeyCheckResult(region=request.region, keys=keys, findings=findings)
 
 
 async def _look_up_claims(request: RegionRequest, plan: KeyCheckPlan) -> tuple[Problem, ...]:

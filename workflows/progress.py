@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from byok.contracts import (
         ENVIRONMENT_ID_ATTRIBUTE,
+        ORGANISATION_ATTRIBUTE,
         PHASE_ATTRIBUTE,
         PROBLEM_CODE_ATTRIBUTE,
         PROGRESS_MEMO,
@@ -100,7 +101,10 @@ class ProgressPublisher:
         )
         attributes = [PHASE_ATTRIBUTE.value_set(phase.value)]
         if len(self._progress.timeline) == 1:
-            attributes.append(ENVIRONMENT_ID_ATTRIBUTE.value_set(self._progress.request.environment_id))
+            request = self._progress.request
+            attributes.append(ENVIRONMENT_ID_ATTRIBUTE.value_set(request.environment_id))
+            if request.organisation is not None:
+                attributes.append(ORGANISATION_ATTRIBUTE.value_set(request.organisation))
         if problems:
             attributes.append(PROBLEM_CODE_ATTRIBUTE.value_set(problems[0].code))
         workflow.upsert_search_attributes(attributes)

@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.phases import Phase
 from workflows.activity_options import PLAN_OPTIONS, READ_OPTIONS, with_summary
 from workflows.failures import PhaseStoppedError, extract_problems, to_workflow_failure
+from workflows.key_validation import find_unregistered_accounts
 from workflows.progress import TenantProgressPublisher
 from workflows.tenant_names import reconcile_keys
 from workflows.workflow_id import require_workflow_id
@@ -53,6 +54,9 @@ class ReconcileTenant:
     async def _name_keys(self, request: ReconcileTenantRequest, plan: ReconcileTenantPlan) -> None:
         if plan.tenant is None:
             raise PhaseStoppedError(plan.findings)
+        unregistered = await find_unregistered_accounts(request, plan.environment)
+        if unregistered:
+            raise PhaseStoppedError(unregistered)
         if plan.tenant.role is not None:
             await self._probe(plan.environment)
         await reconcile_keys(request, plan.environment, plan.tenant, self._publish)

@@ -14,7 +14,8 @@ from byok.api.authentication import AllowAllAuth, Authenticator, ChainedAuth, St
 from byok.api.limits import BodySizeLimitMiddleware, RateLimitMiddleware
 from byok.api.oidc import OidcAuth
 from byok.api.origin import SameOriginMiddleware
-from byok.api.routes import claims, environments, events, health, keys, onboarding
+from byok.api.requesters import RequestIdMiddleware
+from byok.api.routes import accounts, claims, environments, events, health, keys, onboarding
 from byok.api.state import ApiState
 from byok.settings import ApiSettings
 
@@ -51,7 +52,7 @@ def make_api_app(state: ApiState) -> FastAPI:
     )
     app.state.byok = state
     problems.install_error_handlers(app)
-    for routes in (onboarding, keys, environments, events, claims):
+    for routes in (onboarding, keys, environments, events, claims, accounts):
         app.include_router(routes.router, prefix="/v1")
     app.include_router(health.router)
     return app
@@ -59,9 +60,10 @@ def make_api_app(state: ApiState) -> FastAPI:
 
 def wrap_with_security_middleware(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
     """Add the rate limit, the same-origin check and the body size limit to an application."""
-    return RateLimitMiddleware(
+    limited = RateLimitMiddleware(
         SameOriginMiddleware(BodySizeLimitMiddleware(app, settings.max_body_bytes)), settings.requests_per_minute
     )
+    return RequestIdMiddleware(limited)
 
 
 def build_authenticator(settings: ApiSettings) -> Authenticator:

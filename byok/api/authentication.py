@@ -1,8 +1,4 @@
-"""Authenticates callers, and determines their organisations and scopes.
-
-An environment's id begins with the organisation's name and a hyphen, and the names of its AWS resources contain this
-id. Therefore, the id alone shows which organisation owns an environment.
-"""
+"""Authenticates callers, and determines their organisation and their scopes."""
 
 import hashlib
 import hmac
@@ -11,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from byok.domain.scopes import EVERY_ORGANISATION, ORGANISATION_PATTERN, Scope
+from byok.domain.scopes import EVERY_ORGANISATION, ORGANISATION_PATTERN, Scope, environment_id_prefix
 from byok.settings import AccessToken
 
 
@@ -31,21 +27,21 @@ class Caller:
         organisation: The organisation whose environments the caller may use; None for the vendor's staff, who may use
             all environments.
         scopes: The scopes granted to the caller.
+        subject: Who the caller is: the token's subject, or its name in the settings.
+        token_id: The token's id (`jti`), or its name in the settings.
         until: When the caller's token expires, in seconds since 1970; None if the token does not expire.
     """
 
     organisation: str | None
     scopes: frozenset[Scope]
     until: float | None = None
+    subject: str = "anonymous"
+    token_id: str | None = None
 
     @property
     def environment_id_prefix(self) -> str:
-        """The prefix of the caller's environment ids; empty for a caller who may use all environments."""
-        return "" if self.organisation is None else f"{self.organisation}-"
-
-    def owns_environment_id(self, environment_id: str) -> bool:
-        """Return whether the caller may use an environment with this id, even if no such environment exists."""
-        return environment_id.startswith(self.environment_id_prefix)
+        """The prefix of the ids of the caller's new environments; empty for the vendor's staff."""
+        return environment_id_prefix(self.organisation)
 
 
 ANONYMOUS_CALLER: Final = Caller(None, frozenset(Scope))

@@ -5,7 +5,7 @@ functions themselves.
 """
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -13,10 +13,37 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from byok.api.authentication import Caller
 from byok.api.dependencies import api_state
 from byok.api.problems import ProblemError, invalid_field_error
+from byok.api.requesters import Reason, build_requester
+from byok.domain.models import CheckKeysRequest, EntryPoint, ProvisionRequest
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
 from byok.domain.scopes import Scope
+from byok.service.environments import EnvironmentService
 
 _bearer = HTTPBearer(auto_error=False, description="A token from the OIDC issuer or from the settings.")
+
+
+async def _authenticate(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Caller:
+    """Return the caller. FastAPI runs this once for each request.
+
+    Raises:
+        UnauthenticatedError: The caller could not be authenticated.
+        IdentityProviderUnavailableError: The identity provider cannot be reached.
+    """
+    return await api_state(request).access.authenticate(credentials.credentials if credentials else None)
+
+
+AnyCaller = Annotated[Caller, Depends(_authenticate)]
+
+
+async def _service(request: Request, caller: AnyCaller, reason: Reason) -> EnvironmentService:
+    requester = build_requester(request, caller, EntryPoint.API, reason)
+    return api_state(request).service.on_behalf_of(requester)
+
+
+Service = Annotated[EnvironmentService, Depends(_service)]
+"""The service, acting on behalf of the caller: it finds only the environments of the caller's organisation."""
 
 
 class RequireScope:
@@ -25,17 +52,12 @@ class RequireScope:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
-    async def __call__(
-        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-    ) -> Caller:
+    async def __call__(self, caller: AnyCaller) -> Caller:
         """Return the caller.
 
         Raises:
-            UnauthenticatedError: The caller could not be authenticated.
-            IdentityProviderUnavailableError: The identity provider cannot be reached.
             ProblemError: The caller lacks the scope.
         """
-        caller = await api_state(request).access.authenticate(credentials.credentials if credentials else None)
         if self._scope not in caller.scopes:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN,
@@ -49,9 +71,18 @@ class RequireScope:
 ReadCaller = Annotated[Caller, Depends(RequireScope(Scope.READ))]
 WriteCaller = Annotated[Caller, Depends(RequireScope(Scope.WRITE))]
 DeleteCaller = Annotated[Caller, Depends(RequireScope(Scope.DELETE))]
+_AccountsCaller = Annotated[Caller, Depends(RequireScope(Scope.ACCOUNTS))]
 
 
 async def _staff(caller: ReadCaller) -> Caller:
+    return _require_staff(caller)
+
+
+async def _accounts_staff(caller: _AccountsCaller) -> Caller:
+    return _require_staff(caller)
+
+
+def _require_staff(caller: Caller) -> Caller:
     """Return the caller if they may use all environments.
 
     Raises:
@@ -63,6 +94,8 @@ async def _staff(caller: ReadCaller) -> Caller:
 
 
 StaffCaller = Annotated[Caller, Depends(_staff)]
+AccountsCaller = Annotated[Caller, Depends(_accounts_staff)]
+"""The vendor's staff with the scope for registering accounts (contract 146)."""
 
 EnvironmentId = Annotated[
     str,
@@ -76,29 +109,16 @@ EnvironmentId = Annotated[
 ]
 
 
-def require_own_environment(caller: Caller, environment_id: str) -> str:
-    """Return the id if it belongs to the caller's organisation.
-
-    The check does not reveal whether another organisation has this environment.
-
-    Raises:
-        ProblemError: The id belongs to another organisation.
-    """
-    if not caller.owns_environment_id(environment_id):
-        raise ProblemError(HTTPStatus.NOT_FOUND, "byok.EnvironmentNotFound", f"Environment {environment_id} not found.")
+async def _readable(_: ReadCaller, environment_id: EnvironmentId) -> str:
     return environment_id
 
 
-async def _readable(caller: ReadCaller, environment_id: EnvironmentId) -> str:
-    return require_own_environment(caller, environment_id)
+async def _writable(_: WriteCaller, environment_id: EnvironmentId) -> str:
+    return environment_id
 
 
-async def _writable(caller: WriteCaller, environment_id: EnvironmentId) -> str:
-    return require_own_environment(caller, environment_id)
-
-
-async def _deletable(caller: DeleteCaller, environment_id: EnvironmentId) -> str:
-    return require_own_environment(caller, environment_id)
+async def _deletable(_: DeleteCaller, environment_id: EnvironmentId) -> str:
+    return environment_id
 
 
 ReadableId = Annotated[str, Depends(_readable)]
@@ -106,13 +126,21 @@ WritableId = Annotated[str, Depends(_writable)]
 DeletableId = Annotated[str, Depends(_deletable)]
 
 
-def require_own_prefix(caller: Caller, environment_id: str) -> None:
-    """Require that a new environment's id begins with the name of the caller's organisation.
+_Request = TypeVar("_Request", ProvisionRequest, CheckKeysRequest)
+
+
+def claim_request(caller: Caller, request: _Request) -> _Request:
+    """Return the request with the caller's organisation. The vendor's staff may make requests for any organisation.
 
     Raises:
-        ProblemError: The id does not begin with the organisation's name. The error does not reveal whether the
-            environment exists.
+        ProblemError: The request names another organisation, or its environment id does not begin with the name of the
+            caller's organisation. The error does not reveal whether the environment exists.
     """
-    if not caller.owns_environment_id(environment_id):
+    if caller.organisation is None:
+        return request
+    if request.organisation not in (None, caller.organisation):
+        raise invalid_field_error("organisation", f"must be {caller.organisation}, or left out")
+    if request.environment_id is not None and not request.environment_id.startswith(caller.environment_id_prefix):
         words = f"must begin with {caller.environment_id_prefix}, like all ids of this organisation"
         raise invalid_field_error("environment_id", words)
+    return request.model_copy(update={"organisation": caller.organisation})

@@ -1,4 +1,4 @@
-"""Route dependencies: the application's state, the service and the status broadcaster.
+"""Route dependencies: the application's state and the status broadcaster.
 
 All dependencies are coroutines, because FastAPI runs plain functions in a thread pool, and the switch to a thread would
 take longer than the functions themselves.
@@ -13,7 +13,6 @@ from byok.api.state import ApiState
 from byok.api.status_broadcaster import StatusBroadcaster
 from byok.domain import regions
 from byok.domain.models.base import RegionName
-from byok.service.environments import EnvironmentService
 
 
 def api_state(request: Request) -> ApiState:
@@ -26,16 +25,11 @@ async def _state(request: Request) -> ApiState:
     return api_state(request)
 
 
-async def _service(request: Request) -> EnvironmentService:
-    return api_state(request).service
-
-
 async def _followers(request: Request) -> StatusBroadcaster:
     return api_state(request).broadcaster
 
 
 State = Annotated[ApiState, Depends(_state)]
-Service = Annotated[EnvironmentService, Depends(_service)]
 Broadcaster = Annotated[StatusBroadcaster, Depends(_followers)]
 Region = Annotated[RegionName, Path(description="An AWS Region.", examples=["eu-central-1"])]
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from byok import __version__
+from byok.cli.commands.accounts import accounts
 from byok.cli.commands.check import check
 from byok.cli.commands.claims import claims
 from byok.cli.commands.create import create
@@ -54,6 +55,7 @@ app.command()(cancel)
 app.command()(delete)
 app.command()(check)
 app.command()(claims)
+app.add_typer(accounts, name="accounts")
 app.command()(tenant)
 app.command()(onboarding)
 app.command()(template)

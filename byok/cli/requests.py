@@ -20,6 +20,7 @@ Request = TypeVar("Request", bound=RequestModel)
 
 OPTION_BY_FIELD: Final = {
     "environment_id": "--name",
+    "organisation": "--organisation",
     "region": "--region",
     "encryption": "--platform-managed",
     "s3_key_arn": "--s3-key-arn",
@@ -133,6 +134,7 @@ _OF_SHAPE: Final = {"string_pattern_mismatch", "string_too_long"}
 """The types of the pydantic errors whose messages are replaced with a description from `_SHAPES`."""
 _SHAPES: Final = {
     "environment_id": "at most 32 lower-case letters, digits and single hyphens, starting with a letter",
+    "organisation": "at most 16 lower-case letters and digits, starting with a letter",
 }
 """Descriptions of valid values, for the fields whose patterns are hard to read."""
 

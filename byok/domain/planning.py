@@ -281,6 +281,7 @@ def _environment(
         run_id=run_id,
         probe_bucket=naming.probe_bucket_name(vendor, platform.account, request.region),
         profile=request.profile,
+        organisation=request.organisation,
     )
 
 

@@ -1,11 +1,11 @@
-"""Organisations that own environments, and the scopes of API callers."""
+"""The names of organisations, and the scopes of API callers."""
 
 from enum import StrEnum
 from typing import Final
 
 ORGANISATION_PATTERN: Final = r"^[a-z][a-z0-9]{0,15}$"
-"""An organisation's name must not contain a hyphen, because the first hyphen in an environment id ends the
-organisation's name. Two organisations can therefore never have an environment with the same id."""
+"""An organisation's name must not contain a hyphen, because the first hyphen in the id of an organisation's environment
+ends the organisation's name. Two organisations can therefore never request the same id."""
 
 EVERY_ORGANISATION: Final = "*"
 """The wildcard for the vendor's staff, who can access all environments."""
@@ -17,8 +17,12 @@ class Scope(StrEnum):
     READ = "environments:read"
     WRITE = "environments:write"
     DELETE = "environments:delete"
+    ACCOUNTS = "accounts:write"
 
 
-def organisation_of_environment(environment_id: str) -> str:
-    """Return the organisation that owns an environment. An environment id starts with the organisation's name."""
-    return environment_id.partition("-")[0]
+def environment_id_prefix(organisation: str | None) -> str:
+    """Return the text that every id of an organisation's new environments begins with; empty without an organisation.
+
+    The prefix only keeps ids apart. The organisation in the environment's request decides who owns the environment.
+    """
+    return "" if organisation is None else f"{organisation}-"

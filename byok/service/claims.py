@@ -14,6 +14,7 @@ from byok.domain.phases import Phase
 from byok.service.environment_reader import EnvironmentReader
 from byok.service.errors import ClaimsUnavailableError, EnvironmentNotFoundError
 from byok.service.temporal_errors import translate_temporal_errors
+from byok.service.workflow_starts import build_requester_memo
 
 
 class ClaimState(StrEnum):
@@ -67,6 +68,7 @@ async def list_claims(reader: EnvironmentReader, task_queue: str, request: ListC
             id=contracts.claims_workflow_id(request),
             task_queue=task_queue,
             result_type=KeyClaimPage,
+            memo=build_requester_memo(reader.requester) or None,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         )
         try:

@@ -29,13 +29,17 @@ async def build_delete_request(
     try:
         status = await reader.read_status(environment_id)
     except EnvironmentNotFoundError as error:
+        if reader.requester is not None and reader.requester.organisation is not None:
+            raise  # nothing says whose environment it is, so only the vendor may delete it
         if region is None:
             raise EnvironmentNotFoundError(
                 f"Environment {environment_id} not found. If Temporal no longer knows the environment, but AWS still "
                 "has its resources, pass the environment's Region."
             ) from error
         known: dict[str, str | None] = {}
+        organisation = None
     else:
+        organisation = status.organisation
         if status.phase is Phase.DELETED and region is None:
             raise EnvironmentNotReadyError(f"{environment_id} is already deleted.")
         known = _confirmed_values(status)
@@ -48,7 +52,8 @@ async def build_delete_request(
     if values["region"] is None:
         raise EnvironmentNotReadyError(f"The Region of {environment_id} is unknown: specify the environment's Region.")
     confirmed = {"environment_id": environment_id, "confirm": environment_id, "final_snapshot": final_snapshot}
-    return DeleteRequest.model_validate({**confirmed, "encryption": encryption, **values})
+    owner = {"organisation": organisation, "encryption": encryption}
+    return DeleteRequest.model_validate({**confirmed, **owner, **values})
 
 
 def _confirmed_values(status: EnvironmentStatus) -> dict[str, str | None]:

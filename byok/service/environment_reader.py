@@ -4,21 +4,23 @@
 """
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription, WorkflowHandle
 from temporalio.exceptions import FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok import contracts
+from byok.domain.models import Requester
 from byok.domain.phases import Phase
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
 from byok.service.histories import read_workflow_failure, read_workflow_input_error, read_workflow_task_failure
 from byok.service.pending import PendingStep
 from byok.service.pollers import PollingWorker, list_polling_workers
-from byok.service.status import EnvironmentStatus, EnvironmentSummary
+from byok.service.status import EnvironmentStatus, EnvironmentSummary, read_organisation
 from byok.service.temporal_errors import is_namespace_not_found, translate_temporal_errors
 from byok.service.tenant_names import apply_completed_namings, list_tenant_runs, split_query_batches
 from byok.service.unreported_ends import FailureLoaders
@@ -48,17 +50,36 @@ class EnvironmentReader:
     Args:
         client: A client with the plugin from `byok.temporal.make_plugin()`.
         task_queue: The task queue that the workers poll.
+
+    Attributes:
+        requester: On whose behalf the service acts. It finds only the environments of the requester's organisation.
+            None for a program that may use all environments, such as the CLI.
     """
+
+    requester: Requester | None = None
 
     def __init__(self, client: Client, task_queue: str = contracts.TASK_QUEUE) -> None:
         self.client = client
         self._task_queue = task_queue
 
+    def on_behalf_of(self, requester: Requester) -> Self:
+        """Return the same service, acting on behalf of a requester."""
+        other = copy.copy(self)
+        other.requester = requester
+        return other
+
+    @property
+    def _organisation(self) -> str | None:
+        return None if self.requester is None else self.requester.organisation
+
     async def read_status(self, environment_id: str) -> EnvironmentStatus:
         """Return the status of an environment.
 
+        byok answers with the same calls and the same error whether no environment has this id or another organisation
+        owns the environment (contract 146).
+
         Raises:
-            EnvironmentNotFoundError: No environment has this id.
+            EnvironmentNotFoundError: No environment of the requester's organisation has this id.
         """
         handle = self.client.get_workflow_handle(contracts.environment_workflow_id(environment_id))
         with translate_temporal_errors():
@@ -68,6 +89,8 @@ class EnvironmentReader:
                 if error.status is not RPCStatusCode.NOT_FOUND or is_namespace_not_found(error):
                     raise
                 raise EnvironmentNotFoundError(f"Environment {environment_id} not found.") from error
+            if self._organisation not in (None, await read_organisation(described)):
+                raise EnvironmentNotFoundError(f"Environment {environment_id} not found.")
             status = await EnvironmentStatus.from_description(described, self._fetch(described))
             # A separate tenant workflow may have named the keys after this workflow ended.
             return (
@@ -104,6 +127,8 @@ class EnvironmentReader:
             The page, and the token for the next page; the token is None after the last page.
         """
         query = f"{_ENVIRONMENTS} AND WorkflowId STARTS_WITH '{contracts.environment_workflow_id(prefix)}'"
+        if self._organisation is not None:
+            query += f" AND {contracts.ORGANISATION_ATTRIBUTE.name} = '{self._organisation}'"
         if phase is not None:
             # An environment that stopped only because its keys could not be named is ready once the keys have the name.
             # Visibility still reports such an environment as STOPPED.

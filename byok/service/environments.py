@@ -4,35 +4,33 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
 
 from pydantic import ValidationError
 from temporalio.client import WorkflowFailureError
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.common import WorkflowIDConflictPolicy
 
 from byok import contracts
 from byok.domain.models import (
+    AccountPage,
+    AccountRequest,
     CheckKeysRequest,
     DeleteRequest,
     KeyCheckResult,
+    ListAccountsRequest,
     ListClaimsRequest,
     ProvisionRequest,
     ReconcileTenantRequest,
     TenantOutcome,
     TenantRole,
 )
-from byok.domain.phases import Encryption, Phase
-from byok.service import lifecycle
+from byok.domain.phases import Encryption
+from byok.service import accounts, lifecycle
 from byok.service.claims import ClaimPage, list_claims
+from byok.service.creation import CreateResult, create_environment
 from byok.service.deletion import build_delete_request
-from byok.service.encryption import is_encryption_fixed, require_same_encryption
+from byok.service.encryption import require_same_encryption
 from byok.service.environment_reader import EnvironmentReader
 from byok.service.errors import (
-    EnvironmentBusyError,
-    EnvironmentConflictError,
-    IdempotencyKeyReusedError,
     InvalidRequestError,
     KeyCheckFailedError,
     NamingStoppedError,
@@ -40,37 +38,21 @@ from byok.service.errors import (
 )
 from byok.service.histories import (
     decode_failure_problems,
-    describe_conflict,
-    diff_requests,
     label_field,
     read_workflow_request,
 )
 from byok.service.lifecycle import ReplayResult
 from byok.service.pending import PendingStep
-from byok.service.provisioning import start_provisioning
 from byok.service.replay import (
     can_resume,
     find_reset_point,
     require_keys_in_use_unchanged,
     require_replayable,
 )
-from byok.service.status import EnvironmentStatus, TenantRun
+from byok.service.status import TenantRun
 from byok.service.temporal_errors import translate_temporal_errors
 from byok.service.tenant_names import build_tenant_request, start_tenant_workflow
-
-
-@dataclass(frozen=True)
-class CreateResult:
-    """The result of a request to create an environment.
-
-    Attributes:
-        started: Whether this request started the environment; False if an identical earlier request did.
-    """
-
-    environment_id: str
-    workflow_id: str
-    run_id: str
-    started: bool
+from byok.service.workflow_starts import build_priority, build_requester_memo
 
 
 class EnvironmentService(EnvironmentReader):
@@ -94,20 +76,7 @@ class EnvironmentService(EnvironmentReader):
             EnvironmentBusyError: The environment is being deleted.
             IdempotencyKeyReusedError: The key was used for a request with different values.
         """
-        with translate_temporal_errors():
-            try:
-                return await self._start(request, WorkflowIDReusePolicy.REJECT_DUPLICATE, key)
-            except WorkflowAlreadyStartedError:
-                found = await self.read_status(request.environment_id)
-            if is_encryption_fixed(found):
-                require_same_encryption(found, request.encryption)
-            policy = _RESTART_AFTER.get(found.phase)
-            if policy is not None and not await self._has_request_key(found, key):
-                try:
-                    return await self._start(request, policy, key)
-                except WorkflowAlreadyStartedError:  # another request, or a repeat of this one, was first
-                    found = await self.read_status(request.environment_id)
-            return await self._existing(request, found, key)
+        return await create_environment(self, self._task_queue, request, key)
 
     async def check_keys(self, request: CheckKeysRequest) -> KeyCheckResult:
         """Return a verdict on each of two keys. Identical checks that run at the same time share their result.
@@ -123,6 +92,8 @@ class EnvironmentService(EnvironmentReader):
                 id=contracts.key_check_workflow_id(request),
                 task_queue=self._task_queue,
                 result_type=KeyCheckResult,
+                memo=build_requester_memo(self.requester) or None,
+                priority=build_priority(request.organisation),
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             )
             try:
@@ -138,6 +109,40 @@ class EnvironmentService(EnvironmentReader):
             ClaimsUnavailableError: AWS did not respond, or refused the request.
         """
         return await list_claims(self, self._task_queue, request)
+
+    async def register_account(self, request: AccountRequest) -> None:
+        """Register an AWS account for an organisation (contract 146). If it is registered already, nothing changes.
+
+        Raises:
+            AccountConflictError: The account is registered for another organisation.
+            AccountBusyError: Another request is changing the registration of the account.
+            AccountsUnavailableError: AWS did not respond, or refused the request.
+            NoWorkerError: No worker is available.
+        """
+        await accounts.register_account(self, self._task_queue, request)
+
+    async def unregister_account(self, request: AccountRequest) -> bool:
+        """Unregister an AWS account, and return whether it was registered for the organisation.
+
+        Environments that use keys in the account keep working.
+
+        Raises:
+            AccountBusyError: Another request is changing the registration of the account.
+            AccountsUnavailableError: AWS did not respond, or refused the request.
+            NoWorkerError: No worker is available.
+        """
+        return await accounts.unregister_account(self, self._task_queue, request)
+
+    async def list_accounts(self, request: ListAccountsRequest) -> AccountPage:
+        """Return a page of the registered AWS accounts. An organisation sees only its own accounts.
+
+        Raises:
+            AccountsUnavailableError: AWS did not respond, or refused the request.
+            NoWorkerError: No worker is available.
+        """
+        if self._organisation is not None:
+            request = request.model_copy(update={"organisation": self._organisation})
+        return await accounts.list_accounts(self, self._task_queue, request)
 
     async def build_reconcile_tenant_request(
         self,
@@ -190,7 +195,7 @@ class EnvironmentService(EnvironmentReader):
             NamingStoppedError: The tenant name could not be put on a key.
         """
         with translate_temporal_errors():
-            handle = await start_tenant_workflow(self.client, self._task_queue, request)
+            handle = await start_tenant_workflow(self.client, self._task_queue, request, self.requester)
             try:
                 return await self.wait_for_result(handle, "The tenant name was accepted", on_pending)
             except WorkflowFailureError as error:
@@ -303,48 +308,4 @@ class EnvironmentService(EnvironmentReader):
             EnvironmentBusyError: The environment is being provisioned.
         """
         with translate_temporal_errors():
-            return await lifecycle.start_deletion(self.client, self._task_queue, request)
-
-    async def _start(
-        self, request: ProvisionRequest, policy: WorkflowIDReusePolicy, key: str | None = None
-    ) -> CreateResult:
-        handle = await start_provisioning(self.client, self._task_queue, request, policy, key)
-        return CreateResult(request.environment_id, handle.id, handle.result_run_id or "", started=True)
-
-    async def _has_request_key(self, found: EnvironmentStatus, key: str | None) -> bool:
-        """Return whether a request with this idempotency key started the run."""
-        if key is None:
-            return False
-        described = await self.client.get_workflow_handle(found.workflow_id, run_id=found.run_id).describe()
-        return bool(await described.memo_value(contracts.IDEMPOTENCY_KEY_MEMO, None) == key)
-
-    async def _existing(self, request: ProvisionRequest, found: EnvironmentStatus, key: str | None) -> CreateResult:
-        """Return the existing environment if it was requested with the same values."""
-        handle = self.client.get_workflow_handle(found.workflow_id, run_id=found.run_id)
-        if (await handle.describe()).workflow_type == contracts.DELETE_ENVIRONMENT_WORKFLOW:
-            raise EnvironmentBusyError(
-                f"{request.environment_id} is being deleted. Try again once `byok status {request.environment_id}` "
-                f"shows {Phase.DELETED}."
-            )
-        earlier = await read_workflow_request(self.client, handle, ProvisionRequest)
-        if earlier is None:
-            raise EnvironmentConflictError(
-                f"The running workflow of {request.environment_id} has an input that byok cannot read. The "
-                "workflow fails once a worker picks it up; then create the environment again."
-            )
-        differing = diff_requests(earlier, request)
-        if differing and await self._has_request_key(found, key):
-            raise IdempotencyKeyReusedError(
-                f"This idempotency key was already used with different values: {', '.join(differing.values())}. Use a "
-                "new key for a different request."
-            )
-        if differing:
-            raise EnvironmentConflictError(describe_conflict(request.environment_id, differing))
-        return CreateResult(request.environment_id, found.workflow_id, found.run_id or "", started=False)
-
-
-_RESTART_AFTER: Final = {
-    Phase.DELETED: WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-    Phase.STOPPED: WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-}
-"""The phases that allow a restart, each with the strictest workflow id reuse policy that allows the restart."""
+            return await lifecycle.start_deletion(self.client, self._task_queue, request, self.requester)

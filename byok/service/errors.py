@@ -40,6 +40,24 @@ class ClaimsUnavailableError(ServiceError):
     code = "byok.ClaimsUnavailable"
 
 
+class AccountConflictError(ServiceError):
+    """The AWS account is registered for another organisation."""
+
+    code = "byok.AccountOfAnotherOrganisation"
+
+
+class AccountBusyError(ServiceError):
+    """Another request is changing the registration of the AWS account."""
+
+    code = "byok.AccountBusy"
+
+
+class AccountsUnavailableError(ServiceError):
+    """The registered AWS accounts could not be read or changed."""
+
+    code = "byok.AccountsUnavailable"
+
+
 class EnvironmentConflictError(ServiceError):
     """The id belongs to a running or ready environment that was requested with different values."""
 

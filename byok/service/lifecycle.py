@@ -14,11 +14,12 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok.contracts import DELETE_ENVIRONMENT_WORKFLOW, environment_workflow_id
-from byok.domain.models import DeleteRequest, DeletionResult
+from byok.domain.models import DeleteRequest, DeletionResult, Requester
 from byok.service.errors import EnvironmentBusyError, NotRunningError
 from byok.service.replay import ResetPoint
 from byok.service.status import EnvironmentStatus
 from byok.service.versions import plan_post_reset_operations
+from byok.service.workflow_starts import build_priority, build_requester_memo
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ async def cancel_workflow(client: Client, status: EnvironmentStatus) -> None:
         ) from error
 
 
-async def start_deletion(client: Client, task_queue: str, request: DeleteRequest) -> bool:
+async def start_deletion(client: Client, task_queue: str, request: DeleteRequest, requester: Requester | None) -> bool:
     """Start the deletion of an environment, unless its deletion is already in progress.
 
     Returns:
@@ -93,6 +94,8 @@ async def start_deletion(client: Client, task_queue: str, request: DeleteRequest
             task_queue=task_queue,
             result_type=DeletionResult,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            memo=build_requester_memo(requester) or None,
+            priority=build_priority(request.organisation),
             static_summary=f"deletion of {request.environment_id} in {request.region}",
         )
     except WorkflowAlreadyStartedError as error:

@@ -13,19 +13,26 @@ from temporalio.service import RPCError, RPCStatusCode
 from byok.contracts import (
     ENVIRONMENT_ID_ATTRIBUTE,
     IDEMPOTENCY_KEY_MEMO,
+    ORGANISATION_ATTRIBUTE,
     PHASE_ATTRIBUTE,
     PROGRESS_MEMO,
     PROVISION_ENVIRONMENT_WORKFLOW,
     environment_workflow_id,
 )
-from byok.domain.models import EnvironmentProgress, Evidence, ProvisionRequest, TimelineEntry
+from byok.domain.models import EnvironmentProgress, Evidence, ProvisionRequest, Requester, TimelineEntry
 from byok.domain.phases import Phase
+from byok.service.workflow_starts import build_priority, build_requester_memo
 
 _FIRST: Final = Phase.VALIDATING_KEYS
 
 
 async def start_provisioning(
-    client: Client, task_queue: str, request: ProvisionRequest, policy: WorkflowIDReusePolicy, key: str | None
+    client: Client,
+    task_queue: str,
+    request: ProvisionRequest,
+    policy: WorkflowIDReusePolicy,
+    key: str | None,
+    requester: Requester | None,
 ) -> WorkflowHandle[Any, Evidence]:
     """Start provisioning.
 
@@ -39,19 +46,23 @@ async def start_provisioning(
         request: The environment to create.
         policy: Whether a new run may follow an earlier run for the same environment.
         key: The idempotency key of this request, if any.
+        requester: Who makes the request, if known.
 
     Raises:
         WorkflowAlreadyStartedError: The environment exists, and the policy does not allow another run.
     """
-    named = {} if key is None else {IDEMPOTENCY_KEY_MEMO: key}
+    named: dict[str, Any] = build_requester_memo(requester)
+    if key is not None:
+        named[IDEMPOTENCY_KEY_MEMO] = key
     entry = TimelineEntry(phase=_FIRST, entered_at=datetime.now(UTC))
     published = {PROGRESS_MEMO: EnvironmentProgress(request=request, phase=_FIRST, timeline=(entry,)), **named}
-    attributes = TypedSearchAttributes(
-        [
-            SearchAttributePair(ENVIRONMENT_ID_ATTRIBUTE, request.environment_id),
-            SearchAttributePair(PHASE_ATTRIBUTE, _FIRST.value),
-        ]
-    )
+    pairs = [
+        SearchAttributePair(ENVIRONMENT_ID_ATTRIBUTE, request.environment_id),
+        SearchAttributePair(PHASE_ATTRIBUTE, _FIRST.value),
+    ]
+    if request.organisation is not None:
+        pairs.append(SearchAttributePair(ORGANISATION_ATTRIBUTE, request.organisation))
+    attributes = TypedSearchAttributes(pairs)
 
     async def attempt(
         memo: dict[str, Any], search_attributes: TypedSearchAttributes | None
@@ -64,6 +75,7 @@ async def start_provisioning(
             result_type=Evidence,
             id_reuse_policy=policy,
             memo=memo or None,
+            priority=build_priority(request.organisation),
             search_attributes=search_attributes,
             static_summary=f"{request.environment_id} in {request.region}",
         )

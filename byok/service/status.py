@@ -16,6 +16,7 @@ from temporalio.exceptions import ApplicationError
 from byok.contracts import (
     PROBLEM_CODE_ATTRIBUTE,
     PROGRESS_MEMO,
+    REQUESTER_MEMO,
     TENANT_MEMO,
     environment_id_from_workflow_id,
     first_phase,
@@ -27,6 +28,7 @@ from byok.domain.models import (
     Evidence,
     Problem,
     RecordModel,
+    Requester,
     Resources,
     TenantOutcome,
     TenantProgress,
@@ -44,6 +46,7 @@ class EnvironmentSummary(RecordModel):
     """An entry in the list of environments."""
 
     environment_id: str
+    organisation: str | None = None
     phase: Phase
     region: str | None = None
     encryption: Encryption | None = None
@@ -62,6 +65,7 @@ class EnvironmentSummary(RecordModel):
         problem = progress.first_problem if progress else None
         return cls(
             environment_id=environment_id_from_workflow_id(execution.id),
+            organisation=progress.request.organisation if progress else None,
             phase=phase,
             region=progress.request.region if progress else None,
             encryption=progress.request.encryption if progress else None,
@@ -115,6 +119,7 @@ class TenantRun:
 
 
 _REQUEST_FIELDS: Final = (
+    "organisation",
     "region",
     "encryption",
     "s3_key_arn",
@@ -129,6 +134,9 @@ class EnvironmentStatus(RecordModel):
     """The complete status of an environment.
 
     Attributes:
+        organisation: The organisation that owns the environment; None if the vendor owns it.
+        requested_by: Who requested the current run; None if the run was started in Temporal.
+        reason: Why, in the requester's words.
         phase: READY, DELETED and STOPPED are final.
         encryption: Whose keys encrypt the environment; None if the request is not known.
         s3_key_arn: The ARN of the customer's S3 key, as entered; None if the keys are platform-managed.
@@ -150,6 +158,9 @@ class EnvironmentStatus(RecordModel):
     """
 
     environment_id: str
+    organisation: str | None = None
+    requested_by: str | None = None
+    reason: str | None = None
     phase: Phase
     region: str | None = None
     encryption: Encryption | None = None
@@ -198,8 +209,11 @@ class EnvironmentStatus(RecordModel):
         if _is_unreported_end(described, progress):
             problems = (await problem_of_unreported_end(described, progress, fetch),)
         request = progress.request if progress else None
+        requester = await _memo(described, REQUESTER_MEMO, Requester)
         return cls(
             environment_id=environment_id_from_workflow_id(described.id),
+            requested_by=requester.subject if requester else None,
+            reason=requester.reason if requester else None,
             phase=_phase(described, progress),
             problem=problems[0] if problems else None,
             problems=problems,
@@ -255,6 +269,12 @@ def _awaits_name(phase: Phase, evidence: Evidence | None, problems: Sequence[Pro
 
 def _is_unreported_end(execution: WorkflowExecution, progress: EnvironmentProgress | None) -> bool:
     return execution.status is not WorkflowExecutionStatus.RUNNING and (progress is None or not progress.phase.is_final)
+
+
+async def read_organisation(execution: WorkflowExecution) -> str | None:
+    """Return the organisation that owns an environment; None if the vendor owns it, or if nothing was published yet."""
+    progress = await _progress(execution)
+    return progress.request.organisation if progress else None
 
 
 async def _progress(execution: WorkflowExecution) -> EnvironmentProgress | None:

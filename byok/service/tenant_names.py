@@ -9,13 +9,14 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok.contracts import RECONCILE_TENANT_WORKFLOW, tenant_workflow_id
-from byok.domain.models import ReconcileTenantRequest, TenantOutcome, TenantRole
+from byok.domain.models import ReconcileTenantRequest, Requester, TenantOutcome, TenantRole
 from byok.domain.phases import Phase
 from byok.service.encryption import require_customer_keys
 from byok.service.errors import DifferentNamingInProgressError, EnvironmentNotReadyError
 from byok.service.histories import diff_requests, read_workflow_request
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, TenantRun
 from byok.service.temporal_errors import is_namespace_not_found
+from byok.service.workflow_starts import build_priority, build_requester_memo
 
 _ASKED_FOR_AT_ONCE: Final = 50
 """The maximum number of workflow ids in a visibility query."""
@@ -45,6 +46,7 @@ def build_tenant_request(
             f"{Phase.READY}; to follow the environment, run `byok status {status.environment_id}`."
         )
     return ReconcileTenantRequest(
+        organisation=status.organisation,
         environment_id=status.environment_id,
         region=status.region,
         s3_key_arn=status.s3_key_arn,
@@ -60,7 +62,7 @@ def build_tenant_request(
 
 
 async def start_tenant_workflow(
-    client: Client, task_queue: str, request: ReconcileTenantRequest
+    client: Client, task_queue: str, request: ReconcileTenantRequest, requester: Requester | None
 ) -> WorkflowHandle[Any, TenantOutcome]:
     """Start the tenant workflow, or return the running workflow if it has the same request.
 
@@ -75,6 +77,8 @@ async def start_tenant_workflow(
             id=workflow_id,
             task_queue=task_queue,
             result_type=TenantOutcome,
+            memo=build_requester_memo(requester) or None,
+            priority=build_priority(request.organisation),
             static_summary=f"{request.tenant} on the keys of {request.environment_id}",
         )
     except WorkflowAlreadyStartedError as error:

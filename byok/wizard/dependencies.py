@@ -6,8 +6,11 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Request
 
-from byok.api.authorization import EnvironmentId, require_own_environment
+from byok.api.dependencies import State
+from byok.api.requesters import build_requester
+from byok.domain.models import EntryPoint
 from byok.domain.scopes import Scope
+from byok.service.environments import EnvironmentService
 from byok.wizard.draft import EnvironmentDraft
 from byok.wizard.pages import PageRenderer
 from byok.wizard.sessions import COOKIE_NAME, Session, SessionCookies
@@ -98,9 +101,11 @@ async def _read_form(request: Request) -> Mapping[str, Any]:
 Form = Annotated[Mapping[str, Any], Depends(_form)]
 
 
-async def _require_own(session: ReadSession, environment_id: EnvironmentId) -> str:
-    return require_own_environment(session.caller, environment_id)
+async def _service(
+    request: Request, state: State, session: Annotated[Session, Depends(_current_session)]
+) -> EnvironmentService:
+    return state.service.on_behalf_of(build_requester(request, session.caller, EntryPoint.WIZARD))
 
 
-OwnId = Annotated[str, Depends(_require_own)]
-"""An environment id that belongs to the user's organisation, whether or not an environment with this id exists."""
+Service = Annotated[EnvironmentService, Depends(_service)]
+"""The service, acting on behalf of the user: it finds only the environments of the user's organisation."""

@@ -22,6 +22,7 @@ from byok.domain.phases import Encryption, OnFailure
 from byok.domain.problems.build import find_arn_problems
 from byok.domain.problems.remediation import RemedyContext
 from byok.domain.regions import RegionNotInUseError, UnknownRegionError, require_region, require_region_in_use
+from byok.domain.scopes import environment_id_prefix
 from byok.domain.vendor import VendorProfile
 
 
@@ -93,13 +94,18 @@ class EnvironmentDraft(BaseModel):
         """Return the name of the stack that creates the keys: the user's choice, or the environment's default."""
         return self.stack or default_stack_name(self.full_environment_id(prefix))
 
-    def build_provision_request(self, prefix: str) -> ProvisionRequest:
+    def build_provision_request(self, organisation: str | None) -> ProvisionRequest:
         """Build the request for this environment.
+
+        Args:
+            organisation: The user's organisation; None for the vendor's staff.
 
         Raises:
             ValidationError: A field is missing or invalid.
         """
+        prefix = environment_id_prefix(organisation)
         values: dict[str, Any] = {
+            "organisation": organisation,
             "environment_id": self.full_environment_id(prefix),
             "region": self.region,
             "encryption": self.encryption,

@@ -64,7 +64,8 @@ class SessionCookies:
         if held is None or held["until"] < time.time():
             return self.start_session(ANONYMOUS_CALLER) if self._anonymous else None
         scopes = frozenset(Scope(one) for one in held["scopes"])
-        return Session(Caller(held["organisation"], scopes, held["until"]), held["form_token"])
+        caller = Caller(held["organisation"], scopes, held["until"], held["subject"], held["token_id"])
+        return Session(caller, held["form_token"])
 
     def start_session(self, caller: Caller) -> Session:
         """Start a session.
@@ -79,6 +80,8 @@ class SessionCookies:
         """Set the session's cookie."""
         held = {
             "organisation": session.caller.organisation,
+            "subject": session.caller.subject,
+            "token_id": session.caller.token_id,
             "scopes": sorted(session.caller.scopes),
             "until": session.caller.until,
             "form_token": session.form_token,

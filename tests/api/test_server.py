@@ -28,6 +28,10 @@ from tests.workflows.fake_activities import PLATFORM
 class NeverReadyService:
     """A service whose only environment waits for its database forever."""
 
+    def on_behalf_of(self, _: Requester) -> "NeverReadyService":
+        """Return this service, which has no owners of environments."""
+        return self
+
     async def read_status(self, environment_id: str) -> EnvironmentStatus:
         return EnvironmentStatus(
             environment_id=environment_id,

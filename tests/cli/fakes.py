@@ -21,7 +21,7 @@ from byok.domain.models import (
 )
 from byok.domain.phases import Encryption, Phase
 from byok.service.claims import ClaimPage
-from byok.service.environments import CreateResult
+from byok.service.creation import CreateResult
 from byok.service.errors import EnvironmentNotFoundError, NamingStoppedError
 from byok.service.lifecycle import ReplayResult
 from byok.service.pending import PendingStep

@@ -56,6 +56,7 @@ ASKERS = {
     Remedy.TENANT_NAME,
     Remedy.ENVIRONMENT_NOT_THERE,
     Remedy.NOT_THESE_KEYS,
+    Remedy.ACCOUNT_NOT_REGISTERED,
     Remedy.KEYS_EXCHANGED,
     Remedy.ENCRYPTION_CANNOT_CHANGE,
 }
@@ -67,7 +68,7 @@ def build_context(
 ) -> RemedyContext:
     role = f"arn:{partition}:iam::111122223333:role/platform" if known_role else None
     arn = f"arn:{partition}:kms:{region}:444455556666:key/{KEY_ID}" if key else None
-    return RemedyContext(region, role, VendorProfile(), key, arn)
+    return RemedyContext(region, role, VendorProfile(), key, arn, organisation="acme")
 
 
 def list_remediation_texts(known_role: bool) -> list[tuple[str, RemedyContext, str]]:

@@ -5,8 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from byok.api.authorization import StaffCaller
-from byok.api.dependencies import Service
+from byok.api.authorization import Service, StaffCaller
 from byok.api.problems import openapi_problem_responses
 from byok.domain.models import ListClaimsRequest
 from byok.service.claims import ClaimPage

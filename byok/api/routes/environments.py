@@ -7,8 +7,16 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import Field, StrictBool
 
-from byok.api.authorization import DeletableId, ReadableId, ReadCaller, WritableId, WriteCaller, require_own_prefix
-from byok.api.dependencies import Service, State, require_region_in_use
+from byok.api.authorization import (
+    DeletableId,
+    ReadableId,
+    ReadCaller,
+    Service,
+    WritableId,
+    WriteCaller,
+    claim_request,
+)
+from byok.api.dependencies import State, require_region_in_use
 from byok.api.problems import invalid_field_error, openapi_problem_responses
 from byok.api.responses import AcceptedResponse, EnvironmentPage
 from byok.contracts import environment_workflow_id
@@ -77,7 +85,7 @@ async def create(
     environment is a conflict. Repeating the request restarts an environment that has since stopped, unless both
     requests have the same `Idempotency-Key`.
     """
-    require_own_prefix(caller, request.environment_id)
+    request = claim_request(caller, request)
     require_region_in_use(state, request.region)
     key = hashlib.sha256(idempotency_key.encode()).hexdigest() if idempotency_key else None
     creation = await service.create(request, key=key)
@@ -94,7 +102,7 @@ async def create(
 
 @router.get("")
 async def list_environments(
-    caller: ReadCaller,
+    _: ReadCaller,
     service: Service,
     state: State,
     phase: Annotated[Phase | None, Query(description="Return only environments in this phase.")] = None,
@@ -115,13 +123,8 @@ async def list_environments(
 
     A page may be shorter than `size`.
     """
-    start = caller.environment_id_prefix
-    if prefix.startswith(start):
-        start = prefix
-    elif not start.startswith(prefix):  # none of the caller's environment ids can begin with this prefix
-        return EnvironmentPage(environments=[])
     found, end = await service.list_environments_page(
-        prefix=start, phase=phase, size=size, after=state.page_token_signer.verify(after)
+        prefix=prefix, phase=phase, size=size, after=state.page_token_signer.verify(after)
     )
     return EnvironmentPage(environments=found, next=state.page_token_signer.sign(end))
 

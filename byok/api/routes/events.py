@@ -16,8 +16,8 @@ from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from byok.api.authentication import Caller
-from byok.api.authorization import ReadableId, ReadCaller
-from byok.api.dependencies import Broadcaster, Service
+from byok.api.authorization import ReadableId, ReadCaller, Service
+from byok.api.dependencies import Broadcaster
 from byok.api.problems import StreamFinishedError, openapi_problem_responses
 from byok.api.responses import StreamProblem
 from byok.api.status_broadcaster import StatusBroadcaster

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter
 
-from byok.api.dependencies import Service
+from byok.api.dependencies import State
 from byok.api.problems import openapi_problem_responses
 from byok.api.responses import Health
 from byok.service.errors import NoWorkerError
@@ -19,9 +19,9 @@ async def health() -> Health:
 
 
 @router.get("/ready", responses=openapi_problem_responses(HTTPStatus.BAD_GATEWAY))
-async def ready(service: Service) -> Health:
+async def ready(state: State) -> Health:
     """Check that Temporal is reachable and a worker is polling."""
-    workers = await service.list_workers()
+    workers = await state.service.list_workers()
     if not workers:
         raise NoWorkerError("No worker is polling the task queue: start a worker.")
     return Health(workers=len(workers))

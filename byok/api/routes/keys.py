@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from byok.api.authorization import ReadCaller, WriteCaller, require_own_prefix
-from byok.api.dependencies import Service, State, require_region_in_use
+from byok.api.authorization import ReadCaller, Service, WriteCaller, claim_request
+from byok.api.dependencies import State, require_region_in_use
 from byok.api.problems import invalid_field_error, openapi_problem_responses
 from byok.api.responses import PolicyCheckResponse
 from byok.domain.arns import KEY_ARN_MAX_LENGTH, InvalidKeyArnError, KeyPurpose, parse_key_arn
@@ -47,8 +47,7 @@ async def check_keys(caller: WriteCaller, service: Service, state: State, reques
     If `prove_aurora_key` is true, byok creates a cluster without instances to prove the Aurora key, and then removes
     the cluster. Otherwise, the Aurora key is never proved.
     """
-    if request.environment_id is not None:
-        require_own_prefix(caller, request.environment_id)
+    request = claim_request(caller, request)
     require_region_in_use(state, request.region)
     return await service.check_keys(request)
 

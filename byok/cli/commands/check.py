@@ -36,6 +36,10 @@ def check(
             "by any other."
         ),
     ] = None,
+    organisation: Annotated[
+        str | None,
+        typer.Option(help="The organisation that uses the keys. Its AWS accounts must be registered."),
+    ] = None,
     aurora_proof: Annotated[
         bool, typer.Option("--aurora-proof/--no-aurora-proof", help="Prove the Aurora key by creating a cluster.")
     ] = True,
@@ -62,6 +66,7 @@ def check(
                 "key_grace_seconds": key_grace_seconds,
                 "profile": profile,
                 "environment_id": name,
+                "organisation": organisation,
                 "prove_aurora_key": aurora_proof,
             },
             as_json=as_json,

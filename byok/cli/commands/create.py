@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 def create(
     name: Annotated[str | None, typer.Option(help="The environment's id: lower-case letters, digits, hyphens.")] = None,
     region: Annotated[str | None, typer.Option(help="The environment's AWS Region.")] = None,
+    organisation: Annotated[
+        str | None,
+        typer.Option(help="The organisation that owns the environment. [default: the vendor owns it]"),
+    ] = None,
     s3_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's S3 key.")] = None,
     rds_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's Aurora key.")] = None,
     payload: Annotated[str | None, typer.Option(help="The onboarding payload, instead of the two ARNs.")] = None,
@@ -64,6 +68,7 @@ def create(
 
     options: dict[str, object] = {
         "environment_id": name,
+        "organisation": organisation,
         "region": region,
         "s3_key_arn": s3_key_arn,
         "rds_key_arn": rds_key_arn,

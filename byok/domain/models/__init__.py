@@ -5,6 +5,7 @@ and can misspell a field name. All other models ignore unknown fields, so that a
 newer worker.
 """
 
+from byok.domain.models.accounts import AccountPage, AccountRegistration, AccountRequest, ListAccountsRequest
 from byok.domain.models.base import RecordModel, RequestModel
 from byok.domain.models.plans import (
     AuroraProofTask,
@@ -41,6 +42,7 @@ from byok.domain.models.progress import (
     TenantProgress,
     TimelineEntry,
 )
+from byok.domain.models.requester import EntryPoint, Requester
 from byok.domain.models.requests import (
     CheckKeysRequest,
     DeleteRequest,
@@ -70,6 +72,9 @@ from byok.domain.models.resources import (
 )
 
 __all__ = [
+    "AccountPage",
+    "AccountRegistration",
+    "AccountRequest",
     "AuroraProofTask",
     "BucketEvidence",
     "BucketPlan",
@@ -89,6 +94,7 @@ __all__ = [
     "DeleteRequest",
     "DeletionPlan",
     "DeletionResult",
+    "EntryPoint",
     "Environment",
     "EnvironmentPlan",
     "EnvironmentProbeResult",
@@ -104,6 +110,7 @@ __all__ = [
     "KeyConflicts",
     "KeyLabels",
     "KeyPairRequest",
+    "ListAccountsRequest",
     "ListClaimsRequest",
     "ObjectEvidence",
     "OwnedResource",
@@ -119,6 +126,7 @@ __all__ = [
     "ReleaseClaimsTask",
     "RemovalResult",
     "RequestModel",
+    "Requester",
     "Resources",
     "TenantOutcome",
     "TenantPlan",

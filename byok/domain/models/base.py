@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from byok.domain.regions import REGIONS, UnknownRegionError, require_region
+from byok.domain.scopes import ORGANISATION_PATTERN
 
 
 class RequestModel(BaseModel):
@@ -29,3 +30,9 @@ def _validate_region(name: str) -> str:
 
 RegionName = Annotated[str, AfterValidator(_validate_region), WithJsonSchema({"type": "string", "enum": list(REGIONS)})]
 """The name of an AWS Region (contract 133)."""
+
+OrganisationName = Annotated[str, StringConstraints(pattern=ORGANISATION_PATTERN)]
+"""The name of an organisation: up to 16 lower-case letters and digits."""
+
+AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
+"""The id of an AWS account: 12 digits."""

@@ -16,6 +16,7 @@ class Environment(RecordModel):
     """The data about an environment that every activity needs.
 
     Attributes:
+        organisation: The organisation that owns the environment; None if the vendor owns it.
         encryption: Whether the two keys are the customer's or the platform's.
         s3_key_arn: The ARN of the S3 key, as entered, or the alias of the platform's AWS managed key.
         rds_key_arn: The ARN of the Aurora key, as entered, or the alias of the platform's AWS managed key.
@@ -42,6 +43,7 @@ class Environment(RecordModel):
     run_tag: str = ""
     run_id: str = ""
     profile: str = DEFAULT_PROFILE
+    organisation: str | None = None
 
     def key_arn(self, which: KeyPurpose) -> str:
         """Return the ARN of one of the two keys, as entered, or the alias of an AWS managed key."""

@@ -7,10 +7,11 @@ from pydantic_core import PydanticCustomError
 
 from byok.domain.arns import KEY_ARN_MAX_LENGTH, ROLE_ARN_PATTERN, KeyPair
 from byok.domain.customer_aws import DEFAULT_PROFILE, PROFILE_PATTERN, STACK_NAME_PATTERN
-from byok.domain.models.base import RegionName, RequestModel
+from byok.domain.models.base import AccountId, OrganisationName, RegionName, RequestModel
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
 from byok.domain.onboarding.payload import expand_payload_fields
 from byok.domain.phases import Encryption, OnFailure
+from byok.domain.scopes import environment_id_prefix
 from byok.domain.tenant import EXTERNAL_ID_PATTERN
 
 MISSING_KEY_ERROR_TYPE: Final = "missing_key"
@@ -26,11 +27,14 @@ class RegionRequest(RequestModel):
     two fields in addition to its other fields (contract 50).
 
     Attributes:
+        organisation: The organisation that owns the environment. The keys must be in AWS accounts that are registered
+            for the organisation (contract 146). None if the vendor owns the environment: byok then checks no account.
         region: The environment's AWS Region.
         key_grace_seconds: How long to retry an ambiguous access-denied error while a policy change propagates (D14).
         profile: The customer's AWS CLI profile, which is used in the commands of every remedy (contract 40, 130).
     """
 
+    organisation: OrganisationName | None = None
     region: RegionName
     key_grace_seconds: int = Field(default=30, ge=0, le=300, strict=True)
     profile: str = Field(default=DEFAULT_PROFILE, pattern=PROFILE_PATTERN)
@@ -70,6 +74,15 @@ def _refuse_if_platform_managed(value: _Value, info: ValidationInfo) -> _Value:
     return value
 
 
+def _require_own_prefix(environment_id: str | None, info: ValidationInfo) -> str | None:
+    prefix = environment_id_prefix(info.data.get("organisation"))
+    if environment_id is not None and not environment_id.startswith(prefix):
+        raise PydanticCustomError(
+            "foreign_prefix", "must begin with {prefix}, like all ids of this organisation", {"prefix": prefix}
+        )
+    return environment_id
+
+
 class CheckKeysRequest(KeyPairRequest):
     """The input of `CheckKeys`.
 
@@ -84,6 +97,8 @@ class CheckKeysRequest(KeyPairRequest):
         default=None, pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH
     )
     prove_aurora_key: bool = Field(default=False, strict=True)
+
+    _have_the_own_prefix = field_validator("environment_id")(_require_own_prefix)
 
 
 class TenantRole(RequestModel):
@@ -129,6 +144,7 @@ class ProvisionRequest(RegionRequest):
     tenant_role: TenantRole | None = None
     stack_name: str | None = Field(default=None, pattern=STACK_NAME_PATTERN)
 
+    _have_the_own_prefix = field_validator("environment_id")(_require_own_prefix)
     _fit_the_encryption_too = field_validator("tenant_role", "stack_name")(_refuse_if_platform_managed)
 
     @field_validator("s3_key_arn", "rds_key_arn")
@@ -214,6 +230,6 @@ class ListClaimsRequest(RequestModel):
         size: The maximum number of claims.
     """
 
-    account: str | None = Field(default=None, pattern=r"^[0-9]{12}$")
+    account: AccountId | None = None
     after: str | None = Field(default=None, pattern=r"^[0-9]{12}/[A-Za-z0-9-]{1,64}$")
     size: int = Field(default=50, ge=1, le=100)

@@ -31,6 +31,7 @@ class RemedyContext:
         request_kind: What the user requested. The last step of a remedy is to retry this request.
         profile: The customer's AWS CLI profile.
         other_key_arn: The ARN of the other key of the pair, as the user entered it.
+        organisation: The organisation that owns the environment; None if the vendor owns it.
     """
 
     region: str
@@ -41,6 +42,7 @@ class RemedyContext:
     request_kind: RequestKind = RequestKind.ENVIRONMENT
     profile: str = DEFAULT_PROFILE
     other_key_arn: str | None = None
+    organisation: str | None = None
 
     @property
     def profile_hint(self) -> str:
@@ -80,6 +82,14 @@ class RemedyContext:
         render = build_rds_key_statements if self.key is KeyPurpose.RDS else build_s3_key_statements
         rendered = render(self.platform_role_arn, self.region, self.vendor)
         return ",\n".join(json.dumps(statement, indent=2) for statement in rendered)
+
+    @property
+    def key_account(self) -> str:
+        """The id of the account that owns this key."""
+        try:
+            return parse_key_arn(self.key_arn or "").account
+        except InvalidKeyArnError:
+            return "the account"
 
     @property
     def replica_arn(self) -> str:
@@ -161,6 +171,8 @@ def _values(subject: RemedyContext) -> dict[str, str]:
         "region": subject.region,
         "role": subject.platform_role_arn or "the platform's role",
         "account": subject.platform_account,
+        "key_account": subject.key_account,
+        "organisation": subject.organisation or "the organisation",
         "in_account": subject.account_options,
         "kms": subject.kms_key_options,
         "replica": subject.replica_arn,

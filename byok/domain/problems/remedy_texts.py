@@ -24,6 +24,8 @@ class Remedy(StrEnum):
     RDS_KEY = "rds-key"
     CLUSTER_LOST_KEY = "cluster-lost-key"
     KEY_IN_USE = "key-in-use"
+    ACCOUNT_NOT_REGISTERED = "account-not-registered"
+    ACCOUNT_OF_ANOTHER_ORGANISATION = "account-of-another-organisation"
     KEYS_EXCHANGED = "keys-exchanged"
     REGION_NOT_IN_USE = "region-not-in-use"
     DIFFERS_FROM_AWS = "differs-from-aws"
@@ -214,6 +216,14 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     ),
     Remedy.CANCELLED: "No error occurred: a user requested the cancellation. {again}",
     Remedy.MALFORMED_REQUEST: "Nothing was created. Correct the field named above, then retry.",
+    Remedy.ACCOUNT_NOT_REGISTERED: (
+        "If the account belongs to {organisation}, the vendor's staff must register it:\n"
+        "  byok accounts allow {organisation} {key_account}\n{again}"
+    ),
+    Remedy.ACCOUNT_OF_ANOTHER_ORGANISATION: (
+        "The customer does not need to do anything. An AWS account belongs to one organisation. If the account "
+        "now belongs to another one, run `byok accounts remove` for the first organisation. Then retry."
+    ),
     Remedy.REGION_NOT_IN_USE: (
         "The customer does not need to do anything. Nothing was changed. Check the Region of the request. If the "
         "Region is correct, the platform's operator must add it to BYOK_REGIONS for the workers and the web server, "

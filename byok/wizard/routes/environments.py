@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import RedirectResponse, Response
 
+from byok.api.authorization import EnvironmentId
 from byok.api.dependencies import State
 from byok.api.routes.events import EventCursor, resolve_event_cursor
 from byok.domain.arns import KeyPair
@@ -17,7 +18,7 @@ from byok.domain.phases import Phase
 from byok.onboarding.kit import WARNINGS
 from byok.service.errors import ServiceError
 from byok.service.status import EnvironmentStatus
-from byok.wizard.dependencies import Form, OwnId, PagesOfApp, ReadSession, WriteSession
+from byok.wizard.dependencies import Form, PagesOfApp, ReadSession, Service, WriteSession
 from byok.wizard.pages import PageRenderer
 from byok.wizard.sessions import Session
 from byok.wizard.views import StatusView
@@ -31,13 +32,12 @@ async def list_environments(
     request: Request,
     pages: PagesOfApp,
     state: State,
+    service: Service,
     session: ReadSession,
     after: Annotated[str | None, Query()] = None,
 ) -> Response:
     """List the user's environments."""
-    found, end = await state.service.list_environments_page(
-        prefix=session.caller.environment_id_prefix, size=_PAGE, after=state.page_token_signer.verify(after)
-    )
+    found, end = await service.list_environments_page(size=_PAGE, after=state.page_token_signer.verify(after))
     following = state.page_token_signer.sign(end)
     return pages.render(
         request, "environments.html", session=session, environments=found, first=after is None, following=following
@@ -49,18 +49,25 @@ async def show_progress(
     request: Request,
     pages: PagesOfApp,
     state: State,
+    service: Service,
     session: ReadSession,
-    environment_id: OwnId,
+    environment_id: EnvironmentId,
     part: Annotated[str | None, Header(alias="X-Part")] = None,
 ) -> Response:
     """Show the fourth step (progress, problems, evidence) and, for a ready environment, the fifth (the tenant name)."""
-    status = await state.service.read_status(environment_id)
+    status = await service.read_status(environment_id)
     return _page(request, pages, state, session, status, part_only=part == "live")
 
 
 @router.post("/{environment_id}")
 async def retry(
-    request: Request, pages: PagesOfApp, state: State, session: WriteSession, environment_id: OwnId, form: Form
+    request: Request,
+    pages: PagesOfApp,
+    state: State,
+    service: Service,
+    session: WriteSession,
+    environment_id: EnvironmentId,
+    form: Form,
 ) -> Response:
     """Replay a stopped environment with the same keys or with corrected keys.
 
@@ -68,25 +75,26 @@ async def retry(
     """
     given = {f"{which}_key_arn": str(form.get(f"{which}_key_arn", "")).strip() or None for which in ("s3", "rds")}
     try:
-        await state.service.replay(environment_id, **given)
+        await service.replay(environment_id, **given)
     except ServiceError as error:
-        status = await state.service.read_status(environment_id)
+        status = await service.read_status(environment_id)
         return _page(request, pages, state, session, status, fault=str(error), code=HTTPStatus.CONFLICT)
     return RedirectResponse(f"/environments/{environment_id}", HTTPStatus.SEE_OTHER)
 
 
 async def _cursor(
     state: State,
+    service: Service,
     session: ReadSession,
-    environment_id: OwnId,
+    environment_id: EnvironmentId,
     last_event_id: Annotated[str | None, Header(max_length=256)] = None,
 ) -> EventCursor:
-    return await resolve_event_cursor(last_event_id, environment_id, session.caller, state.service, state.broadcaster)
+    return await resolve_event_cursor(last_event_id, environment_id, session.caller, service, state.broadcaster)
 
 
 @router.get("/{environment_id}/changes", response_class=EventSourceResponse)
 async def stream_changes(
-    state: State, session: ReadSession, environment_id: OwnId, seen: Annotated[EventCursor, Depends(_cursor)]
+    state: State, session: ReadSession, environment_id: EnvironmentId, seen: Annotated[EventCursor, Depends(_cursor)]
 ) -> AsyncIterator[ServerSentEvent]:
     """Send an event each time the environment's status changes. On each event, the page reloads its live part."""
     try:

@@ -20,7 +20,7 @@ from byok.domain.problems.build import KEYS_EXCHANGED_CODE
 from byok.onboarding.kit import KEY_LOSS_WARNINGS, OnboardingKit
 from byok.onboarding.template import render_keys_template
 from byok.service.errors import ServiceError
-from byok.wizard.dependencies import Form, PagesOfApp, WriteSession
+from byok.wizard.dependencies import Form, PagesOfApp, Service, WriteSession
 from byok.wizard.draft import EnvironmentDraft, Tab
 from byok.wizard.pages import PageRenderer
 from byok.wizard.sessions import Session
@@ -69,7 +69,7 @@ async def show_encryption_step(request: Request, pages: PagesOfApp, state: State
 
 @router.post("/encryption")
 async def check_keys_or_policy(
-    request: Request, pages: PagesOfApp, state: State, session: WriteSession, form: Form
+    request: Request, pages: PagesOfApp, state: State, service: Service, session: WriteSession, form: Form
 ) -> Response:
     """Validate both keys with a key check, or check a key policy. Show the result on the same page; create nothing."""
     draft = EnvironmentDraft.from_fields(form)
@@ -85,8 +85,9 @@ async def check_keys_or_policy(
     faults = draft.field_errors(session.caller.environment_id_prefix, state.regions, "s3_key_arn", "rds_key_arn")
     if faults or draft.field_errors(session.caller.environment_id_prefix, state.regions, "profile"):
         return _encryption_page(request, pages, state, session, draft, faults=faults)
-    checked = await state.service.check_keys(
+    checked = await service.check_keys(
         CheckKeysRequest(
+            organisation=session.caller.organisation,
             region=draft.region,
             s3_key_arn=draft.s3_key_arn,
             rds_key_arn=draft.rds_key_arn,
@@ -138,19 +139,19 @@ async def show_review_step(request: Request, pages: PagesOfApp, state: State, se
 
 @router.post("/review")
 async def create_environment(
-    request: Request, pages: PagesOfApp, state: State, session: WriteSession, form: Form
+    request: Request, pages: PagesOfApp, state: State, service: Service, session: WriteSession, form: Form
 ) -> Response:
     """Create the environment, and redirect to its progress page."""
     draft = EnvironmentDraft.from_fields(form)
     try:
-        asked = draft.build_provision_request(session.caller.environment_id_prefix)
+        asked = draft.build_provision_request(session.caller.organisation)
     except ValidationError:
         return RedirectResponse(draft.page_url(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
     if not form.get("confirmed"):
         fault = "Select the checkbox to confirm that you want to create this environment."
         return _review_page(request, pages, state, session, draft, fault=fault)
     try:
-        await state.service.create(asked)
+        await service.create(asked)
     except ServiceError as error:
         return _review_page(request, pages, state, session, draft, fault=str(error), status=HTTPStatus.CONFLICT)
     return RedirectResponse(f"/environments/{asked.environment_id}", HTTPStatus.SEE_OTHER)

@@ -1,0 +1,100 @@
+"""The registry of AWS accounts: which organisation may use keys in which account (contract 146)."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import ClientError
+
+from activities.aws_errors import decide_error_outcome, none_if_absent
+from activities.probe_bucket import ProbeBucket
+from byok.domain.models import AccountRegistration
+from byok.domain.problems.aws_errors import ErrorOutcome
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_ACCOUNTS: Final = "accounts/"
+
+
+@dataclass(frozen=True)
+class AccountRegistry:
+    """Stores one object per registered account in the home Region's probe bucket.
+
+    S3 writes the object only if it does not exist yet, so an account belongs to one organisation, even if two
+    organisations are registered at the same moment. Looking up an account takes one call, and the same call whether the
+    account is registered for the organisation that asks, for another one, or not at all.
+
+    Attributes:
+        s3: The S3 client of the home Region.
+        bucket: The home Region's probe bucket.
+        region: The home Region.
+    """
+
+    s3: "S3Client"
+    bucket: str
+    region: str
+
+    def find(self, account: str) -> str | None:
+        """Return the organisation that an account is registered for; None if it is not registered."""
+        found = none_if_absent(lambda: self.s3.get_object(Bucket=self.bucket, Key=_ACCOUNTS + account))
+        return None if found is None else str(json.loads(found["Body"].read())["organisation"])
+
+    def register(self, account: str, organisation: str) -> str:
+        """Register an account for an organisation, unless the account is registered already.
+
+        Returns:
+            The organisation that the account is registered for now.
+        """
+        body = json.dumps({"organisation": organisation}).encode()
+        try:
+            ProbeBucket(self.s3, self.bucket, self.region).write(
+                lambda: self.s3.put_object(
+                    Bucket=self.bucket,
+                    Key=_ACCOUNTS + account,
+                    Body=body,
+                    ContentType="application/json",
+                    IfNoneMatch="*",
+                )
+            )
+        except ClientError as error:
+            if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
+                raise
+            # If the account is no longer registered, it was unregistered between the two calls.
+            return self.find(account) or self.register(account, organisation)
+        return organisation
+
+    def unregister(self, account: str, organisation: str) -> bool:
+        """Unregister an account if it is registered for the organisation.
+
+        Returns:
+            Whether the account was registered for the organisation.
+        """
+        if self.find(account) != organisation:
+            return False
+        self.s3.delete_object(Bucket=self.bucket, Key=_ACCOUNTS + account)
+        return True
+
+    def list_accounts(self, organisation: str | None, after: str | None) -> Iterator[AccountRegistration]:
+        """Yield the registered accounts, ordered by account id.
+
+        Args:
+            organisation: Yield only the accounts of this organisation.
+            after: The account after which the list begins; None to begin with the first one.
+        """
+        pages = self.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=_ACCOUNTS, StartAfter=_ACCOUNTS + (after or "")
+        )
+        try:
+            for page in pages:
+                for item in page.get("Contents", []):
+                    account = item["Key"].removeprefix(_ACCOUNTS)
+                    owner = self.find(account)
+                    if owner is not None and organisation in (None, owner):
+                        yield AccountRegistration(
+                            account=account, organisation=owner, registered_at=item["LastModified"]
+                        )
+        except ClientError as error:
+            if decide_error_outcome(error) is not ErrorOutcome.ABSENT:  # the bucket does not exist yet
+                raise

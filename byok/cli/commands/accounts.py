@@ -1,0 +1,110 @@
+"""`byok accounts`: registers the AWS accounts in which an organisation may use keys."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from byok.cli.output import exit_on_error, make_console, print_json, print_message
+
+if TYPE_CHECKING:
+    from byok.domain.models import AccountRegistration, AccountRequest
+
+accounts = typer.Typer(
+    name="accounts",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Register the AWS accounts in which an organisation may use keys.",
+)
+
+Organisation = Annotated[str, typer.Argument(help="The organisation's name.")]
+Account = Annotated[str, typer.Argument(help="The id of the AWS account: 12 digits.")]
+
+
+@accounts.command()
+def allow(organisation: Organisation, account: Account) -> None:
+    """Register an AWS account for an organisation, so that the organisation can use keys in the account.
+
+    An account belongs to one organisation. If it is registered for this organisation already, nothing changes.
+
+    Exit codes: 0 registered; 1 the account is registered for another organisation, or AWS did not respond; 2 incorrect
+    usage.
+    """
+    import asyncio
+
+    with exit_on_error():
+        asyncio.run(_allow(_request(organisation, account)))
+        print_message(f"AWS account {account} is registered for {organisation}.")
+
+
+@accounts.command()
+def remove(organisation: Organisation, account: Account) -> None:
+    """Unregister an AWS account. Environments that use keys in the account keep working.
+
+    Exit codes: 0 unregistered, or the account was not registered; 1 AWS did not respond; 2 incorrect usage.
+    """
+    import asyncio
+
+    with exit_on_error():
+        if asyncio.run(_remove(_request(organisation, account))):
+            print_message(f"AWS account {account} is no longer registered for {organisation}.")
+        else:
+            print_message(f"AWS account {account} was not registered for {organisation}.")
+
+
+@accounts.command("list")
+def list_accounts(
+    organisation: Annotated[str | None, typer.Option(help="List only the accounts of this organisation.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the accounts as JSON.")] = False,
+) -> None:
+    """List the registered AWS accounts.
+
+    Exit codes: 0 listed; 1 AWS did not respond; 2 incorrect usage.
+    """
+    import asyncio
+
+    with exit_on_error(as_json=as_json):
+        found = asyncio.run(_list(organisation))
+        if as_json:
+            print_json([one.model_dump(mode="json") for one in found])
+        elif found:
+            make_console().print(
+                "\n".join(f"{one.account}  {one.organisation}  {one.registered_at:%Y-%m-%d %H:%M} UTC" for one in found)
+            )
+        else:
+            print_message("No account is registered.")
+
+
+def _request(organisation: str, account: str) -> "AccountRequest":
+    from byok.cli.requests import request_from_options
+    from byok.domain.models import AccountRequest
+
+    return request_from_options(AccountRequest, {"organisation": organisation, "account": account})
+
+
+async def _allow(request: "AccountRequest") -> None:
+    from byok.service.connection import connect_service
+
+    await (await connect_service()).register_account(request)
+
+
+async def _remove(request: "AccountRequest") -> bool:
+    from byok.service.connection import connect_service
+
+    return await (await connect_service()).unregister_account(request)
+
+
+async def _list(organisation: str | None) -> "list[AccountRegistration]":
+    from byok.cli.requests import request_from_options
+    from byok.domain.models import ListAccountsRequest
+    from byok.service.connection import connect_service
+
+    service = await connect_service()
+    found: list[AccountRegistration] = []
+    after: str | None = None
+    while True:
+        options: dict[str, object] = {"organisation": organisation, "after": after, "size": 100}
+        page = await service.list_accounts(request_from_options(ListAccountsRequest, options))
+        found += page.accounts
+        after = page.after
+        if after is None:
+            return found

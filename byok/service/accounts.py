@@ -1,0 +1,78 @@
+"""Registers AWS accounts for organisations, and lists the registered accounts (contract 146)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from temporalio.client import WorkflowFailureError
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from byok import contracts
+from byok.domain.models import AccountPage, AccountRequest, ListAccountsRequest, RequestModel
+from byok.service.environment_reader import EnvironmentReader
+from byok.service.errors import AccountBusyError, AccountConflictError, AccountsUnavailableError
+from byok.service.temporal_errors import translate_temporal_errors
+from byok.service.workflow_starts import build_requester_memo
+
+_Result = TypeVar("_Result")
+
+
+async def register_account(reader: EnvironmentReader, task_queue: str, request: AccountRequest) -> None:
+    """Register an account. See `EnvironmentService.register_account`."""
+    workflow_id = contracts.account_workflow_id(request.account)
+    await _run(reader, task_queue, contracts.REGISTER_ACCOUNT_WORKFLOW, request, workflow_id, type(None))
+
+
+async def unregister_account(reader: EnvironmentReader, task_queue: str, request: AccountRequest) -> bool:
+    """Unregister an account. See `EnvironmentService.unregister_account`."""
+    workflow_id = contracts.account_workflow_id(request.account)
+    return await _run(reader, task_queue, contracts.UNREGISTER_ACCOUNT_WORKFLOW, request, workflow_id, bool)
+
+
+async def list_accounts(reader: EnvironmentReader, task_queue: str, request: ListAccountsRequest) -> AccountPage:
+    """Return a page of registered accounts. See `EnvironmentService.list_accounts`."""
+    workflow_id = contracts.list_accounts_workflow_id(request)
+    return await _run(reader, task_queue, contracts.LIST_ACCOUNTS_WORKFLOW, request, workflow_id, AccountPage)
+
+
+@contextmanager
+def _translate_already_started() -> Iterator[None]:
+    try:
+        yield
+    except WorkflowAlreadyStartedError as error:
+        raise AccountBusyError("Another request is changing the registration of this account: try again.") from error
+
+
+async def _run(
+    reader: EnvironmentReader,
+    task_queue: str,
+    workflow_type: str,
+    request: RequestModel,
+    workflow_id: str,
+    result_type: type[_Result],
+) -> _Result:
+    """Run a short workflow.
+
+    Raises:
+        AccountBusyError: Another request is changing the registration of the account.
+    """
+    reads = workflow_type == contracts.LIST_ACCOUNTS_WORKFLOW
+    with translate_temporal_errors(), _translate_already_started():
+        handle: Any = await reader.client.start_workflow(
+            workflow_type,
+            request,
+            id=workflow_id,
+            task_queue=task_queue,
+            result_type=result_type,
+            memo=build_requester_memo(reader.requester) or None,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING if reads else WorkflowIDConflictPolicy.FAIL,
+        )
+        try:
+            found: _Result = await reader.wait_for_result(handle, "The request was accepted")
+        except WorkflowFailureError as error:
+            reason = error.cause.__cause__ or error.cause
+            if getattr(reason, "type", None) == contracts.ACCOUNT_OF_ANOTHER_ORGANISATION_CODE:
+                raise AccountConflictError(getattr(reason, "message", str(reason))) from error
+            raise AccountsUnavailableError(f"The registered accounts cannot be read or changed: {reason}") from error
+    return found

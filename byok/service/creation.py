@@ -1,0 +1,126 @@
+"""Creates an environment: starts its workflow, or finds the one that an identical earlier request started."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from byok import contracts
+from byok.domain.models import ProvisionRequest
+from byok.domain.phases import Phase
+from byok.service.encryption import is_encryption_fixed, require_same_encryption
+from byok.service.environment_reader import EnvironmentReader
+from byok.service.errors import (
+    EnvironmentBusyError,
+    EnvironmentConflictError,
+    EnvironmentNotFoundError,
+    IdempotencyKeyReusedError,
+)
+from byok.service.histories import describe_conflict, diff_requests, read_workflow_request
+from byok.service.provisioning import start_provisioning
+from byok.service.status import EnvironmentStatus
+from byok.service.temporal_errors import translate_temporal_errors
+
+_RESTART_AFTER: Final = {
+    Phase.DELETED: WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+    Phase.STOPPED: WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+}
+"""The phases that allow a restart, each with the strictest workflow id reuse policy that allows the restart."""
+
+
+@dataclass(frozen=True)
+class CreateResult:
+    """The result of a request to create an environment.
+
+    Attributes:
+        started: Whether this request started the environment; False if an identical earlier request did.
+    """
+
+    environment_id: str
+    workflow_id: str
+    run_id: str
+    started: bool
+
+
+async def create_environment(
+    reader: EnvironmentReader, task_queue: str, request: ProvisionRequest, key: str | None
+) -> CreateResult:
+    """Start an environment, or return the existing one. See `EnvironmentService.create`."""
+    with translate_temporal_errors():
+        try:
+            return await _start(reader, task_queue, request, WorkflowIDReusePolicy.REJECT_DUPLICATE, key)
+        except WorkflowAlreadyStartedError:
+            found = await _find_existing(reader, request)
+        if is_encryption_fixed(found):
+            require_same_encryption(found, request.encryption)
+        policy = _RESTART_AFTER.get(found.phase)
+        if policy is not None and not await _has_request_key(reader, found, key):
+            try:
+                return await _start(reader, task_queue, request, policy, key)
+            except WorkflowAlreadyStartedError:  # another request, or a repeat of this one, was first
+                found = await _find_existing(reader, request)
+        return await _require_same_request(reader, request, found, key)
+
+
+async def _start(
+    reader: EnvironmentReader,
+    task_queue: str,
+    request: ProvisionRequest,
+    policy: WorkflowIDReusePolicy,
+    key: str | None,
+) -> CreateResult:
+    handle = await start_provisioning(reader.client, task_queue, request, policy, key, reader.requester)
+    return CreateResult(request.environment_id, handle.id, handle.result_run_id or "", started=True)
+
+
+async def _find_existing(reader: EnvironmentReader, request: ProvisionRequest) -> EnvironmentStatus:
+    """Return the status of the environment that has the requested id.
+
+    Raises:
+        EnvironmentConflictError: The environment belongs to another organisation. The message does not say so, and does
+            not reveal anything else about the environment.
+    """
+    taken = EnvironmentConflictError(f"The name {request.environment_id} is not available. Choose another name.")
+    try:
+        found = await reader.read_status(request.environment_id)
+    except EnvironmentNotFoundError as error:
+        raise taken from error
+    if found.organisation != request.organisation and found.phase is not Phase.DELETED:
+        raise taken
+    return found
+
+
+async def _has_request_key(reader: EnvironmentReader, found: EnvironmentStatus, key: str | None) -> bool:
+    """Return whether a request with this idempotency key started the run."""
+    if key is None:
+        return False
+    described = await reader.client.get_workflow_handle(found.workflow_id, run_id=found.run_id).describe()
+    return bool(await described.memo_value(contracts.IDEMPOTENCY_KEY_MEMO, None) == key)
+
+
+async def _require_same_request(
+    reader: EnvironmentReader, request: ProvisionRequest, found: EnvironmentStatus, key: str | None
+) -> CreateResult:
+    """Return the existing environment if it was requested with the same values."""
+    handle = reader.client.get_workflow_handle(found.workflow_id, run_id=found.run_id)
+    if (await handle.describe()).workflow_type == contracts.DELETE_ENVIRONMENT_WORKFLOW:
+        raise EnvironmentBusyError(
+            f"{request.environment_id} is being deleted. Try again once `byok status {request.environment_id}` "
+            f"shows {Phase.DELETED}."
+        )
+    earlier = await read_workflow_request(reader.client, handle, ProvisionRequest)
+    if earlier is None:
+        raise EnvironmentConflictError(
+            f"The running workflow of {request.environment_id} has an input that byok cannot read. The "
+            "workflow fails once a worker picks it up; then create the environment again."
+        )
+    differing = diff_requests(earlier, request)
+    if differing and await _has_request_key(reader, found, key):
+        raise IdempotencyKeyReusedError(
+            f"This idempotency key was already used with different values: {', '.join(differing.values())}. Use a "
+            "new key for a different request."
+        )
+    if differing:
+        raise EnvironmentConflictError(describe_conflict(request.environment_id, differing))
+    return CreateResult(request.environment_id, found.workflow_id, found.run_id or "", started=False)

@@ -1,0 +1,23 @@
+"""Build what byok adds to every workflow that it starts: who requested the workflow, and for which organisation."""
+
+from typing import Any
+
+from temporalio.common import Priority
+
+from byok.contracts import REQUESTER_MEMO
+from byok.domain.models import Requester
+
+
+def build_requester_memo(requester: Requester | None) -> dict[str, Any]:
+    """Return the memo field that says who requested a workflow (contract 147); empty if the requester is not known."""
+    return {} if requester is None else {REQUESTER_MEMO: requester}
+
+
+def build_priority(organisation: str | None) -> Priority:
+    """Return the priority with which Temporal distributes a workflow's tasks and those of its activities.
+
+    The fairness key is the organisation, so a backlog of one organisation does not delay another one. Temporal ignores
+    the key unless the server's dynamic configuration sets `matching.enableFairness` (Temporal, "Task Queue Priority and
+    Fairness").
+    """
+    return Priority(fairness_key=organisation)
