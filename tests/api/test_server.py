@@ -14,6 +14,7 @@ import uvicorn
 
 from byok.api.authentication import AllowAllAuth, Authenticator, Caller
 from byok.api.state import ApiState
+from byok.domain.models import Requester
 from byok.domain.phases import Phase
 from byok.domain.scopes import Scope
 from byok.domain.vendor import VendorProfile
