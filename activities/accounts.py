@@ -59,9 +59,9 @@ class AccountActivities:
             owners = {account: self._registry.find(account) for account in dict.fromkeys(accounts.values())}
         return KeyConflicts(
             problems=tuple(
-                _not_registered(step, which, account, environment.organisation)
+                build_not_registered_problem(step, which, account)
                 for which, account in accounts.items()
-                if environment.organisation is not None and owners[account] != environment.organisation
+                if owners[account] != environment.organisation
             )
         )
 
@@ -115,7 +115,9 @@ class AccountActivities:
         return ActivityContext(environment, self.platform.vendor, Phase.VALIDATING_KEYS, KeyPurpose.S3)
 
 
-def _not_registered(step: ActivityContext, which: KeyPurpose, account: str, organisation: str | None) -> Problem:
+def build_not_registered_problem(step: ActivityContext, which: KeyPurpose, account: str) -> Problem:
+    """Build the problem of a key whose account is not registered for the organisation of the activity's environment."""
+    organisation = step.environment.organisation
     message = f"AWS account {account} is not registered for {organisation}, so byok does not use the key."
     return replace(step, key=which).build_problem(
         NOT_REGISTERED_CODE, message, Remedy.ACCOUNT_NOT_REGISTERED, customer_key=True

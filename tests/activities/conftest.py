@@ -17,6 +17,7 @@ from botocore.config import Config
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.accounts import AccountActivities
 from activities.aurora_proofs import AuroraProofActivities
 from activities.claims import ClaimActivities
 from activities.clients import AwsClients
@@ -72,6 +73,7 @@ class ActivityHarness:
         self.storage = StorageActivities(self.clients, PLATFORM)
         self.inventory = InventoryActivities(self.clients, PLATFORM)
         self.claims = ClaimActivities(self.clients, PLATFORM)
+        self.accounts = AccountActivities(self.clients, PLATFORM)
         self.evidence = EvidenceActivities(self.database, self.storage)
         self.run_id = "this-run"
         self.plan = self.build_plan()

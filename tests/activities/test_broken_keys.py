@@ -134,7 +134,9 @@ def test_key_of_another_environment_is_refused(harness: ActivityHarness) -> None
 def test_environment_of_another_organisation_is_not_named(harness: ActivityHarness) -> None:
     harness.provision_environment()
     first = harness.plan.environment
-    harness.plan = harness.build_plan(environment_id="stranger-prod", s3_key_arn=first.s3_key_arn)
+    harness.plan = harness.build_plan(
+        organisation="stranger", environment_id="stranger-prod", s3_key_arn=first.s3_key_arn
+    )
 
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)

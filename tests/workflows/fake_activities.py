@@ -8,11 +8,16 @@ from typing import Any, cast
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.accounts import build_not_registered_problem
 from activities.aurora_proofs import AuroraProofActivities
-from activities.failures import stop_with_problems
+from activities.failures import ActivityContext, stop_with_problems
 from byok.blueprints import load_blueprint
-from byok.domain.arns import KeyPurpose
+from byok.contracts import ACCOUNT_OF_ANOTHER_ORGANISATION_CODE
+from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import (
+    AccountPage,
+    AccountRegistration,
+    AccountRequest,
     AuroraProofTask,
     BucketRemovalTask,
     BucketResource,
@@ -36,6 +41,7 @@ from byok.domain.models import (
     KeyClaim,
     KeyClaimPage,
     KeyConflicts,
+    ListAccountsRequest,
     ListClaimsRequest,
     OwnedResource,
     OwnedResources,
@@ -50,7 +56,14 @@ from byok.domain.models import (
     WriterResource,
 )
 from byok.domain.phases import AliasOutcome, Phase
-from byok.domain.planning import Platform, plan_deletion, plan_environment, plan_key_pair_check, plan_tenant
+from byok.domain.planning import (
+    Platform,
+    plan_deletion,
+    plan_environment,
+    plan_key_pair_check,
+    plan_no_environment,
+    plan_tenant,
+)
 from byok.domain.problems.aws_errors import classify_error
 from byok.domain.problems.build import KEYS_EXCHANGED_CODE, build_problem
 from byok.domain.problems.remediation import Remedy, RemedyContext
@@ -157,6 +170,7 @@ class FakeActivities:
         listed: The results of successive listings of the environment's resources, in order; later listings are empty.
         foreign: The buckets with objects that provisioning did not write.
         claims: All claims on keys.
+        accounts: The organisation of each registered AWS account.
     """
 
     script: dict[str, list[Exception | Step]] = field(default_factory=dict)
@@ -172,6 +186,7 @@ class FakeActivities:
     garbled: bool = False
     foreign: tuple[BucketWithForeignObjects, ...] = ()
     claims: list[KeyClaim] = field(default_factory=list)
+    accounts: dict[str, str] = field(default_factory=dict)
 
     def _attempt(self, given: Any) -> None:
         name = activity.info().activity_type
@@ -229,6 +244,46 @@ class FakeActivities:
         found = [one for one in self.claims if one.global_key_id > (given.after or "")]
         page, more = found[: given.size], len(found) > given.size
         return KeyClaimPage(claims=tuple(page), after=page[-1].global_key_id if more else None)
+
+    @activity.defn
+    def find_unregistered_accounts(self, given: Environment) -> KeyConflicts:
+        self._attempt(given)
+        step = ActivityContext(given, PLATFORM.vendor, Phase.VALIDATING_KEYS, KeyPurpose.S3)
+        owners = {which: parse_key_arn(given.key_arn(which)).account for which in KeyPurpose}
+        return KeyConflicts(
+            problems=tuple(
+                build_not_registered_problem(step, which, account)
+                for which, account in owners.items()
+                if self.accounts.get(account) != given.organisation
+            )
+        )
+
+    @activity.defn
+    def register_account(self, given: AccountRequest) -> None:
+        self._attempt(given)
+        owner = self.accounts.setdefault(given.account, given.organisation)
+        if owner != given.organisation:
+            step = ActivityContext(plan_no_environment(PLATFORM), PLATFORM.vendor, Phase.VALIDATING_KEYS, KeyPurpose.S3)
+            message = f"AWS account {given.account} is registered for {owner}, not for {given.organisation}."
+            raise step.non_retryable_error(
+                ACCOUNT_OF_ANOTHER_ORGANISATION_CODE, message, Remedy.ACCOUNT_OF_ANOTHER_ORGANISATION
+            )
+
+    @activity.defn
+    def unregister_account(self, given: AccountRequest) -> bool:
+        self._attempt(given)
+        return self.accounts.get(given.account) == given.organisation and bool(self.accounts.pop(given.account))
+
+    @activity.defn
+    def list_accounts(self, given: ListAccountsRequest) -> AccountPage:
+        self._attempt(given)
+        found = [
+            AccountRegistration(account=account, organisation=owner, registered_at=datetime.now(UTC))
+            for account, owner in sorted(self.accounts.items())
+            if given.organisation in (None, owner) and account > (given.after or "")
+        ]
+        more = len(found) > given.size
+        return AccountPage(accounts=tuple(found[: given.size]), after=found[given.size - 1].account if more else None)
 
     @activity.defn
     def plan_tenant(self, given: ReconcileTenantRequest) -> ReconcileTenantPlan:

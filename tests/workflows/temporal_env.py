@@ -38,6 +38,7 @@ from byok.domain.models import (
 from byok.service.environments import EnvironmentService
 from byok.temporal import make_plugin, register_search_attributes
 from tests.workflows.fake_activities import FakeActivities
+from workflows.accounts import ListAccounts, RegisterAccount, UnregisterAccount
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
 from workflows.list_key_claims import ListKeyClaims
@@ -149,6 +150,9 @@ async def run_harness(
                 ProveAuroraKey,
                 ReconcileTenant,
                 ListKeyClaims,
+                RegisterAccount,
+                UnregisterAccount,
+                ListAccounts,
             ],
             activities=activities.list_activities,
             activity_executor=executor,

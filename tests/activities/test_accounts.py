@@ -1,0 +1,108 @@
+"""An AWS account belongs to one organisation, and a refusal says nothing about other organisations (contract 146)."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from byok.domain.arns import KeyPurpose
+from byok.domain.models import AccountPage, AccountRequest, KeyConflicts, ListAccountsRequest
+from localaws.state import CUSTOMER_ACCOUNT
+from tests.activities.conftest import ActivityHarness, parse_stop_problem
+
+REFUSAL = f"AWS account {CUSTOMER_ACCOUNT} is not registered for acme, so byok does not use the key."
+
+
+def register(harness: ActivityHarness, organisation: str, account: str = CUSTOMER_ACCOUNT) -> None:
+    harness.run_with_retries(
+        harness.accounts.register_account, AccountRequest(organisation=organisation, account=account)
+    )
+
+
+def unregister(harness: ActivityHarness, organisation: str, account: str = CUSTOMER_ACCOUNT) -> bool:
+    request = AccountRequest(organisation=organisation, account=account)
+    return bool(harness.run_with_retries(harness.accounts.unregister_account, request))
+
+
+def list_accounts(harness: ActivityHarness, **request: object) -> AccountPage:
+    page = harness.run_with_retries(harness.accounts.list_accounts, ListAccountsRequest.model_validate(request))
+    assert isinstance(page, AccountPage)
+    return page
+
+
+def look_up(harness: ActivityHarness, organisation: str | None = "acme") -> tuple[KeyConflicts, list[str]]:
+    """Return the problems with the environment's keys, and the AWS calls that the lookup made."""
+    environment = harness.plan.environment.model_copy(update={"organisation": organisation})
+    before = len(harness.aws.list_calls())
+    found = harness.run_with_retries(harness.accounts.find_unregistered_accounts, environment)
+    assert isinstance(found, KeyConflicts)
+    return found, harness.aws.list_calls()[before:]
+
+
+def test_keys_in_a_registered_account_have_no_problem(harness: ActivityHarness) -> None:
+    register(harness, "acme")  # contract 146
+
+    assert look_up(harness)[0].problems == ()
+
+
+def test_unregistered_and_foreign_accounts_get_the_same_answer_by_the_same_calls(harness: ActivityHarness) -> None:
+    register(harness, "initech", "999988887777")  # the probe bucket exists
+    nobody, calls_for_nobody = look_up(harness)
+    register(harness, "globex")
+    theirs, calls_for_theirs = look_up(harness)
+
+    assert [problem.key for problem in nobody.problems] == [KeyPurpose.S3, KeyPurpose.RDS]  # contract 146
+    for one, other in zip(nobody.problems, theirs.problems, strict=True):
+        assert one.model_copy(update={"at": other.at}) == other
+        assert one.code == "byok.AccountNotRegistered"
+        assert one.message == REFUSAL
+        assert f"byok accounts allow acme {CUSTOMER_ACCOUNT}" in one.remediation
+        assert "globex" not in str(other)
+    assert calls_for_nobody == calls_for_theirs == ["GetObject"]
+
+
+def test_account_is_registered_once_even_if_two_organisations_ask_at_once(harness: ActivityHarness) -> None:
+    def attempt(organisation: str) -> str | None:
+        try:
+            register(harness, organisation)
+        except ApplicationError as refusal:
+            return parse_stop_problem(refusal).code
+        return None
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(attempt, ("acme", "globex", "initech", "umbrella")))
+
+    assert sorted(map(str, answers)) == ["None", *["byok.AccountOfAnotherOrganisation"] * 3]
+
+
+def test_registering_again_changes_nothing(harness: ActivityHarness) -> None:
+    register(harness, "acme")
+    register(harness, "acme")
+
+    with pytest.raises(ApplicationError) as caught:
+        register(harness, "globex")
+
+    assert f"AWS account {CUSTOMER_ACCOUNT} is registered for acme" in parse_stop_problem(caught.value).message
+    assert [one.organisation for one in list_accounts(harness).accounts] == ["acme"]
+
+
+def test_only_the_own_registration_can_be_removed(harness: ActivityHarness) -> None:
+    register(harness, "acme")
+
+    assert not unregister(harness, "globex")
+    assert look_up(harness)[0].problems == ()
+    assert unregister(harness, "acme")
+    assert not unregister(harness, "acme")
+    assert len(look_up(harness)[0].problems) == 2
+
+
+def test_accounts_are_listed_in_pages_and_by_organisation(harness: ActivityHarness) -> None:
+    assert list_accounts(harness).accounts == ()  # the bucket does not exist yet
+    for number in range(5):
+        register(harness, "acme" if number % 2 else "globex", f"{number}" * 12)
+
+    first = list_accounts(harness, size=3)
+    rest = list_accounts(harness, size=3, after=first.after)
+    assert [one.account[0] for one in (*first.accounts, *rest.accounts)] == ["0", "1", "2", "3", "4"]
+    assert rest.after is None
+    assert [one.account[0] for one in list_accounts(harness, organisation="acme").accounts] == ["1", "3"]
