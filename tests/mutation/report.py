@@ -1,15 +1,19 @@
 """List the changes that no test detected: `python -m tests.mutation.report`, after `mutmut run`.
 
 docs/mutation.md must explain why each such change is acceptable. The program prints the number of detected and
-undetected changes for each module, and the changes that the page does not list.
+undetected changes for each module, and the changes that the page does not list. The page need not list changes of only
+the wording of a text.
 """
 
 import ast
 import collections
 import difflib
 import json
+import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -17,65 +21,127 @@ ROOT: Final = Path(__file__).parents[2]
 MUTANTS: Final = ROOT / "mutants"
 PAGE: Final = ROOT / "docs" / "mutation.md"
 
-SURVIVED: Final = 0
-NO_TESTS: Final = 33
-KINDS: Final = {1: "detected", 3: "detected", SURVIVED: "not detected", NO_TESTS: "no test"}
+
+class Outcome(StrEnum):
+    """What the tests made of a change."""
+
+    DETECTED = "detected"
+    WORDING = "only wording"
+    NOT_DETECTED = "not detected"
+    NO_TEST = "no unit test"
+    OTHER = "timeout or crash"
+
+
+_OUTCOMES: Final = {
+    0: Outcome.NOT_DETECTED,
+    1: Outcome.DETECTED,
+    3: Outcome.DETECTED,
+    33: Outcome.NO_TEST,
+}
 """What an exit code in mutmut's results means. pytest returns 1 if a test fails, and 3 if pytest itself fails."""
 
-
-def read_exit_codes() -> dict[Path, dict[str, int | None]]:
-    """Return the exit code of each mutant's tests, by source file. None means that mutmut did not run the tests."""
-    found = {}
-    for file in sorted(MUTANTS.rglob("*.meta")):
-        codes: dict[str, int | None] = json.loads(file.read_text())["exit_code_by_key"]
-        if codes:
-            found[file.with_suffix("")] = codes
-    return found
+_COMMAND: Final = re.compile(r"(aws|byok|terraform) ")
+_CODE: Final = re.compile(r"`[^`]+`|--\w\S*|\w+[:/_=]\S+")
+"""The parts of a text whose letter case matters: commands, options, and names such as `aws:PrincipalArn`."""
 
 
-def describe_mutants(file: Path, names: list[str]) -> Iterator[str]:
-    """Describe mutants of a file in one line each: the module, the function, and the changed code."""
+@dataclass(frozen=True)
+class Mutant:
+    """One change of the sample.
+
+    Attributes:
+        description: The module, the function, and the changed code, in one line. Empty if a test detects the change.
+    """
+
+    outcome: Outcome
+    description: str = ""
+
+
+def read_mutants(file: Path, codes: dict[str, int | None]) -> Iterator[Mutant]:
+    """Yield the changes that mutmut tested in a file.
+
+    Args:
+        file: The file with mutmut's changes: for each function, the original and each changed function.
+        codes: The exit code of each change's tests, or None if mutmut did not run the tests.
+    """
     text = file.read_text()
-    lines = text.splitlines()
     functions = {
-        node.name: [line.strip() for line in lines[node.lineno : node.end_lineno]]
+        node.name: node
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
-    for name in names:
+    lines = text.splitlines()
+    for name, code in codes.items():
+        if code is None:
+            continue
+        outcome = _OUTCOMES.get(code, Outcome.OTHER)
+        if outcome not in {Outcome.NOT_DETECTED, Outcome.NO_TEST}:
+            yield Mutant(outcome)
+            continue
         mangled = name.rpartition(".")[2]
         function = mangled.partition("__mutmut_")[0]
-        changes = list(difflib.ndiff(functions[f"{function}__mutmut_orig"], functions[mangled]))
-        removed, added = (
-            " ".join(line[2:] for line in changes if line.startswith(sign)).strip() for sign in ("- ", "+ ")
-        )
+        original, changed = functions[f"{function}__mutmut_orig"], functions[mangled]
+        if outcome is Outcome.NOT_DETECTED and is_wording(original, changed):
+            outcome = Outcome.WORDING
         shown = function.removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
-        yield f"{file.name} {shown}: {added or f'without {removed}'}"
+        yield Mutant(outcome, f"{file.name} {shown}: {_show_change(_body(lines, original), _body(lines, changed))}")
 
 
-def render_counts(codes: dict[Path, dict[str, int | None]]) -> Iterator[str]:
-    """Render the number of changes with each result, for each module, as a Markdown table."""
-    yield "| module | changes tested | detected | not detected | no unit test | timeout or crash |"
-    yield "|---|---|---|---|---|---|"
-    total: collections.Counter[str] = collections.Counter()
-    for file, by_name in codes.items():
-        tested = [code for code in by_name.values() if code is not None]
-        if tested:
-            count = collections.Counter(KINDS.get(code, "other") for code in tested)
-            total += count
-            yield _row(f"`{file.relative_to(MUTANTS)}`", count)
-    yield _row("**all**", total)
+def is_wording(original: ast.AST, changed: ast.AST) -> bool:
+    """Return whether a change affects only how a text is worded.
+
+    mutmut writes XX around a string, or changes its letter case. If the string is a text of several words, the change
+    affects only the wording, unless the text is a command or the change affects a name or an option in the text.
+    """
+    before, after = (
+        [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)] for tree in (original, changed)
+    )
+    if len(before) != len(after):
+        return False
+    pairs = [(one, other) for one, other in zip(before, after, strict=True) if one != other]
+    if len(pairs) != 1 or not all(isinstance(value, str) for value in pairs[0]):
+        return False
+    text, new = map(str, pairs[0])
+    if len(text.split()) == 1 or _COMMAND.match(text):
+        return False
+    return new.replace("XX", "") == text or (
+        new.lower() == text.lower() and all(code in new for code in _CODE.findall(text))
+    )
 
 
-def _row(name: str, count: collections.Counter[str]) -> str:
-    cells = (count.total(), *(count[kind] for kind in ("detected", "not detected", "no test", "other")))
-    return f"| {name} | {' | '.join(map(str, cells))} |"
+def _body(lines: list[str], function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    return [line.strip() for line in lines[function.lineno : function.end_lineno]]
 
 
-def list_undetected(codes: dict[Path, dict[str, int | None]]) -> Iterator[str]:
-    """Describe the changes that no test detected."""
-    for file, by_name in codes.items():
-        yield from describe_mutants(file, [name for name, code in by_name.items() if code in (SURVIVED, NO_TESTS)])
+def _show_change(original: list[str], changed: list[str]) -> str:
+    changes = list(difflib.ndiff(original, changed))
+    removed, added = (" ".join(line[2:] for line in changes if line.startswith(sign)).strip() for sign in ("- ", "+ "))
+    return added or f"without {removed}"
+
+
+def render_counts(mutants: dict[str, list[Mutant]]) -> Iterator[str]:
+    """Render the number of changes with each outcome, for each module, as a Markdown table."""
+    yield f"| module | changes tested | {' | '.join(Outcome)} |"
+    yield "|---" * (len(Outcome) + 2) + "|"
+    for module, of_module in mutants.items():
+        yield _row(f"`{module}`", of_module)
+    yield _row("**all**", [one for of_module in mutants.values() for one in of_module])
+
+
+def _row(name: str, mutants: list[Mutant]) -> str:
+    count = collections.Counter(one.outcome for one in mutants)
+    return f"| {name} | {count.total()} | {' | '.join(str(count[outcome]) for outcome in Outcome)} |"
+
+
+def read_results() -> dict[str, list[Mutant]]:
+    """Return the changes that mutmut tested, by module."""
+    found = {}
+    for meta in sorted(MUTANTS.rglob("*.meta")):
+        file = meta.with_suffix("")
+        of_module = list(read_mutants(file, json.loads(meta.read_text())["exit_code_by_key"]))
+        if of_module:
+            found[str(file.relative_to(MUTANTS))] = of_module
+    return found
 
 
 def main() -> int:
@@ -83,13 +149,18 @@ def main() -> int:
 
     Returns: 0 if docs/mutation.md explains every change that no test detected; 1 otherwise.
     """
-    codes = read_exit_codes()
-    if not codes:
+    mutants = read_results()
+    if not mutants:
         sys.stderr.write(f"{MUTANTS} has no results: run make mutation.\n")
         return 1
-    sys.stdout.write("".join(f"{line}\n" for line in render_counts(codes)))
+    sys.stdout.write("".join(f"{line}\n" for line in render_counts(mutants)))
     judged = set(PAGE.read_text().splitlines())
-    without = [change for change in list_undetected(codes) if change not in judged]
+    without = [
+        one.description
+        for of_module in mutants.values()
+        for one in of_module
+        if one.outcome in {Outcome.NOT_DETECTED, Outcome.NO_TEST} and one.description not in judged
+    ]
     sys.stdout.write("".join(f"{line}\n" for line in without))
     sys.stdout.write(f"{len(without)} changes need a test, or a judgement in {PAGE.relative_to(ROOT)}.\n")
     return 1 if without else 0

@@ -179,6 +179,11 @@ def test_variables_are_literal_text_in_earlier_versions(version: dict[str, str])
     assert evaluate_identity_policies([policy], AccessRequest(SESSION, "kms:Decrypt", KEY, as_text)).allowed
     assert not evaluate_identity_policies([policy], AccessRequest(SESSION, "kms:Decrypt", KEY, filled_in)).allowed
 
+    condition["StringEquals"]["aws:userid"] = "${$}"
+    for user, allowed in (("${$}", True), ("$", False)):
+        access = AccessRequest(SESSION, "kms:Decrypt", KEY, {"aws:userid": user})
+        assert evaluate_identity_policies([policy], access).allowed is allowed
+
 
 @pytest.mark.parametrize(
     ("block", "keys", "holds"),

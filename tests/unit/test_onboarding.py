@@ -223,8 +223,29 @@ def test_template_refuses_values_that_byok_refuses(vendor: VendorProfile) -> Non
     (rule,) = parse_template(render_keys_template(vendor)).section("Rules").values()
     (assertion,) = rule["Assertions"]  # contract 54
     assert assertion["Assert"] == {"Fn::Equals": [{"Ref": "AWS::Region"}, {"Ref": "PlatformRegion"}]}
+    assert "--region" in assertion["AssertDescription"]
     terraform = render_terraform_file(role_arn(REGIONS[0]), REGIONS[0], vendor)
     assert f'regex("{patterns["TenantName"].pattern}", var.tenant_name)' in terraform
+
+
+@pytest.mark.parametrize("render", [render_keys_template, render_tenant_role_template])
+def test_every_parameter_and_output_is_explained(render: Callable[[VendorProfile], str]) -> None:
+    text = render(VENDORS[0])
+    template = parse_template(text)
+
+    for parameter in template.section("Parameters").values():
+        assert set(parameter) - {"Default"} == {"Type", "Description", "AllowedPattern", "ConstraintDescription"}
+        assert parameter["Type"] == "String"
+    assert {frozenset(one) for one in template.section("Outputs").values()} == {frozenset(("Description", "Value"))}
+    assert not re.search(r"!Ref '\w+'", text), "the usual style has no quotes here"
+
+
+def test_console_groups_every_parameter_under_a_label() -> None:
+    template = parse_template(render_keys_template(VENDORS[0]))
+    groups = template.section("Metadata")["AWS::CloudFormation::Interface"]["ParameterGroups"]
+
+    assert [name for group in groups for name in group["Parameters"]] == list(template.section("Parameters"))
+    assert all(group["Label"]["default"] for group in groups)
 
 
 @pytest.mark.parametrize("template", [render_keys_template, render_tenant_role_template])

@@ -20,11 +20,13 @@ from byok.domain.models import (
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, proof_cluster_identifiers
 from byok.domain.phases import RequestKind
 from byok.domain.planning import (
+    KEY_CHECK_ENVIRONMENT_ID,
     Platform,
     plan_aurora_proof,
     plan_deletion,
     plan_environment,
     plan_key_pair_check,
+    plan_no_environment,
     plan_tenant,
 )
 from byok.domain.vendor import VendorProfile
@@ -238,3 +240,13 @@ def test_plan_of_a_deletion_names_what_the_environment_has() -> None:
     assert removed.environment == made.environment.model_copy(
         update={"run_id": "", "tags": {**made.environment.tags, "byok:created-by-run": ""}}
     )
+
+
+def test_calls_without_an_environment_use_the_home_region_and_no_customer_key() -> None:
+    platform = replace(PLATFORM, home_region="eu-west-1")
+
+    environment = plan_no_environment(platform)
+
+    assert (environment.region, environment.environment_id) == ("eu-west-1", KEY_CHECK_ENVIRONMENT_ID)
+    assert (environment.encryption, environment.s3_key_arn, environment.rds_key_arn) == ("customer-managed", "", "")
+    assert "eu-west-1" in environment.probe_bucket

@@ -135,6 +135,7 @@ def test_both_statements_are_suggested_if_both_are_missing() -> None:
 
     assert list(finding.paste) == PLACE.build_statements(KeyPurpose.RDS)
     assert "these statements" in finding.remedy
+    assert "byok check" not in finding.remedy, "the statements are certainly missing"
 
 
 def test_blocking_findings_come_first() -> None:
@@ -178,6 +179,7 @@ def test_suggestions_use_the_vendors_names() -> None:
         ('{"Statement": [1]}', "policy.Malformed", "Statement 1"),
         ('{"Statement": null}', "policy.NoStatement", "no Statement array.$"),
         ('{"Effect": "Allow", "Principal": "*"}', "policy.NoStatement", "a single statement"),
+        ('{"Effect": "Deny", "NotPrincipal": "*"}', "policy.NoStatement", "a single statement"),
         ('{"Resources": {}}', "policy.NoStatement", "CloudFormation template"),
         ('{"KeyMetadata": {}}', "policy.NoStatement", "get-key-policy"),
         ('{"Policy": {"Statement": []}}', "policy.NoStatement", "value of Policy"),
@@ -267,6 +269,7 @@ def test_uncertain_allow_comes_with_statements_to_paste() -> None:
     assert (finding.code, finding.severity) == ("policy.CannotBeSaid", Severity.UNKNOWN)
     assert finding.message.startswith("Statement 2: StringEquals on aws:PrincipalOrgID requires o-1")
     assert list(finding.paste) == PLACE.build_statements(KeyPurpose.S3)
+    assert "byok check" in finding.remedy
 
 
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if "nothing but" in case.name], ids=case_id)
@@ -329,3 +332,9 @@ def test_get_key_policy_response_is_accepted() -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_file_encoding_of_any_shell_is_accepted(encoding: str) -> None:
     assert decode_text('{"Statement": []}'.encode(encoding)) == '{"Statement": []}'
+
+
+def test_file_that_is_not_text_is_refused() -> None:
+    with pytest.raises(PolicyDocumentError, match="not text") as caught:
+        decode_text(b"\xff{}")
+    assert caught.value.code == "policy.NotJson"

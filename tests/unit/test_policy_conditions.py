@@ -40,6 +40,10 @@ CONDITION_BY_TEXT: dict[str, tuple[dict[str, Any], Severity]] = {
         {"DateLessThan": {"aws:CurrentTime": "2026-11-29T08:00:01Z"}},
         Severity.LATER,
     ),
+    "requires 1795939201; 1795939200 satisfies it": (
+        {"DateLessThan": {"aws:EpochTime": "1795939201"}},
+        Severity.LATER,
+    ),
     "the added ArnEquals on aws:SourceArn requires arn:aws:s3:::b; the call does not satisfy it: the call lacks": (
         {"ArnEquals": {"aws:SourceArn": "arn:aws:s3:::b"}},
         Severity.STOPS,
@@ -62,6 +66,15 @@ def test_added_condition_is_named_with_its_result(text: str) -> None:
 
     assert (first.code, first.severity) == ("policy.Tightened", severity)
     assert text in first.message
+    assert first.message.startswith("Statement AllowAtaccamaPlatformS3Access: It is tightened: the added")
+
+
+@pytest.mark.parametrize("operator", ["ForAllValues:IpAddress", "ForAnyValue:NotIpAddress"])
+def test_network_condition_is_undecided_if_an_absent_address_changes_the_result(operator: str) -> None:
+    policy = POLICY_CASES[0].build_policy(PLACE)
+    policy["Statement"][1]["Condition"][operator] = {"aws:SourceIp": "203.0.113.0/24"}
+
+    assert run_check(policy, KeyPurpose.S3).is_usable is None
 
 
 def test_condition_on_an_encryption_context_that_the_call_lacks_is_named() -> None:

@@ -202,6 +202,7 @@ def test_control_by_another_account_does_not_count_if_the_key_is_known() -> None
         ({"Effect": "Deny", "Action": "kms:ScheduleKeyDeletion", "Principal": "*"}, "Effect Deny"),
         ({"Principal": {"AWS": [PLACE.role, "arn:aws:iam::444455556666:role/Own"]}}, "role/Own"),
         ({"Principal": {"AWS": PLACE.role, "Service": "logs.amazonaws.com"}}, "logs.amazonaws.com"),
+        ({"Principal": {"AWS": PLACE.role, "Service": ["a.aws", "b.aws"]}}, "also allows a.aws, b.aws"),
     ],
 )
 def test_owners_changes_under_a_platform_sid_are_not_lost(change: dict[str, Any], words: str) -> None:

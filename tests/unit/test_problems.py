@@ -7,7 +7,12 @@ import pytest
 from byok.domain.arns import KeyArnErrorCode, KeyPair, KeyPurpose
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
-from byok.domain.problems.build import build_problem, find_arn_problems
+from byok.domain.problems.build import (
+    build_problem,
+    find_arn_problems,
+    find_region_problems,
+    find_tenant_request_problems,
+)
 from byok.domain.problems.remediation import Remedy, RemedyContext, build_remediation
 from byok.domain.vendor import VendorProfile
 
@@ -73,3 +78,22 @@ def test_problem_keeps_the_aws_message_unchanged(key: KeyPurpose | None) -> None
 def test_problem_survives_json() -> None:
     (one, *_) = find_problems_of_arns("nonsense", RDS)
     assert Problem.model_validate_json(one.model_dump_json()) == one
+
+
+def test_region_that_the_platform_does_not_use_is_a_problem() -> None:
+    context = RemedyContext("eu-west-1", ROLE, VendorProfile())
+
+    assert find_region_problems(context, ["eu-west-1"], Phase.DELETING, AT) == ()
+    (one,) = find_region_problems(context, ["eu-central-1"], Phase.DELETING, AT)
+    assert (one.code, one.phase, one.region, one.at) == ("byok.RegionNotInUse", Phase.DELETING, "eu-west-1", AT)
+    assert "eu-west-1" in one.message
+    assert one.remediation == build_remediation(Remedy.REGION_NOT_IN_USE, context)
+
+
+def test_tenant_role_may_be_in_any_account_if_no_customer_owns_the_keys() -> None:
+    context = RemedyContext("eu-central-1", ROLE, VendorProfile())
+    role = "arn:aws:iam::999988887777:role/tenant"
+
+    assert find_tenant_request_problems("acme", role, None, context, AT) == ()
+    (one,) = find_tenant_request_problems("acme", role, KeyPair(S3, RDS), context, AT)
+    assert one.code == "tenant.RoleOfAnotherAccount"

@@ -1,5 +1,7 @@
 """Tenant names: valid names, the maximum length that follows from the alias patterns, and the labels on the keys."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from pydantic import ValidationError
 from byok.domain.arns import KeyPurpose
 from byok.domain.phases import AliasOutcome
 from byok.domain.tenant import (
+    EXTERNAL_ID_PATTERN,
     InvalidTenantNameError,
     TagDifference,
     TenantLabels,
@@ -181,3 +184,13 @@ def test_tenant_role_can_only_put_the_name_on_the_two_keys() -> None:
         for one in policy["PolicyDocument"]["Statement"]
     ] == [("Allow", *expected) for expected in allowed]
     assert template.section("Outputs")["TenantRoleArn"]["Value"] == {"Fn::GetAtt": ["TenantRole", "Arn"]}
+
+
+def test_tenant_role_template_refuses_values_that_are_no_keys_and_no_external_id() -> None:
+    parameters = parse_template(render_tenant_role_template(VendorProfile())).section("Parameters")
+
+    for name in ("S3KmsKeyArn", "RdsKmsKeyArn"):
+        pattern = re.compile(parameters[name]["AllowedPattern"])
+        assert pattern.search("arn:aws:kms:eu-central-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab")
+        assert not pattern.search("arn:aws:kms:eu-central-1:444455556666:alias/payments")
+    assert parameters["ExternalId"]["AllowedPattern"] == EXTERNAL_ID_PATTERN

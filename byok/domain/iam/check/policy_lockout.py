@@ -62,7 +62,7 @@ def _allowed_callers(policy: Policy, everybody_of: str) -> Iterator[CallingPrinc
                 continue
             parts = entry.split(":")
             if len(parts) > 4 and re.fullmatch(r"[0-9]{12}", parts[4]):  # noqa: PLR2004 - the account of an ARN
-                yield CallingPrincipal(entry, parts[4], entry if ":role/" in entry else None)
+                yield CallingPrincipal(entry, parts[4])
 
 
 def _can_manage(policy: Policy, caller: CallingPrincipal, key_arn: str) -> bool:

@@ -67,12 +67,13 @@ def _judge_source_ip(test: ConditionResult) -> ConditionResult:
     whether the condition key is absent or contains the service's own address, so the result is certain only if it is
     the same in both cases.
     """
-    plain = test.operator.rpartition(":")[2]
-    name = plain.removesuffix("IfExists")
+    name = test.operator.rpartition(":")[2].removesuffix("IfExists")
     every_address = any(network.endswith("/0") for network in test.wanted)
-    if name not in {"IpAddress", "NotIpAddress"} or every_address or plain == "IpAddressIfExists":
-        return replace(test, holds=None, unknown=_ONLY_AWS_KNOWS)
-    return replace(test, holds=name == "NotIpAddress")
+    holds_for_another_address = name == "NotIpAddress"
+    # `test` has no address, so `test.holds` is the result for an absent condition key.
+    if name in {"IpAddress", "NotIpAddress"} and not every_address and test.holds is holds_for_another_address:
+        return test
+    return replace(test, holds=None, unknown=_ONLY_AWS_KNOWS)
 
 
 def _judge_partly_known(
