@@ -47,18 +47,18 @@ def test_keys_in_a_registered_account_have_no_problem(harness: ActivityHarness) 
 
 def test_unregistered_and_foreign_accounts_get_the_same_answer_by_the_same_calls(harness: ActivityHarness) -> None:
     register(harness, "initech", "999988887777")  # the probe bucket exists
-    nobody, calls_for_nobody = look_up(harness)
+    unregistered, calls_for_unregistered = look_up(harness)
     register(harness, "globex")
     theirs, calls_for_theirs = look_up(harness)
 
-    assert [problem.key for problem in nobody.problems] == [KeyPurpose.S3, KeyPurpose.RDS]  # contract 146
-    for one, other in zip(nobody.problems, theirs.problems, strict=True):
+    assert [problem.key for problem in unregistered.problems] == [KeyPurpose.S3, KeyPurpose.RDS]  # contract 146
+    for one, other in zip(unregistered.problems, theirs.problems, strict=True):
         assert one.model_copy(update={"at": other.at}) == other
         assert one.code == "byok.AccountNotRegistered"
         assert one.message == REFUSAL
         assert f"byok accounts allow acme {CUSTOMER_ACCOUNT}" in one.remediation
         assert "globex" not in str(other)
-    assert calls_for_nobody == calls_for_theirs == ["GetObject"]
+    assert calls_for_unregistered == calls_for_theirs == ["GetObject"]
 
 
 def test_account_is_registered_once_even_if_two_organisations_ask_at_once(harness: ActivityHarness) -> None:

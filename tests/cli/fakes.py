@@ -6,11 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
+    AccountPage,
+    AccountRequest,
     CheckedKey,
     CheckedKeys,
     CheckKeysRequest,
     DeleteRequest,
     KeyCheckResult,
+    ListAccountsRequest,
     ListClaimsRequest,
     Problem,
     ProvisionRequest,
@@ -98,6 +101,10 @@ class FakeService:
     replayed: list[dict[str, str]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     deleted: list[DeleteRequest] = field(default_factory=list)
+    account_pages: list[AccountPage] = field(default_factory=list)
+    account_lists: list[ListAccountsRequest] = field(default_factory=list)
+    account_requests: list[AccountRequest] = field(default_factory=list)
+    unregistered: bool = True
     claim_pages: list[ClaimPage] = field(default_factory=list)
     claim_requests: list[ListClaimsRequest] = field(default_factory=list)
     located: list[dict[str, str | None]] = field(default_factory=list)
@@ -213,6 +220,20 @@ class FakeService:
     async def delete(self, request: DeleteRequest) -> bool:
         self.deleted.append(request)
         return self.started
+
+    async def register_account(self, request: AccountRequest) -> None:
+        self._refuse()
+        self.account_requests.append(request)
+
+    async def unregister_account(self, request: AccountRequest) -> bool:
+        self._refuse()
+        self.account_requests.append(request)
+        return self.unregistered
+
+    async def list_accounts(self, request: ListAccountsRequest) -> AccountPage:
+        self._refuse()
+        self.account_lists.append(request)
+        return self.account_pages.pop(0)
 
     async def list_claims(self, request: ListClaimsRequest) -> ClaimPage:
         self._refuse()

@@ -19,7 +19,7 @@ from tests.workflows.test_provision_environment import wait_for_failure
 
 ACCOUNT = S3_KEY.split(":")[4]
 OTHER_ACCOUNT_KEY = RDS_KEY.replace(ACCOUNT, "999988887777")
-OWNERS = {"nobody": {}, "another organisation": {ACCOUNT: "globex"}}
+OWNERS = {"no organisation": {}, "another organisation": {ACCOUNT: "globex"}}
 UNREGISTERED = pytest.mark.parametrize("accounts", OWNERS.values(), ids=OWNERS.keys())
 
 
