@@ -45,7 +45,9 @@ def make_api_app(state: ApiState) -> FastAPI:
         lifespan=running,
         responses=problems.openapi_problem_responses(
             HTTPStatus.BAD_REQUEST,
+            HTTPStatus.REQUEST_TIMEOUT,
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.MISDIRECTED_REQUEST,
             HTTPStatus.TOO_MANY_REQUESTS,
             HTTPStatus.SERVICE_UNAVAILABLE,
         ),

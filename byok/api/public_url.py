@@ -77,7 +77,7 @@ class ResponseHeadersMiddleware:
                 headers = MutableHeaders(scope=message)
                 # Static files hold no data. A browser may keep them, but asks each time whether they have changed.
                 headers["Cache-Control"] = "no-cache" if scope["path"].startswith("/static/") else "no-store"
-                if self.https:
+                if self.https and scope["scheme"] == "https":  # RFC 6797 section 7.2 forbids the header by http
                     headers["Strict-Transport-Security"] = _HSTS
             await send(message)
 

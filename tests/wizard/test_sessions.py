@@ -1,9 +1,11 @@
 """A session ends on the server, in all processes behind one address, and its cookie fits the public URL."""
 
+import asyncio
 import os
 import time
 from http.cookies import SimpleCookie
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
@@ -11,17 +13,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from byok.api.authentication import Caller
+from byok.api.state import ApiState
 from byok.api_settings import ApiSettings
+from byok.domain.phases import Phase
 from byok.domain.scopes import Scope
+from byok.domain.vendor import VendorProfile
 from byok.service.environments import EnvironmentService
 from byok.service.errors import TemporalUnreachableError
-from byok.service.status import EnvironmentSummary
+from byok.service.status import EnvironmentStatus, EnvironmentSummary
 from byok.wizard import ended_sessions
 from byok.wizard.ended_sessions import EndedSessions
 from byok.wizard.sessions import COOKIE_NAME, LIFETIME_SECONDS, SECURE_COOKIE_NAME, Session, SessionCookies
 from tests.api.test_access import TOKEN, build_static_auth
+from tests.api.test_server import NeverReadyService, run_server
 from tests.wizard.conftest import Browser, Open
 from tests.wizard.test_visits import ALL, sign_in
+from tests.workflows.fake_activities import PLATFORM
 
 SECRET = "a-secret-of-more-than-thirty-two-characters"
 ACCESS = build_static_auth("acme", *ALL)
@@ -69,6 +76,34 @@ async def test_sign_out_ends_no_other_session(visit: Open) -> None:
     await browser.submit_form("/sign-out", {})
     await browser.submit_form("/sign-in", {"token": TOKEN, "next": "/environments"})
     assert browser.page.url.path == "/environments"
+
+
+class ChangingService(NeverReadyService):
+    """A service whose only environment is in the phase that the test sets."""
+
+    phase = Phase.AWAITING_DATABASE
+
+    async def read_status(self, environment_id: str) -> EnvironmentStatus:
+        return (await super().read_status(environment_id)).model_copy(update={"phase": self.phase})
+
+
+async def test_open_stream_sends_nothing_after_sign_out() -> None:
+    service = ChangingService()
+
+    async def connect() -> EnvironmentService:
+        return cast(EnvironmentService, service)
+
+    state = ApiState(ACCESS, PLATFORM.role_arn, VendorProfile(), PLATFORM.regions, connect, SECRET, 500)
+    async with asyncio.timeout(20), run_server(state, ApiSettings(tokens=ACCESS.tokens)) as http:
+        await http.post("/sign-in", data={"token": TOKEN, "next": "/new"})
+        form_token = Browser(http, await http.get("/new")).form_token
+        async with http.stream("GET", "/environments/acme-prod/changes") as stream:
+            lines = stream.aiter_lines()
+            assert await anext(lines) == "event: change"
+            await http.post("/sign-out", data={"form_token": form_token})
+            service.phase = Phase.VERIFYING
+            rest = [line async for line in lines]
+    assert not any(Phase.VERIFYING in line for line in rest)
 
 
 def test_session_keeps_who_the_caller_is() -> None:
