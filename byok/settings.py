@@ -6,28 +6,24 @@ boto3's standard configuration and credential chain.
 
 import json
 import os
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    SecretStr,
     ValidationError,
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from byok.api_settings import ApiSettings, must_match
 from byok.domain.arns import account_id_of_role, partition_of_region
 from byok.domain.encryption import PlatformKeys
 from byok.domain.models.base import RegionName
 from byok.domain.regions import DEFAULT_HOME_REGION
-from byok.domain.scopes import ORGANISATION_PATTERN, Scope
 from byok.domain.vendor import VendorProfile
 
 ENV_PREFIX: Final = "BYOK_"
@@ -37,7 +33,8 @@ _FOR_TESTS: Final = "BYOK_TEST_"
 _JSON: Final = {
     "BYOK_API": 'a JSON object, such as {"requests_per_minute": 600}',
     "BYOK_API__TOKENS": (
-        'a JSON list, such as [{"sha256": "…", "organisation": "acme", "scopes": ["environments:read"]}]'
+        'a JSON list, such as [{"name": "portal", "sha256": "…", "organisation": "acme", '
+        '"scopes": ["environments:read"]}]'
     ),
     "BYOK_PLATFORM_KEYS": (
         'a JSON object, such as {"eu-central-1": {"s3_key_arn": "arn:aws:kms:…", "rds_key_arn": "arn:aws:kms:…"}}'
@@ -60,15 +57,6 @@ def _role_arn(value: str) -> str:
     return value
 
 
-def _fits(pattern: str, words: str) -> AfterValidator:
-    def fits(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(f"must be {words}")
-        return value
-
-    return AfterValidator(fits)
-
-
 def _split_names(value: Any) -> Any:
     return tuple(dict.fromkeys(name.strip() for name in value.split(","))) if isinstance(value, str) else value
 
@@ -78,71 +66,8 @@ _RegionNames = Annotated[tuple[RegionName, ...], NoDecode, BeforeValidator(_spli
 
 # These patterns are stricter than Temporal's, because Temporal joins a deployment and a build id with a dot or a colon,
 # and because operators type both into commands.
-_Deployment = Annotated[str, _fits(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "letters, digits, _ and -, at most 63")]
-_BuildId = Annotated[str, _fits(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,126}", "letters, digits and . _ + -, at most 127")]
-
-
-class AccessToken(BaseModel):
-    """A bearer token for the API. The settings contain only the token's hash.
-
-    Attributes:
-        sha256: SHA-256 of the token, in hexadecimal. `python -m byok.web token` generates a strong token.
-        organisation: The organisation whose environments the token grants access to, or `*` for all organisations.
-        scopes: The operations that the token allows.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    sha256: Annotated[str, _fits(r"[0-9a-f]{64}", "the SHA-256 of a token, 64 hexadecimal digits")]
-    organisation: Annotated[str, _fits(rf"\*|{ORGANISATION_PATTERN}", "up to 16 lower-case letters and digits, or *")]
-    scopes: tuple[Scope, ...]
-
-
-class ApiSettings(BaseModel):
-    """Authentication and limits of the API (`BYOK_API__…`).
-
-    Attributes:
-        issuer: OIDC issuer whose tokens the API accepts. Requires `audience` and `jwks_url`.
-        audience: Audience for which the tokens must be issued.
-        jwks_url: URL of the issuer's public keys.
-        organisation_claim: Name of the token claim that contains the caller's organisation.
-        tokens: Bearer tokens for small deployments, as hashes (JSON).
-        session_secret: Secret that signs the wizard's cookies and the page tokens. All processes behind one address
-            must use the same secret. If the secret is not set, each process generates its own secret, and sessions end
-            when the process ends.
-        requests_per_minute: Maximum number of requests per minute from one client address.
-        max_body_bytes: Maximum size of a request body.
-        max_streams: Maximum number of open event streams per organisation, in each process.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    issuer: str | None = None
-    audience: str | None = None
-    jwks_url: Annotated[str, _fits(r"https?://.+", "a URL")] | None = None
-    organisation_claim: str = "organisation"
-    tokens: tuple[AccessToken, ...] = ()
-    session_secret: SecretStr | None = Field(default=None, min_length=32)
-    requests_per_minute: int = Field(default=600, ge=1)
-    max_body_bytes: int = Field(default=262_144, ge=1024)
-    max_streams: int = Field(default=500, ge=1)
-
-    @model_validator(mode="after")
-    def _issuer_is_whole(self) -> Self:
-        """Require all three OIDC settings or none.
-
-        Without an audience, the API would accept tokens that were issued for another application.
-        """
-        given = {"ISSUER": self.issuer, "AUDIENCE": self.audience, "JWKS_URL": self.jwks_url}
-        missing = [f"BYOK_API__{name}" for name, value in given.items() if not value]
-        if 0 < len(missing) < len(given):
-            raise ValueError(f"{' and '.join(missing)}: missing; issuer, audience and JWKS URL must be set together")
-        return self
-
-    @property
-    def allows_anonymous(self) -> bool:
-        """Whether the API accepts requests without authentication."""
-        return self.issuer is None and not self.tokens
+_Deployment = Annotated[str, must_match(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "letters, digits, _ and -, at most 63")]
+_BuildId = Annotated[str, must_match(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,126}", "letters, digits and . _ + -, at most 127")]
 
 
 class Settings(BaseSettings):
@@ -170,7 +95,7 @@ class Settings(BaseSettings):
         worker_deployment: Name of the worker deployment. Setting this name turns on worker versioning, so the worker
             gets new work only once its build is the current version.
         worker_build_id: This worker's build id in the worker deployment. Set both settings or neither.
-        api: Authentication and limits of the API.
+        api: Access, sessions and limits of the API and the wizard (`byok.api_settings`).
         log_level: Minimum severity of the messages to log.
         log_format: `json` for log collectors, `console` for people.
     """

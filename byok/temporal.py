@@ -6,6 +6,7 @@ The plugin adds a strict converter and input validation (`byok.temporal_inputs`)
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import temporalio.api.failure.v1
 from temporalio.api.enums.v1 import IndexedValueType
@@ -54,26 +55,37 @@ class LeanFailureConverter(DefaultFailureConverter):
 
 
 class _Plugin(SimplePlugin):
+    call_timeout: timedelta | None = None
+
     async def connect_service_client(
         self, config: ConnectConfig, next: Callable[[ConnectConfig], Awaitable[ServiceClient]]
     ) -> ServiceClient:
-        return PauseTolerantServiceClient(await next(config))
+        return PauseTolerantServiceClient(await next(config), self.call_timeout)
 
 
-def make_plugin() -> SimplePlugin:
-    """Build byok's plugin. Pass it to a client. A worker or replayer then uses its client's plugin."""
-    return _Plugin(
+def make_plugin(call_timeout: timedelta | None = None) -> SimplePlugin:
+    """Build byok's plugin. Pass it to a client. A worker or replayer then uses its client's plugin.
+
+    Args:
+        call_timeout: How long one of the client's calls may take; None for the SDK's limit.
+    """
+    plugin = _Plugin(
         "byok",
         data_converter=_with_strict_payloads,
         interceptors=[InputValidationInterceptor()],
         workflow_runner=_with_shared_modules,
     )
+    plugin.call_timeout = call_timeout
+    return plugin
 
 
-async def connect() -> Client:
+async def connect(call_timeout: timedelta | None = None) -> Client:
     """Connect to the server that Temporal's environment configuration names.
 
     The configuration covers the address (`TEMPORAL_ADDRESS`), profiles, TLS and API keys.
+
+    Args:
+        call_timeout: How long one call may take once the client is connected; None for the SDK's limit.
 
     Raises:
         RuntimeError: The Temporal server cannot be reached.
@@ -81,7 +93,7 @@ async def connect() -> Client:
     """
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", DEFAULT_ADDRESS)
-    return await Client.connect(**config, plugins=[make_plugin()])
+    return await Client.connect(**config, plugins=[make_plugin(call_timeout)])
 
 
 async def register_search_attributes(client: Client) -> None:

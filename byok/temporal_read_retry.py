@@ -1,4 +1,6 @@
-"""Retries a Temporal client's read-only calls, so that a restarting or overloaded server causes a delay, not an error.
+"""Retries a Temporal client's read-only calls, and limits how long a call may take.
+
+Because of the retries, a restarting or overloaded server causes a delay, not an error.
 
 The SDK retries only some calls. By default, the SDK sends a `workflow_service` call only once. The SDK never retries
 the status CANCELLED, although a server returns this status when it closes a connection.
@@ -34,18 +36,23 @@ poll may take longer than this."""
 _FIRST_WAIT: Final = timedelta(milliseconds=50)
 _LONGEST_WAIT: Final = timedelta(milliseconds=400)
 _READS: Final = ("count_", "describe_", "get_", "list_")
+_WAITS_FOR_WORKERS: Final = ("poll_", "query_", "update_workflow")
+"""Calls that wait for a worker, so their duration says nothing about the server."""
 
 
 class ReadRetryingServiceClient(ServiceClient):
-    """A service client that retries reads and passes every other call through unchanged.
+    """A service client that retries reads and can limit how long a call may take.
 
     Args:
         inner: The client that talks to the server.
+        call_timeout: How long a call may take, including its retries; None for the SDK's limit of 30 seconds for each
+            attempt. Calls that wait for a workflow or a worker have no other limit than the SDK's.
     """
 
-    def __init__(self, inner: ServiceClient) -> None:
+    def __init__(self, inner: ServiceClient, call_timeout: timedelta | None = None) -> None:
         super().__init__(inner.config)
         self._inner = inner
+        self._call_timeout = call_timeout
 
     @property
     def worker_service_client(self) -> Any:
@@ -64,8 +71,20 @@ class ReadRetryingServiceClient(ServiceClient):
         """Send a call. If the call is a read, retry it when it fails with a transient status code.
 
         Raises:
-            RPCError: The server rejected the call, or the read kept failing for `MAX_RETRY_DURATION`.
+            RPCError: The server rejected the call, the read kept failing for `MAX_RETRY_DURATION`, or the server did
+                not answer in time. A write without an answer may have been carried out.
         """
+        if self._call_timeout is None or rpc.startswith(_WAITS_FOR_WORKERS) or getattr(req, "wait_new_event", False):
+            return await self._call(rpc, req, resp_type, retry=retry, **options)
+        seconds = self._call_timeout.total_seconds()
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._call(rpc, req, resp_type, retry=retry, **options)
+        except TimeoutError as error:
+            message = f"no answer within {seconds:g} s"
+            raise RPCError(message, RPCStatusCode.DEADLINE_EXCEEDED, b"") from error
+
+    async def _call(self, rpc: str, req: Message, resp_type: type[Any], *, retry: bool, **options: Any) -> Any:
         if not rpc.startswith(_READS):
             return await self._inner._rpc_call(rpc, req, resp_type, retry=retry, **options)
         loop, wait, deadline = asyncio.get_running_loop(), _FIRST_WAIT, None

@@ -9,14 +9,16 @@ import contextlib
 import gc
 import hashlib
 import ipaddress
-import json
 import secrets
 import signal
 import socket
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
+import structlog
 import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -24,17 +26,22 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from byok.api.app import build_authenticator, make_api_app, wrap_with_security_middleware
+from byok.api.http_protocol import make_http_protocol
 from byok.api.state import ApiState
+from byok.api_settings import AccessToken, ApiSettings
 from byok.domain import scopes as organisations
 from byok.log import configure_logging
 from byok.service.connection import connect_service
-from byok.settings import ApiSettings, Settings, format_settings_error
+from byok.settings import Settings, format_settings_error
 from byok.wizard.app import make_wizard_app
 
 _USAGE: Final = 2
 _OF_THE_API: Final = ("/v1/", "/health", "/ready")
+_LONGEST_TOKEN_LIFETIME: Final = timedelta(days=3650)
 _GRACE_SECONDS: Final = 5
 """How long the server waits at shutdown for open event streams to end. Clients reconnect on their own."""
+
+log = structlog.get_logger(__name__)
 
 
 class _Server(uvicorn.Server):
@@ -56,6 +63,8 @@ def _arguments() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", title="commands")
     token = commands.add_parser("token", help="generate a bearer token and its entry for the settings")
     token.add_argument("organisation", help="organisation whose environments the token grants access to; * for all")
+    token.add_argument("--name", help="name in audit records (default: derived from the organisation and the token)")
+    token.add_argument("--days", type=int, default=90, help="days until the token expires (default: 90)")
     token.add_argument("--read-only", action="store_true", help="generate a token that cannot change anything")
     return parser
 
@@ -70,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = Settings()
         if chosen.command == "token":
-            return _token(chosen.organisation, read_only=chosen.read_only)
+            return _token(chosen.organisation, chosen.name, timedelta(days=chosen.days), read_only=chosen.read_only)
         return _serve(settings, chosen.host, chosen.port)
     except (ValidationError, SettingsError) as error:
         return _refuse(f"Invalid settings: {format_settings_error(error)}.")
@@ -85,39 +94,54 @@ def _serve(settings: Settings, host: str, port: int) -> int:
     if settings.platform_role_arn is None:
         return _refuse("BYOK_PLATFORM_ROLE_ARN is not set. Set it to the role that the customers' key policies name.")
     configure_logging(settings)
+    warn_without_public_url(settings.api)
     secret = settings.api.session_secret
     state = ApiState(
         build_authenticator(settings.api),
         settings.platform_role_arn,
         settings.vendor,
         settings.regions,
-        connect_service,
+        partial(connect_service, timedelta(seconds=settings.api.temporal_timeout_seconds)),
         secret.get_secret_value() if secret else secrets.token_urlsafe(32),
         settings.api.max_streams,
-    )
-    config = uvicorn.Config(
-        make_asgi_app(state, settings.api),
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     try:
         # Objects that exist now stay in memory until the process ends. Exempting them from garbage collection shortens
         # the collections, during which requests wait.
         gc.collect()
         gc.freeze()
-        _Server(config).run()
+        _Server(build_server_config(state, settings.api, host, port)).run()
     except SystemExit as end:  # uvicorn could not bind to the address, and has logged the reason
         return end.code if isinstance(end.code, int) else 1
     return 0
 
 
+def warn_without_public_url(settings: ApiSettings) -> None:
+    """Log a warning if the server has access control but does not know its public URL."""
+    if settings.public_url is None and not settings.allows_anonymous:
+        log.warning(
+            "the server accepts requests by http and for any host name",
+            fix="Set BYOK_API__PUBLIC_URL to the server's address, such as https://byok.example.com.",
+        )
+
+
+def build_server_config(state: ApiState, settings: ApiSettings, host: str, port: int) -> uvicorn.Config:
+    """Build the configuration of the server of the API and the wizard."""
+    return uvicorn.Config(
+        make_asgi_app(state, settings),
+        host=host,
+        port=port,
+        http=make_http_protocol(settings.request_timeout_seconds),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+
+
 def make_asgi_app(state: ApiState, settings: ApiSettings) -> ASGIApp:
     """Combine the API and the wizard into one application."""
-    api, wizard = make_api_app(state), make_wizard_app(state)
+    api, wizard = make_api_app(state), make_wizard_app(state, settings)
 
     async def both(scope: Scope, receive: Receive, send: Send) -> None:
         ours = scope["type"] == "http" and not scope["path"].startswith(_OF_THE_API)
@@ -140,12 +164,26 @@ def is_loopback_host(host: str) -> bool:
     return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in found)
 
 
-def _token(organisation: str, *, read_only: bool) -> int:
+def _token(organisation: str, name: str | None, lifetime: timedelta, *, read_only: bool) -> int:
+    if not timedelta() < lifetime <= _LONGEST_TOKEN_LIFETIME:
+        return _refuse(f"--days: must be between 1 and {_LONGEST_TOKEN_LIFETIME.days}")
     token = secrets.token_urlsafe(32)
-    scopes = [organisations.Scope.READ] if read_only else list(organisations.Scope)
-    entry = {"sha256": hashlib.sha256(token.encode()).hexdigest(), "organisation": organisation, "scopes": scopes}
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    whose = "staff" if organisation == organisations.EVERY_ORGANISATION else organisation
+    try:
+        entry = AccessToken(
+            name=name or f"{whose}-{digest[:8]}",
+            sha256=digest,
+            organisation=organisation,
+            scopes=(organisations.Scope.READ,) if read_only else tuple(organisations.Scope),
+            expires=(datetime.now(UTC) + lifetime).replace(microsecond=0),
+        )
+    except ValidationError as error:
+        return _refuse(
+            "; ".join(f"{one['loc'][0]}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors())
+        )
     sys.stderr.write("The token (shown once and not stored) and its entry for BYOK_API__TOKENS:\n")
-    sys.stdout.write(f"{token}\n{json.dumps(entry)}\n")
+    sys.stdout.write(f"{token}\n{entry.model_dump_json()}\n")
     return 0
 
 

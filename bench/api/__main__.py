@@ -37,6 +37,7 @@ SERVER_SETTINGS: Final = {
     "BYOK_API__TOKENS": json.dumps(
         [
             {
+                "name": "benchmark",
                 "sha256": hashlib.sha256(BEARER_TOKEN.encode()).hexdigest(),
                 "organisation": "acme",
                 "scopes": ["environments:read", "environments:write"],

@@ -11,13 +11,14 @@ from starlette.types import ASGIApp
 from byok import __version__
 from byok.api import problems
 from byok.api.authentication import AllowAllAuth, Authenticator, ChainedAuth, StaticTokenAuth
-from byok.api.limits import BodySizeLimitMiddleware, RateLimitMiddleware
+from byok.api.limits import BodyLimitMiddleware, RateLimitMiddleware
 from byok.api.oidc import OidcAuth
 from byok.api.origin import SameOriginMiddleware
+from byok.api.public_url import PublicUrlMiddleware, ResponseHeadersMiddleware
 from byok.api.requesters import RequestIdMiddleware
 from byok.api.routes import accounts, claims, environments, events, health, keys, onboarding
 from byok.api.state import ApiState
-from byok.settings import ApiSettings
+from byok.api_settings import ApiSettings
 
 _ABOUT: Final = """\
 Provisions environments whose Aurora cluster and S3 buckets are encrypted with KMS keys that the customer owns.
@@ -45,7 +46,9 @@ def make_api_app(state: ApiState) -> FastAPI:
         lifespan=running,
         responses=problems.openapi_problem_responses(
             HTTPStatus.BAD_REQUEST,
+            HTTPStatus.REQUEST_TIMEOUT,
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.MISDIRECTED_REQUEST,
             HTTPStatus.TOO_MANY_REQUESTS,
             HTTPStatus.SERVICE_UNAVAILABLE,
         ),
@@ -59,11 +62,12 @@ def make_api_app(state: ApiState) -> FastAPI:
 
 
 def wrap_with_security_middleware(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
-    """Add the rate limit, the same-origin check and the body size limit to an application."""
-    limited = RateLimitMiddleware(
-        SameOriginMiddleware(BodySizeLimitMiddleware(app, settings.max_body_bytes)), settings.requests_per_minute
-    )
-    return RequestIdMiddleware(limited)
+    """Add the checks of host, scheme and origin, the limits, and the headers of every response to an application."""
+    app = BodyLimitMiddleware(app, settings.max_body_bytes, settings.request_timeout_seconds)
+    app = RateLimitMiddleware(SameOriginMiddleware(app, settings.public_url), settings.requests_per_minute)
+    if settings.public_url is not None:
+        app = PublicUrlMiddleware(app, settings.public_url)
+    return RequestIdMiddleware(ResponseHeadersMiddleware(app, https=settings.has_https_url))
 
 
 def build_authenticator(settings: ApiSettings) -> Authenticator:
@@ -74,6 +78,11 @@ def build_authenticator(settings: ApiSettings) -> Authenticator:
     if settings.allows_anonymous:
         return AllowAllAuth()
     found: list[Authenticator] = [StaticTokenAuth(settings.tokens)] if settings.tokens else []
-    if settings.issuer and settings.audience and settings.jwks_url:
-        found.append(OidcAuth(settings.issuer, settings.audience, settings.jwks_url, settings.organisation_claim))
+    for issuer, jwks_url, organisation_claim in (
+        (settings.issuer, settings.jwks_url, settings.organisation_claim),
+        (settings.staff_issuer, settings.staff_jwks_url, None),
+    ):
+        if issuer and jwks_url and settings.audience:
+            lifetime = settings.max_token_lifetime_seconds
+            found.append(OidcAuth(issuer, settings.audience, jwks_url, lifetime, organisation_claim))
     return ChainedAuth(found)

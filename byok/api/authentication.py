@@ -4,15 +4,20 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
+from byok.api_settings import AccessToken
 from byok.domain.scopes import EVERY_ORGANISATION, ORGANISATION_PATTERN, Scope, environment_id_prefix
-from byok.settings import AccessToken
 
 
 class UnauthenticatedError(Exception):
     """The caller could not be authenticated."""
+
+
+class UnknownTokenError(UnauthenticatedError):
+    """An authenticator does not know the token, so another authenticator may accept it."""
 
 
 class IdentityProviderUnavailableError(Exception):
@@ -27,16 +32,16 @@ class Caller:
         organisation: The organisation whose environments the caller may use; None for the vendor's staff, who may use
             all environments.
         scopes: The scopes granted to the caller.
-        subject: Who the caller is: the token's subject, or its name in the settings.
-        token_id: The token's id (`jti`), or its name in the settings.
         until: When the caller's token expires, in seconds since 1970; None if the token does not expire.
+        subject: Who the caller is: the `sub` of an OIDC token, the name of a token of the settings, or `anonymous`.
+        token_id: The `jti` of an OIDC token, or the name of a token of the settings; None if the token has no id.
     """
 
     organisation: str | None
     scopes: frozenset[Scope]
     until: float | None = None
-    subject: str = "anonymous"
-    token_id: str | None = None
+    subject: str = field(kw_only=True)
+    token_id: str | None = field(default=None, kw_only=True)
 
     @property
     def environment_id_prefix(self) -> str:
@@ -44,7 +49,7 @@ class Caller:
         return environment_id_prefix(self.organisation)
 
 
-ANONYMOUS_CALLER: Final = Caller(None, frozenset(Scope))
+ANONYMOUS_CALLER: Final = Caller(None, frozenset(Scope), subject="anonymous")
 
 
 class Authenticator(Protocol):
@@ -54,7 +59,8 @@ class Authenticator(Protocol):
         """Return the caller that a bearer token identifies.
 
         Raises:
-            UnauthenticatedError: The token is missing or invalid. The message contains no part of the token.
+            UnknownTokenError: The token is missing, or this authenticator does not know it.
+            UnauthenticatedError: The token is invalid. The message contains no part of the token.
             IdentityProviderUnavailableError: The identity provider cannot be reached.
         """
         ...
@@ -82,38 +88,44 @@ class StaticTokenAuth:
             if hmac.compare_digest(known.sha256, digest):
                 found = known
         if found is None or token is None:
-            raise UnauthenticatedError("Invalid token.")
-        return build_caller(found.organisation, found.scopes)
+            raise UnknownTokenError("Invalid token.")
+        if found.expires is not None and found.expires <= datetime.now(UTC):
+            # Only the holder of the token sees this message.
+            raise UnauthenticatedError("The token has expired. Ask the person who gave you the token for a new one.")
+        return Caller(
+            None if found.organisation == EVERY_ORGANISATION else found.organisation,
+            frozenset(found.scopes),
+            found.expires.timestamp() if found.expires is not None else None,
+            subject=found.name,
+            token_id=found.name,
+        )
 
 
 @dataclass(frozen=True)
 class ChainedAuth:
-    """Tries several authenticators in order; the first that accepts the token determines the caller."""
+    """Asks several authenticators in order. The first that knows the token accepts or rejects it."""
 
     authenticators: Sequence[Authenticator]
 
     async def authenticate(self, token: str | None) -> Caller:
         """See `Authenticator`."""
-        refusal = UnauthenticatedError("Invalid token.")
+        refusal = UnknownTokenError("Invalid token.")
         for one in self.authenticators:
             try:
                 return await one.authenticate(token)
-            except UnauthenticatedError as error:
+            except UnknownTokenError as error:
                 refusal = error
         raise refusal
 
 
-def build_caller(organisation: str, scopes: Sequence[str], until: float | None = None) -> Caller:
-    """Build a caller from a token's organisation and scopes; the organisation `*` means the vendor's staff.
+def require_organisation_name(organisation: str) -> str:
+    """Return an organisation's name if it is valid.
 
     Raises:
-        UnauthenticatedError: The organisation's name is invalid.
+        UnauthenticatedError: The name is invalid. The wildcard of the vendor's staff is not a name.
     """
-    known = frozenset(scope for scope in Scope if scope.value in scopes)
-    if organisation == EVERY_ORGANISATION:
-        return Caller(None, known, until)
-    if not re.match(ORGANISATION_PATTERN, organisation):
+    if not re.fullmatch(ORGANISATION_PATTERN, organisation):
         raise UnauthenticatedError(
             "The token's organisation is invalid: it must be up to 16 lower-case letters and digits."
         )
-    return Caller(organisation, known, until)
+    return organisation

@@ -1,5 +1,6 @@
-"""Limits the size of a request and the number of requests per minute."""
+"""Limits a request's size, the time for sending its body, and the number of requests per minute."""
 
+import asyncio
 import math
 import time
 from dataclasses import dataclass, field
@@ -13,30 +14,46 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from byok.api.problems import build_problem_response
 
 
+class _BodyTooLargeError(Exception):
+    """The body exceeds the limit."""
+
+
 @dataclass(frozen=True)
-class BodySizeLimitMiddleware:
-    """Buffers a request's body. If the body is too large, rejects the request without reading the rest of the body."""
+class BodyLimitMiddleware:
+    """Buffers a request's body. If the body is too large or too slow, rejects the request without reading the rest.
+
+    Attributes:
+        app: The application.
+        most_bytes: The maximum size of a body.
+        timeout_seconds: How long the client may take to send the body.
+    """
 
     app: ASGIApp
     most_bytes: int
+    timeout_seconds: float
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        body, more = bytearray(), True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self.most_bytes:
-                detail = f"Request body too large: the limit is {self.most_bytes} bytes."
-                refusal = build_problem_response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "byok.TooLarge", detail)
-                await refusal(scope, receive, send)
-                return
+        try:
+            async with asyncio.timeout(self.timeout_seconds):
+                body = await self._read_body(receive)
+        except _BodyTooLargeError:
+            detail = f"Request body too large: the limit is {self.most_bytes} bytes."
+            refusal = build_problem_response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "byok.TooLarge", detail)
+            await refusal(scope, receive, send)
+            return
+        except TimeoutError:
+            detail = f"Request body too slow: the limit is {self.timeout_seconds:g} s."
+            refusal = build_problem_response(
+                HTTPStatus.REQUEST_TIMEOUT, "byok.TooSlow", detail, headers={"Connection": "close"}
+            )
+            await refusal(scope, receive, send)
+            return
+        if body is None:
+            return
         handed_over = False
 
         async def receive_body() -> Message:
@@ -44,9 +61,22 @@ class BodySizeLimitMiddleware:
             if handed_over:
                 return await receive()  # waits until the caller disconnects
             handed_over = True
-            return {"type": "http.request", "body": bytes(body), "more_body": False}
+            return {"type": "http.request", "body": body, "more_body": False}
 
         await self.app(scope, receive_body, send)
+
+    async def _read_body(self, receive: Receive) -> bytes | None:
+        """Return the whole body, or None if the client has disconnected."""
+        body, more = bytearray(), True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self.most_bytes:
+                raise _BodyTooLargeError
+        return bytes(body)
 
 
 @dataclass

@@ -7,7 +7,14 @@ from typing import Any, Final, Self
 
 import jwt
 
-from byok.api.authentication import Caller, IdentityProviderUnavailableError, UnauthenticatedError, build_caller
+from byok.api.authentication import (
+    Caller,
+    IdentityProviderUnavailableError,
+    UnauthenticatedError,
+    UnknownTokenError,
+    require_organisation_name,
+)
+from byok.domain.scopes import Scope
 
 _RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _ALGORITHMS_BY_KEY_TYPE: Final[dict[tuple[object, object], tuple[str, ...]]] = {
@@ -84,13 +91,16 @@ class OidcAuth:
         issuer: The required issuer (`iss`).
         audience: The required audience (`aud`).
         jwks_url: The URL of the issuer's public keys.
-        organisation_claim: The claim that names the caller's organisation; the value `*` means the vendor's staff.
+        max_lifetime_seconds: The longest accepted lifetime of a token.
+        organisation_claim: The claim that names the caller's organisation; None for the issuer of the vendor's staff,
+            who may use the environments of all organisations. No claim can turn a customer into staff.
     """
 
     issuer: str
     audience: str
     jwks_url: str
-    organisation_claim: str
+    max_lifetime_seconds: int
+    organisation_claim: str | None
     _client: jwt.PyJWKClient = field(init=False, repr=False)
     _keys: tuple[SigningKey, ...] = field(default=(), init=False, repr=False)
     _loaded_at: float = field(default=float("-inf"), init=False, repr=False)
@@ -104,27 +114,45 @@ class OidcAuth:
     async def authenticate(self, token: str | None) -> Caller:
         """See `Authenticator`."""
         if token is None:
-            raise UnauthenticatedError("A bearer token is required.")
+            raise UnknownTokenError("A bearer token is required.")
         claims = await self._verify(token)
-        organisation, scopes = claims.get(self.organisation_claim), claims.get("scope", claims.get("scp", ""))
+        if not claims["sub"]:
+            raise UnauthenticatedError("The token's claim sub must name its holder.")
+        if int(claims["exp"]) - int(claims["iat"]) > self.max_lifetime_seconds:
+            raise UnauthenticatedError(f"The token's lifetime must not exceed {self.max_lifetime_seconds} seconds.")
+        return Caller(
+            self._read_organisation(claims),
+            _read_scopes(claims),
+            float(claims["exp"]),
+            subject=claims["sub"],
+            token_id=claims.get("jti"),
+        )
+
+    def _read_organisation(self, claims: dict[str, Any]) -> str | None:
+        """Return the caller's organisation; None for the vendor's staff."""
+        if self.organisation_claim is None:
+            return None
+        organisation = claims.get(self.organisation_claim)
         if not isinstance(organisation, str):
             raise UnauthenticatedError(f"The token's claim {self.organisation_claim} must name an organisation.")
-        if isinstance(scopes, str):
-            scopes = scopes.split()
-        if not isinstance(scopes, list):
-            raise UnauthenticatedError("The token's scopes must be a string or a list.")
-        return build_caller(organisation, [str(one) for one in scopes], float(claims["exp"]))
+        return require_organisation_name(organisation)
 
     async def _verify(self, token: str) -> dict[str, Any]:
         """Return the claims of a valid token.
+
+        A token that names another issuer is rejected before byok verifies its signature, so such tokens never make byok
+        load this issuer's keys.
 
         If none of the loaded keys signed the token, load the keys again, because issuers rotate their keys. The new key
         may have the same id as the old key.
         """
         try:
-            header = jwt.get_unverified_header(token)
-        except jwt.InvalidTokenError as error:
-            raise UnauthenticatedError("Invalid token: it must be a signed JWT.") from error
+            unverified = jwt.decode_complete(token, options={"verify_signature": False})
+        except (jwt.InvalidTokenError, RecursionError) as error:  # deeply nested JSON raises RecursionError
+            raise UnknownTokenError("Invalid token: it must be a signed JWT.") from error
+        if unverified["payload"].get("iss") != self.issuer:
+            raise UnknownTokenError("The token is not valid for this server.")
+        header = unverified["header"]
         for refresh in (False, True):
             for key in await self._signing_keys(refresh=refresh):
                 if key.may_have_signed(header):
@@ -143,7 +171,7 @@ class OidcAuth:
                 audience=self.audience,
                 issuer=self.issuer,
                 leeway=_LEEWAY_SECONDS,
-                options={"require": ["exp", "iss", "aud"]},
+                options={"require": ["exp", "iat", "iss", "aud", "sub"]},
             )
         except jwt.InvalidSignatureError:
             raise
@@ -181,3 +209,13 @@ class OidcAuth:
         if not keys:
             raise jwt.PyJWKSetError("The issuer publishes no signing keys.")
         return keys
+
+
+def _read_scopes(claims: dict[str, Any]) -> frozenset[Scope]:
+    """Return the scopes that byok knows (`scope`: RFC 9068; `scp`: Microsoft Entra ID and Okta)."""
+    scopes = claims.get("scope", claims.get("scp", ""))
+    if isinstance(scopes, str):
+        scopes = scopes.split()
+    if not isinstance(scopes, list):
+        raise UnauthenticatedError("The token's scopes must be a string or a list.")
+    return frozenset(scope for scope in Scope if scope.value in scopes)

@@ -20,22 +20,31 @@ class SameOriginMiddleware:
     Requests without the `Origin` header are accepted, because they come from programs, not from browsers. A program has
     no session cookie that another site could abuse, and a web page cannot make a program send requests, not even to a
     server without authentication.
+
+    Attributes:
+        app: The application.
+        public_url: The only origin whose pages may change anything. If it is not known, the host of the origin must be
+            the host of the request.
     """
 
     app: ASGIApp
+    public_url: str | None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         if scope["type"] == "http" and scope["method"] not in _SAFE:
             headers = Headers(scope=scope)
             origin = headers.get("origin")
-            if origin is not None and _host(origin) != headers.get("host"):
+            if origin is not None and not self._is_own(origin, headers.get("host")):
                 refusal = build_problem_response(
                     HTTPStatus.FORBIDDEN, "byok.ForeignOrigin", "Cross-site requests are not allowed."
                 )
                 await refusal(scope, receive, send)
                 return
         await self.app(scope, receive, send)
+
+    def _is_own(self, origin: str, host: str | None) -> bool:
+        return _host(origin) == host if self.public_url is None else origin == self.public_url
 
 
 def _host(origin: str) -> str | None:

@@ -18,6 +18,7 @@ from byok.service import errors
 
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 INTERNAL_ERROR_DETAIL: Final = "Internal error: the server's log has the details. Accepted requests continue."
+RETRY_AFTER_SECONDS: Final = "5"
 _REFERENCE: Final = "#/components/schemas/{model}"
 
 STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
@@ -150,7 +151,7 @@ def install_error_handlers(app: FastAPI) -> None:
     async def service_error(_: Request, error: errors.ServiceError) -> Response:
         status = STATUS_BY_ERROR[type(error)]
         problems = error.problems if isinstance(error, errors.NamingStoppedError) else ()
-        again = {"Retry-After": "5"} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+        again = {"Retry-After": RETRY_AFTER_SECONDS} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
         return build_problem_response(status, error.code, str(error), headers=again, problems=problems)
 
     @app.exception_handler(ProblemError)
@@ -164,14 +165,14 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(IdentityProviderUnavailableError)
     async def identity_unreachable(_: Request, error: IdentityProviderUnavailableError) -> Response:
-        again = {"Retry-After": "5"}
+        again = {"Retry-After": RETRY_AFTER_SECONDS}
         return build_problem_response(
             HTTPStatus.SERVICE_UNAVAILABLE, "byok.IdentityUnreachable", str(error), headers=again
         )
 
     @app.exception_handler(TooManyStreamsError)
     async def too_many_streams(_: Request, error: TooManyStreamsError) -> Response:
-        again = {"Retry-After": "5"}
+        again = {"Retry-After": RETRY_AFTER_SECONDS}
         return build_problem_response(HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyStreams", str(error), headers=again)
 
     @app.exception_handler(StreamFinishedError)

@@ -89,7 +89,7 @@ class OnboardingKit:
                 f"{stack_name!r} is not a valid stack name: use letters, digits and hyphens, start with a letter, and "
                 "use at most 128 characters."
             )
-        if external_id is not None and not re.match(EXTERNAL_ID_PATTERN, external_id):
+        if external_id is not None and not re.fullmatch(EXTERNAL_ID_PATTERN, external_id):
             raise ValueError(f"{external_id!r} is not a valid external id: use {EXTERNAL_ID_IN_WORDS}.")
         wrong = check_key_arns(keys, region, account) if keys else []
         if wrong:

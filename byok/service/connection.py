@@ -1,5 +1,7 @@
 """Connects to Temporal with the settings from Temporal's environment configuration."""
 
+from datetime import timedelta
+
 from temporalio.envconfig import ClientConfig
 
 from byok.service.environments import EnvironmentService
@@ -8,8 +10,11 @@ from byok.service.temporal_errors import extract_reason
 from byok.temporal import DEFAULT_ADDRESS, connect
 
 
-async def connect_service() -> EnvironmentService:
+async def connect_service(call_timeout: timedelta | None = None) -> EnvironmentService:
     """Connect to Temporal with the settings from Temporal's environment configuration, and return the service.
+
+    Args:
+        call_timeout: How long one call to Temporal may take; None for the SDK's limit.
 
     Raises:
         TemporalUnreachableError: The server cannot be reached.
@@ -20,7 +25,7 @@ async def connect_service() -> EnvironmentService:
     except RuntimeError as error:
         raise TemporalRefusedError(f"The Temporal client configuration is invalid: {error}") from error
     try:
-        return EnvironmentService(await connect())
+        return EnvironmentService(await connect(call_timeout))
     except RuntimeError as error:
         raise TemporalUnreachableError(
             f"Cannot reach the Temporal server at {address}. Start a local stack with `byok up`, or set "

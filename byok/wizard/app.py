@@ -12,11 +12,19 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from byok.api.authentication import AllowAllAuth, IdentityProviderUnavailableError, UnauthenticatedError
-from byok.api.problems import INTERNAL_ERROR_DETAIL, STATUS_BY_ERROR, ProblemError, StreamFinishedError
+from byok.api.problems import (
+    INTERNAL_ERROR_DETAIL,
+    RETRY_AFTER_SECONDS,
+    STATUS_BY_ERROR,
+    ProblemError,
+    StreamFinishedError,
+)
 from byok.api.state import ApiState
 from byok.api.status_broadcaster import TooManyStreamsError
+from byok.api_settings import ApiSettings
 from byok.service.errors import EnvironmentNotFoundError, ServiceError
 from byok.wizard.dependencies import CsrfError, MissingScopeError, NotSignedInError
+from byok.wizard.ended_sessions import EndedSessions
 from byok.wizard.pages import PageRenderer
 from byok.wizard.routes import environments, new_environment, sign_in
 from byok.wizard.sessions import SessionCookies
@@ -30,19 +38,24 @@ SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
 }
 
 
-def make_wizard_app(state: ApiState) -> FastAPI:
+def make_wizard_app(state: ApiState, settings: ApiSettings) -> FastAPI:
     """Build the wizard, which runs next to the API.
 
     Args:
         state: The state that the wizard and the API share.
+        settings: The settings of the wizard and the API.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.byok = state
-    app.state.sessions = SessionCookies(state.secret, anonymous=isinstance(state.access, AllowAllAuth))
+    app.state.sessions = SessionCookies(
+        state.secret,
+        anonymous=isinstance(state.access, AllowAllAuth),
+        https=None if settings.public_url is None else settings.has_https_url,
+        ended=EndedSessions(settings.session_directory),
+    )
     app.state.pages = PageRenderer(state.vendor, signs_in=not isinstance(state.access, AllowAllAuth))
     for routes in (sign_in, new_environment, environments):
         app.include_router(routes.router)
@@ -84,11 +97,16 @@ def _add_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(IdentityProviderUnavailableError)
     async def identity_unreachable(request: Request, error: IdentityProviderUnavailableError) -> Response:
-        return page(request, HTTPStatus.SERVICE_UNAVAILABLE, "Try again in a moment", str(error))
+        answer = page(request, HTTPStatus.SERVICE_UNAVAILABLE, "Try again in a moment", str(error))
+        answer.headers["Retry-After"] = RETRY_AFTER_SECONDS
+        return answer
 
     @app.exception_handler(ServiceError)
     async def service_error(request: Request, error: ServiceError) -> Response:
-        return page(request, STATUS_BY_ERROR[type(error)], _title(error.code), str(error))
+        answer = page(request, STATUS_BY_ERROR[type(error)], _title(error.code), str(error))
+        if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            answer.headers["Retry-After"] = RETRY_AFTER_SECONDS
+        return answer
 
     @app.exception_handler(ProblemError)
     async def problem(request: Request, error: ProblemError) -> Response:

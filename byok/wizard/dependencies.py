@@ -13,7 +13,7 @@ from byok.domain.scopes import Scope
 from byok.service.environments import EnvironmentService
 from byok.wizard.draft import EnvironmentDraft
 from byok.wizard.pages import PageRenderer
-from byok.wizard.sessions import COOKIE_NAME, Session, SessionCookies
+from byok.wizard.sessions import Session, SessionCookies
 
 
 class NotSignedInError(Exception):
@@ -57,7 +57,7 @@ SessionStore = Annotated[SessionCookies, Depends(_sessions)]
 async def _current_session(request: Request, sessions: SessionStore) -> Session:
     session = sessions.load(request)
     if session is None:
-        raise NotSignedInError(await _address_with_entries(request), ended=COOKIE_NAME in request.cookies)
+        raise NotSignedInError(await _address_with_entries(request), ended=sessions.read_cookie(request) is not None)
     return session
 
 
@@ -70,11 +70,14 @@ async def _address_with_entries(request: Request) -> str:
     return request.url.path if request.url.path.startswith("/environments/") else "/environments"
 
 
+CurrentSession = Annotated[Session, Depends(_current_session)]
+
+
 class _RequireScope:
     def __init__(self, scope: Scope, words: str) -> None:
         self._scope, self._words = scope, words
 
-    async def __call__(self, session: Annotated[Session, Depends(_current_session)]) -> Session:
+    async def __call__(self, session: CurrentSession) -> Session:
         if not session.has_scope(self._scope):
             raise MissingScopeError(
                 f"You do not have permission to {self._words} ({self._scope}). Ask the person who gave you access."
@@ -87,7 +90,7 @@ WriteSession = Annotated[Session, Depends(_RequireScope(Scope.WRITE, "create an 
 """Contract 4: a user without the write scope cannot start the wizard."""
 
 
-async def _form(request: Request, session: Annotated[Session, Depends(_current_session)]) -> Mapping[str, Any]:
+async def _form(request: Request, session: CurrentSession) -> Mapping[str, Any]:
     form = await _read_form(request)
     if not session.has_valid_form_token(form):
         raise CsrfError(await _address_with_entries(request))

@@ -130,7 +130,9 @@ class EnvironmentDraft(BaseModel):
         """
         whole = self.full_environment_id(prefix)
         named = (
-            re.match(ENVIRONMENT_ID_PATTERN, whole) and len(whole) <= ENVIRONMENT_ID_MAX_LENGTH and whole.isprintable()
+            re.fullmatch(ENVIRONMENT_ID_PATTERN, whole)
+            and len(whole) <= ENVIRONMENT_ID_MAX_LENGTH
+            and whole.isprintable()
         )
         payload_faults = self._payload_faults()
         found = {

@@ -4,7 +4,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -13,8 +13,13 @@ from starlette.responses import Response
 
 from byok.api.authentication import ANONYMOUS_CALLER, Caller
 from byok.domain.scopes import Scope
+from byok.wizard.ended_sessions import EndedSessions
 
 COOKIE_NAME: Final = "byok_session"
+SECURE_COOKIE_NAME: Final = f"__Host-{COOKIE_NAME}"
+"""Browsers accept a cookie with this prefix only by https and only from the host itself, so neither a page of another
+subdomain nor an attacker on the way can plant one (RFC 6265bis, section 4.1.3.2)."""
+
 LIFETIME_SECONDS: Final = 8 * 3600
 """The length of a session: a working day. A session ends earlier if the access token expires earlier."""
 
@@ -26,10 +31,14 @@ class Session:
     Attributes:
         caller: The signed-in user.
         form_token: The secret in every form of this session. A form on another site cannot know the secret.
+        id: Identifies the session when it ends.
+        started: When the session started, in seconds since 1970.
     """
 
     caller: Caller
     form_token: str
+    id: str
+    started: float
 
     def has_scope(self, scope: Scope) -> bool:
         """Return whether the user has a scope."""
@@ -48,54 +57,80 @@ class SessionCookies:
     Args:
         secret: The signing secret; cookies signed with another secret are invalid.
         anonymous: Whether users can use the wizard without signing in.
+        https: Whether users reach the server by https; None if the server does not know its public URL, and must go by
+            the scheme of each request.
+        ended: The sessions that users have ended.
     """
 
-    def __init__(self, secret: str, *, anonymous: bool) -> None:
+    def __init__(
+        self, secret: str, *, anonymous: bool, https: bool | None = None, ended: EndedSessions | None = None
+    ) -> None:
         self._serializer = URLSafeTimedSerializer(secret, salt="byok.session")
         self._anonymous = anonymous
+        self._https = https
+        self._ended = ended or EndedSessions()
 
     def load(self, request: Request) -> Session | None:
         """Return the session of a request; None if the user must sign in."""
-        cookie = request.cookies.get(COOKIE_NAME, "")
         try:
-            held = self._serializer.loads(cookie, max_age=LIFETIME_SECONDS)
+            held = self._serializer.loads(self.read_cookie(request) or "", max_age=LIFETIME_SECONDS)
         except BadSignature:
             held = None
-        if held is None or held["until"] < time.time():
-            return self.start_session(ANONYMOUS_CALLER) if self._anonymous else None
-        scopes = frozenset(Scope(one) for one in held["scopes"])
-        caller = Caller(held["organisation"], scopes, held["until"], held["subject"], held["token_id"])
-        return Session(caller, held["form_token"])
+        if held is not None and held["caller"]["until"] >= time.time():
+            scopes = frozenset(Scope(one) for one in held["caller"]["scopes"])
+            session = Session(**{**held, "caller": Caller(**{**held["caller"], "scopes": scopes})})
+            if not self.has_ended(session):
+                return session
+        return self.start_session(ANONYMOUS_CALLER) if self._anonymous else None
 
     def start_session(self, caller: Caller) -> Session:
         """Start a session.
 
         The session ends after a working day even if the user is still active, or earlier if the access token expires.
         """
-        ends = time.time() + LIFETIME_SECONDS
+        started = time.time()
+        ends = started + LIFETIME_SECONDS
         until = ends if caller.until is None else min(caller.until, ends)
-        return Session(replace(caller, until=until), secrets.token_urlsafe(24))
+        return Session(replace(caller, until=until), secrets.token_urlsafe(24), secrets.token_urlsafe(16), started)
+
+    def end_session(self, session: Session) -> None:
+        """End a session, so that no copy of its cookie is valid any more.
+
+        Raises:
+            OSError: The directory that the processes share is not writable.
+        """
+        self._ended.add(session.id, session.caller.until or session.started + LIFETIME_SECONDS)
+
+    def has_ended(self, session: Session) -> bool:
+        """Return whether the user has ended the session."""
+        return self._ended.contains(session.id, session.started)
+
+    def read_cookie(self, request: Request) -> str | None:
+        """Return the value of the session's cookie; None if the request has none."""
+        return request.cookies.get(self._cookie_name(request))
 
     def set_cookie(self, request: Request, response: Response, session: Session) -> None:
         """Set the session's cookie."""
-        held = {
-            "organisation": session.caller.organisation,
-            "subject": session.caller.subject,
-            "token_id": session.caller.token_id,
-            "scopes": sorted(session.caller.scopes),
-            "until": session.caller.until,
-            "form_token": session.form_token,
-        }
+        held = asdict(session)
+        held["caller"]["scopes"] = sorted(session.caller.scopes)
         response.set_cookie(
-            COOKIE_NAME,
+            self._cookie_name(request),
             str(self._serializer.dumps(held)),
             max_age=LIFETIME_SECONDS,
             path="/",
-            secure=request.url.scheme == "https",
+            secure=self._is_https(request),
             httponly=True,
             samesite="lax",
         )
 
-    def delete_cookie(self, response: Response) -> None:
+    def delete_cookie(self, request: Request, response: Response) -> None:
         """Delete the session's cookie."""
-        response.delete_cookie(COOKIE_NAME, path="/")
+        response.delete_cookie(
+            self._cookie_name(request), path="/", secure=self._is_https(request), httponly=True, samesite="lax"
+        )
+
+    def _cookie_name(self, request: Request) -> str:
+        return SECURE_COOKIE_NAME if self._is_https(request) else COOKIE_NAME
+
+    def _is_https(self, request: Request) -> bool:
+        return request.url.scheme == "https" if self._https is None else self._https

@@ -13,9 +13,9 @@ from fastapi import FastAPI
 from byok.api.app import make_api_app, wrap_with_security_middleware
 from byok.api.authentication import AllowAllAuth, Authenticator
 from byok.api.state import ApiState
+from byok.api_settings import ApiSettings
 from byok.domain.vendor import VendorProfile
 from byok.service.environments import EnvironmentService
-from byok.settings import ApiSettings
 from tests.workflows.fake_activities import PLATFORM, RDS_KEY, REGION, S3_KEY
 
 SETTINGS = ApiSettings(requests_per_minute=100_000)

@@ -67,10 +67,14 @@ class OidcIssuer:
         """The issuer's public key as a JWK."""
         return {**RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True), "kid": self.name, "use": "sig"}
 
+    @property
+    def jwks_url(self) -> str:
+        """The URL of the issuer's keys."""
+        return f"http://127.0.0.1:{self.server.server_port}/jwks"
+
     def build_auth(self) -> OidcAuth:
         """Build the authenticator that verifies this issuer's tokens."""
-        url = f"http://127.0.0.1:{self.server.server_port}/jwks"
-        return OidcAuth(ISSUER, AUDIENCE, url, "organisation")
+        return OidcAuth(ISSUER, AUDIENCE, self.jwks_url, 24 * 3600, "organisation")
 
     def issue_token(self, organisation: str = "acme", scope: str = ALL, **changes: Any) -> str:
         """Issue a valid token; `changes` override claims and the key id, and None removes a claim or the key id."""
@@ -79,6 +83,8 @@ class OidcIssuer:
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
+            "sub": "user-1",
+            "iat": int(time.time()),
             "exp": int(time.time()) + 300,
             "organisation": organisation,
             "scope": scope,

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 
 from byok.api.app import build_authenticator
 from byok.api.authentication import AllowAllAuth, StaticTokenAuth
-from byok.settings import AccessToken, ApiSettings
+from byok.api_settings import AccessToken, ApiSettings
 from byok.web import is_loopback_host
 from tests.api.conftest import Serve, build_create_body
 from tests.api.oidc_issuer import ALL, OidcIssuer, generate_private_key
@@ -31,8 +31,8 @@ def issuer() -> Iterator[OidcIssuer]:
 
 def build_static_auth(organisation: str, *scopes: str) -> StaticTokenAuth:
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
-    entry = AccessToken.model_validate({"sha256": digest, "organisation": organisation, "scopes": scopes})
-    return StaticTokenAuth([entry])
+    entry = {"name": f"{organisation.strip('*') or 'staff'}-portal", "sha256": digest, "organisation": organisation}
+    return StaticTokenAuth([AccessToken.model_validate({**entry, "scopes": scopes})])
 
 
 async def test_valid_tokens_are_accepted(serve: Serve, issuer: OidcIssuer) -> None:
@@ -59,6 +59,7 @@ def build_bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
     more = json.loads(base64.urlsafe_b64decode(claims + "=="))
     more["organisation"] = "*"
     altered = base64.urlsafe_b64encode(json.dumps(more).encode()).rstrip(b"=").decode()
+    nested = base64.urlsafe_b64encode(b"[" * 100_000).rstrip(b"=").decode()
     return {
         "none": None,
         "empty": "",
@@ -69,6 +70,14 @@ def build_bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
         "of another issuer": issuer.issue_token(iss="https://evil.example.com"),
         "for another audience": issuer.issue_token(aud="another-audience"),
         "without an audience": issuer.issue_token(aud=None),
+        "without an issue time": issuer.issue_token(iat=None),
+        "issued in the future": issuer.issue_token(iat=int(time.time()) + 3600, exp=int(time.time()) + 7200),
+        "valid for longer than a day": issuer.issue_token(exp=int(time.time()) + 24 * 3600 + 1),
+        "without a subject": issuer.issue_token(sub=None),
+        "with an empty subject": issuer.issue_token(sub=""),
+        "of the vendor's staff, by its organisation": issuer.issue_token(organisation="*"),
+        "of an organisation name with a line break": issuer.issue_token(organisation="acme\n"),
+        "of deeply nested JSON": f"{head}.{nested}.{signature}",
         "without an organisation": issuer.issue_token(organisation=None),  # type: ignore[arg-type]
         "of an illegal organisation name": issuer.issue_token(organisation="acme-prod"),
         "of an organisation with a wildcard": issuer.issue_token(organisation="*acme"),
@@ -218,7 +227,7 @@ async def test_new_environment_needs_its_organisations_prefix(serve: Serve, issu
 def test_api_is_open_only_without_configured_tokens() -> None:
     assert isinstance(build_authenticator(ApiSettings()), AllowAllAuth)
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
-    entry = AccessToken(sha256=digest, organisation="acme", scopes=("environments:read",))
+    entry = AccessToken(name="portal", sha256=digest, organisation="acme", scopes=("environments:read",))
     assert not isinstance(build_authenticator(ApiSettings(tokens=(entry,))), AllowAllAuth)
 
 

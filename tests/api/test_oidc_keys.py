@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from byok.api import oidc
 from byok.api.authentication import IdentityProviderUnavailableError, UnauthenticatedError
 from byok.api.oidc import OidcAuth
 from tests.api.oidc_issuer import OidcIssuer, generate_private_key
@@ -108,6 +109,19 @@ async def test_replaced_key_with_the_same_or_no_id_is_found(issuer: OidcIssuer, 
 
     assert await is_accepted(auth, issuer.issue_token(kid=kid, key=STRANGERS))
     assert not await is_accepted(auth, issuer.issue_token(kid=kid))
+
+
+async def test_withdrawn_key_is_refused_once_the_loaded_keys_are_too_old(
+    issuer: OidcIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auth, token = issuer.build_auth(), issuer.issue_token()
+    assert await is_accepted(auth, token)
+    issuer.instead = [build_jwk(STRANGERS, kid="key-2")]
+    assert await is_accepted(auth, token)
+
+    monkeypatch.setattr(oidc, "_LIFETIME_SECONDS", 0.0)
+
+    assert not await is_accepted(auth, token)
 
 
 async def test_forged_signatures_do_not_query_the_issuer_each_time(issuer: OidcIssuer) -> None:

@@ -8,11 +8,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from byok import __version__
 from byok.api.problems import STATUS_BY_ERROR
+from byok.api_settings import ApiSettings
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
 from byok.service.pollers import PollingWorker
 from byok.service.status import EnvironmentStatus
-from byok.settings import ApiSettings
 from tests.api.conftest import ApiClient, Serve, build_create_body
 
 
@@ -73,19 +73,22 @@ async def test_only_readiness_depends_on_temporal(serve: Serve, service: Environ
             with translate_temporal_errors():
                 raise self.down
 
-    up: ApiClient = await serve()
     down: ApiClient = await serve(door=Down(service.client))
-    async with asyncio.timeout(20):
-        while (
-            answer := await up.http.get("/ready")
-        ).status_code != HTTPStatus.OK:  # Temporal does not list the worker yet
-            assert answer.json()["code"] == "byok.NoWorker"
-    assert answer.json()["workers"] == 1
     health = (await down.http.get("/health")).json()
     assert (health["status"], health["version"]) == ("ok", __version__)
     answer = await down.http.get("/ready")
     assert (answer.status_code, answer.json()["code"]) == (503, "byok.TemporalUnreachable")
     assert answer.headers["retry-after"]
+
+
+async def test_readiness_counts_workers_but_needs_none(serve: Serve, service: EnvironmentService) -> None:
+    alone: ApiClient = await serve(door=EnvironmentService(service.client, "an-unpolled-queue"))
+    answer = await alone.http.get("/ready")
+    assert (answer.status_code, answer.json()["workers"]) == (HTTPStatus.OK, 0)
+    up: ApiClient = await serve()
+    async with asyncio.timeout(20):
+        while (await up.http.get("/ready")).json()["workers"] != 1:  # Temporal does not list the worker yet
+            pass
 
 
 async def test_internal_error_reveals_nothing(serve: Serve, service: EnvironmentService) -> None:

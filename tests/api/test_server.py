@@ -14,6 +14,7 @@ import uvicorn
 
 from byok.api.authentication import AllowAllAuth, Authenticator, Caller
 from byok.api.state import ApiState
+from byok.api_settings import ApiSettings
 from byok.domain.models import Requester
 from byok.domain.phases import Phase
 from byok.domain.scopes import Scope
@@ -21,8 +22,7 @@ from byok.domain.vendor import VendorProfile
 from byok.local.ports import HOST, Ports
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
-from byok.settings import ApiSettings
-from byok.web import make_asgi_app
+from byok.web import build_server_config
 from tests.workflows.fake_activities import PLATFORM
 
 
@@ -63,7 +63,7 @@ class ShortLivedAuth:
     """An authenticator whose callers' tokens expire after one second."""
 
     async def authenticate(self, token: str | None) -> Caller:
-        return Caller("acme", frozenset(Scope), time.time() + 1)
+        return Caller("acme", frozenset(Scope), time.time() + 1, subject="user-1")
 
 
 SETTINGS = ApiSettings()
@@ -72,7 +72,7 @@ SETTINGS = ApiSettings()
 @contextlib.asynccontextmanager
 async def run_server(state: ApiState, settings: ApiSettings = SETTINGS) -> AsyncIterator[httpx.AsyncClient]:
     port = Ports.pick_free().web
-    server = uvicorn.Server(uvicorn.Config(make_asgi_app(state, settings), HOST, port, log_config=None))
+    server = uvicorn.Server(build_server_config(state, settings, HOST, port))
     task = asyncio.create_task(server._serve())  # unlike serve(), installs no signal handlers
     try:
         async with asyncio.timeout(20):

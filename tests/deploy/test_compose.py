@@ -19,8 +19,9 @@ import pytest
 import yaml
 
 import worker
+from byok.api_settings import ApiSettings
 from byok.local.ports import Ports
-from byok.settings import ApiSettings, Settings
+from byok.settings import Settings
 from localaws.accounts import PLATFORM_CREDENTIALS
 
 ROOT = Path(__file__).resolve().parents[2]

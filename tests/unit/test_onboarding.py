@@ -19,6 +19,7 @@ from byok.domain.iam.statements import (
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.tenant import EXTERNAL_ID_PATTERN, derive_external_id
 from byok.domain.vendor import VendorProfile
+from byok.onboarding.kit import OnboardingKit
 from byok.onboarding.template import render_keys_template
 from byok.onboarding.tenant_role import render_tenant_role_template
 from byok.onboarding.terraform import render_terraform_file
@@ -328,6 +329,11 @@ def test_external_id_depends_only_on_the_keys() -> None:
             KeyPair("a", "b"), "acme"
         )[-1]
     )
+
+
+def test_external_id_with_a_trailing_line_break_is_refused() -> None:
+    with pytest.raises(ValueError, match="is not a valid external id"):
+        OnboardingKit.for_region(role_arn(REGIONS[0]), REGIONS[0], VENDORS[0], stack_name="keys", external_id="acme\n")
 
 
 @pytest.mark.parametrize(("name", "output"), [("Ataccama", "ataccama"), ("IBM", "ibm"), ("GlobexCorp", "globex_corp")])

@@ -1,6 +1,7 @@
-"""byok retries reads from Temporal after transient errors, sends writes only once, and reports a longer outage."""
+"""byok retries reads from Temporal after transient errors, sends writes only once, and limits how long a call takes."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from temporalio.api.workflowservice.v1 import (
     DescribeTaskQueueResponse,
     TerminateWorkflowExecutionRequest,
 )
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.service import ConnectConfig, RPCError, RPCStatusCode, ServiceClient
 from temporalio.testing import WorkflowEnvironment
 
@@ -117,3 +118,26 @@ async def test_read_survives_a_lost_connection(temporal: WorkflowEnvironment) ->
         assert not reading.done(), reading.exception()
         line.restore()
         assert await reading == []
+
+
+async def test_call_without_an_answer_ends_in_time(temporal: WorkflowEnvironment) -> None:
+    port, timeout = int(temporal.client.service_client.config.target_host.rpartition(":")[2]), timedelta(seconds=0.5)
+    async with CuttableProxy(port) as line:
+        client = await Client.connect(f"{HOST}:{line.port}", plugins=[make_plugin(timeout)])
+        line.cut()
+        for call in (client.count_workflows(), client.start_workflow("X", id="x", task_queue="an-unpolled-queue")):
+            with pytest.raises(RPCError, match=r"no answer within 0\.5 s") as caught:
+                await asyncio.wait_for(call, 5)
+            assert caught.value.status is RPCStatusCode.DEADLINE_EXCEEDED
+
+
+async def test_waiting_for_a_result_has_no_time_limit(temporal: WorkflowEnvironment) -> None:
+    timeout = timedelta(seconds=0.5)
+    client = await Client.connect(temporal.client.service_client.config.target_host, plugins=[make_plugin(timeout)])
+    handle = await client.start_workflow("X", id="waiting-without-a-worker", task_queue="an-unpolled-queue")
+    result = asyncio.create_task(handle.result())
+    await asyncio.wait([result], timeout=2 * timeout.total_seconds())
+    assert not result.done(), result.exception()
+    await handle.terminate()
+    with pytest.raises(WorkflowFailureError):
+        await result

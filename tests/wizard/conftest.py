@@ -11,8 +11,8 @@ import httpx
 import pytest_asyncio
 
 from byok.api.authentication import Authenticator
+from byok.api_settings import ApiSettings
 from byok.service.environments import EnvironmentService
-from byok.settings import ApiSettings
 from byok.web import make_asgi_app
 from tests.api.conftest import open_api_state
 from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY

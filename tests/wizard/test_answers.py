@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from playwright.async_api import TimeoutError, expect
 
+from byok.api_settings import ApiSettings
 from byok.domain.arns import KeyPurpose
 from byok.domain.phases import Phase
 from byok.domain.problems.remediation import Remedy
 from byok.service.environments import EnvironmentService
-from byok.settings import ApiSettings
 from tests.api.conftest import open_api_state
 from tests.api.test_server import run_server
 from tests.localaws.server import REGION

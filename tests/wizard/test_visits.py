@@ -7,10 +7,10 @@ from html import unescape
 import pytest
 
 from byok.api.authentication import AllowAllAuth, Caller
+from byok.api_settings import ApiSettings
 from byok.domain.phases import Phase
 from byok.domain.scopes import Scope
 from byok.service.environments import EnvironmentService
-from byok.settings import ApiSettings
 from byok.wizard.routes import environments
 from byok.wizard.sessions import COOKIE_NAME, LIFETIME_SECONDS, Session, SessionCookies
 from tests.api.test_access import TOKEN, build_static_auth
@@ -112,7 +112,7 @@ async def test_cookie_is_restricted_and_contains_no_token(visit: Open) -> None:
 async def test_forged_or_invalid_cookies_are_rejected(visit: Open) -> None:
     browser: Browser = await visit(build_static_auth("acme", *ALL))
     stranger = SessionCookies("another-secret-of-thirty-two-characters", anonymous=False)
-    theirs = Session(Caller(None, frozenset(Scope)), "x")
+    theirs = Session(Caller(None, frozenset(Scope), time.time() + 60, subject="x"), "x", "id", time.time())
     response = type("Response", (), {"set_cookie": lambda self, *given, **_: setattr(self, "given", given)})()
     stranger.set_cookie(type("Request", (), {"url": browser.http.base_url})(), response, theirs)
     for cookie in (response.given[1], "nonsense", ""):
@@ -134,14 +134,14 @@ def test_session_ends_with_its_token() -> None:
         url = type("Url", (), {"scheme": "http"})
 
     for until, good in ((time.time() + 60, True), (time.time() - 1, False), (None, True)):
-        session = sessions.start_session(Caller("acme", frozenset(Scope), until))
+        session = sessions.start_session(Caller("acme", frozenset(Scope), until, subject="user-1"))
         sessions.set_cookie(Request, Response(), session)  # type: ignore[arg-type]
         assert (sessions.load(Request) == session) is good  # type: ignore[arg-type]
 
 
 def test_session_ends_after_a_working_day_regardless_of_use() -> None:
     sessions = SessionCookies("a-secret-of-more-than-thirty-two-characters", anonymous=False)
-    session = sessions.start_session(Caller("acme", frozenset(Scope)))
+    session = sessions.start_session(Caller("acme", frozenset(Scope), subject="user-1"))
     assert session.caller.until is not None
     assert session.caller.until <= time.time() + LIFETIME_SECONDS
 

@@ -18,7 +18,7 @@ from byok.domain.phases import Phase
 from byok.onboarding.kit import WARNINGS
 from byok.service.errors import ServiceError
 from byok.service.status import EnvironmentStatus
-from byok.wizard.dependencies import Form, PagesOfApp, ReadSession, Service, WriteSession
+from byok.wizard.dependencies import Form, PagesOfApp, ReadSession, Service, SessionStore, WriteSession
 from byok.wizard.pages import PageRenderer
 from byok.wizard.sessions import Session
 from byok.wizard.views import StatusView
@@ -94,11 +94,20 @@ async def _cursor(
 
 @router.get("/{environment_id}/changes", response_class=EventSourceResponse)
 async def stream_changes(
-    state: State, session: ReadSession, environment_id: EnvironmentId, seen: Annotated[EventCursor, Depends(_cursor)]
+    state: State,
+    session: ReadSession,
+    sessions: SessionStore,
+    environment_id: EnvironmentId,
+    seen: Annotated[EventCursor, Depends(_cursor)],
 ) -> AsyncIterator[ServerSentEvent]:
-    """Send an event each time the environment's status changes. On each event, the page reloads its live part."""
+    """Send an event each time the environment's status changes, until the session ends.
+
+    On each event, the page reloads its live part.
+    """
     try:
         async for status in state.broadcaster.follow(environment_id, session.caller):
+            if sessions.has_ended(session):
+                return
             now = EventCursor.from_status(status)
             if now != seen:
                 yield ServerSentEvent(event="change", id=str(now), data=status.phase)

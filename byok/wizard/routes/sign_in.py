@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from byok.api.authentication import UnauthenticatedError
 from byok.api.dependencies import State
-from byok.wizard.dependencies import Form, PagesOfApp, SessionStore
+from byok.wizard.dependencies import CurrentSession, Form, PagesOfApp, SessionStore
 
 router = APIRouter()
 _HOME = "/environments"
@@ -48,10 +48,11 @@ async def sign_in(request: Request, pages: PagesOfApp, state: State, sessions: S
 
 
 @router.post("/sign-out")
-async def sign_out(_: Form, sessions: SessionStore) -> Response:
-    """End the session."""
+async def sign_out(request: Request, _: Form, session: CurrentSession, sessions: SessionStore) -> Response:
+    """End the session on the server, and delete its cookie."""
+    sessions.end_session(session)
     response = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
-    sessions.delete_cookie(response)
+    sessions.delete_cookie(request, response)
     return response
 
 

@@ -1,0 +1,84 @@
+"""Refuses requests that did not come by the server's public URL, and adds the headers that every response needs."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from byok.api.problems import build_problem_response
+
+PROBE_PATHS: Final = frozenset({"/health", "/ready"})
+"""The paths that load balancers and container platforms request by address and http. They reveal no data."""
+
+_HSTS: Final = "max-age=31536000"
+"""How long browsers use only https for this host: a year, in seconds (RFC 6797)."""
+
+
+@dataclass(frozen=True)
+class PublicUrlMiddleware:
+    """Requires the host and the scheme of the public URL (421 Misdirected Request, RFC 9110 section 15.5.20).
+
+    uvicorn takes the scheme from `X-Forwarded-Proto` only if the request comes from a trusted proxy
+    (`FORWARDED_ALLOW_IPS`).
+
+    Attributes:
+        app: The application.
+        public_url: The public URL as an origin: scheme, host, and port unless it is the scheme's default.
+    """
+
+    app: ASGIApp
+    public_url: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        reason = self._find_reason_to_refuse(scope) if scope["type"] == "http" else None
+        if reason is None:
+            await self.app(scope, receive, send)
+            return
+        await build_problem_response(HTTPStatus.MISDIRECTED_REQUEST, *reason)(scope, receive, send)
+
+    def _find_reason_to_refuse(self, scope: Scope) -> tuple[str, str] | None:
+        """Return the code and the message of the problem, or None if the request came by the public URL."""
+        if scope["path"] in PROBE_PATHS:
+            return None
+        public = urlsplit(self.public_url)
+        default_port = ":443" if public.scheme == "https" else ":80"
+        if Headers(scope=scope).get("host", "").lower().removesuffix(default_port) != public.netloc:
+            return "byok.WrongHost", f"This server only answers requests for {self.public_url}."
+        if scope["scheme"] != public.scheme:
+            return "byok.WrongScheme", (
+                f"The request arrived by {scope['scheme']}: send it to {self.public_url}. If a proxy has received it "
+                f"by {public.scheme}, the proxy must set X-Forwarded-Proto, and the server's FORWARDED_ALLOW_IPS must "
+                "contain the proxy's address."
+            )
+        return None
+
+
+@dataclass(frozen=True)
+class ResponseHeadersMiddleware:
+    """Forbids caches to store responses, and forbids browsers to use http if the public URL is an https URL.
+
+    Attributes:
+        app: The application.
+        https: Whether the public URL is an https URL.
+    """
+
+    app: ASGIApp
+    https: bool
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                # Static files hold no data. A browser may keep them, but asks each time whether they have changed.
+                headers["Cache-Control"] = "no-cache" if scope["path"].startswith("/static/") else "no-store"
+                if self.https and scope["scheme"] == "https":  # RFC 6797 section 7.2 forbids the header by http
+                    headers["Strict-Transport-Security"] = _HSTS
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)

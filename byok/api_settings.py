@@ -1,0 +1,176 @@
+"""The settings of the HTTP API and the wizard (`BYOK_API__…`), which `byok.settings` reads."""
+
+import ipaddress
+import re
+from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    DirectoryPath,
+    Field,
+    SecretStr,
+    model_validator,
+)
+
+from byok.domain.scopes import EVERY_ORGANISATION, ORGANISATION_PATTERN, Scope
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_DAY_SECONDS: Final = 24 * 3600
+
+
+def must_match(pattern: str, words: str) -> AfterValidator:
+    """Build a validator that requires a text to match a pattern as a whole; `words` describe the pattern."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"must be {words}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _require_https(value: str) -> str:
+    """Require https, because anyone on the way could replace what arrives by http. Allow http on this machine."""
+    parts = urlsplit(value)
+    local = parts.scheme == "http" and _is_loopback(parts.hostname)
+    if not parts.hostname or not (parts.scheme == "https" or local) or not value.isprintable():
+        raise ValueError("must be an https:// URL; http:// is allowed only for localhost and loopback addresses")
+    return value
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _normalize_origin(value: str) -> str:
+    """Return a URL as browsers write an origin: in lower case, without the default port and without a slash."""
+    parts = urlsplit(_require_https(value))
+    if parts.username is not None or parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise ValueError("must consist of scheme, host and, if needed, port, such as https://byok.example.com")
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port = "" if parts.port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
+
+
+HttpsUrl = Annotated[str, AfterValidator(_require_https)]
+"""A URL with the scheme https, or with http on this machine."""
+
+
+class AccessToken(BaseModel):
+    """A bearer token for the API. The settings contain only the token's hash.
+
+    Attributes:
+        name: The token's name, by which audit records identify the holder.
+        sha256: SHA-256 of the token, in hexadecimal. `python -m byok.web token` generates a strong token.
+        organisation: The organisation whose environments the token grants access to, or `*` for all organisations.
+        scopes: The operations that the token allows.
+        expires: When the token expires; None if it does not expire.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: Annotated[str, must_match(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "letters, digits and . _ -, at most 64")]
+    sha256: Annotated[str, must_match(r"[0-9a-f]{64}", "the SHA-256 of a token, 64 hexadecimal digits")]
+    organisation: Annotated[
+        str,
+        must_match(
+            rf"{re.escape(EVERY_ORGANISATION)}|{ORGANISATION_PATTERN}", "up to 16 lower-case letters and digits, or *"
+        ),
+    ]
+    scopes: tuple[Scope, ...]
+    expires: AwareDatetime | None = None
+
+
+class ApiSettings(BaseModel):
+    """Access, sessions and limits of the API and the wizard (`BYOK_API__…`).
+
+    Attributes:
+        public_url: The address under which people reach the server, such as https://byok.example.com. Without this
+            address, byok cannot refuse requests for other hosts or by http.
+        issuer: OIDC issuer whose tokens the API accepts. Requires `audience` and `jwks_url`.
+        jwks_url: URL of the issuer's public keys.
+        staff_issuer: OIDC issuer of the vendor's staff, whose tokens give access to the environments of all
+            organisations. Requires `audience` and `staff_jwks_url`.
+        staff_jwks_url: URL of the public keys of the staff's issuer.
+        audience: Audience for which the tokens must be issued.
+        organisation_claim: Name of the token claim that contains the caller's organisation.
+        max_token_lifetime_seconds: The longest accepted lifetime of an OIDC token (`exp` minus `iat`).
+        tokens: Bearer tokens for small deployments, as hashes (JSON).
+        session_secret: Secret that signs the wizard's cookies and the page tokens. All processes behind one address
+            must use the same secret. If it is not set, each process generates its own secret, and sessions end when the
+            process ends.
+        session_directory: Directory, shared by all processes behind one address, that records which sessions have
+            ended. Without this directory, only the process that handled a sign-out knows of it.
+        requests_per_minute: Maximum number of requests per minute from one client address.
+        max_body_bytes: Maximum size of a request body.
+        max_streams: Maximum number of open event streams per organisation, in each process.
+        request_timeout_seconds: How long a client may take to send the headers of a request, and then its body.
+        temporal_timeout_seconds: How long one call to Temporal may take. A request that waits longer gets a 503.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    public_url: Annotated[str, AfterValidator(_normalize_origin)] | None = None
+    issuer: HttpsUrl | None = None
+    jwks_url: HttpsUrl | None = None
+    staff_issuer: HttpsUrl | None = None
+    staff_jwks_url: HttpsUrl | None = None
+    audience: str | None = None
+    organisation_claim: str = "organisation"
+    max_token_lifetime_seconds: int = Field(default=_DAY_SECONDS, ge=60)
+    tokens: tuple[AccessToken, ...] = ()
+    session_secret: SecretStr | None = Field(default=None, min_length=32)
+    session_directory: DirectoryPath | None = None
+    requests_per_minute: int = Field(default=600, ge=1)
+    max_body_bytes: int = Field(default=256 * 1024, ge=1024)
+    max_streams: int = Field(default=500, ge=1)
+    request_timeout_seconds: float = Field(default=15, gt=0, le=300)
+    temporal_timeout_seconds: float = Field(default=1.5, gt=0, le=60)
+
+    @model_validator(mode="after")
+    def _issuers_are_whole(self) -> Self:
+        customers = {"ISSUER": self.issuer, "AUDIENCE": self.audience, "JWKS_URL": self.jwks_url}
+        staff = {"STAFF_ISSUER": self.staff_issuer, "AUDIENCE": self.audience, "STAFF_JWKS_URL": self.staff_jwks_url}
+        for words, group, needed in (
+            ("issuer, audience and JWKS URL", customers, (self.issuer, self.jwks_url)),
+            ("the staff's issuer, audience and JWKS URL", staff, (self.staff_issuer, self.staff_jwks_url)),
+        ):
+            missing = [f"BYOK_API__{name}" for name, value in group.items() if not value]
+            if missing and any(needed):
+                raise ValueError(f"{', '.join(missing)}: missing; {words} must be set together")
+        if self.audience and not (self.issuer or self.staff_issuer):
+            raise ValueError("BYOK_API__ISSUER: missing; BYOK_API__AUDIENCE needs an issuer")
+        if self.issuer and self.issuer == self.staff_issuer:
+            raise ValueError("BYOK_API__STAFF_ISSUER: must differ from BYOK_API__ISSUER, or every customer were staff")
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_differ(self) -> Self:
+        for field in ("name", "sha256"):
+            values = [getattr(token, field) for token in self.tokens]
+            if len(set(values)) < len(values):
+                raise ValueError(f"BYOK_API__TOKENS: two tokens have the same {field}")
+        return self
+
+    @model_validator(mode="after")
+    def _public_server_has_access_control(self) -> Self:
+        if self.public_url and self.allows_anonymous and not _is_loopback(urlsplit(self.public_url).hostname):
+            raise ValueError("BYOK_API__PUBLIC_URL: needs an issuer or tokens, or everyone would have access")
+        return self
+
+    @property
+    def has_https_url(self) -> bool:
+        """Whether people reach the server by https, according to the public URL."""
+        return self.public_url is not None and self.public_url.startswith("https:")
+
+    @property
+    def allows_anonymous(self) -> bool:
+        """Whether the API accepts requests without authentication."""
+        return self.issuer is None and self.staff_issuer is None and not self.tokens
