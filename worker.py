@@ -20,6 +20,7 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
+from activities.attempts import AttemptActivities
 from activities.aurora_proofs import AuroraProofActivities
 from activities.claims import ClaimActivities
 from activities.clients import AwsClients, build_client_config
@@ -123,6 +124,7 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
         claims.release_all_claims,
         claims.list_key_claims,
         tenant.reconcile_key,
+        AttemptActivities().record_stop,
     ]
 
 

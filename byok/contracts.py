@@ -54,6 +54,12 @@ TENANT_MEMO: Final = "tenant"
 IDEMPOTENCY_KEY_MEMO: Final = "request-key"
 """The memo field with the `Idempotency-Key` of the request that started the run, if the client sent one."""
 
+EARLIER_ATTEMPTS_MEMO: Final = "earlier-attempts"
+"""The memo field that contains `byok.domain.models.EarlierAttempts`, if an earlier workflow has the same id."""
+
+STOP_SIGNAL: Final = "record_stop"
+"""The signal in which an environment's workflow reports its own stop, as `byok.domain.models.StoppedAttempt`."""
+
 INVALID_INPUT_ERROR_TYPE: Final = "InvalidInput"
 """The failure type of a workflow that received invalid input."""
 

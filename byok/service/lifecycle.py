@@ -15,6 +15,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from byok.contracts import DELETE_ENVIRONMENT_WORKFLOW, environment_workflow_id
 from byok.domain.models import DeleteRequest, DeletionResult
+from byok.service.attempt_memo import build_attempts_memo
+from byok.service.attempts import format_reset_reason
 from byok.service.errors import EnvironmentBusyError, NotRunningError
 from byok.service.replay import ResetPoint
 from byok.service.status import EnvironmentStatus
@@ -46,7 +48,7 @@ async def reset_workflow(client: Client, status: EnvironmentStatus, point: Reset
         ResetWorkflowExecutionRequest(
             namespace=client.namespace,
             workflow_execution=WorkflowExecution(workflow_id=status.workflow_id, run_id=status.run_id),
-            reason=f"replayed from {point.step}",
+            reason=format_reset_reason(point.step, client.identity),
             workflow_task_finish_event_id=point.event_id,
             request_id=str(uuid.uuid4()),
             identity=client.identity,
@@ -85,6 +87,7 @@ async def start_deletion(client: Client, task_queue: str, request: DeleteRequest
         EnvironmentBusyError: The environment is being provisioned.
     """
     workflow_id = environment_workflow_id(request.environment_id)
+    earlier = await build_attempts_memo(client, request.environment_id, used_bytes=0)
     try:
         await client.start_workflow(
             DELETE_ENVIRONMENT_WORKFLOW,
@@ -93,6 +96,7 @@ async def start_deletion(client: Client, task_queue: str, request: DeleteRequest
             task_queue=task_queue,
             result_type=DeletionResult,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            memo=earlier or None,
             static_summary=f"deletion of {request.environment_id} in {request.region}",
         )
     except WorkflowAlreadyStartedError as error:

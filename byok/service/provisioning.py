@@ -20,6 +20,7 @@ from byok.contracts import (
 )
 from byok.domain.models import EnvironmentProgress, Evidence, ProvisionRequest, TimelineEntry
 from byok.domain.phases import Phase
+from byok.service.attempt_memo import build_attempts_memo
 
 _FIRST: Final = Phase.VALIDATING_KEYS
 
@@ -43,9 +44,13 @@ async def start_provisioning(
     Raises:
         WorkflowAlreadyStartedError: The environment exists, and the policy does not allow another run.
     """
-    named = {} if key is None else {IDEMPOTENCY_KEY_MEMO: key}
+    named: dict[str, Any] = {} if key is None else {IDEMPOTENCY_KEY_MEMO: key}
     entry = TimelineEntry(phase=_FIRST, entered_at=datetime.now(UTC))
-    published = {PROGRESS_MEMO: EnvironmentProgress(request=request, phase=_FIRST, timeline=(entry,)), **named}
+    progress = EnvironmentProgress(request=request, phase=_FIRST, timeline=(entry,))
+    if policy is not WorkflowIDReusePolicy.REJECT_DUPLICATE:  # otherwise, there is no earlier run
+        size = len(progress.model_dump_json()) + len(key or "")
+        named |= await build_attempts_memo(client, request.environment_id, used_bytes=size)
+    published = {PROGRESS_MEMO: progress, **named}
     attributes = TypedSearchAttributes(
         [
             SearchAttributePair(ENVIRONMENT_ID_ATTRIBUTE, request.environment_id),

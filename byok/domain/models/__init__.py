@@ -5,6 +5,7 @@ and can misspell a field name. All other models ignore unknown fields, so that a
 newer worker.
 """
 
+from byok.domain.models.attempts import Attempt, AttemptKind, EarlierAttempts, StoppedAttempt
 from byok.domain.models.base import RecordModel, RequestModel
 from byok.domain.models.plans import (
     AuroraProofTask,
@@ -70,6 +71,8 @@ from byok.domain.models.resources import (
 )
 
 __all__ = [
+    "Attempt",
+    "AttemptKind",
     "AuroraProofTask",
     "BucketEvidence",
     "BucketPlan",
@@ -89,6 +92,7 @@ __all__ = [
     "DeleteRequest",
     "DeletionPlan",
     "DeletionResult",
+    "EarlierAttempts",
     "Environment",
     "EnvironmentPlan",
     "EnvironmentProbeResult",
@@ -120,6 +124,7 @@ __all__ = [
     "RemovalResult",
     "RequestModel",
     "Resources",
+    "StoppedAttempt",
     "TenantOutcome",
     "TenantPlan",
     "TenantProgress",

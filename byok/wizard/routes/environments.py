@@ -55,7 +55,7 @@ async def show_progress(
 ) -> Response:
     """Show the fourth step (progress, problems, evidence) and, for a ready environment, the fifth (the tenant name)."""
     status = await state.service.read_status(environment_id)
-    return _page(request, pages, state, session, status, part_only=part == "live")
+    return await _page(request, pages, state, session, status, part_only=part == "live")
 
 
 @router.post("/{environment_id}")
@@ -71,7 +71,7 @@ async def retry(
         await state.service.replay(environment_id, **given)
     except ServiceError as error:
         status = await state.service.read_status(environment_id)
-        return _page(request, pages, state, session, status, fault=str(error), code=HTTPStatus.CONFLICT)
+        return await _page(request, pages, state, session, status, fault=str(error), code=HTTPStatus.CONFLICT)
     return RedirectResponse(f"/environments/{environment_id}", HTTPStatus.SEE_OTHER)
 
 
@@ -99,7 +99,7 @@ async def stream_changes(
         return
 
 
-def _page(
+async def _page(
     request: Request,
     pages: PageRenderer,
     state: State,
@@ -117,6 +117,7 @@ def _page(
         status=code,
         view=StatusView.from_status(status),
         environment=status,
+        attempts=await state.service.list_attempts(status),
         naming_commands=_list_naming_commands(state, status),
         warnings=WARNINGS,
         fault=fault,
