@@ -124,7 +124,7 @@ class EnvironmentReader:
         """Return all environments, most recently created first.
 
         Temporal lists workflows by the end of their latest run, and refuses any other order. So byok has to read all of
-        them even for one page. For 10,000 environments, this takes several seconds.
+        them even for one page. For 10,000 environments, this takes about ten seconds.
         """
         query = f"{_ENVIRONMENTS} AND WorkflowId STARTS_WITH '{contracts.environment_workflow_id(prefix)}'"
         if phase is not None:

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
+from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest, ResetWorkflowExecutionRequest
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
 
+from activities.attempts import AttemptActivities
 from byok.contracts import STOP_SIGNAL, environment_workflow_id
-from byok.domain.models import Attempt, AttemptKind
+from byok.domain.models import Attempt, AttemptKind, StoppedAttempt
 from byok.domain.phases import Phase
 from byok.service import attempts as attempts_service
 from byok.service.environments import EnvironmentService
@@ -20,11 +23,12 @@ from byok.service.status import EnvironmentStatus
 from byok.service.temporal_errors import describe_or_none
 from tests.workflows.fake_activities import (
     S3_KEY,
+    FakeActivities,
     build_aws_failure,
     build_delete_request,
     build_provision_request,
 )
-from tests.workflows.temporal_env import WorkflowHarness
+from tests.workflows.temporal_env import WorkflowHarness, run_harness
 from tests.workflows.watching import wait_until_called, wait_until_ended
 
 OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
@@ -397,3 +401,39 @@ async def test_environments_are_listed_by_creation_whatever_happened_to_them_sin
     everything = [one.environment_id for one in await service.list_environments(10_000)]
     assert [name for name in everything if name in names] == newest_first
     assert len(await service.list_environments(1)) == 1
+
+
+async def test_timeline_of_many_replays_stays_short_and_keeps_its_beginning(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    replays = 14
+    await stop_environment(service, harness, environment_id, stops=replays)
+    stopped = await service.read_status(environment_id)
+    for _ in range(replays):
+        ready = await replay(service, environment_id)
+
+    assert ready.phase is Phase.READY
+    assert ready.timeline[0] == stopped.timeline[0]
+    assert [entry.phase for entry in ready.timeline[1:25]] == [Phase.CREATING_STORAGE, Phase.STOPPED] * 12
+    assert (ready.timeline[25].phase, ready.timeline[-1].phase) == (Phase.CREATING_STORAGE, Phase.READY)
+    assert Phase.STOPPED not in {entry.phase for entry in ready.timeline[25:]}
+    assert len(await list_attempts(service, environment_id)) == replays + 1
+
+
+async def test_environment_stops_with_its_problem_even_if_the_stop_cannot_be_recorded(
+    temporal: WorkflowEnvironment, environment_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @activity.defn(name="record_stop")
+    async def refuse(_: AttemptActivities, stop: StoppedAttempt) -> None:
+        raise ApplicationError(f"{stop.run_id} cannot be signalled", non_retryable=True)
+
+    monkeypatch.setattr(AttemptActivities, "record_stop", refuse)
+    async with run_harness(temporal, FakeActivities(), f"queue-{environment_id}") as harness:
+        service = EnvironmentService(harness.client, harness.task_queue)
+        await stop_environment(service, harness, environment_id)
+        stopped = await service.read_status(environment_id)
+        assert stopped.problem is not None
+        assert stopped.problem.code == CODE
+        assert (await replay(service, environment_id)).phase is Phase.READY
+        first, _ = await list_attempts(service, environment_id)
+    assert (first.problem_code, first.ended_at) == (CODE, stopped.closed_at)  # from the earlier run itself
