@@ -21,6 +21,7 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
 from activities.accounts import AccountActivities
+from activities.attempts import AttemptActivities
 from activities.aurora_proofs import AuroraProofActivities
 from activities.claims import ClaimActivities
 from activities.clients import AwsClients, build_client_config
@@ -130,6 +131,7 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
         accounts.register_account,
         accounts.unregister_account,
         accounts.list_accounts,
+        AttemptActivities().record_stop,
     ]
 
 

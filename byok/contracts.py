@@ -65,6 +65,12 @@ IDEMPOTENCY_KEY_MEMO: Final = "request-key"
 ACCOUNT_OF_ANOTHER_ORGANISATION_CODE: Final = "byok.AccountOfAnotherOrganisation"
 """The code of the problem that an AWS account is already registered for another organisation."""
 
+EARLIER_ATTEMPTS_MEMO: Final = "earlier-attempts"
+"""The memo field that contains `byok.domain.models.EarlierAttempts`, if an earlier workflow has the same id."""
+
+STOP_SIGNAL: Final = "record_stop"
+"""The signal in which an environment's workflow reports its own stop, as `byok.domain.models.StoppedAttempt`."""
+
 INVALID_INPUT_ERROR_TYPE: Final = "InvalidInput"
 """The failure type of a workflow that received invalid input."""
 

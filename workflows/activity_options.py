@@ -121,6 +121,13 @@ RELEASE_OPTIONS: Final = ActivityConfig(
     retry_policy=_RETRY,
 )
 
+RECORD_STOP_OPTIONS: Final = ActivityConfig(
+    start_to_close_timeout=timedelta(seconds=10),  # an attempt makes one call to Temporal
+    # A stopped environment shows its problem only after this activity has ended.
+    schedule_to_close_timeout=timedelta(seconds=30),
+    retry_policy=_RETRY,
+)
+
 REMOVE_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=3),
     # RDS takes up to half an hour to delete a cluster with its instance.

@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.inventory import InventoryActivities
     from activities.planning import PlanActivities
     from activities.storage import StorageActivities
-    from byok.contracts import DELETE_ENVIRONMENT_WORKFLOW, environment_workflow_id
+    from byok.contracts import DELETE_ENVIRONMENT_WORKFLOW, STOP_SIGNAL, environment_workflow_id
     from byok.domain.arns import KeyPurpose
     from byok.domain.encryption import (
         ENCRYPTION_CANNOT_CHANGE_CODE,
@@ -29,12 +29,14 @@ with workflow.unsafe.imports_passed_through():
         OwnedResources,
         Problem,
         ReleaseClaimsTask,
+        StoppedAttempt,
     )
     from byok.domain.phases import Phase, RequestKind
     from byok.domain.problems.build import build_problem
     from byok.domain.problems.remediation import Remedy, RemedyContext
     from byok.domain.vendor import VendorProfile
 from workflows.activity_options import PLAN_OPTIONS, READ_OPTIONS
+from workflows.attempts import AttemptRecorder
 from workflows.failures import PhaseStoppedError, extract_problems, is_cancellation, to_workflow_failure
 from workflows.progress import ProgressPublisher
 from workflows.removal import Leftover, remove_resources
@@ -55,6 +57,9 @@ class DeleteEnvironment:
     bucket contains objects that provisioning did not write: those objects are the customer's data (contract 137).
     """
 
+    def __init__(self) -> None:
+        self._attempts = AttemptRecorder()
+
     @workflow.run
     async def run(self, request: DeleteRequest) -> DeletionResult:
         """List the environment's resources, remove them in order, and list again to prove that nothing remains."""
@@ -62,6 +67,7 @@ class DeleteEnvironment:
         require_workflow_id(expected, f"the workflow id of environment {request.environment_id}")
         self._request = request
         self._record = ProgressPublisher(request)
+        self._attempts.follow(self._record)
         self._record.enter_phase(Phase.DELETING)
         self._final_snapshot = _snapshot_name(request) if request.final_snapshot else None
         self._left_behind: tuple[str, ...] = ()
@@ -93,6 +99,13 @@ class DeleteEnvironment:
         )
         self._record.enter_phase(Phase.DELETED, deletion=deletion)
         return deletion
+
+    @workflow.signal(
+        name=STOP_SIGNAL, description="Receives this workflow's own report of a stop. Do not send this signal yourself."
+    )
+    def record_stop(self, stop: StoppedAttempt) -> None:
+        """Receive the stop of the attempt that a reset resumed, or this attempt's own stop."""
+        self._attempts.receive(stop)
 
     async def _plan(self) -> DeletionPlan:
         return await workflow.execute_activity_method(PlanActivities.plan_deletion, self._request, **PLAN_OPTIONS)
@@ -232,6 +245,7 @@ class DeleteEnvironment:
         if is_cancellation(error):
             found = await self._find_resources(plan or await self._plan())
             left = tuple(f"{name}: not removed yet" for name in found.names)
+        await self._attempts.report_stop(problems)
         self._record.enter_phase(Phase.STOPPED, problems=problems, left_behind=left)
         return to_workflow_failure(error, f"Deletion of environment {self._request.environment_id}", problems)
 

@@ -6,6 +6,8 @@ They also publish it as text for Temporal's UI.
 
 import shlex
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -35,16 +37,20 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.phases import Phase
 
 
+_MAX_EARLIER_ENTRIES: Final = 24
+"""How many phases of stopped attempts the timeline keeps after its first entry, because a memo must stay small."""
+
+
 class ProgressPublisher:
     """Holds an environment's progress and publishes it whenever the phase changes."""
 
     def __init__(self, request: ProvisionRequest | DeleteRequest) -> None:
-        self._progress = _published_progress(request) or EnvironmentProgress(
-            request=request, phase=Phase.VALIDATING_KEYS, timeline=()
-        )
+        first = Phase.DELETING if isinstance(request, DeleteRequest) else Phase.VALIDATING_KEYS
+        self._progress = _published_progress(request) or EnvironmentProgress(request=request, phase=first, timeline=())
         self.resources = Resources()
         self._tenant: TenantOutcome | None = None
         self._tenant_name: str | None = None
+        self._resumed_at: datetime | None = None
 
     @property
     def phase(self) -> Phase:
@@ -82,14 +88,14 @@ class ProgressPublisher:
             deletion: The proof of the deletion; given only with DELETED.
         """
         earlier = self._progress
-        if phase is earlier.phase and earlier.timeline:
+        if earlier.timeline and earlier.timeline[-1].phase is phase:
             # The call that started the workflow has already published this phase.
             workflow.set_current_details(_as_markdown(earlier))
             return
         self._progress = earlier.model_copy(
             update={
                 "phase": phase,
-                "timeline": (*earlier.timeline, TimelineEntry(phase=phase, entered_at=workflow.now())),
+                "timeline": (*self._list_phases_that_ran(), TimelineEntry(phase=phase, entered_at=workflow.now())),
                 "problems": tuple(problems) or earlier.problems,
                 "resources": self.resources,
                 "evidence": evidence,
@@ -99,14 +105,43 @@ class ProgressPublisher:
                 "deletion": deletion,
             }
         )
-        attributes = [PHASE_ATTRIBUTE.value_set(phase.value)]
-        if len(self._progress.timeline) == 1:
+        self._publish(first=len(self._progress.timeline) == 1)
+
+    def resume_after(self, timeline: Sequence[TimelineEntry]) -> None:
+        """Publish that a reset resumed the current phase, after the phases of the stopped attempts.
+
+        Args:
+            timeline: The phases of the stopped attempts. The last entry is STOPPED.
+        """
+        self._resumed_at = workflow.now()
+        earlier = (*timeline[:1], *timeline[1:][-_MAX_EARLIER_ENTRIES:])
+        resumed = TimelineEntry(phase=self._progress.phase, entered_at=self._resumed_at)
+        self._progress = self._progress.model_copy(
+            update={"timeline": (*earlier, resumed), "resources": self.resources}
+        )
+        self._publish(first=True)
+
+    def _list_phases_that_ran(self) -> tuple[TimelineEntry, ...]:
+        """Return the timeline without a phase that a reset resumed in the task that also completed the phase.
+
+        A signal comes before all other news in a workflow task, such as the result of the phase's last activity.
+        """
+        timeline = self._progress.timeline
+        return timeline[:-1] if self._resumed_at == workflow.now() else timeline
+
+    def timeline_until_stop(self) -> tuple[TimelineEntry, ...]:
+        """Return the phases so far, followed by a stop at this moment."""
+        return (*self._progress.timeline, TimelineEntry(phase=Phase.STOPPED, entered_at=workflow.now()))
+
+    def _publish(self, *, first: bool) -> None:
+        attributes = [PHASE_ATTRIBUTE.value_set(self._progress.phase.value)]
+        if first:
             request = self._progress.request
             attributes.append(ENVIRONMENT_ID_ATTRIBUTE.value_set(request.environment_id))
             if request.organisation is not None:
                 attributes.append(ORGANISATION_ATTRIBUTE.value_set(request.organisation))
-        if problems:
-            attributes.append(PROBLEM_CODE_ATTRIBUTE.value_set(problems[0].code))
+        if self._progress.first_problem is not None:
+            attributes.append(PROBLEM_CODE_ATTRIBUTE.value_set(self._progress.first_problem.code))
         workflow.upsert_search_attributes(attributes)
         workflow.upsert_memo({PROGRESS_MEMO: self._progress})
         workflow.set_current_details(_as_markdown(self._progress))

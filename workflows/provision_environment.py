@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.evidence import EvidenceActivities
     from activities.planning import PlanActivities
     from activities.storage import StorageActivities
-    from byok.contracts import PROVISION_ENVIRONMENT_WORKFLOW, environment_workflow_id
+    from byok.contracts import PROVISION_ENVIRONMENT_WORKFLOW, STOP_SIGNAL, environment_workflow_id
     from byok.domain.models import (
         BucketPlan,
         BucketResource,
@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
         Evidence,
         Problem,
         ProvisionRequest,
+        StoppedAttempt,
     )
     from byok.domain.phases import OnFailure, Phase
 from workflows.activity_options import (
@@ -33,6 +34,7 @@ from workflows.activity_options import (
     WRITE_OPTIONS,
     with_summary,
 )
+from workflows.attempts import AttemptRecorder
 from workflows.cancellation import (
     cancel_and_wait,
     finish_despite_cancellation,
@@ -76,6 +78,7 @@ class ProvisionEnvironment:
         self._plan: EnvironmentPlan | None = None
         self._database_available = False
         self._evidence: Evidence | None = None
+        self._attempts = AttemptRecorder()
 
     @workflow.run
     async def run(self, request: ProvisionRequest) -> Evidence:
@@ -84,6 +87,7 @@ class ProvisionEnvironment:
         require_workflow_id(expected, f"the workflow id of environment {request.environment_id}")
         self._request = request
         self._record = ProgressPublisher(request)
+        self._attempts.follow(self._record)
         try:
             plan = await self._validate_keys(request)
             await self._create_cluster(plan)
@@ -95,6 +99,13 @@ class ProvisionEnvironment:
             raise await self._stop(error) from error
         self._record.enter_phase(Phase.READY, evidence=evidence)
         return evidence
+
+    @workflow.signal(
+        name=STOP_SIGNAL, description="Receives this workflow's own report of a stop. Do not send this signal yourself."
+    )
+    def record_stop(self, stop: StoppedAttempt) -> None:
+        """Receive the stop of the attempt that a reset resumed, or this attempt's own stop."""
+        self._attempts.receive(stop)
 
     async def _validate_keys(self, request: ProvisionRequest) -> EnvironmentPlan:
         self._begin(Phase.VALIDATING_KEYS)
@@ -200,6 +211,7 @@ class ProvisionEnvironment:
             self._record.resources = self._record.resources.only_named(item.name for item in left)
         if unfinished is not None and unfinished.environment.customer_keys:
             await self._release_unused_claims(unfinished)
+        await self._attempts.report_stop(problems)
         self._record.enter_phase(Phase.STOPPED, problems=problems, left_behind=left_behind, evidence=self._evidence)
         return to_workflow_failure(error, f"Environment {self._request.environment_id}", problems)
 

@@ -8,7 +8,7 @@ from byok import __version__
 from byok.domain.arns import KeyPurpose
 from byok.domain.iam.check.permissions import Verdict
 from byok.domain.iam.findings import Severity
-from byok.domain.models import Problem
+from byok.domain.models import Attempt, Problem
 from byok.service.status import EnvironmentSummary
 
 
@@ -99,6 +99,12 @@ class AcceptedResponse(BaseModel):
     run_id: str | None = None
     started: bool = True
     step: str | None = None
+
+
+class AttemptList(BaseModel):
+    """All attempts to provision or delete an environment, oldest first."""
+
+    attempts: list[Attempt]
 
 
 class EnvironmentPage(BaseModel):

@@ -14,6 +14,7 @@ from byok.cli.commands.claims import claims
 from byok.cli.commands.create import create
 from byok.cli.commands.demo import demo
 from byok.cli.commands.doctor import diagnose, doctor
+from byok.cli.commands.history import history
 from byok.cli.commands.lifecycle import cancel, delete, replay
 from byok.cli.commands.onboarding import onboarding, template
 from byok.cli.commands.policy import policy
@@ -50,6 +51,7 @@ def accept_global_options(
 app.command()(create)
 app.command()(status)
 app.command("list")(list_environments)
+app.command()(history)
 app.command()(replay)
 app.command()(cancel)
 app.command()(delete)

@@ -1,7 +1,7 @@
 """Join lines of text, and wrap prose to the terminal's width."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.text import Text
 
@@ -23,3 +23,13 @@ def wrap_prose(text: str, indent: int) -> str:
 def join_lines(parts: Iterable[Text]) -> Text:
     """Join pieces of text with line breaks."""
     return Text("\n").join(parts)
+
+
+def render_table(headings: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str]) -> Text:
+    """Render a table in plain lines, with a style for each row."""
+    lines = [headings, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    return join_lines(
+        Text("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip(), style)
+        for line, style in zip(lines, ["dim", *styles], strict=True)
+    )

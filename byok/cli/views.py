@@ -7,13 +7,11 @@ lines to the terminal's width, because this output is redrawn in place.
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Final
 
 from rich.text import Text
 
-from byok.cli.text import join_lines, wrap_prose
+from byok.cli.text import join_lines, render_table, wrap_prose
 from byok.contracts import INVALID_INPUT_PROBLEM_CODE
 from byok.domain.diagnosis.diagnose import are_keys_usable
 from byok.domain.iam.check.permissions import Verdict
@@ -33,8 +31,9 @@ from byok.domain.problems.build import KEYS_EXCHANGED_CODE
 from byok.service.pending import describe_pending_step
 from byok.service.replay import find_replay_options
 from byok.service.status import EnvironmentStatus, EnvironmentSummary
+from byok.service.timeline import list_phase_runs
 
-_COLOURS: Final = {
+PHASE_COLOURS: Final = {
     Phase.READY: "green",
     Phase.ROLLING_BACK: "yellow",
     Phase.DELETING: "yellow",
@@ -68,19 +67,15 @@ def render_progress(status: EnvironmentStatus) -> Text:
     title = Text.assemble(
         (status.environment_id, "bold"), (f"  {status.region or ''}  {status.encryption or ''}".rstrip(), "dim")
     )
-    moments = [entry.entered_at for entry in status.timeline]
-    ends = [following for _, following in pairwise(moments)] + [status.closed_at or datetime.now(UTC)]
     rows = []
-    for entry, end in zip(status.timeline, ends, strict=False):
-        running = entry is status.timeline[-1] and not entry.phase.is_final
-        failed = entry.phase is Phase.STOPPED or any(item.phase is entry.phase for item in status.problems)
-        mark = "✗" if failed else "•" if running else "✓"
-        took = "" if entry.phase.is_final else f"{max((end - entry.entered_at).total_seconds(), 0):6.1f} s"
-        colour = "red" if failed else _COLOURS.get(entry.phase, "")
-        clock = f"{entry.entered_at.astimezone():%H:%M:%S}"
+    for run in list_phase_runs(status):
+        mark = "✗" if run.failed else "•" if run.running else "✓"
+        took = "" if run.seconds is None else f"{run.seconds:6.1f} s"
+        colour = "red" if run.failed else PHASE_COLOURS.get(run.phase, "")
+        clock = f"{run.entered_at.astimezone():%H:%M:%S}"
         rows.append(
             Text.assemble(
-                (f"  {clock}  ", "dim"), (mark, colour), " ", (f"{entry.phase:<{_WIDEST}}", colour), (took, "dim")
+                (f"  {clock}  ", "dim"), (mark, colour), " ", (f"{run.phase:<{_WIDEST}}", colour), (took, "dim")
             )
         )
     waits = [Text(f"            … {describe_pending_step(item)}", "dim") for item in status.pending]
@@ -234,24 +229,20 @@ def _render_verdict(one: CheckedKey) -> Text:
 
 def render_environment_list(found: Sequence[EnvironmentSummary]) -> Text:
     """Render the list of environments as a table."""
-    rows = [("ENVIRONMENT", "PHASE", "REGION", "ENCRYPTION", "STARTED", "TENANT", "PROBLEM")] + [
+    headings = ("ENVIRONMENT", "PHASE", "REGION", "ENCRYPTION", "CREATED", "TENANT", "PROBLEM")
+    rows = [
         (
             item.environment_id,
             item.phase.value,
             item.region or "",
             item.encryption or "",
-            f"{item.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
+            f"{item.created_at.astimezone():%Y-%m-%d %H:%M:%S}",
             item.tenant_name or "",
             item.problem_code or "",
         )
         for item in found
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    styles = ["dim", *(_COLOURS.get(item.phase, "") for item in found)]
-    return join_lines(
-        Text("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip(), style)
-        for row, style in zip(rows, styles, strict=True)
-    )
+    return render_table(headings, rows, [PHASE_COLOURS.get(item.phase, "") for item in found])
 
 
 def render_policy_report(report: PolicyReport) -> Text:

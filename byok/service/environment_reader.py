@@ -5,23 +5,23 @@
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self, TypeVar
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription, WorkflowHandle
 from temporalio.exceptions import FailureError
-from temporalio.service import RPCError, RPCStatusCode
 
 from byok import contracts
-from byok.domain.models import Requester
+from byok.domain.models import Attempt, Requester
 from byok.domain.phases import Phase
+from byok.service.attempts import list_attempts
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
 from byok.service.histories import read_workflow_failure, read_workflow_input_error, read_workflow_task_failure
 from byok.service.pending import PendingStep
 from byok.service.pollers import PollingWorker, list_polling_workers
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, read_organisation
-from byok.service.temporal_errors import is_namespace_not_found, translate_temporal_errors
+from byok.service.temporal_errors import describe_or_none, translate_temporal_errors
 from byok.service.tenant_names import apply_completed_namings, list_tenant_runs, split_query_batches
 from byok.service.unreported_ends import FailureLoaders
 from byok.service.versions import TaskQueueRouting, explain_no_worker, read_task_queue_routing
@@ -42,6 +42,10 @@ NO_WORKER_TIMEOUT: Final = timedelta(seconds=15)
 _ENVIRONMENTS: Final = (
     f"WorkflowType IN ('{contracts.PROVISION_ENVIRONMENT_WORKFLOW}', '{contracts.DELETE_ENVIRONMENT_WORKFLOW}')"
 )
+
+
+_PAGE_SIZE: Final = 1000
+"""How many workflows to request from Temporal at a time. This is the maximum."""
 
 
 class EnvironmentReader:
@@ -68,6 +72,10 @@ class EnvironmentReader:
         other.requester = requester
         return other
 
+    async def _is_visible(self, execution: WorkflowExecution) -> bool:
+        """Return whether the requester may see the environment of a workflow."""
+        return self._organisation in (None, await read_organisation(execution))
+
     @property
     def _organisation(self) -> str | None:
         return None if self.requester is None else self.requester.organisation
@@ -83,13 +91,8 @@ class EnvironmentReader:
         """
         handle = self.client.get_workflow_handle(contracts.environment_workflow_id(environment_id))
         with translate_temporal_errors():
-            try:
-                described = await handle.describe()
-            except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND or is_namespace_not_found(error):
-                    raise
-                raise EnvironmentNotFoundError(f"Environment {environment_id} not found.") from error
-            if self._organisation not in (None, await read_organisation(described)):
+            described = await describe_or_none(handle)
+            if described is None or not await self._is_visible(described):
                 raise EnvironmentNotFoundError(f"Environment {environment_id} not found.")
             status = await EnvironmentStatus.from_description(described, self._fetch(described))
             # A separate tenant workflow may have named the keys after this workflow ended.
@@ -99,17 +102,25 @@ class EnvironmentReader:
                 else status
             )
 
-    async def list_environments(self, limit: int = 100) -> list[EnvironmentSummary]:
-        """Return each environment's latest run: running environments first, then the most recently ended ones."""
-        found: dict[str, EnvironmentSummary] = {}
+    async def list_attempts(self, status: EnvironmentStatus) -> tuple[Attempt, ...]:
+        """Return all attempts to provision or delete an environment, oldest first (contract 148).
+
+        This method reads histories, so do not call it to poll an environment.
+
+        Args:
+            status: The environment's current status.
+        """
+
+        async def read_run(run_id: str) -> EnvironmentStatus | None:
+            described = await describe_or_none(self.client.get_workflow_handle(status.workflow_id, run_id=run_id))
+            return await EnvironmentStatus.from_description(described, self._fetch(described)) if described else None
+
         with translate_temporal_errors():
-            async for execution in self.client.list_workflows(_ENVIRONMENTS):
-                if not execution.id.startswith(contracts.environment_workflow_id("")) or execution.id in found:
-                    continue
-                found[execution.id] = await EnvironmentSummary.from_execution(execution)
-                if len(found) == limit:
-                    break
-            return await apply_completed_namings(self.client, list(found.values()))
+            return await list_attempts(self.client, status, read_run)
+
+    async def list_environments(self, limit: int = 100) -> list[EnvironmentSummary]:
+        """Return the environments, most recently created first."""
+        return (await self._list_by_creation("", None))[:limit]
 
     async def list_environments_page(
         self, *, prefix: str = "", phase: Phase | None = None, size: int = 50, after: bytes | None = None
@@ -119,12 +130,26 @@ class EnvironmentReader:
         Args:
             prefix: Return only environments whose id begins with this text.
             phase: Return only environments in this phase.
-            size: The maximum number of environments. A page may contain fewer environments, because earlier runs are
-                left out.
+            size: The maximum number of environments.
             after: The page token that the previous page returned.
 
         Returns:
             The page, and the token for the next page; the token is None after the last page.
+        """
+        found = await self._list_by_creation(prefix, phase)
+        if after is not None:
+            created_at, _, environment_id = after.decode().partition(" ")
+            last = (datetime.fromisoformat(created_at), environment_id)
+            found = [one for one in found if (one.created_at, one.environment_id) < last]
+        page = found[:size]
+        end = f"{page[-1].created_at.isoformat()} {page[-1].environment_id}".encode() if len(found) > size else None
+        return page, end
+
+    async def _list_by_creation(self, prefix: str, phase: Phase | None) -> list[EnvironmentSummary]:
+        """Return all environments, most recently created first.
+
+        Temporal lists workflows by the end of their latest run, and refuses any other order. So byok has to read all of
+        them even for one page. For 10,000 environments, this takes about ten seconds.
         """
         query = f"{_ENVIRONMENTS} AND WorkflowId STARTS_WITH '{contracts.environment_workflow_id(prefix)}'"
         if self._organisation is not None:
@@ -137,26 +162,27 @@ class EnvironmentReader:
                 f" AND {contracts.PHASE_ATTRIBUTE.name} IN ({', '.join(f'{one.value!r}' for one in sorted(phases))})"
             )
         with translate_temporal_errors():
-            pages = self.client.list_workflows(query, page_size=size, next_page_token=after)
-            await pages.fetch_next_page()
-            executions = list(pages.current_page or ())
-            latest = await self._latest_runs({execution.id for execution in executions})
+            executions = [one async for one in self.client.list_workflows(query, page_size=_PAGE_SIZE)]
+            latest = _find_latest_runs(executions)
+            if phase is not None:  # the latest run of an environment may be in another phase
+                latest = await self._latest_runs(set(latest))
             found = [
                 await EnvironmentSummary.from_execution(one) for one in executions if latest.get(one.id) == one.run_id
             ]
             named = await apply_completed_namings(self.client, found)
-        return [one for one in named if phase in (None, one.phase)], pages.next_page_token or None
+        return sorted(
+            (one for one in named if phase in (None, one.phase)),
+            key=lambda one: (one.created_at, one.environment_id),
+            reverse=True,
+        )
 
     async def _latest_runs(self, workflow_ids: set[str]) -> dict[str, str]:
         """Return the id of each workflow's latest run."""
-        latest: dict[str, WorkflowExecution] = {}
+        executions: list[WorkflowExecution] = []
         for some in split_query_batches(sorted(workflow_ids)):
             ids = ", ".join(f"'{workflow_id}'" for workflow_id in some)
-            async for execution in self.client.list_workflows(f"WorkflowId IN ({ids})"):
-                known = latest.setdefault(execution.id, execution)
-                if execution.start_time > known.start_time:
-                    latest[execution.id] = execution
-        return {workflow_id: execution.run_id for workflow_id, execution in latest.items()}
+            executions += [one async for one in self.client.list_workflows(f"WorkflowId IN ({ids})")]
+        return _find_latest_runs(executions)
 
     async def watch_status(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
         """Yield an environment's status after every change, until the environment reaches a final phase.
@@ -241,3 +267,13 @@ class EnvironmentReader:
             return await read_workflow_input_error(self.client, handle, described.workflow_type)
 
         return FailureLoaders(failure, task_failure, input_error)
+
+
+def _find_latest_runs(executions: Iterable[WorkflowExecution]) -> dict[str, str]:
+    """Return the id of each workflow's latest run among these runs."""
+    latest: dict[str, WorkflowExecution] = {}
+    for execution in executions:
+        known = latest.setdefault(execution.id, execution)
+        if execution.start_time > known.start_time:
+            latest[execution.id] = execution
+    return {workflow_id: execution.run_id for workflow_id, execution in latest.items()}

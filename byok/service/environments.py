@@ -237,7 +237,7 @@ class EnvironmentService(EnvironmentReader):
             if not changes and can_resume(status):
                 point = await find_reset_point(handle.fetch_history_events())
                 if point is not None:
-                    return await lifecycle.reset_workflow(self.client, status, point)
+                    return await lifecycle.reset_workflow(self.client, status, point, self.requester)
         try:
             request = ProvisionRequest.model_validate(request.model_dump() | changes)
         except ValidationError as error:

@@ -15,11 +15,13 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from byok.contracts import DELETE_ENVIRONMENT_WORKFLOW, environment_workflow_id
 from byok.domain.models import DeleteRequest, DeletionResult, Requester
+from byok.service.attempt_memo import build_attempts_memo
+from byok.service.attempts import format_reset_reason
 from byok.service.errors import EnvironmentBusyError, NotRunningError
 from byok.service.replay import ResetPoint
 from byok.service.status import EnvironmentStatus
 from byok.service.versions import plan_post_reset_operations
-from byok.service.workflow_starts import build_priority, build_requester_memo
+from byok.service.workflow_starts import build_priority, build_requester_memo, measure_requester
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,9 @@ class ReplayResult:
     step: str | None = None
 
 
-async def reset_workflow(client: Client, status: EnvironmentStatus, point: ResetPoint) -> ReplayResult:
+async def reset_workflow(
+    client: Client, status: EnvironmentStatus, point: ResetPoint, requester: Requester | None
+) -> ReplayResult:
     """Reset a run to the point just before an activity, so that completed activities are not repeated.
 
     If the run's build no longer gets new work, the run moves to the current build.
@@ -47,7 +51,7 @@ async def reset_workflow(client: Client, status: EnvironmentStatus, point: Reset
         ResetWorkflowExecutionRequest(
             namespace=client.namespace,
             workflow_execution=WorkflowExecution(workflow_id=status.workflow_id, run_id=status.run_id),
-            reason=f"replayed from {point.step}",
+            reason=format_reset_reason(point.step, client.identity, requester),
             workflow_task_finish_event_id=point.event_id,
             request_id=str(uuid.uuid4()),
             identity=client.identity,
@@ -86,6 +90,8 @@ async def start_deletion(client: Client, task_queue: str, request: DeleteRequest
         EnvironmentBusyError: The environment is being provisioned.
     """
     workflow_id = environment_workflow_id(request.environment_id)
+    memo = build_requester_memo(requester)
+    memo |= await build_attempts_memo(client, request.environment_id, used_bytes=measure_requester(requester))
     try:
         await client.start_workflow(
             DELETE_ENVIRONMENT_WORKFLOW,
@@ -94,7 +100,7 @@ async def start_deletion(client: Client, task_queue: str, request: DeleteRequest
             task_queue=task_queue,
             result_type=DeletionResult,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            memo=build_requester_memo(requester) or None,
+            memo=memo or None,
             priority=build_priority(request.organisation),
             static_summary=f"deletion of {request.environment_id} in {request.region}",
         )

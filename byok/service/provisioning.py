@@ -21,7 +21,8 @@ from byok.contracts import (
 )
 from byok.domain.models import EnvironmentProgress, Evidence, ProvisionRequest, Requester, TimelineEntry
 from byok.domain.phases import Phase
-from byok.service.workflow_starts import build_priority, build_requester_memo
+from byok.service.attempt_memo import build_attempts_memo
+from byok.service.workflow_starts import build_priority, build_requester_memo, measure_requester
 
 _FIRST: Final = Phase.VALIDATING_KEYS
 
@@ -55,7 +56,11 @@ async def start_provisioning(
     if key is not None:
         named[IDEMPOTENCY_KEY_MEMO] = key
     entry = TimelineEntry(phase=_FIRST, entered_at=datetime.now(UTC))
-    published = {PROGRESS_MEMO: EnvironmentProgress(request=request, phase=_FIRST, timeline=(entry,)), **named}
+    progress = EnvironmentProgress(request=request, phase=_FIRST, timeline=(entry,))
+    if policy is not WorkflowIDReusePolicy.REJECT_DUPLICATE:  # otherwise, there is no earlier run
+        size = len(progress.model_dump_json()) + len(key or "") + measure_requester(requester)
+        named |= await build_attempts_memo(client, request.environment_id, used_bytes=size)
+    published = {PROGRESS_MEMO: progress, **named}
     pairs = [
         SearchAttributePair(ENVIRONMENT_ID_ATTRIBUTE, request.environment_id),
         SearchAttributePair(PHASE_ATTRIBUTE, _FIRST.value),

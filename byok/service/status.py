@@ -14,6 +14,7 @@ from temporalio.client import WorkflowExecution, WorkflowExecutionDescription, W
 from temporalio.exceptions import ApplicationError
 
 from byok.contracts import (
+    EARLIER_ATTEMPTS_MEMO,
     PROBLEM_CODE_ATTRIBUTE,
     PROGRESS_MEMO,
     REQUESTER_MEMO,
@@ -23,7 +24,9 @@ from byok.contracts import (
 )
 from byok.domain.customer_aws import DEFAULT_PROFILE
 from byok.domain.models import (
+    Attempt,
     DeletionResult,
+    EarlierAttempts,
     EnvironmentProgress,
     Evidence,
     Problem,
@@ -43,7 +46,12 @@ _Memo = TypeVar("_Memo", bound=RecordModel)
 
 
 class EnvironmentSummary(RecordModel):
-    """An entry in the list of environments."""
+    """An entry in the list of environments.
+
+    Attributes:
+        created_at: When the environment was first requested. Replays do not change it.
+        started_at: When the workflow was started; for a workflow that was reset, its original start.
+    """
 
     environment_id: str
     organisation: str | None = None
@@ -52,6 +60,7 @@ class EnvironmentSummary(RecordModel):
     encryption: Encryption | None = None
     problem_code: str | None = None
     tenant_name: str | None = None
+    created_at: datetime
     started_at: datetime
     closed_at: datetime | None = None
     awaits_name: bool = Field(default=False, exclude=True, repr=False)
@@ -71,7 +80,8 @@ class EnvironmentSummary(RecordModel):
             encryption=progress.request.encryption if progress else None,
             problem_code=problem.code if problem else execution.typed_search_attributes.get(PROBLEM_CODE_ATTRIBUTE),
             tenant_name=progress.tenant_name if progress else None,
-            started_at=execution.start_time,
+            created_at=find_creation(await _earlier_attempts(execution), _started_at(execution, progress)),
+            started_at=_started_at(execution, progress),
             closed_at=execution.close_time,
             awaits_name=_awaits_name(phase, progress.evidence, progress.problems) if progress else False,
         )
@@ -155,6 +165,8 @@ class EnvironmentStatus(RecordModel):
         stack_name: The name of the CloudFormation stack that contains the keys; None if the user did not specify a
             name.
         pending: The steps that the environment currently waits for; empty once its workflow has ended.
+        created_at: When the environment was first requested. Replays do not change it.
+        started_at: When the workflow was started; for a workflow that was reset, its original start.
     """
 
     environment_id: str
@@ -182,8 +194,11 @@ class EnvironmentStatus(RecordModel):
     pending: tuple[PendingStep, ...] = ()
     workflow_id: str
     run_id: str
+    created_at: datetime
     started_at: datetime
     closed_at: datetime | None = None
+    earlier_attempts: tuple[Attempt, ...] = Field(default=(), exclude=True, repr=False)
+    """The attempts before the workflow's start that its memo lists; `byok.service.attempts` finds all attempts."""
 
     @property
     def is_deletion(self) -> bool:
@@ -210,6 +225,7 @@ class EnvironmentStatus(RecordModel):
             problems = (await problem_of_unreported_end(described, progress, fetch),)
         request = progress.request if progress else None
         requester = await _memo(described, REQUESTER_MEMO, Requester)
+        earlier, started_at = await _earlier_attempts(described), _started_at(described, progress)
         return cls(
             environment_id=environment_id_from_workflow_id(described.id),
             requested_by=requester.subject if requester else None,
@@ -228,8 +244,10 @@ class EnvironmentStatus(RecordModel):
             pending=await list_pending_steps(described, fetch.task_failure),
             workflow_id=described.id,
             run_id=described.run_id,
-            started_at=described.start_time,
+            created_at=find_creation(earlier, started_at),
+            started_at=started_at,
             closed_at=described.close_time,
+            earlier_attempts=earlier,
         )
 
     def with_tenant_runs(self, runs: Sequence[TenantRun]) -> Self:
@@ -265,6 +283,30 @@ def _awaits_name(phase: Phase, evidence: Evidence | None, problems: Sequence[Pro
     """Return whether an environment with complete evidence stopped only because its keys could not be named."""
     stopped_there = all(problem.phase is Phase.RECONCILING_TENANT for problem in problems)
     return phase is Phase.STOPPED and evidence is not None and stopped_there
+
+
+def find_creation(earlier: Sequence[Attempt], started_at: datetime) -> datetime:
+    """Return when an environment was created: at its first attempt, or at its first attempt after a deletion.
+
+    Args:
+        earlier: The attempts before the current workflow's start, in order.
+        started_at: When the current workflow was started.
+    """
+    created: datetime | None = None
+    for one in earlier:
+        created = None if one.phase is Phase.DELETED else created or one.started_at
+    return created or started_at
+
+
+def _started_at(execution: WorkflowExecution, progress: EnvironmentProgress | None) -> datetime:
+    """Return when a workflow was started. After a reset, Temporal's list has only the time of the reset."""
+    first = [entry.entered_at for entry in progress.timeline[:1]] if progress else []
+    return min([execution.start_time, *first])
+
+
+async def _earlier_attempts(execution: WorkflowExecution) -> tuple[Attempt, ...]:
+    found = await _memo(execution, EARLIER_ATTEMPTS_MEMO, EarlierAttempts)
+    return found.attempts if found else ()
 
 
 def _is_unreported_end(execution: WorkflowExecution, progress: EnvironmentProgress | None) -> bool:

@@ -1,10 +1,11 @@
-"""Translates the Temporal client's errors into the errors of `byok.service.errors`."""
+"""Translates the Temporal client's errors into the errors of `byok.service.errors`, or into None."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
+from temporalio.client import WorkflowExecutionDescription, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok.service.errors import TemporalRefusedError, TemporalUnreachableError
@@ -27,6 +28,20 @@ def translate_temporal_errors() -> Iterator[None]:
         if error.status in _DOWN:
             raise TemporalUnreachableError(f"Cannot reach the Temporal server: {error.message}") from error
         raise TemporalRefusedError(f"Temporal rejected the request: {error.message}") from error
+
+
+async def describe_or_none(handle: WorkflowHandle[Any, Any]) -> WorkflowExecutionDescription | None:
+    """Return the description of a workflow; None if Temporal does not know the workflow.
+
+    Raises:
+        RPCError: The call failed, or the namespace does not exist.
+    """
+    try:
+        return await handle.describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND or is_namespace_not_found(error):
+            raise
+        return None
 
 
 def is_namespace_not_found(error: RPCError) -> bool:

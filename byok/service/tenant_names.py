@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
 
 from byok.contracts import RECONCILE_TENANT_WORKFLOW, tenant_workflow_id
 from byok.domain.models import ReconcileTenantRequest, Requester, TenantOutcome, TenantRole
@@ -15,7 +14,7 @@ from byok.service.encryption import require_customer_keys
 from byok.service.errors import DifferentNamingInProgressError, EnvironmentNotReadyError
 from byok.service.histories import diff_requests, read_workflow_request
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, TenantRun
-from byok.service.temporal_errors import is_namespace_not_found
+from byok.service.temporal_errors import describe_or_none
 from byok.service.workflow_starts import build_priority, build_requester_memo
 
 _ASKED_FOR_AT_ONCE: Final = 50
@@ -95,11 +94,8 @@ async def start_tenant_workflow(
 async def list_tenant_runs(client: Client, environment_id: str) -> list[TenantRun]:
     """Return an environment's latest tenant run and, if that run did not complete, the latest completed run."""
     workflow_id = tenant_workflow_id(environment_id)
-    try:
-        described = await client.get_workflow_handle(workflow_id).describe()
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND or is_namespace_not_found(error):
-            raise
+    described = await describe_or_none(client.get_workflow_handle(workflow_id))
+    if described is None:
         return []
     found = [await TenantRun.from_execution(described)]
     if described.status is not WorkflowExecutionStatus.COMPLETED:

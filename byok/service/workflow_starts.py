@@ -13,6 +13,11 @@ def build_requester_memo(requester: Requester | None) -> dict[str, Any]:
     return {} if requester is None else {REQUESTER_MEMO: requester}
 
 
+def measure_requester(requester: Requester | None) -> int:
+    """Return the size of the requester's memo field in bytes."""
+    return 0 if requester is None else len(requester.model_dump_json().encode())
+
+
 def build_priority(organisation: str | None) -> Priority:
     """Return the priority with which Temporal distributes a workflow's tasks and those of its activities.
 

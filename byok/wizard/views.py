@@ -1,15 +1,15 @@
 """Prepares a status for the progress page."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from itertools import pairwise
 from typing import Final
 
 from byok.domain.phases import Encryption, Phase
 from byok.service.pending import describe_pending_step
 from byok.service.replay import ReplayOptions, find_replay_options
 from byok.service.status import EnvironmentStatus
+from byok.service.timeline import list_phase_runs
 
 _WORDS: Final = {
     Phase.VALIDATING_KEYS: "Validating your keys",
@@ -95,18 +95,12 @@ class StatusView:
 
 
 def _steps(status: EnvironmentStatus) -> tuple[TimelineStep, ...]:
-    moments = [entry.entered_at for entry in status.timeline]
-    ends = [later for _, later in pairwise(moments)] + [status.closed_at or datetime.now(UTC)]
-    failed = {problem.phase for problem in status.problems}
     words = _words_for(status)
     steps = []
-    for entry, end in zip(status.timeline, ends, strict=False):
-        current = entry is status.timeline[-1] and not entry.phase.is_final
-        state = StepState.CURRENT if current else StepState.DONE
-        if entry.phase is Phase.STOPPED or (entry.phase in failed and not current):
-            state = StepState.FAILED
-        took = "" if entry.phase.is_final else _format_duration((end - entry.entered_at).total_seconds())
-        steps.append(TimelineStep(words[entry.phase], state, entry.entered_at, took))
+    for run in list_phase_runs(status):
+        state = StepState.CURRENT if run.running else StepState.FAILED if run.failed else StepState.DONE
+        took = "" if run.seconds is None else _format_duration(run.seconds)
+        steps.append(TimelineStep(words[run.phase], state, run.entered_at, took))
     if not status.phase.is_final and not status.is_deletion and status.phase is not Phase.ROLLING_BACK:
         entered = {entry.phase for entry in status.timeline}
         steps += [TimelineStep(words[phase], StepState.TO_COME) for phase in _WAY if phase not in entered]

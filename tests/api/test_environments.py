@@ -326,3 +326,23 @@ async def test_unknown_page_token_is_refused(portal: ApiClient, after: str) -> N
 async def test_unknown_environment_is_not_found(portal: ApiClient, method: str) -> None:
     answer = await portal.http.request(method, "/v1/environments/missing?confirm=missing")
     assert (answer.status_code, answer.json()["code"]) == (404, "byok.EnvironmentNotFound")
+
+
+async def test_attempts_are_listed_with_their_problems_and_requesters(
+    portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    harness.activities.script["ensure_bucket"] = [DISABLED]
+    await portal.http.post("/v1/environments", json=build_create_body(environment_id))
+    await wait_until_ended(service, environment_id)
+    await portal.http.post(f"/v1/environments/{environment_id}/replays", json={})
+    status = await wait_until_ended(service, environment_id)
+
+    answer = await portal.http.get(f"/v1/environments/{environment_id}/attempts")
+
+    assert answer.status_code == HTTPStatus.OK
+    assert answer.json() == {  # contract 148
+        "attempts": [one.model_dump(mode="json") for one in await service.list_attempts(status)]
+    }
+    assert [one["problem_code"] for one in answer.json()["attempts"]] == ["s3.KMS.DisabledException", None]
+    missing = await portal.http.get(f"/v1/environments/{environment_id}x/attempts")
+    assert missing.status_code == HTTPStatus.NOT_FOUND

@@ -26,6 +26,7 @@ Call = tuple[str, dict[str, Any]]
 ON_AN_ENVIRONMENT: dict[str, Callable[[str], Call]] = {
     "GET /v1/environments/{environment_id}": lambda name: (f"/v1/environments/{name}", {}),
     "GET /v1/environments/{environment_id}/events": lambda name: (f"/v1/environments/{name}/events", {}),
+    "GET /v1/environments/{environment_id}/attempts": lambda name: (f"/v1/environments/{name}/attempts", {}),
     "POST /v1/environments/{environment_id}/replays": lambda name: (f"/v1/environments/{name}/replays", {"json": {}}),
     "PUT /v1/environments/{environment_id}/tenant": lambda name: (f"/v1/environments/{name}/tenant", {"json": {}}),
     "POST /v1/environments/{environment_id}/cancellation": lambda name: (f"/v1/environments/{name}/cancellation", {}),
@@ -148,7 +149,7 @@ async def wait_for_stop(portal: ApiClient, environment_id: str) -> None:
 def without_times(content: Any, environment_id: str) -> Any:
     """Return a JSON value without the fields that differ between two environments."""
     if isinstance(content, dict):
-        varying = {"at", "run_id", "started_at", "closed_at", "entered_at", "request_id"}
+        varying = {"at", "run_id", "created_at", "started_at", "closed_at", "entered_at", "request_id"}
         return {name: without_times(value, environment_id) for name, value in content.items() if name not in varying}
     if isinstance(content, list):
         return [without_times(value, environment_id) for value in content]

@@ -39,6 +39,7 @@ class NeverReadyService:
             phase=Phase.AWAITING_DATABASE,
             workflow_id=f"environment/{environment_id}",
             run_id="run",
+            created_at=datetime(2026, 11, 25, tzinfo=UTC),
             started_at=datetime(2026, 11, 25, tzinfo=UTC),
         )
 

@@ -8,6 +8,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
     AccountPage,
     AccountRequest,
+    Attempt,
     CheckedKey,
     CheckedKeys,
     CheckKeysRequest,
@@ -70,6 +71,7 @@ def make_status(
         pending=pending,
         workflow_id="environment/acme",
         run_id="run-1",
+        created_at=BEGAN,
         started_at=BEGAN,
         closed_at=BEGAN + timedelta(seconds=2 * len(phases)) if phases[-1].is_final else None,
     )
@@ -83,6 +85,7 @@ class FakeService:
         statuses: The statuses that `watch_status` yields, in order; `read_status` returns the last of them.
         refuse: The error that every call raises.
         waiting: The pending activities that `reconcile_tenant` reports.
+        attempts: The attempts of the environment.
         step: The activity at which a replay resumes; None if the replay starts over.
     """
 
@@ -107,6 +110,7 @@ class FakeService:
     unregistered: bool = True
     claim_pages: list[ClaimPage] = field(default_factory=list)
     claim_requests: list[ListClaimsRequest] = field(default_factory=list)
+    attempts: tuple[Attempt, ...] = ()
     located: list[dict[str, str | None]] = field(default_factory=list)
 
     async def create(self, request: ProvisionRequest) -> CreateResult:
@@ -124,10 +128,15 @@ class FakeService:
         for one in self.statuses:
             yield one
 
+    async def list_attempts(self, status: EnvironmentStatus) -> tuple[Attempt, ...]:
+        return self.attempts
+
     async def list_environments(self, limit: int) -> list[EnvironmentSummary]:
         self._refuse()
         return [
-            EnvironmentSummary(environment_id=name, phase=phase, region=REGION, problem_code=code, started_at=BEGAN)
+            EnvironmentSummary(
+                environment_id=name, phase=phase, region=REGION, problem_code=code, created_at=BEGAN, started_at=BEGAN
+            )
             for name, phase, code in (
                 ("acme", Phase.READY, None),
                 ("globex", Phase.STOPPED, "s3.KMS.DisabledException"),

@@ -357,6 +357,11 @@ async def test_stop_shows_the_underlying_kms_error_and_retry_continues(
     assert f"{S3_KEY} is disabled." in browser.text
     await browser.submit_form(f"/environments/{environment_id}", {})
     assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
+    await browser.open_page(f"/environments/{environment_id}")
+    (attempts,) = re.findall(r'<h2 id="attempts">.*?<tbody>(.*?)</tbody>', browser.page.text, re.DOTALL)
+    first, second = re.findall(r"<tr>.*?</tr>", attempts, re.DOTALL)
+    assert all(word in first for word in ("provisioning", "STOPPED", "s3.KMS.DisabledException"))  # contract 148
+    assert all(word in second for word in ("replay", "READY", "anonymous", "replayed from ensure_bucket"))
 
 
 async def test_page_of_a_refused_retry_can_be_reloaded(

@@ -15,6 +15,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from activities.attempts import AttemptActivities
 from byok.contracts import (
     DELETE_ENVIRONMENT_WORKFLOW,
     PROGRESS_MEMO,
@@ -154,7 +155,7 @@ async def run_harness(
                 UnregisterAccount,
                 ListAccounts,
             ],
-            activities=activities.list_activities,
+            activities=[*activities.list_activities, AttemptActivities().record_stop],
             activity_executor=executor,
             max_concurrent_activities=8,
             deployment_config=deployment,

@@ -18,6 +18,7 @@ from temporalio import activity, workflow
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflow.v1 import PostResetOperation
 from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import RetryPolicy, SearchAttributeKey
@@ -48,6 +49,30 @@ class _Upsert:
     @workflow.run
     async def run(self) -> None:
         workflow.upsert_search_attributes([_UNREGISTERED.value_set("x")])
+
+
+@workflow.defn
+class _SignalItself:
+    @workflow.run
+    async def run(self) -> None:
+        await workflow.get_external_workflow_handle(workflow.info().workflow_id).signal("add", "news")
+
+
+@workflow.defn
+class _Collect:
+    """Waits for one signal, and returns what the workflow knew when it received the signal."""
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+
+    @workflow.signal
+    def add(self, news: str) -> None:
+        self._found.append(news)
+
+    @workflow.run
+    async def run(self) -> list[str]:
+        await workflow.wait_condition(lambda: bool(self._found))
+        return self._found
 
 
 @workflow.defn
@@ -126,7 +151,7 @@ async def run_worker(client: Client, activities: _Activities | None = None) -> A
     async with Worker(
         client,
         task_queue=queue,
-        workflows=[_Wait, _Upsert, _Call, _Publish],
+        workflows=[_Wait, _Upsert, _Call, _Publish, _SignalItself, _Collect],
         activities=[given.succeed, given.fail],
         workflow_runner=UnsandboxedWorkflowRunner(),
     ):
@@ -143,7 +168,10 @@ async def wait_for_event(handle: WorkflowHandle[object, object], fact: Callable[
 
 
 async def reset(
-    client: Client, handle: WorkflowHandle[object, object], event_id: int
+    client: Client,
+    handle: WorkflowHandle[object, object],
+    event_id: int,
+    then: PostResetOperation.SignalWorkflow | None = None,
 ) -> WorkflowHandle[object, object]:
     """Reset a run to a completed workflow task, and return a handle to the new run."""
     response = await client.workflow_service.reset_workflow_execution(
@@ -153,6 +181,7 @@ async def reset(
             reason="test",
             workflow_task_finish_event_id=event_id,
             request_id=str(uuid.uuid4()),
+            post_reset_operations=[PostResetOperation(signal_workflow=then)] if then else [],
         )
     )
     return client.get_workflow_handle(handle.id, run_id=response.run_id)
@@ -257,6 +286,41 @@ async def test_reset_drops_what_the_workflow_wrote_into_its_memo_later(client: C
 
     assert await (await again.describe()).memo_value("phase") == "succeed"
     await again.terminate()
+
+
+async def test_workflow_cannot_signal_itself(client: Client) -> None:
+    async with run_worker(client) as queue:
+        handle = await client.start_workflow("_SignalItself", id=f"signal-{uuid.uuid4().hex}", task_queue=queue)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await asyncio.wait_for(handle.result(), _DEADLINE)
+    assert "ExternalWorkflowExecutionNotFound" in str(failed.value.cause)
+
+
+async def test_reset_applies_later_signals_and_does_not_record_its_requester(client: Client) -> None:
+    async with run_worker(client) as queue:
+        handle = await client.start_workflow("_Collect", id=f"collect-{uuid.uuid4().hex}", task_queue=queue)
+        completed = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+        first = (await wait_for_event(handle, lambda event: event.event_type == completed)).event_id
+        await handle.signal("add", "news")
+        await asyncio.wait_for(handle.result(), _DEADLINE)
+
+        again = await reset(client, handle, first)
+
+        assert await asyncio.wait_for(again.result(), _DEADLINE) == ["news"]
+        events = [event async for event in again.fetch_history_events()]
+    (reset_event,) = [event for event in events if event.HasField("workflow_task_failed_event_attributes")]
+    failed = reset_event.workflow_task_failed_event_attributes
+    assert failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
+    assert (failed.identity, failed.failure.message) == ("history-service", "test")
+    assert (failed.base_run_id, failed.new_run_id) == (handle.result_run_id, again.run_id)
+    assert events[events.index(reset_event) + 1].HasField("workflow_execution_signaled_event_attributes")
+    with pytest.raises(RPCError, match="unsupported post reset operation"):
+        await reset(client, handle, first, PostResetOperation.SignalWorkflow(signal_name="add"))
+
+
+async def test_list_cannot_be_sorted(client: Client) -> None:
+    with pytest.raises(RPCError, match="'ORDER BY'"):
+        _ = [run async for run in client.list_workflows("WorkflowId = 'none' ORDER BY StartTime")]
 
 
 async def test_status_of_a_paused_workflow_raises(client: Client) -> None:

@@ -18,7 +18,7 @@ from byok.api.authorization import (
 )
 from byok.api.dependencies import State, require_region_in_use
 from byok.api.problems import invalid_field_error, openapi_problem_responses
-from byok.api.responses import AcceptedResponse, EnvironmentPage
+from byok.api.responses import AcceptedResponse, AttemptList, EnvironmentPage
 from byok.contracts import environment_workflow_id
 from byok.domain.arns import KEY_ARN_MAX_LENGTH
 from byok.domain.models import ProvisionRequest, TenantOutcome, TenantRole
@@ -119,10 +119,7 @@ async def list_environments(
         str | None, Query(max_length=4096, description="The value of `next` on the previous page.")
     ] = None,
 ) -> EnvironmentPage:
-    """List the caller's environments: running environments first, followed by the most recently ended ones.
-
-    A page may be shorter than `size`.
-    """
+    """List the caller's environments, most recently created first."""
     found, end = await service.list_environments_page(
         prefix=prefix, phase=phase, size=size, after=state.page_token_signer.verify(after)
     )
@@ -133,6 +130,17 @@ async def list_environments(
 async def get(environment_id: ReadableId, service: Service) -> EnvironmentStatus:
     """Return an environment's phase, problems, resources and evidence."""
     return await service.read_status(environment_id)
+
+
+@router.get("/{environment_id}/attempts", responses=NOT_FOUND_RESPONSES)
+async def list_attempts(environment_id: ReadableId, service: Service) -> AttemptList:
+    """List every attempt to provision or delete an environment: its problem, its times, and who began it.
+
+    The status does not contain the attempts, because clients poll the status, and byok reads the attempts from
+    histories.
+    """
+    found = await service.list_attempts(await service.read_status(environment_id))
+    return AttemptList(attempts=list(found))
 
 
 @router.post("/{environment_id}/replays", status_code=HTTPStatus.ACCEPTED, responses=NOT_FOUND_OR_CONFLICT_RESPONSES)

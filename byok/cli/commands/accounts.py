@@ -13,7 +13,7 @@ accounts = typer.Typer(
     name="accounts",
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Register the AWS accounts in which an organisation may use keys.",
+    help="Register the AWS accounts of organisations.",
 )
 
 Organisation = Annotated[str, typer.Argument(help="The organisation's name.")]

@@ -34,10 +34,7 @@ def list_environments(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of environments to list.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
-    """List environments.
-
-    Environments in progress come first, followed by the most recently ended environments.
-    """
+    """List environments, most recently created first."""
     import asyncio
 
     with exit_on_error(as_json=as_json):
@@ -58,7 +55,8 @@ async def _status(name: str, *, wait: bool, as_json: bool) -> int:
         if not as_json:
             make_console().print(views.render_environment(found))
     if as_json:
-        print_json(as_json_dict(found))
+        attempts = [as_json_dict(one) for one in await service.list_attempts(found)]
+        print_json({**as_json_dict(found), "attempts": attempts})
     return exit_code_for_status(found)
 
 

@@ -6,6 +6,7 @@ newer worker.
 """
 
 from byok.domain.models.accounts import AccountPage, AccountRegistration, AccountRequest, ListAccountsRequest
+from byok.domain.models.attempts import Attempt, AttemptKind, EarlierAttempts, StoppedAttempt
 from byok.domain.models.base import RecordModel, RequestModel
 from byok.domain.models.plans import (
     AuroraProofTask,
@@ -75,6 +76,8 @@ __all__ = [
     "AccountPage",
     "AccountRegistration",
     "AccountRequest",
+    "Attempt",
+    "AttemptKind",
     "AuroraProofTask",
     "BucketEvidence",
     "BucketPlan",
@@ -94,6 +97,7 @@ __all__ = [
     "DeleteRequest",
     "DeletionPlan",
     "DeletionResult",
+    "EarlierAttempts",
     "EntryPoint",
     "Environment",
     "EnvironmentPlan",
@@ -128,6 +132,7 @@ __all__ = [
     "RequestModel",
     "Requester",
     "Resources",
+    "StoppedAttempt",
     "TenantOutcome",
     "TenantPlan",
     "TenantProgress",

@@ -56,7 +56,7 @@ async def show_progress(
 ) -> Response:
     """Show the fourth step (progress, problems, evidence) and, for a ready environment, the fifth (the tenant name)."""
     status = await service.read_status(environment_id)
-    return _page(request, pages, state, session, status, part_only=part == "live")
+    return await _page(request, pages, state, session, status, part_only=part == "live")
 
 
 @router.post("/{environment_id}")
@@ -78,7 +78,7 @@ async def retry(
         await service.replay(environment_id, **given)
     except ServiceError as error:
         status = await service.read_status(environment_id)
-        return _page(request, pages, state, session, status, fault=str(error), code=HTTPStatus.CONFLICT)
+        return await _page(request, pages, state, session, status, fault=str(error), code=HTTPStatus.CONFLICT)
     return RedirectResponse(f"/environments/{environment_id}", HTTPStatus.SEE_OTHER)
 
 
@@ -116,7 +116,7 @@ async def stream_changes(
         return
 
 
-def _page(
+async def _page(
     request: Request,
     pages: PageRenderer,
     state: State,
@@ -134,6 +134,7 @@ def _page(
         status=code,
         view=StatusView.from_status(status),
         environment=status,
+        attempts=await state.service.list_attempts(status),
         naming_commands=_list_naming_commands(state, status),
         warnings=WARNINGS,
         fault=fault,

@@ -1,0 +1,97 @@
+"""The attempts to provision or delete an environment: when each one ran, why it stopped, and who made it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from byok.domain.models.base import RecordModel
+from byok.domain.models.progress import TimelineEntry
+from byok.domain.phases import Phase
+
+
+class AttemptKind(StrEnum):
+    """How an attempt began."""
+
+    PROVISIONING = "provisioning"
+    REPLAY = "replay"
+    DELETION = "deletion"
+
+
+class Attempt(RecordModel):
+    """One attempt: a run of an environment's workflow, from its start or its reset until it ended (contract 148).
+
+    Attributes:
+        number: The position among all attempts, beginning with 1. A gap means that byok no longer knows an attempt.
+        kind: How the attempt began. A replay resumes the attempt before it; a replay that starts over counts as
+            provisioning.
+        run_id: The id of the attempt's run in Temporal.
+        ended_at: When the attempt ended; None while it runs, or if the end is not known.
+        phase: The phase in which the attempt ended, or the current phase.
+        problem_code: The code of the first problem that stopped the attempt.
+        problem_phase: The phase in which that problem occurred.
+        by: Who began the attempt; None if Temporal does not know it.
+        reason: Why the attempt was begun, if a reason was given.
+    """
+
+    number: int = 0
+    kind: AttemptKind
+    run_id: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    phase: Phase
+    problem_code: str | None = None
+    problem_phase: Phase | None = None
+    by: str | None = None
+    reason: str | None = None
+
+
+class StoppedAttempt(RecordModel):
+    """What a workflow reports about itself just before it stops.
+
+    The workflow reports its stop in a signal to itself, because every reset applies the later signals of the stopped
+    run to the new run. So the new run knows its earlier attempts, even after Temporal has deleted their runs.
+
+    Attributes:
+        ended_at: When the attempt stopped.
+        timeline: The phases of this attempt and of the earlier ones. The last entry is STOPPED.
+    """
+
+    run_id: str
+    started_at: datetime
+    ended_at: datetime
+    problem_code: str
+    problem_phase: Phase
+    timeline: tuple[TimelineEntry, ...]
+
+
+class EarlierAttempts(RecordModel):
+    """The attempts before a workflow's start, which byok stores in the workflow's memo when it starts the workflow."""
+
+    attempts: tuple[Attempt, ...] = ()
+
+
+_MAX_WORDS = 64
+"""The maximum length of `by` and of `reason` in a memo."""
+
+
+def pack_earlier_attempts(attempts: Sequence[Attempt], max_bytes: int) -> dict[str, Any] | None:
+    """Return attempts as JSON for a memo, as `EarlierAttempts`; None if there are no attempts.
+
+    Args:
+        attempts: All attempts, in order.
+        max_bytes: The maximum size of the JSON. If it would be larger, the oldest attempts except the first one are
+            left out. The first and the last attempt are always kept.
+    """
+    if not attempts:
+        return None
+    kept = [_pack(one) for one in attempts]
+    while len(kept) > 2 and sum(len(one.model_dump_json(exclude_none=True)) + 1 for one in kept) > max_bytes:  # noqa: PLR2004
+        del kept[1]
+    return {"attempts": [one.model_dump(mode="json", exclude_none=True) for one in kept]}
+
+
+def _pack(attempt: Attempt) -> Attempt:
+    """Return an attempt with limited texts."""
+    by, reason = attempt.by and attempt.by[:_MAX_WORDS], attempt.reason and attempt.reason[:_MAX_WORDS]
+    return attempt.model_copy(update={"by": by, "reason": reason})

@@ -1,0 +1,36 @@
+"""Passes the attempts of an environment on to a workflow that starts over.
+
+Without the memo, the attempts would disappear when Temporal deletes the earlier runs (contract 148).
+"""
+
+from typing import Any, Final
+
+from temporalio.client import Client
+
+from byok.contracts import EARLIER_ATTEMPTS_MEMO
+from byok.domain.models.attempts import pack_earlier_attempts
+from byok.service.environment_reader import EnvironmentReader
+from byok.service.errors import EnvironmentNotFoundError
+
+_MEMO_MAX_BYTES: Final = 2048
+"""The SDK logs a warning (TMPRL1103) if the memo of a start is larger."""
+
+_OVERHEAD_BYTES: Final = 128
+"""What the memo's field names and encodings take."""
+
+
+async def build_attempts_memo(client: Client, environment_id: str, used_bytes: int) -> dict[str, Any]:
+    """Return the memo field with the attempts so far; empty if there were none.
+
+    Args:
+        client: A client with the plugin from `byok.temporal.make_plugin()`.
+        environment_id: The environment.
+        used_bytes: The size of the other memo fields. The more they need, the fewer attempts the memo lists.
+    """
+    reader = EnvironmentReader(client)
+    try:
+        attempts = await reader.list_attempts(await reader.read_status(environment_id))
+    except EnvironmentNotFoundError:
+        return {}
+    packed = pack_earlier_attempts(attempts, _MEMO_MAX_BYTES - _OVERHEAD_BYTES - used_bytes)
+    return {} if packed is None else {EARLIER_ATTEMPTS_MEMO: packed}

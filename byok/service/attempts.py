@@ -1,0 +1,182 @@
+"""Finds all attempts of an environment: in the current run's history and memo, and in the earlier runs.
+
+The history of the current run is enough for the attempts that a reset resumed: a reset adds an event for itself, and
+applies the reports of earlier stops to the new run (`workflows.attempts`). The memo lists the attempts before the
+workflow's start. Both last as long as the current run. Earlier runs that Temporal has not deleted yet fill the gaps,
+for example if a person started the workflow in Temporal's UI, or terminated an attempt.
+"""
+
+import contextlib
+import re
+from collections.abc import AsyncIterable, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from pydantic import ValidationError
+from temporalio.api.enums.v1 import WorkflowTaskFailedCause
+from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEventAttributes
+from temporalio.client import Client
+from temporalio.converter import DataConverter
+from temporalio.exceptions import ApplicationError
+
+from byok.contracts import DELETE_ENVIRONMENT_WORKFLOW, REQUESTER_MEMO, STOP_SIGNAL
+from byok.domain.models import Attempt, AttemptKind, Requester, StoppedAttempt
+from byok.domain.phases import Phase
+from byok.service.status import EnvironmentStatus
+
+_RESET_REASON: Final = re.compile(
+    r"(?P<step>replayed from \w+) by (?P<by>\S.*?)(?:; reason: (?P<reason>.*))?", re.DOTALL
+)
+
+
+def format_reset_reason(step: str, identity: str, requester: Requester | None) -> str:
+    """Return the reason that byok gives Temporal for a reset.
+
+    The reason names the requester, because Temporal records the history service as the identity of every reset.
+
+    Args:
+        step: The activity at which the reset resumes the workflow.
+        identity: The identity of byok's Temporal client, for a requester that is not known.
+        requester: Who requested the replay, and why.
+    """
+    text = f"replayed from {step} by {identity if requester is None else requester.subject}"
+    return f"{text}; reason: {requester.reason}" if requester is not None and requester.reason else text
+
+
+@dataclass(frozen=True)
+class _Beginning:
+    """How an attempt began."""
+
+    kind: AttemptKind
+    at: datetime
+    by: str | None
+    reason: str | None = None
+
+
+@dataclass
+class _Chain:
+    """What the history of a run says about the run and the runs that it resumes, by run id."""
+
+    beginnings: dict[str, _Beginning] = field(default_factory=dict)
+    stops: dict[str, StoppedAttempt] = field(default_factory=dict)
+
+
+async def list_attempts(
+    client: Client, current: EnvironmentStatus, read_run_status: Callable[[str], Awaitable[EnvironmentStatus | None]]
+) -> tuple[Attempt, ...]:
+    """Return the attempts of an environment, oldest first.
+
+    Args:
+        client: A client with the plugin from `byok.temporal.make_plugin()`.
+        current: The environment's status.
+        read_run_status: Returns the status of a run; None if Temporal has deleted the run.
+    """
+    carried = {one.run_id: one for one in current.earlier_attempts}
+    chain = await _read_chain(client, current.workflow_id, current.run_id)
+    found = {**carried, **_build_attempts(chain, current)}
+    found[current.run_id] = _with_end(found[current.run_id], current)
+    retained = {one.run_id async for one in client.list_workflows(f"WorkflowId = '{current.workflow_id}'")}
+    for run_id in (retained | found.keys()) - carried.keys() - chain.stops.keys() - {current.run_id}:
+        status = await read_run_status(run_id)
+        if status is None:
+            continue
+        if run_id not in found:
+            own = await _read_chain(client, current.workflow_id, run_id)
+            found[run_id] = _build_attempts(own, status)[run_id]
+        found[run_id] = _with_end(found[run_id], status)
+    return tuple(_number(sorted(found.values(), key=lambda one: one.started_at)))
+
+
+async def _read_chain(client: Client, workflow_id: str, run_id: str) -> _Chain:
+    handle = client.get_workflow_handle(workflow_id, run_id=run_id)
+    return await _parse_chain(handle.fetch_history_events(), client.data_converter)
+
+
+async def _parse_chain(events: AsyncIterable[HistoryEvent], converter: DataConverter) -> _Chain:
+    chain = _Chain()
+    async for event in events:
+        at = event.event_time.ToDatetime(UTC)
+        if event.HasField("workflow_execution_started_event_attributes"):
+            started = event.workflow_execution_started_event_attributes
+            deletion = started.workflow_type.name == DELETE_ENVIRONMENT_WORKFLOW
+            kind = AttemptKind.DELETION if deletion else AttemptKind.PROVISIONING
+            requester = await _read_requester(started, converter)
+            by, reason = (requester.subject, requester.reason) if requester else (started.identity or None, None)
+            chain.beginnings[started.original_execution_run_id] = _Beginning(kind, at, by, reason)
+        elif event.HasField("workflow_task_failed_event_attributes"):
+            failed = event.workflow_task_failed_event_attributes
+            if failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW:
+                by, reason = _parse_reset_reason(failed.failure.message)
+                chain.beginnings[failed.new_run_id] = _Beginning(AttemptKind.REPLAY, at, by, reason)
+        elif event.HasField("workflow_execution_signaled_event_attributes"):
+            signal = event.workflow_execution_signaled_event_attributes
+            if signal.signal_name == STOP_SIGNAL:
+                with contextlib.suppress(ApplicationError, ValidationError):  # a person sent a signal of the same name
+                    (stop,) = await converter.decode(signal.input.payloads, [StoppedAttempt])
+                    chain.stops[stop.run_id] = stop
+    return chain
+
+
+async def _read_requester(
+    started: WorkflowExecutionStartedEventAttributes, converter: DataConverter
+) -> Requester | None:
+    """Return the requester in the memo with which a workflow was started; None if a person started it in Temporal."""
+    if REQUESTER_MEMO not in started.memo.fields:
+        return None
+    with contextlib.suppress(ApplicationError, ValidationError):  # another program stored a memo field of this name
+        (requester,) = await converter.decode([started.memo.fields[REQUESTER_MEMO]], [Requester])
+        return cast("Requester", requester)
+    return None
+
+
+def _parse_reset_reason(text: str) -> tuple[str | None, str | None]:
+    """Return who requested a reset, and why. If another program reset the workflow, the requester is not known."""
+    own = _RESET_REASON.fullmatch(text)
+    return (own["by"], own["reason"] or own["step"]) if own else (None, text or None)
+
+
+def _build_attempts(chain: _Chain, status: EnvironmentStatus) -> dict[str, Attempt]:
+    """Return the attempts in a run's history, by run id. The first one began when the run's status says."""
+    found = {run_id: _build(run_id, chain) for run_id in chain.beginnings | chain.stops}
+    first = next(iter(chain.beginnings))
+    return {**found, first: found[first].model_copy(update={"started_at": status.started_at})}
+
+
+def _build(run_id: str, chain: _Chain) -> Attempt:
+    begun, stop = chain.beginnings.get(run_id), chain.stops.get(run_id)
+    if begun is None:  # a later reset went back to a point before the reset that began this attempt
+        begun = _Beginning(AttemptKind.REPLAY, chain.stops[run_id].started_at, by=None)
+    return Attempt(
+        kind=begun.kind,
+        run_id=run_id,
+        started_at=begun.at,
+        ended_at=stop.ended_at if stop else None,
+        phase=Phase.STOPPED,
+        problem_code=stop.problem_code if stop else None,
+        problem_phase=stop.problem_phase if stop else None,
+        by=begun.by,
+        reason=begun.reason,
+    )
+
+
+def _with_end(attempt: Attempt, status: EnvironmentStatus) -> Attempt:
+    """Return an attempt with the phase, the problem and the end from the status of its run."""
+    problem = status.problem
+    return attempt.model_copy(
+        update={
+            "phase": status.phase,
+            "ended_at": status.closed_at,
+            "problem_code": problem.code if problem else None,
+            "problem_phase": problem.phase if problem else None,
+        }
+    )
+
+
+def _number(attempts: list[Attempt]) -> list[Attempt]:
+    """Number the attempts. Those from a memo keep their numbers, so a gap shows that attempts are missing."""
+    numbered: list[Attempt] = []
+    for one in attempts:
+        following = numbered[-1].number + 1 if numbered else 1
+        numbered.append(one.model_copy(update={"number": max(following, one.number)}))
+    return numbered

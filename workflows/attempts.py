@@ -1,0 +1,64 @@
+"""Carry what is known of a stopped attempt into the run that resumes it after a reset."""
+
+from collections.abc import Sequence
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.attempts import AttemptActivities
+    from byok.domain.models import Problem, StoppedAttempt
+from workflows.activity_options import RECORD_STOP_OPTIONS
+from workflows.cancellation import finish_despite_cancellation
+from workflows.progress import ProgressPublisher
+
+
+class AttemptRecorder:
+    """Reports the stop of this attempt, and receives the stops of the attempts that a reset resumed.
+
+    A reset copies the history up to the reset point, and applies all later signals to the new run. The report of a stop
+    is such a signal, so the new run receives it in its first workflow task, even after a reset in Temporal's UI.
+    """
+
+    def __init__(self) -> None:
+        self._progress: ProgressPublisher | None = None
+        self._resumed: StoppedAttempt | None = None
+        self._started_at = workflow.info().workflow_start_time
+        self._stopping = False
+
+    def follow(self, progress: ProgressPublisher) -> None:
+        """Set the progress of this attempt. A reset to the first workflow task delivers signals before this call."""
+        self._progress = progress
+        if self._resumed is not None:
+            progress.resume_after(self._resumed.timeline)
+
+    def receive(self, stop: StoppedAttempt) -> None:
+        """Resume the timeline after an earlier attempt's stop.
+
+        While a run is stopping, the signal is its own report. The decision depends on this state rather than on the run
+        id, because a run that is reset to a point after the signal replays the signal under another run id.
+        """
+        if self._stopping:
+            return
+        self._resumed, self._started_at = stop, workflow.now()
+        if self._progress is not None:
+            self._progress.resume_after(stop.timeline)
+
+    async def report_stop(self, problems: Sequence[Problem]) -> None:
+        """Record in the history that this attempt stops. If Temporal does not accept the record, stop without it."""
+        if self._progress is None:  # a run stops only after it has published its first phase
+            raise AssertionError("the attempt has no progress yet")
+        self._stopping = True
+        stop = StoppedAttempt(
+            run_id=workflow.info().run_id,
+            started_at=self._started_at,
+            ended_at=workflow.now(),
+            problem_code=problems[0].code,
+            problem_phase=problems[0].phase,
+            timeline=self._progress.timeline_until_stop(),
+        )
+        record = workflow.start_activity_method(AttemptActivities.record_stop, stop, **RECORD_STOP_OPTIONS)
+        try:
+            await finish_despite_cancellation(record)
+        except ActivityError as error:
+            workflow.logger.warning("the stop was not recorded", exc_info=error)
