@@ -27,6 +27,7 @@ from activities.database import DatabaseActivities
 from activities.describe_batcher import DescribeBatcher
 from activities.evidence import EvidenceActivities
 from activities.heartbeat import HEARTBEAT_INTERVAL, HeartbeatInterceptor
+from activities.holds import HoldInterceptor
 from activities.inventory import InventoryActivities
 from activities.keys import KeyActivities
 from activities.planning import PlanActivities
@@ -167,7 +168,11 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
         activity_executor=executor,
         max_concurrent_activities=settings.activity_threads,
         max_cached_workflows=settings.max_cached_workflows,
-        interceptors=[HeartbeatInterceptor(), LogContextInterceptor()],
+        interceptors=[
+            HeartbeatInterceptor(),
+            HoldInterceptor(timedelta(seconds=settings.hold_pause_seconds)),
+            LogContextInterceptor(),
+        ],
         deployment_config=build_worker_deployment_config(settings),
         # By default, the SDK sends a heartbeat only after 4/5 of the heartbeat timeout. If that one heartbeat is lost,
         # the activity times out.

@@ -55,19 +55,22 @@ def none_if_absent(read: Callable[[], _T]) -> _T | None:
         return None
 
 
-def find_service_and_rule(error: ClientError, key_arn: str | None = None) -> tuple[str, ErrorRule]:
+def find_service_and_rule(
+    error: ClientError, key_arn: str | None = None, platform_role_arn: str | None = None
+) -> tuple[str, ErrorRule]:
     """Return the service that raised an error, spelled as in problem codes, and the matching rule of the error table.
 
-    An error from one of botocore's internal clients concerns the worker's credentials, so the customer cannot fix it.
+    An error from one of botocore's internal clients concerns the worker's credentials, so the customer cannot fix it,
+    and byok holds.
     """
     code, message = get_error_code(error), get_error_message(error)
     service = cast("str | None", error.response.get("ResponseMetadata", {}).get(_SERVICE))
     if service is not None:
-        return service, classify_error(service, code, message, key_arn)
+        return service, classify_error(service, code, message, key_arn, platform_role_arn)
     row = classify_error("sts", code, message)
-    if row.outcome is ErrorOutcome.RETRY:
+    if row.remedy is Remedy.WAIT:
         return "credentials", row
-    return "credentials", ErrorRule("credentials", code, row.outcome, Remedy.PLATFORM_CREDENTIALS)
+    return "credentials", ErrorRule("credentials", code, ErrorOutcome.HOLD, Remedy.PLATFORM_CREDENTIALS)
 
 
 def get_error_code(error: ClientError) -> str:

@@ -18,7 +18,7 @@ from temporalio.service import RPCError
 from byok import __version__
 from byok.blueprints import DEFAULT_PATH, load_blueprint
 from byok.contracts import SEARCH_ATTRIBUTES
-from byok.domain.arns import account_id_of_role, role_arn_of_session
+from byok.domain.arns import is_session_of_role, role_arn_of_session
 from byok.service.connection import connect_service
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
@@ -157,7 +157,7 @@ def _platform_role(settings: Settings, caller: str) -> CheckResult:
         )
     if wanted is None:
         return CheckResult("platform role", ok=True, detail=f"{own}, the role of these credentials")
-    if own is None or not _same_role(wanted, own):
+    if not is_session_of_role(caller, wanted):
         return CheckResult(
             "platform role",
             ok=False,
@@ -165,11 +165,6 @@ def _platform_role(settings: Settings, caller: str) -> CheckResult:
             fix=f"Run workers with credentials of {wanted}: no key policy allows the current credentials.",
         )
     return CheckResult("platform role", ok=True, detail=wanted)
-
-
-def _same_role(wanted: str, own: str) -> bool:
-    """Compare two roles by account and name only, because the ARN of a session does not contain the role's path."""
-    return account_id_of_role(wanted) == account_id_of_role(own) and wanted.rpartition("/")[2] == own.rpartition("/")[2]
 
 
 def _blueprint(settings: Settings) -> CheckResult:

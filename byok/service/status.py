@@ -34,7 +34,7 @@ from byok.domain.models import (
     TimelineEntry,
 )
 from byok.domain.phases import Encryption, Phase
-from byok.service.pending import PendingStep, list_pending_steps
+from byok.service.pending import Holding, PendingStep, find_holding, list_pending_steps
 from byok.service.unreported_ends import FailureLoaders, problem_of_end, problem_of_unreported_end
 
 _Memo = TypeVar("_Memo", bound=RecordModel)
@@ -146,6 +146,8 @@ class EnvironmentStatus(RecordModel):
         tenant_role: The role that last named the keys or, if no role has named them yet, the role that will name them.
         stack_name: The CloudFormation stack of the keys; None if the user did not choose a name.
         pending: The steps that the environment currently waits for; empty once its workflow has ended.
+        holding: The fault of the platform's own that the environment waits out, if any. The customer has nothing to do,
+            and byok retries by itself.
     """
 
     environment_id: str
@@ -168,6 +170,7 @@ class EnvironmentStatus(RecordModel):
     profile: str = DEFAULT_PROFILE
     stack_name: str | None = None
     pending: tuple[PendingStep, ...] = ()
+    holding: Holding | None = None
     workflow_id: str
     run_id: str
     started_at: datetime
@@ -197,6 +200,7 @@ class EnvironmentStatus(RecordModel):
         if _is_unreported_end(described, progress):
             problems = (await problem_of_unreported_end(described, progress, fetch),)
         request = progress.request if progress else None
+        pending = await list_pending_steps(described, fetch.task_failure)
         return cls(
             environment_id=environment_id_from_workflow_id(described.id),
             phase=_phase(described, progress),
@@ -210,7 +214,8 @@ class EnvironmentStatus(RecordModel):
             tenant=progress.tenant if progress else None,
             deletion=progress.deletion if progress else None,
             **({name: getattr(request, name) for name in _REQUEST_FIELDS if hasattr(request, name)}),
-            pending=await list_pending_steps(described, fetch.task_failure),
+            pending=pending,
+            holding=find_holding(pending),
             workflow_id=described.id,
             run_id=described.run_id,
             started_at=described.start_time,
