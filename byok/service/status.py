@@ -35,6 +35,7 @@ from byok.domain.models import (
 )
 from byok.domain.phases import Encryption, Phase
 from byok.service.pending import Holding, PendingStep, find_holding, list_pending_steps
+from byok.service.pollers import Workers
 from byok.service.unreported_ends import FailureLoaders, problem_of_end, problem_of_unreported_end
 
 _Memo = TypeVar("_Memo", bound=RecordModel)
@@ -186,6 +187,22 @@ class EnvironmentStatus(RecordModel):
     def unclaimed_since(self) -> datetime | None:
         """When the oldest unclaimed task began to wait for a worker; None if no task is unclaimed."""
         return min((item.since for item in self.pending if item.unclaimed), default=None)
+
+    def with_unfit_workers(self, workers: Workers) -> Self:
+        """Return the status, which holds if it waits for a worker and all workers are unfit (contract 151)."""
+        since = self.unclaimed_since
+        if since is None or workers.fit or not workers.unfit:
+            return self
+        problem = Problem(
+            code="worker.Unfit",
+            message=workers.unfit[0].reason,
+            phase=self.phase,
+            region=self.region or "",
+            at=workers.unfit[0].last_seen,
+            remediation="The customer has nothing to do. `byok doctor` lists the workers and what is wrong with them.",
+            held_since=since,
+        )
+        return self.model_copy(update={"holding": Holding(since=since, problem=problem)})
 
     @classmethod
     async def from_description(cls, described: WorkflowExecutionDescription, fetch: FailureLoaders) -> Self:
