@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from temporalio.api.enums.v1 import TaskQueueType, WorkerVersioningMode
 from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
@@ -61,16 +61,15 @@ async def list_workers(client: Client, task_queue: str) -> Workers:
         _pollers(client, task_queue, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
         _pollers(client, unfit_task_queue(task_queue), TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
     )
-    fit = {worker.identity: worker for worker in workflows}
-    fit = {worker.identity: fit[worker.identity] for worker in activities if worker.identity in fit}
     unfit: dict[str, UnfitWorker] = {}
     for worker in sorted(waiting, key=lambda one: one.last_seen):
         identity, reason = parse_unfit_identity(worker.identity)
         unfit[identity] = UnfitWorker(identity, worker.last_seen, reason)
-    for identity in fit.keys() & unfit.keys():
-        earlier: dict[str, Any] = unfit if fit[identity].last_seen > unfit[identity].last_seen else fit
-        del earlier[identity]
-    return Workers(list(fit.values()), list(unfit.values()))
+    fit = [worker for worker in workflows if worker.identity in {other.identity for other in activities}]
+    fit = [one for one in fit if one.identity not in unfit or one.last_seen > unfit[one.identity].last_seen]
+    for worker in fit:
+        unfit.pop(worker.identity, None)
+    return Workers(fit, list(unfit.values()))
 
 
 async def _pollers(client: Client, task_queue: str, kind: TaskQueueType.ValueType) -> list[PollingWorker]:
