@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import boto3
 from botocore.config import Config
 
-from activities.aws_errors import record_service_on_responses
+from activities.aws_errors import explain_head_denials, record_service_on_responses
 from activities.call_rate import TokenBucket
 from byok import __version__
 from byok.domain.models import TenantRole
@@ -127,6 +127,7 @@ class AwsClients:
         record_service_on_responses(made)
         self._buckets.setdefault((service, region), TokenBucket(self.calls_per_second)).limit(made)
         if service == "s3":
+            explain_head_denials(made, lambda: self.sts(region).get_caller_identity())
             _expect_bucket_owner(made, self.account)
         return made
 

@@ -10,12 +10,13 @@ from temporalio.exceptions import ApplicationError
 
 from activities.clients import AwsClients
 from activities.keys import KeyActivities
+from activities.storage import StorageActivities
 from activities.tenant import TenantActivities
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem, ReconcileKeyTask, TenantRole
 from byok.domain.planning import plan_tenant
 from localaws.accounts import OPERATOR_CREDENTIALS
-from tests.activities.conftest import PLATFORM, ActivityHarness
+from tests.activities.conftest import PLATFORM, ActivityHarness, make_clients
 from tests.localaws.server import REGION
 from tests.workflows.fake_activities import build_tenant_request
 
@@ -133,3 +134,52 @@ def test_worker_with_another_role_holds(harness: ActivityHarness) -> None:
     assert caught.value.type == "s3.AccessDenied"
     assert "user/Operator is not authorized" in caught.value.message
     assert_holds(caught.value, "PutObject")
+
+
+@pytest.mark.parametrize("operation", ["HeadBucket", "HeadObject"])
+def test_expired_credentials_hold_even_if_a_head_call_hides_the_reason(
+    harness: ActivityHarness, operation: str
+) -> None:
+    """S3's response to a HEAD call has no body, so only STS says that the credentials have expired."""
+    clients = make_clients()
+    storage = StorageActivities(clients, PLATFORM)
+    harness.run_with_retries(harness.storage.ensure_bucket, harness.bucket_task())
+    expired = {
+        "kind": "refuse",
+        "code": "ExpiredToken",
+        "message": "The security token included in the request is expired",
+    }
+    for service, call in (("s3", operation), ("sts", "GetCallerIdentity")):
+        harness.aws.call_control("POST", "faults", service=service, operation=call, **expired)
+
+    with pytest.raises(ApplicationError) as caught:
+        harness.run_once(storage.ensure_bucket, harness.bucket_task())
+
+    assert caught.value.type == "sts.ExpiredToken"
+    assert_holds(caught.value, operation)
+
+
+@pytest.mark.parametrize("operation", ["HeadBucket", "HeadObject"])
+def test_bare_denial_of_a_head_call_is_no_hold_if_the_credentials_are_valid(
+    harness: ActivityHarness, operation: str
+) -> None:
+    harness.run_with_retries(harness.storage.ensure_bucket, harness.bucket_task())
+    harness.aws.call_control("POST", "faults", service="s3", operation=operation, kind="refuse")
+
+    with pytest.raises(ApplicationError) as caught:
+        harness.run_once(harness.storage.ensure_bucket, harness.bucket_task())
+
+    assert caught.value.type == "s3.403"
+    assert caught.value.non_retryable
+
+
+def test_denial_of_another_principal_never_makes_a_bucket_foreign(harness: ActivityHarness) -> None:
+    other = "User: arn:aws:sts::999988887777:assumed-role/Other/w is not authorized to perform: s3:GetBucketTagging"
+    harness.run_with_retries(harness.storage.ensure_bucket, harness.bucket_task())
+    denied = {"kind": "refuse", "code": "AccessDenied", "message": other}
+    harness.aws.call_control("POST", "faults", service="s3", operation="GetBucketTagging", **denied)
+
+    with pytest.raises(ApplicationError) as caught:
+        harness.run_once(harness.storage.ensure_bucket, harness.bucket_task())
+
+    assert_holds(caught.value, "GetBucketTagging")

@@ -165,7 +165,7 @@ async def test_credentials_that_expire_while_a_worker_polls_stop_nothing(steady:
     profile = write_sick_profile(steady, tmp_path)
     async with running_worker(steady.machine, "expiring", **profile) as worker:
         await steady.wait_until(lambda: worker.has_printed("worker_started"))
-        reject_calls(steady, "s3", "rds")
+        reject_calls(steady, "s3", "rds", "sts")
         held: set[str] = set()
         runs = await prepare_runs(steady)
         await asyncio.gather(*(run.start() for run in runs))

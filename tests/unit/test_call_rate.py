@@ -8,7 +8,7 @@ from activities.call_rate import TokenBucket
 
 @dataclass
 class FakeClock:
-    """A clock that advances only when somebody sleeps.
+    """A clock that advances only during a sleep.
 
     Attributes:
         slept: The duration of each sleep, in seconds.

@@ -60,7 +60,7 @@ OPERATIONS_BY_SERVICE: Final[dict[str, tuple[str, ...]]] = {
         "PutObject",
         "PutPublicAccessBlock",
     ),
-    "sts": ("AssumeRole",),
+    "sts": ("AssumeRole", "GetCallerIdentity"),
 }
 """Every AWS operation that activities call. Tests prove that the error table covers all errors of these operations. The
 platform role needs no permission for any other operation."""
