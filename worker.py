@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 import boto3
-import structlog
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
@@ -29,6 +28,7 @@ from activities.database import DatabaseActivities
 from activities.describe_batcher import DescribeBatcher
 from activities.evidence import EvidenceActivities
 from activities.heartbeat import HEARTBEAT_INTERVAL, HeartbeatInterceptor
+from activities.holds import HoldInterceptor
 from activities.inventory import InventoryActivities
 from activities.keys import KeyActivities
 from activities.planning import PlanActivities
@@ -36,11 +36,11 @@ from activities.storage import StorageActivities
 from activities.tenant import TenantActivities
 from byok.blueprints import load_blueprint
 from byok.contracts import TASK_QUEUE
-from byok.domain.arns import role_arn_of_session
 from byok.domain.planning import Platform
 from byok.log import LogContextInterceptor, configure_logging
 from byok.settings import Settings, format_settings_error
 from byok.temporal import connect, register_search_attributes
+from byok.worker_fitness import WorkerIdentity, WorkerSupervisor
 from workflows.accounts import ListAccounts, RegisterAccount, UnregisterAccount
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
@@ -57,34 +57,19 @@ STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=2)
 GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=30)
 
 
-def resolve_platform_role_arn(settings: Settings, session: boto3.Session, config: Config) -> str:
-    """Return the platform role, which the customers' key policies name: the configured role, or this session's role.
-
-    Raises:
-        RuntimeError: `BYOK_PLATFORM_ROLE_ARN` is not set, and the worker's credentials do not belong to a role.
-    """
-    if settings.platform_role_arn:
-        return settings.platform_role_arn
-    caller = session.client("sts", config=config).get_caller_identity()["Arn"]
-    role = role_arn_of_session(caller)
-    if role is None:
-        raise RuntimeError(
-            f"BYOK_PLATFORM_ROLE_ARN is not set, and {caller} is not a role session. "
-            "Set the variable to the role that the customers' key policies name."
-        )
-    return role
-
-
-def build_activities(settings: Settings) -> list[Callable[..., Any]]:
-    """Create the activity objects with their clients and settings, and return all activities."""
-    config = build_client_config(
+def build_config(settings: Settings) -> Config:
+    """Return the configuration of the worker's AWS clients."""
+    return build_client_config(
         connect_timeout=timedelta(seconds=settings.aws_connect_timeout_seconds),
         read_timeout=timedelta(seconds=settings.aws_read_timeout_seconds),
         connections=settings.activity_threads,
     )
-    session = boto3.Session()
+
+
+def build_activities(settings: Settings, session: boto3.Session, platform_role_arn: str) -> list[Callable[..., Any]]:
+    """Create the activity objects with their clients and settings, and return all activities."""
     platform = Platform(
-        resolve_platform_role_arn(settings, session, config),
+        platform_role_arn,
         settings.vendor,
         load_blueprint(settings.blueprint),
         prove_aurora_keys=settings.prove_aurora_keys,
@@ -92,7 +77,7 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
         home_region=settings.home_region,
         regions=settings.regions,
     )
-    clients = AwsClients(session, config, platform.account)
+    clients = AwsClients(session, build_config(settings), platform.account, settings.aws_calls_per_second)
     plan, keys = PlanActivities(platform), KeyActivities(clients, platform)
     poll = timedelta(seconds=settings.database_poll_seconds)
     database = DatabaseActivities(clients, platform, poll, DescribeBatcher(clients))
@@ -153,7 +138,9 @@ def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig
     )
 
 
-def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor) -> Worker:
+def make_worker(
+    client: Client, settings: Settings, executor: ThreadPoolExecutor, activities: list[Callable[..., Any]]
+) -> Worker:
     """Create the worker for all workflows and activities.
 
     The client's plugin provides the data converter and the input validation.
@@ -172,14 +159,18 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
             UnregisterAccount,
             ListAccounts,
         ],
-        activities=build_activities(settings),
+        activities=activities,
         # The sandbox detects nondeterministic workflow code. The tests use it. Production does not, because the sandbox
         # would take a third of the worker's CPU time (decision 0024).
         workflow_runner=UnsandboxedWorkflowRunner(),
         activity_executor=executor,
         max_concurrent_activities=settings.activity_threads,
         max_cached_workflows=settings.max_cached_workflows,
-        interceptors=[HeartbeatInterceptor(), LogContextInterceptor()],
+        interceptors=[
+            HeartbeatInterceptor(),
+            HoldInterceptor(timedelta(seconds=settings.hold_pause_seconds)),
+            LogContextInterceptor(),
+        ],
         deployment_config=build_worker_deployment_config(settings),
         # By default, the SDK sends a heartbeat only after 4/5 of the heartbeat timeout. If that one heartbeat is lost,
         # the activity times out.
@@ -190,27 +181,30 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
 
 
 async def run_worker(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT arrives, then finish the activities in progress."""
+    """Run until SIGTERM or SIGINT arrives, then finish the activities in progress. Poll only while fit."""
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     client = await connect()
     await register_search_attributes(client)
+    load_blueprint(settings.blueprint)  # even an unfit worker reports wrong settings when it starts
+    identity = WorkerIdentity(build_config(settings), settings.home_region, settings.platform_role_arn)
     with ThreadPoolExecutor(settings.activity_threads, thread_name_prefix="activity") as executor:
         asyncio.get_running_loop().set_default_executor(executor)  # for the AWS calls of async activities
-        async with make_worker(client, settings, executor):
+
+        def start() -> Worker:
+            if identity.session is None or identity.platform_role_arn is None:  # cannot happen: the worker is fit
+                raise AssertionError("a fit worker has a session and a role")
+            activities = build_activities(settings, identity.session, identity.platform_role_arn)
+            made = make_worker(client, settings, executor, activities)
             # Every object that exists now stays in memory until the process ends, so the garbage collector can skip it.
             gc.collect()
             gc.freeze()
-            structlog.get_logger().info(
-                "worker_started",
-                task_queue=TASK_QUEUE,
-                namespace=client.namespace,
-                deployment=settings.worker_deployment,
-                build_id=settings.worker_build_id,
-            )
-            await stop.wait()
-            structlog.get_logger().info("worker_stopping")
+            return made
+
+        interval = timedelta(seconds=settings.worker_check_seconds)
+        version = {"deployment": settings.worker_deployment, "build_id": settings.worker_build_id}
+        await WorkerSupervisor(client, TASK_QUEUE, identity.check, start, interval, version).run(stop)
 
 
 def main() -> int:

@@ -25,9 +25,33 @@ def record_service_on_responses(client: "BaseClient") -> None:
     """
 
     def note(parsed: dict[str, Any], model: "OperationModel", **_: object) -> None:
-        parsed.setdefault("ResponseMetadata", {})[_SERVICE] = model.service_model.service_name
+        parsed.setdefault("ResponseMetadata", {}).setdefault(_SERVICE, model.service_model.service_name)
 
     client.meta.events.register_last("after-call", note)
+
+
+def explain_head_denials(client: "BaseClient", check_credentials: Callable[[], object]) -> None:
+    """Replace the bare error of a HEAD call with STS's error if AWS rejects the worker's credentials or its clock.
+
+    A response to a HEAD call has no body, so S3 reports expired credentials, a wrong clock, a lost key and a missing
+    permission alike, as 400 or 403 (S3 API reference, HeadBucket, HeadObject). STS names the reason.
+
+    Args:
+        client: An S3 client.
+        check_credentials: Calls GetCallerIdentity.
+    """
+
+    def explain(parsed: dict[str, Any], **_: object) -> None:
+        if parsed.get("Error", {}).get("Code") not in {"400", "403"}:
+            return
+        try:
+            check_credentials()
+        except ClientError as error:
+            parsed["Error"] = error.response["Error"]
+            parsed["ResponseMetadata"][_SERVICE] = "sts"
+
+    for operation in ("HeadBucket", "HeadObject"):
+        client.meta.events.register(f"after-call.s3.{operation}", explain)
 
 
 def decide_error_outcome(error: ClientError) -> ErrorOutcome:
@@ -35,9 +59,10 @@ def decide_error_outcome(error: ClientError) -> ErrorOutcome:
     return find_service_and_rule(error)[1].outcome
 
 
-def is_platform_denied(error: ClientError) -> bool:
-    """Return whether the table attributes an error to a permission that the platform lacks."""
-    return find_service_and_rule(error)[1].remedy is Remedy.PLATFORM_PERMISSION
+def is_platform_denied(error: ClientError, platform_role_arn: str) -> bool:
+    """Return whether the table attributes an error to a permission that the platform role lacks."""
+    row = find_service_and_rule(error, platform_role_arn=platform_role_arn)[1]
+    return row.remedy is Remedy.PLATFORM_PERMISSION
 
 
 def is_denied_by_key_policy(error: BaseException | None) -> bool:
@@ -55,19 +80,22 @@ def none_if_absent(read: Callable[[], _T]) -> _T | None:
         return None
 
 
-def find_service_and_rule(error: ClientError, key_arn: str | None = None) -> tuple[str, ErrorRule]:
+def find_service_and_rule(
+    error: ClientError, key_arn: str | None = None, platform_role_arn: str | None = None
+) -> tuple[str, ErrorRule]:
     """Return the service that raised an error, spelled as in problem codes, and the matching rule of the error table.
 
-    An error from one of botocore's internal clients concerns the worker's credentials, so the customer cannot fix it.
+    An error from one of botocore's internal clients concerns the worker's credentials, so the customer cannot fix it,
+    and byok holds.
     """
     code, message = get_error_code(error), get_error_message(error)
     service = cast("str | None", error.response.get("ResponseMetadata", {}).get(_SERVICE))
     if service is not None:
-        return service, classify_error(service, code, message, key_arn)
+        return service, classify_error(service, code, message, key_arn, platform_role_arn)
     row = classify_error("sts", code, message)
-    if row.outcome is ErrorOutcome.RETRY:
+    if row.remedy is Remedy.WAIT:
         return "credentials", row
-    return "credentials", ErrorRule("credentials", code, row.outcome, Remedy.PLATFORM_CREDENTIALS)
+    return "credentials", ErrorRule("credentials", code, ErrorOutcome.HOLD, Remedy.PLATFORM_CREDENTIALS)
 
 
 def get_error_code(error: ClientError) -> str:

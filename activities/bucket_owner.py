@@ -31,9 +31,10 @@ def refuse_foreign_bucket(step: ActivityContext, s3: "S3Client", bucket: str) ->
     try:
         yield
     except ClientError as error:
-        if not is_platform_denied(error) or not _is_foreign(s3, bucket):
+        role = step.environment.platform_role_arn
+        if not is_platform_denied(error, role) or not _is_foreign(s3, bucket, role):
             raise
-        account = account_id_of_role(step.environment.platform_role_arn)
+        account = account_id_of_role(role)
         raise step.non_retryable_error(
             "byok.BucketOfAnotherAccount",
             f"The bucket {bucket} belongs to another AWS account, not to {account}.",
@@ -41,11 +42,11 @@ def refuse_foreign_bucket(step: ActivityContext, s3: "S3Client", bucket: str) ->
         ) from error
 
 
-def _is_foreign(s3: "S3Client", bucket: str) -> bool:
+def _is_foreign(s3: "S3Client", bucket: str, platform_role_arn: str) -> bool:
     """Return whether another account owns the bucket; False if the platform is not allowed to list its own buckets."""
     try:
         return bucket not in list_own_buckets(s3, bucket)
     except ClientError as error:
-        if is_platform_denied(error):
+        if is_platform_denied(error, platform_role_arn):
             return False
         raise

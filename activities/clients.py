@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import boto3
 from botocore.config import Config
 
-from activities.aws_errors import record_service_on_responses
+from activities.aws_errors import explain_head_denials, record_service_on_responses
+from activities.call_rate import TokenBucket
 from byok import __version__
 from byok.domain.models import TenantRole
 
@@ -59,11 +60,14 @@ class AwsClients:
             instance role.
         config: See `build_client_config`.
         account: The platform's account id. S3 refuses every call on a bucket that another account owns.
+        calls_per_second: The maximum rate of calls per service and Region. A call beyond this rate waits.
     """
 
     session: boto3.Session
     config: Config
     account: str
+    calls_per_second: float = 100
+    _buckets: dict[tuple[str, str], TokenBucket] = field(default_factory=dict, repr=False)
     _made: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -121,7 +125,9 @@ class AwsClients:
             **credentials,
         )
         record_service_on_responses(made)
+        self._buckets.setdefault((service, region), TokenBucket(self.calls_per_second)).limit(made)
         if service == "s3":
+            explain_head_denials(made, lambda: self.sts(region).get_caller_identity())
             _expect_bucket_owner(made, self.account)
         return made
 

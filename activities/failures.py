@@ -13,6 +13,7 @@ from botocore.exceptions import (
     ConnectionError,
     CredentialRetrievalError,
     HTTPClientError,
+    MetadataRetrievalError,
     NoCredentialsError,
     PartialCredentialsError,
     SSOError,
@@ -24,6 +25,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.aws_errors import find_service_and_rule, get_error_code, get_error_message
 from activities.heartbeat import load_from_previous_attempt, save_for_retry
+from activities.holds import continue_hold, has_patience_for
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import Environment, Problem
 from byok.domain.phases import Phase, RequestKind
@@ -39,13 +41,20 @@ Most policy changes propagate within 1 to 2 s."""
 
 _ASKED_AGAIN: Final = "A key change may still be propagating. byok retries for another {left} s."
 
+_NOTHING_TO_DO: Final = "The fault is the platform's own. There is nothing to do: byok retries by itself."
+
 _NO_CREDENTIALS: Final = (
     CredentialRetrievalError,
+    MetadataRetrievalError,
     NoCredentialsError,
     PartialCredentialsError,
     SSOError,
     TokenRetrievalError,
 )
+
+_RETRY_INTERVAL: Final = timedelta(seconds=5)
+"""The longest interval between retries of a call on a busy resource; see `workflows/activity_options.py`."""
+
 _BENIGN: Final = ApplicationErrorCategory.BENIGN
 
 
@@ -85,7 +94,8 @@ class ActivityContext:
 
         Raises:
             ApplicationError: AWS returned an error, or a call failed. The type is `<service>.<error code>`, and the
-                details contain a `Problem`. The error is non-retryable if the workflow must stop.
+                details contain a `Problem`. The error is non-retryable if the workflow must stop. If the fault is the
+                platform's own, the error is retryable, with a growing delay (contract 151).
         """
         try:
             yield
@@ -93,10 +103,10 @@ class ActivityContext:
             raise self._failure_of_answer(error) from error
         except (ConnectionError, ConnectionClosedError, HTTPClientError) as error:
             code = f"network.{type(error).__name__}"
-            raise _failure(self.build_problem(code, str(error), Remedy.WAIT), retry=True) from error
+            raise _hold(self.build_problem(code, str(error), Remedy.WAIT)) from error
         except _NO_CREDENTIALS as error:
             code = f"aws.{type(error).__name__}"
-            raise _failure(self.build_problem(code, str(error), Remedy.PLATFORM_CREDENTIALS)) from error
+            raise _hold(self.build_problem(code, str(error), Remedy.PLATFORM_CREDENTIALS)) from error
         except BotoCoreError as error:
             code = f"aws.{type(error).__name__}"
             raise _failure(self.build_problem(code, str(error), Remedy.PLATFORM_OPERATOR)) from error
@@ -113,9 +123,12 @@ class ActivityContext:
     def retry_later_error(self, code: str, message: str, delay: timedelta) -> ApplicationError:
         """Build the error for a resource that is not ready yet. Temporal retries after the delay.
 
-        The error is benign, so Temporal does not count it as a failure.
+        The error is benign, so Temporal does not count it as a failure. If the activity has waited for as long as it
+        may, the error stops the workflow.
         """
         why = self.build_problem(code, message, Remedy.WAIT)
+        if not has_patience_for(delay):
+            return _failure(why)
         return ApplicationError(message, why, type=code, next_retry_delay=delay, category=_BENIGN)
 
     def require_match(self, name: str, found: BaseModel, expected: dict[str, object]) -> None:
@@ -170,7 +183,8 @@ class ActivityContext:
         )
 
     def _failure_of_answer(self, error: ClientError) -> ApplicationError:
-        service, row = find_service_and_rule(error, self.environment.key_arn(self.key))
+        key_arn, role = self.environment.key_arn(self.key), self.environment.platform_role_arn
+        service, row = find_service_and_rule(error, key_arn, role)
         code = get_error_code(error)
         message = get_error_message(error) or f"{service} returned {code} without a message."
         why = self.build_problem(
@@ -181,7 +195,9 @@ class ActivityContext:
             operation=error.operation_name,
             request_id=error.response.get("ResponseMetadata", {}).get("RequestId"),
         )
-        if row.outcome is ErrorOutcome.STOP:
+        if row.outcome is ErrorOutcome.HOLD:
+            return _hold(why)
+        if row.outcome is ErrorOutcome.STOP or not has_patience_for(_RETRY_INTERVAL):
             return _failure(why)
         if row.outcome is ErrorOutcome.STOP_AFTER_GRACE:
             return self._retry_within_grace(why)
@@ -235,6 +251,18 @@ def with_partial_result(refusal: ApplicationError, resource: BaseModel) -> Appli
         next_retry_delay=refusal.next_retry_delay,
         category=refusal.category,
     )
+
+
+def _hold(why: Problem) -> ApplicationError:
+    """Build the error for a fault of the platform's own, which says since when byok has been holding (contract 151).
+
+    Temporal's UI shows the error's message next to the pending activity. The error does not contain the remedy, which
+    applies only if the fault lasts so long that the environment stops.
+    """
+    since, pause = continue_hold()
+    held = why.model_copy(update={"held_since": since, "remediation": _NOTHING_TO_DO})
+    message = f"Holding since {since:%Y-%m-%d %H:%M:%S} UTC: {why.message} byok retries by itself."
+    return ApplicationError(message, held, type=why.code, next_retry_delay=pause, category=_BENIGN)
 
 
 def _failure(why: Problem, *, retry: bool = False, delay: timedelta | None = None) -> ApplicationError:

@@ -71,6 +71,10 @@ EARLIER_ATTEMPTS_MEMO: Final = "earlier-attempts"
 STOP_SIGNAL: Final = "record_stop"
 """The signal in which an environment's workflow reports its own stop, as `byok.domain.models.StoppedAttempt`."""
 
+_UNFIT: Final = " unfit: "
+_MAX_IDENTITY_LENGTH: Final = 500
+"""Temporal rejects identities of more than 1,000 characters (`limit.maxIDLength`)."""
+
 INVALID_INPUT_ERROR_TYPE: Final = "InvalidInput"
 """The failure type of a workflow that received invalid input."""
 
@@ -137,3 +141,19 @@ def aurora_proof_workflow_id(region: str, key_arn: str) -> str:
     """Return the workflow id of `ProveAuroraKey`. The id contains the key, so a key has at most one proof at a time."""
     arn = parse_key_arn(key_arn)
     return f"aurora-proof/{region}/{arn.account}/{arn.key_id}"
+
+
+def unfit_task_queue(task_queue: str) -> str:
+    """Return the task queue that unfit workers poll. It never has tasks: Temporal lists the workers that poll it."""
+    return f"{task_queue}-unfit"
+
+
+def build_unfit_identity(identity: str, reason: str) -> str:
+    """Return the identity under which an unfit worker polls, which contains the reason."""
+    return f"{identity}{_UNFIT}{reason}"[:_MAX_IDENTITY_LENGTH]
+
+
+def parse_unfit_identity(identity: str) -> tuple[str, str]:
+    """Return an unfit worker's usual identity, and the reason why it is unfit."""
+    usual, _, reason = identity.partition(_UNFIT)
+    return usual, reason

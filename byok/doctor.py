@@ -6,6 +6,7 @@ Each check reports whether something that byok needs can be reached and used, an
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 import boto3
@@ -18,13 +19,14 @@ from temporalio.service import RPCError
 from byok import __version__
 from byok.blueprints import DEFAULT_PATH, load_blueprint
 from byok.contracts import SEARCH_ATTRIBUTES
-from byok.domain.arns import account_id_of_role, role_arn_of_session
+from byok.domain.arns import is_session_of_role, role_arn_of_session
 from byok.service.connection import connect_service
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
 from byok.service.pollers import PollingWorker
 from byok.service.versions import set_current_version_command
 from byok.settings import Settings
+from byok.worker_fitness import MAX_CLOCK_SKEW, measure_clock_skew
 
 _AWS: Final = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1, "mode": "standard"})
 
@@ -103,7 +105,17 @@ async def _search_attributes(service: EnvironmentService) -> CheckResult:
 
 
 async def _workers(service: EnvironmentService) -> CheckResult:
-    workers, routing = await service.list_workers(), await service.read_routing()
+    found, routing = await service.list_all_workers(), await service.read_routing()
+    workers = found.fit
+    if found.unfit:
+        reasons = "; ".join(f"{worker.identity}: {worker.reason}" for worker in found.unfit)
+        all_of_them = "" if workers else "all workers are unfit, and new work waits: "
+        return CheckResult(
+            "workers",
+            ok=False,
+            detail=f"{all_of_them}unfit: {reasons}" if workers else f"{all_of_them}{reasons}",
+            fix="Correct the credentials or the clock of these workers; they continue by themselves.",
+        )
     if not workers:
         return CheckResult(
             "workers", ok=False, detail="no worker is polling the task queue", fix="Start one: python worker.py"
@@ -131,7 +143,7 @@ def _aws(settings: Settings) -> Iterator[CheckResult]:
         session = boto3.Session()
         region, profile = session.region_name, session.profile_name
         sts = session.client("sts", config=_AWS, region_name=region or "us-east-1")
-        caller = sts.get_caller_identity()["Arn"]
+        answer = sts.get_caller_identity()
     except (BotoCoreError, ClientError) as error:
         yield CheckResult(
             "AWS",
@@ -140,9 +152,10 @@ def _aws(settings: Settings) -> Iterator[CheckResult]:
             fix="Check AWS_ENDPOINT_URL, AWS_PROFILE and the credentials: `aws sts get-caller-identity` must succeed.",
         )
         return
-    where = sts.meta.endpoint_url
+    where, caller = sts.meta.endpoint_url, answer["Arn"]
     yield CheckResult("AWS", ok=True, detail=f"{caller} at {where}, profile {profile}, Region {region or 'none'}")
     yield _platform_role(settings, caller)
+    yield _clock(measure_clock_skew(answer))
 
 
 def _platform_role(settings: Settings, caller: str) -> CheckResult:
@@ -157,7 +170,7 @@ def _platform_role(settings: Settings, caller: str) -> CheckResult:
         )
     if wanted is None:
         return CheckResult("platform role", ok=True, detail=f"{own}, the role of these credentials")
-    if own is None or not _same_role(wanted, own):
+    if not is_session_of_role(caller, wanted):
         return CheckResult(
             "platform role",
             ok=False,
@@ -168,9 +181,15 @@ def _platform_role(settings: Settings, caller: str) -> CheckResult:
     return CheckResult("platform role", ok=True, detail=wanted)
 
 
-def _same_role(wanted: str, own: str) -> bool:
-    """Compare two roles by account and name only, because the ARN of a session does not contain the role's path."""
-    return account_id_of_role(wanted) == account_id_of_role(own) and wanted.rpartition("/")[2] == own.rpartition("/")[2]
+def _clock(skew: timedelta | None) -> CheckResult:
+    if skew is None or abs(skew) < MAX_CLOCK_SKEW:
+        return CheckResult("clock", ok=True, detail="differs from AWS's clock by less than five minutes")
+    return CheckResult(
+        "clock",
+        ok=False,
+        detail=f"differs from AWS's clock by {int(abs(skew).total_seconds())} s",
+        fix="Synchronise this machine's clock: AWS rejects requests that are more than five minutes off.",
+    )
 
 
 def _blueprint(settings: Settings) -> CheckResult:

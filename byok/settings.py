@@ -88,6 +88,10 @@ class Settings(BaseSettings):
         database_poll_seconds: Interval between two polls of a cluster's or a writer's status.
         aws_connect_timeout_seconds: Timeout for connecting to AWS.
         aws_read_timeout_seconds: How long a call waits for AWS to send data.
+        aws_calls_per_second: Maximum rate of AWS calls per service, Region and worker. A call beyond this rate waits.
+        hold_pause_seconds: Longest pause between two attempts while byok holds because of a fault of the platform's
+            own, such as throttling. The first pauses are shorter.
+        worker_check_seconds: Interval between two checks of a worker's identity and clock.
         activity_threads: Maximum number of concurrent AWS calls per worker.
         max_cached_workflows: Maximum number of unfinished workflows that one worker caches in memory; each uses an
             eighth of a MiB. Whenever a workflow outside the cache resumes, the worker replays the workflow's history,
@@ -114,6 +118,9 @@ class Settings(BaseSettings):
     database_poll_seconds: float = Field(default=60, gt=0, le=300)
     aws_connect_timeout_seconds: float = Field(default=5, gt=0, le=60)
     aws_read_timeout_seconds: float = Field(default=20, gt=0, le=120)
+    aws_calls_per_second: float = Field(default=100, ge=1, le=10_000)
+    hold_pause_seconds: float = Field(default=300, gt=0, le=900)
+    worker_check_seconds: float = Field(default=180, gt=0, le=600)
     activity_threads: int = Field(default=50, ge=1, le=500)
     max_cached_workflows: int = Field(default=300, ge=1, le=100_000)
     worker_deployment: _Deployment | None = None

@@ -2,9 +2,12 @@
 
 Temporal handles all retries: botocore makes one attempt, and the activities decide which errors to retry and when
 (`next_retry_delay`). Every activity has a time limit across all attempts, so the number of attempts is never the only
-limit. The one activity without such a time limit removes the cluster that was created to prove an Aurora key. If an
-outage lasts longer than the time limit, the workflow stops and reports the reason. You can then replay the stopped
-workflow.
+limit. The one exception is the removal of a cluster that proved a key.
+
+A time limit has two parts: how long the activity may wait for a resource, and `MAX_HOLD`, how long it may hold because
+of a fault of the platform's own (contract 151). The activity itself enforces the first part
+(`activities.holds.has_patience_for`), so that a hold neither lengthens nor shortens the wait for a resource. If a fault
+lasts longer than the limit, the workflow stops and names the fault. You can then replay the stopped workflow.
 """
 
 from datetime import timedelta
@@ -13,6 +16,7 @@ from typing import Final
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
 
+from byok.domain.holding import MAX_HOLD
 from byok.domain.problems.aws_errors import ERROR_RULES, ErrorOutcome
 
 _DEFINITE: Final = [
@@ -24,11 +28,10 @@ _DEFINITE: Final = [
 safeguard, and Temporal's UI shows it."""
 
 _RETRY: Final = RetryPolicy(
-    # Long enough for a throttled API to accept calls again, and too short for users to notice.
+    # Too short for users to notice.
     initial_interval=timedelta(milliseconds=500),
     backoff_coefficient=2,
-    # While an API is down, byok calls it about a dozen times a minute, so the workflow continues seconds after the API
-    # recovers.
+    # Applies to busy resources only. While an activity holds, the pauses grow to minutes (`byok.domain.holding`).
     maximum_interval=timedelta(seconds=5),
     non_retryable_error_types=_DEFINITE,
 )
@@ -37,9 +40,16 @@ HEARTBEAT_TIMEOUT: Final = timedelta(seconds=8)
 """Activities send a heartbeat every 3 s. Temporal notices after 8 s that a worker was killed, and another worker starts
 the next attempt within 10 s."""
 
+
+def without_hold(config: ActivityConfig) -> ActivityConfig:
+    """Return the options for a key check. A person waits for the verdict, so the check does not hold for hours."""
+    limit = config["schedule_to_close_timeout"]
+    return {**config, "schedule_to_close_timeout": None if limit is None else limit - MAX_HOLD}
+
+
 PLAN_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=10),  # the activity only computes; it calls no service
-    schedule_to_close_timeout=timedelta(minutes=15),
+    schedule_to_close_timeout=MAX_HOLD + timedelta(minutes=15),
     retry_policy=_RETRY,
 )
 
@@ -55,14 +65,16 @@ PROBE_OPTIONS: Final = ActivityConfig(
     # responds within milliseconds. If S3 is so slow that an attempt takes longer, the next attempt starts over.
     start_to_close_timeout=timedelta(minutes=2),
     # Longer than the longest grace period (300 s), so that a failed probe ends with AWS's error, not with a timeout.
-    schedule_to_close_timeout=timedelta(minutes=15),
+    schedule_to_close_timeout=MAX_HOLD + timedelta(minutes=15),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
+CHECK_PROBE_OPTIONS: Final = without_hold(PROBE_OPTIONS)
+
 AWAIT_PROOF_OPTIONS: Final = ActivityConfig(
-    # Longer than the 15 minutes that PROBE_OPTIONS allows for the proof, which runs in another workflow.
+    # Longer than the 15 minutes that the proof may take, which runs in another workflow.
     start_to_close_timeout=timedelta(minutes=16),
     schedule_to_close_timeout=timedelta(minutes=20),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
@@ -85,21 +97,23 @@ REMOVE_PROOF_OPTIONS: Final = ActivityConfig(
 WRITE_OPTIONS: Final = ActivityConfig(
     # An attempt makes at most fourteen calls. Adopting a bucket takes all fourteen.
     start_to_close_timeout=timedelta(minutes=3),
-    schedule_to_close_timeout=timedelta(minutes=15),
+    schedule_to_close_timeout=MAX_HOLD + timedelta(minutes=15),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
     # A cancelled workflow waits for a running write to finish, so that the write's result is known and reported.
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
-# `ensure_writer` first waits for the cluster. Aurora takes 5 to 15 minutes to create a cluster. A cluster that is not
-# available after an hour is unlikely to become available.
-ENSURE_WRITER_OPTIONS: Final = ActivityConfig(**{**WRITE_OPTIONS, "schedule_to_close_timeout": timedelta(minutes=60)})
+# `ensure_writer` first waits for the cluster. Aurora takes 5 to 15 minutes to create a cluster. If a cluster is not
+# available after an hour, it never will be.
+ENSURE_WRITER_OPTIONS: Final = ActivityConfig(
+    **{**WRITE_OPTIONS, "schedule_to_close_timeout": MAX_HOLD + timedelta(minutes=60)}
+)
 
 AWAIT_WRITER_OPTIONS: Final = ActivityConfig(
     # An attempt makes one describe call. Temporal retries the activity until the writer is available.
     start_to_close_timeout=timedelta(minutes=1),
-    schedule_to_close_timeout=timedelta(minutes=45),
+    schedule_to_close_timeout=MAX_HOLD + timedelta(minutes=45),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
@@ -107,7 +121,7 @@ AWAIT_WRITER_OPTIONS: Final = ActivityConfig(
 
 READ_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=3),
-    schedule_to_close_timeout=timedelta(minutes=15),
+    schedule_to_close_timeout=MAX_HOLD + timedelta(minutes=15),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
 )
@@ -131,7 +145,7 @@ RECORD_STOP_OPTIONS: Final = ActivityConfig(
 REMOVE_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=3),
     # RDS takes up to half an hour to delete a cluster with its instance.
-    schedule_to_close_timeout=timedelta(minutes=60),
+    schedule_to_close_timeout=MAX_HOLD + timedelta(minutes=60),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.models import DeleteRequest, Problem, ReconcileTenantRequest, RecordModel, RegionRequest
     from byok.domain.phases import Phase, RequestKind
     from byok.domain.problems.build import build_problem
-    from byok.domain.problems.remediation import Remedy, RemedyContext
+    from byok.domain.problems.remediation import Remedy, RemedyContext, build_remediation
     from byok.domain.vendor import VendorProfile
 from workflows.cancellation import is_cancelling
 
@@ -40,13 +40,13 @@ def extract_problems(error: BaseException, request: RegionRequest, phase: Phase,
     """Return the problems that ended an activity or a phase; for a cancellation, the problem `byok.Cancelled`.
 
     An activity's failure can contain a problem for each key. If an activity timed out after an AWS error, the problem
-    describes that error and not the timeout.
+    describes that error and not the timeout. If the activity held until then, the problem says for how long.
 
     Args:
         error: The exception that ended the activity or the workflow.
         request: The workflow's request.
         phase: The workflow's phase, used only if the activity's failure contains no problem.
-        at: The current time in the workflow, used only if the activity's failure contains no problem.
+        at: The current time in the workflow.
     """
     if isinstance(error, PhaseStoppedError):
         return error.problems
@@ -56,9 +56,8 @@ def extract_problems(error: BaseException, request: RegionRequest, phase: Phase,
     while cause is not None:
         if isinstance(cause, ApplicationError):
             code = f"worker.{cause.type or 'Error'}"
-            return tuple(_details_of(cause, Problem)) or (
-                _own_problem(code, str(cause), Remedy.PLATFORM_OPERATOR, request, phase, at),
-            )
+            found = tuple(_after_hold(problem, request, at) for problem in _details_of(cause, Problem))
+            return found or (_own_problem(code, str(cause), Remedy.PLATFORM_OPERATOR, request, phase, at),)
         cause = cause.__cause__
     return (_own_problem("worker.Timeout", _timeout_message(error), Remedy.WAIT, request, phase, at),)
 
@@ -92,12 +91,26 @@ def _details_of(error: BaseException | None, kind: type[_Made]) -> Iterator[_Mad
             yield kind.model_validate(detail)
 
 
+def _after_hold(problem: Problem, request: RegionRequest, at: datetime) -> Problem:
+    """Replace the text for a hold in progress, because byok no longer retries (contract 151)."""
+    if problem.held_since is None:
+        return problem
+    context = _remedy_context(request)
+    minutes = int((at - problem.held_since).total_seconds() // 60)
+    lasted = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"  # noqa: PLR2004 - an hour
+    text = f"byok held for {lasted}, since {problem.held_since:%Y-%m-%d %H:%M:%S} UTC. "
+    return problem.model_copy(update={"remediation": text + build_remediation(Remedy.HELD_TOO_LONG, context)})
+
+
+def _remedy_context(request: RegionRequest) -> RemedyContext:
+    request_kind = _REQUEST_KINDS.get(type(request), RequestKind.ENVIRONMENT)
+    return RemedyContext(request.region, None, VendorProfile(), request_kind=request_kind, profile=request.profile)
+
+
 def _own_problem(
     code: str, message: str, remedy: Remedy, request: RegionRequest, phase: Phase, at: datetime
 ) -> Problem:
-    request_kind = _REQUEST_KINDS.get(type(request), RequestKind.ENVIRONMENT)
-    subject = RemedyContext(request.region, None, VendorProfile(), request_kind=request_kind, profile=request.profile)
-    return build_problem(code, message, remedy, subject, phase=phase, at=at)
+    return build_problem(code, message, remedy, _remedy_context(request), phase=phase, at=at)
 
 
 def _timeout_message(error: BaseException) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
+from temporalio.workflow import ActivityConfig
 
 with workflow.unsafe.imports_passed_through():
     from activities.accounts import AccountActivities
@@ -24,7 +25,14 @@ with workflow.unsafe.imports_passed_through():
     )
     from byok.domain.phases import KeyVerdict, Phase
     from byok.domain.problems.build import KEYS_EXCHANGED_CODE, REGION_NOT_IN_USE_CODE
-from workflows.activity_options import AWAIT_PROOF_OPTIONS, PROBE_OPTIONS, READ_OPTIONS, with_summary
+from workflows.activity_options import (
+    AWAIT_PROOF_OPTIONS,
+    CHECK_PROBE_OPTIONS,
+    PROBE_OPTIONS,
+    READ_OPTIONS,
+    with_summary,
+    without_hold,
+)
 from workflows.cancellation import shield_until_done
 from workflows.failures import extract_problem, is_cancellation
 
@@ -40,13 +48,13 @@ async def check_keys(request: CheckKeysRequest, plan: KeyCheckPlan) -> KeyCheckR
 
     byok does not use a key that breaks a rule or that another environment has claimed.
     """
-    unregistered = await find_unregistered_accounts(request, plan.environment)
+    unregistered = await find_unregistered_accounts(request, plan.environment, without_hold(READ_OPTIONS))
     if unregistered:
         return _refuse_accounts(request, plan, unregistered)
     claimed = await _look_up_claims(request, plan)
     findings = (*plan.findings, *claimed)
     s3, rds = await asyncio.gather(
-        _examine_s3_key(request, plan, findings),
+        _examine_s3_key(request, plan, findings, CHECK_PROBE_OPTIONS),
         _examine_aurora_key(request, plan, findings, requested=request.prove_aurora_key),
     )
     if s3.problem is not None and s3.problem.code == KEYS_EXCHANGED_CODE:
@@ -70,10 +78,10 @@ async def validate_keys(request: RegionRequest, plan: KeyCheckPlan) -> tuple[Pro
     """
     if not plan.environment.customer_keys:
         return plan.findings
-    unregistered = await find_unregistered_accounts(request, plan.environment)
+    unregistered = await find_unregistered_accounts(request, plan.environment, READ_OPTIONS)
     if unregistered:
         return plan.findings + unregistered
-    s3 = await _examine_s3_key(request, plan, plan.findings)
+    s3 = await _examine_s3_key(request, plan, plan.findings, PROBE_OPTIONS)
     findings = plan.findings
     if s3.problem is not None and s3.problem not in findings:
         findings += (s3.problem,)
@@ -99,7 +107,9 @@ async def examine_other_key(
     return (rds.problem,) if rds.verdict is KeyVerdict.REFUSED and rds.problem not in problems and rds.problem else ()
 
 
-async def find_unregistered_accounts(request: RegionRequest, environment: Environment) -> tuple[Problem, ...]:
+async def find_unregistered_accounts(
+    request: RegionRequest, environment: Environment, options: ActivityConfig
+) -> tuple[Problem, ...]:
     """Return a problem for each key whose account is not registered for the environment's organisation (contract 146).
 
     If there is a problem, byok uses neither key and looks up no claim, because the result would tell the organisation
@@ -110,7 +120,7 @@ async def find_unregistered_accounts(request: RegionRequest, environment: Enviro
         return ()
     try:
         found = await workflow.execute_activity_method(
-            AccountActivities.find_unregistered_accounts, environment, **READ_OPTIONS
+            AccountActivities.find_unregistered_accounts, environment, **options
         )
     except ActivityError as error:
         if is_cancellation(error):
@@ -135,7 +145,7 @@ async def _look_up_claims(request: RegionRequest, plan: KeyCheckPlan) -> tuple[P
     """Return a problem for each key that another environment has claimed, or the problem that prevented the check."""
     try:
         conflicts = await workflow.execute_activity_method(
-            KeyActivities.probe_key_claims, plan.environment, **READ_OPTIONS
+            KeyActivities.probe_key_claims, plan.environment, **without_hold(READ_OPTIONS)
         )
     except ActivityError as error:
         if is_cancellation(error):
@@ -144,14 +154,16 @@ async def _look_up_claims(request: RegionRequest, plan: KeyCheckPlan) -> tuple[P
     return conflicts.problems
 
 
-async def _examine_s3_key(request: RegionRequest, plan: KeyCheckPlan, findings: Sequence[Problem]) -> CheckedKey:
+async def _examine_s3_key(
+    request: RegionRequest, plan: KeyCheckPlan, findings: Sequence[Problem], options: ActivityConfig
+) -> CheckedKey:
     known = _known_verdict(KeyPurpose.S3, plan, findings)
     if known is not None:
         return known
     probe = workflow.start_activity_method(
         KeyActivities.probe_s3_key,
         plan.environment,
-        **with_summary(PROBE_OPTIONS, f"S3 key {plan.environment.s3_key_arn}"),
+        **with_summary(options, f"S3 key {plan.environment.s3_key_arn}"),
     )
     return await _await_verdict(KeyPurpose.S3, request, plan, shield_until_done(probe))
 

@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.arns import KeyPurpose
     from byok.domain.models import AuroraProofTask, CheckedKey, Environment, KeyPairRequest
     from byok.domain.phases import KeyVerdict, Phase
-from workflows.activity_options import PROBE_OPTIONS, REMOVE_PROOF_OPTIONS, REUSE_PROOF_FOR, with_summary
+from workflows.activity_options import CHECK_PROBE_OPTIONS, REMOVE_PROOF_OPTIONS, REUSE_PROOF_FOR, with_summary
 from workflows.cancellation import finish_despite_cancellation, raise_if_cancelled, shield_until_done
 from workflows.failures import extract_problem, is_cancellation
 from workflows.workflow_id import require_workflow_id
@@ -69,7 +69,9 @@ class ProveAuroraKey:
         try:
             verdict = await shield_until_done(
                 workflow.start_activity_method(
-                    AuroraProofActivities.ensure_proof_cluster, task, **with_summary(PROBE_OPTIONS, f"Aurora key {arn}")
+                    AuroraProofActivities.ensure_proof_cluster,
+                    task,
+                    **with_summary(CHECK_PROBE_OPTIONS, f"Aurora key {arn}"),
                 )
             )
         except ActivityError as error:

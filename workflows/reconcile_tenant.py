@@ -54,7 +54,7 @@ class ReconcileTenant:
     async def _name_keys(self, request: ReconcileTenantRequest, plan: ReconcileTenantPlan) -> None:
         if plan.tenant is None:
             raise PhaseStoppedError(plan.findings)
-        unregistered = await find_unregistered_accounts(request, plan.environment)
+        unregistered = await find_unregistered_accounts(request, plan.environment, READ_OPTIONS)
         if unregistered:
             raise PhaseStoppedError(unregistered)
         if plan.tenant.role is not None:

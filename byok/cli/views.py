@@ -28,7 +28,7 @@ from byok.domain.models import (
 )
 from byok.domain.phases import AliasOutcome, Encryption, KeyVerdict, Phase
 from byok.domain.problems.build import KEYS_EXCHANGED_CODE
-from byok.service.pending import describe_pending_step
+from byok.service.pending import describe_holding, describe_pending_step
 from byok.service.replay import find_replay_options
 from byok.service.status import EnvironmentStatus, EnvironmentSummary
 from byok.service.timeline import list_phase_runs
@@ -57,6 +57,8 @@ _SEVERITY_COLOURS: Final = {Severity.STOPS: "bold red", Severity.LATER: "bold ye
 def render_environment(status: EnvironmentStatus) -> Text:
     """Render an environment's current status, and the outcome if the phase is final."""
     parts = [render_progress(status)]
+    if status.holding is not None:
+        parts += [Text(), Text(f"{status.environment_id} is {describe_holding(status.holding)}", "yellow")]
     if status.phase.is_final:
         parts += [Text(), render_outcome(status)]
     return join_lines(parts)

@@ -188,6 +188,19 @@ def role_arn_of_session(caller_arn: str) -> str | None:
     return f"arn:{match['partition']}:iam::{match['account']}:role/{match['role']}" if match else None
 
 
+def is_session_of_role(caller_arn: str, role_arn: str) -> bool:
+    """Return whether a caller is a session of a role.
+
+    Compares account and name only, because the ARN of a session does not contain the role's path.
+    """
+    own = role_arn_of_session(caller_arn)
+    return (
+        own is not None
+        and account_id_of_role(own) == account_id_of_role(role_arn)
+        and own.rpartition("/")[2] == role_arn.rpartition("/")[2]
+    )
+
+
 def parse_key_arn(text: str) -> KeyArn:
     """Parse a full key ARN (contract 81-84).
 

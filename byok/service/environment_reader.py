@@ -19,7 +19,7 @@ from byok.service.attempts import list_attempts
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
 from byok.service.histories import read_workflow_failure, read_workflow_input_error, read_workflow_task_failure
 from byok.service.pending import PendingStep
-from byok.service.pollers import PollingWorker, list_polling_workers
+from byok.service.pollers import PollingWorker, Workers, list_workers
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, read_organisation
 from byok.service.temporal_errors import describe_or_none, translate_temporal_errors
 from byok.service.tenant_names import apply_completed_namings, list_tenant_runs, split_query_batches
@@ -95,6 +95,8 @@ class EnvironmentReader:
             if described is None or not await self._is_visible(described):
                 raise EnvironmentNotFoundError(f"Environment {environment_id} not found.")
             status = await EnvironmentStatus.from_description(described, self._fetch(described))
+            if status.unclaimed_since is not None:
+                status = status.with_unfit_workers(await list_workers(self.client, self._task_queue))
             # A separate tenant workflow may have named the keys after this workflow ended.
             return (
                 status.with_tenant_runs(await list_tenant_runs(self.client, environment_id))
@@ -206,7 +208,12 @@ class EnvironmentReader:
     async def list_workers(self) -> list[PollingWorker]:
         """Return the workers that recently polled the task queue for both workflows and activities."""
         with translate_temporal_errors():
-            return await list_polling_workers(self.client, self._task_queue)
+            return (await list_workers(self.client, self._task_queue)).fit
+
+    async def list_all_workers(self) -> Workers:
+        """Return the workers that recently polled the task queue, and the workers that are unfit to do so."""
+        with translate_temporal_errors():
+            return await list_workers(self.client, self._task_queue)
 
     async def read_routing(self) -> TaskQueueRouting:
         """Return the worker versions that get new work from the task queue."""
@@ -219,10 +226,10 @@ class EnvironmentReader:
         if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_TIMEOUT:
             return
         described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()
-        why = explain_no_worker(described, await self.read_routing(), await self.list_workers())
+        why = explain_no_worker(described, await self.read_routing(), await self.list_all_workers())
         if why is not None:
             where = f"task queue {self._task_queue!r} of namespace {self.client.namespace!r}"
-            raise NoWorkerError(f"{what}, but no worker is processing it: {why.format(where=where)}")
+            raise NoWorkerError(f"{what}, but no worker is processing it: {why.replace('{where}', where)}")
 
     async def wait_for_result(
         self, handle: WorkflowHandle[Any, Result], what: str, on_pending: Callable[[PendingStep], None] | None = None

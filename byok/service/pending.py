@@ -3,7 +3,7 @@
 A pending step is an activity, a task that waits for a worker, or a pause. This module makes no calls to Temporal.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -37,6 +37,18 @@ class Pause(RecordModel):
     reason: str | None = None
 
 
+class Holding(RecordModel):
+    """A fault of the platform's own that an environment waits out. byok retries by itself (contract 151).
+
+    Attributes:
+        since: When the fault first occurred.
+        problem: The fault. The customer does not need to do anything.
+    """
+
+    since: datetime
+    problem: Problem
+
+
 class PendingStep(RecordModel):
     """An activity or workflow task that an environment's workflow waits for, or a pause of that workflow.
 
@@ -62,6 +74,30 @@ class PendingStep(RecordModel):
     last_problem: Problem | None = None
     unclaimed: bool = False
     paused: Pause | None = None
+
+    @property
+    def holding(self) -> Holding | None:
+        """The fault of the platform's own that the step waits out; None if there is no such fault."""
+        problem = self.last_problem
+        if problem is None or problem.held_since is None:
+            return None
+        return Holding(since=problem.held_since, problem=problem)
+
+
+def find_holding(steps: Sequence[PendingStep]) -> Holding | None:
+    """Return the fault that the steps have waited out for the longest time, if any."""
+    found = [step.holding for step in steps if step.holding is not None]
+    return min(found, key=lambda one: one.since, default=None)
+
+
+def describe_holding(holding: Holding) -> str:
+    """Describe a hold in one line, for the customer and for the platform's operator."""
+    problem = holding.problem
+    operation = f"{problem.operation} failed with " if problem.operation else ""
+    return (
+        f"holding since {holding.since:%Y-%m-%d %H:%M:%S} UTC: {operation}{problem.code}: {problem.message} "
+        "This is a fault of the platform; byok retries by itself."
+    )
 
 
 async def list_pending_steps(
@@ -101,6 +137,8 @@ def describe_pending_step(item: PendingStep) -> str:
         return f"the worker cannot make progress, attempt {item.attempt}: {item.last_failure}"
     if item.unclaimed:
         return f"{what}: no worker has claimed it for {int((datetime.now(UTC) - item.since).total_seconds())} s"
+    if item.holding is not None:
+        return f"{what}: {describe_holding(item.holding)}"
     problem = item.last_problem
     if problem is not None and problem.operation is not None:
         return f"{what}, attempt {item.attempt}: {problem.operation} failed with {problem.code}: {problem.message}"

@@ -1,4 +1,4 @@
-"""Lists the workers that poll a task queue."""
+"""Lists the workers that poll a task queue, and the workers that are unfit to do so."""
 
 import asyncio
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.common import WorkerDeploymentVersion
+
+from byok.contracts import parse_unfit_identity, unfit_task_queue
 
 _WORKER_SEEN_WITHIN: Final = timedelta(seconds=70)
 """How recently a worker must have polled to count as running. A poll lasts up to a minute, but the server lists a
@@ -29,15 +31,45 @@ class PollingWorker:
     version: WorkerDeploymentVersion | None = None
 
 
-async def list_polling_workers(client: Client, task_queue: str) -> list[PollingWorker]:
-    """Return the workers that recently polled a task queue for both workflows and activities.
+@dataclass(frozen=True)
+class UnfitWorker:
+    """A worker that takes no work, because AWS would reject its calls (`byok.worker_fitness`)."""
+
+    identity: str
+    last_seen: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The workers of a task queue."""
+
+    fit: list[PollingWorker]
+    unfit: list[UnfitWorker]
+
+
+async def list_workers(client: Client, task_queue: str) -> Workers:
+    """Return the workers that recently polled a task queue for both workflows and activities, and the unfit workers.
+
+    A worker that has just changed is listed twice by Temporal, so its later poll counts.
 
     Raises:
         RPCError: The call to Temporal failed.
     """
-    kinds = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
-    workflows, activities = await asyncio.gather(*(_pollers(client, task_queue, kind) for kind in kinds))
-    return [worker for worker in workflows if worker.identity in {other.identity for other in activities}]
+    workflows, activities, waiting = await asyncio.gather(
+        _pollers(client, task_queue, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW),
+        _pollers(client, task_queue, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
+        _pollers(client, unfit_task_queue(task_queue), TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
+    )
+    unfit: dict[str, UnfitWorker] = {}
+    for worker in sorted(waiting, key=lambda one: one.last_seen):
+        identity, reason = parse_unfit_identity(worker.identity)
+        unfit[identity] = UnfitWorker(identity, worker.last_seen, reason)
+    fit = [worker for worker in workflows if worker.identity in {other.identity for other in activities}]
+    fit = [one for one in fit if one.identity not in unfit or one.last_seen > unfit[one.identity].last_seen]
+    for worker in fit:
+        unfit.pop(worker.identity, None)
+    return Workers(fit, list(unfit.values()))
 
 
 async def _pollers(client: Client, task_queue: str, kind: TaskQueueType.ValueType) -> list[PollingWorker]:

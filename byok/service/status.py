@@ -39,7 +39,8 @@ from byok.domain.models import (
     TimelineEntry,
 )
 from byok.domain.phases import Encryption, Phase
-from byok.service.pending import PendingStep, list_pending_steps
+from byok.service.pending import Holding, PendingStep, find_holding, list_pending_steps
+from byok.service.pollers import Workers
 from byok.service.unreported_ends import FailureLoaders, problem_of_end, problem_of_unreported_end
 
 _Memo = TypeVar("_Memo", bound=RecordModel)
@@ -167,6 +168,8 @@ class EnvironmentStatus(RecordModel):
         pending: The steps that the environment currently waits for; empty once its workflow has ended.
         created_at: When the environment was first requested. Replays do not change it.
         started_at: When the workflow was started; for a workflow that was reset, its original start.
+        holding: The fault of the platform's own that the environment waits out, if any. The customer does not need to do
+            anything, and byok retries by itself.
     """
 
     environment_id: str
@@ -192,6 +195,7 @@ class EnvironmentStatus(RecordModel):
     profile: str = DEFAULT_PROFILE
     stack_name: str | None = None
     pending: tuple[PendingStep, ...] = ()
+    holding: Holding | None = None
     workflow_id: str
     run_id: str
     created_at: datetime
@@ -211,6 +215,24 @@ class EnvironmentStatus(RecordModel):
         """When the oldest unclaimed task began to wait for a worker; None if no task is unclaimed."""
         return min((item.since for item in self.pending if item.unclaimed), default=None)
 
+    def with_unfit_workers(self, workers: Workers) -> Self:
+        """Return the status, which holds if it waits for a worker and all workers are unfit (contract 151)."""
+        since = self.unclaimed_since
+        if since is None or workers.fit or not workers.unfit:
+            return self
+        problem = Problem(
+            code="worker.Unfit",
+            message=workers.unfit[0].reason,
+            phase=self.phase,
+            region=self.region or "",
+            at=workers.unfit[0].last_seen,
+            remediation=(
+                "The customer does not need to do anything. `byok doctor` lists the workers and what is wrong with them."
+            ),
+            held_since=since,
+        )
+        return self.model_copy(update={"holding": Holding(since=since, problem=problem)})
+
     @classmethod
     async def from_description(cls, described: WorkflowExecutionDescription, fetch: FailureLoaders) -> Self:
         """Build the status from a workflow's description.
@@ -226,6 +248,7 @@ class EnvironmentStatus(RecordModel):
         request = progress.request if progress else None
         requester = await _memo(described, REQUESTER_MEMO, Requester)
         earlier, started_at = await _earlier_attempts(described), _started_at(described, progress)
+        pending = await list_pending_steps(described, fetch.task_failure)
         return cls(
             environment_id=environment_id_from_workflow_id(described.id),
             requested_by=requester.subject if requester else None,
@@ -241,7 +264,8 @@ class EnvironmentStatus(RecordModel):
             tenant=progress.tenant if progress else None,
             deletion=progress.deletion if progress else None,
             **({name: getattr(request, name) for name in _REQUEST_FIELDS if hasattr(request, name)}),
-            pending=await list_pending_steps(described, fetch.task_failure),
+            pending=pending,
+            holding=find_holding(pending),
             workflow_id=described.id,
             run_id=described.run_id,
             created_at=find_creation(earlier, started_at),

@@ -17,7 +17,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.common import WorkerDeploymentVersion
 
-from byok.service.pollers import PollingWorker
+from byok.service.pollers import PollingWorker, Workers
 
 
 @dataclass(frozen=True)
@@ -71,20 +71,18 @@ def find_pinned_version(described: WorkflowExecutionDescription) -> WorkerDeploy
     return parse_version(info.deployment_version)
 
 
-def explain_no_worker(
-    described: WorkflowExecutionDescription, routing: TaskQueueRouting, workers: Sequence[PollingWorker]
-) -> str | None:
-    """Explain why no worker can pick up a run's tasks, and how to fix that; None if a worker can pick them up.
+def explain_no_worker(described: WorkflowExecutionDescription, routing: TaskQueueRouting, found: Workers) -> str | None:
+    """Explain why no worker can claim a run's tasks, and how to fix that; None if a worker can claim them.
 
     Args:
         described: The run.
         routing: The versions that get new work from the run's task queue.
-        workers: The workers that poll the task queue.
+        found: The workers of the task queue.
 
     Returns:
         The explanation, with the placeholder `{where}` for the task queue.
     """
-    pinned = find_pinned_version(described)
+    workers, pinned = found.fit, find_pinned_version(described)
     if pinned is not None:
         if any(worker.version == pinned for worker in workers):
             return None
@@ -97,6 +95,8 @@ def explain_no_worker(
         return None
     if workers:
         return f"no worker that polls {{where}} gets new work. {set_current_version_command(workers)}"
+    if found.unfit:
+        return f"all workers of {{where}} are unfit. {found.unfit[0].reason} Work continues by itself."
     return "no worker is polling {where}. Work continues when a worker starts; `byok doctor` shows what is missing."
 
 

@@ -1,6 +1,7 @@
 """`byok replay`, `byok cancel` and `byok delete`: the requests that they send, their output and their exit codes."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models import BucketResource, ClusterResource, DeletionResult, Problem, Resources
 from byok.domain.models.resources import ClusterSnapshot
 from byok.domain.phases import Encryption, Phase
+from byok.service.bulk_replay import BulkReplayOutcome
 from byok.service.errors import (
     DeletionDiffersError,
     EnvironmentBusyError,
@@ -18,6 +20,7 @@ from byok.service.errors import (
     NotRunningError,
     ServiceError,
 )
+from byok.service.lifecycle import ReplayResult
 from byok.service.status import EnvironmentStatus
 from tests.cli.conftest import Run
 from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, make_problem, make_status
@@ -72,6 +75,84 @@ def test_replay_names_the_step_it_resumes_at(run: Run, service: FakeService) -> 
 def test_replay_that_starts_over_says_so(run: Run, service: FakeService) -> None:
     service.step = None
     assert "Starting over; existing resources are adopted." in run("replay", "acme").err
+
+
+OUTCOMES = (
+    BulkReplayOutcome("acme", ReplayResult("acme", "environment/acme", "run-2", "ensure_bucket")),
+    BulkReplayOutcome("globex", ReplayResult("globex", "environment/globex", "run-2")),
+)
+REFUSED = BulkReplayOutcome("initech", refusal="Nothing to replay: initech is running.")
+
+
+@pytest.fixture
+def outcomes(monkeypatch: pytest.MonkeyPatch, service: FakeService) -> list[BulkReplayOutcome]:
+    """The outcomes of a bulk replay; a test can add to them."""
+    found = list(OUTCOMES)
+
+    async def replay_all(_: object, code: str, *, dry_run: bool) -> AsyncIterator[BulkReplayOutcome]:
+        assert code == "rds.Throttling"
+        for outcome in found:
+            yield BulkReplayOutcome(outcome.environment_id, refusal=outcome.refusal) if dry_run else outcome
+
+    monkeypatch.setattr("byok.service.bulk_replay.replay_all", replay_all)
+    return found
+
+
+@pytest.mark.usefixtures("outcomes")
+def test_replay_of_all_prints_each_environment(run: Run) -> None:
+    ended = run("replay", "--all", "--code", "rds.Throttling")
+
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.splitlines() == [
+        'acme  resumes at "ensure bucket"',
+        "globex  starts over; existing resources are adopted",
+    ]
+
+
+@pytest.mark.usefixtures("outcomes")
+def test_dry_run_says_what_would_be_replayed(run: Run) -> None:
+    ended = run("replay", "--all", "--code", "rds.Throttling", "--dry-run")
+
+    assert (ended.code, ended.out.splitlines()) == (0, ["acme  would be replayed", "globex  would be replayed"])
+
+
+def test_replay_of_all_exits_1_if_one_is_refused(run: Run, outcomes: list[BulkReplayOutcome]) -> None:
+    outcomes.append(REFUSED)
+    ended = run("replay", "--all", "--code", "rds.Throttling", "--json")
+
+    assert ended.code == 1
+    assert [(one["environment_id"], one["refusal"]) for one in ended.json] == [
+        ("acme", None),
+        ("globex", None),
+        ("initech", REFUSED.refusal),
+    ]
+
+
+def test_replay_of_all_without_any_says_so(run: Run, outcomes: list[BulkReplayOutcome]) -> None:
+    outcomes.clear()
+    ended = run("replay", "--all", "--code", "rds.Throttling")
+
+    assert (ended.code, ended.out) == (0, "")
+    assert "No environment is stopped with rds.Throttling." in ended.err
+
+
+@pytest.mark.usefixtures("outcomes")
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--all",),
+        ("--code", "rds.Throttling"),
+        ("acme", "--dry-run"),
+        ("acme", "--code", "rds.Throttling"),
+        ("acme", "--all", "--code", "rds.Throttling"),
+        ("--all", "--code", "rds.Throttling", "--wait"),
+        ("--all", "--code", "rds.Throttling", "--s3-key-arn", S3_KEY),
+    ],
+)
+def test_replay_takes_one_environment_or_all_with_a_code(run: Run, service: FakeService, options: tuple[str]) -> None:
+    assert run("replay", *options).code == 2
+    assert service.replayed == []
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fau
     async with CuttableProxy(ports.temporal) as line:
         settings = {
             "BYOK_DATABASE_POLL_SECONDS": "0.3",
+            "BYOK_HOLD_PAUSE_SECONDS": "5",
             "BYOK_AWS_READ_TIMEOUT_SECONDS": SHORT_READ_TIMEOUT_SECONDS,
             # Only the worker connects through the proxy, because only the worker reads `TEMPORAL_ADDRESS`.
             "TEMPORAL_ADDRESS": f"{HOST}:{line.port}",

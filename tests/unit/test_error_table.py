@@ -12,7 +12,7 @@ from botocore.retries import standard
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.problems.aws_errors import ERROR_RULES, OPERATIONS_BY_SERVICE, ErrorOutcome, classify_error
-from byok.domain.problems.aws_errors.rule import RETRY, ErrorRule
+from byok.domain.problems.aws_errors.rule import HOLD, RETRY, ErrorRule
 from byok.domain.problems.remediation import Remedy, RemedyContext, build_remediation
 from byok.domain.problems.remedy_texts import REMEDY_TEXTS
 from byok.domain.vendor import VendorProfile
@@ -107,9 +107,9 @@ RECORDED = [
     ("s3", "AccessDenied", DENIED.format("kms:GenerateDataKey"), ErrorOutcome.STOP_AFTER_GRACE, Remedy.S3_KEY_POLICY),
     ("s3", "AccessDenied", DENIED.format("s3:PutObject"), ErrorOutcome.STOP, Remedy.PLATFORM_PERMISSION),
     ("s3", "AccessDenied", "Access Denied", ErrorOutcome.STOP, Remedy.PLATFORM_PERMISSION),
-    ("s3", "SlowDown", "Please reduce your request rate.", ErrorOutcome.RETRY, Remedy.WAIT),
+    ("s3", "SlowDown", "Please reduce your request rate.", ErrorOutcome.HOLD, Remedy.WAIT),
     ("s3", "OperationAborted", "A conflicting conditional operation …", ErrorOutcome.RETRY, Remedy.WAIT),
-    ("s3", "KMS.ThrottlingException", "Rate exceeded", ErrorOutcome.RETRY, Remedy.WAIT),
+    ("s3", "KMS.ThrottlingException", "Rate exceeded", ErrorOutcome.HOLD, Remedy.WAIT),
     ("s3", "BucketAlreadyOwnedByYou", "…", ErrorOutcome.EXISTS, Remedy.NAME_TAKEN),
     ("s3", "BucketAlreadyExists", "…", ErrorOutcome.STOP, Remedy.BUCKET_OF_ANOTHER_ACCOUNT),
     ("rds", "KMSKeyNotAccessibleFault", CLASSIC.format(KEY), ErrorOutcome.STOP_AFTER_GRACE, Remedy.RDS_KEY),
@@ -117,7 +117,7 @@ RECORDED = [
     ("rds", "KMSKeyNotAccessibleFault", OF_2026.format("null"), ErrorOutcome.STOP, Remedy.PLATFORM_KEY),
     ("rds", "KMSKeyNotAccessibleFault", OF_2026.format("alias/aws/rds"), ErrorOutcome.STOP, Remedy.PLATFORM_KEY),
     ("rds", "KMSKeyNotAccessibleFault", OF_2026.format(OTHER), ErrorOutcome.STOP, Remedy.PLATFORM_KEY),
-    ("rds", "Throttling", "Rate exceeded", ErrorOutcome.RETRY, Remedy.WAIT),
+    ("rds", "Throttling", "Rate exceeded", ErrorOutcome.HOLD, Remedy.WAIT),
     ("rds", "InvalidDBClusterStateFault", "…", ErrorOutcome.RETRY, Remedy.WAIT),
     ("rds", "DBClusterQuotaExceededFault", "…", ErrorOutcome.STOP, Remedy.QUOTA),
     ("rds", "DBClusterAlreadyExistsFault", "DB Cluster already exists", ErrorOutcome.EXISTS, Remedy.NAME_TAKEN),
@@ -165,19 +165,21 @@ ABSENT = [
     *(("rds", code) for code in ("DBClusterNotFoundFault", "DBClusterSnapshotNotFoundFault", "DBInstanceNotFound")),
 ]
 BUSY = [
-    *(("s3", code) for code in ("BadDigest", "ConditionalRequestConflict", "ExpiredToken", "IncompleteBody")),
-    *(("s3", code) for code in ("InternalError", "RequestTimeout", "ServiceUnavailable", "500", "502", "503", "504")),
-    *(
-        ("s3", f"KMS.{code}")
-        for code in ("DependencyTimeoutException", "KMSInternalException", "KeyUnavailableException")
-    ),
-    *(("rds", code) for code in ("ExpiredToken", "InternalFailure", "PriorRequestNotComplete", "ServiceUnavailable")),
-    *(("rds", code) for code in ("RequestLimitExceeded", "ThrottlingException")),
-    # The same request may succeed later, because a resource's state changes or AWS adds capacity.
-    *(("rds", code) for code in ("InsufficientDBInstanceCapacity", "InsufficientStorageClusterCapacity")),
+    *(("s3", code) for code in ("BadDigest", "ConditionalRequestConflict", "IncompleteBody")),
+    ("s3", "KMS.KeyUnavailableException"),
+    ("rds", "PriorRequestNotComplete"),
+    # A resource's state changes: the same request can succeed later.
     *(("rds", code) for code in ("InvalidDBInstanceState", "InvalidDBClusterSnapshotStateFault")),
     *(("rds", code) for code in ("InvalidDBSubnetGroupStateFault", "InvalidGlobalClusterStateFault")),
     ("rds", "InvalidDBCapacityReservationState"),
+]
+
+OUTAGES = [
+    *(("s3", code) for code in ("InternalError", "RequestTimeout", "ServiceUnavailable", "500", "502", "503", "504")),
+    *(("s3", f"KMS.{code}") for code in ("DependencyTimeoutException", "KMSInternalException")),
+    *(("rds", code) for code in ("500", "502", "503", "504", "InternalFailure", "ServiceUnavailable")),
+    *(("rds", code) for code in ("RequestLimitExceeded", "ThrottlingException")),
+    *(("rds", code) for code in ("InsufficientDBInstanceCapacity", "InsufficientStorageClusterCapacity")),
     *(("kms", code) for code in ("DependencyTimeoutException", "KMSInternalException")),
 ]
 FORBIDDEN = [
@@ -189,6 +191,9 @@ UNKNOWN_CALLER = [
     *(("rds", code) for code in ("IncompleteSignature", "InvalidClientTokenId", "MissingAuthenticationToken")),
     *(("rds", code) for code in ("OptInRequired", "SignatureDoesNotMatch")),
     *(("sts", code) for code in ("InvalidClientTokenId", "SignatureDoesNotMatch")),
+    *((service, "ExpiredToken") for service in ("s3", "rds", "sts")),
+    *((service, "ExpiredTokenException") for service in ("rds", "sts")),
+    *((service, "RequestExpired") for service in ("rds", "sts")),
 ]
 REJECTED = [
     *(("s3", code) for code in ("301", "AuthorizationHeaderMalformed", "BucketNotEmpty", "InvalidArgument")),
@@ -213,7 +218,9 @@ def test_rule_blames_the_customers_key_exactly_if_the_customer_must_act() -> Non
 
 def test_remedy_suits_the_outcome() -> None:
     for row in ERROR_RULES:
-        assert (row.remedy is Remedy.WAIT) == (row.outcome in {ErrorOutcome.RETRY, ErrorOutcome.ABSENT}), row
+        assert (row.remedy is Remedy.WAIT) <= (row.outcome in {RETRY, ErrorOutcome.ABSENT, HOLD}), row
+        assert (row.remedy is Remedy.WAIT) >= (row.outcome in {RETRY, ErrorOutcome.ABSENT}), row
+        assert (row.remedy is Remedy.PLATFORM_CREDENTIALS) <= (row.outcome is HOLD), row  # contract 151
         assert (row.remedy is Remedy.NAME_TAKEN) == (row.outcome is ErrorOutcome.EXISTS), row
 
 
@@ -236,7 +243,9 @@ def test_errors_that_botocore_retries_are_retried() -> None:
         *transient._TRANSIENT_ERROR_CODES,
         *map(str, transient._TRANSIENT_STATUS_CODES),
     }
-    stopped = {(row.service, row.code) for row in ERROR_RULES if row.code in retried if row.outcome is not RETRY}
+    stopped = {
+        (row.service, row.code) for row in ERROR_RULES if row.code in retried if row.outcome not in {RETRY, HOLD}
+    }
 
     # KMS does not use this code for throttling: the key has its maximum number of aliases (KMS API reference,
     # CreateAlias).
@@ -255,8 +264,9 @@ def test_exceeded_quota_stops_at_once(service: str, code: str) -> None:
     [
         *((*pair, ErrorOutcome.ABSENT, Remedy.WAIT) for pair in ABSENT),
         *((*pair, RETRY, Remedy.WAIT) for pair in BUSY),
+        *((*pair, HOLD, Remedy.WAIT) for pair in OUTAGES),
         *((*pair, ErrorOutcome.STOP, Remedy.PLATFORM_PERMISSION) for pair in FORBIDDEN),
-        *((*pair, ErrorOutcome.STOP, Remedy.PLATFORM_CREDENTIALS) for pair in UNKNOWN_CALLER),
+        *((*pair, HOLD, Remedy.PLATFORM_CREDENTIALS) for pair in UNKNOWN_CALLER),
         *((*pair, ErrorOutcome.STOP, Remedy.PLATFORM_OPERATOR) for pair in REJECTED),
         ("s3", "TooManyBuckets", ErrorOutcome.STOP, Remedy.QUOTA),
         ("s3", "PreconditionFailed", ErrorOutcome.EXISTS, Remedy.NAME_TAKEN),
@@ -302,7 +312,72 @@ PASSING = ("500", "502", "503", "504", "InternalFailure", "RequestLimitExceeded"
         *(("sts", code) for code in ("ExpiredToken", "ExpiredTokenException", "IDPCommunicationError")),
     ],
 )
-def test_transient_error_is_retried_even_if_it_names_a_key(service: str, code: str) -> None:
+def test_transient_error_holds_even_if_it_names_a_key(service: str, code: str) -> None:
     row = classify_error(service, code, "…", KEY)
 
-    assert (row.outcome, row.customer_key) == (ErrorOutcome.RETRY, False)
+    assert (row.outcome, row.customer_key) == (HOLD, False)
+
+
+PLATFORM_ROLE = "arn:aws:iam::111122223333:role/service/Platform"
+OTHER_CALLERS = [
+    "arn:aws:sts::111122223333:assumed-role/Other/worker",
+    "arn:aws:sts::999988887777:assumed-role/Platform/worker",
+    "arn:aws:iam::111122223333:user/Operator",
+]
+# The forms of AWS's message: recorded for S3 with a key in another account, and IAM user guide, "Access denied error
+# messages".
+DENIALS = [
+    (
+        "s3",
+        "AccessDenied",
+        "User: {} is not authorized to perform: kms:GenerateDataKey on this resource because the resource does not "
+        "exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies "
+        "access",
+    ),
+    (
+        "s3",
+        "AccessDenied",
+        f"User: {{}} is not authorized to perform: kms:GenerateDataKey on resource: {KEY} because no resource-based "
+        "policy allows the kms:GenerateDataKey action",
+    ),
+    (
+        "rds",
+        "AccessDenied",
+        "User: {} is not authorized to perform: rds:CreateDBCluster on resource: "
+        "arn:aws:rds:eu-central-1:111122223333:cluster:byok-acme because no identity-based policy allows the "
+        "rds:CreateDBCluster action",
+    ),
+    (
+        "sts",
+        "AccessDenied",
+        "User: {} is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::444455556666:role/TenantRole",
+    ),
+]
+
+
+@pytest.mark.parametrize("caller", OTHER_CALLERS)
+@pytest.mark.parametrize(("service", "code", "message"), DENIALS)
+def test_denial_of_another_principal_holds_and_blames_no_key(
+    service: str, code: str, message: str, caller: str
+) -> None:
+    row = classify_error(service, code, message.format(caller), KEY, PLATFORM_ROLE)
+
+    assert (row.outcome, row.remedy, row.customer_key) == (HOLD, Remedy.PLATFORM_CREDENTIALS, False)  # contract 151
+
+
+@pytest.mark.parametrize(("service", "code", "message"), DENIALS)
+def test_denial_of_the_platform_role_is_handled_by_its_own_rule(service: str, code: str, message: str) -> None:
+    text = message.format("arn:aws:sts::111122223333:assumed-role/Platform/worker")
+
+    row = classify_error(service, code, text, KEY, PLATFORM_ROLE)
+
+    assert row == classify_error(service, code, text, KEY)
+    assert row.outcome is not HOLD
+
+
+def test_denial_of_the_tenant_role_is_not_a_fault_of_the_platform() -> None:
+    text = "User: arn:aws:sts::444455556666:assumed-role/TenantRole/byok is not authorized to perform: kms:TagResource"
+
+    row = classify_error("kms", "AccessDeniedException", text, KEY, PLATFORM_ROLE)
+
+    assert row.remedy is Remedy.TENANT_ROLE

@@ -7,6 +7,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
+from byok.domain.holding import MAX_HOLD
 from byok.domain.models import (
     BucketWithForeignObjects,
     ClusterSnapshot,
@@ -311,14 +312,15 @@ async def test_cancellation_does_not_interrupt_a_rollback(harness: WorkflowHarne
 
 
 MINUTE = 60
+HOLD = int(MAX_HOLD.total_seconds())
 BOUNDS = {
-    "plan_deletion": (10, 15 * MINUTE, 0),  # this activity makes no AWS calls, so it ends immediately
-    "find_resources": (3 * MINUTE, 15 * MINUTE, 8),
-    "find_foreign_objects": (3 * MINUTE, 15 * MINUTE, 8),
-    "release_all_claims": (3 * MINUTE, 15 * MINUTE, 8),
-    "remove_writer": (3 * MINUTE, 60 * MINUTE, 8),
-    "remove_cluster": (3 * MINUTE, 60 * MINUTE, 8),
-    "remove_bucket": (3 * MINUTE, 60 * MINUTE, 8),
+    "plan_deletion": (10, HOLD + 15 * MINUTE, 0),  # this activity makes no AWS calls, so it ends immediately
+    "find_resources": (3 * MINUTE, HOLD + 15 * MINUTE, 8),
+    "find_foreign_objects": (3 * MINUTE, HOLD + 15 * MINUTE, 8),
+    "release_all_claims": (3 * MINUTE, HOLD + 15 * MINUTE, 8),
+    "remove_writer": (3 * MINUTE, HOLD + 60 * MINUTE, 8),
+    "remove_cluster": (3 * MINUTE, HOLD + 60 * MINUTE, 8),
+    "remove_bucket": (3 * MINUTE, HOLD + 60 * MINUTE, 8),
 }
 """Each activity's timeouts, in seconds: for one attempt, across all attempts, and for heartbeats."""
 

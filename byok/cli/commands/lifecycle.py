@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byok.cli.output import UsageError, exit_on_error, print_json, print_message
+from byok.cli.output import EXIT_FAILED, EXIT_OK, UsageError, exit_on_error, print_json, print_message, print_text
 from byok.domain.phases import Encryption
 
 if TYPE_CHECKING:
+    from byok.service.bulk_replay import BulkReplayOutcome
     from byok.service.status import EnvironmentStatus
 
 Name = Annotated[str, typer.Argument(help="The environment's id.")]
@@ -17,29 +18,41 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the status as JSON."
 
 
 def replay(
-    name: Name,
+    name: Annotated[str | None, typer.Argument(help="The environment's id; left out with --all.")] = None,
     s3_key_arn: Annotated[str | None, typer.Option(help="ARN of another S3 key, to replace the rejected one.")] = None,
     rds_key_arn: Annotated[
         str | None, typer.Option(help="ARN of another Aurora key, to replace the rejected one.")
     ] = None,
     payload: Annotated[str | None, typer.Option(help="The onboarding payload, instead of the two ARNs.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Replay every environment that stopped with the problem code in --code.")
+    ] = False,
+    code: Annotated[str | None, typer.Option(help="With --all: the problem code, such as rds.Throttling.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --all: replay nothing; list the environments to replay.")
+    ] = False,
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
     """Resume a stopped environment at the failed step.
 
-    Fix the key first. Completed steps are not repeated. If you pass other keys, provisioning starts over and adopts the
-    environment's existing resources.
+    Fix the key first. Completed steps are not repeated. With other keys, provisioning starts over and adopts the
+    environment's existing resources. With --all and --code, resume all environments that stopped with the same problem.
 
-    Exit codes: 0 ready, or resumed without --wait; 1 failed, or there is nothing to replay; 2 incorrect usage; 3
-    stopped by a customer's key again.
+    Exit codes: 0 ready, or resumed without --wait; 1 failed, or there is nothing to replay, or with --all, an
+    environment could not be replayed; 2 incorrect usage; 3 stopped by a customer's key again.
     """
     import asyncio
 
     with exit_on_error(as_json=as_json):
         keys = _keys(s3_key_arn, rds_key_arn, payload)
-        code = asyncio.run(_replay(name, keys, wait=wait, as_json=as_json))
-    raise typer.Exit(code)
+        if every:
+            if name is not None or keys or wait or code is None:
+                raise UsageError("--all: specify --code, and leave out the environment's id, the ARNs and --wait.")
+            raise typer.Exit(asyncio.run(_replay_all(code, dry_run=dry_run, as_json=as_json)))
+        if name is None or code is not None or dry_run:
+            raise UsageError("Specify the environment's id, or --all with --code. --dry-run requires --all.")
+        raise typer.Exit(asyncio.run(_replay(name, keys, wait=wait, as_json=as_json)))
 
 
 def cancel(name: Name, wait: Wait = False, as_json: AsJson = False) -> None:
@@ -147,6 +160,34 @@ async def _replay(name: str, keys: dict[str, str], *, wait: bool, as_json: bool)
     else:
         print_message("Starting over; existing resources are adopted.")
     return exit_code_for_status(await _show(name, wait=wait, as_json=as_json))
+
+
+async def _replay_all(code: str, *, dry_run: bool, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from byok.service.bulk_replay import replay_all
+    from byok.service.connection import connect_service
+
+    service, outcomes = await connect_service(), []
+    async for outcome in replay_all(service, code, dry_run=dry_run):
+        outcomes.append(outcome)
+        if not as_json:
+            print_text(f"{outcome.environment_id}  {_describe_outcome(outcome, dry_run=dry_run)}\n")
+    if as_json:
+        print_json([asdict(outcome) for outcome in outcomes])
+    elif not outcomes:
+        print_message(f"No environment is stopped with {code}.")
+    return EXIT_FAILED if any(outcome.refusal for outcome in outcomes) else EXIT_OK
+
+
+def _describe_outcome(outcome: "BulkReplayOutcome", *, dry_run: bool) -> str:
+    if outcome.refusal is not None:
+        return f"not replayed: {outcome.refusal}"
+    if dry_run:
+        return "would be replayed"
+    if outcome.result is None or outcome.result.step is None:
+        return "starts over; existing resources are adopted"
+    return f'resumes at "{outcome.result.step.replace("_", " ")}"'
 
 
 async def _cancel(name: str, *, wait: bool, as_json: bool) -> None:

@@ -49,6 +49,7 @@ class Remedy(StrEnum):
     ENVIRONMENT_NOT_THERE = "environment-not-there"
     NOT_THESE_KEYS = "not-these-keys"
     WAIT = "wait"
+    HELD_TOO_LONG = "held-too-long"
     CANCELLED = "cancelled"
     MALFORMED_REQUEST = "malformed-request"
 
@@ -155,8 +156,9 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "in its IAM policy and in the organization's service control policies.\n{again}"
     ),
     Remedy.PLATFORM_CREDENTIALS: (
-        "The customer does not need to do anything. AWS does not accept the worker's credentials. The platform's "
-        "operator runs `byok doctor`, which shows the worker's AWS identity and everything that is missing.\n{again}"
+        "The customer does not need to do anything. AWS does not accept the worker's credentials or its clock, or the "
+        "worker does not run as {role}. The platform's operator runs `byok doctor`, which shows the worker's AWS identity and "
+        "everything that is missing.\n{again}"
     ),
     Remedy.PLATFORM_OPERATOR: (
         "The customer does not need to do anything. The platform's operator must resolve the error that AWS reports "
@@ -254,6 +256,11 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     Remedy.WAIT: (
         "The customer does not need to do anything. AWS throttled calls, was unreachable, or was still busy for longer "
         "than byok waits. Check the AWS Health Dashboard for an outage in {region}.\n{again}"
+    ),
+    Remedy.HELD_TOO_LONG: (
+        "The customer does not need to do anything. The fault is the platform's own, and it lasted longer than byok "
+        "holds an environment. The platform's operator runs `byok doctor`, which shows what is missing, and checks the AWS "
+        "Health Dashboard for an outage in {region}.\n{again}"
     ),
 }
 

@@ -9,7 +9,7 @@ whatever the error code. If botocore cannot parse a response body, it uses the H
 from typing import Final
 
 from byok.domain.problems.aws_errors.rule import (
-    RETRY,
+    HOLD,
     STOP,
     STOP_AFTER_GRACE,
     ErrorOutcome,
@@ -48,7 +48,7 @@ KMS_ERROR_RULES: Final = (
     *error_rules("kms", ErrorOutcome.EXISTS, Remedy.NAME_TAKEN, "AlreadyExistsException"),
     *error_rules(
         "kms",
-        RETRY,
+        HOLD,
         Remedy.WAIT,
         *_PASSING,
         *_OF_THE_SESSION,
@@ -69,10 +69,17 @@ KMS_ERROR_RULES: Final = (
 # A new role takes time to propagate, so an access-denied error may be temporary.
 STS_ERROR_RULES: Final = (
     key_error_rule("sts", "AccessDenied", STOP_AFTER_GRACE, Remedy.TENANT_ROLE, customer=False),
+    *error_rules("sts", HOLD, Remedy.WAIT, *_PASSING, "IDPCommunicationError"),
     *error_rules(
-        "sts", RETRY, Remedy.WAIT, *_PASSING, "ExpiredToken", "ExpiredTokenException", "IDPCommunicationError"
+        "sts",
+        HOLD,
+        Remedy.PLATFORM_CREDENTIALS,
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
     ),
-    *error_rules("sts", STOP, Remedy.PLATFORM_CREDENTIALS, "InvalidClientTokenId", "SignatureDoesNotMatch"),
     *error_rules(
         "sts",
         STOP,

@@ -1,9 +1,10 @@
-"""Rules for RDS errors (source: botocore's RDS model)."""
+"""Rules for RDS errors (sources: botocore's RDS model, RDS API reference "Common errors")."""
 
 import re
 from typing import Final
 
 from byok.domain.problems.aws_errors.rule import (
+    HOLD,
     RETRY,
     STOP,
     STOP_AFTER_GRACE,
@@ -53,10 +54,6 @@ RDS_ERROR_RULES: Final = (
         "rds",
         RETRY,
         Remedy.WAIT,
-        "ExpiredToken",
-        "InsufficientDBInstanceCapacity",
-        "InsufficientStorageClusterCapacity",
-        "InternalFailure",
         "InvalidDBCapacityReservationState",
         "InvalidDBClusterSnapshotStateFault",
         "InvalidDBClusterStateFault",
@@ -64,6 +61,19 @@ RDS_ERROR_RULES: Final = (
         "InvalidDBSubnetGroupStateFault",
         "InvalidGlobalClusterStateFault",
         "PriorRequestNotComplete",
+    ),
+    # If botocore cannot parse a response, it uses the HTTP status as the error code (`botocore.parsers`).
+    *error_rules(
+        "rds",
+        HOLD,
+        Remedy.WAIT,
+        "500",
+        "502",
+        "503",
+        "504",
+        "InsufficientDBInstanceCapacity",
+        "InsufficientStorageClusterCapacity",
+        "InternalFailure",
         "RequestLimitExceeded",
         "ServiceUnavailable",
         "Throttling",
@@ -87,12 +97,15 @@ RDS_ERROR_RULES: Final = (
     ),
     *error_rules(
         "rds",
-        STOP,
+        HOLD,
         Remedy.PLATFORM_CREDENTIALS,
+        "ExpiredToken",
+        "ExpiredTokenException",
         "IncompleteSignature",
         "InvalidClientTokenId",
         "MissingAuthenticationToken",
         "OptInRequired",
+        "RequestExpired",
         "SignatureDoesNotMatch",
     ),
     *error_rules(

@@ -9,11 +9,17 @@ from byok.domain.problems.remediation import Remedy
 
 
 class ErrorOutcome(StrEnum):
-    """What byok does when AWS returns an error."""
+    """What byok does when AWS returns an error.
+
+    RETRY is for a resource that is busy, and ends in a stop if the resource stays busy for too long. HOLD is for a
+    fault of the platform's own: credentials, clock, throttling, an outage. Such a fault is never the customer's
+    problem, so byok retries for hours, with growing pauses (contract 151).
+    """
 
     STOP = "stop"
     STOP_AFTER_GRACE = "stop_after_grace"
     RETRY = "retry"
+    HOLD = "hold"
     EXISTS = "exists"
     ABSENT = "absent"
 
@@ -63,3 +69,4 @@ def key_error_rule(
 STOP: Final = ErrorOutcome.STOP
 STOP_AFTER_GRACE: Final = ErrorOutcome.STOP_AFTER_GRACE
 RETRY: Final = ErrorOutcome.RETRY
+HOLD: Final = ErrorOutcome.HOLD

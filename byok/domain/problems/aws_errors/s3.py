@@ -3,6 +3,7 @@
 from typing import Final
 
 from byok.domain.problems.aws_errors.rule import (
+    HOLD,
     RETRY,
     STOP,
     STOP_AFTER_GRACE,
@@ -37,13 +38,14 @@ S3_KEY_ERROR_RULES: Final = (
     key_error_rule("s3", "AccessDenied", STOP_AFTER_GRACE, Remedy.S3_KEY_POLICY, r"\bkms:[A-Z]\w+"),
     *error_rules(
         "s3",
-        RETRY,
+        HOLD,
         Remedy.WAIT,
         "KMS.ThrottlingException",
         "KMS.KMSInternalException",
         "KMS.DependencyTimeoutException",
-        "KMS.KeyUnavailableException",
     ),
+    # The key's custom key store is disconnected. Only the customer can connect it.
+    *error_rules("s3", RETRY, Remedy.WAIT, "KMS.KeyUnavailableException"),
 )
 
 # The response to a HEAD request has no body, so botocore uses the HTTP status as the error code (S3, HeadObject).
@@ -66,16 +68,20 @@ S3_ERROR_RULES: Final = (
         "s3",
         RETRY,
         Remedy.WAIT,
+        "BadDigest",
+        "ConditionalRequestConflict",
+        "IncompleteBody",
+        "OperationAborted",
+    ),
+    *error_rules(
+        "s3",
+        HOLD,
+        Remedy.WAIT,
         "500",
         "502",
         "503",
         "504",
-        "BadDigest",
-        "ConditionalRequestConflict",
-        "ExpiredToken",
-        "IncompleteBody",
         "InternalError",
-        "OperationAborted",
         "RequestTimeout",
         "ServiceUnavailable",
         "SlowDown",
@@ -85,8 +91,9 @@ S3_ERROR_RULES: Final = (
     *error_rules("s3", STOP, Remedy.PLATFORM_PERMISSION, "403", "AccessDenied", "AllAccessDisabled", "AccountProblem"),
     *error_rules(
         "s3",
-        STOP,
+        HOLD,
         Remedy.PLATFORM_CREDENTIALS,
+        "ExpiredToken",
         "InvalidAccessKeyId",
         "InvalidToken",
         "RequestTimeTooSkewed",

@@ -9,6 +9,7 @@ API reference "Error responses", botocore's RDS and KMS models, KMS developer gu
 import re
 from typing import Final
 
+from byok.domain.arns import is_session_of_role
 from byok.domain.problems.aws_errors import kms, rds, s3
 from byok.domain.problems.aws_errors.rule import ErrorOutcome, ErrorRule
 from byok.domain.problems.remediation import Remedy
@@ -59,13 +60,23 @@ OPERATIONS_BY_SERVICE: Final[dict[str, tuple[str, ...]]] = {
         "PutObject",
         "PutPublicAccessBlock",
     ),
-    "sts": ("AssumeRole",),
+    "sts": ("AssumeRole", "GetCallerIdentity"),
 }
 """Every AWS operation that activities call. Tests prove that the error table covers all errors of these operations. The
 platform role calls no other operation; `SECURITY.md` lists the permissions that it needs."""
 
 
-def classify_error(service: str, code: str, message: str, key_arn: str | None = None) -> ErrorRule:
+_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException"})
+_CALLER: Final = re.compile(r"^User: (arn:\S+) is not authorized to perform")
+"""How AWS names the caller in an access-denied error (IAM user guide, "Access denied error messages")."""
+
+_TENANT_ROLE_SERVICE: Final = "kms"
+"""The service that byok calls as the customer's tenant role. It calls all other services as the platform role."""
+
+
+def classify_error(
+    service: str, code: str, message: str, key_arn: str | None = None, platform_role_arn: str | None = None
+) -> ErrorRule:
     """Return the rule for an AWS error.
 
     If no rule matches, byok retries the call during the grace period and then stops, so it never retries forever.
@@ -76,7 +87,11 @@ def classify_error(service: str, code: str, message: str, key_arn: str | None = 
         message: AWS's message.
         key_arn: The customer's key that the call used. An RDS call can involve up to three keys, and RDS's message
             names the affected key in brackets. If that key is not `key_arn`, it is one of the platform's keys.
+        platform_role_arn: The role that the worker must use. If AWS denies a call of another principal, the worker
+            uses the wrong credentials, and neither a key policy nor a permission is at fault.
     """
+    if platform_role_arn is not None and _is_other_caller(service, code, message, platform_role_arn):
+        return ErrorRule(service, code, ErrorOutcome.HOLD, Remedy.PLATFORM_CREDENTIALS)
     row = next(
         (
             row
@@ -92,3 +107,11 @@ def classify_error(service: str, code: str, message: str, key_arn: str | None = 
         if named is not None and named[1] != key_arn:
             return ErrorRule(service, code, ErrorOutcome.STOP, Remedy.PLATFORM_KEY)
     return row
+
+
+def _is_other_caller(service: str, code: str, message: str, platform_role_arn: str) -> bool:
+    """Return whether AWS denied a call because the caller is not the platform role."""
+    if code not in _DENIED or service == _TENANT_ROLE_SERVICE:
+        return False
+    caller = _CALLER.match(message)
+    return caller is not None and not is_session_of_role(caller[1], platform_role_arn)

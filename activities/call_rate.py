@@ -1,0 +1,48 @@
+"""Limits the rate of a worker's AWS calls, so that a burst of work does not use up the account's quota."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+
+@dataclass
+class TokenBucket:
+    """A token bucket that holds the tokens of one second and is full at first.
+
+    A caller that finds no token reserves the next one, and sleeps outside the lock until the token is due. So callers
+    get their tokens in order, and no caller blocks another. boto3 runs in threads, so a sleep does not delay
+    heartbeats, which the worker's event loop sends.
+
+    Attributes:
+        per_second: How many tokens are added per second.
+        clock: Returns the current time in seconds.
+        sleep: Sleeps for a number of seconds.
+    """
+
+    per_second: float
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    _next_due: float = float("-inf")
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def acquire(self) -> None:
+        """Take a token. Sleep first if the bucket is empty."""
+        with self._lock:
+            now = self.clock()
+            due = max(self._next_due, now - 1 + 1 / self.per_second)
+            self._next_due = due + 1 / self.per_second
+        if due > now:
+            self.sleep(due - now)
+
+    def limit(self, client: "BaseClient") -> None:
+        """Take a token before each call of a client, before botocore signs the request."""
+
+        def wait(**_: object) -> None:
+            self.acquire()
+
+        client.meta.events.register_first("before-call", wait)

@@ -1,0 +1,94 @@
+"""Remembers how long an activity has held because of a fault of the platform's own (contract 151).
+
+All times are Temporal's (`activity.info()`), not the worker's, because a wrong clock is one of the faults. The memory
+is part of the heartbeats, so any worker continues a hold that another worker began.
+"""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from temporalio import activity
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from activities.heartbeat import load_from_previous_attempt, save_for_retry
+from byok.domain.holding import LONGEST_PAUSE, choose_pause, remaining_patience
+
+_NOTE: Final = "hold"
+
+_LONGEST_PAUSE: ContextVar[timedelta] = ContextVar("longest-pause", default=LONGEST_PAUSE)
+
+
+@dataclass(frozen=True)
+class _Hold:
+    """The hold that is in progress, and the earlier holds of this activity.
+
+    Attributes:
+        since: When the hold in progress began; None if the activity does not hold now.
+        first_attempt: The number of the hold's first attempt.
+        earlier: How long earlier holds lasted.
+    """
+
+    since: datetime | None = None
+    first_attempt: int = 0
+    earlier: timedelta = timedelta(0)
+
+    @classmethod
+    def load(cls) -> "_Hold":
+        note = load_from_previous_attempt(_NOTE)
+        if note is None:
+            return cls()
+        since, first, earlier = note.split()
+        return cls(None if since == "-" else datetime.fromisoformat(since), int(first), timedelta(seconds=int(earlier)))
+
+    def save(self) -> None:
+        since = "-" if self.since is None else self.since.isoformat()
+        save_for_retry(_NOTE, f"{since} {self.first_attempt} {int(self.earlier.total_seconds())}")
+
+
+def continue_hold() -> tuple[datetime, timedelta]:
+    """Begin or continue a hold, and return when it began and how long to wait before the next attempt."""
+    info, hold = activity.info(), _Hold.load()
+    if hold.since is None:
+        hold = _Hold(info.started_time, info.attempt, hold.earlier)
+        hold.save()
+    return hold.since or info.started_time, choose_pause(info.attempt - hold.first_attempt + 1, _LONGEST_PAUSE.get())
+
+
+def has_patience_for(delay: timedelta) -> bool:
+    """Return whether an activity may wait for a resource for this much longer. A hold in progress ends.
+
+    Time that the activity held does not count as waiting.
+    """
+    info, hold = activity.info(), _Hold.load()
+    if hold.since is not None:
+        hold = _Hold(earlier=hold.earlier + (info.started_time - hold.since))
+        hold.save()
+    left = remaining_patience(info.schedule_to_close_timeout, info.started_time - info.scheduled_time, hold.earlier)
+    return left is None or left > delay
+
+
+class HoldInterceptor(Interceptor):
+    """Sets the longest pause of the activities that hold.
+
+    Args:
+        longest_pause: See `byok.domain.holding.LONGEST_PAUSE`.
+    """
+
+    def __init__(self, longest_pause: timedelta) -> None:
+        self._longest_pause = longest_pause
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """See the SDK's `Interceptor`."""
+        return _Holding(next, self._longest_pause)
+
+
+class _Holding(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, longest_pause: timedelta) -> None:
+        super().__init__(next)
+        self._longest_pause = longest_pause
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        _LONGEST_PAUSE.set(self._longest_pause)
+        return await super().execute_activity(input)
