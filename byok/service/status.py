@@ -5,20 +5,17 @@ The module makes no calls to Temporal; other modules of `byok.service` make them
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from temporalio.client import WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
-from temporalio.exceptions import ApplicationError
 
 from byok.contracts import (
     EARLIER_ATTEMPTS_MEMO,
     PROBLEM_CODE_ATTRIBUTE,
     PROGRESS_MEMO,
     REQUESTER_MEMO,
-    TENANT_MEMO,
     environment_id_from_workflow_id,
     first_phase,
 )
@@ -34,16 +31,15 @@ from byok.domain.models import (
     Requester,
     Resources,
     TenantOutcome,
-    TenantProgress,
     TenantRole,
     TimelineEntry,
 )
 from byok.domain.phases import Encryption, Phase
+from byok.service.memos import read_memo
 from byok.service.pending import Holding, PendingStep, find_holding, list_pending_steps
 from byok.service.pollers import Workers
-from byok.service.unreported_ends import FailureLoaders, problem_of_end, problem_of_unreported_end
-
-_Memo = TypeVar("_Memo", bound=RecordModel)
+from byok.service.tenant_runs import TenantRun
+from byok.service.unreported_ends import FailureLoaders, problem_of_unreported_end
 
 
 class EnvironmentSummary(RecordModel):
@@ -97,38 +93,6 @@ class EnvironmentSummary(RecordModel):
         return self.model_copy(update={"phase": Phase.READY, "problem_code": None, "awaits_name": False})
 
 
-@dataclass(frozen=True)
-class TenantRun:
-    """A run of the tenant workflow.
-
-    Attributes:
-        closed_at: When the run ended; None while it is running.
-        problems: The problems that stopped the run.
-    """
-
-    progress: TenantProgress
-    completed: bool
-    closed_at: datetime | None
-    problems: tuple[Problem, ...]
-
-    @classmethod
-    async def from_execution(cls, execution: WorkflowExecution) -> Self | None:
-        """Build the run from Temporal's description or listing; None if the run has not reported anything."""
-        progress = await _memo(execution, TENANT_MEMO, TenantProgress)
-        if progress is None:
-            return None
-        problems = progress.problems
-        all_well = execution.status in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED)
-        if not problems and not all_well:
-            again = "Request the tenant name again with the same values: existing aliases and tags are not rewritten."
-            problems = (problem_of_end(execution, None, Phase.RECONCILING_TENANT, progress.request.region, again),)
-        return cls(progress, execution.status is WorkflowExecutionStatus.COMPLETED, execution.close_time, problems)
-
-    def is_running_or_ended_after(self, moment: datetime | None) -> bool:
-        """Return whether the run is still running or ended at or after this moment."""
-        return self.closed_at is None or moment is None or self.closed_at >= moment
-
-
 _REQUEST_FIELDS: Final = (
     "organisation",
     "region",
@@ -168,8 +132,8 @@ class EnvironmentStatus(RecordModel):
         pending: The steps that the environment currently waits for; empty once its workflow has ended.
         created_at: When the environment was first requested. Replays do not change it.
         started_at: When the workflow was started; for a workflow that was reset, its original start.
-        holding: The fault of the platform's own that the environment waits out, if any. The customer does not need to do
-            anything, and byok retries by itself.
+        holding: The fault of the platform's own that the environment waits out, if any. byok retries by itself, and the
+            customer does not need to do anything.
     """
 
     environment_id: str
@@ -226,9 +190,7 @@ class EnvironmentStatus(RecordModel):
             phase=self.phase,
             region=self.region or "",
             at=workers.unfit[0].last_seen,
-            remediation=(
-                "The customer does not need to do anything. `byok doctor` lists the workers and what is wrong with them."
-            ),
+            remediation="The customer does not need to do anything. `byok doctor` lists the workers and their faults.",
             held_since=since,
         )
         return self.model_copy(update={"holding": Holding(since=since, problem=problem)})
@@ -246,7 +208,7 @@ class EnvironmentStatus(RecordModel):
         if _is_unreported_end(described, progress):
             problems = (await problem_of_unreported_end(described, progress, fetch),)
         request = progress.request if progress else None
-        requester = await _memo(described, REQUESTER_MEMO, Requester)
+        requester = await read_memo(described, REQUESTER_MEMO, Requester)
         earlier, started_at = await _earlier_attempts(described), _started_at(described, progress)
         pending = await list_pending_steps(described, fetch.task_failure)
         return cls(
@@ -329,7 +291,7 @@ def _started_at(execution: WorkflowExecution, progress: EnvironmentProgress | No
 
 
 async def _earlier_attempts(execution: WorkflowExecution) -> tuple[Attempt, ...]:
-    found = await _memo(execution, EARLIER_ATTEMPTS_MEMO, EarlierAttempts)
+    found = await read_memo(execution, EARLIER_ATTEMPTS_MEMO, EarlierAttempts)
     return found.attempts if found else ()
 
 
@@ -344,15 +306,7 @@ async def read_organisation(execution: WorkflowExecution) -> str | None:
 
 
 async def _progress(execution: WorkflowExecution) -> EnvironmentProgress | None:
-    return await _memo(execution, PROGRESS_MEMO, EnvironmentProgress)
-
-
-async def _memo(execution: WorkflowExecution, name: str, kind: type[_Memo]) -> _Memo | None:
-    try:
-        found: _Memo | None = await execution.memo_value(name, None, type_hint=kind)
-    except (ApplicationError, ValidationError):  # another program wrote a memo field with this name
-        return None
-    return found
+    return await read_memo(execution, PROGRESS_MEMO, EnvironmentProgress)
 
 
 def _phase(execution: WorkflowExecution, progress: EnvironmentProgress | None) -> Phase:

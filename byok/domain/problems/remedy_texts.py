@@ -157,8 +157,8 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     ),
     Remedy.PLATFORM_CREDENTIALS: (
         "The customer does not need to do anything. AWS does not accept the worker's credentials or its clock, or the "
-        "worker does not run as {role}. The platform's operator runs `byok doctor`, which shows the worker's AWS identity and "
-        "everything that is missing.\n{again}"
+        "worker does not run as {role}. The platform's operator runs `byok doctor`, which shows the worker's AWS "
+        "identity and everything that is missing.\n{again}"
     ),
     Remedy.PLATFORM_OPERATOR: (
         "The customer does not need to do anything. The platform's operator must resolve the error that AWS reports "
@@ -259,8 +259,8 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     ),
     Remedy.HELD_TOO_LONG: (
         "The customer does not need to do anything. The fault is the platform's own, and it lasted longer than byok "
-        "holds an environment. The platform's operator runs `byok doctor`, which shows what is missing, and checks the AWS "
-        "Health Dashboard for an outage in {region}.\n{again}"
+        "holds an environment. The platform's operator runs `byok doctor`, which shows what is missing, and checks "
+        "the AWS Health Dashboard for an outage in {region}.\n{again}"
     ),
 }
 
