@@ -97,16 +97,17 @@ class StackHarness:
         """List the clusters with the environment's tag."""
         return [
             cluster
-            for cluster in self.aws.operator_client("rds").describe_db_clusters()["DBClusters"]
+            for page in self.aws.operator_client("rds").get_paginator("describe_db_clusters").paginate()
+            for cluster in page["DBClusters"]
             if {"Key": "byok:environment-id", "Value": environment_id} in cluster.get("TagList", [])
         ]
 
     def list_environment_writers(self, environment_id: str) -> list[str]:
         """List the instances of the environment's cluster."""
-        instances = self.aws.operator_client("rds").describe_db_instances()["DBInstances"]
         return [
             instance["DBInstanceIdentifier"]
-            for instance in instances
+            for page in self.aws.operator_client("rds").get_paginator("describe_db_instances").paginate()
+            for instance in page["DBInstances"]
             if instance["DBClusterIdentifier"] == f"byok-{environment_id}"
         ]
 
