@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
-"""A request must reach AWS within five minutes of its timestamp (IAM user guide, "Signing AWS API requests"). Some
+"""A request must reach AWS within five minutes of its timestamp (IAM user guide, "AWS Signature Version 4 for API requests"). Some
 services accept fifteen minutes."""
 
 MAX_UNFIT_INTERVAL: Final = timedelta(seconds=30)

@@ -49,9 +49,9 @@ from byok.service.replay import (
     require_keys_in_use_unchanged,
     require_replayable,
 )
-from byok.service.status import TenantRun
 from byok.service.temporal_errors import translate_temporal_errors
 from byok.service.tenant_names import build_tenant_request, start_tenant_workflow
+from byok.service.tenant_runs import TenantRun
 from byok.service.workflow_starts import build_priority, build_requester_memo
 
 
