@@ -31,6 +31,7 @@ from activities.heartbeat import HEARTBEAT_INTERVAL, HeartbeatInterceptor
 from activities.inventory import InventoryActivities
 from activities.keys import KeyActivities
 from activities.planning import PlanActivities
+from activities.quotas import QuotaActivities
 from activities.storage import StorageActivities
 from activities.tenant import TenantActivities
 from byok.blueprints import load_blueprint
@@ -130,6 +131,7 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
         accounts.register_account,
         accounts.unregister_account,
         accounts.list_accounts,
+        QuotaActivities(settings.quotas, settings.vendor).find_exceeded_quota,
     ]
 
 

@@ -6,6 +6,7 @@ The exit code is 0 after SIGTERM or SIGINT, and 2 if the settings are invalid or
 import argparse
 import asyncio
 import contextlib
+import functools
 import gc
 import hashlib
 import ipaddress
@@ -91,7 +92,7 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         settings.platform_role_arn,
         settings.vendor,
         settings.regions,
-        connect_service,
+        functools.partial(connect_service, settings.quotas),
         secret.get_secret_value() if secret else secrets.token_urlsafe(32),
         settings.api.max_streams,
     )

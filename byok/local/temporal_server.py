@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from byok.contracts import SEARCH_ATTRIBUTES
+from byok.contracts import SEARCH_ATTRIBUTES, name_attribute_type
 from byok.local.ports import HOST, Ports
 from byok.local.processes import DevStackError
 
@@ -39,4 +39,5 @@ def build_server_command(ports: Ports, database: Path) -> list[str]:
     command = [str(program), "server", "start-dev", "--ip", HOST, "--port", str(ports.temporal)]
     command += ["--ui-port", str(ports.ui), "--db-filename", str(database), "--log-level", "warn"]
     command += [word for option in _TUNING for word in option]
-    return command + [word for key in SEARCH_ATTRIBUTES for word in ("--search-attribute", f"{key.name}=Keyword")]
+    attributes = [f"{key.name}={name_attribute_type(key)}" for key in SEARCH_ATTRIBUTES]
+    return command + [word for attribute in attributes for word in ("--search-attribute", attribute)]

@@ -2,14 +2,18 @@
 
 from temporalio.envconfig import ClientConfig
 
+from byok.domain.quotas import Quotas
 from byok.service.environments import EnvironmentService
 from byok.service.errors import TemporalRefusedError, TemporalUnreachableError
 from byok.service.temporal_errors import extract_reason
 from byok.temporal import DEFAULT_ADDRESS, connect
 
 
-async def connect_service() -> EnvironmentService:
+async def connect_service(quotas: Quotas | None = None) -> EnvironmentService:
     """Connect to Temporal with the settings from Temporal's environment configuration, and return the service.
+
+    Args:
+        quotas: How much each organisation may use; only needed by a program that starts workflows.
 
     Raises:
         TemporalUnreachableError: The server cannot be reached.
@@ -20,7 +24,7 @@ async def connect_service() -> EnvironmentService:
     except RuntimeError as error:
         raise TemporalRefusedError(f"The Temporal client configuration is invalid: {error}") from error
     try:
-        return EnvironmentService(await connect())
+        return EnvironmentService(await connect(), quotas=quotas)
     except RuntimeError as error:
         raise TemporalUnreachableError(
             f"Cannot reach the Temporal server at {address}. Start a local stack with `byok up`, or set "

@@ -12,7 +12,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from byok.api.authentication import AllowAllAuth, IdentityProviderUnavailableError, UnauthenticatedError
-from byok.api.problems import INTERNAL_ERROR_DETAIL, STATUS_BY_ERROR, ProblemError, StreamFinishedError
+from byok.api.problems import (
+    INTERNAL_ERROR_DETAIL,
+    STATUS_BY_ERROR,
+    ProblemError,
+    StreamFinishedError,
+    build_retry_headers,
+)
 from byok.api.state import ApiState
 from byok.api.status_broadcaster import TooManyStreamsError
 from byok.service.errors import EnvironmentNotFoundError, ServiceError
@@ -88,7 +94,9 @@ def _add_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(ServiceError)
     async def service_error(request: Request, error: ServiceError) -> Response:
-        return page(request, STATUS_BY_ERROR[type(error)], _title(error.code), str(error))
+        answer = page(request, STATUS_BY_ERROR[type(error)], _title(error.code), str(error))
+        answer.headers.update(build_retry_headers(error))
+        return answer
 
     @app.exception_handler(ProblemError)
     async def problem(request: Request, error: ProblemError) -> Response:

@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.aurora_proofs import AuroraProofActivities
 from activities.failures import stop_with_problems
+from activities.quotas import QuotaActivities
 from byok.blueprints import load_blueprint
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
@@ -41,6 +42,8 @@ from byok.domain.models import (
     OwnedResources,
     Problem,
     ProvisionRequest,
+    QuotaCheckResult,
+    QuotaTask,
     ReconciledKey,
     ReconcileKeyTask,
     ReconcileTenantPlan,
@@ -54,6 +57,7 @@ from byok.domain.planning import Platform, plan_deletion, plan_environment, plan
 from byok.domain.problems.aws_errors import classify_error
 from byok.domain.problems.build import KEYS_EXCHANGED_CODE, build_problem
 from byok.domain.problems.remediation import Remedy, RemedyContext
+from byok.domain.quotas import Quotas
 from byok.domain.vendor import VendorProfile
 from tests.workflows.fake_results import (
     build_bucket_resource,
@@ -157,6 +161,7 @@ class FakeActivities:
         listed: The results of successive listings of the environment's resources, in order; later listings are empty.
         foreign: The buckets with objects that provisioning did not write.
         claims: All claims on keys.
+        quotas: The quotas of the organisations. The activity is the real one, and counts in the Temporal server.
     """
 
     script: dict[str, list[Exception | Step]] = field(default_factory=dict)
@@ -172,6 +177,7 @@ class FakeActivities:
     garbled: bool = False
     foreign: tuple[BucketWithForeignObjects, ...] = ()
     claims: list[KeyClaim] = field(default_factory=list)
+    quotas: Quotas = field(default_factory=Quotas)
 
     def _attempt(self, given: Any) -> None:
         name = activity.info().activity_type
@@ -204,6 +210,16 @@ class FakeActivities:
     def plan_deletion(self, given: DeleteRequest) -> DeletionPlan:
         self._attempt(given)
         return plan_deletion(given, PLATFORM, datetime.now(UTC))
+
+    @activity.defn
+    def find_unregistered_accounts(self, given: Environment) -> KeyConflicts:
+        self._attempt(given)
+        return KeyConflicts()
+
+    @activity.defn
+    async def find_exceeded_quota(self, given: QuotaTask) -> QuotaCheckResult:
+        self._attempt(given)
+        return await QuotaActivities(self.quotas, PLATFORM.vendor).find_exceeded_quota(given)
 
     @activity.defn
     def find_resources(self, given: InventoryTask) -> OwnedResources:

@@ -42,6 +42,7 @@ from byok.domain.models.progress import (
     TenantProgress,
     TimelineEntry,
 )
+from byok.domain.models.quotas import QuotaCheckResult, QuotaTask
 from byok.domain.models.requester import EntryPoint, Requester
 from byok.domain.models.requests import (
     CheckKeysRequest,
@@ -117,6 +118,8 @@ __all__ = [
     "OwnedResources",
     "Problem",
     "ProvisionRequest",
+    "QuotaCheckResult",
+    "QuotaTask",
     "ReconcileKeyTask",
     "ReconcileTenantPlan",
     "ReconcileTenantRequest",
