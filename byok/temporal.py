@@ -21,6 +21,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from byok.contracts import INVALID_INPUT_ERROR_TYPE, SEARCH_ATTRIBUTES, name_attribute_type
 from byok.domain.models import Problem
+from byok.temporal_fairness import FairnessInterceptor
 from byok.temporal_inputs import InputValidationInterceptor, StrictPayloadConverter
 from byok.temporal_pause import PauseTolerantServiceClient
 
@@ -65,7 +66,7 @@ def make_plugin() -> SimplePlugin:
     return _Plugin(
         "byok",
         data_converter=_with_strict_payloads,
-        interceptors=[InputValidationInterceptor()],
+        interceptors=[FairnessInterceptor(), InputValidationInterceptor()],
         workflow_runner=_with_shared_modules,
     )
 

@@ -13,6 +13,8 @@ _TUNING: Final = (
     # By default, the dev server delays timers by up to a second and each workflow task by 50 ms.
     ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="1ms"'),
     ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000"),
+    # Without this setting, the server ignores the fairness keys of the organisations.
+    ("--dynamic-config-value", "matching.enableFairness=true"),
     # With these options, storing histories on disk is as fast as keeping them in memory. Histories persist after the
     # process exits, but the latest events may be lost in a power outage.
     ("--sqlite-pragma", "journal_mode=wal"),
