@@ -106,7 +106,7 @@ async def tenant(harness: WorkflowHarness) -> AsyncIterator[Tenant]:
     """An organisation without limits of its own. Its workflows end with the test."""
     name = f"o{uuid.uuid4().hex[:12]}"
     yield Tenant(name, harness, EnvironmentService(harness.client, harness.task_queue))
-    async for run in harness.client.list_workflows(f"Organisation = '{name}' AND ExecutionStatus = 'Running'"):
+    async for run in harness.client.list_workflows(f"Organisation = '{name}' AND CloseTime IS NULL"):
         with contextlib.suppress(Exception):
             await harness.client.get_workflow_handle(run.id, run_id=run.run_id).terminate()
 

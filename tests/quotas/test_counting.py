@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest
 from temporalio.client import WorkflowFailureError
 
 from byok.contracts import PROVISION_ENVIRONMENT_WORKFLOW, environment_workflow_id
@@ -77,6 +78,26 @@ async def test_repeated_request_finds_its_environment_in_flight(tenant: Tenant) 
     await tenant.use_up(Quota.IN_FLIGHT)
 
     assert not (await tenant.service.create(tenant.build_request("first"))).started
+
+
+async def test_environment_is_in_flight_until_its_workflow_ends(tenant: Tenant) -> None:
+    tenant.limit(in_flight=2)
+    await tenant.create("ended")
+    await tenant.leave_running("running")
+    await tenant.leave_running("paused")
+    await tenant.harness.client.workflow_service.pause_workflow_execution(
+        PauseWorkflowExecutionRequest(
+            namespace=tenant.harness.client.namespace,
+            workflow_id=environment_workflow_id(f"{tenant.name}-paused"),
+            identity="a test",
+            reason="a test",
+            request_id=tenant.name,
+        )
+    )
+
+    found = await tenant.wait_until_exceeded(Quota.IN_FLIGHT)
+
+    assert (found.used, found.limit) == (2, 2)
 
 
 async def test_replay_is_refused_while_too_many_are_in_flight(tenant: Tenant) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import yaml
 from temporalio import activity, workflow
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -28,12 +29,15 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from byok.contracts import PROVISION_ENVIRONMENT_WORKFLOW, SEARCH_ATTRIBUTES, environment_workflow_id
 from byok.domain.models import ProvisionRequest
+from byok.local.ports import Ports
+from byok.local.temporal_server import build_server_command
 from byok.service.environments import EnvironmentService
 from byok.temporal import make_plugin
 from tests.quotas.conftest import Tenant
 from tests.workflows.fake_activities import FakeActivities, build_provision_request
 from workflows.provision_environment import ProvisionEnvironment
 
+ROOT = Path(__file__).parents[2]
 BACKLOG = int(os.environ.get("BYOK_TEST_BACKLOG", "200"))
 MANY_TURNS = 40
 """An environment that has not begun after this many turns waits for the backlog."""
@@ -200,6 +204,14 @@ async def test_server_ignores_fairness_keys_without_the_switch() -> None:
         begins = await take_turns(server.client, "service", {"other": "globex"})
 
     assert begins["other"] is None
+
+
+def test_every_server_that_byok_configures_distributes_tasks_fairly() -> None:
+    ports = Ports()
+    compose = yaml.safe_load((ROOT / "deploy/temporal/dynamicconfig.yaml").read_text())
+
+    assert "matching.enableFairness=true" in build_server_command(ports, Path("a-database"))
+    assert compose["matching.enableFairness"] == [{"value": True}]
 
 
 async def test_workflow_has_its_organisation_as_fairness_key(tenant: Tenant) -> None:
