@@ -32,6 +32,7 @@ from activities.holds import HoldInterceptor
 from activities.inventory import InventoryActivities
 from activities.keys import KeyActivities
 from activities.planning import PlanActivities
+from activities.quotas import QuotaActivities
 from activities.storage import StorageActivities
 from activities.tenant import TenantActivities
 from byok.blueprints import load_blueprint
@@ -117,6 +118,7 @@ def build_activities(settings: Settings, session: boto3.Session, platform_role_a
         accounts.unregister_account,
         accounts.list_accounts,
         AttemptActivities().record_stop,
+        QuotaActivities(settings.quotas, settings.vendor).find_exceeded_quota,
     ]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 from temporalio import activity
 from temporalio.client import WithStartWorkflowOperation
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.common import Priority, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
 from activities.aws_errors import decide_error_outcome
@@ -67,6 +67,7 @@ class AuroraProofActivities:
             id=aurora_proof_workflow_id(environment.region, environment.rds_key_arn),
             task_queue=activity.info().task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            priority=Priority(fairness_key=environment.organisation),
         )
         verdict: CheckedKey = await activity.client().execute_update_with_start_workflow(
             AURORA_PROOF_UPDATE, environment, start_workflow_operation=start, result_type=CheckedKey

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
-from temporalio.common import SearchAttributeKey
+from temporalio.common import SearchAttributeIndexedValueType, SearchAttributeKey
 
 from byok.domain.arns import parse_key_arn
 from byok.domain.models import (
@@ -48,7 +48,16 @@ ENVIRONMENT_ID_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentId"
 ORGANISATION_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("Organisation")
 PHASE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentPhase")
 PROBLEM_CODE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("ProblemCode")
-SEARCH_ATTRIBUTES: Final = (ENVIRONMENT_ID_ATTRIBUTE, ORGANISATION_ATTRIBUTE, PHASE_ATTRIBUTE, PROBLEM_CODE_ATTRIBUTE)
+CHECKED_KEYS_ATTRIBUTE: Final = SearchAttributeKey.for_keyword_list("CheckedKeys")
+"""A digest of each key that a key check uses (`byok.temporal_quotas.digest_key_arn`)."""
+
+SEARCH_ATTRIBUTES: Final = (
+    ENVIRONMENT_ID_ATTRIBUTE,
+    ORGANISATION_ATTRIBUTE,
+    PHASE_ATTRIBUTE,
+    PROBLEM_CODE_ATTRIBUTE,
+    CHECKED_KEYS_ATTRIBUTE,
+)
 
 PROGRESS_MEMO: Final = "progress"
 """The memo field that contains `byok.domain.models.EnvironmentProgress`."""
@@ -83,6 +92,12 @@ INVALID_INPUT_PROBLEM_CODE: Final = "byok.InvalidInput"
 
 _ENVIRONMENT_PREFIX: Final = "environment/"
 _TENANT_PREFIX: Final = "tenant/"
+
+
+def name_attribute_type(key: SearchAttributeKey[Any]) -> str:
+    """Return the name that Temporal's CLI uses for the type of a search attribute."""
+    is_list = key.indexed_value_type is SearchAttributeIndexedValueType.KEYWORD_LIST
+    return "KeywordList" if is_list else "Keyword"
 
 
 def first_phase(workflow_type: str) -> Phase:

@@ -18,7 +18,7 @@ from temporalio.service import RPCError
 
 from byok import __version__
 from byok.blueprints import DEFAULT_PATH, load_blueprint
-from byok.contracts import SEARCH_ATTRIBUTES
+from byok.contracts import SEARCH_ATTRIBUTES, name_attribute_type
 from byok.domain.arns import is_session_of_role, role_arn_of_session
 from byok.service.connection import connect_service
 from byok.service.environments import EnvironmentService
@@ -92,14 +92,14 @@ async def _search_attributes(service: EnvironmentService) -> CheckResult:
     known = await service.client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=service.client.namespace)
     )
-    missing = [key.name for key in SEARCH_ATTRIBUTES if key.name not in known.custom_attributes]
+    missing = [key for key in SEARCH_ATTRIBUTES if key.name not in known.custom_attributes]
     if not missing:
         return CheckResult("search attributes", ok=True, detail=", ".join(key.name for key in SEARCH_ATTRIBUTES))
-    options = " ".join(f"--name {name} --type Keyword" for name in missing)
+    options = " ".join(f"--name {key.name} --type {name_attribute_type(key)}" for key in missing)
     return CheckResult(
         "search attributes",
         ok=False,
-        detail=f"missing: {', '.join(missing)}",
+        detail=f"missing: {', '.join(key.name for key in missing)}",
         fix=f"A worker registers them when it starts, or: temporal operator search-attribute create {options}",
     )
 

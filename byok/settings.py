@@ -23,6 +23,7 @@ from byok.api_settings import ApiSettings, must_match
 from byok.domain.arns import account_id_of_role, partition_of_region
 from byok.domain.encryption import PlatformKeys
 from byok.domain.models.base import RegionName
+from byok.domain.quotas import Quotas
 from byok.domain.regions import DEFAULT_HOME_REGION
 from byok.domain.vendor import VendorProfile
 
@@ -39,6 +40,8 @@ _JSON: Final = {
     "BYOK_PLATFORM_KEYS": (
         'a JSON object, such as {"eu-central-1": {"s3_key_arn": "arn:aws:kms:…", "rds_key_arn": "arn:aws:kms:…"}}'
     ),
+    "BYOK_QUOTAS": 'a JSON object, such as {"environments": 500}',
+    "BYOK_QUOTAS__ORGANISATIONS": 'a JSON object, such as {"acme": {"environments": 500}}',
     "BYOK_VENDOR": 'a JSON object, such as {"name": "Globex"}',
     "BYOK_VENDOR__TENANT_TAGS": 'a JSON list, such as ["globex:TenantName", "gtn"]',
 }
@@ -83,6 +86,7 @@ class Settings(BaseSettings):
         regions: The Regions in use, separated by commas. The default is the home Region.
         vendor: The vendor's names (`BYOK_VENDOR__NAME`).
         blueprint: File that defines an environment's contents. The default is the blueprint that comes with byok.
+        quotas: How much one organisation may use (`BYOK_QUOTAS__…`).
         prove_aurora_keys: Whether a check may prove that an Aurora key works by creating a cluster without instances,
             which byok then removes.
         database_poll_seconds: Interval between two polls of a cluster's or a writer's status.
@@ -114,6 +118,7 @@ class Settings(BaseSettings):
     regions: _RegionNames = Field(default_factory=lambda given: (given["home_region"],))
     vendor: VendorProfile = VendorProfile()
     blueprint: Path | None = None
+    quotas: Quotas = Quotas()
     prove_aurora_keys: bool = True
     database_poll_seconds: float = Field(default=60, gt=0, le=300)
     aws_connect_timeout_seconds: float = Field(default=5, gt=0, le=60)

@@ -20,8 +20,9 @@ from temporalio.service import ConnectConfig, RPCError, RPCStatusCode, ServiceCl
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from byok.contracts import INVALID_INPUT_ERROR_TYPE, SEARCH_ATTRIBUTES
+from byok.contracts import INVALID_INPUT_ERROR_TYPE, SEARCH_ATTRIBUTES, name_attribute_type
 from byok.domain.models import Problem
+from byok.temporal_fairness import FairnessInterceptor
 from byok.temporal_inputs import InputValidationInterceptor, StrictPayloadConverter
 from byok.temporal_pause import PauseTolerantServiceClient
 
@@ -72,7 +73,7 @@ def make_plugin(call_timeout: timedelta | None = None) -> SimplePlugin:
     plugin = _Plugin(
         "byok",
         data_converter=_with_strict_payloads,
-        interceptors=[InputValidationInterceptor()],
+        interceptors=[FairnessInterceptor(), InputValidationInterceptor()],
         workflow_runner=_with_shared_modules,
     )
     plugin.call_timeout = call_timeout
@@ -112,21 +113,22 @@ async def register_search_attributes(client: Client) -> None:
         known = await client.operator_service.list_search_attributes(asked)
     except RPCError as error:
         raise RuntimeError(f"Temporal rejected the request: {error.message}") from error
-    missing = [key.name for key in SEARCH_ATTRIBUTES if key.name not in known.custom_attributes]
+    missing = [key for key in SEARCH_ATTRIBUTES if key.name not in known.custom_attributes]
     if not missing:
         return
     request = AddSearchAttributesRequest(
         namespace=client.namespace,
-        search_attributes=dict.fromkeys(missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
+        search_attributes={key.name: IndexedValueType.ValueType(key.indexed_value_type.value) for key in missing},
     )
     try:
         await client.operator_service.add_search_attributes(request)
     except RPCError as error:
         if error.status is RPCStatusCode.ALREADY_EXISTS:
             return
-        options = " ".join(f"--name {name} --type Keyword" for name in missing)
+        options = " ".join(f"--name {key.name} --type {name_attribute_type(key)}" for key in missing)
+        names = ", ".join(key.name for key in missing)
         raise RuntimeError(
-            f"The namespace {client.namespace} lacks the search attributes {', '.join(missing)}, and Temporal did not "
+            f"The namespace {client.namespace} lacks the search attributes {names}, and Temporal did not "
             f"let byok add them ({error.message}). Add them: temporal operator search-attribute create {options}"
         ) from error
 

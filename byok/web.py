@@ -101,7 +101,9 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         settings.platform_role_arn,
         settings.vendor,
         settings.regions,
-        partial(connect_service, timedelta(seconds=settings.api.temporal_timeout_seconds)),
+        partial(
+            connect_service, settings.quotas, call_timeout=timedelta(seconds=settings.api.temporal_timeout_seconds)
+        ),
         secret.get_secret_value() if secret else secrets.token_urlsafe(32),
         settings.api.max_streams,
     )

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
-"""A request must reach AWS within five minutes of its timestamp (IAM user guide, "AWS Signature Version 4 for API requests"). Some
-services accept fifteen minutes."""
+"""A request must reach AWS within five minutes of its timestamp (IAM user guide, "AWS Signature Version 4 for API
+requests"). Some services accept fifteen minutes."""
 
 MAX_UNFIT_INTERVAL: Final = timedelta(seconds=30)
 """How often an unfit worker checks itself at least, so that it starts to work soon after it is repaired."""

@@ -4,10 +4,13 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.planning import PlanActivities
-    from byok.contracts import CHECK_KEYS_WORKFLOW
+    from byok.contracts import CHECK_KEYS_WORKFLOW, CHECKED_KEYS_ATTRIBUTE, ORGANISATION_ATTRIBUTE
     from byok.domain.models import CheckKeysRequest, KeyCheckResult
+    from byok.temporal_quotas import digest_key_arn
 from workflows.activity_options import PLAN_OPTIONS
+from workflows.failures import PhaseStoppedError, to_workflow_failure
 from workflows.key_validation import check_keys
+from workflows.quotas import require_quota
 
 
 @workflow.defn(name=CHECK_KEYS_WORKFLOW)
@@ -16,11 +19,21 @@ class CheckKeys:
 
     It creates probe objects and, on request, a cluster without instances. All of them are then removed.
 
-    The workflow completes with a verdict on each key: a key that fails the check is a result, not a failure.
+    The workflow completes with a verdict on each key: a key that fails the check is a result, not a failure. It fails
+    with `byok.QuotaExceeded` if the organisation has checked one of the keys too often.
     """
 
     @workflow.run
     async def run(self, request: CheckKeysRequest) -> KeyCheckResult:
         """Plan the check, use the keys, and return the result."""
+        if request.organisation is not None:
+            keys = [digest_key_arn(arn) for arn in request.key_pair.arns]
+            workflow.upsert_search_attributes(
+                [ORGANISATION_ATTRIBUTE.value_set(request.organisation), CHECKED_KEYS_ATTRIBUTE.value_set(keys)]
+            )
+        try:
+            await require_quota(request)
+        except PhaseStoppedError as error:
+            raise to_workflow_failure(error, "The key check", error.problems) from error
         plan = await workflow.execute_activity_method(PlanActivities.plan_key_check, request, **PLAN_OPTIONS)
         return await check_keys(request, plan)

@@ -52,6 +52,7 @@ from workflows.failures import (
 )
 from workflows.key_validation import examine_other_key, validate_keys
 from workflows.progress import ProgressPublisher
+from workflows.quotas import require_quota
 from workflows.removal import Leftover, remove_resources
 from workflows.tenant_names import reconcile_keys
 from workflows.workflow_id import require_workflow_id
@@ -112,6 +113,7 @@ class ProvisionEnvironment:
         plan = await workflow.execute_local_activity_method(
             PlanActivities.plan_environment, request, **LOCAL_PLAN_OPTIONS
         )
+        await require_quota(request)
         findings = await validate_keys(request, plan)
         if findings:
             raise PhaseStoppedError(findings)

@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
 
 from limits import RateLimitItem, RateLimitItemPerMinute
@@ -12,6 +13,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from byok.api.problems import build_problem_response
+from byok.api.rate_limits import build_rate_limit_headers
 
 
 class _BodyTooLargeError(Exception):
@@ -106,9 +108,10 @@ class RateLimitMiddleware:
             await self.app(scope, receive, send)
             return
         window = await self._limiter.get_window_stats(self._item, address)
-        seconds = max(1, math.ceil(window.reset_time - time.time()))
-        detail = f"Rate limit of {self.per_minute} requests per minute exceeded: try again in {seconds} s."
-        refusal = build_problem_response(
-            HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyRequests", detail, headers={"Retry-After": str(seconds)}
+        wait = timedelta(seconds=max(1, math.ceil(window.reset_time - time.time())))
+        headers = build_rate_limit_headers("requests", self.per_minute, window=timedelta(minutes=1), retry_after=wait)
+        detail = (
+            f"Rate limit of {self.per_minute} requests per minute exceeded: try again in {headers['Retry-After']} s."
         )
+        refusal = build_problem_response(HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyRequests", detail, headers=headers)
         await refusal(scope, receive, send)

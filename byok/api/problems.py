@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from byok.api.authentication import IdentityProviderUnavailableError, UnauthenticatedError
+from byok.api.rate_limits import build_quota_headers
 from byok.api.status_broadcaster import TooManyStreamsError
 from byok.domain.models import Problem
 from byok.service import errors
@@ -28,6 +29,7 @@ STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
     errors.AccountConflictError: HTTPStatus.CONFLICT,
     errors.AccountBusyError: HTTPStatus.CONFLICT,
     errors.AccountsUnavailableError: HTTPStatus.BAD_GATEWAY,
+    errors.QuotaExceededError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.EnvironmentConflictError: HTTPStatus.CONFLICT,
     errors.EnvironmentBusyError: HTTPStatus.CONFLICT,
     errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -100,6 +102,13 @@ def invalid_field_error(field: str, message: str) -> ProblemError:
     )
 
 
+def build_retry_headers(error: errors.ServiceError) -> dict[str, str]:
+    """Build the headers that say when to repeat a refused request; empty if repeating the request does not help."""
+    if isinstance(error, errors.QuotaExceededError):
+        return build_quota_headers(error.exceeded)
+    return {"Retry-After": "5"} if STATUS_BY_ERROR[type(error)] is HTTPStatus.SERVICE_UNAVAILABLE else {}
+
+
 class StreamFinishedError(Exception):
     """The stream will send no more events, so the client should not reconnect."""
 
@@ -151,8 +160,9 @@ def install_error_handlers(app: FastAPI) -> None:
     async def service_error(_: Request, error: errors.ServiceError) -> Response:
         status = STATUS_BY_ERROR[type(error)]
         problems = error.problems if isinstance(error, errors.NamingStoppedError) else ()
-        again = {"Retry-After": RETRY_AFTER_SECONDS} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
-        return build_problem_response(status, error.code, str(error), headers=again, problems=problems)
+        return build_problem_response(
+            status, error.code, str(error), headers=build_retry_headers(error), problems=problems
+        )
 
     @app.exception_handler(ProblemError)
     async def problem(_: Request, error: ProblemError) -> Response:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from byok.contracts import SEARCH_ATTRIBUTES
+from byok.contracts import SEARCH_ATTRIBUTES, name_attribute_type
 from byok.local.ports import HOST, Ports
 from byok.local.processes import DevStackError
 
@@ -13,6 +13,8 @@ _TUNING: Final = (
     # By default, the dev server delays timers by up to a second and each workflow task by 50 ms.
     ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="1ms"'),
     ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000"),
+    # Without this setting, the server ignores the fairness keys of the organisations.
+    ("--dynamic-config-value", "matching.enableFairness=true"),
     # With these options, storing histories on disk is as fast as keeping them in memory. Histories persist after the
     # process exits, but the latest events may be lost in a power outage.
     ("--sqlite-pragma", "journal_mode=wal"),
@@ -39,4 +41,5 @@ def build_server_command(ports: Ports, database: Path) -> list[str]:
     command = [str(program), "server", "start-dev", "--ip", HOST, "--port", str(ports.temporal)]
     command += ["--ui-port", str(ports.ui), "--db-filename", str(database), "--log-level", "warn"]
     command += [word for option in _TUNING for word in option]
-    return command + [word for key in SEARCH_ATTRIBUTES for word in ("--search-attribute", f"{key.name}=Keyword")]
+    attributes = [f"{key.name}={name_attribute_type(key)}" for key in SEARCH_ATTRIBUTES]
+    return command + [word for attribute in attributes for word in ("--search-attribute", attribute)]

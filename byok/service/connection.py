@@ -4,16 +4,18 @@ from datetime import timedelta
 
 from temporalio.envconfig import ClientConfig
 
+from byok.domain.quotas import Quotas
 from byok.service.environments import EnvironmentService
 from byok.service.errors import TemporalRefusedError, TemporalUnreachableError
 from byok.service.temporal_errors import extract_reason
 from byok.temporal import DEFAULT_ADDRESS, connect
 
 
-async def connect_service(call_timeout: timedelta | None = None) -> EnvironmentService:
+async def connect_service(quotas: Quotas | None = None, *, call_timeout: timedelta | None = None) -> EnvironmentService:
     """Connect to Temporal with the settings from Temporal's environment configuration, and return the service.
 
     Args:
+        quotas: How much each organisation may use; only needed by a program that starts workflows.
         call_timeout: How long one call to Temporal may take; None for the SDK's limit.
 
     Raises:
@@ -25,7 +27,7 @@ async def connect_service(call_timeout: timedelta | None = None) -> EnvironmentS
     except RuntimeError as error:
         raise TemporalRefusedError(f"The Temporal client configuration is invalid: {error}") from error
     try:
-        return EnvironmentService(await connect(call_timeout))
+        return EnvironmentService(await connect(call_timeout), quotas=quotas)
     except RuntimeError as error:
         raise TemporalUnreachableError(
             f"Cannot reach the Temporal server at {address}. Start a local stack with `byok up`, or set "

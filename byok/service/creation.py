@@ -5,6 +5,7 @@ from typing import Final
 
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from byok import contracts
 from byok.domain.models import ProvisionRequest
@@ -16,11 +17,14 @@ from byok.service.errors import (
     EnvironmentConflictError,
     EnvironmentNotFoundError,
     IdempotencyKeyReusedError,
+    QuotaExceededError,
 )
 from byok.service.histories import describe_conflict, diff_requests, read_workflow_request
 from byok.service.provisioning import start_provisioning
+from byok.service.quotas import require_environment_quota
 from byok.service.status import EnvironmentStatus
 from byok.service.temporal_errors import translate_temporal_errors
+from byok.temporal_quotas import QuotaCounter
 
 _RESTART_AFTER: Final = {
     Phase.DELETED: WorkflowIDReusePolicy.ALLOW_DUPLICATE,
@@ -44,11 +48,12 @@ class CreateResult:
 
 
 async def create_environment(
-    reader: EnvironmentReader, task_queue: str, request: ProvisionRequest, key: str | None
+    reader: EnvironmentReader, counter: QuotaCounter, task_queue: str, request: ProvisionRequest, key: str | None
 ) -> CreateResult:
     """Start an environment, or return the existing one. See `EnvironmentService.create`."""
     with translate_temporal_errors():
         try:
+            await _require_quota_if_new(reader, counter, request)
             return await _start(reader, task_queue, request, WorkflowIDReusePolicy.REJECT_DUPLICATE, key)
         except WorkflowAlreadyStartedError:
             found = await _find_existing(reader, request)
@@ -56,11 +61,35 @@ async def create_environment(
             require_same_encryption(found, request.encryption)
         policy = _RESTART_AFTER.get(found.phase)
         if policy is not None and not await _has_request_key(reader, found, key):
+            await require_environment_quota(counter, request.organisation, request.environment_id)
             try:
                 return await _start(reader, task_queue, request, policy, key)
             except WorkflowAlreadyStartedError:  # another request, or a repeat of this one, was first
                 found = await _find_existing(reader, request)
         return await _require_same_request(reader, request, found, key)
+
+
+async def _require_quota_if_new(reader: EnvironmentReader, counter: QuotaCounter, request: ProvisionRequest) -> None:
+    """Require that the organisation has room for a new environment.
+
+    A repeated request must find its environment even if the organisation has used up a quota.
+
+    Raises:
+        QuotaExceededError: The environment does not exist, and its organisation has used up a quota.
+        WorkflowAlreadyStartedError: The environment exists, so the request is not for a new one.
+    """
+    try:
+        await require_environment_quota(counter, request.organisation, request.environment_id)
+    except QuotaExceededError:
+        workflow_id = contracts.environment_workflow_id(request.environment_id)
+        try:
+            await reader.client.get_workflow_handle(workflow_id).describe()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        else:
+            raise WorkflowAlreadyStartedError(workflow_id, contracts.PROVISION_ENVIRONMENT_WORKFLOW) from None
+        raise
 
 
 async def _start(

@@ -6,7 +6,7 @@
 from collections.abc import Callable
 
 from pydantic import ValidationError
-from temporalio.client import WorkflowFailureError
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy
 
 from byok import contracts
@@ -24,6 +24,7 @@ from byok.domain.models import (
     TenantRole,
 )
 from byok.domain.phases import Encryption
+from byok.domain.quotas import QUOTA_EXCEEDED_CODE, Quotas
 from byok.service import accounts, lifecycle
 from byok.service.claims import ClaimPage, list_claims
 from byok.service.creation import CreateResult, create_environment
@@ -43,6 +44,7 @@ from byok.service.histories import (
 )
 from byok.service.lifecycle import ReplayResult
 from byok.service.pending import PendingStep
+from byok.service.quotas import require_environment_quota, require_key_check_quota
 from byok.service.replay import (
     can_resume,
     find_reset_point,
@@ -53,10 +55,21 @@ from byok.service.temporal_errors import translate_temporal_errors
 from byok.service.tenant_names import build_tenant_request, start_tenant_workflow
 from byok.service.tenant_runs import TenantRun
 from byok.service.workflow_starts import build_priority, build_requester_memo
+from byok.temporal_quotas import QuotaCounter
 
 
 class EnvironmentService(EnvironmentReader):
-    """Starts, changes, reads and watches environments."""
+    """Starts, changes, reads and watches environments.
+
+    Args:
+        client: A client with the plugin from `byok.temporal.make_plugin()`.
+        task_queue: The task queue that the workers poll.
+        quotas: How much each organisation may use. The workers enforce their own setting as well.
+    """
+
+    def __init__(self, client: Client, task_queue: str = contracts.TASK_QUEUE, quotas: Quotas | None = None) -> None:
+        super().__init__(client, task_queue)
+        self._counter = QuotaCounter(client, quotas or Quotas())
 
     async def create(self, request: ProvisionRequest, *, key: str | None = None) -> CreateResult:
         """Start an environment, or return the environment that an identical earlier request started.
@@ -75,8 +88,9 @@ class EnvironmentService(EnvironmentReader):
             environment exists and uses a different type of encryption.
             EnvironmentBusyError: The environment is being deleted.
             IdempotencyKeyReusedError: The key was used for a request with different values.
+            QuotaExceededError: The request would start an environment, and its organisation has used up a quota.
         """
-        return await create_environment(self, self._task_queue, request, key)
+        return await create_environment(self, self._counter, self._task_queue, request, key)
 
     async def check_keys(self, request: CheckKeysRequest) -> KeyCheckResult:
         """Return a verdict on each of two keys. Identical checks that run at the same time share their result.
@@ -84,8 +98,10 @@ class EnvironmentService(EnvironmentReader):
         Raises:
             NoWorkerError: No worker is available.
             KeyCheckFailedError: The key check itself failed.
+            QuotaExceededError: The organisation has checked a key too often.
         """
         with translate_temporal_errors():
+            await require_key_check_quota(self._counter, request)
             handle = await self.client.start_workflow(
                 contracts.CHECK_KEYS_WORKFLOW,
                 request,
@@ -99,6 +115,8 @@ class EnvironmentService(EnvironmentReader):
             try:
                 return await self.wait_for_result(handle, "The key check was accepted")
             except WorkflowFailureError as error:
+                if getattr(error.cause, "type", None) == QUOTA_EXCEEDED_CODE:  # another check was first
+                    await require_key_check_quota(self._counter, request)
                 raise KeyCheckFailedError(f"The key check failed: {error.cause}") from error
 
     async def list_claims(self, request: ListClaimsRequest) -> ClaimPage:
@@ -219,6 +237,7 @@ class EnvironmentService(EnvironmentReader):
             KeyCannotChangeError: A key to be replaced already encrypts a resource.
             EncryptionCannotChangeError: Keys are given, but the environment's keys are platform-managed.
             InvalidRequestError: An ARN is not valid.
+            QuotaExceededError: The environment's organisation has used up a quota.
         """
         status = await self.read_status(environment_id)
         changes = {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
@@ -237,6 +256,7 @@ class EnvironmentService(EnvironmentReader):
             if not changes and can_resume(status):
                 point = await find_reset_point(handle.fetch_history_events())
                 if point is not None:
+                    await require_environment_quota(self._counter, status.organisation, environment_id)
                     return await lifecycle.reset_workflow(self.client, status, point, self.requester)
         try:
             request = ProvisionRequest.model_validate(request.model_dump() | changes)

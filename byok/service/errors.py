@@ -2,6 +2,7 @@
 
 from byok.domain.encryption import ENCRYPTION_CANNOT_CHANGE_CODE
 from byok.domain.models import Problem
+from byok.domain.quotas import QUOTA_EXCEEDED_CODE, ExceededQuota
 
 
 class ServiceError(Exception):
@@ -56,6 +57,16 @@ class AccountsUnavailableError(ServiceError):
     """The registered AWS accounts could not be read or changed."""
 
     code = "byok.AccountsUnavailable"
+
+
+class QuotaExceededError(ServiceError):
+    """The organisation has used up one of its quotas, which `exceeded` describes. Nothing was started."""
+
+    code = QUOTA_EXCEEDED_CODE
+
+    def __init__(self, exceeded: ExceededQuota) -> None:
+        super().__init__(f"{exceeded.message} Nothing was started. {exceeded.advice}")
+        self.exceeded = exceeded
 
 
 class EnvironmentConflictError(ServiceError):

@@ -18,6 +18,7 @@ from byok.api.problems import (
     STATUS_BY_ERROR,
     ProblemError,
     StreamFinishedError,
+    build_retry_headers,
 )
 from byok.api.state import ApiState
 from byok.api.status_broadcaster import TooManyStreamsError
@@ -104,8 +105,7 @@ def _add_error_pages(app: FastAPI) -> None:
     @app.exception_handler(ServiceError)
     async def service_error(request: Request, error: ServiceError) -> Response:
         answer = page(request, STATUS_BY_ERROR[type(error)], _title(error.code), str(error))
-        if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-            answer.headers["Retry-After"] = RETRY_AFTER_SECONDS
+        answer.headers.update(build_retry_headers(error))
         return answer
 
     @app.exception_handler(ProblemError)

@@ -51,6 +51,8 @@ async def test_rate_limited_requests_are_refused_with_retry_after(serve: Serve) 
     answers = [await portal.http.get("/health") for _ in range(4)]
     assert [one.status_code for one in answers] == [200, 200, 200, 429]
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+    assert answers[-1].headers["ratelimit-policy"] == '"requests";q=3;w=60'
+    assert answers[-1].headers["ratelimit"] == f'"requests";r=0;t={answers[-1].headers["retry-after"]}'
     assert answers[-1].json()["code"] == "byok.TooManyRequests"
 
 

@@ -122,7 +122,7 @@ async def test_server_that_starts_beside_a_silent_temporal_answers_503_at_once(
     silent_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", silent_address)
-    connect = partial(connect_service, timedelta(seconds=ApiSettings().temporal_timeout_seconds))
+    connect = partial(connect_service, call_timeout=timedelta(seconds=ApiSettings().temporal_timeout_seconds))
     state = ApiState(AllowAllAuth(), PLATFORM.role_arn, VendorProfile(), PLATFORM.regions, connect, "a secret", 500)
     async with run_server(state) as http:
         await require_unavailable(http)

@@ -34,7 +34,7 @@ Run = Callable[..., CommandResult]
 def service(monkeypatch: pytest.MonkeyPatch) -> FakeService:
     fake = FakeService()
 
-    async def connect() -> FakeService:
+    async def connect(*_: object) -> FakeService:
         return fake
 
     monkeypatch.setattr("byok.service.connection.connect_service", connect)

@@ -103,7 +103,7 @@ async def test_validation_uses_no_key_of_an_unregistered_account(
     await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})
 
     assert f"AWS account {ACCOUNT} is not registered for acme" in browser.text  # contract 146
-    assert harness.activities.calls == ["plan_key_check", "find_unregistered_accounts"]
+    assert harness.activities.calls == ["find_exceeded_quota", "plan_key_check", "find_unregistered_accounts"]
 
 
 async def test_new_environment_belongs_to_the_users_organisation(

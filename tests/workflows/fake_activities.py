@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 from activities.accounts import build_not_registered_problem
 from activities.aurora_proofs import AuroraProofActivities
 from activities.failures import ActivityContext, stop_with_problems
+from activities.quotas import QuotaActivities
 from byok.blueprints import load_blueprint
 from byok.contracts import ACCOUNT_OF_ANOTHER_ORGANISATION_CODE
 from byok.domain.arns import KeyPurpose, parse_key_arn
@@ -47,6 +48,8 @@ from byok.domain.models import (
     OwnedResources,
     Problem,
     ProvisionRequest,
+    QuotaCheckResult,
+    QuotaTask,
     ReconciledKey,
     ReconcileKeyTask,
     ReconcileTenantPlan,
@@ -67,6 +70,7 @@ from byok.domain.planning import (
 from byok.domain.problems.aws_errors import classify_error
 from byok.domain.problems.build import KEYS_EXCHANGED_CODE, build_problem
 from byok.domain.problems.remediation import Remedy, RemedyContext
+from byok.domain.quotas import Quotas
 from byok.domain.vendor import VendorProfile
 from tests.workflows.fake_results import (
     build_bucket_resource,
@@ -171,6 +175,7 @@ class FakeActivities:
         foreign: The buckets with objects that provisioning did not write.
         claims: All claims on keys.
         accounts: The organisation of each registered AWS account.
+        quotas: The quotas of the organisations. The activity is the real one, and counts in the Temporal server.
     """
 
     script: dict[str, list[Exception | Step]] = field(default_factory=dict)
@@ -187,6 +192,7 @@ class FakeActivities:
     foreign: tuple[BucketWithForeignObjects, ...] = ()
     claims: list[KeyClaim] = field(default_factory=list)
     accounts: dict[str, str] = field(default_factory=dict)
+    quotas: Quotas = field(default_factory=Quotas)
 
     def _attempt(self, given: Any) -> None:
         name = activity.info().activity_type
@@ -219,6 +225,11 @@ class FakeActivities:
     def plan_deletion(self, given: DeleteRequest) -> DeletionPlan:
         self._attempt(given)
         return plan_deletion(given, PLATFORM, datetime.now(UTC))
+
+    @activity.defn
+    async def find_exceeded_quota(self, given: QuotaTask) -> QuotaCheckResult:
+        self._attempt(given)
+        return await QuotaActivities(self.quotas, PLATFORM.vendor).find_exceeded_quota(given)
 
     @activity.defn
     def find_resources(self, given: InventoryTask) -> OwnedResources:

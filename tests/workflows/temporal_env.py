@@ -48,12 +48,13 @@ from workflows.provision_environment import ProvisionEnvironment
 from workflows.reconcile_tenant import ReconcileTenant
 
 # Settings of the Temporal server: use a clock per workflow, allow pauses of workflows, do not round timers up to a
-# second, and do not wait 50 ms for each workflow task.
+# second, do not wait 50 ms for each workflow task, and distribute tasks fairly between organisations.
 _SERVER = (
     "frontend.WorkflowTimeSkippingEnabled=true",
     "frontend.WorkflowPauseEnabled=true",
     'history.timerProcessorMaxTimeShift="1ms"',
     "history.transferProcessorMaxPollRPS=1000",
+    "matching.enableFairness=true",
 )
 
 

@@ -51,7 +51,7 @@ async def test_environment_stops_before_byok_uses_a_key(
 
     progress = await harness.read_progress(own_id)
     assert [problem.code for problem in progress.problems] == ["byok.AccountNotRegistered"] * 2  # contract 146
-    assert harness.activities.calls == ["plan_environment", "find_unregistered_accounts"]
+    assert harness.activities.calls == ["plan_environment", "find_exceeded_quota", "find_unregistered_accounts"]
 
 
 @UNREGISTERED
@@ -63,7 +63,7 @@ async def test_key_check_refuses_both_keys_without_using_them(
     answer = await check(harness)
 
     assert [one.verdict for one in answer.keys.both] == [KeyVerdict.REFUSED] * 2  # contract 146
-    assert harness.activities.calls == ["plan_key_check", "find_unregistered_accounts"]
+    assert harness.activities.calls == ["find_exceeded_quota", "plan_key_check", "find_unregistered_accounts"]
 
 
 async def test_neither_key_is_used_if_one_is_in_an_unregistered_account(harness: WorkflowHarness) -> None:
@@ -74,7 +74,7 @@ async def test_neither_key_is_used_if_one_is_in_an_unregistered_account(harness:
 
     assert [one.verdict for one in answer.keys.both] == [KeyVerdict.NOT_PROVED, KeyVerdict.REFUSED]
     assert "byok uses neither key" in str(answer.keys.s3.reason)
-    assert harness.activities.calls == ["plan_key_check", "find_unregistered_accounts"]
+    assert harness.activities.calls == ["find_exceeded_quota", "plan_key_check", "find_unregistered_accounts"]
 
 
 async def test_neither_key_is_used_if_the_registry_cannot_be_read(harness: WorkflowHarness, own_id: str) -> None:
@@ -85,7 +85,12 @@ async def test_neither_key_is_used_if_the_registry_cannot_be_read(harness: Workf
     await wait_for_failure(await harness.start_provision(build_provision_request(own_id, organisation="acme")))
 
     assert [one.verdict for one in answer.keys.both] == [KeyVerdict.NOT_PROVED] * 2
-    assert {call for call in harness.activities.calls if not call.startswith("plan")} == {"find_unregistered_accounts"}
+    assert set(harness.activities.calls) - {
+        "plan_key_check",
+        "plan_environment",
+        "find_exceeded_quota",
+        "record_stop",
+    } == {"find_unregistered_accounts"}
 
 
 @UNREGISTERED

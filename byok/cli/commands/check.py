@@ -136,8 +136,9 @@ def _build_refusal(request: "CheckKeysRequest", findings: "tuple[Problem, ...]",
 
 async def _run_check(request: "CheckKeysRequest") -> "KeyCheckResult":
     from byok.service.connection import connect_service
+    from byok.settings import Settings
 
-    service = await connect_service()
+    service = await connect_service(Settings().quotas)
     if not await service.list_workers():
         print_message("No worker is polling the task queue; waiting for one.")
     return await service.check_keys(request)

@@ -120,8 +120,9 @@ async def _create(request: "ProvisionRequest", *, wait: bool, as_json: bool) -> 
     from byok.cli.follow import exit_code_for_status, follow
     from byok.cli.requests import as_json_dict
     from byok.service.connection import connect_service
+    from byok.settings import Settings
 
-    service = await connect_service()
+    service = await connect_service(Settings().quotas)
     creation = await service.create(request)
     if not creation.started:
         print_message(f"Environment {request.environment_id} was already requested with the same values.")

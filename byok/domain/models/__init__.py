@@ -43,6 +43,7 @@ from byok.domain.models.progress import (
     TenantProgress,
     TimelineEntry,
 )
+from byok.domain.models.quotas import QuotaCheckResult, QuotaTask
 from byok.domain.models.requester import EntryPoint, Requester
 from byok.domain.models.requests import (
     CheckKeysRequest,
@@ -121,6 +122,8 @@ __all__ = [
     "OwnedResources",
     "Problem",
     "ProvisionRequest",
+    "QuotaCheckResult",
+    "QuotaTask",
     "ReconcileKeyTask",
     "ReconcileTenantPlan",
     "ReconcileTenantRequest",

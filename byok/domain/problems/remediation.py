@@ -32,6 +32,7 @@ class RemedyContext:
         profile: The customer's AWS CLI profile.
         other_key_arn: The ARN of the other key of the pair, as the user entered it.
         organisation: The organisation that owns the environment; None if the vendor owns it.
+        advice: What to do about an exceeded quota.
     """
 
     region: str
@@ -43,6 +44,7 @@ class RemedyContext:
     profile: str = DEFAULT_PROFILE
     other_key_arn: str | None = None
     organisation: str | None = None
+    advice: str = ""
 
     @property
     def profile_hint(self) -> str:
@@ -173,6 +175,7 @@ def _values(subject: RemedyContext) -> dict[str, str]:
         "account": subject.platform_account,
         "key_account": subject.key_account,
         "organisation": subject.organisation or "the organisation",
+        "advice": subject.advice,
         "in_account": subject.account_options,
         "kms": subject.kms_key_options,
         "replica": subject.replica_arn,

@@ -43,6 +43,7 @@ class Remedy(StrEnum):
     OTHER_KEY = "other-key"
     UNPROVED = "unproved"
     QUOTA = "quota"
+    ORGANISATION_QUOTA = "organisation-quota"
     TENANT_NAME = "tenant-name"
     TENANT_ROLE = "tenant-role"
     KEY_LIMIT = "key-limit"
@@ -218,6 +219,7 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     ),
     Remedy.CANCELLED: "No error occurred: a user requested the cancellation. {again}",
     Remedy.MALFORMED_REQUEST: "Nothing was created. Correct the field named above, then retry.",
+    Remedy.ORGANISATION_QUOTA: "byok has not used the keys, and has created nothing. {advice} {again}",
     Remedy.ACCOUNT_NOT_REGISTERED: (
         "If the account belongs to {organisation}, the vendor's staff must register it:\n"
         "  byok accounts allow {organisation} {key_account}\n{again}"

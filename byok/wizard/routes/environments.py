@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from byok.api.authorization import EnvironmentId
 from byok.api.dependencies import State
+from byok.api.problems import STATUS_BY_ERROR, build_retry_headers
 from byok.api.routes.events import EventCursor, resolve_event_cursor
 from byok.domain.arns import KeyPair
 from byok.domain.customer_aws import default_stack_name
@@ -78,7 +79,10 @@ async def retry(
         await service.replay(environment_id, **given)
     except ServiceError as error:
         status = await service.read_status(environment_id)
-        return await _page(request, pages, state, session, status, fault=str(error), code=HTTPStatus.CONFLICT)
+        code = STATUS_BY_ERROR[type(error)]
+        page = await _page(request, pages, state, session, status, fault=str(error), code=code)
+        page.headers.update(build_retry_headers(error))
+        return page
     return RedirectResponse(f"/environments/{environment_id}", HTTPStatus.SEE_OTHER)
 
 

@@ -1,0 +1,32 @@
+"""The input and the result of the activity that looks for an exceeded quota."""
+
+from datetime import datetime
+
+from byok.domain.customer_aws import DEFAULT_PROFILE
+from byok.domain.models.base import RecordModel
+from byok.domain.models.progress import Problem
+
+
+class QuotaTask(RecordModel):
+    """What an organisation's workflow is about to use.
+
+    Attributes:
+        environment_id: The environment to provision; None for a key check.
+        key_arns: The keys to check; empty for an environment.
+        started_at: When the workflow started. Only workflows that started earlier use up its quota, so if two workflows
+            start at the same time and only one of them fits, byok refuses the later one and not both.
+        profile: The customer's AWS CLI profile, as in the request.
+    """
+
+    organisation: str
+    region: str
+    environment_id: str | None = None
+    key_arns: tuple[str, ...] = ()
+    started_at: datetime
+    profile: str = DEFAULT_PROFILE
+
+
+class QuotaCheckResult(RecordModel):
+    """The problem with the first quota that is used up; None if the workflow may continue."""
+
+    problem: Problem | None = None

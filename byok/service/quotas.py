@@ -1,0 +1,45 @@
+"""Refuses a request that would exceed a quota of its organisation, before byok starts a workflow for the request.
+
+The workflow makes the same check again, for requests that arrive at the same time and for workflows that a person
+starts in Temporal.
+"""
+
+from collections.abc import Awaitable
+
+from temporalio.service import RPCError, RPCStatusCode
+
+from byok.domain.models import CheckKeysRequest
+from byok.domain.quotas import ExceededQuota
+from byok.service.errors import QuotaExceededError
+from byok.temporal_quotas import QuotaCounter
+
+
+async def require_environment_quota(counter: QuotaCounter, organisation: str | None, environment_id: str) -> None:
+    """Require that an organisation may provision an environment now. The vendor's own environments have no quota.
+
+    Raises:
+        QuotaExceededError: The organisation has used up a quota.
+    """
+    if organisation is not None:
+        await _require_none(counter.find_exceeded_by_environment(organisation, environment_id))
+
+
+async def require_key_check_quota(counter: QuotaCounter, request: CheckKeysRequest) -> None:
+    """Require that an organisation may check these keys now. The vendor's own checks have no quota.
+
+    Raises:
+        QuotaExceededError: The organisation has checked a key too often.
+    """
+    if request.organisation is not None:
+        await _require_none(counter.find_exceeded_by_key_check(request.organisation, request.key_pair.arns))
+
+
+async def _require_none(search: Awaitable[ExceededQuota | None]) -> None:
+    try:
+        exceeded = await search
+    except RPCError as error:
+        if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+            raise
+        return  # no worker has registered the search attributes yet, so there is nothing to count
+    if exceeded is not None:
+        raise QuotaExceededError(exceeded)

@@ -1,0 +1,159 @@
+"""Counts what an organisation uses, from Temporal's list of workflows (visibility).
+
+Visibility is eventually consistent: a workflow appears in it shortly after it starts. Requests that arrive at the same
+time can therefore exceed a quota by the number of requests that visibility does not show yet.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from temporalio.client import Client, WorkflowExecution
+
+from byok.contracts import (
+    CHECK_KEYS_WORKFLOW,
+    CHECKED_KEYS_ATTRIBUTE,
+    ENVIRONMENT_WORKFLOWS,
+    ORGANISATION_ATTRIBUTE,
+    PHASE_ATTRIBUTE,
+    PROBLEM_CODE_ATTRIBUTE,
+    PROVISION_ENVIRONMENT_WORKFLOW,
+    environment_workflow_id,
+)
+from byok.domain.phases import Phase
+from byok.domain.quotas import (
+    IN_FLIGHT_RETRY_AFTER,
+    KEY_CHECK_WINDOW,
+    QUOTA_EXCEEDED_CODE,
+    ExceededQuota,
+    Quota,
+    Quotas,
+)
+from byok.domain.scopes import environment_id_prefix
+
+_ENVIRONMENTS: Final = f"WorkflowType IN ({', '.join(f'{name!r}' for name in ENVIRONMENT_WORKFLOWS)})"
+
+
+def digest_key_arn(key_arn: str) -> str:
+    """Return the value by which byok finds the checks of a key.
+
+    The search attribute does not contain the ARN itself, because a payload codec does not encrypt search attributes.
+    """
+    return hashlib.sha256(key_arn.strip().encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class QuotaCounter:
+    """Finds the quota that one more environment or key check of an organisation would exceed.
+
+    Attributes:
+        client: A client of the namespace in which byok's workflows run.
+        quotas: The limits of all organisations.
+    """
+
+    client: Client
+    quotas: Quotas
+
+    async def find_exceeded_by_environment(
+        self, organisation: str, environment_id: str, before: datetime | None = None
+    ) -> ExceededQuota | None:
+        """Return the quota that provisioning an environment would exceed; None if the environment may begin.
+
+        An environment that exists already does not count twice.
+
+        Args:
+            organisation: The organisation that owns the environment.
+            environment_id: The environment.
+            before: Count only workflows that started before this time.
+        """
+        limits = self.quotas.limits_for(organisation)
+        theirs = f"{ORGANISATION_ATTRIBUTE.name} = '{organisation}'{_started_before(before)}"
+        # Each environment has at least one of these runs, so no list is needed while the runs are within the quota.
+        at_most = await self._count(f"WorkflowType = '{PROVISION_ENVIRONMENT_WORKFLOW}' AND {theirs}")
+        if at_most >= limits.environments:
+            found = await self._list_environments(organisation, before)
+            if environment_id not in found and len(found) >= limits.environments:
+                return ExceededQuota(
+                    quota=Quota.ENVIRONMENTS, organisation=organisation, limit=limits.environments, used=len(found)
+                )
+        others = f"WorkflowId != '{environment_workflow_id(environment_id)}'"
+        # A paused workflow is in flight, but `ExecutionStatus = 'Running'` would not find it.
+        running = await self._count(f"{_ENVIRONMENTS} AND {theirs} AND {others} AND CloseTime IS NULL")
+        if running < limits.in_flight:
+            return None
+        return ExceededQuota(
+            quota=Quota.IN_FLIGHT,
+            organisation=organisation,
+            limit=limits.in_flight,
+            used=running,
+            retry_after=IN_FLIGHT_RETRY_AFTER,
+        )
+
+    async def find_exceeded_by_key_check(
+        self, organisation: str, key_arns: Sequence[str], before: datetime | None = None
+    ) -> ExceededQuota | None:
+        """Return the quota that a check of these keys would exceed; None if the check may begin.
+
+        Every check counts, even if it reuses the proof of an Aurora key, but not a check that a quota refused.
+
+        Args:
+            organisation: The organisation that checks the keys.
+            key_arns: The ARNs of the keys.
+            before: Count only checks that started before this time.
+        """
+        limit = self.quotas.limits_for(organisation).key_checks_per_hour
+        now = datetime.now(UTC)
+        theirs = (
+            f"WorkflowType = '{CHECK_KEYS_WORKFLOW}' AND {ORGANISATION_ATTRIBUTE.name} = '{organisation}' "
+            f"AND StartTime > '{(now - KEY_CHECK_WINDOW).isoformat()}' AND ExecutionStatus != 'Failed'"
+            f"{_started_before(before)}"
+        )
+        for key_arn in dict.fromkeys(key_arns):
+            query = f"{theirs} AND {CHECKED_KEYS_ATTRIBUTE.name} = '{digest_key_arn(key_arn)}'"
+            if await self._count(query) < limit:
+                continue
+            began = sorted([one.start_time async for one in self.client.list_workflows(query)])
+            if len(began) < limit:  # a check left the window between the two calls
+                continue
+            # Once this check leaves the window, one check fewer than the limit remains.
+            leaves = (began[len(began) - limit] if limit else now) + KEY_CHECK_WINDOW
+            return ExceededQuota(
+                quota=Quota.KEY_CHECKS,
+                organisation=organisation,
+                limit=limit,
+                used=len(began),
+                key_arn=key_arn,
+                retry_after=leaves - now,
+            )
+        return None
+
+    async def _list_environments(self, organisation: str, before: datetime | None) -> set[str]:
+        """Return the ids of the organisation's environments that are not DELETED.
+
+        The query does not name the organisation, because a deletion that a person starts in Temporal may not.
+        """
+        prefix = environment_workflow_id(environment_id_prefix(organisation))
+        query = f"{_ENVIRONMENTS} AND WorkflowId STARTS_WITH '{prefix}'{_started_before(before)}"
+        latest: dict[str, WorkflowExecution] = {}
+        owned: set[str] = set()
+        async for run in self.client.list_workflows(query):
+            if run.typed_search_attributes.get(PROBLEM_CODE_ATTRIBUTE) == QUOTA_EXCEEDED_CODE:
+                continue  # this run created nothing, and an earlier run says whether the environment exists
+            if run.typed_search_attributes.get(ORGANISATION_ATTRIBUTE) == organisation:
+                owned.add(run.id)
+            if run.id not in latest or run.start_time > latest[run.id].start_time:
+                latest[run.id] = run
+        return {
+            workflow_id.removeprefix(environment_workflow_id(""))
+            for workflow_id in owned
+            if latest[workflow_id].typed_search_attributes.get(PHASE_ATTRIBUTE) != Phase.DELETED
+        }
+
+    async def _count(self, query: str) -> int:
+        return (await self.client.count_workflows(query)).count
+
+
+def _started_before(time: datetime | None) -> str:
+    return "" if time is None else f" AND StartTime < '{time.isoformat()}'"
