@@ -55,10 +55,13 @@ class ChallengeSigner:
             ProblemError: The nonce is forged, expired, or was issued to another organisation.
         """
         try:
-            owner, expires, _ = self._signer.unsign(nonce).decode().split(".")
+            signed = self._signer.unsign(nonce)
         except (BadSignature, UnicodeError) as error:
             raise invalid_field_error("nonce", _UNKNOWN) from error
-        if owner != organisation:
+        owner, expires, _ = signed.decode().split(".")
+        # base64 allows several texts for one signature: padding and unused bits. Only the exact text is accepted,
+        # because any other text would count as an unused nonce.
+        if owner != organisation or self._signer.sign(signed) != nonce.encode():
             raise invalid_field_error("nonce", _UNKNOWN)
         if int(expires) < self._clock():
             raise invalid_field_error("nonce", _EXPIRED)

@@ -5,6 +5,7 @@ about a wrong signature repeats the request.
 """
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import Annotated, Final
@@ -21,6 +22,9 @@ STS_UNAVAILABLE_CODE: Final = "byok.StsUnavailable"
 
 _TIMEOUT_SECONDS: Final = 5.0
 _MAX_RESPONSE_BYTES: Final = 16_384
+
+_THREADS: Final = ThreadPoolExecutor(4, "sts")
+"""Separate threads, so that an unreachable STS does not delay other work, such as loading the OIDC issuer's keys."""
 
 
 class _Identity(BaseModel):
@@ -53,7 +57,7 @@ async def fetch_account(request: SignedIdentityRequest, nonce: str) -> str:
     Raises:
         ProblemError: STS refused the request, cannot be reached, or sent an unexpected response.
     """
-    status, body = await asyncio.to_thread(_send, request, nonce)
+    status, body = await asyncio.get_running_loop().run_in_executor(_THREADS, _send, request, nonce)
     try:
         if status == HTTPStatus.OK:
             return _Identity.model_validate_json(body).account

@@ -198,6 +198,29 @@ async def test_only_a_recent_nonce_of_the_organisation_is_accepted(
     assert lookups == []
 
 
+NEAR_NONCES = {
+    "space at the end": lambda nonce: f"{nonce} ",
+    "space at the beginning": lambda nonce: f" {nonce}",
+    "line break": lambda nonce: f"{nonce}\n",
+    "padding": lambda nonce: f"{nonce}=",
+    "other unused bits": lambda nonce: nonce[:-1] + chr(ord(nonce[-1]) + 1),
+}
+"""Texts that AWS's or base64's rules read as the nonce itself."""
+
+
+@pytest.mark.parametrize("change", NEAR_NONCES.values(), ids=NEAR_NONCES.keys())
+async def test_no_other_text_counts_as_the_nonce(
+    acme: ApiClient, aws: AwsHarness, lookups: list[str], change: Any
+) -> None:
+    nonce = await request_nonce(acme)
+    token = build_token(presign_identity_request(aws.endpoint, nonce))
+
+    answer = await prove(acme, change(nonce), token)
+
+    assert (answer.status_code, [one["field"] for one in answer.json()["errors"]]) == (422, ["nonce"])  # contract 146
+    assert lookups == []
+
+
 async def test_nonce_is_valid_for_five_minutes(acme: ApiClient) -> None:
     before = time.time()
     signer = ChallengeSigner(SECRET, lambda: before)
