@@ -147,6 +147,14 @@ def account_workflow_id(account: str) -> str:
     return f"account/{account}"
 
 
+def account_proof_workflow_id(nonce: str) -> str:
+    """Return the workflow id of a registration by the customer's own proof. Each nonce registers at most one account.
+
+    The id contains a hash, so the nonce itself is not stored.
+    """
+    return f"account-proof/{hashlib.sha256(nonce.encode()).hexdigest()}"
+
+
 def list_accounts_workflow_id(request: ListAccountsRequest) -> str:
     """Return the workflow id of a list of registered accounts: identical requests share one run."""
     return f"accounts/{request.organisation or 'all'}/{request.size}/{request.after or 'first'}"

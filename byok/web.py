@@ -9,14 +9,16 @@ import contextlib
 import gc
 import hashlib
 import ipaddress
+import os
 import secrets
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
@@ -106,6 +108,7 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         ),
         secret.get_secret_value() if secret else secrets.token_urlsafe(32),
         settings.api.max_streams,
+        find_local_aws(os.environ),
     )
     try:
         # Objects that exist now stay in memory until the process ends. Exempting them from garbage collection shortens
@@ -155,6 +158,12 @@ def make_asgi_app(state: ApiState, settings: ApiSettings) -> ASGIApp:
         # host name that resolves to 127.0.0.1 (DNS rebinding).
         return TrustedHostMiddleware(server, allowed_hosts=["localhost", "127.0.0.1", "[::1]"], www_redirect=False)
     return server
+
+
+def find_local_aws(environ: Mapping[str, str]) -> str | None:
+    """Return the endpoint of the local AWS as `scheme://host:port`; None if AWS_ENDPOINT_URL names no loopback host."""
+    found = urlsplit(environ.get("AWS_ENDPOINT_URL", ""))
+    return f"{found.scheme}://{found.netloc}" if found.hostname and is_loopback_host(found.hostname) else None
 
 
 def is_loopback_host(host: str) -> bool:

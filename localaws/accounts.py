@@ -132,6 +132,12 @@ def find_caller(access_key: str) -> CallingPrincipal | None:
     return CallingPrincipal(arn, role.account, role.arn)
 
 
+def find_secret(access_key: str) -> str:
+    """Return the secret of an access key id that `find_caller` knows."""
+    known = dict((PLATFORM_CREDENTIALS, CUSTOMER_CREDENTIALS, OPERATOR_CREDENTIALS))
+    return known[access_key] if access_key in known else STATE.sessions[access_key].secret
+
+
 def is_session_expired(access_key: str) -> bool:
     """Return whether an access key id belongs to an expired session."""
     session = STATE.sessions.get(access_key)

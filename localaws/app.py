@@ -11,13 +11,14 @@ from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from localaws import faults, recorder, sts
-from localaws.accounts import create_platform_role, find_caller, is_session_expired
+from localaws.accounts import create_platform_role, find_caller, find_secret, is_session_expired
 from localaws.call import AwsError, Call, HttpResponse, Operation
 from localaws.cloudformation import operations as cloudformation
 from localaws.control import CONTROL_PATH_PREFIX, ControlEndpoint
 from localaws.iam import roles as iam
 from localaws.kms import aliases, cryptography, grants, replicas, tags
 from localaws.kms import operations as kms
+from localaws.presigned import accepts_json, is_presigned, verify_presigned
 from localaws.protocol import (
     SERVICES,
     new_request_id,
@@ -98,7 +99,7 @@ class LocalAws:
         try:
             call = self._decode(environ, body, service, request_id)
         except AwsError as error:
-            return serialize_error(service, error, request_id, head=head)
+            return serialize_error(service, error, request_id, head=head, as_json=accepts_json(environ))
         outcome, lose_answer = "ok", False
         try:
             with faults.inject_around(call) as fault, self._lock:
@@ -106,7 +107,7 @@ class LocalAws:
             lose_answer = faults.inject_after(fault, call)
         except AwsError as error:
             outcome = error.code
-            return serialize_error(service, error, request_id, head=head)
+            return serialize_error(service, error, request_id, head=head, as_json=accepts_json(environ))
         except faults.ConnectionCut:
             outcome = "timeout"
             raise
@@ -129,6 +130,8 @@ class LocalAws:
             raise _UNKNOWN_CALLER.get(service, _INVALID_TOKEN) if scope else _UNSIGNED.get(service, _MISSING_TOKEN)
         if is_session_expired(scope.access_key):
             raise _EXPIRED.get(service, _EXPIRED_TOKEN)
+        if is_presigned(environ):
+            body = verify_presigned(environ, find_secret(scope.access_key))
         operation = parse_operation(service, environ, body)
         if service != "s3" and operation not in HANDLERS[service]:
             message = f"The local AWS does not model {service}:{operation}. It models {', '.join(HANDLERS[service])}."

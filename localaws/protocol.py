@@ -18,6 +18,7 @@ from moto.core.utils import get_service_model
 from werkzeug.datastructures import Headers, MultiDict
 
 from localaws.call import AwsError, Call, HttpResponse
+from localaws.presigned import accepts_json, get_presigned_credential
 from localaws.s3.operations import parse_s3_operation, parse_s3_path
 
 SERVICES: Final = ("s3", "kms", "rds", "sts", "iam", "cloudformation")
@@ -46,7 +47,7 @@ class CredentialScope:
 
 def parse_credential_scope(environ: dict[str, Any]) -> CredentialScope | None:
     """Return the scope of a signed request, or None if the request has no Signature Version 4 signature."""
-    match = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    match = _SCOPE.search(environ.get("HTTP_AUTHORIZATION") or get_presigned_credential(environ))
     return CredentialScope(match["key"], match["region"], match["service"]) if match else None
 
 
@@ -108,6 +109,10 @@ def parse_params(service: str, operation: str, environ: dict[str, Any], body: by
 
 def serialize_result(call: Call, result: dict[str, Any]) -> HttpResponse:
     """Render a result in the service's format."""
+    if accepts_json(call.environ):
+        metadata = {"RequestId": call.request_id}
+        wrapped = {f"{call.operation}Response": {f"{call.operation}Result": result, "ResponseMetadata": metadata}}
+        return _json_response(200, wrapped, call.request_id)
     model = get_service_model(call.service).operation_model(call.operation)
     serializer = get_serializer_class(call.service, _PROTOCOL[call.service])
     written = serializer(operation_model=model, context=SerializationContext(request_id=call.request_id)).serialize(
@@ -122,7 +127,9 @@ def serialize_result(call: Call, result: dict[str, Any]) -> HttpResponse:
     )
 
 
-def serialize_error(service: str, error: AwsError, request_id: str, *, head: bool = False) -> HttpResponse:
+def serialize_error(
+    service: str, error: AwsError, request_id: str, *, head: bool = False, as_json: bool = False
+) -> HttpResponse:
     """Render an error in the service's format. The response to HEAD has no body, and therefore no error code."""
     if service == "s3":
         text = (
@@ -136,8 +143,16 @@ def serialize_error(service: str, error: AwsError, request_id: str, *, head: boo
         headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", request_id)]
         return HttpResponse(error.status, headers, json.dumps(body).encode())
     kind = "Sender" if error.status < 500 else "Receiver"  # noqa: PLR2004 - HTTP's client and server errors
+    if as_json:
+        told = {"Code": error.code, "Message": error.message, "Type": kind}
+        return _json_response(error.status, {"Error": told, "RequestId": request_id}, request_id)
     text = (
         f'<?xml version="1.0"?>\n<ErrorResponse><Error><Type>{kind}</Type><Code>{escape(error.code)}</Code>'
         f"<Message>{escape(error.message)}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
     )
     return HttpResponse(error.status, [("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)], text.encode())
+
+
+def _json_response(status: int, content: dict[str, Any], request_id: str) -> HttpResponse:
+    headers = [("Content-Type", "application/json"), ("x-amzn-RequestId", request_id)]
+    return HttpResponse(status, headers, json.dumps(content).encode())

@@ -28,6 +28,7 @@ STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
     errors.ClaimsUnavailableError: HTTPStatus.BAD_GATEWAY,
     errors.AccountConflictError: HTTPStatus.CONFLICT,
     errors.AccountBusyError: HTTPStatus.CONFLICT,
+    errors.AccountProofUsedError: HTTPStatus.CONFLICT,
     errors.AccountsUnavailableError: HTTPStatus.BAD_GATEWAY,
     errors.QuotaExceededError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.EnvironmentConflictError: HTTPStatus.CONFLICT,

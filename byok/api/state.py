@@ -8,9 +8,12 @@ from typing import Final
 
 import structlog
 
+from byok.api.account_challenges import ChallengeSigner
 from byok.api.authentication import Authenticator
 from byok.api.paging import PageTokenSigner
 from byok.api.status_broadcaster import StatusBroadcaster
+from byok.domain.account_proofs import list_sts_endpoints
+from byok.domain.arns import partition_of_region
 from byok.domain.vendor import VendorProfile
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError, TemporalUnreachableError
@@ -32,6 +35,7 @@ class ApiState:
         connect: Connects to Temporal and returns the service.
         secret: Signs page tokens and session cookies.
         max_streams: How many streams one organisation may have open.
+        local_aws: The endpoint of the local AWS; None if the platform uses AWS.
         opened: An event that is set once the service is connected.
     """
 
@@ -42,6 +46,7 @@ class ApiState:
     connect: Callable[[], Awaitable[EnvironmentService]]
     secret: str = field(repr=False)
     max_streams: int
+    local_aws: str | None = None
     opened: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _service: EnvironmentService | None = field(default=None, init=False)
     _followers: StatusBroadcaster | None = field(default=None, init=False)
@@ -75,6 +80,18 @@ class ApiState:
     def page_token_signer(self) -> PageTokenSigner:
         """Signs page tokens."""
         return PageTokenSigner(self.secret)
+
+    @property
+    def challenge_signer(self) -> ChallengeSigner:
+        """Issues and verifies the nonces with which organisations prove that they have credentials of an account."""
+        return ChallengeSigner(self.secret)
+
+    @property
+    def sts_endpoints(self) -> frozenset[str]:
+        """The endpoints of STS to which byok sends the signed requests of customers."""
+        if self.local_aws is not None:
+            return frozenset({self.local_aws})
+        return list_sts_endpoints(partition_of_region(self.regions[0]))
 
     @contextlib.asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:

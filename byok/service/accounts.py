@@ -5,13 +5,19 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from temporalio.client import WorkflowFailureError
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from byok import contracts
 from byok.domain.models import AccountPage, AccountRequest, ListAccountsRequest, RequestModel
 from byok.service.environment_reader import EnvironmentReader
-from byok.service.errors import AccountBusyError, AccountConflictError, AccountsUnavailableError
+from byok.service.errors import (
+    AccountBusyError,
+    AccountConflictError,
+    AccountProofUsedError,
+    AccountsUnavailableError,
+    ServiceError,
+)
 from byok.service.temporal_errors import translate_temporal_errors
 from byok.service.workflow_starts import build_requester_memo
 
@@ -22,6 +28,39 @@ async def register_account(reader: EnvironmentReader, task_queue: str, request: 
     """Register an account. See `EnvironmentService.register_account`."""
     workflow_id = contracts.account_workflow_id(request.account)
     await _run(reader, task_queue, contracts.REGISTER_ACCOUNT_WORKFLOW, request, workflow_id, type(None))
+
+
+async def register_proved_account(
+    reader: EnvironmentReader, task_queue: str, request: AccountRequest, nonce: str
+) -> None:
+    """Register an account by proof. See `EnvironmentService.register_proved_account`.
+
+    Temporal starts at most one workflow for each nonce, in whichever process, because it keeps a closed workflow for
+    far longer than a nonce is valid. S3 keeps two registrations apart, so this workflow needs no turn among the other
+    changes to the account.
+    """
+    used = AccountProofUsedError(
+        "This nonce was used before. List the accounts to see whether the account is registered; otherwise, request a "
+        "new challenge."
+    )
+    workflow_id = contracts.account_proof_workflow_id(nonce)
+    try:
+        await _run(
+            reader,
+            task_queue,
+            contracts.REGISTER_ACCOUNT_WORKFLOW,
+            request,
+            workflow_id,
+            type(None),
+            already_started=used,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        )
+    except AccountConflictError as error:
+        # The caller has credentials of the account, so may know that it is registered, but not for whom.
+        raise AccountConflictError(
+            f"AWS account {request.account} is registered for another organisation, so it was not registered for "
+            f"{request.organisation}. If your organisation owns the account, ask the vendor to change the registration."
+        ) from error
 
 
 async def unregister_account(reader: EnvironmentReader, task_queue: str, request: AccountRequest) -> bool:
@@ -37,11 +76,11 @@ async def list_accounts(reader: EnvironmentReader, task_queue: str, request: Lis
 
 
 @contextmanager
-def _translate_already_started() -> Iterator[None]:
+def _translate_already_started(error: ServiceError) -> Iterator[None]:
     try:
         yield
-    except WorkflowAlreadyStartedError as error:
-        raise AccountBusyError("Another request is changing the registration of this account: try again.") from error
+    except WorkflowAlreadyStartedError as cause:
+        raise error from cause
 
 
 async def _run(
@@ -51,14 +90,19 @@ async def _run(
     request: RequestModel,
     workflow_id: str,
     result_type: type[_Result],
+    *,
+    already_started: ServiceError | None = None,
+    id_reuse_policy: WorkflowIDReusePolicy = WorkflowIDReusePolicy.ALLOW_DUPLICATE,
 ) -> _Result:
     """Run a short workflow.
 
     Raises:
-        AccountBusyError: Another request is changing the registration of the account.
+        AccountBusyError: Another request is changing the registration of the account; `already_started` replaces this
+            error.
     """
+    busy = AccountBusyError("Another request is changing the registration of this account: try again.")
     reads = workflow_type == contracts.LIST_ACCOUNTS_WORKFLOW
-    with translate_temporal_errors(), _translate_already_started():
+    with translate_temporal_errors(), _translate_already_started(already_started or busy):
         handle: Any = await reader.client.start_workflow(
             workflow_type,
             request,
@@ -66,6 +110,7 @@ async def _run(
             task_queue=task_queue,
             result_type=result_type,
             memo=build_requester_memo(reader.requester) or None,
+            id_reuse_policy=id_reuse_policy,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING if reads else WorkflowIDConflictPolicy.FAIL,
         )
         try:

@@ -139,6 +139,21 @@ class EnvironmentService(EnvironmentReader):
         """
         await accounts.register_account(self, self._task_queue, request)
 
+    async def register_proved_account(self, request: AccountRequest, nonce: str) -> None:
+        """Register an AWS account for an organisation that has proved that it has credentials of the account.
+
+        Args:
+            request: The organisation, and the account that STS named.
+            nonce: The nonce of the proof, which registers at most one account.
+
+        Raises:
+            AccountConflictError: The account is registered for another organisation. The error does not name it.
+            AccountProofUsedError: The nonce was used before.
+            AccountsUnavailableError: AWS did not respond, or refused the request.
+            NoWorkerError: No worker is available.
+        """
+        await accounts.register_proved_account(self, self._task_queue, request, nonce)
+
     async def unregister_account(self, request: AccountRequest) -> bool:
         """Unregister an AWS account, and return whether it was registered for the organisation.
 

@@ -53,6 +53,12 @@ class AccountBusyError(ServiceError):
     code = "byok.AccountBusy"
 
 
+class AccountProofUsedError(ServiceError):
+    """The nonce of a proof was already used to register an AWS account."""
+
+    code = "byok.AccountProofUsed"
+
+
 class AccountsUnavailableError(ServiceError):
     """The registered AWS accounts could not be read or changed."""
 

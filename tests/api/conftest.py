@@ -65,6 +65,7 @@ async def open_api_state(
     access: Authenticator | None,
     settings: ApiSettings,
     regions: Sequence[str] = (REGION, "us-west-2"),
+    local_aws: str | None = None,
 ) -> AsyncIterator[ApiState]:
     """Create the API's state, and wait until the service is connected; without an authenticator, allow every caller."""
 
@@ -79,6 +80,7 @@ async def open_api_state(
         connect,
         "a secret of tests",
         settings.max_streams,
+        local_aws,
     )
     async with state.lifespan():
         await state.opened.wait()
@@ -95,8 +97,9 @@ async def serve(service: EnvironmentService) -> AsyncIterator[Serve]:
             settings: ApiSettings = SETTINGS,
             token: str | None = None,
             door: EnvironmentService = service,
+            local_aws: str | None = None,
         ) -> ApiClient:
-            state = await stack.enter_async_context(open_api_state(door, access, settings))
+            state = await stack.enter_async_context(open_api_state(door, access, settings, local_aws=local_aws))
             app = make_api_app(state)
             transport = httpx.ASGITransport(wrap_with_security_middleware(app, settings), raise_app_exceptions=False)
             headers = {"Authorization": f"Bearer {token}"} if token else {}

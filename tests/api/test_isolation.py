@@ -50,6 +50,12 @@ FOR_STAFF: dict[str, Call] = {
 }
 """The operations that only the vendor's staff may call."""
 
+BY_PROOF: dict[str, Call] = {
+    "POST /v1/account-proofs/challenges": ("/v1/account-proofs/challenges", {}),
+    "POST /v1/account-proofs": ("/v1/account-proofs", {"json": {"nonce": "acme.1.x.y", "token": "k8s-aws-v1.eA"}}),
+}
+"""The operations with which an organisation registers its own accounts, and only for itself."""
+
 ABOUT_NOBODY = {
     "GET /health",
     "GET /ready",
@@ -91,7 +97,7 @@ async def test_every_operation_is_in_one_table(serve: Serve) -> None:
     app = (await serve()).app
     operations = {f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods}
 
-    assert operations == {*ON_AN_ENVIRONMENT, *WITH_KEYS, *LISTS, *FOR_STAFF, *ABOUT_NOBODY}
+    assert operations == {*ON_AN_ENVIRONMENT, *WITH_KEYS, *LISTS, *FOR_STAFF, *BY_PROOF, *ABOUT_NOBODY}
 
 
 @pytest.mark.parametrize("operation", ON_AN_ENVIRONMENT)
@@ -182,6 +188,26 @@ async def test_organisation_cannot_call_the_operations_of_the_staff(
 
     assert (answer.status_code, answer.json()["code"]) == (403, "byok.Forbidden")
     assert harness.activities.accounts == {ACCOUNT: "globex"}
+
+
+@pytest.mark.parametrize("operation", BY_PROOF)
+async def test_organisation_registers_accounts_only_for_itself(
+    serve: Serve, harness: WorkflowHarness, issuer: OidcIssuer, operation: str
+) -> None:
+    """tests/api/test_account_proofs.py tests the proof itself."""
+    path, more = BY_PROOF[operation]
+    portal = await serve_acme(serve, issuer)
+    reader: ApiClient = await serve(issuer.build_auth(), token=issuer.issue_token("acme", "environments:read"))
+    more = (
+        {"json": {**more.get("json", {}), "organisation": "globex"}} if more else {"params": {"organisation": "globex"}}
+    )
+
+    answer = await portal.http.post(path, **more)
+
+    assert "globex" not in answer.text  # contract 146
+    assert answer.json().get("nonce", "acme.").startswith("acme.")
+    assert (await reader.http.post(path, **more)).json()["code"] == "byok.Forbidden"
+    assert harness.activities.accounts == {}
 
 
 async def test_request_for_another_organisation_is_refused(

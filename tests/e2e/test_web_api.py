@@ -76,11 +76,11 @@ async def test_stop_is_streamed_and_replayed(web: StackHarness) -> None:
 
 
 @asynccontextmanager
-async def run_authenticated_server(web: StackHarness) -> AsyncIterator[tuple[str, str]]:
+async def run_authenticated_server(web: StackHarness, organisation: str = "*") -> AsyncIterator[tuple[str, str]]:
     """Run another API server, which requires a token, on the same Temporal server; yield its URL and a token."""
     port, token = Ports.pick_free().web, "fuzz"
     digest = hashlib.sha256(token.encode()).hexdigest()
-    entry = {"name": "fuzz", "sha256": digest, "organisation": "*", "scopes": [*Scope]}
+    entry = {"name": "fuzz", "sha256": digest, "organisation": organisation, "scopes": [*Scope]}
     settings = {"BYOK_API__TOKENS": json.dumps([entry]), "BYOK_API__REQUESTS_PER_MINUTE": "1000000"}
     server = await ChildProcess.start(
         "guarded",

@@ -13,8 +13,10 @@ import pytest_asyncio
 
 from byok.domain.arns import KeyPair
 from byok.domain.phases import Phase
+from localaws.state import CUSTOMER_ACCOUNT
 from tests.e2e.conftest import StackHarness
 from tests.e2e.test_guide import CustomerShell
+from tests.e2e.test_web_api import run_authenticated_server
 from tests.localaws.server import REGION, VENDOR
 from tests.wizard.conftest import Browser
 
@@ -55,6 +57,24 @@ async def create_named_environment(browser: Browser, shell: CustomerShell, name:
     await browser.open_page(f"/environments/{name}")
     await shell.run_successfully(copy_command(browser, "name-keys-1"))
     return KeyPair(s3_key_arn, status.evidence.database.key_arn)
+
+
+async def test_customer_registers_an_account_with_the_aws_cli(web: StackHarness, shell: CustomerShell) -> None:
+    async with (
+        run_authenticated_server(web, "initech") as (address, token),
+        httpx.AsyncClient(base_url=f"{address}/v1", headers={"Authorization": f"Bearer {token}"}, timeout=60) as portal,
+    ):
+        challenge = (await portal.post("/account-proofs/challenges")).json()
+        printed = await shell.run_successfully(challenge["command"])
+        proof = {"nonce": challenge["nonce"], "token": printed}
+        answer = await portal.post("/account-proofs", json=proof)
+        assert answer.status_code == 200, answer.text
+        (registered,) = (await portal.get("/accounts")).json()["accounts"]
+        assert (registered["account"], registered["organisation"]) == (CUSTOMER_ACCOUNT, "initech")  # contract 146
+        assert (await portal.post("/account-proofs", json=proof)).json()["code"] == "byok.AccountProofUsed"
+    async with httpx.AsyncClient(base_url=web.stack.web_url, timeout=60) as staff:
+        gone = await staff.delete(f"/v1/organisations/initech/accounts/{CUSTOMER_ACCOUNT}")
+        assert gone.status_code == 204
 
 
 async def test_each_of_two_environments_has_its_own_name_on_its_own_keys(

@@ -1,6 +1,8 @@
 """Authorization of callers: two accounts, assumed roles, and the permissions in the callers' policies."""
 
 import json
+import urllib.error
+import urllib.request
 
 import boto3
 import pytest
@@ -9,6 +11,7 @@ from botocore.exceptions import ClientError
 from localaws.accounts import PLATFORM_ROLE_NAME, build_platform_role_policy
 from tests.localaws.server import EXTERNAL_ID, REGION, AwsHarness
 from tests.localaws.test_s3_recorded import catch_error_with_status
+from tests.signed_requests import presign_identity_request
 
 PLATFORM_SESSION = "arn:aws:sts::111122223333:assumed-role/AtaccamaPlatform/worker"
 
@@ -41,6 +44,40 @@ def test_unknown_credentials_are_refused(aws: AwsHarness, service: str, call: st
     with pytest.raises(ClientError) as caught:
         getattr(client, call)()
     assert caught.value.response["Error"]["Code"] == code
+
+
+def fetch(url: str, **headers: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_presigned_request_gets_the_identity_as_json_or_xml(aws: AwsHarness) -> None:
+    url = aws.customer_client("sts").generate_presigned_url("get_caller_identity", HttpMethod="GET")
+
+    status, body = fetch(url, Accept="application/json")
+    found = json.loads(body)["GetCallerIdentityResponse"]["GetCallerIdentityResult"]
+    assert (status, found["Account"]) == (200, "444455556666")
+    assert "<Account>444455556666</Account>" in fetch(url)[1]
+
+
+def test_presigned_request_is_accepted_only_with_the_signed_headers(aws: AwsHarness) -> None:
+    url = presign_identity_request(aws.endpoint, "signed")
+
+    answers = [fetch(url, **{"x-k8s-aws-id": value, "Accept": "application/json"}) for value in ("signed", "other", "")]
+
+    assert [status for status, _ in answers] == [200, 403, 403]
+    assert json.loads(answers[1][1])["Error"]["Code"] == "SignatureDoesNotMatch"
+
+
+def test_other_presigned_operations_are_not_modelled(aws: AwsHarness) -> None:
+    url = aws.customer_client("sts").generate_presigned_url("get_session_token", HttpMethod="GET")
+
+    status, body = fetch(url)
+    assert (status, "does not model pre-signed requests" in body) == (501, True)
 
 
 def test_cross_account_role_requires_the_external_id(aws: AwsHarness) -> None:

@@ -1,0 +1,67 @@
+"""Issues and verifies the nonces with which organisations prove that they have credentials of an AWS account."""
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from itsdangerous import BadSignature, Signer
+
+from byok.api.problems import invalid_field_error
+
+LIFETIME: Final = timedelta(minutes=5)
+_UNKNOWN: Final = "is not a nonce that byok issued to this organisation. Request a new challenge."
+_EXPIRED: Final = "has expired, because a nonce is valid for five minutes. Request a new challenge."
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """A nonce, and when it expires."""
+
+    nonce: str
+    expires_at: datetime
+
+
+class ChallengeSigner:
+    """Issues nonces of the form `<organisation>.<expiry>.<random text>.<signature>`.
+
+    The nonce begins with the organisation's name, so that a key administrator sees for whom they register their
+    account. The name of an EKS cluster contains no dot (botocore, `eks`, ClusterName), so a token for a nonce opens no
+    cluster.
+
+    Args:
+        secret: The signing secret; all processes behind one address must share it.
+        clock: Returns the time in seconds since 1970.
+    """
+
+    def __init__(self, secret: str, clock: Callable[[], float] = time.time) -> None:
+        self._signer = Signer(secret, salt="byok.account-proof")
+        self._clock = clock
+
+    def issue(self, organisation: str) -> Challenge:
+        """Issue a nonce to an organisation."""
+        expires = int(self._clock() + LIFETIME.total_seconds())
+        nonce = self._signer.sign(f"{organisation}.{expires}.{secrets.token_urlsafe(12)}").decode()
+        return Challenge(nonce, datetime.fromtimestamp(expires, UTC))
+
+    def verify(self, nonce: str, organisation: str) -> None:
+        """Require that this server issued a nonce to an organisation within the last five minutes.
+
+        Whether the nonce was used before is not known here.
+
+        Raises:
+            ProblemError: The nonce is forged, expired, or was issued to another organisation.
+        """
+        try:
+            signed = self._signer.unsign(nonce)
+        except (BadSignature, UnicodeError) as error:
+            raise invalid_field_error("nonce", _UNKNOWN) from error
+        owner, expires, _ = signed.decode().split(".")
+        # base64 allows several texts for one signature: padding and unused bits. Only the exact text is accepted,
+        # because any other text would count as an unused nonce.
+        if owner != organisation or self._signer.sign(signed) != nonce.encode():
+            raise invalid_field_error("nonce", _UNKNOWN)
+        if int(expires) < self._clock():
+            raise invalid_field_error("nonce", _EXPIRED)
