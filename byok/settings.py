@@ -9,7 +9,7 @@ import os
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -25,7 +25,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 from byok.domain.arns import account_id_of_role, partition_of_region
 from byok.domain.encryption import PlatformKeys
-from byok.domain.models.base import RegionName
+from byok.domain.models.base import AccountId, RegionName
 from byok.domain.regions import DEFAULT_HOME_REGION
 from byok.domain.scopes import ORGANISATION_PATTERN, Scope
 from byok.domain.vendor import VendorProfile
@@ -36,6 +36,7 @@ _FOR_TESTS: Final = "BYOK_TEST_"
 
 _JSON: Final = {
     "BYOK_API": 'a JSON object, such as {"requests_per_minute": 600}',
+    "BYOK_AUDIT": 'a JSON object, such as {"directory": "/var/lib/byok/audit"}',
     "BYOK_API__TOKENS": (
         'a JSON list, such as [{"sha256": "…", "organisation": "acme", "scopes": ["environments:read"]}]'
     ),
@@ -145,6 +146,29 @@ class ApiSettings(BaseModel):
         return self.issuer is None and not self.tokens
 
 
+class AuditSettings(BaseModel):
+    """Where the audit trail is stored (`BYOK_AUDIT__…`).
+
+    Attributes:
+        directory: The directory of the journal, on a disk that outlives the process. Several processes may share it.
+        bucket: The S3 bucket, with Object Lock, to which byok ships the journal. If no bucket is set, the journal stays
+            in the directory.
+        bucket_region: The bucket's Region. The default is the home Region.
+        bucket_owner: The account that owns the bucket. The default is the platform role's account.
+        lock_mode: The retention mode of the objects.
+        retention_days: How many days nobody can delete an object.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    directory: Path = Path(".byok/audit")
+    bucket: str | None = None
+    bucket_region: RegionName | None = None
+    bucket_owner: AccountId | None = None
+    lock_mode: Literal["COMPLIANCE", "GOVERNANCE"] = "COMPLIANCE"
+    retention_days: int = Field(default=400, ge=1, le=36_500)
+
+
 class Settings(BaseSettings):
     """All settings, read from `BYOK_…` environment variables. Two underscores join the parts of a nested name.
 
@@ -171,6 +195,7 @@ class Settings(BaseSettings):
             gets new work only once its build is the current version.
         worker_build_id: This worker's build id in the worker deployment. Set both settings or neither.
         api: Authentication and limits of the API.
+        audit: Where the audit trail is stored.
         log_level: Minimum severity of the messages to log.
         log_format: `json` for log collectors, `console` for people.
     """
@@ -194,6 +219,7 @@ class Settings(BaseSettings):
     worker_deployment: _Deployment | None = None
     worker_build_id: _BuildId | None = None
     api: ApiSettings = ApiSettings()
+    audit: AuditSettings = AuditSettings()
     log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: LogFormat = LogFormat.JSON
 

@@ -25,7 +25,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from byok.api.app import build_authenticator, make_api_app, wrap_with_security_middleware
 from byok.api.state import ApiState
+from byok.audit.journal import AuditJournal, JournalUnwritableError
+from byok.audit.setup import build_shipper
 from byok.domain import scopes as organisations
+from byok.domain.arns import account_id_of_role
 from byok.log import configure_logging
 from byok.service.connection import connect_service
 from byok.settings import ApiSettings, Settings, format_settings_error
@@ -85,6 +88,11 @@ def _serve(settings: Settings, host: str, port: int) -> int:
     if settings.platform_role_arn is None:
         return _refuse("BYOK_PLATFORM_ROLE_ARN is not set. Set it to the role that the customers' key policies name.")
     configure_logging(settings)
+    journal = AuditJournal(settings.audit.directory)
+    try:
+        journal.require_writable()
+    except JournalUnwritableError as error:
+        return _refuse(f"{error}. Set BYOK_AUDIT__DIRECTORY to a directory that the server can write.")
     secret = settings.api.session_secret
     state = ApiState(
         build_authenticator(settings.api),
@@ -94,6 +102,8 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         connect_service,
         secret.get_secret_value() if secret else secrets.token_urlsafe(32),
         settings.api.max_streams,
+        journal,
+        build_shipper(settings, journal, account_id_of_role(settings.platform_role_arn)),
     )
     config = uvicorn.Config(
         make_asgi_app(state, settings.api),
@@ -123,12 +133,12 @@ def make_asgi_app(state: ApiState, settings: ApiSettings) -> ASGIApp:
         ours = scope["type"] == "http" and not scope["path"].startswith(_OF_THE_API)
         await (wizard if ours else api)(scope, receive, send)
 
-    server = wrap_with_security_middleware(both, settings)
+    app: ASGIApp = both
     if settings.allows_anonymous:
         # Without authentication, accept only local host names: otherwise, a web page could reach this server through a
         # host name that resolves to 127.0.0.1 (DNS rebinding).
-        return TrustedHostMiddleware(server, allowed_hosts=["localhost", "127.0.0.1", "[::1]"], www_redirect=False)
-    return server
+        app = TrustedHostMiddleware(both, allowed_hosts=["localhost", "127.0.0.1", "[::1]"], www_redirect=False)
+    return wrap_with_security_middleware(app, settings, state.journal)
 
 
 def is_loopback_host(host: str) -> bool:

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from byok import __version__
 from byok.api import problems
+from byok.api.auditing import AuditMiddleware
 from byok.api.authentication import AllowAllAuth, Authenticator, ChainedAuth, StaticTokenAuth
 from byok.api.limits import BodySizeLimitMiddleware, RateLimitMiddleware
 from byok.api.oidc import OidcAuth
@@ -17,6 +18,7 @@ from byok.api.origin import SameOriginMiddleware
 from byok.api.requesters import RequestIdMiddleware
 from byok.api.routes import accounts, claims, environments, events, health, keys, onboarding
 from byok.api.state import ApiState
+from byok.audit.journal import AuditJournal
 from byok.settings import ApiSettings
 
 _ABOUT: Final = """\
@@ -58,12 +60,12 @@ def make_api_app(state: ApiState) -> FastAPI:
     return app
 
 
-def wrap_with_security_middleware(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
-    """Add the rate limit, the same-origin check and the body size limit to an application."""
+def wrap_with_security_middleware(app: ASGIApp, settings: ApiSettings, journal: AuditJournal) -> ASGIApp:
+    """Add request ids, the audit trail, the rate limit, the same-origin check and the body size limit."""
     limited = RateLimitMiddleware(
         SameOriginMiddleware(BodySizeLimitMiddleware(app, settings.max_body_bytes)), settings.requests_per_minute
     )
-    return RequestIdMiddleware(limited)
+    return RequestIdMiddleware(AuditMiddleware(limited, journal))
 
 
 def build_authenticator(settings: ApiSettings) -> Authenticator:

@@ -34,7 +34,7 @@ class BodySizeLimitMiddleware:
             more = message.get("more_body", False)
             if len(body) > self.most_bytes:
                 detail = f"Request body too large: the limit is {self.most_bytes} bytes."
-                refusal = build_problem_response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "byok.TooLarge", detail)
+                refusal = build_problem_response(scope, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "byok.TooLarge", detail)
                 await refusal(scope, receive, send)
                 return
         handed_over = False
@@ -79,6 +79,6 @@ class RateLimitMiddleware:
         seconds = max(1, math.ceil(window.reset_time - time.time()))
         detail = f"Rate limit of {self.per_minute} requests per minute exceeded: try again in {seconds} s."
         refusal = build_problem_response(
-            HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyRequests", detail, headers={"Retry-After": str(seconds)}
+            scope, HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyRequests", detail, headers={"Retry-After": str(seconds)}
         )
         await refusal(scope, receive, send)

@@ -10,6 +10,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy
 
 from byok import contracts
+from byok.audit.record import AuditAction
 from byok.domain.models import (
     AccountPage,
     AccountRequest,
@@ -76,7 +77,10 @@ class EnvironmentService(EnvironmentReader):
             EnvironmentBusyError: The environment is being deleted.
             IdempotencyKeyReusedError: The key was used for a request with different values.
         """
-        return await create_environment(self, self._task_queue, request, key)
+        await self.record_intent(AuditAction.CREATE_ENVIRONMENT, request.model_dump())
+        created = await create_environment(self, self._task_queue, request, key)
+        self.note_run(created.workflow_id, created.run_id)
+        return created
 
     async def check_keys(self, request: CheckKeysRequest) -> KeyCheckResult:
         """Return a verdict on each of two keys. Identical checks that run at the same time share their result.
@@ -85,6 +89,7 @@ class EnvironmentService(EnvironmentReader):
             NoWorkerError: No worker is available.
             KeyCheckFailedError: The key check itself failed.
         """
+        await self.record_intent(AuditAction.CHECK_KEYS, request.model_dump())
         with translate_temporal_errors():
             handle = await self.client.start_workflow(
                 contracts.CHECK_KEYS_WORKFLOW,
@@ -96,6 +101,7 @@ class EnvironmentService(EnvironmentReader):
                 priority=build_priority(request.organisation),
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             )
+            self.note_run(handle.id, handle.result_run_id)
             try:
                 return await self.wait_for_result(handle, "The key check was accepted")
             except WorkflowFailureError as error:
@@ -119,6 +125,7 @@ class EnvironmentService(EnvironmentReader):
             AccountsUnavailableError: AWS did not respond, or refused the request.
             NoWorkerError: No worker is available.
         """
+        await self.record_intent(AuditAction.REGISTER_ACCOUNT, request.model_dump())
         await accounts.register_account(self, self._task_queue, request)
 
     async def unregister_account(self, request: AccountRequest) -> bool:
@@ -131,6 +138,7 @@ class EnvironmentService(EnvironmentReader):
             AccountsUnavailableError: AWS did not respond, or refused the request.
             NoWorkerError: No worker is available.
         """
+        await self.record_intent(AuditAction.UNREGISTER_ACCOUNT, request.model_dump())
         return await accounts.unregister_account(self, self._task_queue, request)
 
     async def list_accounts(self, request: ListAccountsRequest) -> AccountPage:
@@ -194,8 +202,10 @@ class EnvironmentService(EnvironmentReader):
             DifferentNamingInProgressError: A different request to put a tenant name on these keys is in progress.
             NamingStoppedError: The tenant name could not be put on a key.
         """
+        await self.record_intent(AuditAction.SET_TENANT_NAME, request.model_dump())
         with translate_temporal_errors():
             handle = await start_tenant_workflow(self.client, self._task_queue, request, self.requester)
+            self.note_run(handle.id, handle.result_run_id)
             try:
                 return await self.wait_for_result(handle, "The tenant name was accepted", on_pending)
             except WorkflowFailureError as error:
@@ -237,7 +247,10 @@ class EnvironmentService(EnvironmentReader):
             if not changes and can_resume(status):
                 point = await find_reset_point(handle.fetch_history_events())
                 if point is not None:
-                    return await lifecycle.reset_workflow(self.client, status, point)
+                    await self.record_intent(AuditAction.REPLAY_ENVIRONMENT, request.model_dump())
+                    replayed = await lifecycle.reset_workflow(self.client, status, point, self.requester)
+                    self.note_run(replayed.workflow_id, replayed.run_id)
+                    return replayed
         try:
             request = ProvisionRequest.model_validate(request.model_dump() | changes)
         except ValidationError as error:
@@ -246,6 +259,7 @@ class EnvironmentService(EnvironmentReader):
             )
             raise InvalidRequestError(f"These keys cannot be used: {words}") from error
         require_keys_in_use_unchanged(status, request)
+        await self.record_intent(AuditAction.REPLAY_ENVIRONMENT, request.model_dump())
         creation = await self.create(request)
         return ReplayResult(environment_id, creation.workflow_id, creation.run_id)
 
@@ -257,8 +271,10 @@ class EnvironmentService(EnvironmentReader):
             NotRunningError: The workflow has ended.
         """
         status = await self.read_status(environment_id)
+        await self.record_intent(AuditAction.CANCEL, status.model_dump())
         with translate_temporal_errors():
-            await lifecycle.cancel_workflow(self.client, status)
+            await lifecycle.cancel_workflow(self.client, status, self.requester)
+        self.note_run(status.workflow_id, status.run_id)
 
     async def build_delete_request(
         self,
@@ -307,5 +323,7 @@ class EnvironmentService(EnvironmentReader):
         Raises:
             EnvironmentBusyError: The environment is being provisioned.
         """
+        await self.record_intent(AuditAction.DELETE_ENVIRONMENT, request.model_dump())
+        self.note_run(contracts.environment_workflow_id(request.environment_id), None)
         with translate_temporal_errors():
             return await lifecycle.start_deletion(self.client, self._task_queue, request, self.requester)

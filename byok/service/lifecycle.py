@@ -13,6 +13,7 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from byok.audit.notes import encode_requester
 from byok.contracts import DELETE_ENVIRONMENT_WORKFLOW, environment_workflow_id
 from byok.domain.models import DeleteRequest, DeletionResult, Requester
 from byok.service.errors import EnvironmentBusyError, NotRunningError
@@ -37,17 +38,20 @@ class ReplayResult:
     step: str | None = None
 
 
-async def reset_workflow(client: Client, status: EnvironmentStatus, point: ResetPoint) -> ReplayResult:
+async def reset_workflow(
+    client: Client, status: EnvironmentStatus, point: ResetPoint, requester: Requester | None
+) -> ReplayResult:
     """Reset a run to the point just before an activity, so that completed activities are not repeated.
 
-    If the run's build no longer gets new work, the run moves to the current build.
+    If the run's build no longer gets new work, the run moves to the current build. The event's reason says who
+    requested the reset (contract 147).
     """
     described = await client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()
     answer = await client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=client.namespace,
             workflow_execution=WorkflowExecution(workflow_id=status.workflow_id, run_id=status.run_id),
-            reason=f"replayed from {point.step}",
+            reason=await encode_requester(client.data_converter, requester) or f"replayed from {point.step}",
             workflow_task_finish_event_id=point.event_id,
             request_id=str(uuid.uuid4()),
             identity=client.identity,
@@ -57,7 +61,7 @@ async def reset_workflow(client: Client, status: EnvironmentStatus, point: Reset
     return ReplayResult(status.environment_id, status.workflow_id, answer.run_id, point.step)
 
 
-async def cancel_workflow(client: Client, status: EnvironmentStatus) -> None:
+async def cancel_workflow(client: Client, status: EnvironmentStatus, requester: Requester | None) -> None:
     """Request cancellation of an environment's workflow.
 
     Raises:
@@ -67,7 +71,7 @@ async def cancel_workflow(client: Client, status: EnvironmentStatus) -> None:
         raise NotRunningError(f"Nothing to cancel: {status.environment_id} is {status.phase}.")
     handle = client.get_workflow_handle(status.workflow_id, run_id=status.run_id)
     try:
-        await handle.cancel()
+        await handle.cancel(reason=await encode_requester(client.data_converter, requester))
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise

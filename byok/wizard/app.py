@@ -12,7 +12,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from byok.api.authentication import AllowAllAuth, IdentityProviderUnavailableError, UnauthenticatedError
-from byok.api.problems import INTERNAL_ERROR_DETAIL, STATUS_BY_ERROR, ProblemError, StreamFinishedError
+from byok.api.problems import (
+    INTERNAL_ERROR_DETAIL,
+    STATUS_BY_ERROR,
+    ProblemError,
+    StreamFinishedError,
+    note_problem_code,
+)
 from byok.api.state import ApiState
 from byok.api.status_broadcaster import TooManyStreamsError
 from byok.service.errors import EnvironmentNotFoundError, ServiceError
@@ -66,15 +72,18 @@ def _add_error_pages(app: FastAPI) -> None:
         return pages.render(request, "message.html", status=status, title=title, message=message, again=again)
 
     @app.exception_handler(NotSignedInError)
-    async def not_signed_in(_: Request, error: NotSignedInError) -> Response:
+    async def not_signed_in(request: Request, error: NotSignedInError) -> Response:
+        note_problem_code(request, "byok.Unauthenticated")
         return RedirectResponse(error.address, HTTPStatus.SEE_OTHER)
 
     @app.exception_handler(MissingScopeError)
     async def forbidden(request: Request, error: MissingScopeError) -> Response:
+        note_problem_code(request, "byok.Forbidden")
         return page(request, HTTPStatus.FORBIDDEN, "Permission denied", str(error))
 
     @app.exception_handler(CsrfError)
     async def foreign_form(request: Request, error: CsrfError) -> Response:
+        note_problem_code(request, "byok.ForeignForm")
         message = "The form does not belong to this session, or the session has expired. Open the page again."
         return page(request, HTTPStatus.FORBIDDEN, "Nothing was changed", message, again=error.address)
 
@@ -88,10 +97,12 @@ def _add_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(ServiceError)
     async def service_error(request: Request, error: ServiceError) -> Response:
+        note_problem_code(request, error.code)
         return page(request, STATUS_BY_ERROR[type(error)], _title(error.code), str(error))
 
     @app.exception_handler(ProblemError)
     async def problem(request: Request, error: ProblemError) -> Response:
+        note_problem_code(request, error.code)
         return page(request, error.status, _title(error.code), str(error))
 
     @app.exception_handler(TooManyStreamsError)

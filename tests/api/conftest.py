@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from byok.api.app import make_api_app, wrap_with_security_middleware
 from byok.api.authentication import AllowAllAuth, Authenticator
 from byok.api.state import ApiState
+from byok.audit.journal import AuditJournal
 from byok.domain.vendor import VendorProfile
 from byok.service.environments import EnvironmentService
 from byok.settings import ApiSettings
@@ -64,6 +65,7 @@ async def open_api_state(
     door: EnvironmentService,
     access: Authenticator | None,
     settings: ApiSettings,
+    journal: AuditJournal,
     regions: Sequence[str] = (REGION, "us-west-2"),
 ) -> AsyncIterator[ApiState]:
     """Create the API's state, and wait until the service is connected; without an authenticator, allow every caller."""
@@ -79,6 +81,7 @@ async def open_api_state(
         connect,
         "a secret of tests",
         settings.max_streams,
+        journal,
     )
     async with state.lifespan():
         await state.opened.wait()
@@ -86,7 +89,7 @@ async def open_api_state(
 
 
 @pytest_asyncio.fixture
-async def serve(service: EnvironmentService) -> AsyncIterator[Serve]:
+async def serve(service: EnvironmentService, journal: AuditJournal) -> AsyncIterator[Serve]:
     """A function that builds an API client for the given authenticator, settings and service."""
     async with AsyncExitStack() as stack:
 
@@ -96,9 +99,10 @@ async def serve(service: EnvironmentService) -> AsyncIterator[Serve]:
             token: str | None = None,
             door: EnvironmentService = service,
         ) -> ApiClient:
-            state = await stack.enter_async_context(open_api_state(door, access, settings))
+            state = await stack.enter_async_context(open_api_state(door, access, settings, journal))
             app = make_api_app(state)
-            transport = httpx.ASGITransport(wrap_with_security_middleware(app, settings), raise_app_exceptions=False)
+            wrapped = wrap_with_security_middleware(app, settings, journal)
+            transport = httpx.ASGITransport(wrapped, raise_app_exceptions=False)
             headers = {"Authorization": f"Bearer {token}"} if token else {}
             http = httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers, timeout=30)
             return ApiClient(app, await stack.enter_async_context(http))
