@@ -24,6 +24,7 @@ from activities.accounts import AccountActivities
 from activities.aurora_proofs import AuroraProofActivities
 from activities.claims import ClaimActivities
 from activities.clients import AwsClients, build_client_config
+from activities.closed_runs import ClosedRunRecorder
 from activities.database import DatabaseActivities
 from activities.describe_batcher import DescribeBatcher
 from activities.evidence import EvidenceActivities
@@ -31,8 +32,11 @@ from activities.heartbeat import HEARTBEAT_INTERVAL, HeartbeatInterceptor
 from activities.inventory import InventoryActivities
 from activities.keys import KeyActivities
 from activities.planning import PlanActivities
+from activities.run_records import RunRecordInterceptor
 from activities.storage import StorageActivities
 from activities.tenant import TenantActivities
+from byok.audit.journal import AuditJournal, JournalUnwritableError
+from byok.audit.setup import build_shipper
 from byok.blueprints import load_blueprint
 from byok.contracts import TASK_QUEUE
 from byok.domain.arns import role_arn_of_session
@@ -151,7 +155,7 @@ def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig
     )
 
 
-def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor) -> Worker:
+def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor, journal: AuditJournal) -> Worker:
     """Create the worker for all workflows and activities.
 
     The client's plugin provides the data converter and the input validation.
@@ -177,7 +181,7 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
         activity_executor=executor,
         max_concurrent_activities=settings.activity_threads,
         max_cached_workflows=settings.max_cached_workflows,
-        interceptors=[HeartbeatInterceptor(), LogContextInterceptor()],
+        interceptors=[HeartbeatInterceptor(), LogContextInterceptor(), RunRecordInterceptor(client, journal)],
         deployment_config=build_worker_deployment_config(settings),
         # By default, the SDK sends a heartbeat only after 4/5 of the heartbeat timeout. If that one heartbeat is lost,
         # the activity times out.
@@ -192,11 +196,16 @@ async def run_worker(settings: Settings) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    journal = AuditJournal(settings.audit.directory)
+    try:
+        journal.require_writable()
+    except JournalUnwritableError as error:
+        raise RuntimeError(f"{error}. Set BYOK_AUDIT__DIRECTORY to a directory that the worker can write.") from error
     client = await connect()
     await register_search_attributes(client)
     with ThreadPoolExecutor(settings.activity_threads, thread_name_prefix="activity") as executor:
         asyncio.get_running_loop().set_default_executor(executor)  # for the AWS calls of async activities
-        async with make_worker(client, settings, executor):
+        async with make_worker(client, settings, executor, journal):
             # Every object that exists now stays in memory until the process ends, so the garbage collector can skip it.
             gc.collect()
             gc.freeze()
@@ -207,8 +216,14 @@ async def run_worker(settings: Settings) -> None:
                 deployment=settings.worker_deployment,
                 build_id=settings.worker_build_id,
             )
+            background = [asyncio.create_task(ClosedRunRecorder(client, journal, TASK_QUEUE).run())]
+            shipper = build_shipper(settings, journal)
+            if shipper is not None:
+                background.append(asyncio.create_task(shipper.run()))
             await stop.wait()
             structlog.get_logger().info("worker_stopping")
+            for task in background:
+                task.cancel()
 
 
 def main() -> int:

@@ -254,6 +254,19 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _audit_bucket_has_an_owner(self) -> Self:
+        """Require the account that owns the audit bucket, because every call on a bucket names it (contract 154)."""
+        if self.audit.bucket is not None and self.audit_bucket_owner is None:
+            raise ValueError("BYOK_AUDIT__BUCKET_OWNER: missing; set it, or BYOK_PLATFORM_ROLE_ARN, to use a bucket")
+        return self
+
+    @property
+    def audit_bucket_owner(self) -> str | None:
+        """The account that owns the audit bucket."""
+        platform = account_id_of_role(self.platform_role_arn) if self.platform_role_arn else None
+        return self.audit.bucket_owner or platform
+
+    @model_validator(mode="after")
     def _version_is_whole(self) -> Self:
         """Require a deployment and a build id, or neither.
 

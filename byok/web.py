@@ -28,7 +28,6 @@ from byok.api.state import ApiState
 from byok.audit.journal import AuditJournal, JournalUnwritableError
 from byok.audit.setup import build_shipper
 from byok.domain import scopes as organisations
-from byok.domain.arns import account_id_of_role
 from byok.log import configure_logging
 from byok.service.connection import connect_service
 from byok.settings import ApiSettings, Settings, format_settings_error
@@ -103,7 +102,7 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         secret.get_secret_value() if secret else secrets.token_urlsafe(32),
         settings.api.max_streams,
         journal,
-        build_shipper(settings, journal, account_id_of_role(settings.platform_role_arn)),
+        build_shipper(settings, journal),
     )
     config = uvicorn.Config(
         make_asgi_app(state, settings.api),

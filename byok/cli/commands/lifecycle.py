@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from byok.cli.output import UsageError, exit_on_error, print_json, print_message
+from byok.cli.requesters import Reason, connect_as_requester
 from byok.domain.phases import Encryption
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def replay(
         str | None, typer.Option(help="ARN of another Aurora key, to replace the rejected one.")
     ] = None,
     payload: Annotated[str | None, typer.Option(help="The onboarding payload, instead of the two ARNs.")] = None,
+    reason: Reason = None,
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
@@ -38,11 +40,11 @@ def replay(
 
     with exit_on_error(as_json=as_json):
         keys = _keys(s3_key_arn, rds_key_arn, payload)
-        code = asyncio.run(_replay(name, keys, wait=wait, as_json=as_json))
+        code = asyncio.run(_replay(name, keys, reason, wait=wait, as_json=as_json))
     raise typer.Exit(code)
 
 
-def cancel(name: Name, wait: Wait = False, as_json: AsJson = False) -> None:
+def cancel(name: Name, reason: Reason = None, wait: Wait = False, as_json: AsJson = False) -> None:
     """Cancel the operation in progress on an environment.
 
     The step in progress finishes first. Then all resources are kept or, if the environment was created with
@@ -53,7 +55,7 @@ def cancel(name: Name, wait: Wait = False, as_json: AsJson = False) -> None:
     import asyncio
 
     with exit_on_error(as_json=as_json):
-        asyncio.run(_cancel(name, wait=wait, as_json=as_json))
+        asyncio.run(_cancel(name, reason, wait=wait, as_json=as_json))
 
 
 def delete(
@@ -81,6 +83,7 @@ def delete(
             help="Specify that the environment uses platform-managed keys; byok verifies in AWS that it does.",
         ),
     ] = False,
+    reason: Reason = None,
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
@@ -105,7 +108,7 @@ def delete(
                 "customer's keys."
             )
         _confirm(name, confirm, final_snapshot=final_snapshot)
-        code = asyncio.run(_delete(name, given, final_snapshot=final_snapshot, wait=wait, as_json=as_json))
+        code = asyncio.run(_delete(name, given, reason, final_snapshot=final_snapshot, wait=wait, as_json=as_json))
     raise typer.Exit(code)
 
 
@@ -136,11 +139,10 @@ def _confirm(name: str, confirm: str | None, *, final_snapshot: bool) -> None:
         raise UsageError(f"--confirm: {confirm!r} is not {name!r}; nothing was deleted.")
 
 
-async def _replay(name: str, keys: dict[str, str], *, wait: bool, as_json: bool) -> int:
+async def _replay(name: str, keys: dict[str, str], reason: str | None, *, wait: bool, as_json: bool) -> int:
     from byok.cli.follow import exit_code_for_status
-    from byok.service.connection import connect_service
 
-    service = await connect_service()
+    service = await connect_as_requester(reason)
     replayed = await service.replay(name, **keys)
     if replayed.step is not None:
         print_message(f'Resuming {name} at "{replayed.step.replace("_", " ")}"; completed steps are not repeated.')
@@ -149,20 +151,20 @@ async def _replay(name: str, keys: dict[str, str], *, wait: bool, as_json: bool)
     return exit_code_for_status(await _show(name, wait=wait, as_json=as_json))
 
 
-async def _cancel(name: str, *, wait: bool, as_json: bool) -> None:
-    from byok.service.connection import connect_service
+async def _cancel(name: str, reason: str | None, *, wait: bool, as_json: bool) -> None:
 
-    service = await connect_service()
+    service = await connect_as_requester(reason)
     await service.cancel(name)
     print_message(f"Cancellation of {name} requested.")
     await _show(name, wait=wait, as_json=as_json)
 
 
-async def _delete(name: str, given: dict[str, Any], *, final_snapshot: bool, wait: bool, as_json: bool) -> int:
+async def _delete(
+    name: str, given: dict[str, Any], reason: str | None, *, final_snapshot: bool, wait: bool, as_json: bool
+) -> int:
     from byok.cli.follow import exit_code_for_status
-    from byok.service.connection import connect_service
 
-    service = await connect_service()
+    service = await connect_as_requester(reason)
     request = await service.build_delete_request(name, final_snapshot=final_snapshot, **given)
     if not await service.delete(request):
         print_message(f"{name} is already being deleted.")
