@@ -156,7 +156,7 @@ class AuditSettings(BaseModel):
         bucket_region: The bucket's Region. The default is the home Region.
         bucket_owner: The account that owns the bucket. The default is the platform role's account.
         lock_mode: The retention mode of the objects.
-        retention_days: How many days nobody can delete an object.
+        retention_days: For how many days S3 refuses to delete an object.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

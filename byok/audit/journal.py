@@ -1,7 +1,7 @@
 """The journal: the audit trail on this machine's disk, as append-only JSON Lines files (contract 147).
 
 A process writes one file, a *piece*, at a time, and holds a lock (flock) on it. The kernel releases the lock when the
-process ends, even after `kill -9`, so a piece that nobody has locked is closed.
+process ends, even after `kill -9`, so a piece without a lock is closed.
 """
 
 import asyncio

@@ -46,7 +46,7 @@ class S3AuditSink:
         client: An S3 client for the bucket's Region.
         owner: The account that owns the bucket. S3 refuses the call if another account owns it (contract 154).
         mode: `COMPLIANCE`, so that no user can shorten the retention, or `GOVERNANCE`.
-        retention: How long nobody can delete an object.
+        retention: How long S3 refuses to delete an object.
     """
 
     client: Any
