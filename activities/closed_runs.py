@@ -13,10 +13,9 @@ from typing import Final
 import structlog
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
-from temporalio.service import RPCError
 
 from activities.run_records import RunHistory
-from byok.audit.journal import AuditJournal, JournalUnwritableError
+from byok.audit.journal import AuditJournal
 from byok.audit.record import WORKFLOW_ACTIONS, AuditOutcome, AuditRecord
 
 POLL_INTERVAL: Final = timedelta(minutes=1)
@@ -50,8 +49,8 @@ class ClosedRunRecorder:
         while True:
             try:
                 await self.record_closed_runs()
-            except (RPCError, JournalUnwritableError, OSError) as error:
-                log.warning("closed_runs_not_recorded_yet", error=str(error))
+            except Exception:  # whatever happens, the recording must not end
+                log.exception("closed_runs_not_recorded_yet")
             await asyncio.sleep(POLL_INTERVAL.total_seconds())
 
     async def record_closed_runs(self) -> None:

@@ -92,6 +92,7 @@ class AuditJournal:
         """
         try:
             self._disk.submit(self._open_piece).result()
+            self._disk.submit(self._close_piece).result()
         except OSError as error:
             raise JournalUnwritableError(f"The audit journal {self.directory} cannot be written: {error}") from error
 
@@ -107,7 +108,7 @@ class AuditJournal:
                 batch, self._waiting = self._waiting, []
                 try:
                     await loop.run_in_executor(self._disk, self._write, b"".join(line for line, _ in batch))
-                except OSError as error:
+                except (OSError, RuntimeError) as error:  # RuntimeError: the journal is closed
                     log.exception("audit_journal_unwritable", directory=str(self.directory))
                     failure = JournalUnwritableError(f"The audit journal {self.directory} cannot be written: {error}")
                     for _, flushed in batch:
@@ -192,9 +193,12 @@ def list_pieces(directory: Path) -> list[Path]:
 
 def read_backlog(directory: Path) -> JournalBacklog:
     """Return what a journal's directory contains."""
-    pieces = list_pieces(directory)
-    opened = [when for when in map(_opened_at, pieces) if when is not None]
-    return JournalBacklog(len(pieces), sum(path.stat().st_size for path in pieces), min(opened, default=None))
+    sizes: dict[Path, int] = {}
+    for piece in list_pieces(directory):
+        with contextlib.suppress(FileNotFoundError):  # the piece has just been shipped
+            sizes[piece] = piece.stat().st_size
+    opened = [when for when in map(_opened_at, sizes) if when is not None]
+    return JournalBacklog(len(sizes), sum(sizes.values()), min(opened, default=None))
 
 
 def read_records(piece: Path) -> Iterator[AuditRecord]:

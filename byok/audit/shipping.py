@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import boto3
 import structlog
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from byok.audit.journal import AuditJournal, list_pieces, lock_closed_piece, read_backlog
 
@@ -103,7 +103,7 @@ class AuditShipper:
             try:
                 await self.ship_closed_pieces()
                 interval = SHIPPING_INTERVAL
-            except (BotoCoreError, ClientError, OSError) as error:
+            except Exception as error:  # whatever happens, the shipping must not end
                 interval = min(interval * 2, _LONGEST_INTERVAL)
                 await asyncio.to_thread(self._report, error)
             await asyncio.sleep(interval.total_seconds())

@@ -170,6 +170,42 @@ async def test_outage_of_the_bucket_loses_nothing_and_does_not_delay_records(tmp
     assert ids == ["0", "1", "2", "3", "4"]
 
 
+async def test_shipping_resumes_on_its_own_after_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("byok.audit.shipping.SHIPPING_INTERVAL", timedelta(milliseconds=1))
+    monkeypatch.setattr("byok.audit.shipping._LONGEST_INTERVAL", timedelta(milliseconds=4))
+    refused, stored = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Unsteady(Bucket):
+        attempts = 0
+
+        def put(self, name: str, content: bytes) -> None:
+            self.attempts += 1
+            if self.attempts > 3:
+                super().put(name, content)
+                loop.call_soon_threadsafe(stored.set)
+                return
+            loop.call_soon_threadsafe(refused.set)
+            if self.attempts > 1:
+                raise RuntimeError("an error that the shipper does not expect")
+            super().put(name, content)  # the object is stored, but the response is lost
+            raise EndpointConnectionError(endpoint_url="https://s3.invalid")
+
+    bucket = Unsteady()
+    journal = AuditJournal(tmp_path, max_piece_age=timedelta(0))
+    await journal.append(build_record("1"))
+    shipping = asyncio.create_task(AuditShipper(journal, bucket).run())
+    async with asyncio.timeout(20):
+        await refused.wait()
+        await journal.append(build_record("2"))
+        await stored.wait()
+        while read_backlog(tmp_path).pieces:  # noqa: ASYNC110 - another thread removes the pieces
+            await asyncio.sleep(0.01)
+    shipping.cancel()
+    lines = b"".join(bucket.objects[name] for name in sorted(bucket.objects)).splitlines()
+    assert [AuditRecord.model_validate_json(line).requester.request_id for line in lines] == ["1", "2"]
+
+
 async def test_lost_response_of_the_bucket_stores_no_piece_twice(tmp_path: Path) -> None:
     bucket = Bucket()
     journal = AuditJournal(tmp_path, max_piece_age=timedelta(0))
