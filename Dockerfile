@@ -28,6 +28,9 @@ USER 10001
 CMD ["python", "-m", "localaws", "--host", "0.0.0.0", "--port", "4566", "--data", "/data"]
 
 FROM base
+# The worker and the server write the audit trail to this folder. A volume that is mounted here inherits its owner.
+RUN install --directory --owner=byok /var/lib/byok/audit
+ENV BYOK_AUDIT__DIRECTORY=/var/lib/byok/audit
 COPY --from=dependencies /opt/venv /opt/venv
 COPY worker.py ./
 COPY workflows ./workflows

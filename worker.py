@@ -24,6 +24,7 @@ from activities.attempts import AttemptActivities
 from activities.aurora_proofs import AuroraProofActivities
 from activities.claims import ClaimActivities
 from activities.clients import AwsClients, build_client_config
+from activities.closed_runs import ClosedRunRecorder
 from activities.database import DatabaseActivities
 from activities.describe_batcher import DescribeBatcher
 from activities.evidence import EvidenceActivities
@@ -33,8 +34,11 @@ from activities.inventory import InventoryActivities
 from activities.keys import KeyActivities
 from activities.planning import PlanActivities
 from activities.quotas import QuotaActivities
+from activities.run_records import RunRecordInterceptor
 from activities.storage import StorageActivities
 from activities.tenant import TenantActivities
+from byok.audit.journal import AuditJournal, JournalUnwritableError
+from byok.audit.setup import build_shipper
 from byok.blueprints import load_blueprint
 from byok.contracts import TASK_QUEUE
 from byok.domain.planning import Platform
@@ -141,7 +145,11 @@ def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig
 
 
 def make_worker(
-    client: Client, settings: Settings, executor: ThreadPoolExecutor, activities: list[Callable[..., Any]]
+    client: Client,
+    settings: Settings,
+    executor: ThreadPoolExecutor,
+    activities: list[Callable[..., Any]],
+    journal: AuditJournal,
 ) -> Worker:
     """Create the worker for all workflows and activities.
 
@@ -172,6 +180,7 @@ def make_worker(
             HeartbeatInterceptor(),
             HoldInterceptor(timedelta(seconds=settings.hold_pause_seconds)),
             LogContextInterceptor(),
+            RunRecordInterceptor(client, journal),
         ],
         deployment_config=build_worker_deployment_config(settings),
         # By default, the SDK sends a heartbeat only after 4/5 of the heartbeat timeout. If that one heartbeat is lost,
@@ -187,6 +196,11 @@ async def run_worker(settings: Settings) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    journal = AuditJournal(settings.audit.directory)
+    try:
+        journal.require_writable()
+    except JournalUnwritableError as error:
+        raise RuntimeError(f"{error}. Set BYOK_AUDIT__DIRECTORY to a directory that the worker can write.") from error
     client = await connect()
     await register_search_attributes(client)
     load_blueprint(settings.blueprint)  # even an unfit worker reports wrong settings when it starts
@@ -198,7 +212,7 @@ async def run_worker(settings: Settings) -> None:
             if identity.session is None or identity.platform_role_arn is None:  # cannot happen: the worker is fit
                 raise AssertionError("a fit worker has a session and a role")
             activities = build_activities(settings, identity.session, identity.platform_role_arn)
-            made = make_worker(client, settings, executor, activities)
+            made = make_worker(client, settings, executor, activities, journal)
             # Every object that exists now stays in memory until the process ends, so the garbage collector can skip it.
             gc.collect()
             gc.freeze()
@@ -206,7 +220,13 @@ async def run_worker(settings: Settings) -> None:
 
         interval = timedelta(seconds=settings.worker_check_seconds)
         version = {"deployment": settings.worker_deployment, "build_id": settings.worker_build_id}
+        background = [asyncio.create_task(ClosedRunRecorder(client, journal, TASK_QUEUE).run())]
+        shipper = build_shipper(settings, journal)
+        if shipper is not None:
+            background.append(asyncio.create_task(shipper.run()))
         await WorkerSupervisor(client, TASK_QUEUE, identity.check, start, interval, version).run(stop)
+        for task in background:
+            task.cancel()
 
 
 def main() -> int:

@@ -6,7 +6,7 @@ Each check reports whether something that byok needs can be reached and used, an
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import boto3
@@ -17,6 +17,7 @@ from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.service import RPCError
 
 from byok import __version__
+from byok.audit.journal import read_backlog
 from byok.blueprints import DEFAULT_PATH, load_blueprint
 from byok.contracts import SEARCH_ATTRIBUTES, name_attribute_type
 from byok.domain.arns import is_session_of_role, role_arn_of_session
@@ -28,6 +29,7 @@ from byok.service.versions import set_current_version_command
 from byok.settings import Settings
 from byok.worker_fitness import MAX_CLOCK_SKEW, measure_clock_skew
 
+_LONGEST_SHIPPING_DELAY: Final = timedelta(minutes=15)
 _AWS: Final = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1, "mode": "standard"})
 
 
@@ -51,7 +53,13 @@ class CheckResult:
 async def run_checks(settings: Settings) -> list[CheckResult]:
     """Run all checks. A check that cannot run counts as failed."""
     temporal, aws = await asyncio.gather(_temporal(), asyncio.to_thread(lambda: list(_aws(settings))))
-    return [CheckResult("byok", ok=True, detail=f"version {__version__}"), *temporal, *aws, _blueprint(settings)]
+    return [
+        CheckResult("byok", ok=True, detail=f"version {__version__}"),
+        *temporal,
+        *aws,
+        _blueprint(settings),
+        _audit_trail(settings),
+    ]
 
 
 async def _temporal() -> list[CheckResult]:
@@ -189,6 +197,26 @@ def _clock(skew: timedelta | None) -> CheckResult:
         ok=False,
         detail=f"differs from AWS's clock by {int(abs(skew).total_seconds())} s",
         fix="Synchronise this machine's clock: AWS rejects requests that are more than five minutes off.",
+    )
+
+
+def _audit_trail(settings: Settings) -> CheckResult:
+    audit = settings.audit
+    try:
+        backlog = read_backlog(audit.directory)
+    except OSError as error:
+        fix = "Run byok doctor as the worker's user, or correct BYOK_AUDIT__DIRECTORY."
+        return CheckResult("audit trail", ok=False, detail=f"{audit.directory}: {error}", fix=fix)
+    where = f"to the bucket {audit.bucket}" if audit.bucket else "nowhere, because no bucket is set"
+    detail = f"{audit.directory}: {backlog.pieces} files, {backlog.size_bytes} bytes, shipped {where}"
+    late = datetime.now(UTC) - _LONGEST_SHIPPING_DELAY
+    if audit.bucket is None or backlog.oldest is None or backlog.oldest > late:
+        return CheckResult("audit trail", ok=True, detail=detail)
+    return CheckResult(
+        "audit trail",
+        ok=False,
+        detail=f"{detail}; the oldest file is from {backlog.oldest:%Y-%m-%d %H:%M} UTC",
+        fix="No record is lost. See audit_shipping_failed in the logs of the worker and the web server.",
     )
 
 

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from byok.api_settings import ApiSettings, must_match
+from byok.audit_settings import AuditSettings
 from byok.domain.arns import account_id_of_role, partition_of_region
 from byok.domain.encryption import PlatformKeys
 from byok.domain.models.base import RegionName
@@ -33,6 +34,7 @@ _FOR_TESTS: Final = "BYOK_TEST_"
 
 _JSON: Final = {
     "BYOK_API": 'a JSON object, such as {"requests_per_minute": 600}',
+    "BYOK_AUDIT": 'a JSON object, such as {"directory": "/var/lib/byok/audit"}',
     "BYOK_API__TOKENS": (
         'a JSON list, such as [{"name": "portal", "sha256": "…", "organisation": "acme", '
         '"scopes": ["environments:read"]}]'
@@ -104,6 +106,8 @@ class Settings(BaseSettings):
             gets new work only once its build is the current version.
         worker_build_id: This worker's build id in the worker deployment. Set both settings or neither.
         api: Access, sessions and limits of the API and the wizard (`byok.api_settings`).
+        api: Authentication and limits of the API.
+        audit: Where the audit trail is stored.
         log_level: Minimum severity of the messages to log.
         log_format: `json` for log collectors, `console` for people.
     """
@@ -131,6 +135,7 @@ class Settings(BaseSettings):
     worker_deployment: _Deployment | None = None
     worker_build_id: _BuildId | None = None
     api: ApiSettings = ApiSettings()
+    audit: AuditSettings = AuditSettings()
     log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: LogFormat = LogFormat.JSON
 
@@ -163,6 +168,19 @@ class Settings(BaseSettings):
         if others:
             raise ValueError(f"BYOK_REGIONS: {', '.join(others)} is not in the partition of {self.home_region}, {home}")
         return self
+
+    @model_validator(mode="after")
+    def _audit_bucket_has_an_owner(self) -> Self:
+        """Require the account that owns the audit bucket, because every call on a bucket names it (contract 154)."""
+        if self.audit.bucket is not None and self.audit_bucket_owner is None:
+            raise ValueError("BYOK_AUDIT__BUCKET_OWNER: missing; set it, or BYOK_PLATFORM_ROLE_ARN, to use a bucket")
+        return self
+
+    @property
+    def audit_bucket_owner(self) -> str | None:
+        """The account that owns the audit bucket."""
+        platform = account_id_of_role(self.platform_role_arn) if self.platform_role_arn else None
+        return self.audit.bucket_owner or platform
 
     @model_validator(mode="after")
     def _version_is_whole(self) -> Self:

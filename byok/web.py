@@ -31,6 +31,8 @@ from byok.api.app import build_authenticator, make_api_app, wrap_with_security_m
 from byok.api.http_protocol import make_http_protocol
 from byok.api.state import ApiState
 from byok.api_settings import AccessToken, ApiSettings
+from byok.audit.journal import AuditJournal, JournalUnwritableError
+from byok.audit.setup import build_shipper
 from byok.domain import scopes as organisations
 from byok.log import configure_logging
 from byok.service.connection import connect_service
@@ -97,6 +99,11 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         return _refuse("BYOK_PLATFORM_ROLE_ARN is not set. Set it to the role that the customers' key policies name.")
     configure_logging(settings)
     warn_without_public_url(settings.api)
+    journal = AuditJournal(settings.audit.directory)
+    try:
+        journal.require_writable()
+    except JournalUnwritableError as error:
+        return _refuse(f"{error}. Set BYOK_AUDIT__DIRECTORY to a directory that the server can write.")
     secret = settings.api.session_secret
     state = ApiState(
         build_authenticator(settings.api),
@@ -108,6 +115,8 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         ),
         secret.get_secret_value() if secret else secrets.token_urlsafe(32),
         settings.api.max_streams,
+        journal,
+        build_shipper(settings, journal),
         find_local_aws(os.environ),
     )
     try:
@@ -152,12 +161,12 @@ def make_asgi_app(state: ApiState, settings: ApiSettings) -> ASGIApp:
         ours = scope["type"] == "http" and not scope["path"].startswith(_OF_THE_API)
         await (wizard if ours else api)(scope, receive, send)
 
-    server = wrap_with_security_middleware(both, settings)
+    app: ASGIApp = both
     if settings.allows_anonymous:
         # Without authentication, accept only local host names: otherwise, a web page could reach this server through a
         # host name that resolves to 127.0.0.1 (DNS rebinding).
-        return TrustedHostMiddleware(server, allowed_hosts=["localhost", "127.0.0.1", "[::1]"], www_redirect=False)
-    return server
+        app = TrustedHostMiddleware(both, allowed_hosts=["localhost", "127.0.0.1", "[::1]"], www_redirect=False)
+    return wrap_with_security_middleware(app, settings, state.journal)
 
 
 def find_local_aws(environ: Mapping[str, str]) -> str | None:

@@ -8,6 +8,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.audit_journal import journal
 from tests.localaws.parity import accounts
 from tests.localaws.server import aws, aws_server
 from tests.policy_simulator.simulator import simulator
@@ -81,6 +82,7 @@ __all__ = [
     "aws_server",
     "environment_id",
     "harness",
+    "journal",
     "node",
     "service",
     "simulator",

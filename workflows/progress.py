@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
         PHASE_ATTRIBUTE,
         PROBLEM_CODE_ATTRIBUTE,
         PROGRESS_MEMO,
+        REQUESTER_MEMO,
         TENANT_MEMO,
     )
     from byok.domain.models import (
@@ -29,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
         Problem,
         ProvisionRequest,
         ReconcileTenantRequest,
+        Requester,
         Resources,
         TenantOutcome,
         TenantProgress,
@@ -169,7 +171,7 @@ class TenantProgressPublisher:
     def _publish(self) -> None:
         workflow.upsert_memo({TENANT_MEMO: self._progress})
         request = self._progress.request
-        lines = [f"### {request.tenant} on the keys of {request.environment_id}"]
+        lines = [f"### {request.tenant} on the keys of {request.environment_id}", "", *_requester()]
         lines += _tenant(self._progress.outcome) + _problems(
             self._progress.problems, f"byok tenant {request.environment_id} {shlex.quote(request.tenant)}"
         )
@@ -186,7 +188,7 @@ def _published_progress(request: ProvisionRequest | DeleteRequest) -> Environmen
 
 
 def _as_markdown(progress: EnvironmentProgress) -> str:
-    lines = [f"### {progress.request.environment_id}: {progress.phase}", ""]
+    lines = [f"### {progress.request.environment_id}: {progress.phase}", "", *_requester()]
     if progress.request.encryption is not None:
         lines += [f"Encryption: {progress.request.encryption}", ""]
     lines += [f"- `{entry.entered_at:%H:%M:%S}` {entry.phase}" for entry in progress.timeline]
@@ -198,6 +200,18 @@ def _as_markdown(progress: EnvironmentProgress) -> str:
     if progress.left_behind:
         lines += ["", "Left behind:", *(f"- {item}" for item in progress.left_behind)]
     return "\n".join(lines)
+
+
+def _requester() -> list[str]:
+    """Return who requested the run, and why, if a program of byok started the run (contract 147)."""
+    try:
+        sender: Requester | None = workflow.memo_value(REQUESTER_MEMO, None, type_hint=Requester)
+    except ApplicationError:  # another program stored something else under the same memo key
+        return []
+    if sender is None:
+        return []
+    why = f": {sender.reason}" if sender.reason else ""
+    return [f"Requested by {sender.subject} ({sender.via}, request `{sender.request_id}`){why}", ""]
 
 
 def _problems(problems: Sequence[Problem], retry: str) -> list[str]:

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from byok import __version__
 from byok.api import problems
+from byok.api.auditing import AuditMiddleware
 from byok.api.authentication import AllowAllAuth, Authenticator, ChainedAuth, StaticTokenAuth
 from byok.api.limits import BodyLimitMiddleware, RateLimitMiddleware
 from byok.api.oidc import OidcAuth
@@ -19,6 +20,7 @@ from byok.api.requesters import RequestIdMiddleware
 from byok.api.routes import account_proofs, accounts, claims, environments, events, health, keys, onboarding
 from byok.api.state import ApiState
 from byok.api_settings import ApiSettings
+from byok.audit.journal import AuditJournal
 
 _ABOUT: Final = """\
 Provisions environments whose Aurora cluster and S3 buckets are encrypted with KMS keys that the customer owns.
@@ -61,13 +63,14 @@ def make_api_app(state: ApiState) -> FastAPI:
     return app
 
 
-def wrap_with_security_middleware(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
-    """Add the checks of host, scheme and origin, the limits, and the headers of every response to an application."""
+def wrap_with_security_middleware(app: ASGIApp, settings: ApiSettings, journal: AuditJournal) -> ASGIApp:
+    """Add request ids, the audit trail, the checks of host, scheme and origin, the limits, and the response headers."""
     app = BodyLimitMiddleware(app, settings.max_body_bytes, settings.request_timeout_seconds)
     app = RateLimitMiddleware(SameOriginMiddleware(app, settings.public_url), settings.requests_per_minute)
     if settings.public_url is not None:
         app = PublicUrlMiddleware(app, settings.public_url)
-    return RequestIdMiddleware(ResponseHeadersMiddleware(app, https=settings.has_https_url))
+    app = ResponseHeadersMiddleware(AuditMiddleware(app, journal), https=settings.has_https_url)
+    return RequestIdMiddleware(app)
 
 
 def build_authenticator(settings: ApiSettings) -> Authenticator:

@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from byok.api.auditing import find_request_audit, identify_requester
 from byok.api.authentication import Caller
 from byok.api.dependencies import api_state
 from byok.api.problems import ProblemError, invalid_field_error
@@ -31,7 +32,9 @@ async def _authenticate(
         UnauthenticatedError: The caller could not be authenticated.
         IdentityProviderUnavailableError: The identity provider cannot be reached.
     """
-    return await api_state(request).access.authenticate(credentials.credentials if credentials else None)
+    caller = await api_state(request).access.authenticate(credentials.credentials if credentials else None)
+    identify_requester(request, caller)
+    return caller
 
 
 AnyCaller = Annotated[Caller, Depends(_authenticate)]
@@ -39,7 +42,7 @@ AnyCaller = Annotated[Caller, Depends(_authenticate)]
 
 async def _service(request: Request, caller: AnyCaller, reason: Reason) -> EnvironmentService:
     requester = build_requester(request, caller, EntryPoint.API, reason)
-    return api_state(request).service.on_behalf_of(requester)
+    return api_state(request).service.on_behalf_of(requester, find_request_audit(request))
 
 
 Service = Annotated[EnvironmentService, Depends(_service)]

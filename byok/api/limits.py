@@ -44,13 +44,13 @@ class BodyLimitMiddleware:
                 body = await self._read_body(receive)
         except _BodyTooLargeError:
             detail = f"Request body too large: the limit is {self.most_bytes} bytes."
-            refusal = build_problem_response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "byok.TooLarge", detail)
+            refusal = build_problem_response(scope, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "byok.TooLarge", detail)
             await refusal(scope, receive, send)
             return
         except TimeoutError:
             detail = f"Request body too slow: the limit is {self.timeout_seconds:g} s."
             refusal = build_problem_response(
-                HTTPStatus.REQUEST_TIMEOUT, "byok.TooSlow", detail, headers={"Connection": "close"}
+                scope, HTTPStatus.REQUEST_TIMEOUT, "byok.TooSlow", detail, headers={"Connection": "close"}
             )
             await refusal(scope, receive, send)
             return
@@ -113,5 +113,7 @@ class RateLimitMiddleware:
         detail = (
             f"Rate limit of {self.per_minute} requests per minute exceeded: try again in {headers['Retry-After']} s."
         )
-        refusal = build_problem_response(HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyRequests", detail, headers=headers)
+        refusal = build_problem_response(
+            scope, HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyRequests", detail, headers=headers
+        )
         await refusal(scope, receive, send)

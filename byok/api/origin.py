@@ -37,7 +37,7 @@ class SameOriginMiddleware:
             origin = headers.get("origin")
             if origin is not None and not self._is_own(origin, headers.get("host")):
                 refusal = build_problem_response(
-                    HTTPStatus.FORBIDDEN, "byok.ForeignOrigin", "Cross-site requests are not allowed."
+                    scope, HTTPStatus.FORBIDDEN, "byok.ForeignOrigin", "Cross-site requests are not allowed."
                 )
                 await refusal(scope, receive, send)
                 return

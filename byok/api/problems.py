@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
 
 from byok.api.authentication import IdentityProviderUnavailableError, UnauthenticatedError
 from byok.api.rate_limits import build_quota_headers
@@ -20,9 +21,13 @@ from byok.service import errors
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 INTERNAL_ERROR_DETAIL: Final = "Internal error: the server's log has the details. Accepted requests continue."
 RETRY_AFTER_SECONDS: Final = "5"
+PROBLEM_CODE: Final = "problem_code"
+"""The entry of a request's state with the code of the problem that the request ended with."""
+
 _REFERENCE: Final = "#/components/schemas/{model}"
 
 STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
+    errors.AuditUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.EnvironmentNotFoundError: HTTPStatus.NOT_FOUND,
     errors.DeletionDiffersError: HTTPStatus.CONFLICT,
     errors.ClaimsUnavailableError: HTTPStatus.BAD_GATEWAY,
@@ -69,6 +74,7 @@ class ProblemDetails(BaseModel):
         code: The same code as on the command line.
         errors: The invalid fields, if the request is invalid.
         problems: The problems that stopped a workflow, in the same format as in the status.
+        request_id: The id of the request, as in the header `X-Request-Id` and in the audit trail.
     """
 
     type: str
@@ -78,6 +84,7 @@ class ProblemDetails(BaseModel):
     code: str
     errors: list[FieldError] = []
     problems: list[Problem] = []
+    request_id: str
 
 
 class ProblemError(Exception):
@@ -114,7 +121,13 @@ class StreamFinishedError(Exception):
     """The stream will send no more events, so the client should not reconnect."""
 
 
+def note_problem_code(request: Request, code: str) -> None:
+    """Note the code of a problem that the response shows in another form, for the audit trail."""
+    request.scope["state"][PROBLEM_CODE] = code
+
+
 def build_problem_response(
+    scope: Scope,
     status: int,
     code: str,
     detail: str,
@@ -123,7 +136,8 @@ def build_problem_response(
     faults: list[FieldError] | None = None,
     problems: tuple[Problem, ...] = (),
 ) -> JSONResponse:
-    """Build a problem details response."""
+    """Build a problem details response to the request with this ASGI scope."""
+    scope["state"][PROBLEM_CODE] = code
     details = ProblemDetails(
         type=f"urn:byok:problem:{code}",
         title=HTTPStatus(status).phrase,
@@ -132,6 +146,7 @@ def build_problem_response(
         code=code,
         errors=faults or [],
         problems=list(problems),
+        request_id=scope["state"]["request_id"],
     )
     return JSONResponse(details.model_dump(mode="json"), status, headers, PROBLEM_MEDIA_TYPE)
 
@@ -158,52 +173,63 @@ def install_error_handlers(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
     @app.exception_handler(errors.ServiceError)
-    async def service_error(_: Request, error: errors.ServiceError) -> Response:
+    async def service_error(request: Request, error: errors.ServiceError) -> Response:
         status = STATUS_BY_ERROR[type(error)]
         problems = error.problems if isinstance(error, errors.NamingStoppedError) else ()
-        return build_problem_response(
-            status, error.code, str(error), headers=build_retry_headers(error), problems=problems
-        )
+        headers = build_retry_headers(error)
+        return build_problem_response(request.scope, status, error.code, str(error), headers=headers, problems=problems)
 
     @app.exception_handler(ProblemError)
-    async def problem(_: Request, error: ProblemError) -> Response:
-        return build_problem_response(error.status, error.code, str(error), headers=error.headers, faults=error.faults)
+    async def problem(request: Request, error: ProblemError) -> Response:
+        return build_problem_response(
+            request.scope, error.status, error.code, str(error), headers=error.headers, faults=error.faults
+        )
 
     @app.exception_handler(UnauthenticatedError)
-    async def handle_unauthenticated(_: Request, error: UnauthenticatedError) -> Response:
+    async def handle_unauthenticated(request: Request, error: UnauthenticatedError) -> Response:
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-        return build_problem_response(HTTPStatus.UNAUTHORIZED, "byok.Unauthenticated", str(error), headers=challenge)
+        return build_problem_response(
+            request.scope, HTTPStatus.UNAUTHORIZED, "byok.Unauthenticated", str(error), headers=challenge
+        )
 
     @app.exception_handler(IdentityProviderUnavailableError)
-    async def identity_unreachable(_: Request, error: IdentityProviderUnavailableError) -> Response:
+    async def identity_unreachable(request: Request, error: IdentityProviderUnavailableError) -> Response:
         again = {"Retry-After": RETRY_AFTER_SECONDS}
         return build_problem_response(
-            HTTPStatus.SERVICE_UNAVAILABLE, "byok.IdentityUnreachable", str(error), headers=again
+            request.scope, HTTPStatus.SERVICE_UNAVAILABLE, "byok.IdentityUnreachable", str(error), headers=again
         )
 
     @app.exception_handler(TooManyStreamsError)
-    async def too_many_streams(_: Request, error: TooManyStreamsError) -> Response:
+    async def too_many_streams(request: Request, error: TooManyStreamsError) -> Response:
         again = {"Retry-After": RETRY_AFTER_SECONDS}
-        return build_problem_response(HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyStreams", str(error), headers=again)
+        return build_problem_response(
+            request.scope, HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyStreams", str(error), headers=again
+        )
 
     @app.exception_handler(StreamFinishedError)
     async def nothing_more(_: Request, __: StreamFinishedError) -> Response:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     @app.exception_handler(RequestValidationError)
-    async def handle_invalid_request(_: Request, error: RequestValidationError) -> Response:
+    async def handle_invalid_request(request: Request, error: RequestValidationError) -> Response:
         faults = [FieldError(field=_name(one["loc"]), message=one["msg"]) for one in error.errors()]
         detail = "; ".join(f"{one.field}: {one.message}" for one in faults)
-        return build_problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", detail, faults=faults)
+        return build_problem_response(
+            request.scope, HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", detail, faults=faults
+        )
 
     @app.exception_handler(HTTPException)
-    async def handle_http_error(_: Request, error: HTTPException) -> Response:
+    async def handle_http_error(request: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
-        return build_problem_response(status, f"http.{status.value}", str(error.detail), headers=error.headers)
+        return build_problem_response(
+            request.scope, status, f"http.{status.value}", str(error.detail), headers=error.headers
+        )
 
     @app.exception_handler(Exception)
-    async def internal_error(_: Request, __: Exception) -> Response:
-        return build_problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "byok.Mistake", INTERNAL_ERROR_DETAIL)
+    async def internal_error(request: Request, __: Exception) -> Response:
+        return build_problem_response(
+            request.scope, HTTPStatus.INTERNAL_SERVER_ERROR, "byok.Mistake", INTERNAL_ERROR_DETAIL
+        )
 
 
 def _name(location: tuple[int | str, ...]) -> str:

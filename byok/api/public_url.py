@@ -38,7 +38,7 @@ class PublicUrlMiddleware:
         if reason is None:
             await self.app(scope, receive, send)
             return
-        await build_problem_response(HTTPStatus.MISDIRECTED_REQUEST, *reason)(scope, receive, send)
+        await build_problem_response(scope, HTTPStatus.MISDIRECTED_REQUEST, *reason)(scope, receive, send)
 
     def _find_reason_to_refuse(self, scope: Scope) -> tuple[str, str] | None:
         """Return the code and the message of the problem, or None if the request came by the public URL."""

@@ -1,10 +1,11 @@
 """Builds the requester of an HTTP request, on whose behalf the service acts (contract 147)."""
 
+import re
 import uuid
 from typing import Annotated, Final
 
 from fastapi import Depends, Header, Request
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from byok.api.authentication import Caller
@@ -13,6 +14,7 @@ from byok.domain.models import EntryPoint, Requester
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 REASON_HEADER: Final = "Byok-Reason"
 MAX_REASON_LENGTH: Final = 256
+_REASON_PATTERN: Final = r"^[\x20-\x7e]*$"
 
 
 class RequestIdMiddleware:
@@ -40,13 +42,19 @@ class RequestIdMiddleware:
         await self.app(scope, receive, send_with_id)
 
 
+def read_reason(scope: Scope) -> str | None:
+    """Return the reason in a request's headers; None if there is no reason, or if its form is invalid."""
+    reason = Headers(scope=scope).get(REASON_HEADER, "")
+    return reason if reason and len(reason) <= MAX_REASON_LENGTH and re.fullmatch(_REASON_PATTERN, reason) else None
+
+
 async def _reason(
     reason: Annotated[
         str | None,
         Header(
             alias=REASON_HEADER,
             max_length=MAX_REASON_LENGTH,
-            pattern=r"^[\x20-\x7e]*$",
+            pattern=_REASON_PATTERN,
             description="Why you make this request. byok stores the text with the environment and in the audit trail.",
         ),
     ] = None,

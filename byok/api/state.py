@@ -12,6 +12,8 @@ from byok.api.account_challenges import ChallengeSigner
 from byok.api.authentication import Authenticator
 from byok.api.paging import PageTokenSigner
 from byok.api.status_broadcaster import StatusBroadcaster
+from byok.audit.journal import AuditJournal
+from byok.audit.shipping import AuditShipper
 from byok.domain.account_proofs import list_sts_endpoints
 from byok.domain.arns import partition_of_region
 from byok.domain.vendor import VendorProfile
@@ -36,6 +38,8 @@ class ApiState:
         secret: Signs page tokens and session cookies.
         max_streams: How many streams one organisation may have open.
         local_aws: The endpoint of the local AWS; None if the platform uses AWS.
+        journal: The journal of the audit trail.
+        shipper: Ships the audit trail; None if no bucket is set.
         opened: An event that is set once the service is connected.
     """
 
@@ -46,6 +50,8 @@ class ApiState:
     connect: Callable[[], Awaitable[EnvironmentService]]
     secret: str = field(repr=False)
     max_streams: int
+    journal: AuditJournal
+    shipper: AuditShipper | None = None
     local_aws: str | None = None
     opened: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _service: EnvironmentService | None = field(default=None, init=False)
@@ -95,15 +101,18 @@ class ApiState:
 
     @contextlib.asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Connect to Temporal in the background, retrying until the connection succeeds.
+        """Connect to Temporal in the background, retrying until the connection succeeds, and ship the audit trail.
 
         Meanwhile, pages that do not need Temporal are already served.
         """
-        connecting = asyncio.create_task(self._keep_connecting())
+        tasks = [asyncio.create_task(self._keep_connecting())]
+        if self.shipper is not None:
+            tasks.append(asyncio.create_task(self.shipper.run()))
         try:
             yield
         finally:
-            connecting.cancel()
+            for task in tasks:
+                task.cancel()
             if self._followers is not None:
                 self._followers.close()
 

@@ -315,11 +315,9 @@ class DevStack:
         kms, stacks = (self.make_boto3_client(service, CUSTOMER_PROFILE) for service in ("kms", "cloudformation"))
         self._customer = Customer(kms, stacks, role, REGION, self._vendor)
         pair = self._customer.ensure_key_pair(KEY_PAIR_NAME)
-        self.environment |= {
-            "BYOK_PLATFORM_ROLE_ARN": role,
-            "S3_KEY_ARN": pair.s3_key_arn,
-            "RDS_KEY_ARN": pair.rds_key_arn,
-        }
+        keys = {"S3_KEY_ARN": pair.s3_key_arn, "RDS_KEY_ARN": pair.rds_key_arn}
+        audit = {"BYOK_AUDIT__DIRECTORY": str((self.data / "audit").absolute())}
+        self.environment |= {"BYOK_PLATFORM_ROLE_ARN": role, **keys, **audit}
 
     def _claim_folder(self) -> None:
         """Lock the folder for this stack, and remove old logs.

@@ -7,11 +7,10 @@ for example if a person started the workflow in Temporal's UI, or terminated an 
 """
 
 import contextlib
-import re
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, cast
+from typing import cast
 
 from pydantic import ValidationError
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
@@ -20,28 +19,11 @@ from temporalio.client import Client
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
+from byok.audit.notes import parse_note
 from byok.contracts import DELETE_ENVIRONMENT_WORKFLOW, REQUESTER_MEMO, STOP_SIGNAL
 from byok.domain.models import Attempt, AttemptKind, Requester, StoppedAttempt
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
-
-_RESET_REASON: Final = re.compile(
-    r"(?P<step>replayed from \w+) by (?P<by>\S.*?)(?:; reason: (?P<reason>.*))?", re.DOTALL
-)
-
-
-def format_reset_reason(step: str, identity: str, requester: Requester | None) -> str:
-    """Return the reason that byok gives Temporal for a reset.
-
-    The reason names the requester, because Temporal records the history service as the identity of every reset.
-
-    Args:
-        step: The activity at which the reset resumes the workflow.
-        identity: The identity of byok's Temporal client, for a requester that is not known.
-        requester: Who requested the replay, and why.
-    """
-    text = f"replayed from {step} by {identity if requester is None else requester.subject}"
-    return f"{text}; reason: {requester.reason}" if requester is not None and requester.reason else text
 
 
 @dataclass(frozen=True)
@@ -107,7 +89,8 @@ async def _parse_chain(events: AsyncIterable[HistoryEvent], converter: DataConve
         elif event.HasField("workflow_task_failed_event_attributes"):
             failed = event.workflow_task_failed_event_attributes
             if failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW:
-                by, reason = _parse_reset_reason(failed.failure.message)
+                requester, reason = await parse_note(converter, failed.failure.message)
+                by = requester.subject if requester else None
                 chain.beginnings[failed.new_run_id] = _Beginning(AttemptKind.REPLAY, at, by, reason)
         elif event.HasField("workflow_execution_signaled_event_attributes"):
             signal = event.workflow_execution_signaled_event_attributes
@@ -128,12 +111,6 @@ async def _read_requester(
         (requester,) = await converter.decode([started.memo.fields[REQUESTER_MEMO]], [Requester])
         return cast("Requester", requester)
     return None
-
-
-def _parse_reset_reason(text: str) -> tuple[str | None, str | None]:
-    """Return who requested a reset, and why. If another program reset the workflow, the requester is not known."""
-    own = _RESET_REASON.fullmatch(text)
-    return (own["by"], own["reason"] or own["step"]) if own else (None, text or None)
 
 
 def _build_attempts(chain: _Chain, status: EnvironmentStatus) -> dict[str, Attempt]:

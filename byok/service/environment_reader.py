@@ -5,14 +5,15 @@
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription, WorkflowHandle
 from temporalio.exceptions import FailureError
 
 from byok import contracts
+from byok.audit.record import AuditAction, AuditTarget
 from byok.domain.models import Attempt, Requester
 from byok.domain.phases import Phase
 from byok.service.attempts import list_attempts
@@ -48,6 +49,22 @@ _PAGE_SIZE: Final = 1000
 """How many workflows to request from Temporal at a time. This is the maximum."""
 
 
+class RequestRecorder(Protocol):
+    """Writes the audit records of one request."""
+
+    async def record_intent(self, action: AuditAction, target: AuditTarget) -> None:
+        """Write the intent, and return once the intent is on the disk. A second call does nothing.
+
+        Raises:
+            AuditUnavailableError: The record cannot be written.
+        """
+        ...
+
+    def note_run(self, workflow_id: str, run_id: str | None) -> None:
+        """Add the workflow and the run to the record of the outcome."""
+        ...
+
+
 class EnvironmentReader:
     """Reads and watches environments.
 
@@ -58,23 +75,43 @@ class EnvironmentReader:
     Attributes:
         requester: On whose behalf the service acts. It finds only the environments of the requester's organisation.
             None for a program that may use all environments, such as the CLI.
+        recorder: Writes the audit records of the request; None if a worker writes them.
     """
 
     requester: Requester | None = None
+    recorder: RequestRecorder | None = None
 
     def __init__(self, client: Client, task_queue: str = contracts.TASK_QUEUE) -> None:
         self.client = client
         self._task_queue = task_queue
 
-    def on_behalf_of(self, requester: Requester) -> Self:
-        """Return the same service, acting on behalf of a requester."""
+    def on_behalf_of(self, requester: Requester, recorder: RequestRecorder | None = None) -> Self:
+        """Return the same service, acting on behalf of a requester and, before each act, writing an audit record."""
         other = copy.copy(self)
-        other.requester = requester
+        other.requester, other.recorder = requester, recorder
         return other
 
     async def _is_visible(self, execution: WorkflowExecution) -> bool:
         """Return whether the requester may see the environment of a workflow."""
         return self._organisation in (None, await read_organisation(execution))
+
+    async def record_intent(self, action: AuditAction, fields: Mapping[str, Any]) -> None:
+        """Write the audit record that precedes every act (contract 147).
+
+        Args:
+            action: What byok is about to do.
+            fields: The fields of the request.
+
+        Raises:
+            AuditUnavailableError: The record cannot be written. The caller must not act.
+        """
+        if self.recorder is not None:
+            await self.recorder.record_intent(action, AuditTarget.from_fields(fields))
+
+    def note_run(self, workflow_id: str, run_id: str | None) -> None:
+        """Add the workflow and the run to the audit record of the outcome."""
+        if self.recorder is not None:
+            self.recorder.note_run(workflow_id, run_id)
 
     @property
     def _organisation(self) -> str | None:

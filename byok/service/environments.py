@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 from temporalio.client import Client, WorkflowFailureError
-from temporalio.common import WorkflowIDConflictPolicy
 
 from byok import contracts
+from byok.audit.record import AuditAction
 from byok.domain.models import (
     AccountPage,
     AccountRequest,
@@ -24,7 +24,7 @@ from byok.domain.models import (
     TenantRole,
 )
 from byok.domain.phases import Encryption
-from byok.domain.quotas import QUOTA_EXCEEDED_CODE, Quotas
+from byok.domain.quotas import Quotas
 from byok.service import accounts, lifecycle
 from byok.service.claims import ClaimPage, list_claims
 from byok.service.creation import CreateResult, create_environment
@@ -33,7 +33,6 @@ from byok.service.encryption import require_same_encryption
 from byok.service.environment_reader import EnvironmentReader
 from byok.service.errors import (
     InvalidRequestError,
-    KeyCheckFailedError,
     NamingStoppedError,
     NotReplayableError,
 )
@@ -42,9 +41,10 @@ from byok.service.histories import (
     label_field,
     read_workflow_request,
 )
+from byok.service.key_checks import check_keys
 from byok.service.lifecycle import ReplayResult
 from byok.service.pending import PendingStep
-from byok.service.quotas import require_environment_quota, require_key_check_quota
+from byok.service.quotas import require_environment_quota
 from byok.service.replay import (
     can_resume,
     find_reset_point,
@@ -54,7 +54,6 @@ from byok.service.replay import (
 from byok.service.temporal_errors import translate_temporal_errors
 from byok.service.tenant_names import build_tenant_request, start_tenant_workflow
 from byok.service.tenant_runs import TenantRun
-from byok.service.workflow_starts import build_priority, build_requester_memo
 from byok.temporal_quotas import QuotaCounter
 
 
@@ -90,7 +89,10 @@ class EnvironmentService(EnvironmentReader):
             IdempotencyKeyReusedError: The key was used for a request with different values.
             QuotaExceededError: The request would start an environment, and its organisation has used up a quota.
         """
-        return await create_environment(self, self._counter, self._task_queue, request, key)
+        await self.record_intent(AuditAction.CREATE_ENVIRONMENT, request.model_dump())
+        created = await create_environment(self, self._counter, self._task_queue, request, key)
+        self.note_run(created.workflow_id, created.run_id)
+        return created
 
     async def check_keys(self, request: CheckKeysRequest) -> KeyCheckResult:
         """Return a verdict on each of two keys. Identical checks that run at the same time share their result.
@@ -100,24 +102,8 @@ class EnvironmentService(EnvironmentReader):
             KeyCheckFailedError: The key check itself failed.
             QuotaExceededError: The organisation has checked a key too often.
         """
-        with translate_temporal_errors():
-            await require_key_check_quota(self._counter, request)
-            handle = await self.client.start_workflow(
-                contracts.CHECK_KEYS_WORKFLOW,
-                request,
-                id=contracts.key_check_workflow_id(request),
-                task_queue=self._task_queue,
-                result_type=KeyCheckResult,
-                memo=build_requester_memo(self.requester) or None,
-                priority=build_priority(request.organisation),
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            )
-            try:
-                return await self.wait_for_result(handle, "The key check was accepted")
-            except WorkflowFailureError as error:
-                if getattr(error.cause, "type", None) == QUOTA_EXCEEDED_CODE:  # another check was first
-                    await require_key_check_quota(self._counter, request)
-                raise KeyCheckFailedError(f"The key check failed: {error.cause}") from error
+        await self.record_intent(AuditAction.CHECK_KEYS, request.model_dump())
+        return await check_keys(self, self._counter, self._task_queue, request)
 
     async def list_claims(self, request: ListClaimsRequest) -> ClaimPage:
         """Return a page of the claims on keys, each with its meaning and the recommended action (contract 138).
@@ -137,6 +123,7 @@ class EnvironmentService(EnvironmentReader):
             AccountsUnavailableError: AWS did not respond, or refused the request.
             NoWorkerError: No worker is available.
         """
+        await self.record_intent(AuditAction.REGISTER_ACCOUNT, request.model_dump())
         await accounts.register_account(self, self._task_queue, request)
 
     async def register_proved_account(self, request: AccountRequest, nonce: str) -> None:
@@ -152,6 +139,7 @@ class EnvironmentService(EnvironmentReader):
             AccountsUnavailableError: AWS did not respond, or refused the request.
             NoWorkerError: No worker is available.
         """
+        await self.record_intent(AuditAction.REGISTER_ACCOUNT, request.model_dump())
         await accounts.register_proved_account(self, self._task_queue, request, nonce)
 
     async def unregister_account(self, request: AccountRequest) -> bool:
@@ -164,6 +152,7 @@ class EnvironmentService(EnvironmentReader):
             AccountsUnavailableError: AWS did not respond, or refused the request.
             NoWorkerError: No worker is available.
         """
+        await self.record_intent(AuditAction.UNREGISTER_ACCOUNT, request.model_dump())
         return await accounts.unregister_account(self, self._task_queue, request)
 
     async def list_accounts(self, request: ListAccountsRequest) -> AccountPage:
@@ -227,8 +216,10 @@ class EnvironmentService(EnvironmentReader):
             DifferentNamingInProgressError: A different request to put a tenant name on these keys is in progress.
             NamingStoppedError: The tenant name could not be put on a key.
         """
+        await self.record_intent(AuditAction.SET_TENANT_NAME, request.model_dump())
         with translate_temporal_errors():
             handle = await start_tenant_workflow(self.client, self._task_queue, request, self.requester)
+            self.note_run(handle.id, handle.result_run_id)
             try:
                 return await self.wait_for_result(handle, "The tenant name was accepted", on_pending)
             except WorkflowFailureError as error:
@@ -271,8 +262,11 @@ class EnvironmentService(EnvironmentReader):
             if not changes and can_resume(status):
                 point = await find_reset_point(handle.fetch_history_events())
                 if point is not None:
+                    await self.record_intent(AuditAction.REPLAY_ENVIRONMENT, request.model_dump())
                     await require_environment_quota(self._counter, status.organisation, environment_id)
-                    return await lifecycle.reset_workflow(self.client, status, point, self.requester)
+                    replayed = await lifecycle.reset_workflow(self.client, status, point, self.requester)
+                    self.note_run(replayed.workflow_id, replayed.run_id)
+                    return replayed
         try:
             request = ProvisionRequest.model_validate(request.model_dump() | changes)
         except ValidationError as error:
@@ -281,6 +275,7 @@ class EnvironmentService(EnvironmentReader):
             )
             raise InvalidRequestError(f"These keys cannot be used: {words}") from error
         require_keys_in_use_unchanged(status, request)
+        await self.record_intent(AuditAction.REPLAY_ENVIRONMENT, request.model_dump())
         creation = await self.create(request)
         return ReplayResult(environment_id, creation.workflow_id, creation.run_id)
 
@@ -292,8 +287,10 @@ class EnvironmentService(EnvironmentReader):
             NotRunningError: The workflow has ended.
         """
         status = await self.read_status(environment_id)
+        await self.record_intent(AuditAction.CANCEL, status.model_dump())
         with translate_temporal_errors():
-            await lifecycle.cancel_workflow(self.client, status)
+            await lifecycle.cancel_workflow(self.client, status, self.requester)
+        self.note_run(status.workflow_id, status.run_id)
 
     async def build_delete_request(
         self,
@@ -342,5 +339,7 @@ class EnvironmentService(EnvironmentReader):
         Raises:
             EnvironmentBusyError: The environment is being provisioned.
         """
+        await self.record_intent(AuditAction.DELETE_ENVIRONMENT, request.model_dump())
+        self.note_run(contracts.environment_workflow_id(request.environment_id), None)
         with translate_temporal_errors():
             return await lifecycle.start_deletion(self.client, self._task_queue, request, self.requester)

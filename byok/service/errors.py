@@ -23,6 +23,12 @@ class TemporalRefusedError(ServiceError):
     code = "byok.TemporalRefused"
 
 
+class AuditUnavailableError(ServiceError):
+    """The audit trail cannot be written, so the request was not carried out."""
+
+    code = "byok.AuditUnavailable"
+
+
 class EnvironmentNotFoundError(ServiceError):
     """No environment has this id."""
 

@@ -13,10 +13,10 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from byok.audit.notes import encode_requester, format_reset_reason
 from byok.contracts import DELETE_ENVIRONMENT_WORKFLOW, environment_workflow_id
 from byok.domain.models import DeleteRequest, DeletionResult, Requester
 from byok.service.attempt_memo import build_attempts_memo
-from byok.service.attempts import format_reset_reason
 from byok.service.errors import EnvironmentBusyError, NotRunningError
 from byok.service.replay import ResetPoint
 from byok.service.status import EnvironmentStatus
@@ -44,14 +44,15 @@ async def reset_workflow(
 ) -> ReplayResult:
     """Reset a run to the point just before an activity, so that completed activities are not repeated.
 
-    If the run's build no longer gets new work, the run moves to the current build.
+    If the run's build no longer gets new work, the run moves to the current build. The event's reason says who
+    requested the reset (contract 147).
     """
     described = await client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()
     answer = await client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=client.namespace,
             workflow_execution=WorkflowExecution(workflow_id=status.workflow_id, run_id=status.run_id),
-            reason=format_reset_reason(point.step, client.identity, requester),
+            reason=await format_reset_reason(client.data_converter, point.step, requester),
             workflow_task_finish_event_id=point.event_id,
             request_id=str(uuid.uuid4()),
             identity=client.identity,
@@ -61,7 +62,7 @@ async def reset_workflow(
     return ReplayResult(status.environment_id, status.workflow_id, answer.run_id, point.step)
 
 
-async def cancel_workflow(client: Client, status: EnvironmentStatus) -> None:
+async def cancel_workflow(client: Client, status: EnvironmentStatus, requester: Requester | None) -> None:
     """Request cancellation of an environment's workflow.
 
     Raises:
@@ -71,7 +72,7 @@ async def cancel_workflow(client: Client, status: EnvironmentStatus) -> None:
         raise NotRunningError(f"Nothing to cancel: {status.environment_id} is {status.phase}.")
     handle = client.get_workflow_handle(status.workflow_id, run_id=status.run_id)
     try:
-        await handle.cancel()
+        await handle.cancel(reason=await encode_requester(client.data_converter, requester))
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise

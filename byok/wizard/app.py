@@ -19,6 +19,7 @@ from byok.api.problems import (
     ProblemError,
     StreamFinishedError,
     build_retry_headers,
+    note_problem_code,
 )
 from byok.api.state import ApiState
 from byok.api.status_broadcaster import TooManyStreamsError
@@ -80,15 +81,18 @@ def _add_error_pages(app: FastAPI) -> None:
         return pages.render(request, "message.html", status=status, title=title, message=message, again=again)
 
     @app.exception_handler(NotSignedInError)
-    async def not_signed_in(_: Request, error: NotSignedInError) -> Response:
+    async def not_signed_in(request: Request, error: NotSignedInError) -> Response:
+        note_problem_code(request, "byok.Unauthenticated")
         return RedirectResponse(error.address, HTTPStatus.SEE_OTHER)
 
     @app.exception_handler(MissingScopeError)
     async def forbidden(request: Request, error: MissingScopeError) -> Response:
+        note_problem_code(request, "byok.Forbidden")
         return page(request, HTTPStatus.FORBIDDEN, "Permission denied", str(error))
 
     @app.exception_handler(CsrfError)
     async def foreign_form(request: Request, error: CsrfError) -> Response:
+        note_problem_code(request, "byok.ForeignForm")
         message = "The form does not belong to this session, or the session has expired. Open the page again."
         return page(request, HTTPStatus.FORBIDDEN, "Nothing was changed", message, again=error.address)
 
@@ -104,12 +108,14 @@ def _add_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(ServiceError)
     async def service_error(request: Request, error: ServiceError) -> Response:
+        note_problem_code(request, error.code)
         answer = page(request, STATUS_BY_ERROR[type(error)], _title(error.code), str(error))
         answer.headers.update(build_retry_headers(error))
         return answer
 
     @app.exception_handler(ProblemError)
     async def problem(request: Request, error: ProblemError) -> Response:
+        note_problem_code(request, error.code)
         return page(request, error.status, _title(error.code), str(error))
 
     @app.exception_handler(TooManyStreamsError)

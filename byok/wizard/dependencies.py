@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Request
 
+from byok.api.auditing import find_request_audit, identify_requester
 from byok.api.dependencies import State
 from byok.api.requesters import build_requester
 from byok.domain.models import EntryPoint
@@ -58,6 +59,7 @@ async def _current_session(request: Request, sessions: SessionStore) -> Session:
     session = sessions.load(request)
     if session is None:
         raise NotSignedInError(await _address_with_entries(request), ended=sessions.read_cookie(request) is not None)
+    identify_requester(request, session.caller)
     return session
 
 
@@ -107,7 +109,8 @@ Form = Annotated[Mapping[str, Any], Depends(_form)]
 async def _service(
     request: Request, state: State, session: Annotated[Session, Depends(_current_session)]
 ) -> EnvironmentService:
-    return state.service.on_behalf_of(build_requester(request, session.caller, EntryPoint.WIZARD))
+    requester = build_requester(request, session.caller, EntryPoint.WIZARD)
+    return state.service.on_behalf_of(requester, find_request_audit(request))
 
 
 Service = Annotated[EnvironmentService, Depends(_service)]

@@ -72,6 +72,8 @@ _ENCRYPTION: Final = frozenset({"ServerSideEncryption", "SSEKMSKeyId", "BucketKe
 # the local AWS rejects it as not modelled.
 _CUSTOMER_KEY: Final = frozenset({"SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5"})
 _PRECONDITIONS: Final = frozenset({"IfMatch", "IfNoneMatch"})
+# moto keeps a locked version until the lock expires, and requires a checksum with a lock.
+_OBJECT_LOCK: Final = frozenset({"ObjectLockMode", "ObjectLockRetainUntilDate"})
 _READ: Final = frozenset(
     {
         *("VersionId", "Range", "PartNumber", "ChecksumMode", "IfModifiedSince", "IfUnmodifiedSince", *_PRECONDITIONS),
@@ -84,11 +86,11 @@ _LISTING: Final = frozenset({"Delimiter", "EncodingType", "MaxKeys", "Prefix"})
 _EVERYWHERE: Final = frozenset({"ExpectedBucketOwner", "ContentLength", "ContentMD5", "ChecksumAlgorithm"})
 _OWN_PARAMS: Final[dict[str, frozenset[str]]] = {
     "ListBuckets": frozenset({"BucketRegion", "ContinuationToken", "MaxBuckets", "Prefix"}),
-    "CreateBucket": frozenset({"ObjectOwnership"}),
+    "CreateBucket": frozenset({"ObjectLockEnabledForBucket", "ObjectOwnership"}),
     "ListObjects": _LISTING | {"Marker"},
     "ListObjectsV2": _LISTING | {"ContinuationToken", "FetchOwner", "StartAfter"},
     "ListObjectVersions": _LISTING | {"KeyMarker", "VersionIdMarker"},
-    "PutObject": _DESCRIPTION | _ENCRYPTION | _CUSTOMER_KEY | _CHECKSUMS | _PRECONDITIONS,
+    "PutObject": _DESCRIPTION | _ENCRYPTION | _CUSTOMER_KEY | _CHECKSUMS | _PRECONDITIONS | _OBJECT_LOCK,
     "CopyObject": _DESCRIPTION | _ENCRYPTION | _CUSTOMER_KEY | {"CopySource", "MetadataDirective", "TaggingDirective"},
     "CreateMultipartUpload": _DESCRIPTION | _ENCRYPTION | _CUSTOMER_KEY | _CHECKSUMS,
     "GetObject": _READ,

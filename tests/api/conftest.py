@@ -14,6 +14,7 @@ from byok.api.app import make_api_app, wrap_with_security_middleware
 from byok.api.authentication import AllowAllAuth, Authenticator
 from byok.api.state import ApiState
 from byok.api_settings import ApiSettings
+from byok.audit.journal import AuditJournal
 from byok.domain.vendor import VendorProfile
 from byok.service.environments import EnvironmentService
 from tests.workflows.fake_activities import PLATFORM, RDS_KEY, REGION, S3_KEY
@@ -64,6 +65,7 @@ async def open_api_state(
     door: EnvironmentService,
     access: Authenticator | None,
     settings: ApiSettings,
+    journal: AuditJournal,
     regions: Sequence[str] = (REGION, "us-west-2"),
     local_aws: str | None = None,
 ) -> AsyncIterator[ApiState]:
@@ -80,7 +82,8 @@ async def open_api_state(
         connect,
         "a secret of tests",
         settings.max_streams,
-        local_aws,
+        journal,
+        local_aws=local_aws,
     )
     async with state.lifespan():
         await state.opened.wait()
@@ -88,7 +91,7 @@ async def open_api_state(
 
 
 @pytest_asyncio.fixture
-async def serve(service: EnvironmentService) -> AsyncIterator[Serve]:
+async def serve(service: EnvironmentService, journal: AuditJournal) -> AsyncIterator[Serve]:
     """A function that builds an API client for the given authenticator, settings and service."""
     async with AsyncExitStack() as stack:
 
@@ -99,9 +102,11 @@ async def serve(service: EnvironmentService) -> AsyncIterator[Serve]:
             door: EnvironmentService = service,
             local_aws: str | None = None,
         ) -> ApiClient:
-            state = await stack.enter_async_context(open_api_state(door, access, settings, local_aws=local_aws))
+            opening = open_api_state(door, access, settings, journal, local_aws=local_aws)
+            state = await stack.enter_async_context(opening)
             app = make_api_app(state)
-            transport = httpx.ASGITransport(wrap_with_security_middleware(app, settings), raise_app_exceptions=False)
+            wrapped = wrap_with_security_middleware(app, settings, journal)
+            transport = httpx.ASGITransport(wrapped, raise_app_exceptions=False)
             headers = {"Authorization": f"Bearer {token}"} if token else {}
             http = httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers, timeout=30)
             return ApiClient(app, await stack.enter_async_context(http))

@@ -38,7 +38,9 @@ from tests.workflows.temporal_env import WorkflowHarness
 
 ACCESS = StaticTokenAuth(
     tuple(
-        AccessToken(sha256=hashlib.sha256(name.encode()).hexdigest(), organisation=organisation, scopes=scopes)
+        AccessToken(
+            name=name, sha256=hashlib.sha256(name.encode()).hexdigest(), organisation=organisation, scopes=scopes
+        )
         for name, organisation, scopes in (
             ("acme", "acme", (Scope.WRITE,)),
             ("globex", "globex", (Scope.WRITE,)),

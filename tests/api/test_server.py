@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import tempfile
 import time
+import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -15,11 +18,13 @@ import uvicorn
 from byok.api.authentication import AllowAllAuth, Authenticator, Caller
 from byok.api.state import ApiState
 from byok.api_settings import ApiSettings
+from byok.audit.journal import AuditJournal
 from byok.domain.models import Requester
 from byok.domain.phases import Phase
 from byok.domain.scopes import Scope
 from byok.domain.vendor import VendorProfile
 from byok.local.ports import HOST, Ports
+from byok.service.environment_reader import RequestRecorder
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 from byok.web import build_server_config
@@ -29,7 +34,7 @@ from tests.workflows.fake_activities import PLATFORM
 class NeverReadyService:
     """A service whose only environment waits for its database forever."""
 
-    def on_behalf_of(self, _: Requester) -> "NeverReadyService":
+    def on_behalf_of(self, _: Requester, __: RequestRecorder | None = None) -> "NeverReadyService":
         """Return this service, which has no owners of environments."""
         return self
 
@@ -57,6 +62,7 @@ def build_state(access: Authenticator, max_streams: int = 500) -> ApiState:
         connect_never_ready_service,
         "a secret of tests",
         max_streams,
+        AuditJournal(Path(tempfile.gettempdir()) / f"byok-{uuid.uuid4().hex}"),
     )
 
 

@@ -16,6 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 from byok.api.authentication import AllowAllAuth
 from byok.api.state import ApiState
 from byok.api_settings import ApiSettings
+from byok.audit.journal import AuditJournal
 from byok.domain.vendor import VendorProfile
 from byok.local.ports import HOST
 from byok.service.connection import connect_service
@@ -119,11 +120,13 @@ async def silent_address() -> AsyncIterator[str]:
 
 
 async def test_server_that_starts_beside_a_silent_temporal_answers_503_at_once(
-    silent_address: str, monkeypatch: pytest.MonkeyPatch
+    silent_address: str, monkeypatch: pytest.MonkeyPatch, journal: AuditJournal
 ) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", silent_address)
     connect = partial(connect_service, call_timeout=timedelta(seconds=ApiSettings().temporal_timeout_seconds))
-    state = ApiState(AllowAllAuth(), PLATFORM.role_arn, VendorProfile(), PLATFORM.regions, connect, "a secret", 500)
+    state = ApiState(
+        AllowAllAuth(), PLATFORM.role_arn, VendorProfile(), PLATFORM.regions, connect, "a secret", 500, journal
+    )
     async with run_server(state) as http:
         await require_unavailable(http)
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
@@ -19,6 +20,7 @@ from byok.domain.models import (
     Problem,
     ProvisionRequest,
     ReconcileTenantRequest,
+    Requester,
     TenantOutcome,
     TenantRole,
     TimelineEntry,
@@ -112,6 +114,12 @@ class FakeService:
     claim_requests: list[ListClaimsRequest] = field(default_factory=list)
     attempts: tuple[Attempt, ...] = ()
     located: list[dict[str, str | None]] = field(default_factory=list)
+    requester: Requester | None = None
+
+    def on_behalf_of(self, requester: Requester) -> Self:
+        """Remember the requester of the changes that follow."""
+        self.requester = requester
+        return self
 
     async def create(self, request: ProvisionRequest) -> CreateResult:
         self._refuse()

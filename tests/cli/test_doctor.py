@@ -56,3 +56,15 @@ def test_unreadable_blueprint_is_a_finding(tmp_path: Path) -> None:
     assert finished.returncode == 1
     assert not findings["blueprint"]["ok"]
     assert "none.yaml" in findings["blueprint"]["detail"]
+
+
+def test_audit_trail_that_is_not_shipped_is_a_finding(tmp_path: Path) -> None:
+    audit = tmp_path / "audit"
+    audit.mkdir()
+    (audit / "20260101T000000000000Z-0a1b2c3d.jsonl").write_text("{}\n")
+    bucket = {"BYOK_AUDIT__BUCKET": "my-audit", "BYOK_AUDIT__BUCKET_OWNER": "111122223333"}
+    for settings, ok in ((bucket, False), ({}, True)):
+        finished = run_doctor(tmp_path, BYOK_AUDIT__DIRECTORY=str(audit), **settings)
+        findings = {finding["name"]: finding for finding in json.loads(finished.stdout)["checks"]}
+        assert findings["audit trail"]["ok"] is ok
+        assert "1 files, 3 bytes" in findings["audit trail"]["detail"]

@@ -20,6 +20,7 @@ import yaml
 
 import worker
 from byok.api_settings import ApiSettings
+from byok.audit_settings import AuditSettings
 from byok.local.ports import Ports
 from byok.settings import Settings
 from localaws.accounts import PLATFORM_CREDENTIALS
@@ -99,6 +100,7 @@ def list_byok_settings() -> set[str]:
 def test_services_use_only_known_settings() -> None:
     known = {f"BYOK_{name.upper()}" for name in Settings.model_fields}
     known |= {f"BYOK_API__{name.upper()}" for name in ApiSettings.model_fields}
+    known |= {f"BYOK_AUDIT__{name.upper()}" for name in AuditSettings.model_fields}
     assert list_byok_settings()
     assert list_byok_settings() <= known
 
@@ -257,7 +259,9 @@ def test_byok_services_write_only_to_mounts(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"]
     mounted = {volume.split(":")[1] for volume in service.get("volumes", [])}
-    assert {argument for argument in service["command"] if argument.startswith("/")} == mounted
+    audit = set(re.findall(r"^ENV BYOK_AUDIT__DIRECTORY=(\S+)$", DOCKERFILE, re.MULTILINE))
+    named = {argument for argument in service["command"] if argument.startswith("/")}
+    assert named | (audit if name in {"worker", "web"} else set()) == mounted
     for place in mounted:
         assert f"--owner=byok {place}" in DOCKERFILE, "a new volume gets the owner that its folder has in the image"
 

@@ -72,8 +72,8 @@ def test_module_has_a_docstring_and_a_limited_length(file: Path) -> None:
 
 
 OUTSIDE_ERRORS = {
-    *("ActivityError", "ApplicationError", "CancelledError", "ClientError", "RPCError", "ValidationError"),
-    *("WorkflowAlreadyStartedError", "WorkflowFailureError"),
+    *("ActivityError", "ApplicationError", "BotoCoreError", "CancelledError", "ClientError", "RPCError"),
+    *("ValidationError", "WorkflowAlreadyStartedError", "WorkflowFailureError"),
 }
 """The errors from asyncio, botocore, pydantic and Temporal that docstrings may name."""
 

@@ -152,3 +152,15 @@ def test_regions_that_do_not_belong_together_are_refused(
     with pytest.raises(ValidationError) as caught:
         Settings()
     assert format_settings_error(caught.value) == reason
+
+
+def test_audit_bucket_needs_an_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BYOK_AUDIT__BUCKET", "my-audit")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert "BYOK_AUDIT__BUCKET_OWNER: missing" in format_settings_error(caught.value)
+
+    monkeypatch.setenv("BYOK_PLATFORM_ROLE_ARN", "arn:aws:iam::111122223333:role/Platform")
+    assert Settings().audit_bucket_owner == "111122223333"
+    monkeypatch.setenv("BYOK_AUDIT__BUCKET_OWNER", "999988887777")
+    assert Settings().audit_bucket_owner == "999988887777"

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from byok.api.authentication import Authenticator
 from byok.api_settings import ApiSettings
+from byok.audit.journal import AuditJournal
 from byok.service.environments import EnvironmentService
 from byok.web import make_asgi_app
 from tests.api.conftest import open_api_state
@@ -62,7 +63,7 @@ class Browser:
 
 
 @pytest_asyncio.fixture
-async def visit(service: EnvironmentService) -> AsyncIterator[Open]:
+async def visit(service: EnvironmentService, journal: AuditJournal) -> AsyncIterator[Open]:
     """A function that opens a browser on a server with the given authenticator, settings, service and Regions."""
     async with AsyncExitStack() as stack:
 
@@ -72,7 +73,7 @@ async def visit(service: EnvironmentService) -> AsyncIterator[Open]:
             door: EnvironmentService = service,
             **values: Any,
         ) -> Browser:
-            state = await stack.enter_async_context(open_api_state(door, access, settings, **values))
+            state = await stack.enter_async_context(open_api_state(door, access, settings, journal, **values))
             transport = httpx.ASGITransport(make_asgi_app(state, settings), raise_app_exceptions=access is None)
             client = httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30)
             return Browser(await stack.enter_async_context(client))

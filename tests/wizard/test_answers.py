@@ -7,6 +7,7 @@ from typing import Any, Final
 from playwright.async_api import TimeoutError, expect
 
 from byok.api_settings import ApiSettings
+from byok.audit.journal import AuditJournal
 from byok.domain.arns import KeyPurpose
 from byok.domain.phases import Phase
 from byok.domain.problems.remediation import Remedy
@@ -79,12 +80,12 @@ ALL_VISIBLE = """texts => texts.every(text =>
 
 
 async def test_every_answer_of_the_keys_step_is_visible_without_scrolling(
-    harness: WorkflowHarness, service: EnvironmentService
+    harness: WorkflowHarness, service: EnvironmentService, journal: AuditJournal
 ) -> None:
     settings = ApiSettings(requests_per_minute=100_000)
     hidden: list[str] = []
     async with (
-        open_api_state(service, None, settings) as state,
+        open_api_state(service, None, settings, journal) as state,
         run_server(state, settings) as http,
         launch_chromium() as chromium,
     ):

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from byok.api.authentication import Caller
 from byok.api.state import ApiState
 from byok.api_settings import ApiSettings
+from byok.audit.journal import AuditJournal
 from byok.domain.phases import Phase
 from byok.domain.scopes import Scope
 from byok.domain.vendor import VendorProfile
@@ -87,13 +88,13 @@ class ChangingService(NeverReadyService):
         return (await super().read_status(environment_id)).model_copy(update={"phase": self.phase})
 
 
-async def test_open_stream_sends_nothing_after_sign_out() -> None:
+async def test_open_stream_sends_nothing_after_sign_out(journal: AuditJournal) -> None:
     service = ChangingService()
 
     async def connect() -> EnvironmentService:
         return cast(EnvironmentService, service)
 
-    state = ApiState(ACCESS, PLATFORM.role_arn, VendorProfile(), PLATFORM.regions, connect, SECRET, 500)
+    state = ApiState(ACCESS, PLATFORM.role_arn, VendorProfile(), PLATFORM.regions, connect, SECRET, 500, journal)
     async with asyncio.timeout(20), run_server(state, ApiSettings(tokens=ACCESS.tokens)) as http:
         await http.post("/sign-in", data={"token": TOKEN, "next": "/new"})
         form_token = Browser(http, await http.get("/new")).form_token

@@ -2,7 +2,7 @@
 
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
+from temporalio.worker import Interceptor, UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.attempts import AttemptActivities
@@ -139,6 +139,7 @@ async def run_harness(
     deployment: WorkerDeploymentConfig | None = None,
     *,
     sandbox: bool = False,
+    interceptors: Sequence[Interceptor] = (),
 ) -> AsyncIterator[WorkflowHarness]:
     """Run a worker on a task queue; the worker is versioned if `deployment` is given, and sandboxed on request."""
     with ThreadPoolExecutor(8) as executor:
@@ -160,6 +161,7 @@ async def run_harness(
             activity_executor=executor,
             max_concurrent_activities=8,
             deployment_config=deployment,
+            interceptors=interceptors,
             workflow_runner=SandboxedWorkflowRunner() if sandbox else UnsandboxedWorkflowRunner(),
         ):
             yield WorkflowHarness(temporal.client, task_queue, activities)

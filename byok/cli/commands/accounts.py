@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byok.cli.output import exit_on_error, make_console, print_json, print_message
+from byok.cli.requesters import Reason, connect_as_requester
 
 if TYPE_CHECKING:
     from byok.domain.models import AccountRegistration, AccountRequest
@@ -21,7 +22,7 @@ Account = Annotated[str, typer.Argument(help="The id of the AWS account: 12 digi
 
 
 @accounts.command()
-def allow(organisation: Organisation, account: Account) -> None:
+def allow(organisation: Organisation, account: Account, reason: Reason = None) -> None:
     """Register an AWS account for an organisation, so that the organisation can use keys in the account.
 
     An account belongs to one organisation. If it is registered for this organisation already, nothing changes.
@@ -32,12 +33,12 @@ def allow(organisation: Organisation, account: Account) -> None:
     import asyncio
 
     with exit_on_error():
-        asyncio.run(_allow(_request(organisation, account)))
+        asyncio.run(_allow(_request(organisation, account), reason))
         print_message(f"AWS account {account} is registered for {organisation}.")
 
 
 @accounts.command()
-def remove(organisation: Organisation, account: Account) -> None:
+def remove(organisation: Organisation, account: Account, reason: Reason = None) -> None:
     """Unregister an AWS account. Environments that use keys in the account keep working.
 
     Exit codes: 0 unregistered, or the account was not registered; 1 AWS did not respond; 2 incorrect usage.
@@ -45,7 +46,7 @@ def remove(organisation: Organisation, account: Account) -> None:
     import asyncio
 
     with exit_on_error():
-        if asyncio.run(_remove(_request(organisation, account))):
+        if asyncio.run(_remove(_request(organisation, account), reason)):
             print_message(f"AWS account {account} is no longer registered for {organisation}.")
         else:
             print_message(f"AWS account {account} was not registered for {organisation}.")
@@ -81,16 +82,12 @@ def _request(organisation: str, account: str) -> "AccountRequest":
     return request_from_options(AccountRequest, {"organisation": organisation, "account": account})
 
 
-async def _allow(request: "AccountRequest") -> None:
-    from byok.service.connection import connect_service
-
-    await (await connect_service()).register_account(request)
+async def _allow(request: "AccountRequest", reason: str | None) -> None:
+    await (await connect_as_requester(reason)).register_account(request)
 
 
-async def _remove(request: "AccountRequest") -> bool:
-    from byok.service.connection import connect_service
-
-    return await (await connect_service()).unregister_account(request)
+async def _remove(request: "AccountRequest", reason: str | None) -> bool:
+    return await (await connect_as_requester(reason)).unregister_account(request)
 
 
 async def _list(organisation: str | None) -> "list[AccountRegistration]":

@@ -15,6 +15,7 @@ from byok.cli.output import (
     print_json,
     print_message,
 )
+from byok.cli.requesters import Reason, connect_as_requester
 
 if TYPE_CHECKING:
     from byok.domain.models import CheckKeysRequest, KeyCheckResult, Problem
@@ -44,6 +45,7 @@ def check(
         bool, typer.Option("--aurora-proof/--no-aurora-proof", help="Prove the Aurora key by creating a cluster.")
     ] = True,
     profile: Profile = None,
+    reason: Reason = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
 ) -> None:
     """Check two keys without creating an environment.
@@ -69,12 +71,13 @@ def check(
                 "organisation": organisation,
                 "prove_aurora_key": aurora_proof,
             },
+            reason,
             as_json=as_json,
         )
     raise typer.Exit(code)
 
 
-def _check(options: dict[str, object], *, as_json: bool) -> int:
+def _check(options: dict[str, object], reason: str | None, *, as_json: bool) -> int:
     import asyncio
 
     from byok.cli import views
@@ -91,7 +94,7 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
         found = _build_refusal(request, impossible)
     else:
         try:
-            found = asyncio.run(_run_check(request))
+            found = asyncio.run(_run_check(request, reason))
         except ServiceError as error:
             if not impossible:
                 raise
@@ -134,11 +137,8 @@ def _build_refusal(request: "CheckKeysRequest", findings: "tuple[Problem, ...]",
     return KeyCheckResult(region=request.region, keys=keys, findings=findings)
 
 
-async def _run_check(request: "CheckKeysRequest") -> "KeyCheckResult":
-    from byok.service.connection import connect_service
-    from byok.settings import Settings
-
-    service = await connect_service(Settings().quotas)
+async def _run_check(request: "CheckKeysRequest", reason: str | None) -> "KeyCheckResult":
+    service = await connect_as_requester(reason)
     if not await service.list_workers():
         print_message("No worker is polling the task queue; waiting for one.")
     return await service.check_keys(request)

@@ -8,6 +8,7 @@ import typer
 from byok.cli.commands.onboarding import Profile
 from byok.cli.commands.tenant import ExternalId, RoleArn, tenant_role_from_options
 from byok.cli.output import EXIT_USAGE, UsageError, exit_on_error, make_console, print_json, print_message
+from byok.cli.requesters import Reason, connect_as_requester
 from byok.domain.phases import Encryption, OnFailure
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def create(
         str | None,
         typer.Option(help="Name of the keys' CloudFormation stack. [default: byok-kms-keys-<name>]"),
     ] = None,
+    reason: Reason = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until the environment is ready or stopped, then show the outcome.")
     ] = False,
@@ -84,7 +86,7 @@ def create(
         options["tenant_role"] = tenant_role_from_options(tenant_role_arn, external_id)
         request = _request(file, options)
         _refuse_impossible_keys(request, as_json=as_json)
-        code = asyncio.run(_create(request, wait=wait, as_json=as_json))
+        code = asyncio.run(_create(request, reason, wait=wait, as_json=as_json))
     raise typer.Exit(code)
 
 
@@ -116,13 +118,11 @@ def _refuse_impossible_keys(request: "ProvisionRequest", *, as_json: bool) -> No
     raise typer.Exit(EXIT_USAGE)
 
 
-async def _create(request: "ProvisionRequest", *, wait: bool, as_json: bool) -> int:
+async def _create(request: "ProvisionRequest", reason: str | None, *, wait: bool, as_json: bool) -> int:
     from byok.cli.follow import exit_code_for_status, follow
     from byok.cli.requests import as_json_dict
-    from byok.service.connection import connect_service
-    from byok.settings import Settings
 
-    service = await connect_service(Settings().quotas)
+    service = await connect_as_requester(reason)
     creation = await service.create(request)
     if not creation.started:
         print_message(f"Environment {request.environment_id} was already requested with the same values.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from byok.cli.output import EXIT_FAILED, EXIT_OK, UsageError, exit_on_error, print_json, print_message, print_text
+from byok.cli.requesters import Reason, connect_as_requester
 from byok.domain.phases import Encryption
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def replay(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="With --all: replay nothing; list the environments to replay.")
     ] = False,
+    reason: Reason = None,
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,13 +51,13 @@ def replay(
         if every:
             if name is not None or keys or wait or code is None:
                 raise UsageError("--all: specify --code, and leave out the environment's id, the ARNs and --wait.")
-            raise typer.Exit(asyncio.run(_replay_all(code, dry_run=dry_run, as_json=as_json)))
+            raise typer.Exit(asyncio.run(_replay_all(code, reason, dry_run=dry_run, as_json=as_json)))
         if name is None or code is not None or dry_run:
             raise UsageError("Specify the environment's id, or --all with --code. --dry-run requires --all.")
-        raise typer.Exit(asyncio.run(_replay(name, keys, wait=wait, as_json=as_json)))
+        raise typer.Exit(asyncio.run(_replay(name, keys, reason, wait=wait, as_json=as_json)))
 
 
-def cancel(name: Name, wait: Wait = False, as_json: AsJson = False) -> None:
+def cancel(name: Name, reason: Reason = None, wait: Wait = False, as_json: AsJson = False) -> None:
     """Cancel the operation in progress on an environment.
 
     The step in progress finishes first. Then all resources are kept or, if the environment was created with
@@ -66,7 +68,7 @@ def cancel(name: Name, wait: Wait = False, as_json: AsJson = False) -> None:
     import asyncio
 
     with exit_on_error(as_json=as_json):
-        asyncio.run(_cancel(name, wait=wait, as_json=as_json))
+        asyncio.run(_cancel(name, reason, wait=wait, as_json=as_json))
 
 
 def delete(
@@ -94,6 +96,7 @@ def delete(
             help="Specify that the environment uses platform-managed keys; byok verifies in AWS that it does.",
         ),
     ] = False,
+    reason: Reason = None,
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
@@ -118,7 +121,7 @@ def delete(
                 "customer's keys."
             )
         _confirm(name, confirm, final_snapshot=final_snapshot)
-        code = asyncio.run(_delete(name, given, final_snapshot=final_snapshot, wait=wait, as_json=as_json))
+        code = asyncio.run(_delete(name, given, reason, final_snapshot=final_snapshot, wait=wait, as_json=as_json))
     raise typer.Exit(code)
 
 
@@ -149,11 +152,10 @@ def _confirm(name: str, confirm: str | None, *, final_snapshot: bool) -> None:
         raise UsageError(f"--confirm: {confirm!r} is not {name!r}; nothing was deleted.")
 
 
-async def _replay(name: str, keys: dict[str, str], *, wait: bool, as_json: bool) -> int:
+async def _replay(name: str, keys: dict[str, str], reason: str | None, *, wait: bool, as_json: bool) -> int:
     from byok.cli.follow import exit_code_for_status
-    from byok.service.connection import connect_service
 
-    service = await connect_service()
+    service = await connect_as_requester(reason)
     replayed = await service.replay(name, **keys)
     if replayed.step is not None:
         print_message(f'Resuming {name} at "{replayed.step.replace("_", " ")}"; completed steps are not repeated.')
@@ -162,13 +164,12 @@ async def _replay(name: str, keys: dict[str, str], *, wait: bool, as_json: bool)
     return exit_code_for_status(await _show(name, wait=wait, as_json=as_json))
 
 
-async def _replay_all(code: str, *, dry_run: bool, as_json: bool) -> int:
+async def _replay_all(code: str, reason: str | None, *, dry_run: bool, as_json: bool) -> int:
     from dataclasses import asdict
 
     from byok.service.bulk_replay import replay_all
-    from byok.service.connection import connect_service
 
-    service, outcomes = await connect_service(), []
+    service, outcomes = await connect_as_requester(reason), []
     async for outcome in replay_all(service, code, dry_run=dry_run):
         outcomes.append(outcome)
         if not as_json:
@@ -190,20 +191,20 @@ def _describe_outcome(outcome: "BulkReplayOutcome", *, dry_run: bool) -> str:
     return f'resumes at "{outcome.result.step.replace("_", " ")}"'
 
 
-async def _cancel(name: str, *, wait: bool, as_json: bool) -> None:
-    from byok.service.connection import connect_service
+async def _cancel(name: str, reason: str | None, *, wait: bool, as_json: bool) -> None:
 
-    service = await connect_service()
+    service = await connect_as_requester(reason)
     await service.cancel(name)
     print_message(f"Cancellation of {name} requested.")
     await _show(name, wait=wait, as_json=as_json)
 
 
-async def _delete(name: str, given: dict[str, Any], *, final_snapshot: bool, wait: bool, as_json: bool) -> int:
+async def _delete(
+    name: str, given: dict[str, Any], reason: str | None, *, final_snapshot: bool, wait: bool, as_json: bool
+) -> int:
     from byok.cli.follow import exit_code_for_status
-    from byok.service.connection import connect_service
 
-    service = await connect_service()
+    service = await connect_as_requester(reason)
     request = await service.build_delete_request(name, final_snapshot=final_snapshot, **given)
     if not await service.delete(request):
         print_message(f"{name} is already being deleted.")

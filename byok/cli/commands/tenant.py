@@ -15,6 +15,7 @@ from byok.cli.output import (
     print_json,
     print_message,
 )
+from byok.cli.requesters import Reason, connect_as_requester
 
 if TYPE_CHECKING:
     from byok.domain.models import TenantRole
@@ -50,6 +51,7 @@ def tenant(
             min=0, max=300, help="How long to retry access-denied errors while a change propagates. [default: 30]"
         ),
     ] = None,
+    reason: Reason = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Set the tenant name on both keys, as an alias and as tags.
@@ -75,7 +77,7 @@ def tenant(
             raise UsageError(
                 "--commands-only changes nothing: leave out --repoint, --tenant-role-arn and --external-id."
             )
-        code = asyncio.run(_tenant(environment, name, options, as_json=as_json))
+        code = asyncio.run(_tenant(environment, name, options, reason, as_json=as_json))
     raise typer.Exit(code)
 
 
@@ -104,13 +106,14 @@ def tenant_role_from_options(role_arn: str | None, external_id: str | None) -> "
         raise UsageError(f"{shapes[str(error.errors()[0]['loc'][0])]}.") from error
 
 
-async def _tenant(environment: str, name: str | None, options: dict[str, Any], *, as_json: bool) -> int:
+async def _tenant(
+    environment: str, name: str | None, options: dict[str, Any], reason: str | None, *, as_json: bool
+) -> int:
     import shlex
 
     from byok.cli import views
     from byok.cli.requests import as_json_dict
     from byok.domain.tenant import InvalidTenantNameError, require_valid_tenant_name
-    from byok.service.connection import connect_service
     from byok.service.errors import NamingStoppedError
     from byok.settings import Settings
 
@@ -119,7 +122,7 @@ async def _tenant(environment: str, name: str | None, options: dict[str, Any], *
             require_valid_tenant_name(name, Settings().vendor)
     except InvalidTenantNameError as error:
         raise UsageError(str(error)) from error
-    service = await connect_service()
+    service = await connect_as_requester(reason)
     request = await service.build_reconcile_tenant_request(environment, name, **options)
     if not await service.list_workers():
         print_message("No worker is polling the task queue; waiting for one.")

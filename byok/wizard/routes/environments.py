@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from byok.api.authorization import EnvironmentId
 from byok.api.dependencies import State
-from byok.api.problems import STATUS_BY_ERROR, build_retry_headers
+from byok.api.problems import STATUS_BY_ERROR, build_retry_headers, note_problem_code
 from byok.api.routes.events import EventCursor, resolve_event_cursor
 from byok.domain.arns import KeyPair
 from byok.domain.customer_aws import default_stack_name
@@ -78,6 +78,7 @@ async def retry(
     try:
         await service.replay(environment_id, **given)
     except ServiceError as error:
+        note_problem_code(request, error.code)
         status = await service.read_status(environment_id)
         code = STATUS_BY_ERROR[type(error)]
         page = await _page(request, pages, state, session, status, fault=str(error), code=code)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from byok.api.dependencies import State
-from byok.api.problems import STATUS_BY_ERROR, build_retry_headers
+from byok.api.problems import STATUS_BY_ERROR, build_retry_headers, note_problem_code
 from byok.api.routes.onboarding import build_keys_template_response
 from byok.domain.arns import KeyPurpose, account_id_of_role, partition_of_region
 from byok.domain.iam.check.calls import PlatformPrincipal
@@ -154,6 +154,7 @@ async def create_environment(
     try:
         await service.create(asked)
     except ServiceError as error:
+        note_problem_code(request, error.code)
         page = _review_page(
             request, pages, state, session, draft, fault=str(error), status=STATUS_BY_ERROR[type(error)]
         )

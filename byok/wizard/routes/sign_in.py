@@ -6,8 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
+from byok.api.auditing import find_request_audit, identify_requester
 from byok.api.authentication import UnauthenticatedError
 from byok.api.dependencies import State
+from byok.api.problems import note_problem_code
 from byok.wizard.dependencies import CurrentSession, Form, PagesOfApp, SessionStore
 
 router = APIRouter()
@@ -39,9 +41,12 @@ async def sign_in(request: Request, pages: PagesOfApp, state: State, sessions: S
     try:
         caller = await state.access.authenticate(str(form.get("token", "")).strip() or None)
     except UnauthenticatedError as error:
+        note_problem_code(request, "byok.Unauthenticated")
         return pages.render(
             request, "sign_in.html", status=HTTPStatus.UNAUTHORIZED, to=to, fault=str(error), ended=False
         )
+    identify_requester(request, caller)
+    await _record_intent(request)
     response = RedirectResponse(to, HTTPStatus.SEE_OTHER)
     sessions.set_cookie(request, response, sessions.start_session(caller))
     return response
@@ -50,10 +55,17 @@ async def sign_in(request: Request, pages: PagesOfApp, state: State, sessions: S
 @router.post("/sign-out")
 async def sign_out(request: Request, _: Form, session: CurrentSession, sessions: SessionStore) -> Response:
     """End the session on the server, and delete its cookie."""
+    await _record_intent(request)
     sessions.end_session(session)
     response = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
     sessions.delete_cookie(request, response)
     return response
+
+
+async def _record_intent(request: Request) -> None:
+    audit = find_request_audit(request)
+    if audit is not None:
+        await audit.record_own_intent()
 
 
 def _local(address: str) -> str:

@@ -1,0 +1,71 @@
+"""The routes that leave audit records (contract 147).
+
+A test compares this table with the routes of the API and the wizard, so that a new route that changes something cannot
+be forgotten.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.routing import compile_path
+from starlette.types import Scope
+
+from byok.audit.record import AuditAction
+from byok.domain.models import EntryPoint
+
+_ENVIRONMENT: Final = "/v1/environments/{environment_id}"
+_ACCOUNT: Final = "/v1/organisations/{organisation}/accounts/{account}"
+
+AUDITED_ROUTES: Final[Mapping[tuple[str, str], AuditAction | None]] = {
+    ("POST", "/v1/environments"): AuditAction.CREATE_ENVIRONMENT,
+    ("POST", f"{_ENVIRONMENT}/replays"): AuditAction.REPLAY_ENVIRONMENT,
+    ("PUT", f"{_ENVIRONMENT}/tenant"): AuditAction.SET_TENANT_NAME,
+    ("POST", f"{_ENVIRONMENT}/cancellation"): AuditAction.CANCEL,
+    ("DELETE", _ENVIRONMENT): AuditAction.DELETE_ENVIRONMENT,
+    ("POST", "/v1/key-checks"): AuditAction.CHECK_KEYS,
+    ("POST", "/v1/policy-checks"): None,  # evaluates the text in the request, and calls neither Temporal nor AWS
+    ("PUT", _ACCOUNT): AuditAction.REGISTER_ACCOUNT,
+    ("DELETE", _ACCOUNT): AuditAction.UNREGISTER_ACCOUNT,
+    ("POST", "/new/encryption"): AuditAction.CHECK_KEYS,
+    ("POST", "/new/review"): AuditAction.CREATE_ENVIRONMENT,
+    ("POST", "/environments/{environment_id}"): AuditAction.REPLAY_ENVIRONMENT,
+    ("POST", "/sign-in"): AuditAction.SIGN_IN,
+    ("POST", "/sign-out"): AuditAction.SIGN_OUT,
+}
+"""What each route does. None: the route changes nothing and uses no key, so it leaves no record."""
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""The methods that only read (RFC 9110, section 9.2.1)."""
+
+
+@dataclass(frozen=True)
+class AuditedRequest:
+    """A request to a route that leaves audit records.
+
+    Attributes:
+        fields: The fields in the path, as the client sent them.
+    """
+
+    action: AuditAction
+    via: EntryPoint
+    fields: Mapping[str, str]
+
+
+_ROUTES: Final[tuple[tuple[str, re.Pattern[str], EntryPoint, AuditAction], ...]] = tuple(
+    (method, compile_path(path)[0], EntryPoint.API if path.startswith("/v1/") else EntryPoint.WIZARD, action)
+    for (method, path), action in AUDITED_ROUTES.items()
+    if action is not None
+)
+
+
+def match_audited_route(scope: Scope) -> AuditedRequest | None:
+    """Return what a request asks for; None if its route leaves no audit records, or does not exist."""
+    if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
+        return None
+    for method, pattern, via, action in _ROUTES:
+        found = pattern.match(scope["path"]) if scope["method"] == method else None
+        if found is not None:
+            return AuditedRequest(action, via, found.groupdict())
+    return None

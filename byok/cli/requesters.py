@@ -1,0 +1,46 @@
+"""Builds the requester of a command, and connects to the service on the requester's behalf (contract 147)."""
+
+import getpass
+import socket
+import uuid
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from byok.domain.models import Requester
+    from byok.service.environments import EnvironmentService
+
+MAX_REASON_LENGTH = 256
+
+
+def _limit(reason: str | None) -> str | None:
+    if reason is not None and len(reason) > MAX_REASON_LENGTH:
+        raise typer.BadParameter(f"at most {MAX_REASON_LENGTH} characters")
+    return reason or None
+
+
+Reason = Annotated[
+    str | None,
+    typer.Option(callback=_limit, help="Why you run this command. byok stores the text with the audit trail."),
+]
+
+
+def build_cli_requester(reason: str | None) -> "Requester":
+    """Build the requester of a command: the user and the host, as the operating system reports them."""
+    from byok.domain.models import EntryPoint, Requester
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # the user id has no name, as in a container
+        user = "unknown"
+    subject = f"{user}@{socket.gethostname()}"
+    return Requester(via=EntryPoint.CLI, subject=subject, request_id=uuid.uuid4().hex, reason=reason)
+
+
+async def connect_as_requester(reason: str | None) -> "EnvironmentService":
+    """Connect to Temporal, and return the service, acting on behalf of the user of the command."""
+    from byok.service.connection import connect_service
+    from byok.settings import Settings
+
+    return (await connect_service(Settings().quotas)).on_behalf_of(build_cli_requester(reason))

@@ -1,0 +1,39 @@
+"""Checks two keys, and waits for the verdicts."""
+
+from temporalio.client import WorkflowFailureError
+from temporalio.common import WorkflowIDConflictPolicy
+
+from byok import contracts
+from byok.domain.models import CheckKeysRequest, KeyCheckResult
+from byok.domain.quotas import QUOTA_EXCEEDED_CODE
+from byok.service.environment_reader import EnvironmentReader
+from byok.service.errors import KeyCheckFailedError
+from byok.service.quotas import require_key_check_quota
+from byok.service.temporal_errors import translate_temporal_errors
+from byok.service.workflow_starts import build_priority, build_requester_memo
+from byok.temporal_quotas import QuotaCounter
+
+
+async def check_keys(
+    reader: EnvironmentReader, counter: QuotaCounter, task_queue: str, request: CheckKeysRequest
+) -> KeyCheckResult:
+    """Return a verdict on each of two keys. See `EnvironmentService.check_keys`."""
+    with translate_temporal_errors():
+        await require_key_check_quota(counter, request)
+        handle = await reader.client.start_workflow(
+            contracts.CHECK_KEYS_WORKFLOW,
+            request,
+            id=contracts.key_check_workflow_id(request),
+            task_queue=task_queue,
+            result_type=KeyCheckResult,
+            memo=build_requester_memo(reader.requester) or None,
+            priority=build_priority(request.organisation),
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+        reader.note_run(handle.id, handle.result_run_id)
+        try:
+            return await reader.wait_for_result(handle, "The key check was accepted")
+        except WorkflowFailureError as error:
+            if getattr(error.cause, "type", None) == QUOTA_EXCEEDED_CODE:  # another check was first
+                await require_key_check_quota(counter, request)
+            raise KeyCheckFailedError(f"The key check failed: {error.cause}") from error
