@@ -116,7 +116,7 @@ class EnvironmentService(EnvironmentReader):
                 return await self.wait_for_result(handle, "The key check was accepted")
             except WorkflowFailureError as error:
                 if getattr(error.cause, "type", None) == QUOTA_EXCEEDED_CODE:  # another check was first
-                    await require_key_check_quota(self._counter, request)
+                    await require_key_check_quota(self._counter, request, may_join=False)
                 raise KeyCheckFailedError(f"The key check failed: {error.cause}") from error
 
     async def list_claims(self, request: ListClaimsRequest) -> ClaimPage:
