@@ -35,5 +35,5 @@ async def check_keys(
             return await reader.wait_for_result(handle, "The key check was accepted")
         except WorkflowFailureError as error:
             if getattr(error.cause, "type", None) == QUOTA_EXCEEDED_CODE:  # another check was first
-                await require_key_check_quota(counter, request)
+                await require_key_check_quota(counter, request, may_join=False)
             raise KeyCheckFailedError(f"The key check failed: {error.cause}") from error

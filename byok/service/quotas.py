@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 
 from temporalio.service import RPCError, RPCStatusCode
 
+from byok.contracts import key_check_workflow_id
 from byok.domain.models import CheckKeysRequest
 from byok.domain.quotas import ExceededQuota
 from byok.service.errors import QuotaExceededError
@@ -24,14 +25,25 @@ async def require_environment_quota(counter: QuotaCounter, organisation: str | N
         await _require_none(counter.find_exceeded_by_environment(organisation, environment_id))
 
 
-async def require_key_check_quota(counter: QuotaCounter, request: CheckKeysRequest) -> None:
+async def require_key_check_quota(counter: QuotaCounter, request: CheckKeysRequest, *, may_join: bool = True) -> None:
     """Require that an organisation may check these keys now. The vendor's own checks have no quota.
+
+    Args:
+        counter: Counts what the organisation uses.
+        request: The check.
+        may_join: Whether to allow the request if an identical check is in progress, because it then starts nothing.
 
     Raises:
         QuotaExceededError: The organisation has checked a key too often.
     """
-    if request.organisation is not None:
+    if request.organisation is None:
+        return
+    try:
         await _require_none(counter.find_exceeded_by_key_check(request.organisation, request.key_pair.arns))
+    except QuotaExceededError:
+        in_progress = f"WorkflowId = '{key_check_workflow_id(request)}' AND CloseTime IS NULL"
+        if not may_join or (await counter.client.count_workflows(in_progress)).count == 0:
+            raise
 
 
 async def _require_none(search: Awaitable[ExceededQuota | None]) -> None:

@@ -84,6 +84,7 @@ class Tenant:
             await self.leave_running("first")
         else:
             await self.service.check_keys(self.build_check())
+            await self.wait_until_none_is_open()
         return await self.wait_until_exceeded(quota)
 
     async def wait_until_exceeded(self, quota: Quota) -> ExceededQuota:
@@ -93,6 +94,13 @@ class Tenant:
                 await asyncio.sleep(0.02)
         assert found.quota is quota
         return found
+
+    async def wait_until_none_is_open(self) -> None:
+        """Wait until visibility shows that all of the organisation's workflows have ended."""
+        query = f"Organisation = '{self.name}' AND CloseTime IS NULL"
+        async with asyncio.timeout(20):
+            while (await self.harness.client.count_workflows(query)).count:  # noqa: ASYNC110 - the server changes it
+                await asyncio.sleep(0.02)
 
     async def wait_until_free(self, quota: Quota) -> None:
         """Wait until visibility shows that a quota is not used up."""

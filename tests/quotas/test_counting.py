@@ -1,5 +1,7 @@
 """What counts towards a quota, and what frees it."""
 
+import asyncio
+import threading
 from datetime import timedelta
 
 import pytest
@@ -10,6 +12,7 @@ from byok.contracts import PROVISION_ENVIRONMENT_WORKFLOW, environment_workflow_
 from byok.domain.phases import Phase
 from byok.domain.quotas import Quota
 from byok.service.errors import QuotaExceededError
+from byok.service.quotas import require_key_check_quota
 from tests.quotas.conftest import Tenant
 from tests.workflows.fake_activities import build_aws_failure
 from tests.workflows.watching import wait_until_ended
@@ -150,6 +153,22 @@ async def test_checks_count_for_each_key_and_for_an_hour(tenant: Tenant, monkeyp
     assert await counter.find_exceeded_by_key_check("another", [s3_key]) is None
     monkeypatch.setattr("byok.temporal_quotas.KEY_CHECK_WINDOW", timedelta(0))
     assert await counter.find_exceeded_by_key_check(tenant.name, [s3_key]) is None
+
+
+async def test_identical_check_may_join_the_one_in_progress_at_the_limit(tenant: Tenant) -> None:
+    tenant.limit(key_checks_per_hour=1)
+    hold = threading.Event()
+    tenant.harness.activities.script["probe_s3_key"] = [lambda: hold.wait(30)]
+    first = asyncio.create_task(tenant.service.check_keys(tenant.build_check()))
+    await tenant.wait_until_exceeded(Quota.KEY_CHECKS)
+
+    await require_key_check_quota(tenant.counter, tenant.build_check())
+    hold.set()
+    await first
+    await tenant.wait_until_none_is_open()
+
+    with pytest.raises(QuotaExceededError):
+        await require_key_check_quota(tenant.counter, tenant.build_check())
 
 
 async def test_refused_check_does_not_count(tenant: Tenant) -> None:
