@@ -166,7 +166,7 @@ def _parse_query(query: str) -> dict[str, str]:
         raise InvalidProofTokenError(
             "the signed request is not the GetCallerIdentity request that the command signs. Run the command exactly "
             "as byok returned it."
-        ) from None
+        )
     return found
 
 

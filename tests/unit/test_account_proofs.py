@@ -1,6 +1,7 @@
 """Which tokens byok sends to STS: only recent GetCallerIdentity requests that are addressed to STS (contract 146)."""
 
 import base64
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -105,7 +106,8 @@ FORBIDDEN_URLS: dict[str, Callable[[str], str]] = {
     "no action": replace("Action=GetCallerIdentity&", ""),
     "no signature": lambda url: url.partition("&X-Amz-Signature")[0],
     "empty signature": lambda url: url.partition("&X-Amz-Signature")[0] + "&X-Amz-Signature=",
-    "empty session token": lambda url: url.partition("&X-Amz-Security-Token")[0] + "&X-Amz-Security-Token=",
+    "empty session token": lambda url: re.sub("X-Amz-Security-Token=[^&]+", "X-Amz-Security-Token=", url),
+    "repeated expiry and no session token": lambda url: re.sub("X-Amz-Security-Token=[^&]+", "X-Amz-Expires=60", url),
     "repeated action": lambda url: f"{url}&Action=GetCallerIdentity",
     "repeated action in upper case": lambda url: f"{url}&ACTION=GetSessionToken",
     "unknown parameter": lambda url: f"{url}&RoleArn=role",
@@ -133,6 +135,7 @@ def test_every_other_url_is_refused_without_repeating_it(url: str, change: Calla
 
     assert not any(word in str(caught.value) for word in ("X-Amz", "example", "eu-central", SESSION[0]))
     assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
 @pytest.mark.parametrize("partition", ["aws-cn", "aws-us-gov"])
