@@ -27,6 +27,7 @@ from activities.clients import AwsClients, build_client_config
 from activities.database import DatabaseActivities
 from activities.describe_batcher import DescribeBatcher
 from activities.evidence import EvidenceActivities
+from activities.external_ids import ExternalIdActivities
 from activities.heartbeat import HEARTBEAT_INTERVAL, HeartbeatInterceptor
 from activities.inventory import InventoryActivities
 from activities.keys import KeyActivities
@@ -43,6 +44,7 @@ from byok.temporal import connect, register_search_attributes
 from workflows.accounts import ListAccounts, RegisterAccount, UnregisterAccount
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
+from workflows.get_external_id import GetExternalId
 from workflows.list_key_claims import ListKeyClaims
 from workflows.prove_aurora_key import ProveAuroraKey
 from workflows.provision_environment import ProvisionEnvironment
@@ -100,7 +102,7 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
     inventory, claims = InventoryActivities(clients, platform), ClaimActivities(clients, platform)
     evidence = EvidenceActivities(database, storage)
     tenant = TenantActivities(clients, platform)
-    accounts = AccountActivities(clients, platform)
+    accounts, external_ids = AccountActivities(clients, platform), ExternalIdActivities(clients, platform)
     return [
         plan.plan_key_check,
         plan.plan_environment,
@@ -125,11 +127,13 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
         claims.release_unused_claims,
         claims.release_all_claims,
         claims.list_key_claims,
+        tenant.build_tenant_commands,
         tenant.reconcile_key,
         accounts.find_unregistered_accounts,
         accounts.register_account,
         accounts.unregister_account,
         accounts.list_accounts,
+        external_ids.get_external_id,
     ]
 
 
@@ -169,6 +173,7 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
             RegisterAccount,
             UnregisterAccount,
             ListAccounts,
+            GetExternalId,
         ],
         activities=build_activities(settings),
         # The sandbox detects nondeterministic workflow code. The tests use it. Production does not, because the sandbox

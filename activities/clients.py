@@ -13,7 +13,6 @@ from botocore.config import Config
 
 from activities.aws_errors import record_service_on_responses
 from byok import __version__
-from byok.domain.models import TenantRole
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -79,11 +78,12 @@ class AwsClients:
         """Return the STS client for a Region."""
         return cast("STSClient", self._client("sts", region))
 
-    def kms_assuming_role(self, role: TenantRole, region: str, session_name: str) -> "KMSClient":
+    def kms_assuming_role(self, role_arn: str, external_id: str, region: str, session_name: str) -> "KMSClient":
         """Return a KMS client for the customer's account, with new credentials that only the calling activity uses.
 
         Args:
-            role: The role in the customer's account, and its external id.
+            role_arn: The role in the customer's account.
+            external_id: The external id that the role's trust policy must require.
             region: The Region of the keys.
             session_name: The session name, which appears in the customer's CloudTrail.
 
@@ -91,9 +91,9 @@ class AwsClients:
             ClientError: STS does not allow the worker to assume the role.
         """
         taken = self.sts(region).assume_role(
-            RoleArn=role.role_arn,
+            RoleArn=role_arn,
             RoleSessionName=session_name,
-            ExternalId=role.external_id,
+            ExternalId=external_id,
             DurationSeconds=_SHORTEST_SESSION,
         )["Credentials"]
         with self._lock:

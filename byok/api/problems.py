@@ -27,6 +27,7 @@ STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
     errors.AccountConflictError: HTTPStatus.CONFLICT,
     errors.AccountBusyError: HTTPStatus.CONFLICT,
     errors.AccountsUnavailableError: HTTPStatus.BAD_GATEWAY,
+    errors.ExternalIdUnavailableError: HTTPStatus.BAD_GATEWAY,
     errors.EnvironmentConflictError: HTTPStatus.CONFLICT,
     errors.EnvironmentBusyError: HTTPStatus.CONFLICT,
     errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -12,7 +12,6 @@ from byok.domain.onboarding.customer_commands import (
     TENANT_ROLE_TEMPLATE_FILE,
     CustomerCommands,
 )
-from byok.domain.tenant import EXTERNAL_ID_IN_WORDS, EXTERNAL_ID_PATTERN, derive_external_id
 from byok.domain.vendor import VendorProfile
 
 PREREQUISITES: Final = (
@@ -46,9 +45,9 @@ class OnboardingKit:
         vendor: The vendor's names.
         commands: The customer's AWS CLI commands, which include the customer's profile and stack name.
         keys: The ARNs of both keys, once they are known.
-        external_id: The external id that the platform passes when it assumes the optional tenant role. By default, byok
-            derives the external id from the keys, and therefore does not need to store it. None until the keys are
-            known, unless the caller chose an external id.
+        external_id: The external id that the platform passes when it assumes the optional tenant role: the one that
+            belongs to the customer's organisation. None until the keys are known, because only then can the customer
+            create the role.
     """
 
     platform_role_arn: str
@@ -57,7 +56,7 @@ class OnboardingKit:
     vendor: VendorProfile
     commands: CustomerCommands
     keys: KeyPair | None
-    external_id: str | None
+    external_id: str | None = None
 
     @classmethod
     def for_region(
@@ -69,13 +68,12 @@ class OnboardingKit:
         stack_name: str,
         profile: str = DEFAULT_PROFILE,
         keys: KeyPair | None = None,
-        external_id: str | None = None,
     ) -> Self:
         """Build the kit for a Region.
 
         Raises:
             ValueError: The role ARN is invalid, the role and the Region are in different partitions, a key cannot be
-                used in the Region, or the stack name or the external id is invalid.
+                used in the Region, or the stack name is invalid.
         """
         partition = platform_role_arn.split(":")[1] if ":" in platform_role_arn else ""
         account = account_id_of_role(platform_role_arn)
@@ -89,15 +87,11 @@ class OnboardingKit:
                 f"{stack_name!r} is not a valid stack name: use letters, digits and hyphens, start with a letter, and "
                 "use at most 128 characters."
             )
-        if external_id is not None and not re.match(EXTERNAL_ID_PATTERN, external_id):
-            raise ValueError(f"{external_id!r} is not a valid external id: use {EXTERNAL_ID_IN_WORDS}.")
         wrong = check_key_arns(keys, region, account) if keys else []
         if wrong:
             raise ValueError(wrong[0].message)
         commands = CustomerCommands(platform_role_arn, region, vendor, stack_name, profile)
-        if keys and external_id is None:
-            external_id = derive_external_id(keys)
-        return cls(platform_role_arn, account, region, vendor, commands, keys, external_id)
+        return cls(platform_role_arn, account, region, vendor, commands, keys)
 
     def statements_for_key(self, which: KeyPurpose) -> list[Statement]:
         """Return the statements for one of the two keys, ready to paste (contract 26, 27)."""
@@ -106,7 +100,7 @@ class OnboardingKit:
         )
 
     def tenant_role_commands(self) -> tuple[str, str] | None:
-        """Return the commands that create the optional role and print its ARN; None if the keys are unknown (D11)."""
+        """Return the commands that create the optional role and print its ARN; None until the keys are known (D11)."""
         if self.keys is None or self.external_id is None:
             return None
         return self.commands.deploy_tenant_role_command(

@@ -15,13 +15,13 @@ from byok.domain.models import (
     AccountRequest,
     CheckKeysRequest,
     DeleteRequest,
+    ExternalIdRequest,
     KeyCheckResult,
     ListAccountsRequest,
     ListClaimsRequest,
     ProvisionRequest,
     ReconcileTenantRequest,
     TenantOutcome,
-    TenantRole,
 )
 from byok.domain.phases import Encryption
 from byok.service import accounts, lifecycle
@@ -36,6 +36,7 @@ from byok.service.errors import (
     NamingStoppedError,
     NotReplayableError,
 )
+from byok.service.external_ids import get_external_id
 from byok.service.histories import (
     decode_failure_problems,
     label_field,
@@ -144,11 +145,26 @@ class EnvironmentService(EnvironmentReader):
             request = request.model_copy(update={"organisation": self._organisation})
         return await accounts.list_accounts(self, self._task_queue, request)
 
+    async def get_external_id(self, organisation: str | None = None) -> str:
+        """Return the external id that the tenant roles of an organisation's customer accounts must require (D11).
+
+        A requester of an organisation always gets the external id of its own organisation.
+
+        Args:
+            organisation: The organisation; None for the vendor's own environments.
+
+        Raises:
+            ExternalIdUnavailableError: AWS did not respond, or refused the request.
+            NoWorkerError: No worker is available.
+        """
+        request = ExternalIdRequest(organisation=self._organisation or organisation)
+        return await get_external_id(self, self._task_queue, request)
+
     async def build_reconcile_tenant_request(
         self,
         environment_id: str,
         tenant: str | None = None,
-        role: TenantRole | None = None,
+        role_arn: str | None = None,
         *,
         repoint: bool = False,
         commands_only: bool = False,
@@ -159,7 +175,7 @@ class EnvironmentService(EnvironmentReader):
         Args:
             environment_id: The environment; the request uses its keys and Region.
             tenant: The tenant name. The default is the environment's current name, which the platform assigned.
-            role: The role that byok uses to put the tenant name on the keys. The default is the role that byok last
+            role_arn: The role that byok uses to put the tenant name on the keys. The default is the role that byok last
                 used for these keys, or else the role in the environment's original request, if any.
             repoint: Whether to repoint an alias that points to the environment's other key.
             commands_only: Whether to return only the commands for the key administrator, even if there is a role.
@@ -174,7 +190,7 @@ class EnvironmentService(EnvironmentReader):
         return build_tenant_request(
             await self.read_status(environment_id),
             tenant,
-            role,
+            role_arn,
             repoint=repoint,
             commands_only=commands_only,
             key_grace_seconds=key_grace_seconds,

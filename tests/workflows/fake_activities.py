@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from activities.aurora_proofs import AuroraProofActivities
 from activities.failures import stop_with_problems
 from byok.blueprints import load_blueprint
-from byok.domain.arns import KeyPurpose
+from byok.domain.arns import KeyPair, KeyPurpose
 from byok.domain.models import (
     AuroraProofTask,
     BucketRemovalTask,
@@ -29,6 +29,7 @@ from byok.domain.models import (
     EnvironmentPlan,
     EnvironmentProbeResult,
     Evidence,
+    ExternalIdRequest,
     ForeignObjects,
     ForeignObjectsTask,
     InventoryTask,
@@ -47,8 +48,11 @@ from byok.domain.models import (
     ReconcileTenantRequest,
     ReleaseClaimsTask,
     RemovalResult,
+    TenantCommandsTask,
+    TenantOutcome,
     WriterResource,
 )
+from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import AliasOutcome, Phase
 from byok.domain.planning import Platform, plan_deletion, plan_environment, plan_key_pair_check, plan_tenant
 from byok.domain.problems.aws_errors import classify_error
@@ -68,7 +72,8 @@ S3_KEY = f"arn:aws:kms:{REGION}:444455556666:key/11111111-1111-4111-8111-1111111
 RDS_KEY = f"arn:aws:kms:{REGION}:444455556666:key/22222222-2222-4222-8222-222222222222"
 PLATFORM = Platform("arn:aws:iam::111122223333:role/Platform", VendorProfile(), load_blueprint(None))
 
-ROLE = {"role_arn": "arn:aws:iam::444455556666:role/TenantRole", "external_id": "acme-1"}
+ROLE = "arn:aws:iam::444455556666:role/TenantRole"
+EXTERNAL_ID = "acme-1"
 Step = Callable[[], object]
 
 
@@ -81,7 +86,7 @@ def build_provision_request(environment_id: str, **changes: Any) -> ProvisionReq
 def build_tenant_request(environment_id: str, **changes: Any) -> ReconcileTenantRequest:
     """Build a request that puts a tenant name on two valid keys through the tenant role."""
     keys = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
-    values = {"environment_id": environment_id, "region": REGION, **keys, "tenant": "acme", "tenant_role": ROLE}
+    values = {"environment_id": environment_id, "region": REGION, **keys, "tenant": "acme", "tenant_role_arn": ROLE}
     return ReconcileTenantRequest.model_validate(values | changes)
 
 
@@ -234,6 +239,18 @@ class FakeActivities:
     def plan_tenant(self, given: ReconcileTenantRequest) -> ReconcileTenantPlan:
         self._attempt(given)
         return plan_tenant(given, PLATFORM, datetime.now(UTC))
+
+    @activity.defn
+    def build_tenant_commands(self, given: TenantCommandsTask) -> TenantOutcome:
+        self._attempt(given)
+        keys = KeyPair(given.environment.s3_key_arn, given.environment.rds_key_arn)
+        commands = CustomerCommands(PLATFORM.role_arn, given.environment.region, PLATFORM.vendor, given.stack_name)
+        return TenantOutcome(tenant=given.tenant, commands=commands.name_keys_commands(keys, given.tenant, EXTERNAL_ID))
+
+    @activity.defn
+    def get_external_id(self, given: ExternalIdRequest) -> str:
+        self._attempt(given)
+        return f"{EXTERNAL_ID}-of-{given.organisation}" if given.organisation else EXTERNAL_ID
 
     @activity.defn
     def probe_environment(self, given: Environment) -> EnvironmentProbeResult:

@@ -40,6 +40,7 @@ from byok.temporal import make_plugin, register_search_attributes
 from tests.workflows.fake_activities import FakeActivities
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
+from workflows.get_external_id import GetExternalId
 from workflows.list_key_claims import ListKeyClaims
 from workflows.prove_aurora_key import ProveAuroraKey
 from workflows.provision_environment import ProvisionEnvironment
@@ -149,6 +150,7 @@ async def run_harness(
                 ProveAuroraKey,
                 ReconcileTenant,
                 ListKeyClaims,
+                GetExternalId,
             ],
             activities=activities.list_activities,
             activity_executor=executor,

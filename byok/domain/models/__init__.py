@@ -25,6 +25,7 @@ from byok.domain.models.plans import (
     ReconcileKeyTask,
     ReconcileTenantPlan,
     ReleaseClaimsTask,
+    TenantCommandsTask,
     TenantPlan,
 )
 from byok.domain.models.progress import (
@@ -46,12 +47,12 @@ from byok.domain.models.requester import EntryPoint, Requester
 from byok.domain.models.requests import (
     CheckKeysRequest,
     DeleteRequest,
+    ExternalIdRequest,
     KeyPairRequest,
     ListClaimsRequest,
     ProvisionRequest,
     ReconcileTenantRequest,
     RegionRequest,
-    TenantRole,
 )
 from byok.domain.models.resources import (
     BucketEvidence,
@@ -100,6 +101,7 @@ __all__ = [
     "EnvironmentProbeResult",
     "EnvironmentProgress",
     "Evidence",
+    "ExternalIdRequest",
     "ForeignObjects",
     "ForeignObjectsTask",
     "InventoryTask",
@@ -128,10 +130,10 @@ __all__ = [
     "RequestModel",
     "Requester",
     "Resources",
+    "TenantCommandsTask",
     "TenantOutcome",
     "TenantPlan",
     "TenantProgress",
-    "TenantRole",
     "TimelineEntry",
     "WriterResource",
 ]

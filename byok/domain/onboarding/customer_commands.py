@@ -18,7 +18,7 @@ from byok.domain.iam.statements import (
     build_owner_statement,
 )
 from byok.domain.onboarding.payload import RDS_KEY_FIELD, S3_KEY_FIELD
-from byok.domain.tenant import TenantLabels, derive_external_id
+from byok.domain.tenant import TenantLabels
 from byok.domain.vendor import VendorProfile
 
 KEYS_TEMPLATE_FILE: Final = "byok-kms-keys.yaml"
@@ -119,7 +119,7 @@ class CustomerCommands:
             ]
         )
 
-    def name_keys_commands(self, keys: KeyPair, tenant: str) -> tuple[str, ...]:
+    def name_keys_commands(self, keys: KeyPair, tenant: str, external_id: str | None) -> tuple[str, ...]:
         """Return the commands for each way to put a tenant name on two keys.
 
         Each group of commands starts with a shell comment that says when to use it.
@@ -128,11 +128,16 @@ class CustomerCommands:
         assumes (D11). The comments contain no quotes and no brackets, because zsh treats comments pasted at its prompt
         as commands.
 
+        Args:
+            keys: The two keys.
+            tenant: The tenant name.
+            external_id: The external id that the platform passes when it assumes the role; None if it is not known.
+                Without the external id, the commands for the role are left out.
+
         Raises:
             InvalidTenantNameError: The name is not valid.
         """
-        external_id = derive_external_id(keys)
-        return (
+        ways = [
             _comment(
                 "If a CloudFormation stack created the keys, redeploy that stack, which is named "
                 f"{self.stack_name} in this command."
@@ -149,13 +154,19 @@ class CustomerCommands:
                 "Otherwise, the next apply removes the name."
             )
             + f"terraform apply -var tenant_name={shlex.quote(tenant)}",
-            _comment(
-                "If the platform should name the keys itself, now and later, through a role that can do nothing else: "
-                f"save {TENANT_ROLE_TEMPLATE_FILE}, which the vendor sends you, and send back the ARN that this "
-                f"prints. The vendor then retries with --tenant-role-arn and --external-id {external_id}"
+        ]
+        if external_id is not None:
+            ways.append(
+                _comment(
+                    "If the platform should name the keys itself, now and later, through a role that can do nothing "
+                    f"else: save {TENANT_ROLE_TEMPLATE_FILE}, which the vendor sends you, and send back the ARN that "
+                    "this prints. The vendor then retries with --tenant-role-arn"
+                )
+                + _JOINT.join(
+                    [self.deploy_tenant_role_command(keys, external_id), self.print_tenant_role_arn_command()]
+                )
             )
-            + _JOINT.join([self.deploy_tenant_role_command(keys, external_id), self.print_tenant_role_arn_command()]),
-        )
+        return tuple(ways)
 
     def deploy_tenant_role_command(self, keys: KeyPair, external_id: str) -> str:
         """Return the command that creates the optional role for putting a tenant name on the keys (D11)."""
