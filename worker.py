@@ -31,6 +31,7 @@ from activities.external_ids import ExternalIdActivities
 from activities.heartbeat import HEARTBEAT_INTERVAL, HeartbeatInterceptor
 from activities.inventory import InventoryActivities
 from activities.keys import KeyActivities
+from activities.organisation_sessions import TaggedRole
 from activities.planning import PlanActivities
 from activities.storage import StorageActivities
 from activities.tenant import TenantActivities
@@ -93,7 +94,8 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
         home_region=settings.home_region,
         regions=settings.regions,
     )
-    clients = AwsClients(session, config, platform.account)
+    tagged = TaggedRole(platform.role_arn, platform.home_region) if settings.vendor.organisation_session_tag else None
+    clients = AwsClients(session, config, platform.account, tagged)
     plan, keys = PlanActivities(platform), KeyActivities(clients, platform)
     poll = timedelta(seconds=settings.database_poll_seconds)
     database = DatabaseActivities(clients, platform, poll, DescribeBatcher(clients))

@@ -1,6 +1,7 @@
 """Classify AWS errors: find the service, the error code, and the matching rule of the error table."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from botocore.exceptions import ClientError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _SERVICE: Final = "byok-service"
+_OWN_SESSION: Final = "own-session"
 
 
 def record_service_on_responses(client: "BaseClient") -> None:
@@ -28,6 +30,11 @@ def record_service_on_responses(client: "BaseClient") -> None:
         parsed.setdefault("ResponseMetadata", {})[_SERVICE] = model.service_model.service_name
 
     client.meta.events.register_last("after-call", note)
+
+
+def mark_own_session_error(error: ClientError) -> None:
+    """Record that STS refused the worker a session of its own role, so that no customer's role is blamed."""
+    error.response.setdefault("ResponseMetadata", cast("Any", {}))[_SERVICE] = _OWN_SESSION  # type: ignore[typeddict-unknown-key]
 
 
 def decide_error_outcome(error: ClientError) -> ErrorOutcome:
@@ -62,6 +69,9 @@ def find_service_and_rule(error: ClientError, key_arn: str | None = None) -> tup
     """
     code, message = get_error_code(error), get_error_message(error)
     service = cast("str | None", error.response.get("ResponseMetadata", {}).get(_SERVICE))
+    if service == _OWN_SESSION:
+        row = classify_error("sts", code, message)
+        return "sts", replace(row, remedy=Remedy.PLATFORM_SESSION) if row.remedy is Remedy.TENANT_ROLE else row
     if service is not None:
         return service, classify_error(service, code, message, key_arn)
     row = classify_error("sts", code, message)

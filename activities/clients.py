@@ -9,9 +9,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import boto3
+import botocore.session
 from botocore.config import Config
 
 from activities.aws_errors import record_service_on_responses
+from activities.organisation_sessions import TaggedRole, build_tagged_session
 from byok import __version__
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ botocore builds a user agent for every call, which takes a tenth of the call's C
 
 _SHORTEST_SESSION: Final = 900
 """The shortest session that STS allows, in seconds (AssumeRole, DurationSeconds)."""
+
+MAX_ORGANISATIONS: Final = 100
+"""How many organisations' clients a worker keeps. An organisation that is not among them gets new ones when needed."""
 
 
 def build_client_config(*, connect_timeout: timedelta, read_timeout: timedelta, connections: int) -> Config:
@@ -58,13 +63,38 @@ class AwsClients:
             instance role.
         config: See `build_client_config`.
         account: The platform's account id. S3 refuses every call on a bucket that another account owns.
+        tagged_role: The role for sessions with an organisation's tag; None if the vendor profile turns such tags off.
     """
 
-    session: boto3.Session
+    session: boto3.Session | botocore.session.Session
     config: Config
     account: str
+    tagged_role: TaggedRole | None = None
     _made: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
+    _organisations: "dict[str, AwsClients]" = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def on_behalf_of(self, organisation: str | None) -> "AwsClients":
+        """Return the clients for calls that use the keys of an organisation's environment.
+
+        If the vendor profile turns on session tags, the calls are made in a session of the platform role with the tag
+        `organisation`, which the customer's key policies require. Calls on the vendor's own resources, such as claims,
+        and calls for the vendor's own environments need no tag.
+
+        The clients are built at the first call and kept for the organisations that were used last.
+        """
+        role = self.tagged_role
+        if organisation is None or role is None:
+            return self
+        with self._lock:
+            clients = self._organisations.pop(organisation, None)
+            if clients is None:
+                session = build_tagged_session(role.role_arn, organisation, lambda: self.sts(role.region))
+                clients = AwsClients(session, self.config, self.account)
+            self._organisations[organisation] = clients
+            if len(self._organisations) > MAX_ORGANISATIONS:
+                del self._organisations[next(iter(self._organisations))]
+        return clients
 
     def s3(self, region: str) -> "S3Client":
         """Return the S3 client for a Region."""
@@ -114,12 +144,8 @@ class AwsClients:
 
     def _make(self, service: str, region: str, **credentials: str) -> Any:
         """Create a client. The caller must hold the lock, because creating a client is not thread-safe."""
-        made = self.session.client(
-            service,  # type: ignore[call-overload]
-            region_name=region,
-            config=self.config,
-            **credentials,
-        )
+        create: Any = self.session.client if isinstance(self.session, boto3.Session) else self.session.create_client
+        made = create(service, region_name=region, config=self.config, **credentials)
         record_service_on_responses(made)
         if service == "s3":
             _expect_bucket_owner(made, self.account)

@@ -101,7 +101,12 @@ class TenantActivities:
         with step.translate_aws_errors():
             external_id = self._get_external_id(step)
         commands = CustomerCommands(
-            self.platform.role_arn, environment.region, self.platform.vendor, task.stack_name, environment.profile
+            self.platform.role_arn,
+            environment.region,
+            self.platform.vendor,
+            task.stack_name,
+            environment.profile,
+            environment.organisation,
         )
         keys = KeyPair(environment.s3_key_arn, environment.rds_key_arn)
         return TenantOutcome(tenant=task.tenant, commands=commands.name_keys_commands(keys, task.tenant, external_id))

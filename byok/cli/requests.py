@@ -113,7 +113,13 @@ def find_request_problems(request: ProvisionRequest | KeyPairRequest, settings: 
     them.
     """
     context, at = (
-        RemedyContext(request.region, settings.platform_role_arn, settings.vendor, profile=request.profile),
+        RemedyContext(
+            request.region,
+            settings.platform_role_arn,
+            settings.vendor,
+            profile=request.profile,
+            organisation=request.organisation,
+        ),
         datetime.now(UTC),
     )
     found = find_arn_problems(request.key_pair, context, at) if request.key_pair else ()

@@ -296,5 +296,10 @@ def _findings(
 
 def _remedy_context(request: RegionRequest, platform: Platform, request_kind: RequestKind) -> RemedyContext:
     return RemedyContext(
-        request.region, platform.role_arn, platform.vendor, request_kind=request_kind, profile=request.profile
+        request.region,
+        platform.role_arn,
+        platform.vendor,
+        request_kind=request_kind,
+        profile=request.profile,
+        organisation=request.organisation,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from byok.domain.arns import KeyPair
-from byok.domain.onboarding.customer_commands import TENANT_ROLE_ARN_OUTPUT
+from byok.domain.onboarding.customer_commands import ORGANISATION_PARAMETER, TENANT_ROLE_ARN_OUTPUT
 from byok.domain.onboarding.payload import RDS_KEY_FIELD, S3_KEY_FIELD, parse_payload
 from byok.domain.vendor import VendorProfile
 from byok.onboarding.template import render_keys_template
@@ -36,9 +36,16 @@ class Customer:
     region: str
     vendor: VendorProfile
 
-    def ensure_key_pair(self, name: str) -> KeyPair:
-        """Return the key pair of the stack `byok-<name>`; create the stack if it does not exist."""
+    def ensure_key_pair(self, name: str, organisation: str | None = None) -> KeyPair:
+        """Return the key pair of the stack `byok-<name>`; create the stack if it does not exist.
+
+        Args:
+            name: The name of the key pair.
+            organisation: The organisation that will own the environment; None for the vendor.
+        """
         given = {self.vendor.role_parameter_name: self.platform_role_arn, "PlatformRegion": self.region}
+        if self.vendor.organisation_session_tag:
+            given[ORGANISATION_PARAMETER] = organisation or ""
         outputs = self._ensure_stack(f"byok-{name}", render_keys_template(self.vendor), given)
         return KeyPair(**parse_payload(outputs[self.vendor.payload_output_name]))
 

@@ -68,6 +68,7 @@ class OnboardingKit:
         stack_name: str,
         profile: str = DEFAULT_PROFILE,
         keys: KeyPair | None = None,
+        organisation: str | None = None,
     ) -> Self:
         """Build the kit for a Region.
 
@@ -90,13 +91,20 @@ class OnboardingKit:
         wrong = check_key_arns(keys, region, account) if keys else []
         if wrong:
             raise ValueError(wrong[0].message)
-        commands = CustomerCommands(platform_role_arn, region, vendor, stack_name, profile)
+        commands = CustomerCommands(platform_role_arn, region, vendor, stack_name, profile, organisation)
         return cls(platform_role_arn, account, region, vendor, commands, keys)
+
+    @property
+    def organisation(self) -> str | None:
+        """The organisation that will own the environment; None for the vendor."""
+        return self.commands.organisation
 
     def statements_for_key(self, which: KeyPurpose) -> list[Statement]:
         """Return the statements for one of the two keys, ready to paste (contract 26, 27)."""
         return build_key_statements(
-            which, StatementParameters.for_platform_role(self.platform_role_arn, self.region), self.vendor
+            which,
+            StatementParameters.for_platform_role(self.platform_role_arn, self.region, self.organisation),
+            self.vendor,
         )
 
     def tenant_role_commands(self) -> tuple[str, str] | None:
@@ -114,6 +122,7 @@ class OnboardingKit:
             "platform_role_arn": self.platform_role_arn,
             "platform_account": self.platform_account,
             "region": self.region,
+            "organisation": self.organisation,
             "template_file": KEYS_TEMPLATE_FILE,
             "tenant_role_file": TENANT_ROLE_TEMPLATE_FILE,
             "stack_name": self.commands.stack_name,

@@ -28,9 +28,19 @@ YAML_MEDIA_TYPE = "application/yaml"
 _ANY_STACK: Final = "byok-kms-keys"
 """A placeholder stack name, for routes that build a kit but return only the parts that do not contain the name."""
 
+Organisation = Annotated[
+    OrganisationName | None,
+    Query(description="For the vendor's staff: the organisation that will own the environment."),
+]
+
 
 def build_kit(
-    state: State, region: str, stack_name: str, profile: str = DEFAULT_PROFILE, keys: KeyPair | None = None
+    state: State,
+    region: str,
+    stack_name: str,
+    profile: str = DEFAULT_PROFILE,
+    keys: KeyPair | None = None,
+    organisation: str | None = None,
 ) -> OnboardingKit:
     """Build the onboarding kit for a Region.
 
@@ -39,7 +49,13 @@ def build_kit(
     """
     try:
         return OnboardingKit.for_region(
-            state.platform_role_arn, region, state.vendor, stack_name=stack_name, profile=profile, keys=keys
+            state.platform_role_arn,
+            region,
+            state.vendor,
+            stack_name=stack_name,
+            profile=profile,
+            keys=keys,
+            organisation=organisation,
         )
     except ValueError as error:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", str(error)) from error
@@ -53,7 +69,7 @@ def build_keys_template_response(state: State) -> Response:
 
 @router.get("/{region}")
 async def values(
-    _: ReadCaller,
+    caller: ReadCaller,
     state: State,
     service: Service,
     region: Region,
@@ -76,10 +92,7 @@ async def values(
             description="Name of the stack that creates the keys. The default name contains the environment's id.",
         ),
     ] = None,
-    organisation: Annotated[
-        OrganisationName | None,
-        Query(description="For the vendor's staff: the organisation that will own the environment."),
-    ] = None,
+    organisation: Organisation = None,
     s3_key_arn: Annotated[
         str | None, Query(max_length=KEY_ARN_MAX_LENGTH, description="The ARN of the S3 key.")
     ] = None,
@@ -97,9 +110,10 @@ async def values(
             raise invalid_field_error("environment_id", "is required unless stack_name is given")
         stack_name = default_stack_name(environment_id)
     keys = KeyPair(s3_key_arn, rds_key_arn) if s3_key_arn and rds_key_arn else None
-    kit = build_kit(state, region, stack_name, profile, keys)
+    owner = caller.organisation or organisation
+    kit = build_kit(state, region, stack_name, profile, keys, owner)
     if keys is not None:
-        kit = replace(kit, external_id=await service.get_external_id(organisation))
+        kit = replace(kit, external_id=await service.get_external_id(owner))
     return OnboardingValues.model_validate(kit.as_json_dict())
 
 
@@ -111,6 +125,9 @@ async def template(_: ReadCaller, state: State, region: Region) -> Response:
 
 
 @router.get("/{region}/statements/{key}")
-async def statements(_: ReadCaller, state: State, region: Region, key: KeyPurpose) -> list[Statement]:
+async def statements(
+    caller: ReadCaller, state: State, region: Region, key: KeyPurpose, organisation: Organisation = None
+) -> list[Statement]:
     """Return the statements to append to one key's policy."""
-    return build_kit(state, region, _ANY_STACK).statements_for_key(key)
+    owner = caller.organisation or organisation
+    return build_kit(state, region, _ANY_STACK, organisation=owner).statements_for_key(key)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byok.cli.output import UsageError, exit_on_error, make_console, print_json, print_message, print_text
-from byok.cli.platform import PlatformRole, Region, require_platform_role_arn, require_region
+from byok.cli.platform import Organisation, PlatformRole, Region, require_platform_role_arn, require_region
 
 if TYPE_CHECKING:
     from byok.domain.arns import KeyPair
@@ -25,9 +25,6 @@ class TemplateKind(StrEnum):
 
 
 Profile = Annotated[str | None, typer.Option(help="The customer's AWS CLI profile for the commands. [default: byok]")]
-Organisation = Annotated[
-    str | None, typer.Option(help="The organisation that will own the environment. [default: the vendor]")
-]
 
 
 def onboarding(
@@ -87,6 +84,7 @@ def onboarding(
                 profile=profile or DEFAULT_PROFILE,
                 stack_name=stack_name,
                 keys=_keys(payload, s3_key_arn, rds_key_arn),
+                organisation=organisation,
             )
         except ValueError as error:
             raise UsageError(str(error)) from error
@@ -123,6 +121,7 @@ def template(
     ] = None,
     region: Annotated[str | None, typer.Option(help="The environment's AWS Region; only for terraform.")] = None,
     platform_role_arn: PlatformRole = None,
+    organisation: Organisation = None,
 ) -> None:
     """Print the CloudFormation template for the two keys.
 
@@ -134,7 +133,7 @@ def template(
     Exit codes: 0 printed or written; 2 incorrect usage, or the file cannot be written.
     """
     with exit_on_error():
-        name, text = _template(kind, region, platform_role_arn)
+        name, text = _template(kind, region, platform_role_arn, organisation)
         if out is None or str(out) == "-":
             print_text(text)
             return
@@ -147,7 +146,8 @@ def template(
         print_message(f"{'Replaced' if before not in {None, text.encode()} else 'Written'}: {file}")
 
 
-def _template(kind: TemplateKind, region: str | None, role: str | None) -> tuple[str, str]:
+def _template(kind: TemplateKind, region: str | None, role: str | None, organisation: str | None) -> tuple[str, str]:
+    from byok.cli.requests import require_organisation
     from byok.domain.onboarding.customer_commands import KEYS_TEMPLATE_FILE, TENANT_ROLE_TEMPLATE_FILE
     from byok.onboarding.template import render_keys_template
     from byok.onboarding.tenant_role import render_tenant_role_template
@@ -163,7 +163,7 @@ def _template(kind: TemplateKind, region: str | None, role: str | None) -> tuple
         raise UsageError("Missing: --region. The Terraform file is specific to one Region.")
     place = require_region(region)
     return TERRAFORM_FILE, render_terraform_file(
-        require_platform_role_arn(role, settings, place), place, settings.vendor
+        require_platform_role_arn(role, settings, place), place, settings.vendor, require_organisation(organisation)
     )
 
 
@@ -193,6 +193,7 @@ def _show(kit: "OnboardingKit") -> None:
         f"Platform role ARN    {kit.platform_role_arn}\n"
         f"Platform account     {kit.platform_account}\n"
         f"AWS Region           {kit.region}"
+        + (f"\nOrganisation         {kit.organisation}" if kit.organisation else "")
     )
     heading("A. With CloudFormation (recommended): one stack creates both keys")
     prose(

@@ -24,6 +24,9 @@ from byok.domain.vendor import VendorProfile
 KEYS_TEMPLATE_FILE: Final = "byok-kms-keys.yaml"
 """The template's exact file name (contract 24)."""
 
+ORGANISATION_PARAMETER: Final = "Organisation"
+"""The template's parameter for the organisation. The template has it only if the vendor turns on session tags."""
+
 TENANT_ROLE_TEMPLATE_FILE: Final = "byok-tenant-role.yaml"
 TENANT_ROLE_ARN_OUTPUT: Final = "TenantRoleArn"
 
@@ -37,6 +40,7 @@ class CustomerCommands:
         region: The environment's Region.
         stack_name: Name of the stack that contains the keys.
         profile: The customer's AWS CLI profile.
+        organisation: The organisation that owns the environment; None for the vendor.
     """
 
     platform_role_arn: str
@@ -44,6 +48,7 @@ class CustomerCommands:
     vendor: VendorProfile
     stack_name: str
     profile: str = DEFAULT_PROFILE
+    organisation: str | None = None
 
     def deploy_keys_command(self, tenant: str | None = None) -> str:
         """Return the command that creates both keys with CloudFormation (contract 38, 108).
@@ -54,6 +59,8 @@ class CustomerCommands:
             f"{self.vendor.role_parameter_name}={shlex.quote(self.platform_role_arn)}",
             f"PlatformRegion={self.region}",
         ]
+        if self.vendor.organisation_session_tag:
+            overrides.append(f"{ORGANISATION_PARAMETER}={self.organisation or ''}")
         if tenant is not None:
             overrides.append(f"TenantName={shlex.quote(tenant)}")
         return _join_lines(
@@ -207,7 +214,9 @@ class CustomerCommands:
     def _policy(self, which: KeyPurpose) -> dict[str, object]:
         root = f"arn:{partition_of_region(self.region)}:iam::{_ACCOUNT}:root"
         ours = build_key_statements(
-            which, StatementParameters.for_platform_role(self.platform_role_arn, self.region), self.vendor
+            which,
+            StatementParameters.for_platform_role(self.platform_role_arn, self.region, self.organisation),
+            self.vendor,
         )
         return build_key_policy(build_owner_statement(root), ours)
 

@@ -149,7 +149,9 @@ async def _list_naming_commands(
     if status.phase is not Phase.READY or not (name and region and s3_key_arn and rds_key_arn):
         return ()
     stack_name = status.stack_name or default_stack_name(status.environment_id)
-    commands = CustomerCommands(state.platform_role_arn, region, state.vendor, stack_name, status.profile)
+    commands = CustomerCommands(
+        state.platform_role_arn, region, state.vendor, stack_name, status.profile, status.organisation
+    )
     external_id: str | None = None
     with suppress(ServiceError, TimeoutError):
         async with asyncio.timeout(_EXTERNAL_ID_TIMEOUT.total_seconds()):
