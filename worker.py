@@ -28,10 +28,12 @@ from activities.closed_runs import ClosedRunRecorder
 from activities.database import DatabaseActivities
 from activities.describe_batcher import DescribeBatcher
 from activities.evidence import EvidenceActivities
+from activities.external_ids import ExternalIdActivities
 from activities.heartbeat import HEARTBEAT_INTERVAL, HeartbeatInterceptor
 from activities.holds import HoldInterceptor
 from activities.inventory import InventoryActivities
 from activities.keys import KeyActivities
+from activities.organisation_sessions import TaggedRole
 from activities.planning import PlanActivities
 from activities.quotas import QuotaActivities
 from activities.run_records import RunRecordInterceptor
@@ -49,6 +51,7 @@ from byok.worker_fitness import WorkerIdentity, WorkerSupervisor
 from workflows.accounts import ListAccounts, RegisterAccount, UnregisterAccount
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
+from workflows.get_external_id import GetExternalId
 from workflows.list_key_claims import ListKeyClaims
 from workflows.prove_aurora_key import ProveAuroraKey
 from workflows.provision_environment import ProvisionEnvironment
@@ -82,7 +85,10 @@ def build_activities(settings: Settings, session: boto3.Session, platform_role_a
         home_region=settings.home_region,
         regions=settings.regions,
     )
-    clients = AwsClients(session, build_config(settings), platform.account, settings.aws_calls_per_second)
+    tagged = TaggedRole(platform.role_arn, platform.home_region) if settings.vendor.organisation_session_tag else None
+    clients = AwsClients(
+        session, build_config(settings), platform.account, settings.aws_calls_per_second, tagged_role=tagged
+    )
     plan, keys = PlanActivities(platform), KeyActivities(clients, platform)
     poll = timedelta(seconds=settings.database_poll_seconds)
     database = DatabaseActivities(clients, platform, poll, DescribeBatcher(clients))
@@ -91,7 +97,7 @@ def build_activities(settings: Settings, session: boto3.Session, platform_role_a
     inventory, claims = InventoryActivities(clients, platform), ClaimActivities(clients, platform)
     evidence = EvidenceActivities(database, storage)
     tenant = TenantActivities(clients, platform)
-    accounts = AccountActivities(clients, platform)
+    accounts, external_ids = AccountActivities(clients, platform), ExternalIdActivities(clients, platform)
     return [
         plan.plan_key_check,
         plan.plan_environment,
@@ -116,6 +122,7 @@ def build_activities(settings: Settings, session: boto3.Session, platform_role_a
         claims.release_unused_claims,
         claims.release_all_claims,
         claims.list_key_claims,
+        tenant.build_tenant_commands,
         tenant.reconcile_key,
         accounts.find_unregistered_accounts,
         accounts.register_account,
@@ -123,6 +130,7 @@ def build_activities(settings: Settings, session: boto3.Session, platform_role_a
         accounts.list_accounts,
         AttemptActivities().record_stop,
         QuotaActivities(settings.quotas, settings.vendor).find_exceeded_quota,
+        external_ids.get_external_id,
     ]
 
 
@@ -168,6 +176,7 @@ def make_worker(
             RegisterAccount,
             UnregisterAccount,
             ListAccounts,
+            GetExternalId,
         ],
         activities=activities,
         # The sandbox detects nondeterministic workflow code. The tests use it. Production does not, because the sandbox

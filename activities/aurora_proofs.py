@@ -87,7 +87,7 @@ class AuroraProofActivities:
                 error table.
         """
         environment = task.environment
-        step, rds = self._step(environment), self.clients.rds(environment.region)
+        step, rds = self._step(environment), self.clients.on_behalf_of(environment.organisation).rds(environment.region)
         planned = plan_aurora_proof(task, self.platform)
         with step.translate_aws_errors():
             existing = self._find_clusters(rds)
@@ -122,7 +122,7 @@ class AuroraProofActivities:
             ApplicationError: `rds.NotReady`, retried after `poll`, until the clusters are gone. Temporal retries the
                 activity after every error, because otherwise the clusters could be left behind.
         """
-        step, rds = self._step(environment), self.clients.rds(environment.region)
+        step, rds = self._step(environment), self.clients.on_behalf_of(environment.organisation).rds(environment.region)
         try:
             with step.translate_aws_errors():
                 remaining = [one for one in self._find_clusters(rds).values() if self._must_go(one, environment)]

@@ -1,6 +1,7 @@
 """Classify AWS errors: find the service, the error code, and the matching rule of the error table."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from botocore.exceptions import ClientError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _SERVICE: Final = "byok-service"
+_OWN_SESSION: Final = "own-session"
 
 
 def record_service_on_responses(client: "BaseClient") -> None:
@@ -54,6 +56,11 @@ def explain_head_denials(client: "BaseClient", check_credentials: Callable[[], o
         client.meta.events.register(f"after-call.s3.{operation}", explain)
 
 
+def mark_own_session_error(error: ClientError) -> None:
+    """Record that STS refused the worker a session of its own role, so that no customer's role is blamed."""
+    error.response.setdefault("ResponseMetadata", cast("Any", {}))[_SERVICE] = _OWN_SESSION  # type: ignore[typeddict-unknown-key]
+
+
 def decide_error_outcome(error: ClientError) -> ErrorOutcome:
     """Return the error table's outcome for an error, so that a caller can recognise `ABSENT` or `EXISTS`."""
     return find_service_and_rule(error)[1].outcome
@@ -90,6 +97,9 @@ def find_service_and_rule(
     """
     code, message = get_error_code(error), get_error_message(error)
     service = cast("str | None", error.response.get("ResponseMetadata", {}).get(_SERVICE))
+    if service == _OWN_SESSION:
+        row = classify_error("sts", code, message)
+        return "sts", replace(row, remedy=Remedy.PLATFORM_SESSION) if row.remedy is Remedy.TENANT_ROLE else row
     if service is not None:
         return service, classify_error(service, code, message, key_arn, platform_role_arn)
     row = classify_error("sts", code, message)

@@ -9,12 +9,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import boto3
+import botocore.session
 from botocore.config import Config
 
 from activities.aws_errors import explain_head_denials, record_service_on_responses
 from activities.call_rate import TokenBucket
+from activities.organisation_sessions import TaggedRole, build_tagged_session
 from byok import __version__
-from byok.domain.models import TenantRole
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -30,6 +31,9 @@ botocore builds a user agent for every call, which takes a tenth of the call's C
 
 _SHORTEST_SESSION: Final = 900
 """The shortest session that STS allows, in seconds (AssumeRole, DurationSeconds)."""
+
+MAX_ORGANISATIONS: Final = 100
+"""How many organisations' clients a worker keeps. An organisation that is not among them gets new ones when needed."""
 
 
 def build_client_config(*, connect_timeout: timedelta, read_timeout: timedelta, connections: int) -> Config:
@@ -61,15 +65,40 @@ class AwsClients:
         config: See `build_client_config`.
         account: The platform's account id. S3 refuses every call on a bucket that another account owns.
         calls_per_second: The maximum rate of calls per service and Region. A call beyond this rate waits.
+        tagged_role: The role for sessions with an organisation's tag; None if the vendor profile turns such tags off.
     """
 
-    session: boto3.Session
+    session: boto3.Session | botocore.session.Session
     config: Config
     account: str
     calls_per_second: float = 100
     _buckets: dict[tuple[str, str], TokenBucket] = field(default_factory=dict, repr=False)
+    tagged_role: TaggedRole | None = None
     _made: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
+    _organisations: "dict[str, AwsClients]" = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def on_behalf_of(self, organisation: str | None) -> "AwsClients":
+        """Return the clients for calls that use the keys of an organisation's environment.
+
+        If the vendor profile turns on session tags, the calls are made in a session of the platform role with the tag
+        `organisation`, which the customer's key policies require. Calls on the vendor's own resources, such as claims,
+        and calls for the vendor's own environments need no tag.
+
+        The clients are built at the first call and kept for the organisations that were used last.
+        """
+        role = self.tagged_role
+        if organisation is None or role is None:
+            return self
+        with self._lock:
+            clients = self._organisations.pop(organisation, None)
+            if clients is None:
+                session = build_tagged_session(role.role_arn, organisation, lambda: self.sts(role.region))
+                clients = AwsClients(session, self.config, self.account, self.calls_per_second, _buckets=self._buckets)
+            self._organisations[organisation] = clients
+            if len(self._organisations) > MAX_ORGANISATIONS:
+                del self._organisations[next(iter(self._organisations))]
+        return clients
 
     def s3(self, region: str) -> "S3Client":
         """Return the S3 client for a Region."""
@@ -83,11 +112,12 @@ class AwsClients:
         """Return the STS client for a Region."""
         return cast("STSClient", self._client("sts", region))
 
-    def kms_assuming_role(self, role: TenantRole, region: str, session_name: str) -> "KMSClient":
+    def kms_assuming_role(self, role_arn: str, external_id: str, region: str, session_name: str) -> "KMSClient":
         """Return a KMS client for the customer's account, with new credentials that only the calling activity uses.
 
         Args:
-            role: The role in the customer's account, and its external id.
+            role_arn: The role in the customer's account.
+            external_id: The external id that the role's trust policy must require.
             region: The Region of the keys.
             session_name: The session name, which appears in the customer's CloudTrail.
 
@@ -95,9 +125,9 @@ class AwsClients:
             ClientError: STS does not allow the worker to assume the role.
         """
         taken = self.sts(region).assume_role(
-            RoleArn=role.role_arn,
+            RoleArn=role_arn,
             RoleSessionName=session_name,
-            ExternalId=role.external_id,
+            ExternalId=external_id,
             DurationSeconds=_SHORTEST_SESSION,
         )["Credentials"]
         with self._lock:
@@ -118,12 +148,8 @@ class AwsClients:
 
     def _make(self, service: str, region: str, **credentials: str) -> Any:
         """Create a client. The caller must hold the lock, because creating a client is not thread-safe."""
-        made = self.session.client(
-            service,  # type: ignore[call-overload]
-            region_name=region,
-            config=self.config,
-            **credentials,
-        )
+        create: Any = self.session.client if isinstance(self.session, boto3.Session) else self.session.create_client
+        made = create(service, region_name=region, config=self.config, **credentials)
         record_service_on_responses(made)
         self._buckets.setdefault((service, region), TokenBucket(self.calls_per_second)).limit(made)
         if service == "s3":

@@ -165,7 +165,7 @@ class DatabaseActivities:
         return ActivityContext(task.environment, self.platform.vendor, phase, KeyPurpose.RDS, request_kind=request_kind)
 
     def _rds(self, task: DatabaseTask) -> "RDSClient":
-        return self.clients.rds(task.environment.region)
+        return self.clients.on_behalf_of(task.environment.organisation).rds(task.environment.region)
 
     def _adopt_or_make_writer(self, step: ActivityContext, task: DatabaseTask) -> WriterResource:
         rds, name = self._rds(task), task.cluster.writer_identifier

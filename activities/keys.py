@@ -56,7 +56,7 @@ class KeyActivities:
                 Stops immediately with `byok.ProbeMismatch` or `byok.BucketOfAnotherAccount`.
         """
         step = self._step(environment)
-        s3 = self.clients.s3(environment.region)
+        s3 = self.clients.on_behalf_of(environment.organisation).s3(environment.region)
         probe = S3Probe(s3, environment)
         arn = environment.s3_key_arn
         try:

@@ -167,7 +167,7 @@ class StorageActivities:
         )
 
     def _s3(self, environment: Environment) -> "S3Client":
-        return self.clients.s3(environment.region)
+        return self.clients.on_behalf_of(environment.organisation).s3(environment.region)
 
 
 def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":

@@ -13,15 +13,27 @@ from botocore.exceptions import ClientError
 from temporalio import activity
 
 from activities.aws_errors import decide_error_outcome
+from activities.bucket_owner import refuse_foreign_bucket
 from activities.bucket_settings import read_bucket_tags, read_default_encryption
 from activities.clients import AwsClients
 from activities.encryption import find_encryption_conflict
+from activities.external_ids import ExternalIds
 from activities.failures import ActivityContext
 from activities.ownership import has_environment_tag
 from activities.rds_resources import find_cluster, is_tagged_for
-from byok.domain.arns import KeyPurpose, parse_key_arn
+from byok.domain.arns import KeyPair, KeyPurpose, parse_key_arn
 from byok.domain.encryption import ENCRYPTION_CANNOT_CHANGE_CODE
-from byok.domain.models import Environment, EnvironmentProbeResult, KeyLabels, Problem, ReconciledKey, ReconcileKeyTask
+from byok.domain.models import (
+    Environment,
+    EnvironmentProbeResult,
+    KeyLabels,
+    Problem,
+    ReconciledKey,
+    ReconcileKeyTask,
+    TenantCommandsTask,
+    TenantOutcome,
+)
+from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import AliasOutcome, Phase, RequestKind
 from byok.domain.planning import Platform, plan_buckets, plan_cluster
 from byok.domain.problems.aws_errors import ErrorOutcome
@@ -76,6 +88,30 @@ class TenantActivities:
         return EnvironmentProbeResult(findings=(*_other_key_findings(step, on), *findings))
 
     @activity.defn(no_thread_cancel_exception=True)
+    def build_tenant_commands(self, task: TenantCommandsTask) -> TenantOutcome:
+        """Return the commands with which the customer puts the tenant name on both keys, and change nothing.
+
+        The commands include the organisation's external id, for a role through which the platform could do so.
+
+        Raises:
+            ApplicationError: AWS returned an error. The error table decides whether it stops the activity.
+        """
+        environment = task.environment
+        step = self._step(environment, KeyPurpose.S3, RequestKind.TENANT)
+        with step.translate_aws_errors():
+            external_id = self._get_external_id(step)
+        commands = CustomerCommands(
+            self.platform.role_arn,
+            environment.region,
+            self.platform.vendor,
+            task.stack_name,
+            environment.profile,
+            environment.organisation,
+        )
+        keys = KeyPair(environment.s3_key_arn, environment.rds_key_arn)
+        return TenantOutcome(tenant=task.tenant, commands=commands.name_keys_commands(keys, task.tenant, external_id))
+
+    @activity.defn(no_thread_cancel_exception=True)
     def reconcile_key(self, task: ReconcileKeyTask) -> ReconciledKey:
         """Put the tenant's alias and tags on one key.
 
@@ -92,7 +128,8 @@ class TenantActivities:
         step = self._step(task.environment, marks.key, task.request_kind)
         with step.translate_aws_errors():
             session = f"byok-{task.environment.environment_id}"
-            kms = self.clients.kms_assuming_role(task.role, task.environment.region, session)
+            external_id = self._get_external_id(step)
+            kms = self.clients.kms_assuming_role(task.role_arn, external_id, task.environment.region, session)
             present = _aliases_of(kms, marks)
             state, points_at = _reconcile_alias(kms, step, task, present)
             tags = _NOTHING if state is AliasOutcome.CONFLICT else _write_tags(kms, marks)
@@ -113,6 +150,11 @@ class TenantActivities:
                 if is_alias_of_another_tenant(alias, marks.key, marks.tenant, self.platform.vendor)
             ),
         )
+
+    def _get_external_id(self, step: ActivityContext) -> str:
+        ids = ExternalIds.of_platform(self.clients, self.platform)
+        with refuse_foreign_bucket(step, ids.s3, ids.bucket):
+            return ids.get(step.environment.organisation)
 
     def _step(self, environment: Environment, key: KeyPurpose, request_kind: RequestKind) -> ActivityContext:
         return ActivityContext(environment, self.platform.vendor, Phase.RECONCILING_TENANT, key, request_kind)

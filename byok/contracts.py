@@ -10,6 +10,7 @@ from byok.domain.arns import parse_key_arn
 from byok.domain.models import (
     CheckKeysRequest,
     DeleteRequest,
+    ExternalIdRequest,
     ListAccountsRequest,
     ListClaimsRequest,
     ProvisionRequest,
@@ -29,6 +30,7 @@ LIST_KEY_CLAIMS_WORKFLOW: Final = "ListKeyClaims"
 REGISTER_ACCOUNT_WORKFLOW: Final = "RegisterAccount"
 UNREGISTER_ACCOUNT_WORKFLOW: Final = "UnregisterAccount"
 LIST_ACCOUNTS_WORKFLOW: Final = "ListAccounts"
+GET_EXTERNAL_ID_WORKFLOW: Final = "GetExternalId"
 
 AURORA_PROOF_UPDATE: Final = "await_proof"
 """The update of `ProveAuroraKey` that returns the verdict."""
@@ -158,6 +160,11 @@ def account_proof_workflow_id(nonce: str) -> str:
 def list_accounts_workflow_id(request: ListAccountsRequest) -> str:
     """Return the workflow id of a list of registered accounts: identical requests share one run."""
     return f"accounts/{request.organisation or 'all'}/{request.size}/{request.after or 'first'}"
+
+
+def external_id_workflow_id(request: ExternalIdRequest) -> str:
+    """Return the workflow id of a request for an external id: identical requests share one run."""
+    return f"external-id/organisation/{request.organisation}" if request.organisation else "external-id/vendor"
 
 
 def aurora_proof_workflow_id(region: str, key_arn: str) -> str:

@@ -104,7 +104,14 @@ def create_platform_role() -> None:
                 "Effect": "Allow",
                 "Principal": {"AWS": f"arn:aws:iam::{PLATFORM_ACCOUNT}:root"},
                 "Action": "sts:AssumeRole",
-            }
+            },
+            # For sessions with a tag. A role does not trust itself unless its trust policy says so (AWS security blog,
+            # "Announcing an update to IAM role trust policy behavior").
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": PLATFORM_ROLE_ARN},
+                "Action": ["sts:AssumeRole", "sts:TagSession"],
+            },
         ],
     }
     STATE.roles[PLATFORM_ROLE_ARN] = Role(
@@ -129,7 +136,8 @@ def find_caller(access_key: str) -> CallingPrincipal | None:
         return None
     partition = role.arn.split(":")[1]
     arn = f"arn:{partition}:sts::{role.account}:assumed-role/{role.name}/{session.name}"
-    return CallingPrincipal(arn, role.account, role.arn)
+    # A session tag overrides a tag of the role with the same key (IAM user guide, "Pass session tags in AWS STS").
+    return CallingPrincipal(arn, role.account, role.arn, tuple((role.tags | session.tags).items()))
 
 
 def find_secret(access_key: str) -> str:
@@ -163,6 +171,7 @@ def build_principal_condition_keys(caller: CallingPrincipal) -> dict[str, str | 
         "aws:PrincipalArn": caller.role_arn or caller.arn,
         "aws:CurrentTime": f"{now:%Y-%m-%dT%H:%M:%SZ}",
         "aws:EpochTime": str(int(now.timestamp())),
+        **{f"aws:PrincipalTag/{name}": value for name, value in caller.tags},
     }
 
 

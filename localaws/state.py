@@ -132,12 +132,13 @@ class Role:
 
 @dataclass
 class Session:
-    """Temporary credentials of a role, with their expiry."""
+    """Temporary credentials of a role, with their expiry and their session tags."""
 
     role_arn: str
     name: str
     secret: str
     expires: datetime
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass

@@ -20,28 +20,37 @@ def get_caller_identity(call: Call) -> dict[str, Any]:
     return {"UserId": f"AIDA{call.caller.account}", "Account": call.caller.account, "Arn": call.caller.arn}
 
 
-@models("RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId")
+@models("RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId", "Tags")
 def assume_role(call: Call) -> dict[str, Any]:
     """AssumeRole. The role's trust policy must allow the call.
 
     If the caller is in another account, or if the trust policy names the whole account, the caller's own policy must
     allow the call too (IAM user guide, "Cross-account policy evaluation logic"). If the role does not exist, the caller
     gets the same error as for a call that is not allowed.
+
+    A call with session tags also needs sts:TagSession (IAM user guide, "Pass session tags in AWS STS"). The tags are
+    not transitive.
     """
     arn = call.params["RoleArn"]
     context = build_principal_condition_keys(call.caller)
     if call.params.get("ExternalId"):
         context["sts:ExternalId"] = call.params["ExternalId"]
+    tags = {tag["Key"]: tag["Value"] for tag in call.params.get("Tags") or []}
+    if tags:
+        context |= {"aws:TagKeys": list(tags), **{f"aws:RequestTag/{name}": value for name, value in tags.items()}}
     role = STATE.roles.get(arn)
-    access = AccessRequest(call.caller, "sts:AssumeRole", arn, context)
-    if role is None or not decide_access(role.trust, role.account, get_identity_policies(call.caller), access).allowed:
-        message = f"User: {call.caller.arn} is not authorized to perform: sts:AssumeRole on resource: {arn}"
-        raise AwsError("AccessDenied", message, 403)
+    if role is None:
+        raise _access_denied(call, "sts:AssumeRole", arn)
+    for action in ("sts:AssumeRole", "sts:TagSession") if tags else ("sts:AssumeRole",):
+        access = AccessRequest(call.caller, action, arn, context)
+        identities = get_identity_policies(call.caller)
+        if not decide_access(role.trust, role.account, identities, access).allowed:
+            raise _access_denied(call, action, arn)
     seconds = call.params.get("DurationSeconds") or _HOUR
     _check_duration(call, role, seconds)
     access_key = "ASIA" + "".join(secrets.choice(_ALPHABET) for _ in range(16))
     expires = datetime.now(UTC) + timedelta(seconds=seconds)
-    session = Session(arn, call.params["RoleSessionName"], secrets.token_urlsafe(30), expires)
+    session = Session(arn, call.params["RoleSessionName"], secrets.token_urlsafe(30), expires, tags)
     STATE.sessions[access_key] = session
     return {
         "Credentials": {
@@ -55,6 +64,11 @@ def assume_role(call: Call) -> dict[str, Any]:
             "Arn": f"arn:{arn.split(':')[1]}:sts::{role.account}:assumed-role/{role.name}/{session.name}",
         },
     }
+
+
+def _access_denied(call: Call, action: str, arn: str) -> AwsError:
+    message = f"User: {call.caller.arn} is not authorized to perform: {action} on resource: {arn}"
+    return AwsError("AccessDenied", message, 403)
 
 
 def _check_duration(call: Call, role: Role, seconds: int) -> None:

@@ -57,7 +57,7 @@ class ReconcileTenant:
         unregistered = await find_unregistered_accounts(request, plan.environment, READ_OPTIONS)
         if unregistered:
             raise PhaseStoppedError(unregistered)
-        if plan.tenant.role is not None:
+        if plan.tenant.role_arn is not None:
             await self._probe(plan.environment)
         await reconcile_keys(request, plan.environment, plan.tenant, self._publish)
 

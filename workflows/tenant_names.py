@@ -13,11 +13,12 @@ with workflow.unsafe.imports_passed_through():
         ReconciledKey,
         ReconcileKeyTask,
         RegionRequest,
+        TenantCommandsTask,
         TenantOutcome,
         TenantPlan,
     )
     from byok.domain.phases import Phase
-from workflows.activity_options import WRITE_OPTIONS, with_summary
+from workflows.activity_options import READ_OPTIONS, WRITE_OPTIONS, with_summary
 from workflows.cancellation import raise_if_cancelled, shield_until_done
 from workflows.failures import PhaseStoppedError, extract_problem, is_cancellation
 
@@ -41,8 +42,11 @@ async def reconcile_keys(
     Raises:
         PhaseStoppedError: One or both keys could not get the tenant name.
     """
-    if plan.role is None:
-        on_progress(TenantOutcome(tenant=plan.tenant, commands=plan.commands))
+    if plan.role_arn is None:
+        commands = TenantCommandsTask(environment=environment, tenant=plan.tenant, stack_name=plan.stack_name)
+        on_progress(
+            await workflow.execute_activity_method(TenantActivities.build_tenant_commands, commands, **READ_OPTIONS)
+        )
         return
     keys: list[ReconciledKey] = []
     problems: list[Problem] = []
@@ -51,7 +55,7 @@ async def reconcile_keys(
         task = ReconcileKeyTask(
             environment=environment,
             marks=marks,
-            role=plan.role,
+            role_arn=plan.role_arn,
             repoint=plan.repoint,
             request_kind=plan.request_kind,
         )

@@ -28,6 +28,8 @@ AUDITED_ROUTES: Final[Mapping[tuple[str, str], AuditAction | None]] = {
     ("POST", "/v1/policy-checks"): None,  # evaluates the text in the request, and calls neither Temporal nor AWS
     ("PUT", _ACCOUNT): AuditAction.REGISTER_ACCOUNT,
     ("DELETE", _ACCOUNT): AuditAction.UNREGISTER_ACCOUNT,
+    ("POST", "/v1/account-proofs"): AuditAction.REGISTER_ACCOUNT,
+    ("POST", "/v1/account-proofs/challenges"): None,  # signs a nonce, and calls neither Temporal nor AWS
     ("POST", "/new/encryption"): AuditAction.CHECK_KEYS,
     ("POST", "/new/review"): AuditAction.CREATE_ENVIRONMENT,
     ("POST", "/environments/{environment_id}"): AuditAction.REPLAY_ENVIRONMENT,

@@ -36,6 +36,7 @@ STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
     errors.AccountProofUsedError: HTTPStatus.CONFLICT,
     errors.AccountsUnavailableError: HTTPStatus.BAD_GATEWAY,
     errors.QuotaExceededError: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.ExternalIdUnavailableError: HTTPStatus.BAD_GATEWAY,
     errors.EnvironmentConflictError: HTTPStatus.CONFLICT,
     errors.EnvironmentBusyError: HTTPStatus.CONFLICT,
     errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,

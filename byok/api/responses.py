@@ -36,6 +36,7 @@ class OnboardingValues(BaseModel):
     platform_role_arn: str
     platform_account: str
     region: str
+    organisation: str | None
     template_file: str
     tenant_role_file: str
     stack_name: str

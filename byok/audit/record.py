@@ -12,6 +12,7 @@ from pydantic import Field
 from byok.contracts import (
     CHECK_KEYS_WORKFLOW,
     DELETE_ENVIRONMENT_WORKFLOW,
+    GET_EXTERNAL_ID_WORKFLOW,
     LIST_ACCOUNTS_WORKFLOW,
     LIST_KEY_CLAIMS_WORKFLOW,
     PROVE_AURORA_KEY_WORKFLOW,
@@ -81,6 +82,7 @@ WORKFLOW_ACTIONS: Final[Mapping[str, AuditAction | None]] = {
     REGISTER_ACCOUNT_WORKFLOW: AuditAction.REGISTER_ACCOUNT,
     UNREGISTER_ACCOUNT_WORKFLOW: AuditAction.UNREGISTER_ACCOUNT,
     LIST_ACCOUNTS_WORKFLOW: None,
+    GET_EXTERNAL_ID_WORKFLOW: None,
     LIST_KEY_CLAIMS_WORKFLOW: None,
 }
 """What each workflow type does. None: the workflow only reads, and uses no customer's key, so it leaves no record."""

@@ -20,6 +20,10 @@ PlatformRole = Annotated[
     ),
 ]
 
+Organisation = Annotated[
+    str | None, typer.Option(help="The organisation that owns the environment. [default: the vendor]")
+]
+
 
 def require_region(region: str) -> str:
     """Return the Region if it exists (contract 133).

@@ -1,5 +1,6 @@
 """Build requests from options or a file, and reject invalid requests before anything starts."""
 
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from byok.domain.onboarding.payload import PayloadError, expand_payload_fields, 
 from byok.domain.phases import Phase
 from byok.domain.problems.build import find_arn_problems, find_region_problems, find_tenant_request_problems
 from byok.domain.problems.remediation import RemedyContext
+from byok.domain.scopes import ORGANISATION_PATTERN
 from byok.settings import Settings
 
 Request = TypeVar("Request", bound=RequestModel)
@@ -30,7 +32,7 @@ OPTION_BY_FIELD: Final = {
     "key_grace_seconds": "--key-grace-seconds",
     "prove_aurora_key": "--aurora-proof",
     "tenant": "--tenant",
-    "tenant_role": "--tenant-role-arn and --external-id",
+    "tenant_role_arn": "--tenant-role-arn",
     "profile": "--profile",
     "stack_name": "--stack-name",
     "account": "--account",
@@ -77,6 +79,17 @@ def expand_payload(given: dict[str, object]) -> dict[str, object]:
         raise UsageError(str(error)) from error
 
 
+def require_organisation(name: str | None) -> str | None:
+    """Return the name of an organisation, if one is given.
+
+    Raises:
+        UsageError: No organisation can have this name.
+    """
+    if name is not None and not re.match(ORGANISATION_PATTERN, name):
+        raise UsageError(f"--organisation: {name!r} must be up to 16 lower-case letters and digits.")
+    return name
+
+
 def request_from_file(model: type[Request], path: Path) -> Request:
     """Build a request from a JSON file that holds the workflow's input; `-` reads standard input.
 
@@ -100,7 +113,13 @@ def find_request_problems(request: ProvisionRequest | KeyPairRequest, settings: 
     them.
     """
     context, at = (
-        RemedyContext(request.region, settings.platform_role_arn, settings.vendor, profile=request.profile),
+        RemedyContext(
+            request.region,
+            settings.platform_role_arn,
+            settings.vendor,
+            profile=request.profile,
+            organisation=request.organisation,
+        ),
         datetime.now(UTC),
     )
     found = find_arn_problems(request.key_pair, context, at) if request.key_pair else ()
@@ -108,8 +127,7 @@ def find_request_problems(request: ProvisionRequest | KeyPairRequest, settings: 
         found = find_region_problems(context, settings.regions, Phase.VALIDATING_KEYS, at) + found
     if not isinstance(request, ProvisionRequest) or request.tenant is None:
         return found
-    role = request.tenant_role.role_arn if request.tenant_role else None
-    return found + find_tenant_request_problems(request.tenant, role, request.key_pair, context, at)
+    return found + find_tenant_request_problems(request.tenant, request.tenant_role_arn, request.key_pair, context, at)
 
 
 def refusal_as_json_dict(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:

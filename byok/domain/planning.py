@@ -29,9 +29,7 @@ from byok.domain.models import (
     ReconcileTenantRequest,
     RegionRequest,
     TenantPlan,
-    TenantRole,
 )
-from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import Encryption, Phase, RequestKind
 from byok.domain.problems.build import find_arn_problems, find_region_problems, find_tenant_request_problems
 from byok.domain.problems.remediation import RemedyContext
@@ -145,9 +143,9 @@ def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime
     findings = _findings(request, platform, at)
     tenant: TenantPlan | None = None
     if request.tenant is not None:
-        findings += _tenant_findings(request, request.tenant, request.tenant_role, platform, at)
+        findings += _tenant_findings(request, request.tenant, request.tenant_role_arn, platform, at)
         if not findings and request.key_pair is not None:
-            tenant = _tenant(request, request.key_pair, request.tenant, request.tenant_role, platform)
+            tenant = _tenant(request, request.key_pair, request.tenant, request.tenant_role_arn, platform)
     return EnvironmentPlan(
         environment=_environment(request, request.environment_id, platform, request.key_pair, run_id),
         cluster=plan_cluster(request.environment_id, platform),
@@ -214,10 +212,10 @@ def plan_tenant(request: ReconcileTenantRequest, platform: Platform, at: datetim
         at: The time to record in findings.
     """
     asked = RequestKind.TENANT
-    role = None if request.commands_only else request.tenant_role
+    role_arn = None if request.commands_only else request.tenant_role_arn
     findings = _findings(request, platform, at, asked)
-    findings += _tenant_findings(request, request.tenant, role, platform, at, asked)
-    plan = None if findings else _tenant(request, request.key_pair, request.tenant, role, platform)
+    findings += _tenant_findings(request, request.tenant, role_arn, platform, at, asked)
+    plan = None if findings else _tenant(request, request.key_pair, request.tenant, role_arn, platform)
     return ReconcileTenantPlan(
         environment=_environment(request, request.environment_id, platform, request.key_pair),
         findings=findings,
@@ -228,24 +226,22 @@ def plan_tenant(request: ReconcileTenantRequest, platform: Platform, at: datetim
 def _tenant_findings(
     request: _Request,
     tenant: str,
-    role: TenantRole | None,
+    role_arn: str | None,
     platform: Platform,
     at: datetime,
     request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
     context = _remedy_context(request, platform, request_kind)
-    return find_tenant_request_problems(tenant, role.role_arn if role else None, request.key_pair, context, at)
+    return find_tenant_request_problems(tenant, role_arn, request.key_pair, context, at)
 
 
 def _tenant(
     request: ProvisionRequest | ReconcileTenantRequest,
     keys: KeyPair,
     tenant: str,
-    role: TenantRole | None,
+    role_arn: str | None,
     platform: Platform,
 ) -> TenantPlan:
-    stack_name = request.stack_name or default_stack_name(request.environment_id)
-    commands = CustomerCommands(platform.role_arn, request.region, platform.vendor, stack_name, request.profile)
     marks = {which: TenantLabels.for_key(which, tenant, platform.vendor) for which in KeyPurpose}
     return TenantPlan(
         tenant=tenant,
@@ -253,8 +249,8 @@ def _tenant(
             KeyLabels(tenant=tenant, key=which, key_arn=arn, alias=marks[which].alias, tags=marks[which].tags)
             for which, arn in keys.items()
         ),
-        role=role,
-        commands=commands.name_keys_commands(keys, tenant),
+        role_arn=role_arn,
+        stack_name=request.stack_name or default_stack_name(request.environment_id),
     )
 
 
@@ -300,5 +296,10 @@ def _findings(
 
 def _remedy_context(request: RegionRequest, platform: Platform, request_kind: RequestKind) -> RemedyContext:
     return RemedyContext(
-        request.region, platform.role_arn, platform.vendor, request_kind=request_kind, profile=request.profile
+        request.region,
+        platform.role_arn,
+        platform.vendor,
+        request_kind=request_kind,
+        profile=request.profile,
+        organisation=request.organisation,
     )

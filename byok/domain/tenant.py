@@ -7,12 +7,11 @@ name would not cause an error until the last phase.
 """
 
 import re
-import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from byok.domain.arns import KeyPair, KeyPurpose
+from byok.domain.arns import KeyPurpose
 from byok.domain.phases import AliasOutcome
 from byok.domain.vendor import VendorProfile
 
@@ -24,9 +23,6 @@ EXTERNAL_ID_PATTERN: Final = r"^[A-Za-z0-9_+=,.@:/-]{2,1224}$"
 """The external ids that AWS accepts (source: STS, AssumeRole, ExternalId)."""
 
 EXTERNAL_ID_IN_WORDS: Final = "2 to 1224 letters, digits and the characters _ + = , . @ : / -"
-
-_EXTERNAL_IDS: Final = uuid.UUID("0d4b6c5e-7a43-5c1f-9a55-6f1d6a3f2b10")
-"""A UUID namespace that ensures that no other program derives the same ids from the same key ARNs."""
 
 
 class InvalidTenantNameError(ValueError):
@@ -77,17 +73,6 @@ class TenantLabels:
         """
         require_valid_tenant_name(tenant, vendor)
         return cls(vendor.alias_for_tenant(which, tenant), dict.fromkeys(vendor.tenant_tags, tenant))
-
-
-def derive_external_id(keys: KeyPair) -> str:
-    """Derive the external id of the role that puts a tenant name on a pair of keys.
-
-    The same keys always result in the same id. The id is unique, because a pair of keys belongs to only one
-    environment. The platform, not the customer, chooses the id, so a customer who enters the ARN of another customer's
-    role cannot also supply the external id that the role requires. The id is not a secret (IAM user guide, "Access to
-    AWS accounts owned by third parties").
-    """
-    return str(uuid.uuid5(_EXTERNAL_IDS, " ".join(keys.arns)))
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,8 @@ class VendorProfile(BaseModel):
         rds_alias: The Aurora key's alias, with the same placeholder.
         tenant_tags: The tag keys that have the tenant name as their value on both KMS keys.
         tenant_pattern: The tenant name that the platform assigns, with `{environment_id}` as the placeholder.
+        organisation_session_tag: Whether the worker's AWS session for an organisation's environment has the session tag
+            `organisation`, and whether the statements in the customers' key policies require this tag.
     """
 
     # The derived defaults are validated too, because a name such as Aws would result in tag keys that AWS reserves.
@@ -125,6 +127,7 @@ class VendorProfile(BaseModel):
     )
 
     tenant_pattern: Annotated[str, AfterValidator(_a_tenant_pattern)] = ENVIRONMENT_PLACEHOLDER
+    organisation_session_tag: bool = False
 
     @model_validator(mode="after")
     def _an_alias_for_each_key(self) -> Self:
@@ -133,6 +136,13 @@ class VendorProfile(BaseModel):
         if self.tenant_name_max_length < 1:
             raise ValueError("the alias patterns leave no room for a tenant name")
         return self
+
+    def session_organisation(self, organisation: str | None) -> str | None:
+        """Return the value of the session tag for an organisation's environments; None if the session has no tag.
+
+        The vendor's own environments belong to no organisation, so their session has no tag.
+        """
+        return organisation if self.organisation_session_tag else None
 
     def tenant_name_for(self, environment_id: str) -> str:
         """Return the tenant name that the platform assigns to an environment (contract 100, 131)."""

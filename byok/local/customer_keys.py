@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from byok.domain.arns import KeyPair
-from byok.domain.models import TenantRole
-from byok.domain.onboarding.customer_commands import TENANT_ROLE_ARN_OUTPUT
+from byok.domain.onboarding.customer_commands import ORGANISATION_PARAMETER, TENANT_ROLE_ARN_OUTPUT
 from byok.domain.onboarding.payload import RDS_KEY_FIELD, S3_KEY_FIELD, parse_payload
 from byok.domain.vendor import VendorProfile
 from byok.onboarding.template import render_keys_template
@@ -37,14 +36,21 @@ class Customer:
     region: str
     vendor: VendorProfile
 
-    def ensure_key_pair(self, name: str) -> KeyPair:
-        """Return the key pair of the stack `byok-<name>`; create the stack if it does not exist."""
+    def ensure_key_pair(self, name: str, organisation: str | None = None) -> KeyPair:
+        """Return the key pair of the stack `byok-<name>`; create the stack if it does not exist.
+
+        Args:
+            name: The name of the key pair.
+            organisation: The organisation that will own the environment; None for the vendor.
+        """
         given = {self.vendor.role_parameter_name: self.platform_role_arn, "PlatformRegion": self.region}
+        if self.vendor.organisation_session_tag:
+            given[ORGANISATION_PARAMETER] = organisation or ""
         outputs = self._ensure_stack(f"byok-{name}", render_keys_template(self.vendor), given)
         return KeyPair(**parse_payload(outputs[self.vendor.payload_output_name]))
 
-    def ensure_tenant_role(self, name: str, pair: KeyPair, external_id: str) -> TenantRole:
-        """Return the tenant role for a key pair; create the role if it does not exist."""
+    def ensure_tenant_role(self, name: str, pair: KeyPair, external_id: str) -> str:
+        """Return the ARN of the tenant role for a key pair; create the role if it does not exist."""
         given = {
             self.vendor.role_parameter_name: self.platform_role_arn,
             S3_KEY_FIELD: pair.s3_key_arn,
@@ -52,7 +58,7 @@ class Customer:
             "ExternalId": external_id,
         }
         outputs = self._ensure_stack(f"byok-{name}-tenant-role", render_tenant_role_template(self.vendor), given)
-        return TenantRole(role_arn=outputs[TENANT_ROLE_ARN_OUTPUT], external_id=external_id)
+        return outputs[TENANT_ROLE_ARN_OUTPUT]
 
     def read_aliases_and_tags(self, key_arn: str) -> tuple[list[str], dict[str, str]]:
         """Return a key's aliases and tags."""

@@ -112,8 +112,9 @@ async def _name_keys(
 
     Check the aliases and tags, and check that the second call writes nothing.
     """
-    role = await asyncio.to_thread(stack.customer.ensure_tenant_role, name, keys, f"demo-{name}")
-    request = await service.build_reconcile_tenant_request(name, name, role)
+    external_id = await service.get_external_id()
+    role_arn = await asyncio.to_thread(stack.customer.ensure_tenant_role, name, keys, external_id)
+    request = await service.build_reconcile_tenant_request(name, name, role_arn)
     show(await service.reconcile_tenant(request))
     again = await service.reconcile_tenant(request)
     marks = await asyncio.to_thread(

@@ -13,7 +13,11 @@ from byok.domain.diagnosis.key_facts import COLLECTION_FORMAT, COLLECTION_SCRIPT
 
 
 def render_collection_script(
-    platform_role_arn: str, region: str, s3_key_arn: str | None = None, rds_key_arn: str | None = None
+    platform_role_arn: str,
+    region: str,
+    s3_key_arn: str | None = None,
+    rds_key_arn: str | None = None,
+    organisation: str | None = None,
 ) -> str:
     """Return the script's text. If an ARN is missing, the script prompts for the ARN or the onboarding payload."""
     return _SCRIPT.format(
@@ -21,6 +25,7 @@ def render_collection_script(
         format=COLLECTION_FORMAT,
         role=shlex.quote(platform_role_arn),
         region=shlex.quote(region),
+        organisation=f'  printf \', "organisation": "{organisation}"\'\n' if organisation else "",
         s3=shlex.quote(s3_key_arn or ""),
         rds=shlex.quote(rds_key_arn or ""),
         s3_label=KeyPurpose.S3.field_label,
@@ -85,7 +90,7 @@ byok_keys() (
   if [ -z "$RDS_KEY_ARN" ]; then prompt '{rds_label}'; : "${{RDS_KEY_ARN:=$typed}}"; fi
 
   printf '{{"%s": "{format}",\\n "platform_role_arn": "%s", "region": "%s"' format "$PLATFORM_ROLE_ARN" "$REGION"
-  ask caller sts get-caller-identity
+{organisation}  ask caller sts get-caller-identity
   key s3 "$S3_KEY_ARN"
   key rds "$RDS_KEY_ARN"
   printf '}}\\n'

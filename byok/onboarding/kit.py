@@ -12,7 +12,6 @@ from byok.domain.onboarding.customer_commands import (
     TENANT_ROLE_TEMPLATE_FILE,
     CustomerCommands,
 )
-from byok.domain.tenant import EXTERNAL_ID_IN_WORDS, EXTERNAL_ID_PATTERN, derive_external_id
 from byok.domain.vendor import VendorProfile
 
 PREREQUISITES: Final = (
@@ -46,9 +45,9 @@ class OnboardingKit:
         vendor: The vendor's names.
         commands: The customer's AWS CLI commands, which include the customer's profile and stack name.
         keys: The ARNs of both keys, once they are known.
-        external_id: The external id that the platform passes when it assumes the optional tenant role. By default, byok
-            derives the external id from the keys, and therefore does not need to store it. None until the keys are
-            known, unless the caller chose an external id.
+        external_id: The external id that the platform passes when it assumes the optional tenant role: the one that
+            belongs to the customer's organisation. None until the keys are known, because only then can the customer
+            create the role.
     """
 
     platform_role_arn: str
@@ -57,7 +56,7 @@ class OnboardingKit:
     vendor: VendorProfile
     commands: CustomerCommands
     keys: KeyPair | None
-    external_id: str | None
+    external_id: str | None = None
 
     @classmethod
     def for_region(
@@ -69,13 +68,13 @@ class OnboardingKit:
         stack_name: str,
         profile: str = DEFAULT_PROFILE,
         keys: KeyPair | None = None,
-        external_id: str | None = None,
+        organisation: str | None = None,
     ) -> Self:
         """Build the kit for a Region.
 
         Raises:
             ValueError: The role ARN is invalid, the role and the Region are in different partitions, a key cannot be
-                used in the Region, or the stack name or the external id is invalid.
+                used in the Region, or the stack name is invalid.
         """
         partition = platform_role_arn.split(":")[1] if ":" in platform_role_arn else ""
         account = account_id_of_role(platform_role_arn)
@@ -89,24 +88,27 @@ class OnboardingKit:
                 f"{stack_name!r} is not a valid stack name: use letters, digits and hyphens, start with a letter, and "
                 "use at most 128 characters."
             )
-        if external_id is not None and not re.fullmatch(EXTERNAL_ID_PATTERN, external_id):
-            raise ValueError(f"{external_id!r} is not a valid external id: use {EXTERNAL_ID_IN_WORDS}.")
         wrong = check_key_arns(keys, region, account) if keys else []
         if wrong:
             raise ValueError(wrong[0].message)
-        commands = CustomerCommands(platform_role_arn, region, vendor, stack_name, profile)
-        if keys and external_id is None:
-            external_id = derive_external_id(keys)
-        return cls(platform_role_arn, account, region, vendor, commands, keys, external_id)
+        commands = CustomerCommands(platform_role_arn, region, vendor, stack_name, profile, organisation)
+        return cls(platform_role_arn, account, region, vendor, commands, keys)
+
+    @property
+    def organisation(self) -> str | None:
+        """The organisation that will own the environment; None for the vendor."""
+        return self.commands.organisation
 
     def statements_for_key(self, which: KeyPurpose) -> list[Statement]:
         """Return the statements for one of the two keys, ready to paste (contract 26, 27)."""
         return build_key_statements(
-            which, StatementParameters.for_platform_role(self.platform_role_arn, self.region), self.vendor
+            which,
+            StatementParameters.for_platform_role(self.platform_role_arn, self.region, self.organisation),
+            self.vendor,
         )
 
     def tenant_role_commands(self) -> tuple[str, str] | None:
-        """Return the commands that create the optional role and print its ARN; None if the keys are unknown (D11)."""
+        """Return the commands that create the optional role and print its ARN; None until the keys are known (D11)."""
         if self.keys is None or self.external_id is None:
             return None
         return self.commands.deploy_tenant_role_command(
@@ -120,6 +122,7 @@ class OnboardingKit:
             "platform_role_arn": self.platform_role_arn,
             "platform_account": self.platform_account,
             "region": self.region,
+            "organisation": self.organisation,
             "template_file": KEYS_TEMPLATE_FILE,
             "tenant_role_file": TENANT_ROLE_TEMPLATE_FILE,
             "stack_name": self.commands.stack_name,

@@ -10,7 +10,9 @@ from byok.domain.iam.statements import (
     build_key_statements,
     build_owner_statement,
 )
+from byok.domain.onboarding.customer_commands import ORGANISATION_PARAMETER
 from byok.domain.onboarding.payload import RDS_KEY_FIELD, S3_KEY_FIELD
+from byok.domain.scopes import ORGANISATION_PATTERN
 from byok.domain.vendor import TENANT_PLACEHOLDER, VendorProfile
 from byok.onboarding.cloudformation_yaml import GetAtt, IntrinsicFunction, Ref, Sub, dump_template
 
@@ -39,14 +41,22 @@ def render_keys_template(vendor: VendorProfile) -> str:
             "Metadata": _console_labels(vendor),
             "Parameters": _parameters(vendor),
             "Rules": _rules(),
-            "Conditions": {
-                "HasTenantName": IntrinsicFunction("Not", IntrinsicFunction("Equals", Ref("TenantName"), ""))
-            },
+            "Conditions": {name: _is_given(parameter) for name, parameter in _conditions(vendor).items()},
             "Resources": resources,
             "Outputs": _outputs(vendor),
         },
         _HEADING.format(vendor=vendor.name),
     )
+
+
+def _conditions(vendor: VendorProfile) -> dict[str, str]:
+    """Return the template's conditions, each with the parameter that must be given."""
+    conditions = {"HasTenantName": "TenantName"}
+    return conditions | ({"HasOrganisation": ORGANISATION_PARAMETER} if vendor.organisation_session_tag else {})
+
+
+def _is_given(parameter: str) -> IntrinsicFunction:
+    return IntrinsicFunction("Not", IntrinsicFunction("Equals", Ref(parameter), ""))
 
 
 def build_role_parameter(vendor: VendorProfile) -> dict[str, Any]:
@@ -68,6 +78,7 @@ def _parameters(vendor: VendorProfile) -> dict[str, Any]:
             "AllowedPattern": "^[a-z]{2,4}(-[a-z]{2,10}){1,2}-[1-9][0-9]?$",
             "ConstraintDescription": "Must be an AWS Region name, such as eu-central-1.",
         },
+        **_organisation_parameter(vendor),
         "TenantName": {
             "Type": "String",
             "Description": "Leave empty at first. Once the environment is ready, enter the tenant name. Both keys then "
@@ -77,6 +88,24 @@ def _parameters(vendor: VendorProfile) -> dict[str, Any]:
             "ConstraintDescription": f"At most {vendor.tenant_name_max_length} letters, digits, hyphens, underscores "
             "and slashes.",
         },
+    }
+
+
+def _organisation_parameter(vendor: VendorProfile) -> dict[str, Any]:
+    """Return the parameter for the organisation, if the key policies require the session tag.
+
+    The parameter has no default, so a customer cannot leave out the protection by mistake.
+    """
+    if not vendor.organisation_session_tag:
+        return {}
+    return {
+        ORGANISATION_PARAMETER: {
+            "Type": "String",
+            "Description": "Your organisation's name, as in the onboarding values. The platform can use the keys "
+            "only in sessions for this organisation.",
+            "AllowedPattern": f"^$|{ORGANISATION_PATTERN}",
+            "ConstraintDescription": "Must be up to 16 lower-case letters and digits, as in the onboarding values.",
+        }
     }
 
 
@@ -105,7 +134,7 @@ def _console_labels(vendor: VendorProfile) -> dict[str, Any]:
             "ParameterGroups": [
                 {
                     "Label": {"default": "From the onboarding values"},
-                    "Parameters": [vendor.role_parameter_name, "PlatformRegion"],
+                    "Parameters": [vendor.role_parameter_name, "PlatformRegion", *_organisation_parameter(vendor)],
                 },
                 {"Label": {"default": "After the environment is ready (optional)"}, "Parameters": ["TenantName"]},
             ]
@@ -120,6 +149,8 @@ def _key(which: KeyPurpose, vendor: VendorProfile) -> dict[str, Any]:
         account=IntrinsicFunction("Select", 4, IntrinsicFunction("Split", ":", Ref(role))),
         via_s3=Sub("s3.${PlatformRegion}.amazonaws.com"),
         via_rds=Sub("rds.${PlatformRegion}.amazonaws.com"),
+        # The vendor's own environments have no organisation, so their keys need no session tag.
+        organisation=IntrinsicFunction("If", "HasOrganisation", Ref(ORGANISATION_PARAMETER), Ref("AWS::NoValue")),
     )
     owner: Statement = build_owner_statement(Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root"))
     tags = [{"Key": key, "Value": Ref("TenantName")} for key in vendor.tenant_tags]

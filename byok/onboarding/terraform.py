@@ -24,14 +24,23 @@ _NAMES: Final = {KeyPurpose.S3: "s3", KeyPurpose.RDS: "rds"}
 _ROOT: Final = "the owner of the keys"
 
 
-def render_terraform_file(platform_role_arn: str, region: str, vendor: VendorProfile) -> str:
+def render_terraform_file(
+    platform_role_arn: str, region: str, vendor: VendorProfile, organisation: str | None = None
+) -> str:
     """Return the file's text.
+
+    Args:
+        platform_role_arn: The role that the key policies name.
+        region: The environment's Region.
+        vendor: The vendor's names.
+        organisation: The organisation that owns the environment; None for the vendor.
 
     Raises:
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
     widest = max(len(json.dumps(key)) for key in vendor.tenant_tags)
-    keys = "\n".join(_key(which, platform_role_arn, region, vendor) for which in KeyPurpose)
+    grantee = StatementParameters.for_platform_role(platform_role_arn, region, organisation)
+    keys = "\n".join(_key(which, grantee, region, vendor) for which in KeyPurpose)
     return _FRAME.format(
         vendor=vendor.name,
         region=region,
@@ -45,8 +54,8 @@ def render_terraform_file(platform_role_arn: str, region: str, vendor: VendorPro
     )
 
 
-def _key(which: KeyPurpose, platform_role_arn: str, region: str, vendor: VendorProfile) -> str:
-    ours = build_key_statements(which, StatementParameters.for_platform_role(platform_role_arn, region), vendor)
+def _key(which: KeyPurpose, grantee: StatementParameters, region: str, vendor: VendorProfile) -> str:
+    ours = build_key_statements(which, grantee, vendor)
     # Format the policy as `terraform fmt` would.
     policy = json.dumps(build_key_policy(build_owner_statement(_ROOT), ours), indent=2, separators=(",", " : "))
     # The account is known only when Terraform runs, so a function call replaces the JSON string that contains the

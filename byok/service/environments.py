@@ -5,7 +5,6 @@
 
 from collections.abc import Callable
 
-from pydantic import ValidationError
 from temporalio.client import Client, WorkflowFailureError
 
 from byok import contracts
@@ -15,13 +14,13 @@ from byok.domain.models import (
     AccountRequest,
     CheckKeysRequest,
     DeleteRequest,
+    ExternalIdRequest,
     KeyCheckResult,
     ListAccountsRequest,
     ListClaimsRequest,
     ProvisionRequest,
     ReconcileTenantRequest,
     TenantOutcome,
-    TenantRole,
 )
 from byok.domain.phases import Encryption
 from byok.domain.quotas import Quotas
@@ -31,16 +30,9 @@ from byok.service.creation import CreateResult, create_environment
 from byok.service.deletion import build_delete_request
 from byok.service.encryption import require_same_encryption
 from byok.service.environment_reader import EnvironmentReader
-from byok.service.errors import (
-    InvalidRequestError,
-    NamingStoppedError,
-    NotReplayableError,
-)
-from byok.service.histories import (
-    decode_failure_problems,
-    label_field,
-    read_workflow_request,
-)
+from byok.service.errors import NamingStoppedError, NotReplayableError
+from byok.service.external_ids import get_external_id
+from byok.service.histories import decode_failure_problems, read_workflow_request
 from byok.service.key_checks import check_keys
 from byok.service.lifecycle import ReplayResult
 from byok.service.pending import PendingStep
@@ -48,6 +40,7 @@ from byok.service.quotas import require_environment_quota
 from byok.service.replay import (
     can_resume,
     find_reset_point,
+    replace_keys,
     require_keys_in_use_unchanged,
     require_replayable,
 )
@@ -166,11 +159,26 @@ class EnvironmentService(EnvironmentReader):
             request = request.model_copy(update={"organisation": self._organisation})
         return await accounts.list_accounts(self, self._task_queue, request)
 
+    async def get_external_id(self, organisation: str | None = None) -> str:
+        """Return the external id that the tenant roles of an organisation's customer accounts must require (D11).
+
+        A requester of an organisation always gets the external id of its own organisation.
+
+        Args:
+            organisation: The organisation; None for the vendor's own environments.
+
+        Raises:
+            ExternalIdUnavailableError: AWS did not respond, or refused the request.
+            NoWorkerError: No worker is available.
+        """
+        request = ExternalIdRequest(organisation=self._organisation or organisation)
+        return await get_external_id(self, self._task_queue, request)
+
     async def build_reconcile_tenant_request(
         self,
         environment_id: str,
         tenant: str | None = None,
-        role: TenantRole | None = None,
+        role_arn: str | None = None,
         *,
         repoint: bool = False,
         commands_only: bool = False,
@@ -181,7 +189,7 @@ class EnvironmentService(EnvironmentReader):
         Args:
             environment_id: The environment; the request uses its keys and Region.
             tenant: The tenant name. The default is the environment's current name, which the platform assigned.
-            role: The role that byok uses to put the tenant name on the keys. The default is the role that byok last
+            role_arn: The role that byok uses to put the tenant name on the keys. The default is the role that byok last
                 used for these keys, or else the role in the environment's original request, if any.
             repoint: Whether to repoint an alias that points to the environment's other key.
             commands_only: Whether to return only the commands for the key administrator, even if there is a role.
@@ -196,7 +204,7 @@ class EnvironmentService(EnvironmentReader):
         return build_tenant_request(
             await self.read_status(environment_id),
             tenant,
-            role,
+            role_arn,
             repoint=repoint,
             commands_only=commands_only,
             key_grace_seconds=key_grace_seconds,
@@ -246,8 +254,8 @@ class EnvironmentService(EnvironmentReader):
             QuotaExceededError: The environment's organisation has used up a quota.
         """
         status = await self.read_status(environment_id)
-        changes = {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
-        changes = {name: arn for name, arn in changes.items() if arn is not None and arn != getattr(status, name)}
+        given = {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
+        changes = {name: arn for name, arn in given.items() if arn is not None and arn != getattr(status, name)}
         if changes:
             require_same_encryption(status, Encryption.CUSTOMER_MANAGED)
         require_replayable(status, other_keys=bool(changes))
@@ -267,13 +275,7 @@ class EnvironmentService(EnvironmentReader):
                     replayed = await lifecycle.reset_workflow(self.client, status, point, self.requester)
                     self.note_run(replayed.workflow_id, replayed.run_id)
                     return replayed
-        try:
-            request = ProvisionRequest.model_validate(request.model_dump() | changes)
-        except ValidationError as error:
-            words = "; ".join(
-                f"{label_field('.'.join(map(str, one['loc'])) or 'keys')}: {one['msg']}" for one in error.errors()
-            )
-            raise InvalidRequestError(f"These keys cannot be used: {words}") from error
+        request = replace_keys(request, changes)
         require_keys_in_use_unchanged(status, request)
         await self.record_intent(AuditAction.REPLAY_ENVIRONMENT, request.model_dump())
         creation = await self.create(request)

@@ -81,6 +81,12 @@ class QuotaExceededError(ServiceError):
         self.exceeded = exceeded
 
 
+class ExternalIdUnavailableError(ServiceError):
+    """The external id for the customer's tenant role could not be read or made."""
+
+    code = "byok.ExternalIdUnavailable"
+
+
 class EnvironmentConflictError(ServiceError):
     """The id belongs to a running or ready environment that was requested with different values."""
 

@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError, FailureError, TerminatedErro
 
 from byok.contracts import REQUEST_MODELS
 from byok.domain.arns import KeyPurpose
-from byok.domain.models import Problem, RegionRequest, TenantRole
+from byok.domain.models import Problem, RegionRequest
 from byok.temporal_inputs import require_valid_input
 
 _LAST_EVENTS: Final = 20
@@ -109,20 +109,18 @@ def diff_requests(found: Request | None, asked: Request) -> dict[str, str]:
 def describe_conflict(environment_id: str, differing: dict[str, str]) -> str:
     """Describe how a request conflicts with the environment's original request."""
     what = f"Environment {environment_id} already exists with different values: {', '.join(differing.values())}."
-    if differing.keys() <= {"tenant", "tenant_role"}:
+    if differing.keys() <= {"tenant", "tenant_role_arn"}:
         return f"{what} To give its keys another tenant name, run `byok tenant {environment_id} <name>`."
     return f"{what} Use the same values, or choose another name."
 
 
 def label_field(name: str) -> str:
     """Return the label that users see for a request's field, such as `S3 key ARN` for `s3_key_arn`."""
-    labels = {f"{key.value}_key_arn": key.field_label for key in KeyPurpose}
+    labels = {f"{key.value}_key_arn": key.field_label for key in KeyPurpose} | {"tenant_role_arn": "tenant role"}
     return labels.get(name, name.replace("_", " "))
 
 
 def _describe_values(value: object) -> str:
-    if isinstance(value, TenantRole):
-        return f"{value.role_arn} with external id {value.external_id}"
     if isinstance(value, bool):
         return "on" if value else "off"
     return "unset" if value is None else str(value)

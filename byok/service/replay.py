@@ -3,10 +3,11 @@
 This module makes no calls to Temporal; `byok.service.lifecycle` makes them.
 """
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pydantic import ValidationError
 from temporalio.api.history.v1 import HistoryEvent
 
 from byok.contracts import INVALID_INPUT_PROBLEM_CODE
@@ -15,7 +16,8 @@ from byok.domain.encryption import ENCRYPTION_CANNOT_CHANGE_CODE
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
 from byok.domain.problems.build import KEYS_EXCHANGED_CODE
-from byok.service.errors import KeyCannotChangeError, NotReplayableError
+from byok.service.errors import InvalidRequestError, KeyCannotChangeError, NotReplayableError
+from byok.service.histories import label_field
 from byok.service.status import EnvironmentStatus
 
 DRIFT_PROBLEM_CODES: Final = frozenset({"byok.VerificationFailed", "byok.Vanished", "rds.deleting"})
@@ -129,6 +131,25 @@ def can_resume(status: EnvironmentStatus) -> bool:
     """Return whether a run can resume. After a rollback or drift, a run must repeat earlier activities instead."""
     rolled_back = any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
     return not rolled_back and not any(problem.code in DRIFT_PROBLEM_CODES for problem in status.problems)
+
+
+def replace_keys(request: ProvisionRequest, changes: Mapping[str, str]) -> ProvisionRequest:
+    """Return an environment's request with other keys.
+
+    Args:
+        request: The environment's request.
+        changes: The new ARNs, by the name of their field.
+
+    Raises:
+        InvalidRequestError: An ARN is not valid.
+    """
+    try:
+        return ProvisionRequest.model_validate(request.model_dump() | dict(changes))
+    except ValidationError as error:
+        words = "; ".join(
+            f"{label_field('.'.join(map(str, one['loc'])) or 'keys')}: {one['msg']}" for one in error.errors()
+        )
+        raise InvalidRequestError(f"These keys cannot be used: {words}") from error
 
 
 def require_keys_in_use_unchanged(status: EnvironmentStatus, request: ProvisionRequest) -> None:

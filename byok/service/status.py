@@ -31,7 +31,6 @@ from byok.domain.models import (
     Requester,
     Resources,
     TenantOutcome,
-    TenantRole,
     TimelineEntry,
 )
 from byok.domain.phases import Encryption, Phase
@@ -99,7 +98,7 @@ _REQUEST_FIELDS: Final = (
     "encryption",
     "s3_key_arn",
     "rds_key_arn",
-    "tenant_role",
+    "tenant_role_arn",
     "profile",
     "stack_name",
 )
@@ -126,7 +125,8 @@ class EnvironmentStatus(RecordModel):
         tenant_problems: The problems that stopped the last request to name the keys; the environment works without a
             name.
         deletion: The proof that nothing is left, once the phase is DELETED.
-        tenant_role: The role that last named the keys or, if no role has named them yet, the role that will name them.
+        tenant_role_arn: The role that last named the keys or, if no role has named them yet, the role that will name
+            them.
         stack_name: The name of the CloudFormation stack that contains the keys; None if the user did not specify a
             name.
         pending: The steps that the environment currently waits for; empty once its workflow has ended.
@@ -155,7 +155,7 @@ class EnvironmentStatus(RecordModel):
     tenant: TenantOutcome | None = None
     tenant_problems: tuple[Problem, ...] = ()
     deletion: DeletionResult | None = None
-    tenant_role: TenantRole | None = None
+    tenant_role_arn: str | None = None
     profile: str = DEFAULT_PROFILE
     stack_name: str | None = None
     pending: tuple[PendingStep, ...] = ()
@@ -245,13 +245,14 @@ class EnvironmentStatus(RecordModel):
         later = [run.progress for run in runs if run.is_running_or_ended_after(self.closed_at)]
         earlier = [run.progress for run in runs if not run.is_running_or_ended_after(self.closed_at)]
         outcomes = [*(one.outcome for one in later), self.tenant, *(one.outcome for one in earlier)]
-        roles = [*(one.confirmed_role for one in later), self.tenant_role, *(one.confirmed_role for one in earlier)]
+        roles = [one.confirmed_role_arn for one in later]
+        roles += [self.tenant_role_arn, *(one.confirmed_role_arn for one in earlier)]
         tenant = next((one for one in outcomes if one is not None), None)
         status = self.model_copy(
             update={
                 "tenant": tenant,
                 "tenant_name": tenant.tenant if tenant else self.tenant_name,
-                "tenant_role": next((one for one in roles if one is not None), None),
+                "tenant_role_arn": next((one for one in roles if one is not None), None),
                 "tenant_problems": runs[0].problems if later else (),
             }
         )

@@ -8,7 +8,7 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from byok.contracts import RECONCILE_TENANT_WORKFLOW, tenant_workflow_id
-from byok.domain.models import ReconcileTenantRequest, Requester, TenantOutcome, TenantRole
+from byok.domain.models import ReconcileTenantRequest, Requester, TenantOutcome
 from byok.domain.phases import Phase
 from byok.service.encryption import require_customer_keys
 from byok.service.errors import DifferentNamingInProgressError, EnvironmentNotReadyError
@@ -25,7 +25,7 @@ _ASKED_FOR_AT_ONCE: Final = 50
 def build_tenant_request(
     status: EnvironmentStatus,
     tenant: str | None,
-    role: TenantRole | None,
+    role_arn: str | None,
     *,
     repoint: bool,
     commands_only: bool,
@@ -52,7 +52,7 @@ def build_tenant_request(
         s3_key_arn=status.s3_key_arn,
         rds_key_arn=status.rds_key_arn,
         tenant=tenant or status.tenant_name,
-        tenant_role=role or status.tenant_role,
+        tenant_role_arn=role_arn or status.tenant_role_arn,
         repoint=repoint,
         commands_only=commands_only,
         profile=status.profile,

@@ -170,11 +170,12 @@ class EnvironmentDraft(BaseModel):
             return {"s3_key_arn" if is_payload(self.s3_key_arn) else "rds_key_arn": str(error)}
         return {}
 
-    def key_arn_problems(self, role: str, vendor: VendorProfile, at: datetime) -> tuple[Problem, ...]:
+    def key_arn_problems(
+        self, role: str, vendor: VendorProfile, organisation: str | None, at: datetime
+    ) -> tuple[Problem, ...]:
         """Check the ARN rules without calling AWS. Both fields must be filled in (contract 81-84)."""
-        return find_arn_problems(
-            KeyPair(self.s3_key_arn, self.rds_key_arn), RemedyContext(self.region, role, vendor), at
-        )
+        context = RemedyContext(self.region, role, vendor, organisation=organisation)
+        return find_arn_problems(KeyPair(self.s3_key_arn, self.rds_key_arn), context, at)
 
 
 _SENTENCES: Final = {

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from activities.external_ids import ExternalIdActivities
 from activities.tenant import TenantActivities
 from byok.domain.arns import KeyPurpose
-from byok.domain.models import ReconciledKey, ReconcileKeyTask, TenantRole
+from byok.domain.models import ExternalIdRequest, ReconciledKey, ReconcileKeyTask
 from byok.domain.onboarding.customer_commands import TENANT_ROLE_ARN_OUTPUT
 from byok.domain.planning import plan_tenant
 from byok.onboarding.tenant_role import render_tenant_role_template
@@ -12,7 +13,6 @@ from tests.activities.conftest import PLATFORM, ActivityHarness
 from tests.localaws.server import VENDOR
 from tests.workflows.fake_activities import build_tenant_request
 
-EXTERNAL_ID = "acme-4711"
 WRITES = {"CreateAlias", "UpdateAlias", "DeleteAlias", "TagResource", "UntagResource"}
 
 
@@ -23,7 +23,9 @@ class TenantHarness:
         self.harness, self.aws = harness, harness.aws
         self.activities = TenantActivities(harness.clients, PLATFORM)
         self.keys = {which: harness.plan.environment.key_arn(which) for which in KeyPurpose}
-        self.role = TenantRole(role_arn=self._deploy_role(), external_id=EXTERNAL_ID)
+        ids = ExternalIdActivities(harness.clients, PLATFORM)
+        self.external_id = str(harness.run_with_retries(ids.get_external_id, ExternalIdRequest()))
+        self.role_arn = self._deploy_role()
         self.kms = self.aws.customer_client("kms")
 
     def _deploy_role(self) -> str:
@@ -32,7 +34,7 @@ class TenantHarness:
             VENDOR.role_parameter_name: PLATFORM.role_arn,
             "S3KmsKeyArn": self.keys[KeyPurpose.S3],
             "RdsKmsKeyArn": self.keys[KeyPurpose.RDS],
-            "ExternalId": EXTERNAL_ID,
+            "ExternalId": self.external_id,
         }
         stacks.create_stack(
             StackName="tenant-role",
@@ -45,17 +47,25 @@ class TenantHarness:
         return str(outputs[TENANT_ROLE_ARN_OUTPUT])
 
     def build_task(
-        self, which: KeyPurpose, tenant: str = "acme", *, repoint: bool = False, **role: str
+        self, which: KeyPurpose, tenant: str = "acme", *, repoint: bool = False, **changes: str
     ) -> ReconcileKeyTask:
-        """Build the task that puts a tenant name on one of the keys."""
-        environment = self.harness.plan.environment
+        """Build the task that puts a tenant name on one of the keys.
+
+        Args:
+            which: The key.
+            tenant: The tenant name.
+            repoint: Whether to repoint an alias that points to the other key.
+            changes: Another role (`role_arn`), or another `organisation` that owns the environment.
+        """
+        organisation = {"organisation": changes["organisation"]} if "organisation" in changes else {}
+        environment = self.harness.plan.environment.model_copy(update=organisation)
         keys = {f"{key}_key_arn": arn for key, arn in self.keys.items()}
         asked = build_tenant_request(environment.environment_id, tenant=tenant, **keys)
         plan = plan_tenant(asked, PLATFORM, self.harness.now)
         assert plan.tenant is not None, plan.findings
         marks = next(one for one in plan.tenant.marks if one.key is which)
-        chosen = self.role.model_copy(update=role)
-        return ReconcileKeyTask(environment=environment, marks=marks, role=chosen, repoint=repoint)
+        role_arn = changes.get("role_arn", self.role_arn)
+        return ReconcileKeyTask(environment=environment, marks=marks, role_arn=role_arn, repoint=repoint)
 
     def reconcile(self, which: KeyPurpose, tenant: str = "acme", **more: Any) -> ReconciledKey:
         """Run the activity, with retries as in Temporal."""

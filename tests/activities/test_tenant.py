@@ -14,7 +14,7 @@ from byok.domain.iam.statements import build_s3_key_statements
 from byok.domain.phases import AliasOutcome, RequestKind
 from byok.domain.problems.remediation import Remedy
 from tests.activities.conftest import PLATFORM, ActivityHarness, parse_stop_problem
-from tests.activities.tenant_keys import EXTERNAL_ID, TenantHarness, tenant_alias
+from tests.activities.tenant_keys import TenantHarness, tenant_alias
 from tests.localaws.server import VENDOR, AwsHarness
 
 
@@ -128,11 +128,12 @@ def test_replaced_tag_values_are_reported(tenant: TenantHarness) -> None:
 @pytest.mark.parametrize(
     "role",
     [
-        {"external_id": "another"},
+        {"organisation": "globex"},
         {"role_arn": "arn:aws:iam::444455556666:role/absent"},
     ],
 )
 def test_unassumable_role_stops_with_the_values_to_compare(tenant: TenantHarness, role: dict[str, str]) -> None:
+    """For another organisation, byok passes another external id, so the role refuses it."""
     with pytest.raises(ApplicationError) as caught:
         tenant.reconcile(KeyPurpose.S3, **role)
 
@@ -144,7 +145,7 @@ def test_unassumable_role_stops_with_the_values_to_compare(tenant: TenantHarness
 
 @pytest.mark.parametrize("request_kind", RequestKind)
 def test_remedy_ends_with_the_retry_of_its_request(tenant: TenantHarness, request_kind: RequestKind) -> None:
-    task = tenant.build_task(KeyPurpose.S3, external_id="another").model_copy(update={"request_kind": request_kind})
+    task = tenant.build_task(KeyPurpose.S3, organisation="globex").model_copy(update={"request_kind": request_kind})
 
     with pytest.raises(ApplicationError) as caught:
         tenant.harness.run_with_retries(tenant.activities.reconcile_key, task)
@@ -158,7 +159,7 @@ def test_remedy_ends_with_the_retry_of_its_request(tenant: TenantHarness, reques
 
 
 def test_role_has_no_other_permissions(tenant: TenantHarness) -> None:
-    kms = tenant.aws.assumed_role_client("kms", tenant.role.role_arn, EXTERNAL_ID)
+    kms = tenant.aws.assumed_role_client("kms", tenant.role_arn, tenant.external_id)
     arn = tenant.keys[KeyPurpose.S3]
     attempts: tuple[Callable[[], Any], ...] = (
         lambda: kms.disable_key(KeyId=arn),

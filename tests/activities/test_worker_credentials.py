@@ -13,12 +13,12 @@ from activities.keys import KeyActivities
 from activities.storage import StorageActivities
 from activities.tenant import TenantActivities
 from byok.domain.arns import KeyPurpose
-from byok.domain.models import Problem, ReconcileKeyTask, TenantRole
+from byok.domain.models import Problem, ReconcileKeyTask
 from byok.domain.planning import plan_tenant
 from localaws.accounts import OPERATOR_CREDENTIALS
 from tests.activities.conftest import PLATFORM, ActivityHarness, make_clients
 from tests.localaws.server import REGION
-from tests.workflows.fake_activities import build_tenant_request
+from tests.workflows.fake_activities import ROLE, build_tenant_request
 
 UNASSUMABLE_ROLE = "arn:aws:iam::111122223333:role/unassumable"
 
@@ -94,8 +94,7 @@ def test_credential_fault_is_not_attributed_to_the_tenant_role(
     keys = {f"{which}_key_arn": environment.key_arn(which) for which in KeyPurpose}
     plan = plan_tenant(build_tenant_request(environment.environment_id, **keys), PLATFORM, harness.now)
     assert plan.tenant is not None
-    role = TenantRole(role_arn="arn:aws:iam::444455556666:role/TenantRole", external_id="acme-1")
-    task = ReconcileKeyTask(environment=environment, marks=plan.tenant.marks[0], role=role, repoint=False)
+    task = ReconcileKeyTask(environment=environment, marks=plan.tenant.marks[0], role_arn=ROLE, repoint=False)
 
     with pytest.raises(ApplicationError) as caught:
         harness.run_once(TenantActivities(clients, PLATFORM).reconcile_key, task)

@@ -130,7 +130,7 @@ async def test_nonce_registers_one_account_in_whichever_process(
     assert sorted(one.status_code for one in answers) == [200, 409]
     refused = next(one for one in answers if one.status_code == 409)
     assert (again.status_code, again.json()["code"]) == (409, "byok.AccountProofUsed")
-    assert again.json() == refused.json()
+    assert {**again.json(), "request_id": None} == {**refused.json(), "request_id": None}
     assert len(harness.activities.accounts) == 1  # contract 146
 
 

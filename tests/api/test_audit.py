@@ -213,7 +213,8 @@ class UnwritableRecorder:
 
 
 READS = {
-    *("build_delete_request", "build_reconcile_tenant_request", "list_accounts", "list_claims", "list_environments"),
+    *("build_delete_request", "build_reconcile_tenant_request", "get_external_id", "list_accounts", "list_all_workers"),
+    *("list_attempts", "list_claims", "list_environments"),
     *("list_environments_page", "list_workers", "read_routing", "read_status", "wait_for_result", "record_intent"),
 }
 """The methods of the service that change nothing and use no key."""
@@ -232,6 +233,7 @@ async def test_service_acts_only_after_the_intent_is_written(
         "create": acting.create(ProvisionRequest(environment_id=f"{environment_id}-b", **keys)),
         "check_keys": acting.check_keys(CheckKeysRequest(**keys)),
         "register_account": acting.register_account(account),
+        "register_proved_account": acting.register_proved_account(account, "a nonce"),
         "unregister_account": acting.unregister_account(account),
         "reconcile_tenant": acting.reconcile_tenant(
             ReconcileTenantRequest(environment_id=environment_id, tenant="acme", **keys)

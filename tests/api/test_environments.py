@@ -226,7 +226,7 @@ async def test_keys_get_the_tenant_name(portal: ApiClient, service: EnvironmentS
     path = f"/v1/environments/{environment_id}/tenant"
 
     commands = await portal.http.put(path, json={"tenant": "globex"})
-    named = await portal.http.put(path, json={"tenant": "globex", "tenant_role": ROLE})
+    named = await portal.http.put(path, json={"tenant": "globex", "tenant_role_arn": ROLE})
 
     assert (commands.status_code, commands.json()["keys"], bool(commands.json()["commands"])) == (200, [], True)
     assert [key["alias"] for key in named.json()["keys"]] == [

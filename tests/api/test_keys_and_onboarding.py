@@ -10,8 +10,9 @@ from byok.domain.iam.statements import StatementParameters, build_key_statements
 from byok.domain.phases import Phase
 from byok.domain.vendor import VendorProfile
 from localaws.kms.policies import build_default_policy
-from tests.api.conftest import ApiClient
-from tests.workflows.fake_activities import PLATFORM, RDS_KEY, REGION, S3_KEY, build_aws_failure
+from tests.api.conftest import ApiClient, Serve
+from tests.api.test_access import TOKEN, build_static_auth
+from tests.workflows.fake_activities import EXTERNAL_ID, PLATFORM, RDS_KEY, REGION, S3_KEY, build_aws_failure
 from tests.workflows.temporal_env import WorkflowHarness
 
 KEYS = {"region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
@@ -33,6 +34,36 @@ async def test_onboarding_values_are_filled_in(portal: ApiClient) -> None:
     assert "--profile mine" in values["commands"]["deploy"]
     assert "--stack-name keys" in values["commands"]["deploy"]
     assert values["statements"]["s3"] == build_key_statements(KeyPurpose.S3, GRANTEE, VendorProfile())
+
+
+ROLE_VALUES = {"environment_id": "acme", "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
+
+
+async def test_values_with_keys_have_the_commands_for_the_tenant_role(portal: ApiClient) -> None:
+    without = (await portal.http.get(f"/v1/onboarding/{REGION}", params={"environment_id": "acme"})).json()
+    staff = (await portal.http.get(f"/v1/onboarding/{REGION}", params=ROLE_VALUES)).json()
+    of_globex = (
+        await portal.http.get(f"/v1/onboarding/{REGION}", params={**ROLE_VALUES, "organisation": "globex"})
+    ).json()
+
+    assert (without["external_id"], without["commands"]["deploy_tenant_role"]) == (None, None)
+    assert (staff["external_id"], of_globex["external_id"]) == (EXTERNAL_ID, f"{EXTERNAL_ID}-of-globex")
+    assert f"ExternalId={EXTERNAL_ID}-of-globex " in of_globex["commands"]["deploy_tenant_role"]
+
+
+async def test_organisation_sees_only_its_own_external_id(serve: Serve) -> None:
+    portal: ApiClient = await serve(build_static_auth("acme", "environments:read"), token=TOKEN)
+    told = await portal.http.get(f"/v1/onboarding/{REGION}", params={**ROLE_VALUES, "organisation": "globex"})
+    assert told.json()["external_id"] == f"{EXTERNAL_ID}-of-acme"  # contract D11
+    assert "globex" not in told.text
+
+
+async def test_invalid_keys_are_refused_before_the_external_id_is_read(
+    portal: ApiClient, harness: WorkflowHarness
+) -> None:
+    told = await portal.http.get(f"/v1/onboarding/{REGION}", params={**ROLE_VALUES, "rds_key_arn": "alias/mine"})
+    assert (told.status_code, "alias" in told.json()["detail"]) == (422, True)
+    assert "get_external_id" not in harness.activities.calls
 
 
 async def test_template_downloads_under_its_file_name(portal: ApiClient) -> None:

@@ -22,7 +22,6 @@ from byok.domain.models import (
     ReconcileTenantRequest,
     Requester,
     TenantOutcome,
-    TenantRole,
     TimelineEntry,
 )
 from byok.domain.phases import Encryption, Phase
@@ -121,6 +120,8 @@ class FakeService:
         self.requester = requester
         return self
 
+    external_id_requests: list[str | None] = field(default_factory=list)
+
     async def create(self, request: ProvisionRequest) -> CreateResult:
         self._refuse()
         self.created.append(request)
@@ -167,11 +168,16 @@ class FakeService:
             return CheckedKey.not_proved(which, arn, "The check was requested without it.")
         return CheckedKey.proved(which, arn, BEGAN, "a-request-id")
 
+    async def get_external_id(self, organisation: str | None = None) -> str:
+        self._refuse()
+        self.external_id_requests.append(organisation)
+        return f"external-id-of-{organisation}"
+
     async def build_reconcile_tenant_request(
         self,
         environment_id: str,
         tenant: str | None = None,
-        role: TenantRole | None = None,
+        role_arn: str | None = None,
         *,
         repoint: bool = False,
         commands_only: bool = False,
@@ -184,7 +190,7 @@ class FakeService:
             s3_key_arn=S3_KEY,
             rds_key_arn=RDS_KEY,
             tenant=tenant or environment_id,
-            tenant_role=role,
+            tenant_role_arn=role_arn,
             repoint=repoint,
             commands_only=commands_only,
             key_grace_seconds=30 if key_grace_seconds is None else key_grace_seconds,

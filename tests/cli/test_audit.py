@@ -15,7 +15,7 @@ from tests.cli.conftest import Run
 from tests.cli.fakes import FakeService
 
 READS = {
-    *("accounts list", "claims", "diagnose", "doctor", "list", "onboarding", "status"),
+    *("accounts list", "claims", "diagnose", "doctor", "history", "list", "onboarding", "status"),
     *("policy check", "policy merge", "policy render", "template"),
 }
 """The commands that change nothing in the platform and use no customer's key."""

@@ -9,6 +9,7 @@ import yaml
 
 from byok.domain.arns import KeyPurpose
 from byok.onboarding.template import render_keys_template
+from byok.service.errors import ExternalIdUnavailableError
 from tests.cli.conftest import Run
 from tests.cli.fakes import FakeService
 from tests.policy_cases import POLICY_CASES
@@ -46,14 +47,14 @@ def test_onboarding_json_has_the_same_values(run: Run) -> None:
     assert kit["platform_account"] == "111122223333"  # D3
     assert "--profile keys" in kit["commands"]["deploy"]
     assert "--stack-name mine" in kit["commands"]["payload"]
-    assert kit["external_id"] is None, "it is derived from the keys"
+    assert kit["external_id"] is None, "the role names the keys, so the external id is of no use before"
     assert kit["commands"]["deploy_tenant_role"] is None
 
 
-def test_onboarding_with_keys_includes_the_tenant_role(run: Run) -> None:
+def test_onboarding_with_keys_includes_the_tenant_role(run: Run, service: FakeService) -> None:
     kits = [run("onboarding", *WHERE, *NAMED, *keys, "--json").json for keys in (("--payload", PAYLOAD), ARNS)]
 
-    assert kits[0] == kits[1], "the external id must be stable"
+    assert kits[0] == kits[1]
     assert f"ExternalId={kits[0]['external_id']}" in kits[0]["commands"]["deploy_tenant_role"]
     assert "--capabilities CAPABILITY_IAM" in kits[0]["commands"]["deploy_tenant_role"]
     shown = run("onboarding", *WHERE, *NAMED, *ARNS)
@@ -64,13 +65,21 @@ def test_onboarding_with_keys_includes_the_tenant_role(run: Run) -> None:
     ):
         assert text in shown.out
     assert "byok template tenant-role" in shown.err
-    chosen = run("onboarding", *WHERE, *NAMED, *ARNS, "--external-id", "ours/1", "--json").json
-    assert "ExternalId=ours/1" in chosen["commands"]["deploy_tenant_role"]
+    assert service.external_id_requests == [None] * 3, "the vendor's own"
+
+
+def test_onboarding_shows_the_external_id_of_the_organisation(run: Run, service: FakeService) -> None:
+    kit = run("onboarding", *WHERE, *NAMED, *ARNS, "--organisation", "globex", "--json").json
+    assert (kit["external_id"], service.external_id_requests) == ("external-id-of-globex", ["globex"])  # contract D11
+    service.refuse = ExternalIdUnavailableError("The external id cannot be read: S3 is down")
+    ended = run("onboarding", *WHERE, *NAMED, *ARNS)
+    assert (ended.code, "S3 is down" in ended.err) == (1, True)
 
 
 ARNS = ("--s3-key-arn", KEYS[0], "--rds-key-arn", KEYS[1])
 
 
+@pytest.mark.usefixtures("service")
 def test_onboarding_text_for_a_customer_names_no_byok_commands(run: Run) -> None:
     for keys in ((), ARNS):
         ended = run("onboarding", *WHERE, *NAMED, *keys)
@@ -92,8 +101,8 @@ def test_onboarding_text_for_a_customer_names_no_byok_commands(run: Run) -> None
         (WHERE, "Pass --environment"),
         ((*WHERE, "--stack-name", "1-keys"), "is not a valid stack name"),
         ((*WHERE, "--stack-name", ""), "is not a valid stack name"),
-        ((*WHERE, *NAMED, "--external-id", "a b"), "external id"),
-        ((*WHERE, *NAMED, "--external-id", "x"), "2 to 1224"),
+        ((*WHERE, *NAMED, "--external-id", "x"), "No such option: --external-id"),
+        ((*WHERE, *NAMED, "--organisation", "Acme"), "--organisation"),
         ((*WHERE, *NAMED, "--s3-key-arn", KEYS[0]), "belong together"),
         ((*WHERE, *NAMED, "--s3-key-arn", KEYS[0], "--rds-key-arn", KEYS[0]), "Each needs its own key"),
         ((*WHERE, *NAMED, "--payload", "{}"), "lacks S3KmsKeyArn"),

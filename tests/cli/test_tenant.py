@@ -10,7 +10,7 @@ from byok.service.pending import PendingStep
 from tests.cli.conftest import Run
 from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, make_problem, make_status
 
-ROLE = ("--tenant-role-arn", "arn:aws:iam::444455556666:role/TenantRole", "--external-id", "acme-1")
+ROLE = ("--tenant-role-arn", "arn:aws:iam::444455556666:role/TenantRole")
 CREATE = ("--name", "acme", "--region", REGION, "--s3-key-arn", S3_KEY, "--rds-key-arn", RDS_KEY)
 ALIAS = "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"
 
@@ -36,7 +36,7 @@ def test_tenant_without_a_role_prints_the_commands(run: Run, service: FakeServic
     ended = run("tenant", "acme", "acme")
     assert ended.code == 0
     assert "aws cloudformation deploy" in ended.out
-    assert service.named[0].tenant_role is None
+    assert service.named[0].tenant_role_arn is None
 
 
 def test_tenant_with_a_role_reports_the_result_for_each_key(run: Run, service: FakeService) -> None:
@@ -75,9 +75,8 @@ def test_failed_key_is_reported_with_its_problem(
     [
         (("acme", "a b"), "a space"),
         (("acme", "x" * 198), "197"),
-        (("acme", "acme", *ROLE[:2]), "belong together"),
-        (("acme", "acme", "--tenant-role-arn", "me", "--external-id", "acme-1"), "--tenant-role-arn"),
-        (("acme", "acme", *ROLE[:3], " "), "--external-id must be 2 to 1224 letters"),
+        (("acme", "acme", "--tenant-role-arn", "me"), "--tenant-role-arn must be the full ARN"),
+        (("acme", "acme", *ROLE, "--external-id", "acme-1"), "No such option: --external-id"),
         (("acme", "acme", "--commands-only", "--repoint"), "--commands-only changes nothing"),
         (("acme", "acme", "--commands-only", *ROLE), "--commands-only changes nothing"),
     ],
@@ -102,7 +101,7 @@ def test_create_accepts_a_tenant_and_its_role(run: Run, service: FakeService) ->
     keys = ("--s3-key-arn", S3_KEY, "--rds-key-arn", S3_KEY.replace("1" * 8, "2" * 8))
     assert run("create", "--name", "acme", "--region", REGION, *keys, "--tenant", "acme", *ROLE).code == 0
     assert service.created[0].tenant == "acme"
-    assert service.created[0].tenant_role is not None
+    assert service.created[0].tenant_role_arn is not None
 
 
 def test_create_refuses_an_illegal_tenant_before_starting(run: Run, service: FakeService) -> None:

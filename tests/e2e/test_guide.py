@@ -159,11 +159,12 @@ async def test_guide_leads_from_the_template_to_a_named_environment(
     # byok finds the aliases and tags in place, with or without the optional tenant role.
     (shell.folder / "byok-tenant-role.yaml").write_text(render_tenant_role_template(VENDOR))
     commands = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR, stack_name=stack)
+    external_id = await machine.service.get_external_id()
     await shell.run_successfully(
-        commands.deploy_tenant_role_command(KeyPair(keys["S3KmsKeyArn"], keys["RdsKmsKeyArn"]), "guide-1")
+        commands.deploy_tenant_role_command(KeyPair(keys["S3KmsKeyArn"], keys["RdsKmsKeyArn"]), external_id)
     )
     found = await shell.run_successfully(commands.print_tenant_role_arn_command())
-    role = ("--tenant-role-arn", found.strip(), "--external-id", "guide-1")
+    role = ("--tenant-role-arn", found.strip())
     reconciled = await machine.run_program("byok", "tenant", environment, tenant, *role, "--json")
     assert reconciled.code == 0, reconciled.err
     assert {key["alias_state"] for key in reconciled.json["keys"]} == {"in place"}

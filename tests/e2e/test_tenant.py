@@ -15,7 +15,7 @@ from activities.bucket_settings import create_bucket_if_absent
 from activities.rds_resources import create_cluster_params
 from byok.contracts import RECONCILE_TENANT_WORKFLOW, TASK_QUEUE, tenant_workflow_id
 from byok.domain.arns import KeyPair, KeyPurpose
-from byok.domain.models import DatabaseTask, ReconcileTenantRequest, TenantOutcome, TenantRole
+from byok.domain.models import DatabaseTask, ReconcileTenantRequest, TenantOutcome
 from byok.domain.phases import AliasOutcome, Phase
 from byok.domain.planning import plan_environment
 from byok.service.errors import DifferentNamingInProgressError, EnvironmentNotReadyError, NamingStoppedError
@@ -35,7 +35,7 @@ class TenantCase:
 
     machine: StackHarness
     pair: KeyPair
-    role: TenantRole
+    role_arn: str
     request: ReconcileTenantRequest
 
     @classmethod
@@ -49,7 +49,9 @@ class TenantCase:
         """
         name, customer = f"t-{uuid.uuid4().hex[:8]}", machine.stack.customer
         pair = await asyncio.to_thread(customer.ensure_key_pair, name)
-        role = await asyncio.to_thread(customer.ensure_tenant_role, name, pair, f"external-{name}")
+        organisation = changes.get("organisation")
+        external_id = await machine.service.get_external_id(str(organisation) if organisation else None)
+        role_arn = await asyncio.to_thread(customer.ensure_tenant_role, name, pair, external_id)
         if made:
             await asyncio.to_thread(_make, machine.aws, name, pair)
         values = {
@@ -59,9 +61,9 @@ class TenantCase:
             "rds_key_arn": pair.rds_key_arn,
             "key_grace_seconds": 0,
             "tenant": f"tenant-{name}",
-            "tenant_role": role,
+            "tenant_role_arn": role_arn,
         }
-        return cls(machine, pair, role, ReconcileTenantRequest.model_validate({**values, **changes}))
+        return cls(machine, pair, role_arn, ReconcileTenantRequest.model_validate({**values, **changes}))
 
     async def reconcile(self) -> TenantOutcome:
         """Request the tenant name, and return the outcome."""
@@ -140,21 +142,21 @@ class InterruptedCall:
             *(InterruptedCall("kms", number, path) for number in range(2 * len(path))),
         ]
 
-    async def prepare_case(self, machine: StackHarness, role: TenantRole) -> TenantCase:
+    async def prepare_case(self, machine: StackHarness, role_arn: str) -> TenantCase:
         """Prepare an environment in which byok makes exactly this path's calls to put a tenant name on both keys."""
 
         def prepare() -> TenantCase:
             name, aws = f"k-{uuid.uuid4().hex[:8]}", machine.aws
             pair = KeyPair(create_valid_key(aws, KeyPurpose.S3), create_valid_key(aws, KeyPurpose.RDS))
             _make(aws, name, pair)
-            keys = {"s3_key_arn": pair.s3_key_arn, "rds_key_arn": pair.rds_key_arn, "tenant_role": role}
+            keys = {"s3_key_arn": pair.s3_key_arn, "rds_key_arn": pair.rds_key_arn, "tenant_role_arn": role_arn}
             more = {"tenant": f"tenant-{name}", "repoint": self.path is CROSSED, "key_grace_seconds": 0}
             request = build_tenant_request(name, **keys, **more)
             if self.path is CROSSED:
                 for which, other in zip(KeyPurpose, reversed(pair.arns), strict=True):
                     alias = VENDOR.alias_for_tenant(which, request.tenant)
                     aws.customer_client("kms").create_alias(AliasName=alias, TargetKeyId=other)
-            return TenantCase(machine, pair, role, request)
+            return TenantCase(machine, pair, role_arn, request)
 
         return await asyncio.to_thread(prepare)
 
@@ -165,16 +167,14 @@ class InterruptedCall:
 
 
 async def test_worker_killed_at_any_call_ends_in_the_same_state(machine: StackHarness) -> None:
-    external_id = "killed"
-    role = TenantRole(
-        role_arn=machine.aws.create_customer_role(NAMING, external_id=external_id), external_id=external_id
-    )
+    external_id = await machine.service.get_external_id()
+    role_arn = machine.aws.create_customer_role(NAMING, external_id=external_id)
     for path in (PLAIN, CROSSED):
-        whole = await InterruptedCall("kms", 0, path).prepare_case(machine, role)
+        whole = await InterruptedCall("kms", 0, path).prepare_case(machine, role_arn)
         await whole.reconcile()
         assert whole.list_kms_calls() == [*path, *path], "the list of calls to interrupt must be complete"
     cuts = [*InterruptedCall.list_all(PLAIN), *InterruptedCall.list_all(CROSSED)]
-    every = [await cut.prepare_case(machine, role) for cut in cuts]
+    every = [await cut.prepare_case(machine, role_arn) for cut in cuts]
     for cut, named in zip(cuts, every, strict=True):
         cut.hold(named)
 
@@ -211,7 +211,7 @@ async def test_provisioning_names_the_keys_and_leaves_the_session_out_of_the_his
         s3_key_arn=asked.s3_key_arn,
         rds_key_arn=asked.rds_key_arn,
         tenant=asked.tenant,
-        tenant_role=asked.tenant_role,
+        tenant_role_arn=asked.tenant_role_arn,
     )
 
     status = await machine.provision(request)
@@ -228,13 +228,18 @@ async def test_provisioning_names_the_keys_and_leaves_the_session_out_of_the_his
         assert secret not in shown.out
     # A later request reuses the original request's role.
     repeated = await machine.service.build_reconcile_tenant_request(asked.environment_id, asked.tenant)
-    assert repeated.tenant_role == asked.tenant_role
+    assert repeated.tenant_role_arn == asked.tenant_role_arn
 
 
 async def test_refused_role_stops_and_is_reported_once(machine: StackHarness) -> None:
     named = await TenantCase.prepare(machine)
-    role = TenantRole(role_arn=str(named.role.role_arn), external_id="another")
-    wrong = named.request.model_copy(update={"tenant_role": role})
+    foreign = await asyncio.to_thread(
+        machine.stack.customer.ensure_tenant_role,
+        f"{named.request.environment_id}-foreign",
+        named.pair,
+        await machine.service.get_external_id("globex"),
+    )
+    wrong = named.request.model_copy(update={"tenant_role_arn": foreign})
 
     with pytest.raises(NamingStoppedError) as caught:
         await machine.service.reconcile_tenant(wrong)
@@ -245,7 +250,11 @@ async def test_refused_role_stops_and_is_reported_once(machine: StackHarness) ->
 
 async def test_keys_of_another_environment_are_refused_and_left_unchanged(machine: StackHarness) -> None:
     named, other = await TenantCase.prepare(machine), await TenantCase.prepare(machine)
-    keys = {"s3_key_arn": other.pair.s3_key_arn, "rds_key_arn": other.pair.rds_key_arn, "tenant_role": other.role}
+    keys = {
+        "s3_key_arn": other.pair.s3_key_arn,
+        "rds_key_arn": other.pair.rds_key_arn,
+        "tenant_role_arn": other.role_arn,
+    }
 
     with pytest.raises(NamingStoppedError) as caught:
         await machine.service.reconcile_tenant(named.request.model_copy(update=keys))

@@ -90,8 +90,9 @@ class ScenarioRun:
             "key_grace_seconds": 0,
         }
         if course is Scenario.PROVISION:
-            role = await asyncio.to_thread(customer.ensure_tenant_role, name, pair, f"external-{name}")
-            values |= {"tenant": f"tenant-{name}", "tenant_role": role}
+            external_id = await machine.service.get_external_id()
+            role_arn = await asyncio.to_thread(customer.ensure_tenant_role, name, pair, external_id)
+            values |= {"tenant": f"tenant-{name}", "tenant_role_arn": role_arn}
         if course is Scenario.ROLL_BACK:
             values["on_failure"] = "rollback"
         run = cls(machine, course, ProvisionRequest.model_validate(values))

@@ -132,7 +132,7 @@ async def undecodable_input(harness: WorkflowHarness) -> Handle:
 async def ready_with_a_tenant(harness: WorkflowHarness) -> Handle:
     """Provisioning succeeds, and both keys get the tenant name at the end."""
     return await harness.start_provision(
-        build_provision_request("ready-with-a-tenant", tenant="acme", tenant_role=ROLE)
+        build_provision_request("ready-with-a-tenant", tenant="acme", tenant_role_arn=ROLE)
     )
 
 
@@ -145,7 +145,7 @@ async def stopped_while_reconciling_the_tenant(harness: WorkflowHarness) -> Hand
     """All resources are ready, but the tenant name cannot be put on one of the keys."""
     harness.activities.script["reconcile_key"] = [build_aws_failure(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     return await harness.start_provision(
-        build_provision_request("stopped-while-naming", tenant="acme", tenant_role=ROLE, on_failure="rollback")
+        build_provision_request("stopped-while-naming", tenant="acme", tenant_role_arn=ROLE, on_failure="rollback")
     )
 
 
@@ -168,7 +168,7 @@ async def tenant_reconciled_in_part(harness: WorkflowHarness) -> Handle:
 
 async def tenant_commands_handed_over(harness: WorkflowHarness) -> Handle:
     """No tenant role is given, so the workflow returns the commands."""
-    return await harness.start_reconcile_tenant(build_tenant_request("tenant-commands", tenant_role=None))
+    return await harness.start_reconcile_tenant(build_tenant_request("tenant-commands", tenant_role_arn=None))
 
 
 async def stopped_and_replayed(harness: WorkflowHarness) -> Handle:

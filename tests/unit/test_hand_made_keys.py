@@ -16,7 +16,6 @@ from byok.domain.iam.statements import (
     build_owner_statement,
 )
 from byok.domain.onboarding.customer_commands import CustomerCommands
-from byok.domain.tenant import derive_external_id
 from byok.domain.vendor import VendorProfile
 
 REGION = "eu-central-1"
@@ -114,7 +113,7 @@ def test_script_leaves_nothing_in_the_owners_shell(shell: ShellWithFakeAws) -> N
 
 
 def test_key_without_its_alias_gets_no_tags(shell: ShellWithFakeAws) -> None:
-    by_hand = COMMANDS.name_keys_commands(KeyPair("s3-key", "rds-key"), "acme")[1]
+    by_hand = COMMANDS.name_keys_commands(KeyPair("s3-key", "rds-key"), "acme", "its-id")[1]
 
     shell.run(by_hand, fails=3)
 
@@ -123,7 +122,7 @@ def test_key_without_its_alias_gets_no_tags(shell: ShellWithFakeAws) -> None:
 
 
 def test_both_keys_get_their_alias_and_tags(shell: ShellWithFakeAws) -> None:
-    by_hand = COMMANDS.name_keys_commands(KeyPair("s3-key", "rds-key"), "acme")[1]
+    by_hand = COMMANDS.name_keys_commands(KeyPair("s3-key", "rds-key"), "acme", "its-id")[1]
 
     shell.run(by_hand)
 
@@ -135,7 +134,7 @@ def test_both_keys_get_their_alias_and_tags(shell: ShellWithFakeAws) -> None:
 def test_role_for_the_tenant_name_is_created_and_its_arn_printed(shell: ShellWithFakeAws) -> None:
     keys = KeyPair("s3-key", "rds-key")
 
-    shell.run(COMMANDS.name_keys_commands(keys, "acme")[3])
+    shell.run(COMMANDS.name_keys_commands(keys, "acme", "its-id")[3])
 
     deploy, describe = shell.aws_calls
     common = ["--profile", "my profile", "--region", REGION, "--stack-name", "keys-tenant-role"]
@@ -149,7 +148,7 @@ def test_role_for_the_tenant_name_is_created_and_its_arn_printed(shell: ShellWit
         f"AtaccamaPlatformRoleArn={ROLE}",
         "S3KmsKeyArn=s3-key",
         "RdsKmsKeyArn=rds-key",
-        f"ExternalId={derive_external_id(keys)}",
+        "ExternalId=its-id",
     ]
     assert deploy[deploy.index("--capabilities") + 1] == "CAPABILITY_IAM"
     assert describe[:2] == ["cloudformation", "describe-stacks"]

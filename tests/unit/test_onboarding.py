@@ -17,9 +17,7 @@ from byok.domain.iam.statements import (
     build_owner_statement,
 )
 from byok.domain.onboarding.customer_commands import CustomerCommands
-from byok.domain.tenant import EXTERNAL_ID_PATTERN, derive_external_id
 from byok.domain.vendor import VendorProfile
-from byok.onboarding.kit import OnboardingKit
 from byok.onboarding.template import render_keys_template
 from byok.onboarding.tenant_role import render_tenant_role_template
 from byok.onboarding.terraform import render_terraform_file
@@ -137,7 +135,7 @@ def test_rendered_artefacts_contain_no_placeholder(region: str) -> None:
         commands.create_keys_commands(),
         commands.name_key_commands(KeyPurpose.S3, keys.s3_key_arn, "acme"),
         commands.deploy_tenant_role_command(keys, "external-id"),
-        *commands.name_keys_commands(keys, "acme"),
+        *commands.name_keys_commands(keys, "acme", "external-id"),
     ]
     for text in rendered:
         assert "${" not in text  # contract 26
@@ -311,7 +309,7 @@ def test_user_input_is_quoted_for_the_shell() -> None:
 
 def test_comments_contain_no_characters_special_to_zsh() -> None:
     commands = CustomerCommands(role_arn(REGIONS[0]), REGIONS[0], VENDORS[0], "keys").name_keys_commands(
-        KeyPair("a", "b"), "acme"
+        KeyPair("a", "b"), "acme", "external-id"
     )
     comments = [line for command in commands for line in command.splitlines() if line.startswith("#")]
     assert len(comments) >= len(commands)
@@ -319,21 +317,11 @@ def test_comments_contain_no_characters_special_to_zsh() -> None:
         assert not set(line) & set("()'\"`$;&|<>*?[]{}!"), line
 
 
-def test_external_id_depends_only_on_the_keys() -> None:
-    first, again, other = (derive_external_id(KeyPair("a", key)) for key in "bbc")
-    assert first == again != other
-    assert re.fullmatch(EXTERNAL_ID_PATTERN, first)
-    assert (
-        first
-        in CustomerCommands(role_arn(REGIONS[0]), REGIONS[0], VENDORS[0], "keys").name_keys_commands(
-            KeyPair("a", "b"), "acme"
-        )[-1]
-    )
-
-
-def test_external_id_with_a_trailing_line_break_is_refused() -> None:
-    with pytest.raises(ValueError, match="is not a valid external id"):
-        OnboardingKit.for_region(role_arn(REGIONS[0]), REGIONS[0], VENDORS[0], stack_name="keys", external_id="acme\n")
+def test_commands_for_the_role_are_left_out_without_the_external_id() -> None:
+    commands = CustomerCommands(role_arn(REGIONS[0]), REGIONS[0], VENDORS[0], "keys")
+    known, unknown = (commands.name_keys_commands(KeyPair("a", "b"), "acme", one) for one in ("its-id", None))
+    assert known[:-1] == unknown
+    assert "ExternalId=its-id" in known[-1]
 
 
 @pytest.mark.parametrize(("name", "output"), [("Ataccama", "ataccama"), ("IBM", "ibm"), ("GlobexCorp", "globex_corp")])

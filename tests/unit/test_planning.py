@@ -15,7 +15,6 @@ from byok.domain.models import (
     EnvironmentPlan,
     ProvisionRequest,
     ReconcileTenantRequest,
-    TenantRole,
 )
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, proof_cluster_identifiers
 from byok.domain.phases import RequestKind
@@ -118,9 +117,7 @@ def test_tenant_commands_use_the_profile_and_the_stack_of_the_environment() -> N
     for asked, profile, stack in ((named, "byok", "byok-kms-keys-acme"), (chosen, "keys-admin", "our-keys")):
         plan = plan_environment(asked, PLATFORM, AT, RUN)
         assert plan.tenant is not None
-        deploy, by_hand, *_ = plan.tenant.commands
-        assert f"--stack-name {stack} " in deploy.replace("\\\n", "")  # contract 130
-        assert all(f"--profile {profile} " in command for command in (deploy, by_hand))
+        assert (plan.tenant.stack_name, plan.environment.profile) == (stack, profile)  # contract 130
 
 
 def test_remedies_use_the_profile_of_the_environment() -> None:
@@ -163,15 +160,16 @@ def test_cluster_that_proves_a_key_has_no_managed_secret() -> None:
     assert settings.master_secret_key_arn is None
 
 
-def role(arn: str) -> TenantRole:
-    return TenantRole(role_arn=arn, external_id="byok-1234567890")
-
-
-ROLE = role("arn:aws:iam::444455556666:role/namer")
+ROLE = "arn:aws:iam::444455556666:role/namer"
 
 
 def tenant_request(**changed: Any) -> ReconcileTenantRequest:
-    values: dict[str, Any] = {"environment_id": "acme", "region": "eu-central-1", "tenant": "acme", "tenant_role": ROLE}
+    values: dict[str, Any] = {
+        "environment_id": "acme",
+        "region": "eu-central-1",
+        "tenant": "acme",
+        "tenant_role_arn": ROLE,
+    }
     return ReconcileTenantRequest(**values | {"s3_key_arn": S3, "rds_key_arn": RDS, "profile": "mine"} | changed)
 
 
@@ -179,7 +177,7 @@ def test_plan_for_a_tenant_name_has_the_labels_of_both_keys() -> None:
     plan = plan_tenant(tenant_request(repoint=True), PLATFORM, AT)
     assert (plan.findings, plan.environment.environment_id) == ((), "acme")
     assert plan.tenant is not None
-    assert (plan.tenant.tenant, plan.tenant.role, plan.tenant.repoint) == ("acme", ROLE, True)
+    assert (plan.tenant.tenant, plan.tenant.role_arn, plan.tenant.repoint) == ("acme", ROLE, True)
     assert plan.tenant.request_kind is RequestKind.TENANT
     assert [(mark.key, mark.key_arn, mark.tenant, mark.alias, mark.tags) for mark in plan.tenant.marks] == [
         (which, arn, "acme", alias, {"ataccama:automation:TenantName": "acme", "aatn": "acme"})  # contract 101, 102
@@ -188,33 +186,34 @@ def test_plan_for_a_tenant_name_has_the_labels_of_both_keys() -> None:
             (KeyPurpose.RDS, RDS, "alias/ataccama-database-byok-db-key-alias-acme"),  # contract 104
         )
     ]
-    deploy, *_ = plan.tenant.commands
-    assert f"{PLATFORM.vendor.role_parameter_name}={PLATFORM.role_arn} " in deploy.replace("\\\n", "")
-    assert "PlatformRegion=eu-central-1 " in deploy.replace("\\\n", "")
-    assert "--profile mine " in deploy  # contract 130
+    assert (plan.tenant.stack_name, plan.environment.profile) == ("byok-kms-keys-acme", "mine")  # contract 130
 
 
 def test_plan_for_an_environment_with_a_tenant_name_has_the_role_that_sets_it() -> None:
-    plan = plan_environment(request().model_copy(update={"tenant": "acme", "tenant_role": ROLE}), PLATFORM, AT, RUN)
+    plan = plan_environment(request().model_copy(update={"tenant": "acme", "tenant_role_arn": ROLE}), PLATFORM, AT, RUN)
     assert plan.tenant is not None
-    assert (plan.tenant.role, plan.tenant.request_kind, plan.tenant.repoint) == (ROLE, RequestKind.ENVIRONMENT, False)
+    assert (plan.tenant.role_arn, plan.tenant.request_kind, plan.tenant.repoint) == (
+        ROLE,
+        RequestKind.ENVIRONMENT,
+        False,
+    )
     assert plan.tenant_name == "acme"
 
 
 def test_plan_that_returns_only_commands_uses_no_role() -> None:
-    foreign = role("arn:aws:iam::999988887777:role/namer")
-    plan = plan_tenant(tenant_request(commands_only=True, tenant_role=foreign), PLATFORM, AT)
+    foreign = "arn:aws:iam::999988887777:role/namer"
+    plan = plan_tenant(tenant_request(commands_only=True, tenant_role_arn=foreign), PLATFORM, AT)
     assert plan.findings == (), "a role that byok does not use cannot be wrong"
     assert plan.tenant is not None
-    assert plan.tenant.role is None
+    assert plan.tenant.role_arn is None
 
 
 @pytest.mark.parametrize(
     ("changed", "code"),
     [
         ({"tenant": "no spaces"}, "tenant.IllegalName"),  # contract 105
-        ({"tenant_role": role("arn:aws:iam::999988887777:role/namer")}, "tenant.RoleOfAnotherAccount"),
-        ({"tenant_role": role("arn:aws-cn:iam::444455556666:role/namer")}, "tenant.RoleOfAnotherPartition"),
+        ({"tenant_role_arn": "arn:aws:iam::999988887777:role/namer"}, "tenant.RoleOfAnotherAccount"),
+        ({"tenant_role_arn": "arn:aws-cn:iam::444455556666:role/namer"}, "tenant.RoleOfAnotherPartition"),
         ({"rds_key_arn": S3}, "arn.SameKeyTwice"),
     ],
 )

@@ -21,7 +21,7 @@ OURS = KeyPair(
     f"arn:aws:kms:{REGION}:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     f"arn:aws:kms:{REGION}:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab",
 )
-ROLE = {"role_arn": "arn:aws:iam::444455556666:role/TenantRole", "external_id": "acme-1"}
+ROLE = "arn:aws:iam::444455556666:role/TenantRole"
 
 
 def read_errors(model: type[Any], values: dict[str, Any]) -> dict[str, str]:
@@ -58,7 +58,7 @@ def test_deletion_names_the_encryption_only_if_it_is_known(
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("s3_key_arn", S3), ("rds_key_arn", RDS), ("tenant_role", ROLE), ("stack_name", "our-keys")],
+    [("s3_key_arn", S3), ("rds_key_arn", RDS), ("tenant_role_arn", ROLE), ("stack_name", "our-keys")],
 )
 def test_platform_managed_request_refuses_what_belongs_to_customer_keys(field: str, value: Any) -> None:
     errors = read_errors(ProvisionRequest, {**ASKED, **ON_PLATFORM_KEYS, field: value})

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from byok.contracts import tenant_workflow_id
-from byok.domain.models import ReconcileTenantRequest, TenantRole
+from byok.domain.models import ReconcileTenantRequest
 from byok.domain.phases import Phase
 from byok.service import environment_reader as door
 from byok.service import histories, tenant_names
@@ -75,7 +75,7 @@ async def put_tenant_name_on_keys(
 async def test_status_shows_a_later_tenant_name(service: EnvironmentService, environment_id: str) -> None:
     before = await create_and_wait(service, environment_id)
     assert before.tenant is None
-    await put_tenant_name_on_keys(service, environment_id, "acme", role=TenantRole(**ROLE))
+    await put_tenant_name_on_keys(service, environment_id, "acme", role_arn=ROLE)
 
     status = await service.read_status(environment_id)
 
@@ -85,7 +85,7 @@ async def test_status_shows_a_later_tenant_name(service: EnvironmentService, env
 
 
 async def test_later_name_wins_over_the_provisioned_name(service: EnvironmentService, environment_id: str) -> None:
-    await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
+    await create_and_wait(service, environment_id, tenant="acme", tenant_role_arn=ROLE)
     await put_tenant_name_on_keys(service, environment_id, "globex")
 
     status = await service.read_status(environment_id)
@@ -98,11 +98,11 @@ async def test_failed_attempt_is_reported_next_to_the_current_name(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await create_and_wait(service, environment_id)
-    await put_tenant_name_on_keys(service, environment_id, "acme", role=TenantRole(**ROLE))
+    await put_tenant_name_on_keys(service, environment_id, "acme", role_arn=ROLE)
     harness.activities.script["reconcile_key"] = [build_aws_failure(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
-    other = TenantRole(role_arn=ROLE["role_arn"], external_id="another")
+    other = f"{ROLE}-another"
     with pytest.raises(NamingStoppedError):
-        await put_tenant_name_on_keys(service, environment_id, "globex", role=other)
+        await put_tenant_name_on_keys(service, environment_id, "globex", role_arn=other)
 
     async def told() -> EnvironmentStatus:
         while True:  # Temporal lists the earlier run only once its visibility is up to date
@@ -115,14 +115,14 @@ async def test_failed_attempt_is_reported_next_to_the_current_name(
     assert status.tenant is not None
     assert status.tenant.tenant == "acme"
     assert [problem.code for problem in status.tenant_problems] == ["sts.AccessDenied"]
-    assert status.tenant_role == TenantRole(**ROLE), "a refused role is not used again"
+    assert status.tenant_role_arn == ROLE, "a refused role is not used again"
 
 
 async def test_environment_stopped_only_at_its_name_is_ready_after_it_is_named(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["reconcile_key"] = [build_aws_failure(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
-    stopped = await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
+    stopped = await create_and_wait(service, environment_id, tenant="acme", tenant_role_arn=ROLE)
     assert stopped.phase is Phase.STOPPED
     await wait_until_listed(service, environment_id, Phase.STOPPED)
     await put_tenant_name_on_keys(service, environment_id, "acme")
@@ -133,11 +133,11 @@ async def test_environment_stopped_only_at_its_name_is_ready_after_it_is_named(
     assert [entry.phase for entry in status.timeline[-2:]] == [Phase.STOPPED, Phase.READY]
     assert (await wait_until_listed(service, environment_id, Phase.READY)).problem_code is None
     # Repeating the request does not restart a ready environment.
-    again = await service.create(build_provision_request(environment_id, tenant="acme", tenant_role=ROLE))
+    again = await service.create(build_provision_request(environment_id, tenant="acme", tenant_role_arn=ROLE))
     assert (again.started, again.run_id) == (False, stopped.run_id)
     with pytest.raises(EnvironmentConflictError, match="on failure"):
         await service.create(
-            build_provision_request(environment_id, tenant="acme", tenant_role=ROLE, on_failure="rollback")
+            build_provision_request(environment_id, tenant="acme", tenant_role_arn=ROLE, on_failure="rollback")
         )
 
 
@@ -146,7 +146,7 @@ async def test_environment_stopped_elsewhere_is_not_ready_after_it_is_named(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, step: str
 ) -> None:
     harness.activities.script[step] = [build_aws_failure("s3", "AccessDenied", "no s3:GetObject", Phase.VERIFYING)]
-    await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
+    await create_and_wait(service, environment_id, tenant="acme", tenant_role_arn=ROLE)
     await service.reconcile_tenant(
         build_tenant_request(environment_id)
     )  # built without the service, which would refuse the request
@@ -157,11 +157,11 @@ async def test_environment_stopped_elsewhere_is_not_ready_after_it_is_named(
 async def test_last_successful_role_is_used_again(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    role = TenantRole(role_arn=ROLE["role_arn"], external_id="later")
-    await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
-    assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == TenantRole(**ROLE)
-    await put_tenant_name_on_keys(service, environment_id, "acme", role=role)
-    assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == role
+    role = f"{ROLE}-later"
+    await create_and_wait(service, environment_id, tenant="acme", tenant_role_arn=ROLE)
+    assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role_arn == ROLE
+    await put_tenant_name_on_keys(service, environment_id, "acme", role_arn=role)
+    assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role_arn == role
 
     # Request only the commands. Later requests still use the earlier request's role.
     commands = await put_tenant_name_on_keys(service, environment_id, "acme", commands_only=True)
@@ -169,14 +169,14 @@ async def test_last_successful_role_is_used_again(
     status = await service.read_status(environment_id)
     assert status.tenant is not None
     assert status.tenant.commands
-    assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == role
+    assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role_arn == role
 
     # Even if KMS refuses a call, later requests use the new role, because byok was able to assume it.
     harness.activities.script["reconcile_key"] = [build_aws_failure(*DENIED, Phase.RECONCILING_TENANT)] * 2
-    third = TenantRole(role_arn=ROLE["role_arn"], external_id="third")
+    third = f"{ROLE}-third"
     with pytest.raises(NamingStoppedError):
-        await put_tenant_name_on_keys(service, environment_id, "acme", role=third)
-    assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == third
+        await put_tenant_name_on_keys(service, environment_id, "acme", role_arn=third)
+    assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role_arn == third
 
 
 async def test_grace_period_comes_from_the_request(service: EnvironmentService, environment_id: str) -> None:
@@ -212,7 +212,7 @@ async def test_concurrent_identical_request_waits_for_the_running_one(
     [
         ({"tenant": "globex"}, "tenant is acme, not globex"),
         ({"repoint": True}, "repoint is off, not on"),
-        ({"tenant_role": None}, f"tenant role is {ROLE['role_arn']} with external id acme-1, not unset"),
+        ({"tenant_role_arn": None}, f"tenant role is {ROLE}, not unset"),
         ({"key_grace_seconds": 7}, "key grace seconds is 30, not 7"),
     ],
 )
@@ -239,7 +239,7 @@ async def test_tenant_workflow_ended_in_temporal_is_stopped_with_a_problem(
     await create_and_wait(service, environment_id)
     hold = HeldStep()
     harness.activities.script["reconcile_key"] = [hold]
-    asked = asyncio.create_task(put_tenant_name_on_keys(service, environment_id, "acme", role=TenantRole(**ROLE)))
+    asked = asyncio.create_task(put_tenant_name_on_keys(service, environment_id, "acme", role_arn=ROLE))
     await hold.wait_until_begun()
     handle = harness.client.get_workflow_handle(tenant_workflow_id(environment_id))
     await getattr(handle, way)()
@@ -270,8 +270,8 @@ async def test_pending_activity_is_reported_while_waiting(
 
 
 async def test_conflict_with_another_role_names_the_role(service: EnvironmentService, environment_id: str) -> None:
-    await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
+    await create_and_wait(service, environment_id, tenant="acme", tenant_role_arn=ROLE)
     with pytest.raises(EnvironmentConflictError) as caught:
         await service.create(build_provision_request(environment_id, tenant="acme"))
-    assert f"tenant role is {ROLE['role_arn']} with external id acme-1, not unset." in str(caught.value)
+    assert f"tenant role is {ROLE}, not unset." in str(caught.value)
     assert "{" not in str(caught.value)

@@ -14,7 +14,7 @@ from activities.failures import ActivityContext, stop_with_problems
 from activities.quotas import QuotaActivities
 from byok.blueprints import load_blueprint
 from byok.contracts import ACCOUNT_OF_ANOTHER_ORGANISATION_CODE
-from byok.domain.arns import KeyPurpose, parse_key_arn
+from byok.domain.arns import KeyPair, KeyPurpose, parse_key_arn
 from byok.domain.models import (
     AccountPage,
     AccountRegistration,
@@ -35,6 +35,7 @@ from byok.domain.models import (
     EnvironmentPlan,
     EnvironmentProbeResult,
     Evidence,
+    ExternalIdRequest,
     ForeignObjects,
     ForeignObjectsTask,
     InventoryTask,
@@ -56,8 +57,11 @@ from byok.domain.models import (
     ReconcileTenantRequest,
     ReleaseClaimsTask,
     RemovalResult,
+    TenantCommandsTask,
+    TenantOutcome,
     WriterResource,
 )
+from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import AliasOutcome, Phase
 from byok.domain.planning import (
     Platform,
@@ -85,7 +89,8 @@ S3_KEY = f"arn:aws:kms:{REGION}:444455556666:key/11111111-1111-4111-8111-1111111
 RDS_KEY = f"arn:aws:kms:{REGION}:444455556666:key/22222222-2222-4222-8222-222222222222"
 PLATFORM = Platform("arn:aws:iam::111122223333:role/Platform", VendorProfile(), load_blueprint(None))
 
-ROLE = {"role_arn": "arn:aws:iam::444455556666:role/TenantRole", "external_id": "acme-1"}
+ROLE = "arn:aws:iam::444455556666:role/TenantRole"
+EXTERNAL_ID = "acme-1"
 Step = Callable[[], object]
 
 
@@ -98,7 +103,7 @@ def build_provision_request(environment_id: str, **changes: Any) -> ProvisionReq
 def build_tenant_request(environment_id: str, **changes: Any) -> ReconcileTenantRequest:
     """Build a request that puts a tenant name on two valid keys through the tenant role."""
     keys = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
-    values = {"environment_id": environment_id, "region": REGION, **keys, "tenant": "acme", "tenant_role": ROLE}
+    values = {"environment_id": environment_id, "region": REGION, **keys, "tenant": "acme", "tenant_role_arn": ROLE}
     return ReconcileTenantRequest.model_validate(values | changes)
 
 
@@ -300,6 +305,18 @@ class FakeActivities:
     def plan_tenant(self, given: ReconcileTenantRequest) -> ReconcileTenantPlan:
         self._attempt(given)
         return plan_tenant(given, PLATFORM, datetime.now(UTC))
+
+    @activity.defn
+    def build_tenant_commands(self, given: TenantCommandsTask) -> TenantOutcome:
+        self._attempt(given)
+        keys = KeyPair(given.environment.s3_key_arn, given.environment.rds_key_arn)
+        commands = CustomerCommands(PLATFORM.role_arn, given.environment.region, PLATFORM.vendor, given.stack_name)
+        return TenantOutcome(tenant=given.tenant, commands=commands.name_keys_commands(keys, given.tenant, EXTERNAL_ID))
+
+    @activity.defn
+    def get_external_id(self, given: ExternalIdRequest) -> str:
+        self._attempt(given)
+        return f"{EXTERNAL_ID}-of-{given.organisation}" if given.organisation else EXTERNAL_ID
 
     @activity.defn
     def probe_environment(self, given: Environment) -> EnvironmentProbeResult:

@@ -42,6 +42,7 @@ from tests.workflows.fake_activities import FakeActivities
 from workflows.accounts import ListAccounts, RegisterAccount, UnregisterAccount
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
+from workflows.get_external_id import GetExternalId
 from workflows.list_key_claims import ListKeyClaims
 from workflows.prove_aurora_key import ProveAuroraKey
 from workflows.provision_environment import ProvisionEnvironment
@@ -156,6 +157,7 @@ async def run_harness(
                 RegisterAccount,
                 UnregisterAccount,
                 ListAccounts,
+                GetExternalId,
             ],
             activities=[*activities.list_activities, AttemptActivities().record_stop],
             activity_executor=executor,

@@ -64,10 +64,10 @@ async def test_without_a_role_nothing_changes_and_the_commands_are_returned(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
     outcome = await (
-        await harness.start_reconcile_tenant(build_tenant_request(environment_id, tenant_role=None))
+        await harness.start_reconcile_tenant(build_tenant_request(environment_id, tenant_role_arn=None))
     ).result()
 
-    assert harness.activities.calls == ["plan_tenant"]  # D11
+    assert harness.activities.calls == ["plan_tenant", "build_tenant_commands"]  # D11
     assert outcome.keys == ()
     by_stack, by_hand, _, _ = outcome.commands
     assert "TenantName=acme" in by_stack  # contract 108
@@ -89,8 +89,8 @@ async def test_tenant_name_can_be_set_repeatedly(harness: WorkflowHarness, envir
         ({"tenant": "a b"}, "tenant.IllegalName"),
         ({"tenant": "x" * 198}, "tenant.IllegalName"),
         ({"tenant": ""}, "tenant.IllegalName"),
-        ({"tenant_role": ROLE | {"role_arn": "arn:aws:iam::777788889999:role/R"}}, "tenant.RoleOfAnotherAccount"),
-        ({"tenant_role": ROLE | {"role_arn": "arn:aws-cn:iam::444455556666:role/R"}}, "tenant.RoleOfAnotherPartition"),
+        ({"tenant_role_arn": "arn:aws:iam::777788889999:role/R"}, "tenant.RoleOfAnotherAccount"),
+        ({"tenant_role_arn": "arn:aws-cn:iam::444455556666:role/R"}, "tenant.RoleOfAnotherPartition"),
         ({"s3_key_arn": "alias/x"}, "arn.AliasNotAllowed"),
     ],
 )
@@ -153,10 +153,10 @@ async def test_commands_are_returned_on_request_despite_a_role(harness: Workflow
         await harness.start_reconcile_tenant(build_tenant_request(environment_id, commands_only=True))
     ).result()
 
-    assert harness.activities.calls == ["plan_tenant"]
+    assert harness.activities.calls == ["plan_tenant", "build_tenant_commands"]
     assert "TenantName=acme" in outcome.commands[0]
     told = await harness.read_tenant_progress(environment_id)
-    assert told.confirmed_role == told.request.tenant_role is not None
+    assert told.confirmed_role_arn == told.request.tenant_role_arn is not None
 
 
 @pytest.mark.parametrize("step", ["plan_tenant", "probe_environment", "reconcile_key"])
@@ -220,7 +220,7 @@ async def test_wrong_workflow_id_is_refused(harness: WorkflowHarness, environmen
     assert f"tenant/{environment_id}" in failure.message
 
 
-@pytest.mark.parametrize("given", [{}, {"environment_id": "a"}, [1], "acme", {"tenant_role": "x"}])
+@pytest.mark.parametrize("given", [{}, {"environment_id": "a"}, [1], "acme", {"tenant_role_arn": "x"}])
 async def test_malformed_input_fails_at_once(harness: WorkflowHarness, environment_id: str, given: Any) -> None:
     handle = await harness.client.start_workflow(
         RECONCILE_TENANT_WORKFLOW, given, id=f"tenant/{environment_id}", task_queue=harness.task_queue
@@ -229,7 +229,7 @@ async def test_malformed_input_fails_at_once(harness: WorkflowHarness, environme
 
 
 async def test_provisioning_with_a_tenant_names_the_keys_last(harness: WorkflowHarness, environment_id: str) -> None:
-    handle = await harness.start_provision(build_provision_request(environment_id, tenant="acme", tenant_role=ROLE))
+    handle = await harness.start_provision(build_provision_request(environment_id, tenant="acme", tenant_role_arn=ROLE))
 
     evidence = await handle.result()
 
@@ -270,7 +270,7 @@ async def test_failed_naming_stops_and_removes_nothing(harness: WorkflowHarness,
         build_aws_failure(*DENIED, Phase.RECONCILING_TENANT) for _ in range(2)
     ]
     handle = await harness.start_provision(
-        build_provision_request(environment_id, tenant="acme", tenant_role=ROLE, on_failure="rollback")
+        build_provision_request(environment_id, tenant="acme", tenant_role_arn=ROLE, on_failure="rollback")
     )
 
     failure = await wait_for_failure(handle)
@@ -290,7 +290,7 @@ async def test_partly_failed_naming_keeps_the_result_of_the_other_key(
     harness.activities.script["reconcile_key"] = [build_aws_failure(*DENIED, Phase.RECONCILING_TENANT)]
 
     await wait_for_failure(
-        await harness.start_provision(build_provision_request(environment_id, tenant="acme", tenant_role=ROLE))
+        await harness.start_provision(build_provision_request(environment_id, tenant="acme", tenant_role_arn=ROLE))
     )
 
     progress = await harness.read_progress(environment_id)

@@ -21,8 +21,8 @@ from byok.api.problems import invalid_field_error, openapi_problem_responses
 from byok.api.responses import AcceptedResponse, AttemptList, EnvironmentPage
 from byok.contracts import environment_workflow_id
 from byok.domain.arns import KEY_ARN_MAX_LENGTH
-from byok.domain.models import ProvisionRequest, TenantOutcome, TenantRole
-from byok.domain.models.base import RegionName, RequestModel
+from byok.domain.models import ProvisionRequest, TenantOutcome
+from byok.domain.models.base import RegionName, RequestModel, RoleArn
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
@@ -49,7 +49,7 @@ class NameKeysRequest(RequestModel):
     """A request to set the tenant name on both keys; `tenant` replaces the name that the platform assigned."""
 
     tenant: str | None = Field(default=None, min_length=1, max_length=1024)
-    tenant_role: TenantRole | None = None
+    tenant_role_arn: RoleArn | None = None
     repoint: StrictBool = False
     commands_only: StrictBool = False
 
@@ -161,7 +161,7 @@ async def name_keys(environment_id: WritableId, service: Service, request: NameK
     asked = await service.build_reconcile_tenant_request(
         environment_id,
         request.tenant,
-        request.tenant_role,
+        request.tenant_role_arn,
         repoint=request.repoint,
         commands_only=request.commands_only,
     )

@@ -15,7 +15,7 @@ from byok.domain.arns import KEY_ARN_MAX_LENGTH, InvalidKeyArnError, KeyPurpose,
 from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.report import parse_and_check_policy
 from byok.domain.models import CheckKeysRequest, KeyCheckResult
-from byok.domain.models.base import RegionName
+from byok.domain.models.base import OrganisationName, RegionName
 
 router = APIRouter(
     tags=["keys"],
@@ -30,6 +30,7 @@ class PolicyCheckRequest(BaseModel):
         policy: The policy document, or the output of `aws kms get-key-policy` as JSON, YAML or text. The field is a
             string, so that JSON parsing does not reformat the policy.
         key_arn: The ARN of the policy's key. The check uses the ARN to determine which account owns the key.
+        organisation: For the vendor's staff: the organisation that owns the environment.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -38,6 +39,7 @@ class PolicyCheckRequest(BaseModel):
     region: RegionName
     policy: Annotated[str, Field(max_length=65_536)]
     key_arn: Annotated[str | None, Field(max_length=KEY_ARN_MAX_LENGTH)] = None
+    organisation: OrganisationName | None = None
 
 
 @router.post("/key-checks", responses=openapi_problem_responses(HTTPStatus.BAD_GATEWAY))
@@ -53,11 +55,12 @@ async def check_keys(caller: WriteCaller, service: Service, state: State, reques
 
 
 @router.post("/policy-checks")
-async def check_key_policy(_: ReadCaller, state: State, request: PolicyCheckRequest) -> PolicyCheckResponse:
+async def check_key_policy(caller: ReadCaller, state: State, request: PolicyCheckRequest) -> PolicyCheckResponse:
     """Check whether a key policy grants each permission that the platform needs, and if not, report what to change."""
     arn = _key_of(request)
     try:
-        side = PlatformPrincipal(state.platform_role_arn, request.region, arn, datetime.now(UTC))
+        owner = caller.organisation or request.organisation
+        side = PlatformPrincipal(state.platform_role_arn, request.region, arn, datetime.now(UTC), owner)
         report = parse_and_check_policy(request.policy.encode(), request.key, side, state.vendor)
     except ValueError as error:
         raise invalid_field_error("policy", str(error)) from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byok.cli.commands.onboarding import Profile
-from byok.cli.commands.tenant import ExternalId, RoleArn, tenant_role_from_options
+from byok.cli.commands.tenant import TenantRoleArn, require_role_arn
 from byok.cli.output import EXIT_USAGE, UsageError, exit_on_error, make_console, print_json, print_message
 from byok.cli.requesters import Reason, connect_as_requester
 from byok.domain.phases import Encryption, OnFailure
@@ -45,8 +45,7 @@ def create(
     tenant: Annotated[
         str | None, typer.Option(help="The tenant name, if known; byok sets it on both keys at the end.")
     ] = None,
-    tenant_role_arn: RoleArn = None,
-    external_id: ExternalId = None,
+    tenant_role_arn: TenantRoleArn = None,
     profile: Profile = None,
     stack_name: Annotated[
         str | None,
@@ -83,7 +82,7 @@ def create(
         "stack_name": stack_name,
     }
     with exit_on_error(as_json=as_json):
-        options["tenant_role"] = tenant_role_from_options(tenant_role_arn, external_id)
+        options["tenant_role_arn"] = require_role_arn(tenant_role_arn)
         request = _request(file, options)
         _refuse_impossible_keys(request, as_json=as_json)
         code = asyncio.run(_create(request, reason, wait=wait, as_json=as_json))

@@ -16,7 +16,7 @@ from byok.cli.output import (
     print_json,
     print_text,
 )
-from byok.cli.platform import PlatformRole, require_platform_role_arn, require_region
+from byok.cli.platform import Organisation, PlatformRole, require_platform_role_arn, require_region
 
 if TYPE_CHECKING:
     from byok.domain.iam.findings import Finding
@@ -30,6 +30,7 @@ def doctor(
     platform_role_arn: PlatformRole = None,
     s3_key_arn: Annotated[str | None, typer.Option(help="With --customer: ARN of the S3 key, or the payload.")] = None,
     rds_key_arn: Annotated[str | None, typer.Option(help="With --customer: ARN of the Aurora key.")] = None,
+    organisation: Organisation = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check that everything byok needs is reachable.
@@ -44,7 +45,7 @@ def doctor(
     """
     with exit_on_error(as_json=as_json):
         if customer:
-            _print_script(region, platform_role_arn, s3_key_arn, rds_key_arn)
+            _print_script(region, platform_role_arn, s3_key_arn, rds_key_arn, organisation)
             raise typer.Exit(EXIT_OK)
         code = _doctor(as_json=as_json)
     raise typer.Exit(code)
@@ -75,7 +76,10 @@ def diagnose(
     raise typer.Exit(EXIT_OK if are_keys_usable(findings) else EXIT_CUSTOMER_KEY)
 
 
-def _print_script(region: str | None, role: str | None, s3_key_arn: str | None, rds_key_arn: str | None) -> None:
+def _print_script(
+    region: str | None, role: str | None, s3_key_arn: str | None, rds_key_arn: str | None, organisation: str | None
+) -> None:
+    from byok.cli.requests import require_organisation
     from byok.domain.onboarding.payload import PayloadError, expand_payload_fields
     from byok.onboarding.collection_script import render_collection_script
     from byok.settings import Settings
@@ -87,7 +91,8 @@ def _print_script(region: str | None, role: str | None, s3_key_arn: str | None, 
     except PayloadError as error:
         raise UsageError(str(error)) from error
     role = require_platform_role_arn(role, Settings(), require_region(region))
-    print_text(render_collection_script(role, region, keys["s3_key_arn"], keys["rds_key_arn"]))
+    owner = require_organisation(organisation)
+    print_text(render_collection_script(role, region, keys["s3_key_arn"], keys["rds_key_arn"], owner))
 
 
 def _diagnose_file(file: Path) -> "tuple[Finding, ...]":

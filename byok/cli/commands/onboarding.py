@@ -1,6 +1,7 @@
 """`byok onboarding` and `byok template`: print what a customer needs to create the two keys."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byok.cli.output import UsageError, exit_on_error, make_console, print_json, print_message, print_text
-from byok.cli.platform import PlatformRole, Region, require_platform_role_arn, require_region
+from byok.cli.platform import Organisation, PlatformRole, Region, require_platform_role_arn, require_region
 
 if TYPE_CHECKING:
     from byok.domain.arns import KeyPair
@@ -46,24 +47,27 @@ def onboarding(
     ] = None,
     s3_key_arn: Annotated[str | None, typer.Option(help="ARN of the S3 key, instead of the payload.")] = None,
     rds_key_arn: Annotated[str | None, typer.Option(help="ARN of the Aurora key, instead of the payload.")] = None,
-    external_id: Annotated[
-        str | None, typer.Option(help="External id of the optional tenant role. [default: derived from the two keys]")
-    ] = None,
+    organisation: Organisation = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Print what a customer needs to create the two keys.
 
-    If you pass the keys, byok also prints the commands that let the platform set the tenant name on the keys. Calls
-    neither AWS nor Temporal.
+    If you pass the keys, byok also prints the commands that let the platform set the tenant name on the keys. For
+    these commands, a worker looks up the organisation's external id. Without the keys, byok calls neither AWS nor
+    Temporal.
 
-    Exit codes: 0 printed; 2 incorrect usage.
+    Exit codes: 0 printed; 1 the external id cannot be read; 2 incorrect usage.
     """
+    import asyncio
+
     with exit_on_error(as_json=as_json):
+        from byok.cli.requests import require_organisation
         from byok.domain.customer_aws import DEFAULT_PROFILE, default_stack_name
         from byok.onboarding.kit import OnboardingKit
         from byok.settings import Settings
 
         settings = Settings()
+        require_organisation(organisation)
         role = require_platform_role_arn(platform_role_arn, settings, require_region(region))
         if stack_name is None:
             if environment is None:
@@ -80,14 +84,22 @@ def onboarding(
                 profile=profile or DEFAULT_PROFILE,
                 stack_name=stack_name,
                 keys=_keys(payload, s3_key_arn, rds_key_arn),
-                external_id=external_id,
+                organisation=organisation,
             )
         except ValueError as error:
             raise UsageError(str(error)) from error
+        if kit.keys is not None:
+            kit = replace(kit, external_id=asyncio.run(_get_external_id(organisation)))
         if as_json:
             print_json(kit.as_json_dict())
         else:
             _show(kit)
+
+
+async def _get_external_id(organisation: str | None) -> str:
+    from byok.service.connection import connect_service
+
+    return await (await connect_service()).get_external_id(organisation)
 
 
 def _keys(payload: str | None, s3_key_arn: str | None, rds_key_arn: str | None) -> "KeyPair | None":
@@ -109,6 +121,7 @@ def template(
     ] = None,
     region: Annotated[str | None, typer.Option(help="The environment's AWS Region; only for terraform.")] = None,
     platform_role_arn: PlatformRole = None,
+    organisation: Organisation = None,
 ) -> None:
     """Print the CloudFormation template for the two keys.
 
@@ -120,7 +133,7 @@ def template(
     Exit codes: 0 printed or written; 2 incorrect usage, or the file cannot be written.
     """
     with exit_on_error():
-        name, text = _template(kind, region, platform_role_arn)
+        name, text = _template(kind, region, platform_role_arn, organisation)
         if out is None or str(out) == "-":
             print_text(text)
             return
@@ -133,7 +146,8 @@ def template(
         print_message(f"{'Replaced' if before not in {None, text.encode()} else 'Written'}: {file}")
 
 
-def _template(kind: TemplateKind, region: str | None, role: str | None) -> tuple[str, str]:
+def _template(kind: TemplateKind, region: str | None, role: str | None, organisation: str | None) -> tuple[str, str]:
+    from byok.cli.requests import require_organisation
     from byok.domain.onboarding.customer_commands import KEYS_TEMPLATE_FILE, TENANT_ROLE_TEMPLATE_FILE
     from byok.onboarding.template import render_keys_template
     from byok.onboarding.tenant_role import render_tenant_role_template
@@ -149,7 +163,7 @@ def _template(kind: TemplateKind, region: str | None, role: str | None) -> tuple
         raise UsageError("Missing: --region. The Terraform file is specific to one Region.")
     place = require_region(region)
     return TERRAFORM_FILE, render_terraform_file(
-        require_platform_role_arn(role, settings, place), place, settings.vendor
+        require_platform_role_arn(role, settings, place), place, settings.vendor, require_organisation(organisation)
     )
 
 
@@ -179,6 +193,7 @@ def _show(kit: "OnboardingKit") -> None:
         f"Platform role ARN    {kit.platform_role_arn}\n"
         f"Platform account     {kit.platform_account}\n"
         f"AWS Region           {kit.region}"
+        + (f"\nOrganisation         {kit.organisation}" if kit.organisation else "")
     )
     heading("A. With CloudFormation (recommended): one stack creates both keys")
     prose(
@@ -247,5 +262,5 @@ def _show_tenant_role(kit: "OnboardingKit", prose: Callable[[str], None]) -> Non
     print_text(f"\n{role_arn}\n")
     print_message(
         f"For the sender: create the file with `byok template tenant-role --out {TENANT_ROLE_TEMPLATE_FILE}`. Pass the "
-        f"role's ARN to `byok tenant` as --tenant-role-arn, with --external-id {kit.external_id}."
+        "role's ARN to `byok tenant` as --tenant-role-arn."
     )

@@ -19,6 +19,7 @@ from byok.cli.output import (
 )
 from byok.cli.platform import (
     KeyName,
+    Organisation,
     PlatformRole,
     Region,
     parse_key_purpose,
@@ -45,7 +46,9 @@ KeyArnOption = Annotated[
 
 
 @policy.command()
-def render(key: KeyName, region: Region, platform_role_arn: PlatformRole = None) -> None:
+def render(
+    key: KeyName, region: Region, platform_role_arn: PlatformRole = None, organisation: Organisation = None
+) -> None:
     """Print the platform's statements for a key policy, as JSON.
 
     Exit codes: 0 printed; 2 incorrect usage.
@@ -53,12 +56,14 @@ def render(key: KeyName, region: Region, platform_role_arn: PlatformRole = None)
     with exit_on_error():
         import json
 
+        from byok.cli.requests import require_organisation
         from byok.domain.iam.statements import StatementParameters, build_key_statements
         from byok.settings import Settings
 
         settings, which = Settings(), parse_key_purpose(key)
         role = require_platform_role_arn(platform_role_arn, settings, require_region(region))
-        statements = build_key_statements(which, StatementParameters.for_platform_role(role, region), settings.vendor)
+        grantee = StatementParameters.for_platform_role(role, region, require_organisation(organisation))
+        statements = build_key_statements(which, grantee, settings.vendor)
         print_text(",\n".join(json.dumps(statement, indent=2) for statement in statements) + "\n")
 
 
@@ -69,6 +74,7 @@ def check(
     region: Region,
     platform_role_arn: PlatformRole = None,
     key_arn: KeyArnOption = None,
+    organisation: Organisation = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check a key policy, permission by permission.
@@ -85,6 +91,7 @@ def check(
         from datetime import UTC, datetime
 
         from byok.cli import views
+        from byok.cli.requests import require_organisation
         from byok.domain.iam.check.calls import PlatformPrincipal
         from byok.domain.iam.check.document import PolicyDocumentError
         from byok.domain.iam.check.report import parse_and_check_policy
@@ -94,7 +101,13 @@ def check(
         role = require_platform_role_arn(platform_role_arn, settings, require_region(region))
         content = _content(file)
         try:
-            side = PlatformPrincipal(role, region, _require_key_of_region(key_arn, region), datetime.now(UTC))
+            side = PlatformPrincipal(
+                role,
+                region,
+                _require_key_of_region(key_arn, region),
+                datetime.now(UTC),
+                require_organisation(organisation),
+            )
             report = parse_and_check_policy(content, which, side, settings.vendor)
         except PolicyDocumentError as error:
             raise UsageError(f"{file} is not a key policy. {error}") from error
@@ -112,6 +125,7 @@ def merge(
     region: Region,
     platform_role_arn: PlatformRole = None,
     key_arn: KeyArnOption = None,
+    organisation: Organisation = None,
     out: Annotated[Path | None, typer.Option(help="File to write the policy to. [default: standard output]")] = None,
 ) -> None:
     """Add the platform's statements to a key policy.
@@ -126,6 +140,7 @@ def merge(
     Exit codes: 0 done, or there was nothing to do; 2 incorrect usage, or the policy cannot be completed.
     """
     with exit_on_error():
+        from byok.cli.requests import require_organisation
         from byok.domain.iam.check.document import PolicyDocumentError
         from byok.domain.iam.merge import PolicyMergeError, merge_policy_file
         from byok.settings import Settings
@@ -134,7 +149,10 @@ def merge(
         role = require_platform_role_arn(platform_role_arn, settings, require_region(region))
         try:
             known = _require_key_of_region(key_arn, region)
-            merged = merge_policy_file(_content(file), which, role, region, settings.vendor, key_arn=known)
+            owner = require_organisation(organisation)
+            merged = merge_policy_file(
+                _content(file), which, role, region, settings.vendor, key_arn=known, organisation=owner
+            )
         except (PolicyDocumentError, PolicyMergeError) as error:
             raise UsageError(f"{file}: {error}") from error
         if out is None or str(out) == "-":

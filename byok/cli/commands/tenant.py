@@ -1,5 +1,6 @@
 """`byok tenant`: sets the tenant name on both keys, or prints the commands for the key administrator."""
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,15 +19,11 @@ from byok.cli.output import (
 from byok.cli.requesters import Reason, connect_as_requester
 
 if TYPE_CHECKING:
-    from byok.domain.models import TenantRole
     from byok.service.pending import PendingStep
 
-RoleArn = Annotated[
+TenantRoleArn = Annotated[
     str | None,
     typer.Option("--tenant-role-arn", help="The role in the customer's account that may set the name on the keys."),
-]
-ExternalId = Annotated[
-    str | None, typer.Option("--external-id", help="The external id that the role's trust policy requires.")
 ]
 
 
@@ -35,8 +32,7 @@ def tenant(
     name: Annotated[
         str | None, typer.Argument(help="Another tenant name.  [default: the one that the platform assigned]")
     ] = None,
-    role_arn: RoleArn = None,
-    external_id: ExternalId = None,
+    role_arn: TenantRoleArn = None,
     repoint: Annotated[
         bool,
         typer.Option("--repoint", help="Repoint an alias that points to the environment's other key."),
@@ -68,42 +64,28 @@ def tenant(
 
     with exit_on_error(as_json=as_json):
         options: dict[str, Any] = {
-            "role": tenant_role_from_options(role_arn, external_id),
+            "role_arn": require_role_arn(role_arn),
             "repoint": repoint,
             "commands_only": commands_only,
             "key_grace_seconds": key_grace_seconds,
         }
-        if commands_only and (repoint or options["role"]):
-            raise UsageError(
-                "--commands-only changes nothing: leave out --repoint, --tenant-role-arn and --external-id."
-            )
+        if commands_only and (repoint or role_arn):
+            raise UsageError("--commands-only changes nothing: leave out --repoint and --tenant-role-arn.")
         code = asyncio.run(_tenant(environment, name, options, reason, as_json=as_json))
     raise typer.Exit(code)
 
 
-def tenant_role_from_options(role_arn: str | None, external_id: str | None) -> "TenantRole | None":
-    """Return the role that the two options name, or None if neither is given.
+def require_role_arn(role_arn: str | None) -> str | None:
+    """Return the ARN of the tenant role, if one is given.
 
     Raises:
-        UsageError: Only one of the two options is given, or a value is invalid.
+        UsageError: The text is not the ARN of an IAM role.
     """
-    from pydantic import ValidationError
+    from byok.domain.arns import ROLE_ARN_PATTERN
 
-    from byok.domain.models import TenantRole
-    from byok.domain.tenant import EXTERNAL_ID_IN_WORDS
-
-    if role_arn is None and external_id is None:
-        return None
-    if role_arn is None or external_id is None:
-        raise UsageError("--tenant-role-arn and --external-id belong together: pass both.")
-    try:
-        return TenantRole(role_arn=role_arn, external_id=external_id)
-    except ValidationError as error:
-        shapes = {
-            "role_arn": "--tenant-role-arn must be the full ARN of an IAM role, as in the output of the role's stack",
-            "external_id": f"--external-id must be {EXTERNAL_ID_IN_WORDS}",
-        }
-        raise UsageError(f"{shapes[str(error.errors()[0]['loc'][0])]}.") from error
+    if role_arn is not None and not re.match(ROLE_ARN_PATTERN, role_arn):
+        raise UsageError("--tenant-role-arn must be the full ARN of an IAM role, as in the output of the role's stack.")
+    return role_arn
 
 
 async def _tenant(

@@ -36,9 +36,7 @@ class _KeyContext:
     @property
     def subject(self) -> RemedyContext:
         """The context for this key's remedies."""
-        return RemedyContext(
-            self.collection.region, self.collection.platform_role_arn, self.vendor, self.which, self.facts.arn
-        )
+        return _remedy_context(self.collection, self.vendor, self.which, self.facts.arn)
 
     @property
     def account(self) -> str | None:
@@ -57,6 +55,11 @@ class _KeyContext:
         """Build a finding about this key."""
         words = build_remediation(remedy, self.subject) if isinstance(remedy, Remedy) else remedy
         return Finding(code, self.which, severity, message, words)
+
+
+def _remedy_context(collection: CollectedKeys, vendor: VendorProfile, which: KeyPurpose, arn: str) -> RemedyContext:
+    role, owner = collection.platform_role_arn, collection.organisation
+    return RemedyContext(collection.region, role, vendor, which, arn, organisation=owner)
 
 
 def diagnose_collected_keys(
@@ -121,11 +124,9 @@ def _exchange_finding(collection: CollectedKeys) -> Finding:
 
 
 def _arn_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterator[Finding]:
-    role = collection.platform_role_arn
-    for found in check_key_arns(
-        KeyPair(collection.s3.arn, collection.rds.arn), collection.region, account_id_of_role(role)
-    ):
-        subject = RemedyContext(collection.region, role, vendor, found.which, found.arn)
+    pair, account = KeyPair(collection.s3.arn, collection.rds.arn), account_id_of_role(collection.platform_role_arn)
+    for found in check_key_arns(pair, collection.region, account):
+        subject = _remedy_context(collection, vendor, found.which, found.arn)
         yield Finding(
             found.fault.value, found.which, Severity.STOPS, found.message, build_arn_remediation(found.fault, subject)
         )
@@ -261,7 +262,8 @@ def _policy_findings(key: _KeyContext) -> Iterator[Finding]:
     text = key.facts.key_policy.policy
     if text is None:
         return
-    side = PlatformPrincipal(key.collection.platform_role_arn, key.collection.region, key.facts.arn, key.at)
+    told = key.collection
+    side = PlatformPrincipal(told.platform_role_arn, told.region, key.facts.arn, key.at, told.organisation)
     try:
         yield from check_policy(parse_policy(text, on_a_key=True), key.which, side, key.vendor).findings
     except PolicyDocumentError as error:

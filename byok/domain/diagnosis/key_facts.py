@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_pascal
 
 from byok.domain.arns import KeyPurpose, account_id_of_role
 from byok.domain.regions import UnknownRegionError, require_region
+from byok.domain.scopes import ORGANISATION_PATTERN
 
 COLLECTION_FORMAT: Final = "byok-keys/1"
 """The format of the script's output, which identifies the version of the script."""
@@ -154,6 +155,7 @@ class CollectedKeys(_Collected):
     Attributes:
         platform_role_arn: The role that the key policies must name.
         region: The environment's Region.
+        organisation: The organisation that owns the environment; None for the vendor.
         caller: The identity that ran the script.
         s3: The facts about the S3 key.
         rds: The facts about the Aurora key.
@@ -162,6 +164,7 @@ class CollectedKeys(_Collected):
     format: str
     platform_role_arn: str
     region: str
+    organisation: str | None = Field(default=None, pattern=ORGANISATION_PATTERN)
     caller: CallerIdentity = CallerIdentity()
     s3: CollectedKey
     rds: CollectedKey

@@ -76,6 +76,7 @@ def merge_policy_file(
     vendor: VendorProfile,
     *,
     key_arn: str | None = None,
+    organisation: str | None = None,
 ) -> MergeResult:
     """Add byok's statements to the policy in a file, as `merge_policy` does.
 
@@ -87,7 +88,7 @@ def merge_policy_file(
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
     text = decode_text(content)
-    merged = merge_policy(text, which, platform_role_arn, region, vendor, key_arn=key_arn)
+    merged = merge_policy(text, which, platform_role_arn, region, vendor, key_arn=key_arn, organisation=organisation)
     marked = content.startswith(codecs.BOM_UTF8) and extract_document(text) == text
     return replace(merged, byte_order_mark=marked)
 
@@ -100,6 +101,7 @@ def merge_policy(
     vendor: VendorProfile,
     *,
     key_arn: str | None = None,
+    organisation: str | None = None,
 ) -> MergeResult:
     """Add byok's statements to a policy. A policy that already contains the statements is returned unchanged.
 
@@ -111,6 +113,7 @@ def merge_policy(
         vendor: The vendor's names.
         key_arn: The key's ARN, or None if it is unknown. If the ARN is known, byok checks that the key's own account
             keeps control of the key.
+        organisation: The organisation that owns the environment; None for the vendor.
 
     Raises:
         PolicyDocumentError: The text is not a key policy, or KMS would reject the result.
@@ -122,7 +125,8 @@ def merge_policy(
     # A saved policy may contain a statement that KMS would reject today. The merged policy, which KMS must accept, is
     # therefore parsed again below under the current rules.
     policy = parse_document(document, on_a_key=True)
-    ours = build_key_statements(which, StatementParameters.for_platform_role(platform_role_arn, region), vendor)
+    grantee = StatementParameters.for_platform_role(platform_role_arn, region, organisation)
+    ours = build_key_statements(which, grantee, vendor)
     edits, added, replaced = _edits(document, policy, ours)
     for (start, end), new in sorted(edits, reverse=True):
         document = document[:start] + new + document[end:]

@@ -17,6 +17,13 @@ S3_KEY_ACTIONS: Final = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:Ge
 RDS_KEY_DESCRIBE_ACTIONS: Final = ("kms:DescribeKey",)
 RDS_KEY_GRANT_ACTIONS: Final = ("kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant")
 
+ORGANISATION_TAG: Final = "organisation"
+"""The session tag that names the organisation for which the platform acts."""
+
+ORGANISATION_CONDITION_KEY: Final = f"aws:PrincipalTag/{ORGANISATION_TAG}"
+"""The condition key for the session tag (IAM user guide, "Pass session tags in AWS STS"). S3 and RDS pass the "session
+attributes" of the caller to KMS (IAM user guide, "Forward access sessions")."""
+
 
 def via_service_value(service: str, region: str) -> str:
     """Return the value of `kms:ViaService` for a service in a Region.
@@ -35,55 +42,64 @@ class StatementParameters:
         account: The account of the platform role.
         via_s3: The value of `kms:ViaService` for S3 in the environment's Region.
         via_rds: The value of `kms:ViaService` for RDS in the environment's Region.
+        organisation: The organisation that owns the environment; None for the vendor. It is used only if the vendor
+            profile turns on session tags.
     """
 
     role_arn: Any
     account: Any
     via_s3: Any
     via_rds: Any
+    organisation: Any = None
 
     @classmethod
-    def for_platform_role(cls, platform_role_arn: str, region: str) -> Self:
+    def for_platform_role(cls, platform_role_arn: str, region: str, organisation: str | None = None) -> Self:
         """Build the parameters for a platform role that uses the keys through S3 and RDS in a Region.
 
         Raises:
             ValueError: `platform_role_arn` is not the ARN of an IAM role.
         """
         account = account_id_of_role(platform_role_arn)
-        return cls(platform_role_arn, account, via_service_value("s3", region), via_service_value("rds", region))
+        via_s3, via_rds = via_service_value("s3", region), via_service_value("rds", region)
+        return cls(platform_role_arn, account, via_s3, via_rds, organisation)
 
 
 def build_key_statements(which: KeyPurpose, grantee: StatementParameters, vendor: VendorProfile) -> list[Statement]:
     """Build the statements for one of the two keys.
 
     The S3 key has one statement. The Aurora key has two, because RDS uses grants, which need an additional condition.
+    If the vendor profile turns on session tags, each statement allows only sessions for the key's organisation.
     """
     if which is KeyPurpose.S3:
-        return [_statement(vendor.s3_access_sid, S3_KEY_ACTIONS, grantee, grantee.via_s3)]
-    describe = _statement(vendor.rds_describe_key_sid, RDS_KEY_DESCRIBE_ACTIONS, grantee, grantee.via_rds)
-    grants = _statement(vendor.rds_grants_sid, RDS_KEY_GRANT_ACTIONS, grantee, grantee.via_rds)
+        return [_statement(vendor.s3_access_sid, S3_KEY_ACTIONS, grantee, grantee.via_s3, vendor)]
+    describe = _statement(vendor.rds_describe_key_sid, RDS_KEY_DESCRIBE_ACTIONS, grantee, grantee.via_rds, vendor)
+    grants = _statement(vendor.rds_grants_sid, RDS_KEY_GRANT_ACTIONS, grantee, grantee.via_rds, vendor)
     grants["Condition"]["Bool"] = {"kms:GrantIsForAWSResource": "true"}
     return [describe, grants]
 
 
-def build_s3_key_statements(platform_role_arn: str, region: str, vendor: VendorProfile) -> list[Statement]:
+def build_s3_key_statements(
+    platform_role_arn: str, region: str, vendor: VendorProfile, organisation: str | None = None
+) -> list[Statement]:
     """Build the S3 key's only statement (contract 61-66).
 
     Raises:
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
-    return build_key_statements(KeyPurpose.S3, StatementParameters.for_platform_role(platform_role_arn, region), vendor)
+    grantee = StatementParameters.for_platform_role(platform_role_arn, region, organisation)
+    return build_key_statements(KeyPurpose.S3, grantee, vendor)
 
 
-def build_rds_key_statements(platform_role_arn: str, region: str, vendor: VendorProfile) -> list[Statement]:
+def build_rds_key_statements(
+    platform_role_arn: str, region: str, vendor: VendorProfile, organisation: str | None = None
+) -> list[Statement]:
     """Build the Aurora key's two statements (contract 67-73).
 
     Raises:
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
-    return build_key_statements(
-        KeyPurpose.RDS, StatementParameters.for_platform_role(platform_role_arn, region), vendor
-    )
+    grantee = StatementParameters.for_platform_role(platform_role_arn, region, organisation)
+    return build_key_statements(KeyPurpose.RDS, grantee, vendor)
 
 
 def build_owner_statement(root: Any) -> Statement:
@@ -108,12 +124,17 @@ def build_key_policy(owner: Statement, statements: list[Statement]) -> dict[str,
     return {"Version": "2012-10-17", "Id": "key-default-1", "Statement": [owner, *statements]}
 
 
-def _statement(sid: str, actions: tuple[str, ...], grantee: StatementParameters, via: Any) -> Statement:
+def _statement(
+    sid: str, actions: tuple[str, ...], grantee: StatementParameters, via: Any, vendor: VendorProfile
+) -> Statement:
+    equal = {"kms:ViaService": via, "aws:PrincipalAccount": grantee.account}
+    if vendor.organisation_session_tag and grantee.organisation is not None:
+        equal[ORGANISATION_CONDITION_KEY] = grantee.organisation
     return {
         "Sid": sid,
         "Effect": "Allow",
         "Principal": {"AWS": grantee.role_arn},
         "Action": list(actions),
         "Resource": "*",
-        "Condition": {"StringEquals": {"kms:ViaService": via, "aws:PrincipalAccount": grantee.account}},
+        "Condition": {"StringEquals": equal},
     }

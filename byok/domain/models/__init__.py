@@ -26,6 +26,7 @@ from byok.domain.models.plans import (
     ReconcileKeyTask,
     ReconcileTenantPlan,
     ReleaseClaimsTask,
+    TenantCommandsTask,
     TenantPlan,
 )
 from byok.domain.models.progress import (
@@ -48,12 +49,12 @@ from byok.domain.models.requester import EntryPoint, Requester
 from byok.domain.models.requests import (
     CheckKeysRequest,
     DeleteRequest,
+    ExternalIdRequest,
     KeyPairRequest,
     ListClaimsRequest,
     ProvisionRequest,
     ReconcileTenantRequest,
     RegionRequest,
-    TenantRole,
 )
 from byok.domain.models.resources import (
     BucketEvidence,
@@ -105,6 +106,7 @@ __all__ = [
     "EnvironmentProbeResult",
     "EnvironmentProgress",
     "Evidence",
+    "ExternalIdRequest",
     "ForeignObjects",
     "ForeignObjectsTask",
     "InventoryTask",
@@ -136,10 +138,10 @@ __all__ = [
     "Requester",
     "Resources",
     "StoppedAttempt",
+    "TenantCommandsTask",
     "TenantOutcome",
     "TenantPlan",
     "TenantProgress",
-    "TenantRole",
     "TimelineEntry",
     "WriterResource",
 ]

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from byok.domain.arns import ROLE_ARN_PATTERN
 from byok.domain.regions import REGIONS, UnknownRegionError, require_region
 from byok.domain.scopes import ORGANISATION_PATTERN
 
@@ -36,3 +37,6 @@ OrganisationName = Annotated[str, StringConstraints(pattern=ORGANISATION_PATTERN
 
 AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 """The id of an AWS account: 12 digits."""
+
+RoleArn = Annotated[str, StringConstraints(pattern=ROLE_ARN_PATTERN)]
+"""The ARN of an IAM role."""

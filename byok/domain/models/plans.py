@@ -8,7 +8,6 @@ from byok.domain.customer_aws import DEFAULT_PROFILE
 from byok.domain.encryption import find_encryption_of_key
 from byok.domain.models.base import RecordModel
 from byok.domain.models.progress import Problem
-from byok.domain.models.requests import TenantRole
 from byok.domain.phases import Encryption, Phase, RequestKind
 
 
@@ -147,16 +146,16 @@ class TenantPlan(RecordModel):
     """The plan for putting a tenant name on two keys.
 
     Attributes:
-        role: The role that the worker assumes; None if the customer runs the commands.
-        commands: The commands for the customer to run if there is no role.
+        role_arn: The role that the worker assumes; None if the customer runs the commands.
+        stack_name: The CloudFormation stack that contains the keys, for the commands.
         request_kind: Whether the plan is part of provisioning or of a separate tenant workflow.
     """
 
     tenant: str
     marks: tuple[KeyLabels, ...]
-    role: TenantRole | None = None
+    role_arn: str | None = None
     repoint: bool = False
-    commands: tuple[str, ...] = ()
+    stack_name: str
     request_kind: RequestKind = RequestKind.ENVIRONMENT
 
 
@@ -263,6 +262,14 @@ class ReconcileKeyTask(RecordModel):
 
     environment: Environment
     marks: KeyLabels
-    role: TenantRole
+    role_arn: str
     repoint: bool
     request_kind: RequestKind = RequestKind.ENVIRONMENT
+
+
+class TenantCommandsTask(RecordModel):
+    """Input of the activity that builds the commands for the customer to put a tenant name on both keys."""
+
+    environment: Environment
+    tenant: str
+    stack_name: str

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.models.base import RecordModel
-from byok.domain.models.requests import DeleteRequest, ProvisionRequest, ReconcileTenantRequest, TenantRole
+from byok.domain.models.requests import DeleteRequest, ProvisionRequest, ReconcileTenantRequest
 from byok.domain.models.resources import DeletionResult, Evidence, Resources
 from byok.domain.phases import AliasOutcome, KeyVerdict, Phase
 
@@ -190,14 +190,14 @@ class TenantProgress(RecordModel):
     problems: tuple[Problem, ...] = ()
 
     @property
-    def confirmed_role(self) -> TenantRole | None:
+    def confirmed_role_arn(self) -> str | None:
         """The request's tenant role, or None if it is unknown whether the worker can assume the role.
 
         An AWS error about a key shows that the worker has assumed the role. If the request asks only for commands, the
         role also counts as confirmed, so that later requests can use it.
         """
         taken_on = any(problem.key is not None and problem.operation is not None for problem in self.problems)
-        return self.request.tenant_role if taken_on or self.outcome is not None else None
+        return self.request.tenant_role_arn if taken_on or self.outcome is not None else None
 
 
 class EnvironmentProbeResult(RecordModel):

@@ -5,14 +5,13 @@ from typing import Any, Final, TypeVar
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from byok.domain.arns import KEY_ARN_MAX_LENGTH, ROLE_ARN_PATTERN, KeyPair
+from byok.domain.arns import KEY_ARN_MAX_LENGTH, KeyPair
 from byok.domain.customer_aws import DEFAULT_PROFILE, PROFILE_PATTERN, STACK_NAME_PATTERN
-from byok.domain.models.base import AccountId, OrganisationName, RegionName, RequestModel
+from byok.domain.models.base import AccountId, OrganisationName, RegionName, RequestModel, RoleArn
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
 from byok.domain.onboarding.payload import expand_payload_fields
 from byok.domain.phases import Encryption, OnFailure
 from byok.domain.scopes import environment_id_prefix
-from byok.domain.tenant import EXTERNAL_ID_PATTERN
 
 MISSING_KEY_ERROR_TYPE: Final = "missing_key"
 """The type of the validation error for a request that lacks the ARN of a customer's key."""
@@ -101,19 +100,6 @@ class CheckKeysRequest(KeyPairRequest):
     _have_the_own_prefix = field_validator("environment_id")(_require_own_prefix)
 
 
-class TenantRole(RequestModel):
-    """The role in the customer's account that the worker assumes to put the tenant name on the keys (D11).
-
-    Attributes:
-        role_arn: The role's ARN.
-        external_id: The external id that the role's trust policy requires. An external id is not a secret (IAM user
-            guide, "Access to AWS accounts owned by third parties").
-    """
-
-    role_arn: str = Field(pattern=ROLE_ARN_PATTERN)
-    external_id: str = Field(pattern=EXTERNAL_ID_PATTERN)
-
-
 class ProvisionRequest(RegionRequest):
     """The input of `ProvisionEnvironment`: an environment with customer-managed or platform-managed keys (contract 14).
 
@@ -129,8 +115,8 @@ class ProvisionRequest(RegionRequest):
         tenant: The tenant name that the last phase puts on both keys; None if it is not known yet. Like an invalid ARN,
             an invalid name results in a finding. If the keys are platform-managed, the environment gets the name, but
             byok does not put the name on any keys.
-        tenant_role: The role that the worker assumes to put the name on the keys. Without a role, byok returns the
-            commands for the customer to run.
+        tenant_role_arn: The role in the customer's account that the worker assumes, with the organisation's external
+            id, to put the name on the keys (D11). Without a role, byok returns the commands for the customer to run.
         stack_name: The CloudFormation stack in the customer's account that contains the keys. byok stores the name with
             the environment, so that later commands update this stack (contract 130).
     """
@@ -141,11 +127,11 @@ class ProvisionRequest(RegionRequest):
     environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)
     on_failure: OnFailure = OnFailure.KEEP
     tenant: str | None = Field(default=None, max_length=1024)
-    tenant_role: TenantRole | None = None
+    tenant_role_arn: RoleArn | None = None
     stack_name: str | None = Field(default=None, pattern=STACK_NAME_PATTERN)
 
     _have_the_own_prefix = field_validator("environment_id")(_require_own_prefix)
-    _fit_the_encryption_too = field_validator("tenant_role", "stack_name")(_refuse_if_platform_managed)
+    _fit_the_encryption_too = field_validator("tenant_role_arn", "stack_name")(_refuse_if_platform_managed)
 
     @field_validator("s3_key_arn", "rds_key_arn")
     @classmethod
@@ -207,7 +193,8 @@ class ReconcileTenantRequest(KeyPairRequest):
     Attributes:
         environment_id: The id of the environment that uses the keys.
         tenant: The tenant name.
-        tenant_role: The role that the worker assumes. Without a role, byok changes nothing and returns the commands.
+        tenant_role_arn: The role that the worker assumes. Without a role, byok changes nothing and returns the
+            commands.
         repoint: Whether to repoint an alias that points to the environment's other key.
         commands_only: Whether to return the commands and change nothing, even if the request contains a role.
         stack_name: The CloudFormation stack that contains the keys, as in `ProvisionRequest`.
@@ -215,7 +202,7 @@ class ReconcileTenantRequest(KeyPairRequest):
 
     environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)
     tenant: str = Field(max_length=1024)
-    tenant_role: TenantRole | None = None
+    tenant_role_arn: RoleArn | None = None
     repoint: bool = False
     commands_only: bool = False
     stack_name: str | None = Field(default=None, pattern=STACK_NAME_PATTERN)
@@ -233,3 +220,13 @@ class ListClaimsRequest(RequestModel):
     account: AccountId | None = None
     after: str | None = Field(default=None, pattern=r"^[0-9]{12}/[A-Za-z0-9-]{1,64}$")
     size: int = Field(default=50, ge=1, le=100)
+
+
+class ExternalIdRequest(RequestModel):
+    """The input of `GetExternalId`.
+
+    Attributes:
+        organisation: The organisation whose external id to return; None for the vendor's own environments.
+    """
+
+    organisation: OrganisationName | None = None

@@ -18,11 +18,14 @@ from byok.domain.iam.statements import (
     build_owner_statement,
 )
 from byok.domain.onboarding.payload import RDS_KEY_FIELD, S3_KEY_FIELD
-from byok.domain.tenant import TenantLabels, derive_external_id
+from byok.domain.tenant import TenantLabels
 from byok.domain.vendor import VendorProfile
 
 KEYS_TEMPLATE_FILE: Final = "byok-kms-keys.yaml"
 """The template's exact file name (contract 24)."""
+
+ORGANISATION_PARAMETER: Final = "Organisation"
+"""The template's parameter for the organisation. The template has it only if the vendor turns on session tags."""
 
 TENANT_ROLE_TEMPLATE_FILE: Final = "byok-tenant-role.yaml"
 TENANT_ROLE_ARN_OUTPUT: Final = "TenantRoleArn"
@@ -37,6 +40,7 @@ class CustomerCommands:
         region: The environment's Region.
         stack_name: Name of the stack that contains the keys.
         profile: The customer's AWS CLI profile.
+        organisation: The organisation that owns the environment; None for the vendor.
     """
 
     platform_role_arn: str
@@ -44,6 +48,7 @@ class CustomerCommands:
     vendor: VendorProfile
     stack_name: str
     profile: str = DEFAULT_PROFILE
+    organisation: str | None = None
 
     def deploy_keys_command(self, tenant: str | None = None) -> str:
         """Return the command that creates both keys with CloudFormation (contract 38, 108).
@@ -54,6 +59,8 @@ class CustomerCommands:
             f"{self.vendor.role_parameter_name}={shlex.quote(self.platform_role_arn)}",
             f"PlatformRegion={self.region}",
         ]
+        if self.vendor.organisation_session_tag:
+            overrides.append(f"{ORGANISATION_PARAMETER}={self.organisation or ''}")
         if tenant is not None:
             overrides.append(f"TenantName={shlex.quote(tenant)}")
         return _join_lines(
@@ -119,7 +126,7 @@ class CustomerCommands:
             ]
         )
 
-    def name_keys_commands(self, keys: KeyPair, tenant: str) -> tuple[str, ...]:
+    def name_keys_commands(self, keys: KeyPair, tenant: str, external_id: str | None) -> tuple[str, ...]:
         """Return the commands for each way to put a tenant name on two keys.
 
         Each group of commands starts with a shell comment that says when to use it.
@@ -128,11 +135,16 @@ class CustomerCommands:
         assumes (D11). The comments contain no quotes and no brackets, because zsh treats comments pasted at its prompt
         as commands.
 
+        Args:
+            keys: The two keys.
+            tenant: The tenant name.
+            external_id: The external id that the platform passes when it assumes the role; None if it is not known.
+                Without the external id, the commands for the role are left out.
+
         Raises:
             InvalidTenantNameError: The name is not valid.
         """
-        external_id = derive_external_id(keys)
-        return (
+        ways = [
             _comment(
                 "If a CloudFormation stack created the keys, redeploy that stack, which is named "
                 f"{self.stack_name} in this command."
@@ -149,13 +161,19 @@ class CustomerCommands:
                 "Otherwise, the next apply removes the name."
             )
             + f"terraform apply -var tenant_name={shlex.quote(tenant)}",
-            _comment(
-                "If the platform should name the keys itself, now and later, through a role that can do nothing else: "
-                f"save {TENANT_ROLE_TEMPLATE_FILE}, which the vendor sends you, and send back the ARN that this "
-                f"prints. The vendor then retries with --tenant-role-arn and --external-id {external_id}"
+        ]
+        if external_id is not None:
+            ways.append(
+                _comment(
+                    "If the platform should name the keys itself, now and later, through a role that can do nothing "
+                    f"else: save {TENANT_ROLE_TEMPLATE_FILE}, which the vendor sends you, and send back the ARN that "
+                    "this prints. The vendor then retries with --tenant-role-arn"
+                )
+                + _JOINT.join(
+                    [self.deploy_tenant_role_command(keys, external_id), self.print_tenant_role_arn_command()]
+                )
             )
-            + _JOINT.join([self.deploy_tenant_role_command(keys, external_id), self.print_tenant_role_arn_command()]),
-        )
+        return tuple(ways)
 
     def deploy_tenant_role_command(self, keys: KeyPair, external_id: str) -> str:
         """Return the command that creates the optional role for putting a tenant name on the keys (D11)."""
@@ -196,7 +214,9 @@ class CustomerCommands:
     def _policy(self, which: KeyPurpose) -> dict[str, object]:
         root = f"arn:{partition_of_region(self.region)}:iam::{_ACCOUNT}:root"
         ours = build_key_statements(
-            which, StatementParameters.for_platform_role(self.platform_role_arn, self.region), self.vendor
+            which,
+            StatementParameters.for_platform_role(self.platform_role_arn, self.region, self.organisation),
+            self.vendor,
         )
         return build_key_policy(build_owner_statement(root), ours)
 

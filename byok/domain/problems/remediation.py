@@ -12,7 +12,7 @@ from typing import Final
 
 from byok.domain.arns import InvalidKeyArnError, KeyArnErrorCode, KeyPurpose, account_id_of_role, parse_key_arn
 from byok.domain.customer_aws import DEFAULT_PROFILE
-from byok.domain.iam.statements import build_rds_key_statements, build_s3_key_statements
+from byok.domain.iam.statements import ORGANISATION_CONDITION_KEY, build_rds_key_statements, build_s3_key_statements
 from byok.domain.phases import RequestKind
 from byok.domain.problems.remedy_texts import ARN_REMEDY_TEXTS, REMEDY_TEXTS, Remedy
 from byok.domain.vendor import VendorProfile
@@ -82,8 +82,14 @@ class RemedyContext:
         if self.platform_role_arn is None:
             return ""
         render = build_rds_key_statements if self.key is KeyPurpose.RDS else build_s3_key_statements
-        rendered = render(self.platform_role_arn, self.region, self.vendor)
+        rendered = render(self.platform_role_arn, self.region, self.vendor, self.organisation)
         return ",\n".join(json.dumps(statement, indent=2) for statement in rendered)
+
+    @property
+    def session_tag_hint(self) -> str:
+        """The value of the organisation's session tag, to continue a list of values; empty if there is no such tag."""
+        organisation = self.vendor.session_organisation(self.organisation)
+        return f", {ORGANISATION_CONDITION_KEY} is {organisation}" if organisation else ""
 
     @property
     def key_account(self) -> str:
@@ -176,6 +182,7 @@ def _values(subject: RemedyContext) -> dict[str, str]:
         "key_account": subject.key_account,
         "organisation": subject.organisation or "the organisation",
         "advice": subject.advice,
+        "session_tag": subject.session_tag_hint,
         "in_account": subject.account_options,
         "kms": subject.kms_key_options,
         "replica": subject.replica_arn,

@@ -37,6 +37,7 @@ class Remedy(StrEnum):
     ENCRYPTION_CANNOT_CHANGE = "encryption-cannot-change"
     PLATFORM_PERMISSION = "platform-permission"
     PLATFORM_CREDENTIALS = "platform-credentials"
+    PLATFORM_SESSION = "platform-session"
     PLATFORM_OPERATOR = "platform-operator"
     NAME_TAKEN = "name-taken"
     BUCKET_OF_ANOTHER_ACCOUNT = "bucket-of-another-account"
@@ -94,7 +95,7 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "ARN as {field}.\n"
         "2. {meant_for_other}{append}\n"
         "3. If the statement is already there, compare every value in it: the principal is {role}, kms:ViaService is "
-        "s3.{region}.amazonaws.com, aws:PrincipalAccount is {account}. A condition on "
+        "s3.{region}.amazonaws.com, aws:PrincipalAccount is {account}{session_tag}. A condition on "
         "kms:EncryptionContext:aws:s3:arn must allow every bucket of the platform, with and without the object's name. "
         "No other statement of the policy may have Effect Deny for this principal.\n"
         "If AWS's message mentions an identity-based policy or a service control policy, the platform's operator must "
@@ -155,6 +156,11 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     Remedy.PLATFORM_PERMISSION: (
         "The customer does not need to do anything. The platform's operator must allow {role} to call this operation, "
         "in its IAM policy and in the organization's service control policies.\n{again}"
+    ),
+    Remedy.PLATFORM_SESSION: (
+        "The customer does not need to do anything. The platform's operator must let {role} assume itself with the "
+        "session tag `organisation`: the role's trust policy must allow sts:AssumeRole and sts:TagSession for {role}, "
+        "and the organization's service control policies must not deny these actions.\n{again}"
     ),
     Remedy.PLATFORM_CREDENTIALS: (
         "The customer does not need to do anything. AWS does not accept the worker's credentials or its clock, or the "

@@ -1,6 +1,9 @@
 """Pages for existing environments: the list, progress, *Retry*, and the tenant name."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, Final
 
@@ -17,6 +20,7 @@ from byok.domain.customer_aws import default_stack_name
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import Phase
 from byok.onboarding.kit import WARNINGS
+from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
 from byok.service.status import EnvironmentStatus
 from byok.wizard.dependencies import Form, PagesOfApp, ReadSession, Service, SessionStore, WriteSession
@@ -26,6 +30,8 @@ from byok.wizard.views import StatusView
 
 router = APIRouter(prefix="/environments")
 _PAGE: Final = 50
+_EXTERNAL_ID_TIMEOUT: Final = timedelta(seconds=3)
+"""How long a page waits for the external id. The page does not need a worker for anything else."""
 
 
 @router.get("")
@@ -57,7 +63,7 @@ async def show_progress(
 ) -> Response:
     """Show the fourth step (progress, problems, evidence) and, for a ready environment, the fifth (the tenant name)."""
     status = await service.read_status(environment_id)
-    return await _page(request, pages, state, session, status, part_only=part == "live")
+    return await _page(request, pages, state, service, session, status, part_only=part == "live")
 
 
 @router.post("/{environment_id}")
@@ -81,7 +87,7 @@ async def retry(
         note_problem_code(request, error.code)
         status = await service.read_status(environment_id)
         code = STATUS_BY_ERROR[type(error)]
-        page = await _page(request, pages, state, session, status, fault=str(error), code=code)
+        page = await _page(request, pages, state, service, session, status, fault=str(error), code=code)
         page.headers.update(build_retry_headers(error))
         return page
     return RedirectResponse(f"/environments/{environment_id}", HTTPStatus.SEE_OTHER)
@@ -125,6 +131,7 @@ async def _page(
     request: Request,
     pages: PageRenderer,
     state: State,
+    service: EnvironmentService,
     session: Session,
     status: EnvironmentStatus,
     *,
@@ -139,18 +146,29 @@ async def _page(
         status=code,
         view=StatusView.from_status(status),
         environment=status,
-        attempts=await state.service.list_attempts(status),
-        naming_commands=_list_naming_commands(state, status),
+        attempts=await service.list_attempts(status),
+        naming_commands=await _list_naming_commands(state, service, status),
         warnings=WARNINGS,
         fault=fault,
     )
 
 
-def _list_naming_commands(state: State, status: EnvironmentStatus) -> tuple[str, ...]:
-    """List the commands that put the assigned tenant name on both keys; empty until the environment is ready."""
+async def _list_naming_commands(
+    state: State, service: EnvironmentService, status: EnvironmentStatus
+) -> tuple[str, ...]:
+    """List the commands that put the assigned tenant name on both keys; empty until the environment is ready.
+
+    If the external id cannot be read at the moment, the list lacks the commands for the tenant role.
+    """
     name, region, s3_key_arn, rds_key_arn = status.tenant_name, status.region, status.s3_key_arn, status.rds_key_arn
     if status.phase is not Phase.READY or not (name and region and s3_key_arn and rds_key_arn):
         return ()
     stack_name = status.stack_name or default_stack_name(status.environment_id)
-    commands = CustomerCommands(state.platform_role_arn, region, state.vendor, stack_name, status.profile)
-    return commands.name_keys_commands(KeyPair(s3_key_arn, rds_key_arn), name)
+    commands = CustomerCommands(
+        state.platform_role_arn, region, state.vendor, stack_name, status.profile, status.organisation
+    )
+    external_id: str | None = None
+    with suppress(ServiceError, TimeoutError):
+        async with asyncio.timeout(_EXTERNAL_ID_TIMEOUT.total_seconds()):
+            external_id = await service.get_external_id(status.organisation)
+    return commands.name_keys_commands(KeyPair(s3_key_arn, rds_key_arn), name, external_id)

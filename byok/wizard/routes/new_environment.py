@@ -62,7 +62,7 @@ async def show_encryption_step(request: Request, pages: PagesOfApp, state: State
     elif asked:
         names = ("s3_key_arn", "rds_key_arn", "profile", "stack")
         faults = draft.field_errors(session.caller.environment_id_prefix, state.regions, *names)
-        findings = () if faults else _findings(draft, state)
+        findings = () if faults else _findings(draft, state, session.caller.organisation)
         if not faults and not findings:
             return RedirectResponse(draft.page_url(REVIEW), HTTPStatus.SEE_OTHER)
     return _encryption_page(request, pages, state, session, draft, faults=faults, findings=findings)
@@ -81,7 +81,7 @@ async def check_keys_or_policy(
     if form.get("do") == "policy":
         policy = str(form.get("policy", ""))
         which = KeyPurpose.RDS if form.get("policy_key") == KeyPurpose.RDS else KeyPurpose.S3
-        examined = _examine_policy(policy, which, draft, state)
+        examined = _examine_policy(policy, which, draft, state, session.caller.organisation)
         return _encryption_page(request, pages, state, session, draft, policy=policy, which=which, examined=examined)
     faults = draft.field_errors(session.caller.environment_id_prefix, state.regions, "s3_key_arn", "rds_key_arn")
     if faults or draft.field_errors(session.caller.environment_id_prefix, state.regions, "profile"):
@@ -106,7 +106,7 @@ async def check_fields(request: Request, state: State, session: WriteSession) ->
     draft = EnvironmentDraft.from_fields(request.query_params)
     partly = not (draft.s3_key_arn and draft.rds_key_arn)
     wrong = draft.field_errors(session.caller.environment_id_prefix, state.regions, "region")
-    findings = () if wrong else _findings(draft, state)
+    findings = () if wrong else _findings(draft, state, session.caller.organisation)
     filled = {KeyPurpose.S3: draft.s3_key_arn, KeyPurpose.RDS: draft.rds_key_arn}
     told = [one for one in findings if not partly or (one.key is not None and filled[one.key])]
     return JSONResponse(
@@ -133,7 +133,11 @@ async def show_review_step(request: Request, pages: PagesOfApp, state: State, se
     for page, names in fields.items():
         if draft.field_errors(session.caller.environment_id_prefix, state.regions, *names):
             return RedirectResponse(draft.page_url(page, asked=True), HTTPStatus.SEE_OTHER)
-    if _is_in_other_partition(draft, state) if draft.is_platform_managed else _findings(draft, state):
+    if (
+        _is_in_other_partition(draft, state)
+        if draft.is_platform_managed
+        else _findings(draft, state, session.caller.organisation)
+    ):
         return RedirectResponse(draft.page_url(ENCRYPTION, asked=True), HTTPStatus.SEE_OTHER)
     return _review_page(request, pages, state, session, draft)
 
@@ -163,8 +167,8 @@ async def create_environment(
     return RedirectResponse(f"/environments/{asked.environment_id}", HTTPStatus.SEE_OTHER)
 
 
-def _findings(draft: EnvironmentDraft, state: State) -> tuple[Problem, ...]:
-    return draft.key_arn_problems(state.platform_role_arn, state.vendor, datetime.now(UTC))
+def _findings(draft: EnvironmentDraft, state: State, organisation: str | None) -> tuple[Problem, ...]:
+    return draft.key_arn_problems(state.platform_role_arn, state.vendor, organisation, datetime.now(UTC))
 
 
 def _is_in_other_partition(draft: EnvironmentDraft, state: State) -> bool:
@@ -172,9 +176,11 @@ def _is_in_other_partition(draft: EnvironmentDraft, state: State) -> bool:
     return partition_of_region(draft.region) != state.platform_role_arn.split(":")[1]
 
 
-def _examine_policy(policy: str, which: KeyPurpose, draft: EnvironmentDraft, state: State) -> PolicyReport:
+def _examine_policy(
+    policy: str, which: KeyPurpose, draft: EnvironmentDraft, state: State, organisation: str | None
+) -> PolicyReport:
     """Check a policy. If the document is invalid, the report says so, and the page shows it like any other report."""
-    side = PlatformPrincipal(state.platform_role_arn, draft.region, at=datetime.now(UTC))
+    side = PlatformPrincipal(state.platform_role_arn, draft.region, at=datetime.now(UTC), organisation=organisation)
     try:
         return examine_policy(policy.encode(), which, side, state.vendor)
     except PolicyDocumentError as error:
@@ -207,6 +213,7 @@ def _encryption_page(
             state.vendor,
             stack_name=usable.stack_name(prefix),
             profile=usable.profile,
+            organisation=session.caller.organisation,
         )
     except ValueError as error:
         fault = str(error)

@@ -13,7 +13,7 @@ from typing import Final
 
 from byok.domain.arns import KeyPurpose, account_id_of_role, partition_of_region
 from byok.domain.iam.evaluator import AccessRequest, CallingPrincipal
-from byok.domain.iam.statements import via_service_value
+from byok.domain.iam.statements import ORGANISATION_CONDITION_KEY, via_service_value
 from byok.domain.vendor import VendorProfile
 
 
@@ -118,12 +118,14 @@ class PlatformPrincipal:
         region: The environment's Region.
         key_arn: The key's ARN, or None if only the key's policy is known.
         at: The time of the calls, used to evaluate date conditions; None leaves these conditions undecided.
+        organisation: The organisation that owns the environment; None for the vendor.
     """
 
     role_arn: str
     region: str
     key_arn: str | None = None
     at: datetime | None = None
+    organisation: str | None = None
 
     @property
     def account(self) -> str:
@@ -146,6 +148,9 @@ class PlatformPrincipal:
         SSE-KMS with Amazon S3 Bucket Keys").
         """
         access = self._access(self.caller, call.action, call.service, self.region, for_resource=call.for_aws_resource)
+        tag = vendor.session_organisation(self.organisation)
+        if tag is not None:
+            access = _with_organisation(access, tag)
         if call.service != "s3" or call.action not in ENCRYPTION_CONTEXT_ACTIONS:
             return (access,)
         bucket = f"arn:{partition_of_region(self.region)}:s3:::{vendor.resource_prefix}-{UNKNOWN_PART}"
@@ -154,11 +159,25 @@ class PlatformPrincipal:
             for arn in (f"{bucket}/{UNKNOWN_PART}", bucket)
         )
 
-    def forbidden_access_requests(self, which: KeyPurpose) -> Iterator[tuple[str, AccessRequest]]:
+    def forbidden_access_requests(
+        self, which: KeyPurpose, vendor: VendorProfile
+    ) -> Iterator[tuple[str, AccessRequest]]:
         """Yield calls that the policy must deny, each with a description of the access that the policy must not grant.
 
-        These denials are required by contract 74-79.
+        These denials are required by contract 74-79. If the vendor profile turns on session tags, the policy must also
+        deny every session for another organisation.
         """
+        tag = vendor.session_organisation(self.organisation)
+        for meaning, access in self._forbidden_access_requests(which):
+            yield meaning, access if tag is None else _with_organisation(access, tag)
+        if tag is not None:
+            for call in CALLS_BY_PURPOSE[which]:
+                own, action, service = call.for_aws_resource, call.action, call.service
+                access = self._access(self.caller, action, service, self.region, for_resource=own)
+                meaning = f"the platform may call {action} for every organisation, not only for {tag}"
+                yield meaning, _with_organisation(access, _other_organisation(tag))
+
+    def _forbidden_access_requests(self, which: KeyPurpose) -> Iterator[tuple[str, AccessRequest]]:
         name = self.role_arn.rpartition("/")[2]
         other = _session(f"{self.role_arn.removesuffix(name)}SomeOtherRole")
         stranger = _session(f"arn:{partition_of_region(self.region)}:iam::{_nobody(self.account)}:role/{name}")
@@ -227,6 +246,14 @@ def _session(role_arn: str) -> CallingPrincipal:
     _, partition, _, _, account, resource = role_arn.split(":", 5)
     name = resource.rpartition("/")[2]
     return CallingPrincipal(f"arn:{partition}:sts::{account}:assumed-role/{name}/any session", account, role_arn)
+
+
+def _with_organisation(access: AccessRequest, organisation: str) -> AccessRequest:
+    return replace(access, context={**access.context, ORGANISATION_CONDITION_KEY: organisation})
+
+
+def _other_organisation(organisation: str) -> str:
+    return "another" if organisation != "another" else "other"
 
 
 def _nobody(account: str) -> str:

@@ -24,6 +24,7 @@ class DenialCause(StrEnum):
     WRONG_REGION = "policy.WrongRegionInViaService"
     WRONG_SERVICE = "policy.WrongServiceInViaService"
     WRONG_ACCOUNT = "policy.WrongAccount"
+    WRONG_ORGANISATION = "policy.WrongOrganisation"
     GRANT_CONDITION = "policy.WrongGrantCondition"
     TIGHTENED = "policy.Tightened"
     CONDITION = "policy.ConditionNotMet"

@@ -17,7 +17,7 @@ from byok.domain.iam.check.statement_matching import is_resource_unknowable
 from byok.domain.iam.check.tightening import explain_added_condition, find_added_conditions
 from byok.domain.iam.conditions import ConditionResult
 from byok.domain.iam.evaluator import AccessRequest, Policy, PrincipalMatch, StatementEvaluation
-from byok.domain.iam.statements import Statement, via_service_value
+from byok.domain.iam.statements import ORGANISATION_CONDITION_KEY, Statement, via_service_value
 from byok.domain.iam.wildcards import as_list, has_placeholder
 from byok.domain.vendor import VendorProfile
 
@@ -262,6 +262,10 @@ def _wrong_condition(test: ConditionResult, call: PlatformCall, platform: Platfo
         return _wrong_service(test, call, platform)
     if key in _ACCOUNT_KEYS:
         return StatementMismatch(DenialCause.WRONG_ACCOUNT, f"{said}; the platform's account is {platform.account}.")
+    if key == ORGANISATION_CONDITION_KEY.lower() and platform.organisation is not None:
+        return StatementMismatch(
+            DenialCause.WRONG_ORGANISATION, f"{said}; the environment belongs to {platform.organisation}."
+        )
     if key == "kms:grantisforawsresource":
         if not call.for_aws_resource:
             return StatementMismatch(

@@ -45,7 +45,7 @@ class PermissionResult:
 
 def statements_by_sid(which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile) -> dict[str, Statement]:
     """Return byok's statements for a key by their Sids."""
-    grantee = StatementParameters.for_platform_role(platform.role_arn, platform.region)
+    grantee = StatementParameters.for_platform_role(platform.role_arn, platform.region, platform.organisation)
     return {one["Sid"]: one for one in build_key_statements(which, grantee, vendor)}
 
 

@@ -220,7 +220,7 @@ def _remedy(cause: DenialCause, sid: str | None, right: tuple[Statement, ...]) -
 def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile) -> list[Finding]:
     """Build one finding per statement that allows more than it should."""
     found: dict[str, list[str]] = {}
-    for meaning, access in platform.forbidden_access_requests(which):
+    for meaning, access in platform.forbidden_access_requests(which, vendor):
         matches = match_statements(policy, access, platform)
         allowing = first_match(matches, "Allow", True)
         if allowing is not None and first_match(matches, "Deny", True) is None:

@@ -31,7 +31,7 @@ def find_added_conditions(statement: Any, ours: Statement) -> frozenset[tuple[st
         return frozenset()
     if any(theirs.get(test) != values for test, values in needed.items()):
         return frozenset()
-    return frozenset((operator, key) for operator, key in theirs if key not in _OUR_KEYS)
+    return frozenset(test for test in theirs if test[1] not in _OUR_KEYS and test not in needed)
 
 
 def explain_added_condition(test: ConditionResult, call: PlatformCall) -> str:
