@@ -85,7 +85,7 @@ def require_organisation(name: str | None) -> str | None:
     Raises:
         UsageError: No organisation can have this name.
     """
-    if name is not None and not re.match(ORGANISATION_PATTERN, name):
+    if name is not None and not re.fullmatch(ORGANISATION_PATTERN, name):
         raise UsageError(f"--organisation: {name!r} must be up to 16 lower-case letters and digits.")
     return name
 

@@ -14,7 +14,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.attempts import AttemptActivities
 from byok.contracts import STOP_SIGNAL, environment_workflow_id
-from byok.domain.models import Attempt, AttemptKind, StoppedAttempt
+from byok.domain.models import Attempt, AttemptKind, EntryPoint, Requester, StoppedAttempt
 from byok.domain.phases import Phase
 from byok.service import attempts as attempts_service
 from byok.service.environments import EnvironmentService
@@ -35,6 +35,9 @@ OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
 DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
 CODE = "s3.KMS.DisabledException"
 BUCKETS = Phase.CREATING_STORAGE
+
+
+ANA = Requester(via=EntryPoint.API, subject="ana", request_id="1", reason="ticket 42")
 
 
 async def stop_environment(
@@ -110,6 +113,7 @@ def times_in_order(attempts: tuple[Attempt, ...]) -> bool:
 async def test_each_stop_and_each_replay_is_an_attempt(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
+    service = service.on_behalf_of(ANA)
     await stop_environment(service, harness, environment_id, stops=2)
     assert (await replay(service, environment_id)).phase is Phase.STOPPED
     status = await replay(service, environment_id)
@@ -128,12 +132,7 @@ async def test_each_stop_and_each_replay_is_an_attempt(
         (Phase.STOPPED, CODE, BUCKETS),
         (Phase.READY, None, None),
     ]
-    me = service.client.identity
-    assert [(one.by, one.reason) for one in attempts] == [
-        (me, None),
-        (me, "replayed from ensure_bucket"),
-        (me, "replayed from ensure_bucket"),
-    ]
+    assert [(one.by, one.reason) for one in attempts] == [("ana", "ticket 42")] * 3
     assert times_in_order(attempts)
     assert (attempts[-1].run_id, attempts[-1].ended_at) == (status.run_id, status.closed_at)
     assert len({one.run_id for one in attempts}) == 3
@@ -176,6 +175,7 @@ async def test_replays_are_known_from_the_current_run_alone(
 async def test_attempts_survive_starting_over_and_the_deletion_of_earlier_runs(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
+    service = service.on_behalf_of(ANA)
     harness.activities.script["probe_s3_key"] = [DISABLED, DISABLED]
     await service.create(build_provision_request(environment_id))
     first = await wait_until_ended(service, environment_id)
@@ -197,7 +197,7 @@ async def test_attempts_survive_starting_over_and_the_deletion_of_earlier_runs(
         (3, AttemptKind.PROVISIONING, Phase.READY),
         (4, AttemptKind.DELETION, Phase.DELETED),
     ]
-    assert {one.by for one in attempts} == {service.client.identity}
+    assert {one.by for one in attempts} == {"ana"}
     assert times_in_order(attempts)
 
 

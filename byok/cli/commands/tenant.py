@@ -83,7 +83,7 @@ def require_role_arn(role_arn: str | None) -> str | None:
     """
     from byok.domain.arns import ROLE_ARN_PATTERN
 
-    if role_arn is not None and not re.match(ROLE_ARN_PATTERN, role_arn):
+    if role_arn is not None and not re.fullmatch(ROLE_ARN_PATTERN, role_arn):
         raise UsageError("--tenant-role-arn must be the full ARN of an IAM role, as in the output of the role's stack.")
     return role_arn
 
