@@ -23,8 +23,8 @@ class AccountRegistry:
     """Stores one object per registered account in the home Region's probe bucket.
 
     S3 writes the object only if it does not exist yet, so an account belongs to one organisation, even if two
-    organisations are registered at the same moment. Looking up an account takes one call, and the same call whether the
-    account is registered for the organisation that asks, for another one, or not at all.
+    organisations are registered at the same moment. A lookup makes the same single call whether the account is
+    registered for the requesting organisation, for another organisation, or not at all.
 
     Attributes:
         s3: The S3 client of the home Region.
@@ -44,8 +44,7 @@ class AccountRegistry:
     def register(self, account: str, organisation: str) -> str:
         """Register an account for an organisation, unless the account is registered already.
 
-        Returns:
-            The organisation that the account is registered for now.
+        Returns: The organisation for which the account is registered after the call.
         """
         body = json.dumps({"organisation": organisation}).encode()
         try:

@@ -42,7 +42,7 @@ class AccountActivities:
     def find_unregistered_accounts(self, environment: Environment) -> KeyConflicts:
         """Return a problem for each customer key whose account is not registered for the environment's organisation.
 
-        The problem is the same whether another organisation has registered the account or none has. An invalid ARN is
+        The problem is the same whether or not another organisation has registered the account. An invalid ARN is
         skipped, because the ARN rules report it.
 
         Raises:
@@ -87,7 +87,8 @@ class AccountActivities:
     def unregister_account(self, request: AccountRequest) -> bool:
         """Unregister an account, and return whether it was registered for the organisation.
 
-        Environments that use keys in the account keep working, but no key in the account can be used for a new one.
+        Environments that use keys in the account keep working, but no key in the account can be used for a new
+        environment.
         """
         step = self._step(plan_no_environment(self.platform))
         with step.translate_aws_errors(), refuse_foreign_bucket(step, self._s3, self.platform.claims_bucket):

@@ -13,8 +13,8 @@ class AttemptActivities:
     async def record_stop(self, stop: StoppedAttempt) -> None:
         """Send the stop as a signal to the workflow that runs this activity.
 
-        An activity sends the signal, because Temporal does not let a workflow signal itself (see docs/behaviour.md). A
-        second signal, after a lost response, has no further effect.
+        An activity sends the signal, because Temporal does not let a workflow signal itself (see docs/behaviour.md). If
+        the response is lost and the signal is sent again, the second signal has no effect.
         """
         info = activity.info()
         if info.workflow_id is None:  # only a test could call this activity outside a workflow

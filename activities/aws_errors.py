@@ -33,10 +33,10 @@ def record_service_on_responses(client: "BaseClient") -> None:
 
 
 def explain_head_denials(client: "BaseClient", check_credentials: Callable[[], object]) -> None:
-    """Replace the bare error of a HEAD call with STS's error if AWS rejects the worker's credentials or its clock.
+    """Replace the generic error of a HEAD call with STS's error if AWS rejects the worker's credentials or clock.
 
-    A response to a HEAD call has no body, so S3 reports expired credentials, a wrong clock, a lost key and a missing
-    permission alike, as 400 or 403 (S3 API reference, HeadBucket, HeadObject). STS names the reason.
+    A response to a HEAD call has no body, so S3 reports expired credentials, a wrong clock, an unusable key and a
+    missing permission all as 400 or 403 (S3 API reference, HeadBucket, HeadObject). STS reports the reason.
 
     Args:
         client: An S3 client.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class TokenBucket:
-    """A token bucket that holds the tokens of one second and is full at first.
+    """A token bucket that has room for one second's tokens and is full at first.
 
     A caller that finds no token reserves the next one, and sleeps outside the lock until the token is due. So callers
     get their tokens in order, and no caller blocks another. boto3 runs in threads, so a sleep does not delay

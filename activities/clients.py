@@ -85,7 +85,7 @@ class AwsClients:
         `organisation`, which the customer's key policies require. Calls on the vendor's own resources, such as claims,
         and calls for the vendor's own environments need no tag.
 
-        The clients are built at the first call and kept for the organisations that were used last.
+        The clients are created at the first call and kept for the most recently used organisations.
         """
         role = self.tagged_role
         if organisation is None or role is None:

@@ -1,6 +1,6 @@
 """Records runs that ended without an activity that could have recorded them (contract 147).
 
-A cancellation and a termination in Temporal are known only from the history, and a run with invalid input runs no
+Cancellations and terminations in Temporal appear only in the run's history, and a run with invalid input runs no
 activity. This loop finds such runs after they have ended.
 """
 
@@ -20,7 +20,7 @@ from byok.audit.record import WORKFLOW_ACTIONS, AuditOutcome, AuditRecord
 
 POLL_INTERVAL: Final = timedelta(minutes=1)
 _OVERLAP: Final = timedelta(minutes=5)
-"""How far each poll looks back before the previous poll: visibility is eventually consistent."""
+"""How far before the previous poll each search begins, because visibility is eventually consistent."""
 _FIRST_LOOK_BACK: Final = timedelta(hours=1)
 _TYPES: Final = ", ".join(f"'{name}'" for name, action in WORKFLOW_ACTIONS.items() if action is not None)
 
@@ -30,12 +30,12 @@ log = structlog.get_logger(__name__)
 class ClosedRunRecorder:
     """Polls Temporal for runs that were cancelled, terminated, or failed.
 
-    The time of the last poll is in the journal's directory, so that a restart of the worker skips no run.
+    The time of the last poll is stored in the journal's directory, so that a restart of the worker skips no run.
 
     Args:
         client: The worker's client.
         journal: The worker's journal.
-        task_queue: The task queue whose runs to record.
+        task_queue: The task queue of the runs to record.
     """
 
     def __init__(self, client: Client, journal: AuditJournal, task_queue: str) -> None:
@@ -49,7 +49,7 @@ class ClosedRunRecorder:
         while True:
             try:
                 await self.record_closed_runs()
-            except Exception:  # whatever happens, the recording must not end
+            except Exception:  # recording must continue after any error
                 log.exception("closed_runs_not_recorded_yet")
             await asyncio.sleep(POLL_INTERVAL.total_seconds())
 

@@ -31,10 +31,11 @@ _RANDOM_BYTES: Final = 24
 class ExternalIds:
     """Stores one random external id per organisation, and one for the vendor's own environments.
 
-    The vendor makes the external id, and it is unique per customer. Otherwise, a customer could enter another
+    The vendor generates the external id, which is unique per customer. Otherwise, a customer could enter another
     customer's role together with the external id that this role requires (IAM user guide, "The confused deputy
     problem"). The external id cannot be derived from ARNs, and it never changes, because the customers' trust policies
-    contain it. S3 writes the object only if it does not exist yet, so two workers agree on one external id.
+    contain it. S3 writes the object with an external id only if the object does not exist yet, so two workers always
+    use the same external id.
 
     Attributes:
         s3: The S3 client of the home Region.
@@ -52,7 +53,7 @@ class ExternalIds:
         return cls(clients.s3(platform.home_region), platform.claims_bucket, platform.home_region)
 
     def get(self, organisation: str | None) -> str:
-        """Return the external id of an organisation. If there is none yet, make and store one.
+        """Return the external id of an organisation. If there is none yet, generate and store one.
 
         Args:
             organisation: The organisation; None for the vendor's own environments.
@@ -86,7 +87,7 @@ class ExternalIds:
 
 @dataclass(frozen=True)
 class ExternalIdActivities:
-    """The activity that tells an external id, so that a customer can put it into the tenant role's trust policy."""
+    """The activity that returns an external id, so that a customer can put it into the tenant role's trust policy."""
 
     clients: AwsClients
     platform: Platform

@@ -94,8 +94,8 @@ class ActivityContext:
 
         Raises:
             ApplicationError: AWS returned an error, or a call failed. The type is `<service>.<error code>`, and the
-                details contain a `Problem`. The error is non-retryable if the workflow must stop. If the fault is the
-                platform's own, the error is retryable, with a growing delay (contract 151).
+                details contain a `Problem`. The error is non-retryable if the workflow must stop. If the fault is in
+                the platform itself, the error is retryable, with a growing delay (contract 151).
         """
         try:
             yield
@@ -123,8 +123,8 @@ class ActivityContext:
     def retry_later_error(self, code: str, message: str, delay: timedelta) -> ApplicationError:
         """Build the error for a resource that is not ready yet. Temporal retries after the delay.
 
-        The error is benign, so Temporal does not count it as a failure. If the activity has waited for as long as it
-        may, the error stops the workflow.
+        The error is benign, so Temporal does not count it as a failure. If the activity has reached its maximum waiting
+        time, the error stops the workflow.
         """
         why = self.build_problem(code, message, Remedy.WAIT)
         if not has_patience_for(delay):

@@ -1,7 +1,7 @@
-"""Remembers how long an activity has held because of a fault of the platform's own (contract 151).
+"""Remembers how long an activity has been on hold because of a fault in the platform itself (contract 151).
 
-All times are Temporal's (`activity.info()`), not the worker's, because a wrong clock is one of the faults. The memory
-is part of the heartbeats, so any worker continues a hold that another worker began.
+All times are Temporal's (`activity.info()`), not the worker's, because a wrong clock is one of the faults. The hold is
+stored in the heartbeat details, so any worker can continue a hold that another worker began.
 """
 
 from contextvars import ContextVar
@@ -57,9 +57,9 @@ def continue_hold() -> tuple[datetime, timedelta]:
 
 
 def has_patience_for(delay: timedelta) -> bool:
-    """Return whether an activity may wait for a resource for this much longer. A hold in progress ends.
+    """Return whether an activity may wait for a resource for another `delay`. End any hold that is in progress.
 
-    Time that the activity held does not count as waiting.
+    The time that the activity spent on hold does not count as waiting.
     """
     info, hold = activity.info(), _Hold.load()
     if hold.since is not None:
@@ -70,7 +70,7 @@ def has_patience_for(delay: timedelta) -> bool:
 
 
 class HoldInterceptor(Interceptor):
-    """Sets the longest pause of the activities that hold.
+    """Sets the longest pause between the attempts of an activity that is on hold.
 
     Args:
         longest_pause: See `byok.domain.holding.LONGEST_PAUSE`.

@@ -1,4 +1,4 @@
-"""Sessions of the platform role that carry an organisation's name as a session tag."""
+"""Sessions of the platform role that have an organisation's name as a session tag."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 _SESSION_SECONDS: Final = 3600
-"""The longest session for role chaining, and the shortest maximum that a role can have (IAM user guide, "Methods to
-assume a role"). Botocore starts to renew the credentials 15 minutes before they expire."""
+"""The longest session that role chaining allows, and the lowest maximum session duration that a role can have (IAM user
+guide, "Methods to assume a role"). Botocore starts to renew the credentials 15 minutes before they expire."""
 
 _MODELS: Final = botocore.loaders.create_loader()
 """Loads and caches AWS's service models once for all sessions."""

@@ -23,7 +23,7 @@ class QuotaActivities:
 
     @activity.defn
     async def find_exceeded_quota(self, task: QuotaTask) -> QuotaCheckResult:
-        """Return the problem with the first quota that the workflow would exceed."""
+        """Return the problem for the first quota that the workflow would exceed."""
         counter = QuotaCounter(activity.client(), self.quotas)
         if task.environment_id is None:
             found = await counter.find_exceeded_by_key_check(task.organisation, task.key_arns, task.started_at)

@@ -2,7 +2,7 @@
 
 The web server records its own requests. Runs that were started with the CLI or in Temporal have no other record, and
 any Temporal client can write the memo that names a requester. A worker therefore records every run, with the identity
-that Temporal knows.
+that Temporal recorded.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class RunHistory:
-    """The events of one run that say who did what.
+    """The history of one run, which shows who did what.
 
     Attributes:
         client: A client with the data converter of the run's payloads.
@@ -70,7 +70,7 @@ class RunHistory:
 
     @property
     def action(self) -> AuditAction | None:
-        """What the run's workflow does; None if the workflow only reads, or is not byok's."""
+        """The audit action of the run's workflow; None if the workflow only reads, or does not belong to byok."""
         return WORKFLOW_ACTIONS.get(self.events[0].workflow_execution_started_event_attributes.workflow_type.name)
 
     @property
@@ -93,7 +93,7 @@ class RunHistory:
         return await self._build(self.action, started.identity, sender, outcome, code)
 
     async def build_end_records(self) -> list[AuditRecord]:
-        """Build the records of a cancellation request and of a termination, if the run has either."""
+        """Build the records of the run's cancellation requests and termination, if there are any."""
         if self.action is None:
             return []
         found: list[AuditRecord] = []
@@ -107,7 +107,7 @@ class RunHistory:
         return found
 
     def _find_reset(self) -> HistoryEvent | None:
-        """Return the event that says who reset an earlier run to make this run; None if the run is not a reset."""
+        """Return the event of the reset that created this run; None if the run was not created by a reset."""
         for event in reversed(self.events):
             failed = event.workflow_task_failed_event_attributes
             reset = failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW

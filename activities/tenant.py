@@ -91,7 +91,8 @@ class TenantActivities:
     def build_tenant_commands(self, task: TenantCommandsTask) -> TenantOutcome:
         """Return the commands with which the customer puts the tenant name on both keys, and change nothing.
 
-        The commands include the organisation's external id, for a role through which the platform could do so.
+        The commands include the organisation's external id for the tenant role, with which the platform could do this
+        instead.
 
         Raises:
             ApplicationError: AWS returned an error. The error table decides whether it stops the activity.

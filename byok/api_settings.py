@@ -23,7 +23,7 @@ _DAY_SECONDS: Final = 24 * 3600
 
 
 def must_match(pattern: str, words: str) -> AfterValidator:
-    """Build a validator that requires a text to match a pattern as a whole; `words` describe the pattern."""
+    """Build a validator that requires the whole text to match a pattern; `words` describes the pattern."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -60,7 +60,7 @@ def _normalize_origin(value: str) -> str:
 
 
 HttpsUrl = Annotated[str, AfterValidator(_require_https)]
-"""A URL with the scheme https, or with http on this machine."""
+"""An https URL, or an http URL whose host is localhost or a loopback address."""
 
 
 class AccessToken(BaseModel):
@@ -92,13 +92,13 @@ class ApiSettings(BaseModel):
     """Access, sessions and limits of the API and the wizard (`BYOK_API__…`).
 
     Attributes:
-        public_url: The address under which people reach the server, such as https://byok.example.com. Without this
-            address, byok cannot refuse requests for other hosts or by http.
+        public_url: The URL at which users reach the server, such as https://byok.example.com. Without this URL, byok
+            cannot refuse requests for other hosts or requests over http.
         issuer: OIDC issuer whose tokens the API accepts. Requires `audience` and `jwks_url`.
         jwks_url: URL of the issuer's public keys.
         staff_issuer: OIDC issuer of the vendor's staff, whose tokens give access to the environments of all
             organisations. Requires `audience` and `staff_jwks_url`.
-        staff_jwks_url: URL of the public keys of the staff's issuer.
+        staff_jwks_url: URL of the staff issuer's public keys.
         audience: Audience for which the tokens must be issued.
         organisation_claim: Name of the token claim that contains the caller's organisation.
         max_token_lifetime_seconds: The longest accepted lifetime of an OIDC token (`exp` minus `iat`).
@@ -107,12 +107,14 @@ class ApiSettings(BaseModel):
             must use the same secret. If it is not set, each process generates its own secret, and sessions end when the
             process ends.
         session_directory: Directory, shared by all processes behind one address, that records which sessions have
-            ended. Without this directory, only the process that handled a sign-out knows of it.
+            ended. Without this directory, only the process that handled a sign-out knows that the session has ended.
         requests_per_minute: Maximum number of requests per minute from one client address.
         max_body_bytes: Maximum size of a request body.
         max_streams: Maximum number of open event streams per organisation, in each process.
-        request_timeout_seconds: How long a client may take to send the headers of a request, and then its body.
-        temporal_timeout_seconds: How long one call to Temporal may take. A request that waits longer gets a 503.
+        request_timeout_seconds: How long a client may take to send the headers of a request, and how long it may then
+            take to send the body.
+        temporal_timeout_seconds: How long one call to Temporal may take. If a call takes longer, the client receives a
+            503 response.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -167,7 +169,7 @@ class ApiSettings(BaseModel):
 
     @property
     def has_https_url(self) -> bool:
-        """Whether people reach the server by https, according to the public URL."""
+        """Whether users reach the server over https, according to the public URL."""
         return self.public_url is not None and self.public_url.startswith("https:")
 
     @property

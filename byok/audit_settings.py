@@ -12,13 +12,14 @@ class AuditSettings(BaseModel):
     """Where the audit trail is stored (`BYOK_AUDIT__…`).
 
     Attributes:
-        directory: The directory of the journal, on a disk that outlives the process. Several processes may share it.
+        directory: The directory of the journal, on a disk that outlives the process. Several processes may share the
+            directory.
         bucket: The S3 bucket, with Object Lock, to which byok ships the journal. If no bucket is set, the journal stays
             in the directory.
         bucket_region: The bucket's Region. The default is the home Region.
         bucket_owner: The account that owns the bucket. The default is the platform role's account.
         lock_mode: The retention mode of the objects.
-        retention_days: For how many days S3 refuses to delete an object.
+        retention_days: The number of days for which S3 refuses to delete an object.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

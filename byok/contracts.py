@@ -74,7 +74,7 @@ IDEMPOTENCY_KEY_MEMO: Final = "request-key"
 """The memo field with the SHA-256 of the `Idempotency-Key`, if the request that started the run had such a header."""
 
 ACCOUNT_OF_ANOTHER_ORGANISATION_CODE: Final = "byok.AccountOfAnotherOrganisation"
-"""The code of the problem that an AWS account is already registered for another organisation."""
+"""The problem code for an AWS account that is already registered for another organisation."""
 
 EARLIER_ATTEMPTS_MEMO: Final = "earlier-attempts"
 """The memo field that contains `byok.domain.models.EarlierAttempts`, if an earlier workflow has the same id."""
@@ -152,13 +152,13 @@ def account_workflow_id(account: str) -> str:
 def account_proof_workflow_id(nonce: str) -> str:
     """Return the workflow id of a registration by the customer's own proof. Each nonce registers at most one account.
 
-    The id contains a hash, so the nonce itself is not stored.
+    The id contains only a hash of the nonce, so the nonce itself is not stored.
     """
     return f"account-proof/{hashlib.sha256(nonce.encode()).hexdigest()}"
 
 
 def list_accounts_workflow_id(request: ListAccountsRequest) -> str:
-    """Return the workflow id of a list of registered accounts: identical requests share one run."""
+    """Return the workflow id of a request to list registered accounts: identical requests share one run."""
     return f"accounts/{request.organisation or 'all'}/{request.size}/{request.after or 'first'}"
 
 
@@ -179,7 +179,7 @@ def unfit_task_queue(task_queue: str) -> str:
 
 
 def build_unfit_identity(identity: str, reason: str) -> str:
-    """Return the identity under which an unfit worker polls, which contains the reason."""
+    """Return the identity under which an unfit worker polls: its usual identity and the reason why it is unfit."""
     return f"{identity}{_UNFIT}{reason}"[:_MAX_IDENTITY_LENGTH]
 
 

@@ -95,8 +95,8 @@ class Settings(BaseSettings):
         aws_connect_timeout_seconds: Timeout for connecting to AWS.
         aws_read_timeout_seconds: How long a call waits for AWS to send data.
         aws_calls_per_second: Maximum rate of AWS calls per service, Region and worker. A call beyond this rate waits.
-        hold_pause_seconds: Longest pause between two attempts while byok holds because of a fault of the platform's
-            own, such as throttling. The first pauses are shorter.
+        hold_pause_seconds: Longest pause between two attempts while byok holds an environment because of a platform
+            fault, such as throttling. The first pauses are shorter.
         worker_check_seconds: Interval between two checks of a worker's identity and clock.
         activity_threads: Maximum number of concurrent AWS calls per worker.
         max_cached_workflows: Maximum number of unfinished workflows that one worker caches in memory; each uses an

@@ -1,7 +1,7 @@
-"""The interceptor that gives the activities of an organisation's workflows the organisation as their fairness key.
+"""The interceptor that sets the fairness key of a workflow's activities to the workflow's organisation.
 
 Activities inherit the fairness key of their workflow. But a workflow that a person starts in Temporal's UI has no
-fairness key, so its activities would share the turns of all other workflows without a key.
+fairness key, so Temporal would dispatch its activities in one group with those of all other workflows without a key.
 """
 
 from typing import Any

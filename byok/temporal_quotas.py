@@ -37,7 +37,7 @@ _ENVIRONMENTS: Final = f"WorkflowType IN ({', '.join(f'{name!r}' for name in ENV
 
 
 def digest_key_arn(key_arn: str) -> str:
-    """Return the value by which byok finds the checks of a key.
+    """Return the search attribute value by which byok finds the checks of a key.
 
     The search attribute does not contain the ARN itself, because a payload codec does not encrypt search attributes.
     """
@@ -59,9 +59,9 @@ class QuotaCounter:
     async def find_exceeded_by_environment(
         self, organisation: str, environment_id: str, before: datetime | None = None
     ) -> ExceededQuota | None:
-        """Return the quota that provisioning an environment would exceed; None if the environment may begin.
+        """Return the quota that provisioning an environment would exceed; None if provisioning may begin.
 
-        An environment that exists already does not count twice.
+        An environment that already exists is not counted twice.
 
         Args:
             organisation: The organisation that owns the environment.
@@ -70,7 +70,8 @@ class QuotaCounter:
         """
         limits = self.quotas.limits_for(organisation)
         theirs = f"{ORGANISATION_ATTRIBUTE.name} = '{organisation}'{_started_before(before)}"
-        # Each environment has at least one of these runs, so no list is needed while the runs are within the quota.
+        # Each environment has at least one of these runs, so byok lists the environments only if the number of runs
+        # reaches the quota.
         at_most = await self._count(f"WorkflowType = '{PROVISION_ENVIRONMENT_WORKFLOW}' AND {theirs}")
         if at_most >= limits.environments:
             found = await self._list_environments(organisation, before)
@@ -79,7 +80,7 @@ class QuotaCounter:
                     quota=Quota.ENVIRONMENTS, organisation=organisation, limit=limits.environments, used=len(found)
                 )
         others = f"WorkflowId != '{environment_workflow_id(environment_id)}'"
-        # A paused workflow is in flight, but `ExecutionStatus = 'Running'` would not find it.
+        # A paused workflow counts as in flight, but a query for `ExecutionStatus = 'Running'` does not return it.
         running = await self._count(f"{_ENVIRONMENTS} AND {theirs} AND {others} AND CloseTime IS NULL")
         if running < limits.in_flight:
             return None
@@ -96,7 +97,8 @@ class QuotaCounter:
     ) -> ExceededQuota | None:
         """Return the quota that a check of these keys would exceed; None if the check may begin.
 
-        Every check counts, even if it reuses the proof of an Aurora key, but not a check that a quota refused.
+        Every check counts, even if it reuses the proof of an Aurora key; only a check that a quota refused does not
+        count.
 
         Args:
             organisation: The organisation that checks the keys.
@@ -115,9 +117,9 @@ class QuotaCounter:
             if await self._count(query) < limit:
                 continue
             began = sorted([one.start_time async for one in self.client.list_workflows(query)])
-            if len(began) < limit:  # a check left the window between the two calls
+            if len(began) < limit:  # between the two calls, a check became older than the window
                 continue
-            # Once this check leaves the window, one check fewer than the limit remains.
+            # Once this check is older than the window, the number of checks is one below the limit.
             leaves = (began[len(began) - limit] if limit else now) + KEY_CHECK_WINDOW
             return ExceededQuota(
                 quota=Quota.KEY_CHECKS,
@@ -132,7 +134,8 @@ class QuotaCounter:
     async def _list_environments(self, organisation: str, before: datetime | None) -> set[str]:
         """Return the ids of the organisation's environments that are not DELETED.
 
-        The query does not name the organisation, because a deletion that a person starts in Temporal may not.
+        The query does not filter by organisation, because a deletion that a person starts in Temporal may lack the
+        organisation.
         """
         prefix = environment_workflow_id(environment_id_prefix(organisation))
         query = f"{_ENVIRONMENTS} AND WorkflowId STARTS_WITH '{prefix}'{_started_before(before)}"

@@ -37,7 +37,7 @@ _FIRST_WAIT: Final = timedelta(milliseconds=50)
 _LONGEST_WAIT: Final = timedelta(milliseconds=400)
 _READS: Final = ("count_", "describe_", "get_", "list_")
 _WAITS_FOR_WORKERS: Final = ("poll_", "query_", "update_workflow")
-"""Calls that wait for a worker, so their duration says nothing about the server."""
+"""Calls that wait for a worker. The duration of such a call says nothing about the server."""
 
 
 class ReadRetryingServiceClient(ServiceClient):
@@ -46,7 +46,7 @@ class ReadRetryingServiceClient(ServiceClient):
     Args:
         inner: The client that talks to the server.
         call_timeout: How long a call may take, including its retries; None for the SDK's limit of 30 seconds for each
-            attempt. Calls that wait for a workflow or a worker have no other limit than the SDK's.
+            attempt. Only the SDK's limit applies to calls that wait for a workflow or a worker.
     """
 
     def __init__(self, inner: ServiceClient, call_timeout: timedelta | None = None) -> None:
@@ -72,7 +72,7 @@ class ReadRetryingServiceClient(ServiceClient):
 
         Raises:
             RPCError: The server rejected the call, the read kept failing for `MAX_RETRY_DURATION`, or the server did
-                not answer in time. A write without an answer may have been carried out.
+                not answer in time. If the server does not respond to a write, it may still have carried out the write.
         """
         if self._call_timeout is None or rpc.startswith(_WAITS_FOR_WORKERS) or getattr(req, "wait_new_event", False):
             return await self._call(rpc, req, resp_type, retry=retry, **options)

@@ -140,7 +140,7 @@ def warn_without_public_url(settings: ApiSettings) -> None:
 
 
 def build_server_config(state: ApiState, settings: ApiSettings, host: str, port: int) -> uvicorn.Config:
-    """Build the configuration of the server of the API and the wizard."""
+    """Build the configuration of the server that hosts the API and the wizard."""
     return uvicorn.Config(
         make_asgi_app(state, settings),
         host=host,

@@ -52,7 +52,7 @@ class Fitness(StrEnum):
 
 @dataclass(frozen=True)
 class FitnessResult:
-    """The result of a check, and the reason unless the worker is fit."""
+    """The result of a check, and the reason if the worker is not fit."""
 
     fitness: Fitness
     reason: str = ""
@@ -63,8 +63,9 @@ class WorkerIdentity:
 
     Attributes:
         session: The session of the last check. An unfit worker gets a new session for each check, because a session
-            keeps the credentials that it has found.
-        platform_role_arn: The role that the worker must have. If it is not configured, the role of the first session.
+            caches its credentials.
+        platform_role_arn: The role that the worker must have. If no role is configured, this is the role of the first
+            session.
 
     Args:
         config: The configuration of the STS client.
@@ -83,8 +84,9 @@ class WorkerIdentity:
         """Check the worker. The call blocks.
 
         Raises:
-            RuntimeError: `BYOK_PLATFORM_ROLE_ARN` is not set, and the worker's credentials do not belong to a role. No
-                repair of the credentials would reveal which role the customers' key policies name.
+            RuntimeError: `BYOK_PLATFORM_ROLE_ARN` is not set, and the worker's credentials do not belong to a role. The
+                worker cannot recover by itself, because valid credentials would not show which role the customers' key
+                policies name.
         """
         result = self._check()
         if result.fitness is Fitness.UNFIT:
@@ -158,7 +160,7 @@ async def _take_no_work() -> None:
 
 @dataclass(frozen=True)
 class WorkerSupervisor:
-    """Runs a worker while it is fit, and shows the reason while it is not.
+    """Runs a worker while it is fit; otherwise, shows in Temporal why it is unfit.
 
     Attributes:
         check: Checks the worker. Runs in a thread.
@@ -178,7 +180,7 @@ class WorkerSupervisor:
         """Run until `stop` is set.
 
         Raises:
-            RuntimeError: See `WorkerIdentity.check`, or the worker failed.
+            RuntimeError: The check failed (see `WorkerIdentity.check`), or the worker failed.
         """
         while not stop.is_set():
             result = await asyncio.to_thread(self.check)

@@ -105,8 +105,8 @@ def create_platform_role() -> None:
                 "Principal": {"AWS": f"arn:aws:iam::{PLATFORM_ACCOUNT}:root"},
                 "Action": "sts:AssumeRole",
             },
-            # For sessions with a tag. A role does not trust itself unless its trust policy says so (AWS security blog,
-            # "Announcing an update to IAM role trust policy behavior").
+            # This statement allows sessions with a tag. A role does not trust itself unless its trust policy says so
+            # (AWS security blog, "Announcing an update to IAM role trust policy behavior").
             {
                 "Effect": "Allow",
                 "Principal": {"AWS": PLATFORM_ROLE_ARN},
@@ -141,7 +141,7 @@ def find_caller(access_key: str) -> CallingPrincipal | None:
 
 
 def find_secret(access_key: str) -> str:
-    """Return the secret of an access key id that `find_caller` knows."""
+    """Return the secret access key of an access key id for which `find_caller` finds a principal."""
     known = dict((PLATFORM_CREDENTIALS, CUSTOMER_CREDENTIALS, OPERATOR_CREDENTIALS))
     return known[access_key] if access_key in known else STATE.sessions[access_key].secret
 

@@ -1,7 +1,7 @@
 """Pre-signed requests, whose signature, operation and parameters are in the query string. Only GetCallerIdentity.
 
-The local AWS ignores other signatures, but verifies this one: a program that receives a pre-signed request relies on
-the headers that are part of the signature. The local AWS does not model when a pre-signed request expires.
+The local AWS verifies only the signatures of pre-signed requests, because a program that receives such a request relies
+on the headers that are part of the signature. The local AWS does not model the expiry of pre-signed requests.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ _SIGNATURE: Final = "X-Amz-Signature"
 
 
 def get_presigned_credential(environ: dict[str, Any]) -> str:
-    """Return the credential scope of a pre-signed request to STS, or an empty text for any other request."""
+    """Return the credential scope of a pre-signed request to STS, or an empty string for any other request."""
     scope = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Credential", [""])[0]
     return f"Credential={scope}" if scope.endswith("/sts/aws4_request") else ""
 
@@ -32,12 +32,12 @@ def accepts_json(environ: dict[str, Any]) -> bool:
 
 
 def verify_presigned(environ: dict[str, Any], secret: str) -> bytes:
-    """Verify the signature, and return the operation as the body of an unsigned request.
+    """Verify the signature, and return the body of the equivalent unsigned request.
 
     The signature is computed as the IAM user guide describes ("Create a signed AWS API request").
 
     Raises:
-        AwsError: `SignatureDoesNotMatch`, with the text recorded in aws/aws-sdk-java#2413.
+        AwsError: `SignatureDoesNotMatch`, with the message recorded in aws/aws-sdk-java#2413.
     """
     given = dict(parse_qsl(environ["QUERY_STRING"], keep_blank_values=True))
     if given.get("Action") != _OPERATION:

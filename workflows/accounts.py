@@ -21,7 +21,7 @@ class RegisterAccount:
 
 @workflow.defn(name=UNREGISTER_ACCOUNT_WORKFLOW)
 class UnregisterAccount:
-    """Unregisters an AWS account. Existing environments that use its keys keep working."""
+    """Unregisters an AWS account. Existing environments that use the account's keys keep working."""
 
     @workflow.run
     async def run(self, request: AccountRequest) -> bool:

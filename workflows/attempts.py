@@ -1,4 +1,4 @@
-"""Carry what is known of a stopped attempt into the run that resumes it after a reset."""
+"""Carry the record of a stopped attempt into the run that resumes the attempt after a reset."""
 
 from collections.abc import Sequence
 
@@ -35,8 +35,9 @@ class AttemptRecorder:
     def receive(self, stop: StoppedAttempt) -> None:
         """Resume the timeline after an earlier attempt's stop.
 
-        While a run is stopping, the signal is its own report. The decision depends on this state rather than on the run
-        id, because a run that is reset to a point after the signal replays the signal under another run id.
+        If the run is already stopping, the signal is the run's own report. The decision depends on this state rather
+        than on the run id, because a run that is reset to a point after the signal replays the signal under another run
+        id.
         """
         if self._stopping:
             return

@@ -19,8 +19,8 @@ class CheckKeys:
 
     It creates probe objects and, on request, a cluster without instances. All of them are then removed.
 
-    The workflow completes with a verdict on each key: a key that fails the check is a result, not a failure. It fails
-    with `byok.QuotaExceeded` if the organisation has checked one of the keys too often.
+    The workflow completes with a verdict on each key: a key that fails the check is a result, not a failure. The
+    workflow fails with `byok.QuotaExceeded` if the organisation has checked one of the keys too often.
     """
 
     @workflow.run

@@ -126,7 +126,8 @@ class ProgressPublisher:
     def _list_phases_that_ran(self) -> tuple[TimelineEntry, ...]:
         """Return the timeline without a phase that a reset resumed in the task that also completed the phase.
 
-        A signal comes before all other news in a workflow task, such as the result of the phase's last activity.
+        In a workflow task, signals are applied before all other events, such as the result of the phase's last
+        activity.
         """
         timeline = self._progress.timeline
         return timeline[:-1] if self._resumed_at == workflow.now() else timeline

@@ -28,8 +28,8 @@ class ChallengeSigner:
     """Issues nonces of the form `<organisation>.<expiry>.<random text>.<signature>`.
 
     The nonce begins with the organisation's name, so that a key administrator sees for whom they register their
-    account. The name of an EKS cluster contains no dot (botocore, `eks`, ClusterName), so a token for a nonce opens no
-    cluster.
+    account. The name of an EKS cluster cannot contain a dot (botocore, `eks`, ClusterName), so a token for a nonce
+    gives no access to a cluster.
 
     Args:
         secret: The signing secret; all processes behind one address must share it.
@@ -49,18 +49,18 @@ class ChallengeSigner:
     def verify(self, nonce: str, organisation: str) -> None:
         """Require that this server issued a nonce to an organisation within the last five minutes.
 
-        Whether the nonce was used before is not known here.
+        This method does not check whether the nonce has been used before.
 
         Raises:
-            ProblemError: The nonce is forged, expired, or was issued to another organisation.
+            ProblemError: The nonce is forged or has expired, or it was issued to another organisation.
         """
         try:
             signed = self._signer.unsign(nonce)
         except (BadSignature, UnicodeError) as error:
             raise invalid_field_error("nonce", _UNKNOWN) from error
         owner, expires, _ = signed.decode().split(".")
-        # base64 allows several texts for one signature: padding and unused bits. Only the exact text is accepted,
-        # because any other text would count as an unused nonce.
+        # base64 can represent one signature as several texts, which differ in padding and unused bits. Only the exact
+        # text is accepted, because any other text would count as an unused nonce.
         if owner != organisation or self._signer.sign(signed) != nonce.encode():
             raise invalid_field_error("nonce", _UNKNOWN)
         if int(expires) < self._clock():

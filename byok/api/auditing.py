@@ -1,7 +1,7 @@
 """Writes the audit records of HTTP requests (contract 147).
 
 The service writes the intent before it acts. The middleware writes the outcome before the client receives the response,
-also for requests that are refused before they reach a route.
+even for requests that are refused before they reach a route.
 """
 
 from http import HTTPStatus
@@ -66,7 +66,7 @@ class RequestAudit:
         self._workflow_id, self._run_id = workflow_id, run_id
 
     async def record_outcome(self, status: int, code: str | None) -> None:
-        """Write the outcome, unless the request asked for nothing, such as a form that is shown again.
+        """Write the outcome, unless the request succeeded without an intent, for example because a form is shown again.
 
         Raises:
             JournalUnwritableError: The record cannot be written.

@@ -33,8 +33,8 @@ class Caller:
             all environments.
         scopes: The scopes granted to the caller.
         until: When the caller's token expires, in seconds since 1970; None if the token does not expire.
-        subject: Who the caller is: the `sub` of an OIDC token, the name of a token of the settings, or `anonymous`.
-        token_id: The `jti` of an OIDC token, or the name of a token of the settings; None if the token has no id.
+        subject: Who the caller is: the `sub` of an OIDC token, the name of a token in the settings, or `anonymous`.
+        token_id: The `jti` of an OIDC token, or the name of a token in the settings; None if the token has no id.
     """
 
     organisation: str | None
@@ -103,7 +103,7 @@ class StaticTokenAuth:
 
 @dataclass(frozen=True)
 class ChainedAuth:
-    """Asks several authenticators in order. The first that knows the token accepts or rejects it."""
+    """Asks several authenticators in order. The first authenticator that knows the token accepts or rejects it."""
 
     authenticators: Sequence[Authenticator]
 
@@ -122,7 +122,7 @@ def require_organisation_name(organisation: str) -> str:
     """Return an organisation's name if it is valid.
 
     Raises:
-        UnauthenticatedError: The name is invalid. The wildcard of the vendor's staff is not a name.
+        UnauthenticatedError: The name is invalid. The wildcard `*` for the vendor's staff is not a valid name.
     """
     if not re.fullmatch(ORGANISATION_PATTERN, organisation):
         raise UnauthenticatedError(

@@ -26,7 +26,7 @@ _bearer = HTTPBearer(auto_error=False, description="A token from the OIDC issuer
 async def _authenticate(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Caller:
-    """Return the caller. FastAPI runs this once for each request.
+    """Return the caller. FastAPI calls this dependency once for each request.
 
     Raises:
         UnauthenticatedError: The caller could not be authenticated.

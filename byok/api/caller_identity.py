@@ -1,7 +1,7 @@
-"""Sends a customer's pre-signed request to STS, and returns the AWS account that STS names.
+"""Sends a customer's pre-signed request to STS, and returns the AWS account that STS reports.
 
-The request is a credential. `urllib` writes no log, and no error here contains the URL or what STS said: STS's message
-about a wrong signature repeats the request.
+The request is a credential. `urllib` writes no log, and no error in this module contains the URL or STS's message,
+because STS's message about a wrong signature repeats the request.
 """
 
 import asyncio
@@ -77,7 +77,7 @@ async def fetch_account(request: SignedIdentityRequest, nonce: str) -> str:
 def _send(request: SignedIdentityRequest, nonce: str) -> tuple[int, bytes]:
     """Send the request, and return the status and the beginning of the body."""
     opener = OpenerDirector()
-    # Without the handlers that urllib adds by default, the opener follows no redirect and knows no other scheme.
+    # Without the handlers that urllib adds by default, the opener follows no redirect and supports only http and https.
     for handler in (ProxyHandler(), HTTPHandler(), HTTPSHandler()):
         opener.add_handler(handler)
     signed = Request(request.url, headers={NONCE_HEADER: nonce, "Accept": "application/json"})  # noqa: S310 - checked

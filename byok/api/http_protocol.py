@@ -8,8 +8,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 def make_http_protocol(timeout_seconds: float) -> type[H11Protocol]:
     """Build a protocol class that ends a connection if a request's headers are not complete in time.
 
-    The time begins when the client connects, and again at the first byte of each further request. Between two requests,
-    uvicorn's keep-alive timeout applies. `byok.api.limits` limits the time for a request's body.
+    The timeout starts when the client connects, and again at the first byte of each further request. Between two
+    requests, uvicorn's keep-alive timeout applies. `byok.api.limits` limits the time for a request's body.
 
     Args:
         timeout_seconds: How long a client may take to send the headers.

@@ -93,7 +93,8 @@ class OidcAuth:
         jwks_url: The URL of the issuer's public keys.
         max_lifetime_seconds: The longest accepted lifetime of a token.
         organisation_claim: The claim that names the caller's organisation; None for the issuer of the vendor's staff,
-            who may use the environments of all organisations. No claim can turn a customer into staff.
+            who may use the environments of all organisations. No claim can give a customer the access of the vendor's
+            staff.
     """
 
     issuer: str

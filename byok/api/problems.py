@@ -22,7 +22,7 @@ PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 INTERNAL_ERROR_DETAIL: Final = "Internal error: the server's log has the details. Accepted requests continue."
 RETRY_AFTER_SECONDS: Final = "5"
 PROBLEM_CODE: Final = "problem_code"
-"""The entry of a request's state with the code of the problem that the request ended with."""
+"""The key in a request's state for the code of the problem with which the request ended."""
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 
@@ -123,7 +123,7 @@ class StreamFinishedError(Exception):
 
 
 def note_problem_code(request: Request, code: str) -> None:
-    """Note the code of a problem that the response shows in another form, for the audit trail."""
+    """Store a problem's code for the audit trail if the response does not contain problem details."""
     request.scope["state"][PROBLEM_CODE] = code
 
 

@@ -1,4 +1,4 @@
-"""Refuses requests that did not come by the server's public URL, and adds the headers that every response needs."""
+"""Refuses requests that were not sent to the server's public URL, and adds the headers that every response needs."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from byok.api.problems import build_problem_response
 
 PROBE_PATHS: Final = frozenset({"/health", "/ready"})
-"""The paths that load balancers and container platforms request by address and http. They reveal no data."""
+"""The paths that load balancers and container platforms request by IP address and over http. They reveal no data."""
 
 _HSTS: Final = "max-age=31536000"
 """How long browsers use only https for this host: a year, in seconds (RFC 6797)."""
@@ -41,7 +41,7 @@ class PublicUrlMiddleware:
         await build_problem_response(scope, HTTPStatus.MISDIRECTED_REQUEST, *reason)(scope, receive, send)
 
     def _find_reason_to_refuse(self, scope: Scope) -> tuple[str, str] | None:
-        """Return the code and the message of the problem, or None if the request came by the public URL."""
+        """Return the problem's code and message, or None if the request is allowed."""
         if scope["path"] in PROBE_PATHS:
             return None
         public = urlsplit(self.public_url)
@@ -75,9 +75,10 @@ class ResponseHeadersMiddleware:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                # Static files hold no data. A browser may keep them, but asks each time whether they have changed.
+                # Static files contain no customer data. A browser may cache them, but must revalidate them before each
+                # use.
                 headers["Cache-Control"] = "no-cache" if scope["path"].startswith("/static/") else "no-store"
-                if self.https and scope["scheme"] == "https":  # RFC 6797 section 7.2 forbids the header by http
+                if self.https and scope["scheme"] == "https":  # RFC 6797 section 7.2 forbids the header over http
                     headers["Strict-Transport-Security"] = _HSTS
             await send(message)
 

@@ -1,6 +1,6 @@
 """The headers of a response to a request that exceeds a limit.
 
-`RateLimit-Policy` names the exceeded limit, and `RateLimit` says that nothing remains of it (IETF,
+`RateLimit-Policy` names the exceeded limit, and `RateLimit` reports that no units remain (IETF,
 draft-ietf-httpapi-ratelimit-headers-11). The older `X-RateLimit-…` headers have no specification, and cannot describe a
 limit without a time window. `Retry-After` (RFC 9110, 10.2.3) is sent only if waiting helps.
 """
@@ -24,9 +24,10 @@ def build_rate_limit_headers(
     Args:
         name: The name of the limit.
         limit: How many units are allowed.
-        unit: What the limit counts: `concurrent-requests`; None for requests.
-        window: The time within which the units are allowed; None if the limit has no time window.
-        retry_after: When the client should retry, rounded up to whole seconds; None if waiting does not help.
+        unit: The unit that the limit counts, such as `concurrent-requests`; None if the limit counts requests.
+        window: The time window to which the limit applies; None if the limit has no time window.
+        retry_after: How long the client should wait before it retries, rounded up to whole seconds; None if waiting
+            does not help.
     """
     policy, remaining = f'"{name}";q={limit}', f'"{name}";r=0'
     if unit is not None:

@@ -20,7 +20,7 @@ _REASON_PATTERN: Final = r"^[\x20-\x7e]*$"
 class RequestIdMiddleware:
     """Gives each request an id, and returns the id in the response's `X-Request-Id` header.
 
-    A client cannot choose the id, so that no two entries of the audit trail have the same id.
+    A client cannot choose the id, so each id in the audit trail identifies exactly one request.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -43,7 +43,7 @@ class RequestIdMiddleware:
 
 
 def read_reason(scope: Scope) -> str | None:
-    """Return the reason in a request's headers; None if there is no reason, or if its form is invalid."""
+    """Return the reason in a request's headers; None if the reason is missing or invalid."""
     reason = Headers(scope=scope).get(REASON_HEADER, "")
     return reason if reason and len(reason) <= MAX_REASON_LENGTH and re.fullmatch(_REASON_PATTERN, reason) else None
 

@@ -94,7 +94,7 @@ class ApiState:
 
     @property
     def sts_endpoints(self) -> frozenset[str]:
-        """The endpoints of STS to which byok sends the signed requests of customers."""
+        """The STS endpoints to which byok sends customers' signed requests."""
         if self.local_aws is not None:
             return frozenset({self.local_aws})
         return list_sts_endpoints(partition_of_region(self.regions[0]))

@@ -1,7 +1,7 @@
 """The journal: the audit trail on this machine's disk, as append-only JSON Lines files (contract 147).
 
-A process writes one file, a *piece*, at a time, and holds a lock (flock) on it. The kernel releases the lock when the
-process ends, even after `kill -9`, so a piece without a lock is closed.
+Each process writes to one file at a time, called a *piece*, and holds a lock (flock) on this file. The kernel releases
+the lock when the process ends, even after `kill -9`, so a piece without a lock is closed.
 """
 
 import asyncio
@@ -41,13 +41,13 @@ class _OpenPiece:
 
 
 class AuditJournal:
-    """Appends records to the journal. One journal belongs to one event loop.
+    """Appends records to the journal. A journal can be used from only one event loop.
 
-    Records that arrive while the disk is busy share the next flush (group commit), so that the flush limits the delay
-    of a request, not the number of requests per second.
+    Records that arrive while the disk is busy share the next flush (group commit), so the flush adds latency to each
+    request, but does not limit the number of requests per second.
 
     Args:
-        directory: Where the pieces are. Several processes may share the directory.
+        directory: The directory that contains the pieces. Several processes may share the directory.
         max_piece_bytes: The size at which a piece is closed.
         max_piece_age: The age at which a piece is closed, so that its records can be shipped.
     """
@@ -62,7 +62,8 @@ class AuditJournal:
         self.directory = directory
         self._max_bytes = max_piece_bytes
         self._max_age = max_piece_age.total_seconds()
-        # A thread of its own: a flush must not wait for the AWS calls that fill the default executor.
+        # The journal has its own thread, because a flush must not wait for the AWS calls that fill the default
+        # executor.
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="audit-journal")
         self._piece: _OpenPiece | None = None
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
@@ -81,11 +82,11 @@ class AuditJournal:
         await flushed
 
     async def close_old_piece(self) -> None:
-        """Close the open piece if it has reached its age, so that the piece can be shipped."""
+        """Close the open piece if it has reached its maximum size or age, so that the piece can be shipped."""
         await asyncio.get_running_loop().run_in_executor(self._disk, self._close_piece_if_due)
 
     def require_writable(self) -> None:
-        """Require that the journal's directory exists or can be created, and accepts a new piece.
+        """Verify that the journal's directory exists or can be created, and that a piece can be created in it.
 
         Raises:
             JournalUnwritableError: The directory cannot be written.
@@ -132,7 +133,8 @@ class AuditJournal:
                 rest = rest[written:]
             os.fsync(piece.descriptor)
         except OSError:
-            # The last line may be incomplete. The next record goes to a new piece, so that only a last line can be.
+            # The last line may be incomplete. The next record goes to a new piece, so that only the last line of a
+            # piece can be incomplete.
             self._close_piece()
             raise
 
@@ -148,7 +150,8 @@ class AuditJournal:
             return self._piece
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         name = f"{datetime.now(UTC):{_TIME_FORMAT}}-{uuid.uuid4().hex[:8]}{PIECE_SUFFIX}"
-        # The piece gets its name only once it is locked. Otherwise, a shipper could take the empty file for closed.
+        # The piece is renamed to its final name only after it is locked. Otherwise, a shipper could mistake the empty
+        # file for a closed piece.
         hidden, path = self.directory / f".{name}", self.directory / name
         descriptor = os.open(hidden, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -173,7 +176,7 @@ class AuditJournal:
 
 @dataclass(frozen=True)
 class JournalBacklog:
-    """The pieces in a journal's directory, open ones included.
+    """The pieces in a journal's directory, including open pieces.
 
     Attributes:
         pieces: How many pieces the directory contains.
@@ -202,10 +205,10 @@ def read_backlog(directory: Path) -> JournalBacklog:
 
 
 def read_records(piece: Path) -> Iterator[AuditRecord]:
-    """Yield a piece's records. A last line that a crash left incomplete is skipped.
+    """Yield a piece's records. If a crash left the last line incomplete, that line is skipped.
 
     Raises:
-        ValueError: A complete line is not a record. The message names the line.
+        ValueError: A complete line is not a valid audit record. The message contains the line's number.
     """
     for number, line in enumerate(piece.read_bytes().splitlines(keepends=True), 1):
         if not line.endswith(b"\n"):

@@ -1,7 +1,7 @@
 """Stores the requester of a replay or a cancellation in the reason that Temporal keeps with the event.
 
-A reset and a cancellation have no memo. If the client has a payload codec, the note is encoded like a payload, because
-Temporal stores a reason as plain text.
+Reset and cancellation requests have no memo. If the client has a payload codec, byok encodes the note with this codec,
+because Temporal stores a reason as plain text.
 """
 
 import base64
@@ -22,16 +22,16 @@ _RESET_REASON: Final = re.compile(r"(?P<step>replayed from \w+)(?: (?P<note>.+))
 async def format_reset_reason(converter: DataConverter, step: str, requester: Requester | None) -> str:
     """Return the reason that byok gives Temporal for a reset: the activity at which the run resumes, and the requester.
 
-    Temporal itself records the history service as the identity of every reset.
+    For every reset, Temporal itself records the history service as the identity.
     """
     return f"replayed from {step} {await encode_requester(converter, requester)}".rstrip()
 
 
 async def parse_note(converter: DataConverter, text: str) -> tuple[Requester | None, str]:
-    """Return the requester in the reason of a reset or a cancellation, and the reason in words.
+    """Return the requester that the reason of a reset or a cancellation contains, and a readable reason.
 
-    The words are the requester's own, or else the activity at which a reset resumes the run. If a person wrote the
-    text, the requester is None, and the words are the text.
+    The readable reason is the one that the requester gave or, for a reset without one, the activity at which the run
+    resumes. If a person wrote the text, the requester is None, and the readable reason is the whole text.
     """
     own = _RESET_REASON.fullmatch(text)
     requester = await decode_requester(converter, (own["note"] or "") if own else text)
@@ -41,7 +41,7 @@ async def parse_note(converter: DataConverter, text: str) -> tuple[Requester | N
 
 
 async def encode_requester(converter: DataConverter, requester: Requester | None) -> str:
-    """Return the note for a requester; empty if the requester is not known."""
+    """Return the note for a requester; an empty string if the requester is not known."""
     if requester is None:
         return ""
     if converter.payload_codec is None:

@@ -62,10 +62,10 @@ class AuditAction(StrEnum):
 
 
 class AuditOutcome(StrEnum):
-    """What became of a request.
+    """The outcome of a request.
 
-    `ACCEPTED` means that byok did what was asked, or that Temporal has the workflow that does it. `REFUSED` means that
-    byok changed nothing. After `FAILED`, part of the request may have been carried out.
+    `ACCEPTED` means that byok carried out the request, or that Temporal accepted the workflow that carries it out.
+    `REFUSED` means that byok changed nothing. `FAILED` means that part of the request may have been carried out.
     """
 
     ACCEPTED = "accepted"
@@ -89,7 +89,7 @@ WORKFLOW_ACTIONS: Final[Mapping[str, AuditAction | None]] = {
 
 
 class AuditTarget(RecordModel):
-    """What a request acts on. The fields are empty if the request does not name them, or names them incorrectly.
+    """What a request acts on. A field is empty if the request does not contain the value, or if the value is invalid.
 
     Attributes:
         organisation: The organisation that owns the environment or the account.
@@ -107,7 +107,7 @@ class AuditTarget(RecordModel):
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
         """Build the target from a request's fields.
 
-        A value that does not have the form of its field is left out: it may be a secret that was entered by mistake.
+        A value that is invalid for its field is left out, because it may be a secret that was entered by mistake.
         """
         keys = [_key(fields.get(name)) for name in ("s3_key_arn", "rds_key_arn")]
         found = [key for key in keys if key is not None]
@@ -127,9 +127,11 @@ class AuditRecord(RecordModel):
     """One line of the audit trail. docs/audit.md describes the schema.
 
     Attributes:
-        record_id: The id of the record. Records that several workers write about the same run have the same id.
+        record_id: The id of the record. If several workers record the same action on a run, their records have the same
+            id.
         recorded_at: When byok wrote the record.
-        requester: Who made the request, and why. If only Temporal knows that, the subject is Temporal's identity.
+        requester: Who made the request, and why. If byok does not know the requester, the subject is the identity that
+            Temporal recorded.
         temporal_identity: The identity that Temporal recorded for the client that started, reset, cancelled or
             terminated the run; only in records of the kind `run`.
         code: The code of the problem, if the request was refused or failed.
@@ -150,7 +152,7 @@ class AuditRecord(RecordModel):
 
 
 def build_run_record_id(run_id: str, action: AuditAction) -> str:
-    """Return the id of the record of an action on a run, which is the same for every worker."""
+    """Return the id of the record of an action on a run. Every worker computes the same id."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{run_id}/{action}"))
 
 

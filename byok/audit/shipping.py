@@ -1,7 +1,7 @@
 """Ships closed pieces of the journal to an S3 bucket with Object Lock (contract 147).
 
-A piece stays on the disk until S3 has confirmed its object, so the pieces on the disk are the shipper's position. An
-outage of S3 delays the shipping, and nothing else.
+A piece stays on the disk until S3 has confirmed that its object is stored, so the shipper needs no other record of its
+progress. An S3 outage delays only the shipping.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class S3AuditSink:
 
     @classmethod
     def create(cls, bucket: str, owner: str, region: str, mode: str, retention: timedelta) -> "S3AuditSink":
-        """Create the sink with the credentials of boto3's standard chain."""
+        """Create the sink with credentials from boto3's default credential chain."""
         return cls(boto3.client("s3", region_name=region, config=_CLIENT), bucket, owner, mode, retention)
 
     def put(self, name: str, content: bytes) -> None:
@@ -81,15 +81,16 @@ class S3AuditSink:
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] != 412:  # noqa: PLR2004 - HTTP's own number
                 raise
-            # An earlier attempt stored the piece, and its response was lost. The name contains the content's digest.
+            # An earlier attempt stored the piece, but its response was lost. The object's name contains a digest of the
+            # content, so the stored object has the same content.
 
 
 class AuditShipper:
-    """Ships closed pieces, oldest first, until it is cancelled.
+    """Ships closed pieces, oldest first, until the task is cancelled.
 
     Args:
         journal: The journal whose directory contains the pieces. Pieces of processes that have ended are shipped too.
-        sink: Where to ship them.
+        sink: Where to ship the pieces.
     """
 
     def __init__(self, journal: AuditJournal, sink: AuditSink) -> None:
@@ -103,7 +104,7 @@ class AuditShipper:
             try:
                 await self.ship_closed_pieces()
                 interval = SHIPPING_INTERVAL
-            except Exception as error:  # whatever happens, the shipping must not end
+            except Exception as error:  # shipping must continue after any error
                 interval = min(interval * 2, _LONGEST_INTERVAL)
                 await asyncio.to_thread(self._report, error)
             await asyncio.sleep(interval.total_seconds())
@@ -142,7 +143,7 @@ class AuditShipper:
 
 
 def build_object_name(piece: Path, content: bytes) -> str:
-    """Return the name of a piece's object: the day, the piece, and the digest of the content.
+    """Return the name of a piece's object, which consists of the day, the piece's name, and a digest of the content.
 
     The same piece always has the same name, so that shipping the piece again changes nothing.
     """

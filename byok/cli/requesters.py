@@ -27,7 +27,7 @@ Reason = Annotated[
 
 
 def build_cli_requester(reason: str | None) -> "Requester":
-    """Build the requester of a command: the user and the host, as the operating system reports them."""
+    """Build the requester of a command from the user name and the host name that the operating system reports."""
     from byok.domain.models import EntryPoint, Requester
 
     try:
@@ -39,7 +39,7 @@ def build_cli_requester(reason: str | None) -> "Requester":
 
 
 async def connect_as_requester(reason: str | None) -> "EnvironmentService":
-    """Connect to Temporal, and return the service, acting on behalf of the user of the command."""
+    """Connect to Temporal, and return a service that acts on behalf of the user who runs the command."""
     from byok.service.connection import connect_service
     from byok.settings import Settings
 

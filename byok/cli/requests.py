@@ -80,10 +80,10 @@ def expand_payload(given: dict[str, object]) -> dict[str, object]:
 
 
 def require_organisation(name: str | None) -> str | None:
-    """Return the name of an organisation, if one is given.
+    """Return the name of an organisation; None if no name is given.
 
     Raises:
-        UsageError: No organisation can have this name.
+        UsageError: The name is not a valid organisation name.
     """
     if name is not None and not re.fullmatch(ORGANISATION_PATTERN, name):
         raise UsageError(f"--organisation: {name!r} must be up to 16 lower-case letters and digits.")

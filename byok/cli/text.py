@@ -26,7 +26,7 @@ def join_lines(parts: Iterable[Text]) -> Text:
 
 
 def render_table(headings: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str]) -> Text:
-    """Render a table in plain lines, with a style for each row."""
+    """Render a table as lines of text without borders, with a style for each row."""
     lines = [headings, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     return join_lines(

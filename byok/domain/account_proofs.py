@@ -1,8 +1,9 @@
-"""Checks the token with which a customer proves that they have credentials of an AWS account (contract 146).
+"""Checks the token with which a customer proves that they have credentials for an AWS account (contract 146).
 
-`aws eks get-token --cluster-name NONCE` prints such a token: `k8s-aws-v1.`, followed by the base64url of a pre-signed
-`sts:GetCallerIdentity` request. The header `x-k8s-aws-id`, whose value is the nonce, is part of the signature (AWS CLI,
-`customizations/eks/get_token.py`). The request is a credential for a few minutes, so errors never repeat any of it.
+`aws eks get-token --cluster-name NONCE` prints such a token: `k8s-aws-v1.`, followed by the base64url encoding of a
+pre-signed `sts:GetCallerIdentity` request. The header `x-k8s-aws-id`, whose value is the nonce, is part of the
+signature (AWS CLI, `customizations/eks/get_token.py`). The request is a valid credential for a few minutes, so error
+messages never contain any part of it.
 """
 
 import base64
@@ -20,15 +21,15 @@ from byok.domain.regions import REGIONS
 NONCE_HEADER: Final = "x-k8s-aws-id"
 
 MAX_TOKEN_LENGTH: Final = 8192
-"""Twice what EKS's own verifier accepts (aws-iam-authenticator, `maxTokenLenBytes`)."""
+"""Twice the maximum length that EKS's own verifier accepts (aws-iam-authenticator, `maxTokenLenBytes`)."""
 
 MAX_CLOCK_DIFFERENCE: Final = timedelta(minutes=10)
 """The maximum difference between the time of the signature and byok's clock: the five minutes for which a nonce is
-valid, and five minutes for clocks that are wrong. STS itself accepts the request for 15 minutes, whatever
-`X-Amz-Expires` says (aws-iam-authenticator, `presignedURLExpiration`)."""
+valid, plus five minutes for clock skew. STS itself accepts the request for 15 minutes, whatever `X-Amz-Expires` says
+(aws-iam-authenticator, `presignedURLExpiration`)."""
 
 _MAX_EXPIRES_SECONDS: Final = 900
-"""The limit of EKS's own verifier. The AWS CLI sets 60 (`URL_TIMEOUT`)."""
+"""The maximum that EKS's own verifier accepts. The AWS CLI sets 60 (`URL_TIMEOUT`)."""
 
 _TOKEN: Final = re.compile(r"k8s-aws-v1\.([A-Za-z0-9_-]+)")
 
@@ -59,7 +60,7 @@ _REQUIRED: Final = {
     "X-Amz-Signature": r"[0-9a-f]{64}",
 }
 _OPTIONAL: Final = {"X-Amz-Security-Token": r"[\x21-\x7e]+"}
-"""The query parameters of the request, each with a pattern of its value. Temporary credentials have a session token
+"""The query parameters of the request, each with a pattern for its value. Temporary credentials have a session token
 (AWS General Reference, "Signature Version 4 query parameters")."""
 
 
@@ -72,14 +73,14 @@ class SignedIdentityRequest:
     """A pre-signed GetCallerIdentity request to an accepted endpoint of STS.
 
     Attributes:
-        url: The URL, built from the checked parts of the token. It is a credential: never log or store it.
+        url: The URL, built from the checked parts of the token. The URL is a credential: never log or store it.
     """
 
     url: str = field(repr=False)
 
 
 def build_proof_command(nonce: str, region: str) -> str:
-    """Return the command with which the customer proves that they have credentials of their account."""
+    """Return the command with which the customer proves that they have credentials for their account."""
     return (
         f"aws eks get-token --profile {DEFAULT_PROFILE} --region {region} --cluster-name {nonce} "
         "--query status.token --output text"
@@ -87,10 +88,10 @@ def build_proof_command(nonce: str, region: str) -> str:
 
 
 def list_sts_endpoints(partition: str) -> frozenset[str]:
-    """Return the endpoints of STS that byok accepts in a partition.
+    """Return the STS endpoints that byok accepts in a partition.
 
-    The endpoints of other partitions are refused: nothing says that an account id in another partition belongs to the
-    same customer.
+    The endpoints of other partitions are refused, because the same account id in another partition may belong to a
+    different customer.
     """
     suffix = _STS_SUFFIX_BY_PARTITION[partition]
     regional = {f"https://sts.{region}.{suffix}" for region in REGIONS if partition_of_region(region) == partition}
@@ -108,11 +109,11 @@ def parse_proof_token(token: str, endpoints: frozenset[str], now: datetime) -> S
         now: The current time.
 
     Raises:
-        InvalidProofTokenError: The token is anything but a recent GetCallerIdentity request to one of the endpoints.
+        InvalidProofTokenError: The token is not a recent GetCallerIdentity request to one of the endpoints.
     """
     url = _decode(token.strip())
     endpoint, separator, query = url.partition("/?")
-    # Comparing the whole beginning of the URL excludes other schemes, hosts and paths, ports, and user information.
+    # Comparing everything before the query string excludes other schemes, hosts, ports and paths, and user information.
     if not separator or endpoint not in endpoints:
         raise InvalidProofTokenError(
             "the signed request is not addressed to AWS STS in the platform's partition. Run the command exactly as "
@@ -137,7 +138,7 @@ def _decode(token: str) -> str:
 
 
 def _refuse() -> str:
-    # `from None`, because the text of a decoding error would contain parts of the token.
+    # `from None` suppresses the decoding error, whose text would contain parts of the token.
     raise InvalidProofTokenError(
         "must be the token that the command printed: one line that begins with k8s-aws-v1."
     ) from None
@@ -147,7 +148,7 @@ def _parse_query(query: str) -> dict[str, str]:
     """Return the parameters of a query string.
 
     Raises:
-        InvalidProofTokenError: A parameter is missing, repeated, unknown, or has an unexpected value.
+        InvalidProofTokenError: A parameter is missing, repeated or unknown, or has an unexpected value.
     """
     known = _REQUIRED | _OPTIONAL
     try:

@@ -191,7 +191,7 @@ def role_arn_of_session(caller_arn: str) -> str | None:
 def is_session_of_role(caller_arn: str, role_arn: str) -> bool:
     """Return whether a caller is a session of a role.
 
-    Compares account and name only, because the ARN of a session does not contain the role's path.
+    Compares only the account and the role's name, because the ARN of a session does not contain the role's path.
     """
     own = role_arn_of_session(caller_arn)
     return (

@@ -1,7 +1,7 @@
-"""How long and how often byok retries after a fault of the platform's own, such as throttling or expired credentials.
+"""How long and how often byok retries after a fault on the platform's side, such as throttling or expired credentials.
 
-While such a fault lasts, byok holds the environment instead of stopping it (contract 151). Only activities hold; this
-module computes the pauses and the limits.
+While such a fault lasts, byok holds the environment (waits and retries) instead of stopping it (contract 151).
+Environments are held only in activities; this module computes the pauses and the limits.
 """
 
 import random
@@ -10,18 +10,18 @@ from datetime import timedelta
 from typing import Final
 
 MAX_HOLD: Final = timedelta(hours=6)
-"""How long an activity may hold. An outage of an AWS Region lasts hours, not days. If byok held for longer, an operator
-might never notice that nothing works."""
+"""The maximum time that an activity may hold an environment. An outage of an AWS Region lasts hours, not days. If byok
+held an environment for longer, an operator might never notice the fault."""
 
 LONGEST_PAUSE: Final = timedelta(minutes=5)
 """The pause between two attempts once a fault has lasted for minutes, so that an activity makes at most twelve attempts
 an hour. The setting `BYOK_HOLD_PAUSE_SECONDS` changes this value."""
 
 _STEPS: Final = 300
-"""The longest pause is this many times as long as the ceiling of the first pause: 5 minutes and 1 second by default."""
+"""The ratio of the longest pause to the ceiling of the first pause: by default, 5 minutes to 1 second."""
 
 _EXTRA: Final = 0.2
-"""How much longer than the longest pause a pause may be, as a fraction, so that held activities do not retry at the
+"""The maximum random extra, as a fraction of the longest pause, which prevents held activities from retrying at the
 same time."""
 
 
@@ -31,8 +31,8 @@ def choose_pause(
     """Return how long to wait before the next attempt.
 
     The ceiling of the pause doubles with each attempt until it reaches the longest pause. Until then, the pause is a
-    random part of the ceiling ("full jitter", AWS Architecture Blog, "Exponential Backoff And Jitter"). From then on,
-    the pause is the longest pause or up to a fifth longer.
+    random time between zero and the ceiling ("full jitter", AWS Architecture Blog, "Exponential Backoff And Jitter").
+    From then on, the pause is the longest pause plus a random extra of up to a fifth.
 
     Args:
         attempt: The number of the attempt that failed, starting at 1 with the first attempt of this hold.
@@ -46,15 +46,16 @@ def choose_pause(
 
 
 def remaining_patience(total: timedelta | None, elapsed: timedelta, held: timedelta) -> timedelta | None:
-    """Return how much longer an activity may wait for a resource; None if Temporal alone limits the activity.
+    """Return how much longer an activity may wait for a resource; None if only Temporal limits the wait.
 
-    The time limit of an activity that may hold is the time that it may wait for a resource, plus `MAX_HOLD`. The time
-    that the activity held does not count as waiting, and holding never lengthens the wait for a resource.
+    The time limit of an activity that may hold an environment is the time that the activity may wait for a resource,
+    plus `MAX_HOLD`. Time spent holding does not count as waiting for the resource, and does not extend the time that
+    the activity may wait.
 
     Args:
         total: The activity's time limit over all attempts (schedule-to-close); None if there is no limit.
         elapsed: The time since the activity was scheduled.
-        held: The part of this time that the activity held.
+        held: The part of `elapsed` that the activity spent holding the environment.
     """
     if total is None or total <= MAX_HOLD:
         return None

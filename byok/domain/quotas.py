@@ -1,4 +1,4 @@
-"""How much of the platform one organisation may use, and what an exceeded quota says."""
+"""How much of the platform one organisation may use, and the message and advice for an exceeded quota."""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from byok.domain.scopes import ORGANISATION_PATTERN
 
 QUOTA_EXCEEDED_CODE: Final = "byok.QuotaExceeded"
-"""The code of the problem that an organisation has used up one of its quotas."""
+"""The problem code for a quota that an organisation has used up."""
 
 KEY_CHECK_WINDOW: Final = timedelta(hours=1)
 """The sliding window in which byok counts the checks of a key."""
@@ -33,8 +33,8 @@ class QuotaLimits(BaseModel):
 
     Attributes:
         environments: How many environments the organisation may have. Every environment counts until it is DELETED.
-        in_flight: How many of its environments may be provisioned or deleted at the same time. byok never refuses a
-            deletion.
+        in_flight: How many of the organisation's environments may be provisioned or deleted at the same time. byok
+            never refuses a deletion.
         key_checks_per_hour: How many times the organisation may check the same key within an hour.
     """
 
@@ -46,7 +46,7 @@ class QuotaLimits(BaseModel):
 
 
 class QuotaOverrides(BaseModel):
-    """The limits of one organisation that differ from the limits of all others. None keeps the common limit."""
+    """The limits of one organisation that differ from the common limits. None keeps the common limit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -59,7 +59,7 @@ class Quotas(QuotaLimits):
     """The limits of all organisations. An environment without an organisation, which the vendor owns, has no limit.
 
     Attributes:
-        organisations: For each organisation with limits of its own, the limits that differ.
+        organisations: The limits that differ from the common limits, by organisation name.
     """
 
     organisations: dict[Annotated[str, StringConstraints(pattern=ORGANISATION_PATTERN)], QuotaOverrides] = {}
@@ -76,9 +76,9 @@ class ExceededQuota(BaseModel):
 
     Attributes:
         limit: The organisation's limit.
-        used: How much of the quota the organisation uses, without the refused request.
+        used: How much of the quota the organisation uses, not counting the refused request.
         key_arn: The key that was checked too often, for the quota on key checks.
-        retry_after: When a retry can succeed; None if waiting alone frees nothing.
+        retry_after: How long to wait before a retry can succeed; None if waiting alone does not help.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -92,7 +92,7 @@ class ExceededQuota(BaseModel):
 
     @property
     def message(self) -> str:
-        """What the organisation uses, and its quota, for people."""
+        """The organisation's usage and its quota, as a text for users."""
         if self.quota is Quota.ENVIRONMENTS:
             return f"{self.organisation} has {self.used} environments. Its quota is {self.limit}."
         if self.quota is Quota.IN_FLIGHT:
@@ -107,7 +107,7 @@ class ExceededQuota(BaseModel):
 
     @property
     def advice(self) -> str:
-        """What to do next, for people."""
+        """What to do next, as a text for users."""
         raise_it = "or ask the platform's operator for a higher quota (BYOK_QUOTAS__ORGANISATIONS)"
         if self.quota is Quota.ENVIRONMENTS:
             return f"Delete an environment that is no longer needed, {raise_it}."

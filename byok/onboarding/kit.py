@@ -45,9 +45,8 @@ class OnboardingKit:
         vendor: The vendor's names.
         commands: The customer's AWS CLI commands, which include the customer's profile and stack name.
         keys: The ARNs of both keys, once they are known.
-        external_id: The external id that the platform passes when it assumes the optional tenant role: the one that
-            belongs to the customer's organisation. None until the keys are known, because only then can the customer
-            create the role.
+        external_id: The external id of the customer's organisation, which the platform passes when it assumes the
+            optional tenant role. None until the keys are known, because only then can the customer create the role.
     """
 
     platform_role_arn: str

@@ -50,7 +50,7 @@ def render_keys_template(vendor: VendorProfile) -> str:
 
 
 def _conditions(vendor: VendorProfile) -> dict[str, str]:
-    """Return the template's conditions, each with the parameter that must be given."""
+    """Return the names of the template's conditions, each with the parameter that must have a value."""
     conditions = {"HasTenantName": "TenantName"}
     return conditions | ({"HasOrganisation": ORGANISATION_PARAMETER} if vendor.organisation_session_tag else {})
 

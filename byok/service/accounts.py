@@ -35,9 +35,9 @@ async def register_proved_account(
 ) -> None:
     """Register an account by proof. See `EnvironmentService.register_proved_account`.
 
-    Temporal starts at most one workflow for each nonce, in whichever process, because it keeps a closed workflow for
-    far longer than a nonce is valid. S3 keeps two registrations apart, so this workflow needs no turn among the other
-    changes to the account.
+    Temporal starts at most one workflow for each nonce, whichever process requests it, because Temporal retains a
+    closed workflow for far longer than a nonce is valid. S3 accepts only the first of two concurrent registrations, so
+    this workflow can run at the same time as other changes to the account.
     """
     used = AccountProofUsedError(
         "This nonce was used before. List the accounts to see whether the account is registered; otherwise, request a "
@@ -56,7 +56,8 @@ async def register_proved_account(
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
         )
     except AccountConflictError as error:
-        # The caller has credentials of the account, so may know that it is registered, but not for whom.
+        # The caller has credentials for the account, so the caller may learn that the account is registered, but not
+        # for which organisation.
         raise AccountConflictError(
             f"AWS account {request.account} is registered for another organisation, so it was not registered for "
             f"{request.organisation}. If your organisation owns the account, ask the vendor to change the registration."
@@ -97,8 +98,8 @@ async def _run(
     """Run a short workflow.
 
     Raises:
-        AccountBusyError: Another request is changing the registration of the account; `already_started` replaces this
-            error.
+        AccountBusyError: Another request is changing the registration of the account; if `already_started` is given, it
+            is raised instead.
     """
     busy = AccountBusyError("Another request is changing the registration of this account: try again.")
     reads = workflow_type == contracts.LIST_ACCOUNTS_WORKFLOW

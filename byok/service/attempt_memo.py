@@ -1,4 +1,4 @@
-"""Passes the attempts of an environment on to a workflow that starts over.
+"""Passes an environment's earlier attempts to a new workflow, in the workflow's memo.
 
 Without the memo, the attempts would disappear when Temporal deletes the earlier runs (contract 148).
 """
@@ -13,10 +13,10 @@ from byok.service.environment_reader import EnvironmentReader
 from byok.service.errors import EnvironmentNotFoundError
 
 _MEMO_MAX_BYTES: Final = 2048
-"""The SDK logs a warning (TMPRL1103) if the memo of a start is larger."""
+"""The SDK logs a warning (TMPRL1103) if the memo of a start request is larger than this."""
 
 _OVERHEAD_BYTES: Final = 128
-"""What the memo's field names and encodings take."""
+"""The space that the memo's field names and encodings need."""
 
 
 async def build_attempts_memo(client: Client, environment_id: str, used_bytes: int) -> dict[str, Any]:
@@ -25,7 +25,7 @@ async def build_attempts_memo(client: Client, environment_id: str, used_bytes: i
     Args:
         client: A client with the plugin from `byok.temporal.make_plugin()`.
         environment_id: The environment.
-        used_bytes: The size of the other memo fields. The more they need, the fewer attempts the memo lists.
+        used_bytes: The size of the other memo fields. The larger these fields are, the fewer attempts the memo lists.
     """
     reader = EnvironmentReader(client)
     try:

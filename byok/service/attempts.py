@@ -1,9 +1,10 @@
 """Finds all attempts of an environment: in the current run's history and memo, and in the earlier runs.
 
-The history of the current run is enough for the attempts that a reset resumed: a reset adds an event for itself, and
-applies the reports of earlier stops to the new run (`workflows.attempts`). The memo lists the attempts before the
-workflow's start. Both last as long as the current run. Earlier runs that Temporal has not deleted yet fill the gaps,
-for example if a person started the workflow in Temporal's UI, or terminated an attempt.
+The history of the current run contains the attempts that a reset resumed: each reset adds an event to the history, and
+reapplies the reports of earlier stops to the new run (`workflows.attempts`). The memo lists the attempts before the
+workflow's start. Temporal keeps the history and the memo for as long as the current run. If attempts are missing there,
+for example because a person started the workflow in Temporal's UI or terminated an attempt, byok reads them from the
+earlier runs that Temporal has not deleted yet.
 """
 
 import contextlib
@@ -38,7 +39,7 @@ class _Beginning:
 
 @dataclass
 class _Chain:
-    """What the history of a run says about the run and the runs that it resumes, by run id."""
+    """The beginnings and stops that a run's history records for the run and for the runs that it resumes, by run id."""
 
     beginnings: dict[str, _Beginning] = field(default_factory=dict)
     stops: dict[str, StoppedAttempt] = field(default_factory=dict)
@@ -138,7 +139,7 @@ def _build(run_id: str, chain: _Chain) -> Attempt:
 
 
 def _with_end(attempt: Attempt, status: EnvironmentStatus) -> Attempt:
-    """Return an attempt with the phase, the problem and the end from the status of its run."""
+    """Return an attempt with the phase, the problem and the end time from the status of its run."""
     problem = status.problem
     return attempt.model_copy(
         update={

@@ -25,7 +25,7 @@ class BulkReplayOutcome:
 
     Attributes:
         result: How the environment continues; None if it was not replayed.
-        refusal: Why the environment was not replayed; None if it was replayed, or would be in a dry run.
+        refusal: Why the environment was not replayed; None if it was replayed or, in a dry run, would have been.
     """
 
     environment_id: str
@@ -34,12 +34,13 @@ class BulkReplayOutcome:
 
 
 async def find_stopped_environments(service: EnvironmentService, code: str) -> list[str]:
-    """Return the ids of the environments that are stopped and whose first problem has this code, in order.
+    """Return the ids, in order, of the stopped environments whose first problem has this code.
 
-    Visibility lists all runs, and is eventually consistent. So the latest run of each environment is read.
+    Visibility lists all runs, and is eventually consistent. The caller must therefore read the latest run of each
+    environment.
 
     Raises:
-        InvalidRequestError: The code contains a quotation mark, so it is no problem code.
+        InvalidRequestError: The code contains a quotation mark, so it is not a problem code.
     """
     if _QUOTE in code:
         raise InvalidRequestError(f"{code!r} is not a problem code.")
@@ -65,7 +66,7 @@ async def replay_all(
     Args:
         service: The service.
         code: The problem code.
-        dry_run: Whether to replay nothing, and only say which environments would be replayed.
+        dry_run: Whether only to report which environments would be replayed.
 
     Yields:
         The outcome for each environment, as soon as it is known. An environment that no longer has this problem is left

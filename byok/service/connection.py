@@ -15,7 +15,7 @@ async def connect_service(quotas: Quotas | None = None, *, call_timeout: timedel
     """Connect to Temporal with the settings from Temporal's environment configuration, and return the service.
 
     Args:
-        quotas: How much each organisation may use; only needed by a program that starts workflows.
+        quotas: How much each organisation may use; needed only by a program that starts workflows.
         call_timeout: How long one call to Temporal may take; None for the SDK's limit.
 
     Raises:

@@ -70,7 +70,7 @@ async def create_environment(
 
 
 async def _require_quota_if_new(reader: EnvironmentReader, counter: QuotaCounter, request: ProvisionRequest) -> None:
-    """Require that the organisation has room for a new environment.
+    """Require that the organisation's quotas allow a new environment.
 
     A repeated request must find its environment even if the organisation has used up a quota.
 
@@ -107,8 +107,8 @@ async def _find_existing(reader: EnvironmentReader, request: ProvisionRequest) -
     """Return the status of the environment that has the requested id.
 
     Raises:
-        EnvironmentConflictError: The environment belongs to another organisation. The message does not say so, and does
-            not reveal anything else about the environment.
+        EnvironmentConflictError: The environment belongs to another organisation. The message reveals neither this nor
+            anything else about the environment.
     """
     taken = EnvironmentConflictError(f"The name {request.environment_id} is not available. Choose another name.")
     try:

@@ -30,7 +30,7 @@ async def build_delete_request(
         status = await reader.read_status(environment_id)
     except EnvironmentNotFoundError as error:
         if reader.requester is not None and reader.requester.organisation is not None:
-            raise  # nothing says whose environment it is, so only the vendor may delete it
+            raise  # the environment's owner is unknown, so only the vendor may delete the environment
         if region is None:
             raise EnvironmentNotFoundError(
                 f"Environment {environment_id} not found. If Temporal no longer knows the environment, but AWS still "

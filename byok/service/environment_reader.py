@@ -46,7 +46,7 @@ _ENVIRONMENTS: Final = (
 
 
 _PAGE_SIZE: Final = 1000
-"""How many workflows to request from Temporal at a time. This is the maximum."""
+"""How many workflows to request from Temporal at a time. This is the maximum that Temporal allows."""
 
 
 class RequestRecorder(Protocol):
@@ -73,8 +73,8 @@ class EnvironmentReader:
         task_queue: The task queue that the workers poll.
 
     Attributes:
-        requester: On whose behalf the service acts. It finds only the environments of the requester's organisation.
-            None for a program that may use all environments, such as the CLI.
+        requester: On whose behalf the service acts. The service finds only the environments of the requester's
+            organisation. None for a program that may use all environments, such as the CLI.
         recorder: Writes the audit records of the request; None if a worker writes them.
     """
 
@@ -96,14 +96,14 @@ class EnvironmentReader:
         return self._organisation in (None, await read_organisation(execution))
 
     async def record_intent(self, action: AuditAction, fields: Mapping[str, Any]) -> None:
-        """Write the audit record that precedes every act (contract 147).
+        """Write the audit record that must precede every action (contract 147).
 
         Args:
             action: What byok is about to do.
             fields: The fields of the request.
 
         Raises:
-            AuditUnavailableError: The record cannot be written. The caller must not act.
+            AuditUnavailableError: The record cannot be written. The caller must not carry out the action.
         """
         if self.recorder is not None:
             await self.recorder.record_intent(action, AuditTarget.from_fields(fields))
@@ -120,8 +120,8 @@ class EnvironmentReader:
     async def read_status(self, environment_id: str) -> EnvironmentStatus:
         """Return the status of an environment.
 
-        byok answers with the same calls and the same error whether no environment has this id or another organisation
-        owns the environment (contract 146).
+        byok makes the same calls and raises the same error whether the environment does not exist or belongs to another
+        organisation (contract 146).
 
         Raises:
             EnvironmentNotFoundError: No environment of the requester's organisation has this id.
@@ -187,8 +187,8 @@ class EnvironmentReader:
     async def _list_by_creation(self, prefix: str, phase: Phase | None) -> list[EnvironmentSummary]:
         """Return all environments, most recently created first.
 
-        Temporal lists workflows by the end of their latest run, and refuses any other order. So byok has to read all of
-        them even for one page. For 10,000 environments, this takes about ten seconds.
+        Temporal sorts its list of workflows by close time, and rejects any other order. byok therefore has to read all
+        workflows even for one page. For 10,000 environments, this takes about ten seconds.
         """
         query = f"{_ENVIRONMENTS} AND WorkflowId STARTS_WITH '{contracts.environment_workflow_id(prefix)}'"
         if self._organisation is not None:

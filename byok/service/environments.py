@@ -56,7 +56,7 @@ class EnvironmentService(EnvironmentReader):
     Args:
         client: A client with the plugin from `byok.temporal.make_plugin()`.
         task_queue: The task queue that the workers poll.
-        quotas: How much each organisation may use. The workers enforce their own setting as well.
+        quotas: How much each organisation may use. The workers also enforce the quotas in their own settings.
     """
 
     def __init__(self, client: Client, task_queue: str = contracts.TASK_QUEUE, quotas: Quotas | None = None) -> None:
@@ -120,14 +120,15 @@ class EnvironmentService(EnvironmentReader):
         await accounts.register_account(self, self._task_queue, request)
 
     async def register_proved_account(self, request: AccountRequest, nonce: str) -> None:
-        """Register an AWS account for an organisation that has proved that it has credentials of the account.
+        """Register an AWS account for an organisation that has proved that it has credentials for the account.
 
         Args:
-            request: The organisation, and the account that STS named.
-            nonce: The nonce of the proof, which registers at most one account.
+            request: The organisation, and the account that STS returned for the proof.
+            nonce: The nonce of the proof; a nonce can register at most one account.
 
         Raises:
-            AccountConflictError: The account is registered for another organisation. The error does not name it.
+            AccountConflictError: The account is registered for another organisation. The error does not name that
+                organisation.
             AccountProofUsedError: The nonce was used before.
             AccountsUnavailableError: AWS did not respond, or refused the request.
             NoWorkerError: No worker is available.
@@ -160,9 +161,9 @@ class EnvironmentService(EnvironmentReader):
         return await accounts.list_accounts(self, self._task_queue, request)
 
     async def get_external_id(self, organisation: str | None = None) -> str:
-        """Return the external id that the tenant roles of an organisation's customer accounts must require (D11).
+        """Return the external id that the trust policies of an organisation's tenant roles must require (D11).
 
-        A requester of an organisation always gets the external id of its own organisation.
+        A requester that belongs to an organisation always gets the external id of that organisation.
 
         Args:
             organisation: The organisation; None for the vendor's own environments.

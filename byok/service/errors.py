@@ -82,7 +82,7 @@ class QuotaExceededError(ServiceError):
 
 
 class ExternalIdUnavailableError(ServiceError):
-    """The external id for the customer's tenant role could not be read or made."""
+    """The external id for the customer's tenant role could not be read or created."""
 
     code = "byok.ExternalIdUnavailable"
 

@@ -44,8 +44,8 @@ async def reset_workflow(
 ) -> ReplayResult:
     """Reset a run to the point just before an activity, so that completed activities are not repeated.
 
-    If the run's build no longer gets new work, the run moves to the current build. The event's reason says who
-    requested the reset (contract 147).
+    If the run's build no longer gets new work, the run moves to the current build. The reason in the reset event
+    identifies the requester (contract 147).
     """
     described = await client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()
     answer = await client.workflow_service.reset_workflow_execution(

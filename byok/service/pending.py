@@ -38,7 +38,7 @@ class Pause(RecordModel):
 
 
 class Holding(RecordModel):
-    """A fault of the platform's own that an environment waits out. byok retries by itself (contract 151).
+    """A platform fault because of which byok holds an environment. byok retries automatically (contract 151).
 
     Attributes:
         since: When the fault first occurred.
@@ -77,7 +77,7 @@ class PendingStep(RecordModel):
 
     @property
     def holding(self) -> Holding | None:
-        """The fault of the platform's own that the step waits out; None if there is no such fault."""
+        """The platform fault because of which byok holds the step; None if there is no such fault."""
         problem = self.last_problem
         if problem is None or problem.held_since is None:
             return None
@@ -85,7 +85,7 @@ class PendingStep(RecordModel):
 
 
 def find_holding(steps: Sequence[PendingStep]) -> Holding | None:
-    """Return the fault that the steps have waited out for the longest time, if any."""
+    """Return the platform fault that has held a step for the longest time; None if no step is held."""
     found = [step.holding for step in steps if step.holding is not None]
     return min(found, key=lambda one: one.since, default=None)
 

@@ -33,7 +33,7 @@ class PollingWorker:
 
 @dataclass(frozen=True)
 class UnfitWorker:
-    """A worker that takes no work, because AWS would reject its calls (`byok.worker_fitness`)."""
+    """A worker that accepts no tasks, because AWS would reject its calls (`byok.worker_fitness`)."""
 
     identity: str
     last_seen: datetime
@@ -51,7 +51,7 @@ class Workers:
 async def list_workers(client: Client, task_queue: str) -> Workers:
     """Return the workers that recently polled a task queue for both workflows and activities, and the unfit workers.
 
-    A worker that has just changed is listed twice by Temporal, so its later poll counts.
+    Temporal lists a worker twice if its fitness has just changed, so the later poll counts.
 
     Raises:
         RPCError: The call to Temporal failed.

@@ -1,7 +1,7 @@
 """Refuses a request that would exceed a quota of its organisation, before byok starts a workflow for the request.
 
-The workflow makes the same check again, for requests that arrive at the same time and for workflows that a person
-starts in Temporal.
+The workflow repeats the check, because requests can arrive at the same time, and because a person can start a workflow
+in Temporal.
 """
 
 from collections.abc import Awaitable
@@ -31,7 +31,8 @@ async def require_key_check_quota(counter: QuotaCounter, request: CheckKeysReque
     Args:
         counter: Counts what the organisation uses.
         request: The check.
-        may_join: Whether to allow the request if an identical check is in progress, because it then starts nothing.
+        may_join: Whether to allow the request if an identical check is in progress, because the request then starts no
+            workflow.
 
     Raises:
         QuotaExceededError: The organisation has checked a key too often.

@@ -138,7 +138,7 @@ def replace_keys(request: ProvisionRequest, changes: Mapping[str, str]) -> Provi
 
     Args:
         request: The environment's request.
-        changes: The new ARNs, by the name of their field.
+        changes: The new ARNs, by field name.
 
     Raises:
         InvalidRequestError: An ARN is not valid.

@@ -110,7 +110,7 @@ class EnvironmentStatus(RecordModel):
     Attributes:
         organisation: The organisation that owns the environment; None if the vendor owns it.
         requested_by: Who requested the current run; None if the run was started in Temporal.
-        reason: Why, in the requester's words.
+        reason: Why the current run was requested, in the requester's words.
         phase: READY, DELETED and STOPPED are final.
         encryption: Whose keys encrypt the environment; None if the request is not known.
         s3_key_arn: The ARN of the customer's S3 key, as entered; None if the keys are platform-managed.
@@ -132,8 +132,8 @@ class EnvironmentStatus(RecordModel):
         pending: The steps that the environment currently waits for; empty once its workflow has ended.
         created_at: When the environment was first requested. Replays do not change it.
         started_at: When the workflow was started; for a workflow that was reset, its original start.
-        holding: The fault of the platform's own that the environment waits out, if any. byok retries by itself, and the
-            customer does not need to do anything.
+        holding: The platform fault because of which byok holds the environment, if any. byok retries automatically, and
+            the customer does not need to do anything.
     """
 
     environment_id: str

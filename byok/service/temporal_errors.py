@@ -31,7 +31,7 @@ def translate_temporal_errors() -> Iterator[None]:
 
 
 async def describe_or_none(handle: WorkflowHandle[Any, Any]) -> WorkflowExecutionDescription | None:
-    """Return the description of a workflow; None if Temporal does not know the workflow.
+    """Return the description of a workflow; None if the workflow does not exist.
 
     Raises:
         RPCError: The call failed, or the namespace does not exist.

@@ -13,9 +13,9 @@ class PhaseRun:
 
     Attributes:
         seconds: How long the phase ran, or has run so far; None if the environment stays in the phase until a user
-            acts. The time between a stop and a replay belongs to STOPPED, not to the phase that was resumed.
+            acts. The time between a stop and a replay counts as STOPPED, not as part of the phase that was resumed.
         running: Whether the phase is the current one.
-        failed: Whether the phase stopped the environment, or is the stop itself.
+        failed: Whether the environment stopped in this phase, or the phase is STOPPED.
     """
 
     phase: Phase

@@ -1,4 +1,4 @@
-"""Build what byok adds to every workflow that it starts: who requested the workflow, and for which organisation."""
+"""Builds the memo field that names a workflow's requester, and the priority that contains its organisation."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def measure_requester(requester: Requester | None) -> int:
 def build_priority(organisation: str | None) -> Priority:
     """Return the priority with which Temporal distributes a workflow's tasks and those of its activities.
 
-    The fairness key is the organisation, so a backlog of one organisation does not delay another one. Temporal ignores
+    The fairness key is the organisation, so a backlog of one organisation does not delay the others. Temporal ignores
     the key unless the server's dynamic configuration sets `matching.enableFairness` (Temporal, "Task Queue Priority and
     Fairness").
     """

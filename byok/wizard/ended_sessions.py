@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Final
 
 MAX_ENDED_SESSIONS: Final = 100_000
-"""How many ended sessions one process remembers, at about 100 bytes each."""
+"""The maximum number of ended sessions that one process remembers. Each takes about 100 bytes."""
 
 
 @dataclass
 class EndedSessions:
-    """The sessions that have ended before they expired.
+    """The sessions that ended before they expired.
 
     Attributes:
-        directory: Directory that all processes behind one address share. It has an empty file for each ended session,
-            whose modification time is the time at which the session would have expired. None if only this process needs
-            to know.
+        directory: Directory that all processes behind one address share. The directory contains an empty file for each
+            ended session. The file's modification time is the time at which the session would have expired. If None,
+            only this process remembers the ended sessions.
     """
 
     directory: Path | None = None
@@ -28,7 +28,8 @@ class EndedSessions:
     def add(self, session_id: str, until: float) -> None:
         """End a session.
 
-        If the process remembers too many sessions, all sessions end, because to forget one would revive it.
+        If the process already remembers `MAX_ENDED_SESSIONS` sessions, it ends all sessions, because a forgotten
+        session would become valid again.
 
         Args:
             session_id: The session's id.

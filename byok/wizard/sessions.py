@@ -17,8 +17,8 @@ from byok.wizard.ended_sessions import EndedSessions
 
 COOKIE_NAME: Final = "byok_session"
 SECURE_COOKIE_NAME: Final = f"__Host-{COOKIE_NAME}"
-"""Browsers accept a cookie with this prefix only by https and only from the host itself, so neither a page of another
-subdomain nor an attacker on the way can plant one (RFC 6265bis, section 4.1.3.2)."""
+"""Browsers accept a cookie with this prefix only over HTTPS and only from the host itself, so neither another subdomain
+nor a network attacker can set such a cookie (RFC 6265bis, section 4.1.3.2)."""
 
 LIFETIME_SECONDS: Final = 8 * 3600
 """The length of a session: a working day. A session ends earlier if the access token expires earlier."""
@@ -31,7 +31,7 @@ class Session:
     Attributes:
         caller: The signed-in user.
         form_token: The secret in every form of this session. A form on another site cannot know the secret.
-        id: Identifies the session when it ends.
+        id: The session's random id, which byok records when the user ends the session.
         started: When the session started, in seconds since 1970.
     """
 
@@ -57,8 +57,8 @@ class SessionCookies:
     Args:
         secret: The signing secret; cookies signed with another secret are invalid.
         anonymous: Whether users can use the wizard without signing in.
-        https: Whether users reach the server by https; None if the server does not know its public URL, and must go by
-            the scheme of each request.
+        https: Whether users reach the server over HTTPS; None if the server does not know its public URL and must rely
+            on the scheme of each request.
         ended: The sessions that users have ended.
     """
 

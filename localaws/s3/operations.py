@@ -72,7 +72,7 @@ _ENCRYPTION: Final = frozenset({"ServerSideEncryption", "SSEKMSKeyId", "BucketKe
 # the local AWS rejects it as not modelled.
 _CUSTOMER_KEY: Final = frozenset({"SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5"})
 _PRECONDITIONS: Final = frozenset({"IfMatch", "IfNoneMatch"})
-# moto keeps a locked version until the lock expires, and requires a checksum with a lock.
+# moto keeps a locked version until the lock expires, and requires a checksum in a request that sets a lock.
 _OBJECT_LOCK: Final = frozenset({"ObjectLockMode", "ObjectLockRetainUntilDate"})
 _READ: Final = frozenset(
     {

@@ -54,8 +54,8 @@ class TenantHarness:
         Args:
             which: The key.
             tenant: The tenant name.
-            repoint: Whether to repoint an alias that points to the other key.
-            changes: Another role (`role_arn`), or another `organisation` that owns the environment.
+            repoint: Whether to repoint an alias that points to a different key.
+            changes: A different role (`role_arn`), or a different `organisation` as the owner of the environment.
         """
         organisation = {"organisation": changes["organisation"]} if "organisation" in changes else {}
         environment = self.harness.plan.environment.model_copy(update=organisation)

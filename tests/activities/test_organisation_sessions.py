@@ -34,7 +34,7 @@ class TaggingHarness(ActivityHarness):
         self.storage = replace(self.storage, platform=TAGGING)
 
     def make_plan(self, organisation: str | None, *, keys_of: str | None = "acme") -> None:
-        """Plan an environment of an organisation whose keys ask for the tag of `keys_of`."""
+        """Plan an organisation's environment with keys whose policies require the tag of `keys_of`."""
         grantee = StatementParameters.for_platform_role(PLATFORM_ROLE_ARN, REGION, keys_of)
         arns = {
             f"{which}_key_arn": self.aws.create_key(*build_key_statements(which, grantee, VENDOR))
@@ -115,7 +115,7 @@ def test_session_is_renewed_a_quarter_of_an_hour_before_it_expires(
     tagging: TaggingHarness, minutes_left: int, sessions: int
 ) -> None:
     class ShorterSessions:
-        """STS, with sessions that end sooner than STS allows."""
+        """An STS client whose sessions expire sooner than the real STS allows."""
 
         def assume_role(self, **asked: Any) -> dict[str, Any]:
             taken = tagging.clients.sts(REGION).assume_role(**asked)["Credentials"]

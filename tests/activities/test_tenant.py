@@ -133,7 +133,7 @@ def test_replaced_tag_values_are_reported(tenant: TenantHarness) -> None:
     ],
 )
 def test_unassumable_role_stops_with_the_values_to_compare(tenant: TenantHarness, role: dict[str, str]) -> None:
-    """For another organisation, byok passes another external id, so the role refuses it."""
+    """For another organisation, byok passes a different external id, so AWS does not let byok assume the role."""
     with pytest.raises(ApplicationError) as caught:
         tenant.reconcile(KeyPurpose.S3, **role)
 

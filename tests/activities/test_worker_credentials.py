@@ -46,7 +46,7 @@ def configure_refused_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def assert_holds(error: ApplicationError, operation: str | None) -> None:
-    """Check that the failure holds the environment and says so, and blames no key (contract 151)."""
+    """Check that the failure makes the environment hold, reports the hold, and blames no key (contract 151)."""
     assert not error.non_retryable
     assert error.next_retry_delay is not None
     problem = Problem.model_validate(error.details[0])
@@ -73,7 +73,7 @@ def clients(
 
 
 def clear_credentials(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take all credentials away from boto3."""
+    """Leave boto3 without any credentials."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "none"))
@@ -81,7 +81,7 @@ def clear_credentials(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make_own_clients() -> AwsClients:
-    """Build clients whose session reads the environment again."""
+    """Build clients with a new session, which reads the environment variables again."""
     session = boto3.Session(botocore_session=botocore.session.Session(), region_name=REGION)
     return AwsClients(session, Config(retries={"total_max_attempts": 1}), PLATFORM.account)
 

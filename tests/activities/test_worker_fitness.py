@@ -1,4 +1,4 @@
-"""A worker polls only while it has valid credentials of the platform role, and the right clock (contract 151).
+"""A worker polls only while it has valid credentials of the platform role and a correct clock (contract 151).
 
 The checks call the local AWS, and the workers poll a real Temporal server.
 """
@@ -56,7 +56,7 @@ def credentials(aws: AwsHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def make_identity(platform_role_arn: str | None = PLATFORM_ROLE_ARN) -> WorkerIdentity:
-    """Return the identity of a worker with the credentials and the endpoint in the environment."""
+    """Return the identity of a worker with the credentials and the endpoint from the environment variables."""
     config = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 1})
     return WorkerIdentity(config, REGION, platform_role_arn)
 
@@ -180,7 +180,7 @@ class Supervised:
         await supervisor.run(self.stop)
 
     async def wait_for(self, fact: Callable[[Workers], bool]) -> Workers:
-        """Wait until Temporal lists workers that satisfy a condition, and return them."""
+        """Wait until the workers that Temporal lists satisfy a condition, and return them."""
         async with asyncio.timeout(20):
             while not fact(found := await list_workers(self.temporal.client, self.queue)):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)

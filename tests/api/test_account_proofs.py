@@ -60,7 +60,7 @@ async def acme(serve: Serve, aws: AwsHarness) -> ApiClient:
 
 @pytest.fixture
 def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The hosts to which this process has opened connections since the test began."""
+    """The hosts whose addresses this process has looked up since the test began."""
     found: list[str] = []
     real = socket.getaddrinfo
 
@@ -207,7 +207,7 @@ NEAR_NONCES = {
     "padding": lambda nonce: f"{nonce}=",
     "other unused bits": lambda nonce: nonce[:-1] + chr(ord(nonce[-1]) + 1),
 }
-"""Texts that AWS's or base64's rules read as the nonce itself."""
+"""Strings that AWS's or base64's parsing rules would treat as the nonce itself."""
 
 
 @pytest.mark.parametrize("change", NEAR_NONCES.values(), ids=NEAR_NONCES.keys())
@@ -236,7 +236,7 @@ async def test_nonce_is_valid_for_five_minutes(acme: ApiClient) -> None:
 async def test_forbidden_urls_are_refused_without_a_connection(
     serve: Serve, aws: AwsHarness, lookups: list[str], on_aws: bool
 ) -> None:
-    """With the local AWS, the URLs of STS itself are forbidden too."""
+    """If byok uses the local AWS, it also rejects the URLs of the real STS."""
     portal: ApiClient = await serve(ACCESS, token="acme", local_aws=None if on_aws else aws.endpoint)
     url = presign_identity_request("https://sts.eu-central-1.amazonaws.com", "x", ("ASIAEXAMPLE000000000", "s", "t"))
     forms = [change(url) for change in FORBIDDEN_URLS.values()] + ([] if on_aws else [url])
@@ -304,7 +304,7 @@ async def test_signed_request_reaches_neither_temporal_nor_a_log_nor_a_response(
     unreachable: ApiClient = await serve(ACCESS, token="acme", local_aws="http://127.0.0.1:1")
     outside = presign_identity_request("http://127.0.0.1:1", nonce)
     tampered = re.sub("X-Amz-Signature=.{4}", "X-Amz-Signature=0000", url)
-    caplog.set_level(logging.DEBUG)  # from here on, because botocore logs what it signs
+    caplog.set_level(logging.DEBUG)  # only after signing, because botocore logs what it signs
 
     answers = [
         await prove(unreachable, nonce, build_token(outside)),
@@ -326,7 +326,7 @@ async def test_signed_request_reaches_neither_temporal_nor_a_log_nor_a_response(
 
 @dataclass
 class StandInSts:
-    """A server that sends responses that STS never sends in these tests, and counts requests."""
+    """A server that sends responses that the local STS never sends, and counts requests."""
 
     status: int = 200
     body: bytes = b""

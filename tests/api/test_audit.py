@@ -40,7 +40,7 @@ ACCEPTED, REFUSED, FAILED = AuditOutcome.ACCEPTED, AuditOutcome.REFUSED, AuditOu
 
 
 class NamedAuth:
-    """Accepts every caller, as one person with a token."""
+    """Authenticates every caller as the same user, with the same token."""
 
     async def authenticate(self, token: str | None) -> Caller:
         return Caller(None, frozenset(Scope), subject="ana", token_id="token-1")
@@ -268,7 +268,7 @@ async def test_replay_acts_only_after_the_intent_is_written(
 
 
 def list_changing_routes(app: FastAPI) -> set[tuple[str, str]]:
-    """Return the method and the path of each route that does not only read."""
+    """Return the method and the path of each route whose HTTP method can change something."""
     return {
         (method.upper(), path)
         for path, operations in app.openapi()["paths"].items()

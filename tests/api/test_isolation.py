@@ -1,6 +1,6 @@
 """No organisation can use, block or learn of another organisation's keys or environments (contract 146).
 
-The tests call every operation of the API. An operation that is not in a table of this module fails a test.
+The tests call every operation of the API. A test fails if an operation is missing from the tables of this module.
 """
 
 import json
@@ -54,7 +54,7 @@ BY_PROOF: dict[str, Call] = {
     "POST /v1/account-proofs/challenges": ("/v1/account-proofs/challenges", {}),
     "POST /v1/account-proofs": ("/v1/account-proofs", {"json": {"nonce": "acme.1.x.y", "token": "k8s-aws-v1.eA"}}),
 }
-"""The operations with which an organisation registers its own accounts, and only for itself."""
+"""The operations with which an organisation registers its own AWS accounts, for itself only."""
 
 ABOUT_NOBODY = {
     "GET /health",

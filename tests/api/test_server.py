@@ -35,7 +35,7 @@ class NeverReadyService:
     """A service whose only environment waits for its database forever."""
 
     def on_behalf_of(self, _: Requester, __: RequestRecorder | None = None) -> "NeverReadyService":
-        """Return this service, which has no owners of environments."""
+        """Return this service unchanged, because it ignores the requester."""
         return self
 
     async def read_status(self, environment_id: str) -> EnvironmentStatus:

@@ -34,7 +34,7 @@ PATIENCE = 10.0
 
 @asynccontextmanager
 async def open_connection() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Connect to a server with a short timeout."""
+    """Connect to a server whose timeout is short."""
     async with run_server(build_state(AllowAllAuth()), SETTINGS) as http:
         reader, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)
         try:
@@ -44,19 +44,19 @@ async def open_connection() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio
 
 
 async def drip(writer: asyncio.StreamWriter, text: bytes) -> None:
-    """Send a byte every so often, each of them sooner than the timeout."""
+    """Send the text byte by byte, with pauses that are shorter than the timeout."""
     for byte in text:
         writer.write(bytes([byte]))
         await asyncio.sleep(TIMEOUT / 10)
 
 
 async def read_until_cut_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: bytes) -> bytes:
-    """Send a text slowly; return what the server sends until it ends the connection."""
+    """Send a text slowly, and return everything that the server sends before it ends the connection."""
     sending = asyncio.create_task(drip(writer, text * 1000))
     try:
         async with asyncio.timeout(PATIENCE):
             return await reader.read()
-    except ConnectionResetError:  # the server ended the connection while a byte was on its way
+    except ConnectionResetError:  # the server ended the connection while a byte was in transit
         return b""
     finally:
         sending.cancel()

@@ -1,4 +1,4 @@
-"""Who a token's holder is, when a token of the settings expires, and which tokens are the vendor's staff's."""
+"""Who holds a token, when a static token expires, and which tokens belong to the vendor's staff."""
 
 import hashlib
 import time

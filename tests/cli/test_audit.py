@@ -1,4 +1,4 @@
-"""Every command that changes something or uses a key says who runs it, and why (contract 147)."""
+"""Every command that changes something or uses a key reports who runs it, and why (contract 147)."""
 
 import getpass
 import socket

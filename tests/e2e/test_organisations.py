@@ -39,7 +39,7 @@ def list_fields(keys: KeyPair, **more: Any) -> dict[str, Any]:
 
 
 async def register_customer_account(machine: StackHarness, organisation: str) -> None:
-    """Register the customer's account for one organisation, and for no other one."""
+    """Register the customer's account for one organisation only."""
     for other in {"acme", "globex"} - {organisation}:
         await machine.service.unregister_account(AccountRequest(organisation=other, account=CUSTOMER_ACCOUNT))
     await machine.service.register_account(AccountRequest(organisation=organisation, account=CUSTOMER_ACCOUNT))
@@ -57,7 +57,7 @@ async def test_key_policy_for_one_organisation_refuses_another_one(tagging: Stac
     checked = await tagging.service.check_keys(CheckKeysRequest.model_validate(asked))
     assert {problem.code for problem in checked.findings} == {"byok.AccountNotRegistered"}  # contract 146
 
-    # The registry now allows globex to use keys in this account. The key policies still ask for acme.
+    # The registry now allows globex to use keys in this account. The key policies still require acme's tag.
     await register_customer_account(tagging, "globex")
     theirs = tagging.build_request(environment_id="globex-prod", organisation="globex", **list_fields(others))
     status = await tagging.provision(theirs)

@@ -15,7 +15,8 @@ class SkewedClockProxy(CuttableProxy):
 
     Args:
         port: The port of the local AWS on this machine.
-        ahead: How far the client's clock seems to be ahead; negative if it seems to be behind. Tests may change it.
+        ahead: How far the client's clock seems to be ahead; negative if it seems to be behind. Tests may change this
+            value.
     """
 
     def __init__(self, port: int, ahead: timedelta) -> None:

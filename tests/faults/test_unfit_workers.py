@@ -1,4 +1,4 @@
-"""Workers that AWS rejects, beside a healthy one, and long throttling: no environment stops (contract 151)."""
+"""No environment stops because of unfit workers or long throttling (contract 151)."""
 
 import asyncio
 import sys
@@ -27,12 +27,12 @@ from tests.localaws.server import REGION, AwsHarness
 
 ENVIRONMENTS = 50 if RUN_ALL_CASES else 4
 SICK = "sick"
-"""The name of the session of the worker whose calls AWS rejects."""
+"""The role session name of the worker whose calls AWS rejects."""
 
 
 @asynccontextmanager
 async def running_worker(machine: StackHarness, name: str, **settings: str) -> AsyncIterator[ChildProcess]:
-    """Run a second worker with other environment variables, beside the stack's healthy worker."""
+    """Run a second worker, with different environment variables, alongside the stack's healthy worker."""
     stack = machine.stack
     variables = children_env_vars({**stack.environment, **stack.settings}, settings)
     command = (sys.executable, str(PROGRAMS_ROOT / "worker.py"))
@@ -44,7 +44,7 @@ async def running_worker(machine: StackHarness, name: str, **settings: str) -> A
 
 
 def no_credentials(machine: StackHarness, folder: Path) -> dict[str, str]:
-    """Return the variables of a worker that finds no credentials."""
+    """Return the environment variables for a worker that finds no credentials."""
     config = folder / "config"
     config.write_text(f"[profile bare]\nendpoint_url = {machine.stack.aws_url}\n")
     return {
@@ -56,7 +56,7 @@ def no_credentials(machine: StackHarness, folder: Path) -> dict[str, str]:
 
 
 async def wait_for_workers(machine: StackHarness, fact: Callable[[Workers], bool]) -> Workers:
-    """Wait until Temporal lists workers that satisfy a condition, and return them."""
+    """Wait until the workers that Temporal lists satisfy a condition, and return them."""
     async with asyncio.timeout(90):
         while not fact(found := await machine.service.list_all_workers()):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
@@ -123,7 +123,7 @@ async def test_worker_with_a_skewed_clock_takes_no_work(steady: FaultHarness) ->
     before = len(steady.results)
     async with SkewedClockProxy(steady.machine.stack.ports.aws, timedelta(minutes=20)) as proxy:
         endpoint = f"http://{HOST}:{proxy.port}"
-        # The profile's endpoint would take precedence over AWS_ENDPOINT_URL, but not over that of a service.
+        # The profile's endpoint would take precedence over AWS_ENDPOINT_URL, but not over AWS_ENDPOINT_URL_STS.
         skewed = {"AWS_ENDPOINT_URL": endpoint, "AWS_ENDPOINT_URL_STS": endpoint}
         async with running_worker(steady.machine, "skewed-clock", **skewed) as worker:
             unfit = await wait_until_unfit(steady.machine, worker)
@@ -134,7 +134,7 @@ async def test_worker_with_a_skewed_clock_takes_no_work(steady: FaultHarness) ->
 
 
 def write_sick_profile(harness: FaultHarness, folder: Path) -> dict[str, str]:
-    """Write the profile of a session of the platform role that faults can be limited to, and return its variables."""
+    """Write an AWS profile with a session that faults can target, and return the environment variables for it."""
     config = folder / "config"
     config.write_text(
         f"[profile {SICK}]\nrole_arn = {PLATFORM_ROLE_ARN}\nrole_session_name = {SICK}\nsource_profile = operator\n"
@@ -144,7 +144,7 @@ def write_sick_profile(harness: FaultHarness, folder: Path) -> dict[str, str]:
 
 
 def reject_calls(harness: FaultHarness, *services: str) -> None:
-    """Let AWS reject every call of the sick worker to some services."""
+    """Make AWS reject every call from the sick worker to the given services."""
     for service in services:
         harness.machine.aws.call_control(
             "POST",
@@ -217,7 +217,8 @@ async def test_environments_survive_long_throttling_with_few_calls(steady: Fault
     held: set[str] = set()
     watched = [asyncio.create_task(watch(run, held)) for run in runs]
     await steady.wait_until(lambda: len(held) == len(runs))
-    # The longest pause of this stack is 5 s instead of 5 minutes, so 60 s stand for an hour. In the suite, 12 s.
+    # The longest pause of this stack is 5 s instead of 5 minutes, so 60 s here correspond to an hour. In the suite, 12
+    # s.
     seconds = 60 if RUN_ALL_CASES else 12
     await asyncio.sleep(10)  # until the pauses have reached their maximum
     machine.aws.call_control("DELETE", "calls")
@@ -226,7 +227,7 @@ async def test_environments_survive_long_throttling_with_few_calls(steady: Fault
     machine.aws.call_control("DELETE", "faults")
     ended = await asyncio.gather(*watched)
 
-    assert {status.phase for status in ended} == {Phase.READY}  # no command was necessary
+    assert {status.phase for status in ended} == {Phase.READY}  # nobody had to run a command
     assert calls.keys() <= {run.request.environment_id for run in runs} | {None}
     assert max(calls.values()) <= seconds / 5 + 1
     what = "AWS throttles all calls for a long time"
@@ -235,13 +236,13 @@ async def test_environments_survive_long_throttling_with_few_calls(steady: Fault
 
 
 def find_environment(runs: list[ScenarioRun], call: dict[str, dict[str, str]]) -> str | None:
-    """Return the environment that a call belongs to, if the call names one of its resources."""
+    """Return the id of the environment whose resource a call names, or None."""
     values = " ".join(call["params"].values())
     return next((run.request.environment_id for run in runs if run.find_placeholder(values)), None)
 
 
 async def test_status_and_doctor_say_at_once_that_all_workers_are_unfit(tmp_path: Path) -> None:
-    """The stack is new, because Temporal lists a killed worker for another minute."""
+    """The test starts its own stack, because Temporal still lists a killed worker for a minute."""
     async with DevStack(tmp_path / "stack", Ports.pick_free(), worker=False, database_seconds=0.3) as stack:
         machine = StackHarness(stack, await stack.connect_service(), AwsHarness(stack.aws_url))
         run = await ScenarioRun.prepare(machine, Scenario.PROVISION)

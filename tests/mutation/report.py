@@ -1,8 +1,8 @@
 """List the changes that no test detected: `python -m tests.mutation.report`, after `mutmut run`.
 
 docs/mutation.md must explain why each such change is acceptable. The program prints the number of detected and
-undetected changes for each module, and the changes that the page does not list. The page need not list changes of only
-the wording of a text.
+undetected changes for each module, and the changes that the page does not list. The page need not list changes that
+affect only the wording of a text.
 """
 
 import ast
@@ -23,7 +23,7 @@ PAGE: Final = ROOT / "docs" / "mutation.md"
 
 
 class Outcome(StrEnum):
-    """What the tests made of a change."""
+    """The result of the tests for a change."""
 
     DETECTED = "detected"
     WORDING = "only wording"

@@ -70,13 +70,13 @@ class Tenant:
         await unpolled.create(self.build_request(name))
 
     async def find_exceeded(self, quota: Quota) -> ExceededQuota | None:
-        """Return what the next environment or key check would exceed."""
+        """Return the quota that the next environment or key check would exceed, or None."""
         if quota is Quota.KEY_CHECKS:
             return await self.counter.find_exceeded_by_key_check(self.name, self.build_check().key_pair.arns)
         return await self.counter.find_exceeded_by_environment(self.name, f"{self.name}-next")
 
     async def use_up(self, quota: Quota) -> ExceededQuota:
-        """Set a quota to 1, use it up, and wait until visibility shows it."""
+        """Set a quota to 1, use it up, and wait until visibility shows that it is used up."""
         self.limit(**{FIELD[quota]: 1})
         if quota is Quota.ENVIRONMENTS:
             await self.create("first")
@@ -103,7 +103,7 @@ class Tenant:
                 await asyncio.sleep(0.02)
 
     async def wait_until_free(self, quota: Quota) -> None:
-        """Wait until visibility shows that a quota is not used up."""
+        """Wait until visibility shows that a quota is no longer used up."""
         async with asyncio.timeout(20):
             while await self.find_exceeded(quota) is not None:  # noqa: ASYNC110 - the server changes it
                 await asyncio.sleep(0.02)
@@ -111,7 +111,7 @@ class Tenant:
 
 @pytest_asyncio.fixture
 async def tenant(harness: WorkflowHarness) -> AsyncIterator[Tenant]:
-    """An organisation without limits of its own. Its workflows end with the test."""
+    """An organisation without limits of its own. Its workflows are terminated after the test."""
     name = f"o{uuid.uuid4().hex[:12]}"
     harness.activities.accounts[S3_KEY.split(":")[4]] = name
     yield Tenant(name, harness, EnvironmentService(harness.client, harness.task_queue))

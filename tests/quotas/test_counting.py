@@ -128,7 +128,7 @@ async def test_environment_that_a_quota_stopped_does_not_count_and_can_be_replay
 
 
 async def test_only_earlier_workflows_use_up_the_quota_of_a_workflow(tenant: Tenant) -> None:
-    """Of two workflows that start together, a quota of one stops the later one and not both."""
+    """If two workflows start together under a quota of one, byok stops only the later workflow."""
     await tenant.use_up(Quota.IN_FLIGHT)
     (run,) = [
         one async for one in tenant.harness.client.list_workflows(f"WorkflowId = 'environment/{tenant.name}-first'")

@@ -1,4 +1,4 @@
-"""Each quota is enforced on each entry point: API, wizard, CLI, and Temporal's own UI and CLI."""
+"""Each quota is enforced at each entry point: API, wizard, CLI, and Temporal's own UI and CLI."""
 
 import asyncio
 import json

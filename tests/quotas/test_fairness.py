@@ -1,7 +1,8 @@
 """A backlog of one organisation does not delay the environments of another organisation.
 
-The worker has one slot for activities, and time is counted in turns of this slot: an environment that is alone begins
-at the first turn. The queues have one partition, because Temporal distributes the tasks of each partition fairly.
+The worker has one slot for activities, and the tests count time in turns of this slot: a single environment without a
+backlog begins at the first turn. The queues have one partition, because Temporal distributes tasks fairly only within a
+partition.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ from workflows.provision_environment import ProvisionEnvironment
 ROOT = Path(__file__).parents[2]
 BACKLOG = int(os.environ.get("BYOK_TEST_BACKLOG", "200"))
 MANY_TURNS = 40
-"""An environment that has not begun after this many turns waits for the backlog."""
+"""An environment that has not begun after this many turns is waiting for the backlog."""
 _ONE_TURN = "take_a_turn"
 
 
@@ -57,7 +58,7 @@ class Backlog:
 
 
 class Turns(FakeActivities):
-    """Activities that list who gets each turn of the worker's slot: an environment's id, or None for the backlog."""
+    """Activities that record which environment gets each turn of the worker's slot: its id, or None for the backlog."""
 
     @property
     def turns(self) -> list[str | None]:
@@ -101,7 +102,7 @@ async def fair_client() -> AsyncIterator[Client]:
 
 
 async def wait_for_tasks(client: Client, queue: str, count: int) -> None:
-    """Wait until this many activities wait in a task queue."""
+    """Wait until a task queue has a backlog of at least this many activities."""
     request = DescribeTaskQueueRequest(
         namespace=client.namespace,
         task_queue=TaskQueue(name=queue),
@@ -138,7 +139,7 @@ async def start_by_hand(client: Client, queue: str, organisation: str) -> str:
 async def take_turns(
     client: Client, how: str, organisations: dict[str, str], *, backlog: bool = True
 ) -> dict[str, int | None]:
-    """Queue a backlog of acme and then environments, and return the turn at which each environment begins.
+    """Queue a backlog for acme, then queue environments, and return the turn at which each environment begins.
 
     Args:
         client: A client of the server.
@@ -148,7 +149,8 @@ async def take_turns(
     """
     queue, activities = f"fairness-{uuid.uuid4().hex}", Turns()
     started: dict[str, str] = {}
-    # This worker schedules the activities and runs none of them, so that they wait in the order in which they came.
+    # This worker schedules the activities but runs none of them, so that they are queued in the order in which they
+    # were scheduled.
     async with Worker(
         client,
         task_queue=queue,

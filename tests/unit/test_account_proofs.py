@@ -140,7 +140,7 @@ def test_every_other_url_is_refused_without_repeating_it(url: str, change: Calla
 
 @pytest.mark.parametrize("partition", ["aws-cn", "aws-us-gov"])
 def test_platform_in_another_partition_refuses_the_request(url: str, partition: str) -> None:
-    """Nothing says that the same account id in two partitions belongs to one customer."""
+    """Nothing guarantees that the same account id in two partitions belongs to one customer."""
     with pytest.raises(InvalidProofTokenError, match="platform's partition"):
         parse(build_token(url), partition)
 

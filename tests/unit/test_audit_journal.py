@@ -37,7 +37,7 @@ journal = AuditJournal(Path(sys.argv[1]))
 
 
 def build_record(request_id: str) -> AuditRecord:
-    """Build the record of an intent."""
+    """Build an intent record."""
     sender = Requester(via=EntryPoint.API, subject="ana", request_id=request_id)
     return AuditRecord(kind=RecordKind.INTENT, action=AuditAction.CREATE_ENVIRONMENT, requester=sender)
 
@@ -47,7 +47,7 @@ def list_request_ids(directory: Path) -> list[str]:
 
 
 class Bucket:
-    """A sink that can be away, and that, like S3 with If-None-Match, never stores an object twice."""
+    """A sink that can be unavailable, and that never stores an object twice, like S3 with If-None-Match."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}

@@ -63,7 +63,7 @@ def test_idle_bucket_holds_no_more_than_the_tokens_of_one_second() -> None:
 
 
 def test_waiting_call_does_not_block_other_calls() -> None:
-    """All callers reserve a token at once, although all of them sleep until the test ends."""
+    """Every caller reserves a token immediately, although all callers sleep until the test ends."""
     released, sleeping = threading.Event(), threading.Semaphore(0)
 
     def sleep(_: float) -> None:

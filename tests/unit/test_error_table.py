@@ -168,7 +168,7 @@ BUSY = [
     *(("s3", code) for code in ("BadDigest", "ConditionalRequestConflict", "IncompleteBody")),
     ("s3", "KMS.KeyUnavailableException"),
     ("rds", "PriorRequestNotComplete"),
-    # A resource's state changes: the same request can succeed later.
+    # A resource's state can change, so the same request can succeed later.
     *(("rds", code) for code in ("InvalidDBInstanceState", "InvalidDBClusterSnapshotStateFault")),
     *(("rds", code) for code in ("InvalidDBSubnetGroupStateFault", "InvalidGlobalClusterStateFault")),
     ("rds", "InvalidDBCapacityReservationState"),
@@ -324,8 +324,8 @@ OTHER_CALLERS = [
     "arn:aws:sts::999988887777:assumed-role/Platform/worker",
     "arn:aws:iam::111122223333:user/Operator",
 ]
-# The forms of AWS's message: recorded for S3 with a key in another account, and IAM user guide, "Access denied error
-# messages".
+# The forms of AWS's message, as recorded for S3 with a key in another account, and as documented in the IAM user guide,
+# "Access denied error messages".
 DENIALS = [
     (
         "s3",

@@ -1,4 +1,4 @@
-"""The report on undetected changes separates the wording of texts from code, names and commands."""
+"""The report on undetected changes separates changes to wording from changes to code, names and commands."""
 
 import ast
 from pathlib import Path

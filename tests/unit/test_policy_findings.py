@@ -15,7 +15,7 @@ OTHER_ROLES = ["arn:aws:iam::111122223333:role/One", "arn:aws:iam::111122223333:
 
 
 def own_statement(sid: str, **elements: Any) -> dict[str, Any]:
-    """Build a customer's statement that allows the same calls as byok's S3 statement, with other elements."""
+    """Build a customer's statement from byok's S3 statement, with another Sid and the given elements."""
     (ours,) = PLACE.build_statements(KeyPurpose.S3)
     return {**ours, "Sid": sid, **elements}
 

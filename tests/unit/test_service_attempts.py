@@ -43,7 +43,7 @@ ANA = Requester(via=EntryPoint.API, subject="ana", request_id="1", reason="ticke
 async def stop_environment(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, stops: int = 1
 ) -> None:
-    """Create an environment that stops at its first bucket, and would stop there again at each of the next replays."""
+    """Create an environment that stops at its first bucket in each of its first `stops` attempts."""
     harness.activities.script["ensure_bucket"] = [DISABLED] * stops
     await service.create(build_provision_request(environment_id))
     assert (await wait_until_ended(service, environment_id)).phase is Phase.STOPPED
@@ -59,7 +59,7 @@ async def list_attempts(service: EnvironmentService, environment_id: str) -> tup
 
 
 async def reset(service: EnvironmentService, environment_id: str, reason: str, event_id: int | None = None) -> str:
-    """Reset the current run, as Temporal's CLI does; by default, to the failed activity."""
+    """Reset the current run to an event, as Temporal's CLI does; the default is the failed activity."""
     status = await service.read_status(environment_id)
     if event_id is None:
         handle = service.client.get_workflow_handle(status.workflow_id, run_id=status.run_id)
@@ -94,7 +94,7 @@ async def delete_earlier_runs(service: EnvironmentService, environment_id: str) 
 
 
 async def list_without_earlier_runs(service: EnvironmentService, environment_id: str) -> tuple[Attempt, ...]:
-    """List the attempts as if Temporal had deleted all earlier runs, which takes the server half a minute."""
+    """List the attempts as if Temporal had deleted all earlier runs, because a real deletion takes half a minute."""
 
     async def read_run(run_id: str) -> EnvironmentStatus | None:
         return None
@@ -103,7 +103,7 @@ async def list_without_earlier_runs(service: EnvironmentService, environment_id:
 
 
 def times_in_order(attempts: tuple[Attempt, ...]) -> bool:
-    """Return whether no attempt ends before it begins, or begins before the attempt before it has ended."""
+    """Return whether no attempt ends before it begins, or begins before the previous attempt ends."""
     each = all(one.ended_at is not None and one.started_at <= one.ended_at for one in attempts)
     return each and all(
         one.ended_at is not None and one.ended_at <= later.started_at for one, later in pairwise(attempts)
@@ -180,7 +180,7 @@ async def test_attempts_survive_starting_over_and_the_deletion_of_earlier_runs(
     await service.create(build_provision_request(environment_id))
     first = await wait_until_ended(service, environment_id)
     await replay(service, environment_id)
-    ready = await replay(service, environment_id, s3_key_arn=OTHER_KEY)  # another key: starts over
+    ready = await replay(service, environment_id, s3_key_arn=OTHER_KEY)  # a replay with another key starts over
     assert (ready.phase, ready.created_at) == (Phase.READY, first.started_at)
     assert ready.started_at > first.started_at
     assert await service.delete(build_delete_request(environment_id, s3_key_arn=OTHER_KEY))
@@ -230,7 +230,7 @@ async def test_reset_by_another_program_is_an_attempt(
 
     assert (first.phase, first.problem_code, first.by) == (Phase.STOPPED, CODE, service.client.identity)
     assert (second.kind, second.phase) == (AttemptKind.REPLAY, Phase.READY)
-    assert (second.by, second.reason) == (None, "the key is enabled")  # Temporal records no requester of a reset
+    assert (second.by, second.reason) == (None, "the key is enabled")  # Temporal does not record who requested a reset
     assert times_in_order((first, second))
 
 
@@ -332,7 +332,7 @@ async def test_running_attempt_has_no_end(
 async def test_memo_of_a_start_stays_small_and_keeps_the_first_and_last_attempts(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    for key in [OTHER_KEY, S3_KEY] * 6:  # a change of the key starts over
+    for key in [OTHER_KEY, S3_KEY] * 6:  # a replay with another key starts over
         harness.activities.script["probe_s3_key"] = [DISABLED]
         if key == OTHER_KEY and not harness.activities.calls:
             await service.create(build_provision_request(environment_id))
@@ -373,7 +373,7 @@ async def test_environments_are_listed_by_creation_whatever_happened_to_them_sin
 ) -> None:
     harness.activities.script["ensure_bucket"] = [DISABLED]
     names = [f"{environment_id}-{number}" for number in range(4)]
-    for name in names:  # the first one stops
+    for name in names:  # only the first environment stops
         await service.create(build_provision_request(name))
         await wait_until_ended(service, name)
     await replay(service, names[0])
@@ -436,4 +436,4 @@ async def test_environment_stops_with_its_problem_even_if_the_stop_cannot_be_rec
         assert stopped.problem.code == CODE
         assert (await replay(service, environment_id)).phase is Phase.READY
         first, _ = await list_attempts(service, environment_id)
-    assert (first.problem_code, first.ended_at) == (CODE, stopped.closed_at)  # from the earlier run itself
+    assert (first.problem_code, first.ended_at) == (CODE, stopped.closed_at)  # read from the earlier run itself

@@ -1,4 +1,4 @@
-"""A phase's duration counts only the time that the phase ran."""
+"""A phase's duration includes only the time during which the phase ran."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -49,7 +49,7 @@ def copy_cookie(sessions: SessionCookies, session: Session) -> str:
 
 
 def build_sessions(directory: Path | None = None) -> SessionCookies:
-    """Build what one process knows of sessions."""
+    """Build the session cookies of one server process."""
     return SessionCookies(SECRET, anonymous=False, ended=EndedSessions(directory))
 
 

@@ -180,7 +180,8 @@ class FakeActivities:
         foreign: The buckets with objects that provisioning did not write.
         claims: All claims on keys.
         accounts: The organisation of each registered AWS account.
-        quotas: The quotas of the organisations. The activity is the real one, and counts in the Temporal server.
+        quotas: The quotas of the organisations. The activity that checks the quotas is the real one, and counts
+            workflows in the Temporal server.
     """
 
     script: dict[str, list[Exception | Step]] = field(default_factory=dict)

@@ -29,7 +29,7 @@ HOUR = timedelta(hours=1)
 
 
 class Answers:
-    """What AWS answers to the attempts of an activity that creates the cluster.
+    """The scripted responses of AWS to the attempts of the activity that creates the cluster.
 
     Attributes:
         attempts: When each attempt began, according to Temporal.
@@ -73,13 +73,13 @@ class Answers:
         return step
 
     def script(self, *steps: Callable[[], None]) -> None:
-        """Let the first attempts end in these steps; later attempts succeed."""
+        """Run one of these steps in each of the first attempts; later attempts succeed."""
         self._harness.activities.script[STEP] = list(steps)
 
 
 @pytest.fixture
 def answers(harness: WorkflowHarness) -> Answers:
-    """The answers of AWS."""
+    """The scripted responses of AWS."""
     return Answers(harness)
 
 
@@ -98,7 +98,7 @@ async def test_environment_survives_an_hour_of_throttling_with_few_calls(
 
     status = await wait_until_ended(service, environment_id)
 
-    assert status.phase is Phase.READY  # no command was necessary
+    assert status.phase is Phase.READY  # nobody had to run a command
     assert answers.attempts[-1] - answers.attempts[0] > HOUR * 10 * 5 / 60
     assert max(count_by_hour(answers.attempts[10:])) <= 12
 
@@ -136,7 +136,7 @@ async def test_hold_does_not_lengthen_the_wait_for_a_resource(
     assert status.problem is not None
     assert status.problem.code == "rds.NotReady"
     assert status.problem.held_since is None
-    # 15 minutes of waiting, as without a hold. The hold lasted for more than 25 minutes.
+    # The waits add up to 15 minutes, as they do without a hold. The hold lasted for more than 25 minutes.
     waits = len(answers.attempts) - len(throttled)
     assert 13 <= waits <= 16
     assert answers.attempts[-1] - answers.attempts[0] > timedelta(minutes=40)

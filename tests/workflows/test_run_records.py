@@ -48,7 +48,7 @@ def list_runs(journal: AuditJournal) -> list[AuditRecord]:
 
 
 async def until(fact: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until a fact is true, with a deadline."""
+    """Wait until a condition is true, or fail after a deadline."""
     async with asyncio.timeout(30):
         while not await fact():  # noqa: ASYNC110 - the server does not announce it
             await asyncio.sleep(0.05)

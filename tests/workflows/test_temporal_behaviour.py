@@ -60,7 +60,7 @@ class _SignalItself:
 
 @workflow.defn
 class _Collect:
-    """Waits for one signal, and returns what the workflow knew when it received the signal."""
+    """Waits for a signal, and returns the values of all signals that it has received by then."""
 
     def __init__(self) -> None:
         self._found: list[str] = []

@@ -1,7 +1,7 @@
 """Routes with which an organisation registers an AWS account itself, by proving that it has credentials of the account.
 
-The token that a caller sends contains a pre-signed request, which is a credential. The request goes to STS and nowhere
-else: only the account that STS names reaches a workflow (contract 146).
+The token that a caller sends contains a pre-signed request, which is a credential. byok sends the request only to STS,
+and passes only the account that STS returns to a workflow (contract 146).
 """
 
 from datetime import UTC, datetime
@@ -36,8 +36,9 @@ class ChallengeResponse(BaseModel):
 
     Attributes:
         nonce: The text to sign. It begins with the organisation's name.
-        expires_at: Until when byok accepts a token for this nonce.
-        command: The command to run. The customer replaces the profile `byok` with a profile of the account.
+        expires_at: The time until which byok accepts a token for this nonce.
+        command: The command to run. The customer replaces the profile `byok` with a profile that has credentials for
+            the account.
     """
 
     nonce: str
@@ -53,7 +54,7 @@ class AccountProofRequest(RequestModel):
 
 
 class ProvedAccountResponse(BaseModel):
-    """The account that STS named, and the organisation that the account is now registered for."""
+    """The account that STS returned, and the organisation for which the account is now registered."""
 
     account: str
     organisation: str
@@ -93,10 +94,10 @@ async def create_challenge(organisation: OwnOrganisation, state: State) -> Chall
 async def prove_account(
     organisation: OwnOrganisation, service: Service, state: State, request: AccountProofRequest
 ) -> ProvedAccountResponse:
-    """Register the AWS account whose credentials signed the nonce for the caller's organisation.
+    """Register, for the caller's organisation, the AWS account whose credentials signed the nonce.
 
-    A nonce registers at most one account. If the account is registered for another organisation, the response is a
-    conflict, and does not name the organisation.
+    A nonce registers at most one account. If the account is registered for another organisation, the response is 409
+    Conflict, and does not name that organisation.
     """
     state.challenge_signer.verify(request.nonce, organisation)
     try:

@@ -41,7 +41,7 @@ async def list_accounts(
 async def register_account(_: AccountsCaller, service: Service, request: OneAccount) -> Response:
     """Register an AWS account for an organisation, so that the organisation can use keys in the account.
 
-    An account belongs to one organisation. Only the vendor's staff may register accounts.
+    An account can be registered for only one organisation. Only the vendor's staff may register accounts.
     """
     await service.register_account(request)
     return Response(status_code=HTTPStatus.NO_CONTENT)

@@ -136,8 +136,8 @@ async def get(environment_id: ReadableId, service: Service) -> EnvironmentStatus
 async def list_attempts(environment_id: ReadableId, service: Service) -> AttemptList:
     """List every attempt to provision or delete an environment: its problem, its times, and who began it.
 
-    The status does not contain the attempts, because clients poll the status, and byok reads the attempts from
-    histories.
+    The status does not contain the attempts, because clients poll the status, and byok must read workflow histories to
+    list the attempts.
     """
     found = await service.list_attempts(await service.read_status(environment_id))
     return AttemptList(attempts=list(found))

@@ -30,7 +30,7 @@ class PolicyCheckRequest(BaseModel):
         policy: The policy document, or the output of `aws kms get-key-policy` as JSON, YAML or text. The field is a
             string, so that JSON parsing does not reformat the policy.
         key_arn: The ARN of the policy's key. The check uses the ARN to determine which account owns the key.
-        organisation: For the vendor's staff: the organisation that owns the environment.
+        organisation: The organisation that owns the environment. Used only if the caller is one of the vendor's staff.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)

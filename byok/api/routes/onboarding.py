@@ -45,7 +45,8 @@ def build_kit(
     """Build the onboarding kit for a Region.
 
     Raises:
-        ProblemError: The platform role and the Region are in different partitions, or a key cannot be used there.
+        ProblemError: The platform role and the Region are in different partitions, or a key cannot be used in the
+            Region.
     """
     try:
         return OnboardingKit.for_region(
@@ -102,8 +103,9 @@ async def values(
 ) -> OnboardingValues:
     """Return the role, the account, the statements and the commands for a Region, with all values filled in.
 
-    `environment_id` or `stack_name` is required, because each environment needs its own key stack. With both keys, the
-    values include the external id of the caller's organisation and the commands for the optional tenant role.
+    `environment_id` or `stack_name` is required, because each environment needs its own key stack. If both keys are
+    given, the values include the external id of the caller's organisation and the commands for the optional tenant
+    role.
     """
     if stack_name is None:
         if environment_id is None:

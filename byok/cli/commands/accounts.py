@@ -1,4 +1,4 @@
-"""`byok accounts`: registers the AWS accounts in which an organisation may use keys."""
+"""`byok accounts`: registers, unregisters and lists the AWS accounts in which an organisation may use keys."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +25,8 @@ Account = Annotated[str, typer.Argument(help="The id of the AWS account: 12 digi
 def allow(organisation: Organisation, account: Account, reason: Reason = None) -> None:
     """Register an AWS account for an organisation, so that the organisation can use keys in the account.
 
-    An account belongs to one organisation. If it is registered for this organisation already, nothing changes.
+    An account can be registered for only one organisation. If the account is already registered for this organisation,
+    nothing changes.
 
     Exit codes: 0 registered; 1 the account is registered for another organisation, or AWS did not respond; 2 incorrect
     usage.

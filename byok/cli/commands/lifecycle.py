@@ -38,11 +38,11 @@ def replay(
 ) -> None:
     """Resume a stopped environment at the failed step.
 
-    Fix the key first. Completed steps are not repeated. With other keys, provisioning starts over and adopts the
+    Fix the key first. Completed steps are not repeated. If you pass other keys, provisioning starts over and adopts the
     environment's existing resources. With --all and --code, resume all environments that stopped with the same problem.
 
-    Exit codes: 0 ready, or resumed without --wait; 1 failed, or there is nothing to replay, or with --all, an
-    environment could not be replayed; 2 incorrect usage; 3 stopped by a customer's key again.
+    Exit codes: 0 ready, or resumed without --wait; 1 failed, or nothing to replay, or (with --all) an environment could
+    not be replayed; 2 incorrect usage; 3 stopped by a customer's key again.
     """
     import asyncio
 

@@ -52,9 +52,9 @@ def onboarding(
 ) -> None:
     """Print what a customer needs to create the two keys.
 
-    If you pass the keys, byok also prints the commands that let the platform set the tenant name on the keys. For
-    these commands, a worker looks up the organisation's external id. Without the keys, byok calls neither AWS nor
-    Temporal.
+    If you pass the keys, byok also prints the commands that let the platform set the tenant name on the keys. These
+    commands contain the organisation's external id, which a worker reads. If you do not pass the keys, byok calls
+    neither AWS nor Temporal.
 
     Exit codes: 0 printed; 1 the external id cannot be read; 2 incorrect usage.
     """

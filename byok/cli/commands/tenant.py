@@ -76,7 +76,7 @@ def tenant(
 
 
 def require_role_arn(role_arn: str | None) -> str | None:
-    """Return the ARN of the tenant role, if one is given.
+    """Return the ARN of the tenant role; None if no role is given.
 
     Raises:
         UsageError: The text is not the ARN of an IAM role.

@@ -31,7 +31,7 @@ class CallingPrincipal:
         arn: The principal's ARN, which is `arn:aws:sts::…:assumed-role/Role/session` for a role session.
         account: The principal's 12-digit account id.
         role_arn: The ARN of a session's role, or None for a user.
-        tags: The principal's tags: those of its session and of its role.
+        tags: The tags of the principal's session and of its role.
     """
 
     arn: str

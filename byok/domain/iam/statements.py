@@ -42,8 +42,8 @@ class StatementParameters:
         account: The account of the platform role.
         via_s3: The value of `kms:ViaService` for S3 in the environment's Region.
         via_rds: The value of `kms:ViaService` for RDS in the environment's Region.
-        organisation: The organisation that owns the environment; None for the vendor. It is used only if the vendor
-            profile turns on session tags.
+        organisation: The organisation that owns the environment; None for the vendor. This value is used only if the
+            vendor profile turns on session tags.
     """
 
     role_arn: Any
@@ -68,7 +68,8 @@ def build_key_statements(which: KeyPurpose, grantee: StatementParameters, vendor
     """Build the statements for one of the two keys.
 
     The S3 key has one statement. The Aurora key has two, because RDS uses grants, which need an additional condition.
-    If the vendor profile turns on session tags, each statement allows only sessions for the key's organisation.
+    If the vendor profile turns on session tags, each statement allows only sessions that act for the organisation that
+    owns the environment.
     """
     if which is KeyPurpose.S3:
         return [_statement(vendor.s3_access_sid, S3_KEY_ACTIONS, grantee, grantee.via_s3, vendor)]

@@ -1,4 +1,4 @@
-"""The attempts to provision or delete an environment: when each one ran, why it stopped, and who made it."""
+"""The attempts to provision or delete an environment: when each one ran, why it stopped, and who began it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,10 +19,11 @@ class AttemptKind(StrEnum):
 
 
 class Attempt(RecordModel):
-    """One attempt: a run of an environment's workflow, from its start or its reset until it ended (contract 148).
+    """One attempt: a run of an environment's workflow, from its start or reset to its end (contract 148).
 
     Attributes:
-        number: The position among all attempts, beginning with 1. A gap means that byok no longer knows an attempt.
+        number: The position among all attempts, starting at 1. A gap in the numbers means that byok no longer has the
+            data of an attempt.
         kind: How the attempt began. A replay resumes the attempt before it; a replay that starts over counts as
             provisioning.
         run_id: The id of the attempt's run in Temporal.
@@ -30,8 +31,8 @@ class Attempt(RecordModel):
         phase: The phase in which the attempt ended, or the current phase.
         problem_code: The code of the first problem that stopped the attempt.
         problem_phase: The phase in which that problem occurred.
-        by: Who began the attempt; None if Temporal does not know it.
-        reason: Why the attempt was begun, if a reason was given.
+        by: Who began the attempt; None if unknown.
+        reason: The reason that was given for the attempt, if any.
     """
 
     number: int = 0
@@ -49,8 +50,8 @@ class Attempt(RecordModel):
 class StoppedAttempt(RecordModel):
     """What a workflow reports about itself just before it stops.
 
-    The workflow reports its stop in a signal to itself, because every reset applies the later signals of the stopped
-    run to the new run. So the new run knows its earlier attempts, even after Temporal has deleted their runs.
+    The workflow reports its stop in a signal to itself, because a reset reapplies the stopped run's later signals to
+    the new run. The new run therefore has the data of its earlier attempts, even after Temporal has deleted their runs.
 
     Attributes:
         ended_at: When the attempt stopped.
@@ -66,7 +67,7 @@ class StoppedAttempt(RecordModel):
 
 
 class EarlierAttempts(RecordModel):
-    """The attempts before a workflow's start, which byok stores in the workflow's memo when it starts the workflow."""
+    """The attempts before a workflow's start. byok stores them in the workflow's memo when it starts the workflow."""
 
     attempts: tuple[Attempt, ...] = ()
 
@@ -76,12 +77,12 @@ _MAX_WORDS = 64
 
 
 def pack_earlier_attempts(attempts: Sequence[Attempt], max_bytes: int) -> dict[str, Any] | None:
-    """Return attempts as JSON for a memo, as `EarlierAttempts`; None if there are no attempts.
+    """Return attempts as JSON for a memo, in the format of `EarlierAttempts`; None if there are no attempts.
 
     Args:
         attempts: All attempts, in order.
-        max_bytes: The maximum size of the JSON. If it would be larger, the oldest attempts except the first one are
-            left out. The first and the last attempt are always kept.
+        max_bytes: The maximum size of the JSON. If the JSON would be larger, the oldest attempts except the first one
+            are left out. The first and the last attempt are always kept.
     """
     if not attempts:
         return None
@@ -92,6 +93,6 @@ def pack_earlier_attempts(attempts: Sequence[Attempt], max_bytes: int) -> dict[s
 
 
 def _pack(attempt: Attempt) -> Attempt:
-    """Return an attempt with limited texts."""
+    """Return an attempt with `by` and `reason` cut to their maximum length."""
     by, reason = attempt.by and attempt.by[:_MAX_WORDS], attempt.reason and attempt.reason[:_MAX_WORDS]
     return attempt.model_copy(update={"by": by, "reason": reason})

@@ -147,7 +147,7 @@ class TenantPlan(RecordModel):
 
     Attributes:
         role_arn: The role that the worker assumes; None if the customer runs the commands.
-        stack_name: The CloudFormation stack that contains the keys, for the commands.
+        stack_name: The name of the CloudFormation stack that contains the keys; the commands use this name.
         request_kind: Whether the plan is part of provisioning or of a separate tenant workflow.
     """
 
@@ -268,7 +268,7 @@ class ReconcileKeyTask(RecordModel):
 
 
 class TenantCommandsTask(RecordModel):
-    """Input of the activity that builds the commands for the customer to put a tenant name on both keys."""
+    """Input of the activity that builds the commands with which the customer puts a tenant name on both keys."""
 
     environment: Environment
     tenant: str

@@ -26,8 +26,8 @@ class Problem(RecordModel):
         region: The environment's Region.
         at: When the problem occurred.
         remediation: The remedy, with the customer's values filled in.
-        held_since: For a fault of the platform's own: since when byok has been holding the environment because of it
-            (contract 151). None for every other problem.
+        held_since: When byok began to hold the environment, if the problem is a platform fault (contract 151). None for
+            every other problem.
     """
 
     code: str

@@ -8,13 +8,13 @@ from byok.domain.models.progress import Problem
 
 
 class QuotaTask(RecordModel):
-    """What an organisation's workflow is about to use.
+    """The environment or the keys for which an organisation's workflow checks the quotas.
 
     Attributes:
         environment_id: The environment to provision; None for a key check.
         key_arns: The keys to check; empty for an environment.
-        started_at: When the workflow started. Only workflows that started earlier use up its quota, so if two workflows
-            start at the same time and only one of them fits, byok refuses the later one and not both.
+        started_at: When the workflow started. Only workflows that started earlier count. If two workflows start at
+            nearly the same time and the quota has room for only one of them, byok therefore refuses only the later one.
         profile: The customer's AWS CLI profile, as in the request.
     """
 
@@ -27,6 +27,6 @@ class QuotaTask(RecordModel):
 
 
 class QuotaCheckResult(RecordModel):
-    """The problem with the first quota that is used up; None if the workflow may continue."""
+    """The problem for the first quota that is used up; None if the workflow may continue."""
 
     problem: Problem | None = None

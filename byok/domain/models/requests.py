@@ -27,7 +27,8 @@ class RegionRequest(RequestModel):
 
     Attributes:
         organisation: The organisation that owns the environment. The keys must be in AWS accounts that are registered
-            for the organisation (contract 146). None if the vendor owns the environment: byok then checks no account.
+            for the organisation (contract 146). None if the vendor owns the environment; byok then does not check the
+            accounts.
         region: The environment's AWS Region.
         key_grace_seconds: How long to retry an ambiguous access-denied error while a policy change propagates (D14).
         profile: The customer's AWS CLI profile, which is used in the commands of every remedy (contract 40, 130).
@@ -226,7 +227,7 @@ class ExternalIdRequest(RequestModel):
     """The input of `GetExternalId`.
 
     Attributes:
-        organisation: The organisation whose external id to return; None for the vendor's own environments.
+        organisation: The organisation whose external id is requested; None for the vendor's own environments.
     """
 
     organisation: OrganisationName | None = None

@@ -158,7 +158,7 @@ async def _list_naming_commands(
 ) -> tuple[str, ...]:
     """List the commands that put the assigned tenant name on both keys; empty until the environment is ready.
 
-    If the external id cannot be read at the moment, the list lacks the commands for the tenant role.
+    If the external id cannot be read, the list does not contain the commands for the tenant role.
     """
     name, region, s3_key_arn, rds_key_arn = status.tenant_name, status.region, status.s3_key_arn, status.rds_key_arn
     if status.phase is not Phase.READY or not (name and region and s3_key_arn and rds_key_arn):

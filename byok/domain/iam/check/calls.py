@@ -165,7 +165,7 @@ class PlatformPrincipal:
         """Yield calls that the policy must deny, each with a description of the access that the policy must not grant.
 
         These denials are required by contract 74-79. If the vendor profile turns on session tags, the policy must also
-        deny every session for another organisation.
+        deny every session that acts for another organisation.
         """
         tag = vendor.session_organisation(self.organisation)
         for meaning, access in self._forbidden_access_requests(which):

@@ -70,7 +70,7 @@ def _judge_source_ip(test: ConditionResult) -> ConditionResult:
     name = test.operator.rpartition(":")[2].removesuffix("IfExists")
     every_address = any(network.endswith("/0") for network in test.wanted)
     holds_for_another_address = name == "NotIpAddress"
-    # `test` has no address, so `test.holds` is the result for an absent condition key.
+    # `test` was evaluated without an address, so `test.holds` is the result for an absent condition key.
     if name in {"IpAddress", "NotIpAddress"} and not every_address and test.holds is holds_for_another_address:
         return test
     return replace(test, holds=None, unknown=_ONLY_AWS_KNOWS)

@@ -11,9 +11,9 @@ from byok.domain.problems.remediation import Remedy
 class ErrorOutcome(StrEnum):
     """What byok does when AWS returns an error.
 
-    RETRY is for a resource that is busy, and ends in a stop if the resource stays busy for too long. HOLD is for a
-    fault of the platform's own: credentials, clock, throttling, an outage. Such a fault is never the customer's
-    problem, so byok retries for hours, with growing pauses (contract 151).
+    RETRY is for a busy resource; if the resource stays busy for too long, byok stops. HOLD is for a platform fault,
+    such as rejected credentials, a wrong clock, throttling or an outage. The customer never causes such a fault, so
+    byok retries for hours, with increasingly long pauses (contract 151).
     """
 
     STOP = "stop"

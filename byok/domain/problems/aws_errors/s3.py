@@ -44,7 +44,7 @@ S3_KEY_ERROR_RULES: Final = (
         "KMS.KMSInternalException",
         "KMS.DependencyTimeoutException",
     ),
-    # The key's custom key store is disconnected. Only the customer can connect it.
+    # The key's custom key store is disconnected. Only the customer can reconnect the key store.
     *error_rules("s3", RETRY, Remedy.WAIT, "KMS.KeyUnavailableException"),
 )
 

@@ -71,7 +71,7 @@ _CALLER: Final = re.compile(r"^User: (arn:\S+) is not authorized to perform")
 """How AWS names the caller in an access-denied error (IAM user guide, "Access denied error messages")."""
 
 _TENANT_ROLE_SERVICE: Final = "kms"
-"""The service that byok calls as the customer's tenant role. It calls all other services as the platform role."""
+"""The service that byok calls with the customer's tenant role. byok calls all other services with the platform role."""
 
 
 def classify_error(
@@ -87,8 +87,8 @@ def classify_error(
         message: AWS's message.
         key_arn: The customer's key that the call used. An RDS call can involve up to three keys, and RDS's message
             names the affected key in brackets. If that key is not `key_arn`, it is one of the platform's keys.
-        platform_role_arn: The role that the worker must use. If AWS denies a call of another principal, the worker
-            uses the wrong credentials, and neither a key policy nor a permission is at fault.
+        platform_role_arn: The role that the worker must use. If AWS denies a call by another principal, the worker has
+            the wrong credentials, and the cause is neither a key policy nor a missing permission.
     """
     if platform_role_arn is not None and _is_other_caller(service, code, message, platform_role_arn):
         return ErrorRule(service, code, ErrorOutcome.HOLD, Remedy.PLATFORM_CREDENTIALS)
