@@ -201,7 +201,10 @@ def make_worker(
 
 
 async def run_worker(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT arrives, then finish the activities in progress. Poll only while fit."""
+    """Run until SIGTERM or SIGINT arrives, then finish the activities in progress.
+
+    Poll only while the worker is fit.
+    """
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
@@ -209,7 +212,8 @@ async def run_worker(settings: Settings) -> None:
     try:
         journal.require_writable()
     except JournalUnwritableError as error:
-        raise RuntimeError(f"{error}. Set BYOK_AUDIT__DIRECTORY to a directory that the worker can write.") from error
+        fix = "Set BYOK_AUDIT__DIRECTORY to a directory that the worker can write to."
+        raise RuntimeError(f"{error}. {fix}") from error
     client = await connect()
     await register_search_attributes(client)
     load_blueprint(settings.blueprint)  # even an unfit worker reports wrong settings when it starts

@@ -67,7 +67,9 @@ class AccountActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def register_account(self, request: AccountRequest) -> None:
-        """Register an account for an organisation. If it is registered already, nothing changes.
+        """Register an account for an organisation.
+
+        If the account is already registered for the organisation, nothing changes.
 
         Raises:
             ApplicationError: Stops with `byok.AccountOfAnotherOrganisation` if the account is registered for another
@@ -117,7 +119,7 @@ class AccountActivities:
 
 
 def build_not_registered_problem(step: ActivityContext, which: KeyPurpose, account: str) -> Problem:
-    """Build the problem of a key whose account is not registered for the organisation of the activity's environment."""
+    """Build the problem for a key whose account is not registered for the organisation of the environment."""
     organisation = step.environment.organisation
     message = f"AWS account {account} is not registered for {organisation}, so byok does not use the key."
     return replace(step, key=which).build_problem(

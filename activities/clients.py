@@ -33,7 +33,8 @@ _SHORTEST_SESSION: Final = 900
 """The shortest session that STS allows, in seconds (AssumeRole, DurationSeconds)."""
 
 MAX_ORGANISATIONS: Final = 100
-"""How many organisations' clients a worker keeps. An organisation that is not among them gets new ones when needed."""
+"""The number of organisations whose clients a worker keeps. For any other organisation, the worker creates new clients
+when needed."""
 
 
 def build_client_config(*, connect_timeout: timedelta, read_timeout: timedelta, connections: int) -> Config:

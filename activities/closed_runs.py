@@ -1,7 +1,7 @@
-"""Records runs that ended without an activity that could have recorded them (contract 147).
+"""Records what no activity can record: cancelled and terminated runs, and runs that failed before their first activity.
 
 Cancellations and terminations in Temporal appear only in the run's history, and a run with invalid input runs no
-activity. This loop finds such runs after they have ended.
+activity. This loop finds such runs after they have ended (contract 147).
 """
 
 import asyncio

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _EXTERNAL_IDS: Final = "external-ids/"
 _RANDOM_BYTES: Final = 24
-"""192 random bits, which no attacker can guess. The external id is then 32 letters, digits, `-` and `_`."""
+"""192 random bits, which no attacker can guess. The external id then consists of 32 characters: letters, digits,
+`-` and `_`."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,9 @@ class ExternalIdActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def get_external_id(self, request: ExternalIdRequest) -> str:
-        """Return the external id of an organisation, or of the vendor's own environments. The first call makes it.
+        """Return the external id of an organisation, or of the vendor's own environments.
+
+        The first call generates the external id.
 
         Raises:
             ApplicationError: AWS returned an error. The error table decides whether it stops the activity.

@@ -41,7 +41,7 @@ Most policy changes propagate within 1 to 2 s."""
 
 _ASKED_AGAIN: Final = "A key change may still be propagating. byok retries for another {left} s."
 
-_NOTHING_TO_DO: Final = "The fault is the platform's own. There is nothing to do: byok retries by itself."
+_NOTHING_TO_DO: Final = "This is a platform fault. No action is needed: byok retries by itself."
 
 _NO_CREDENTIALS: Final = (
     CredentialRetrievalError,
@@ -94,8 +94,8 @@ class ActivityContext:
 
         Raises:
             ApplicationError: AWS returned an error, or a call failed. The type is `<service>.<error code>`, and the
-                details contain a `Problem`. The error is non-retryable if the workflow must stop. If the fault is in
-                the platform itself, the error is retryable, with a growing delay (contract 151).
+                details contain a `Problem`. The error is non-retryable if the workflow must stop. If it is a
+                platform fault, the error is retryable, with a growing delay (contract 151).
         """
         try:
             yield
@@ -254,7 +254,7 @@ def with_partial_result(refusal: ApplicationError, resource: BaseModel) -> Appli
 
 
 def _hold(why: Problem) -> ApplicationError:
-    """Build the error for a fault of the platform's own, which says since when byok has been holding (contract 151).
+    """Build the error for a platform fault; the error's message states when the hold began (contract 151).
 
     Temporal's UI shows the error's message next to the pending activity. The error does not contain the remedy, which
     applies only if the fault lasts so long that the environment stops.

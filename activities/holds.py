@@ -1,4 +1,4 @@
-"""Remembers how long an activity has been on hold because of a fault in the platform itself (contract 151).
+"""Remembers how long an activity has been on hold because of a platform fault (contract 151).
 
 All times are Temporal's (`activity.info()`), not the worker's, because a wrong clock is one of the faults. The hold is
 stored in the heartbeat details, so any worker can continue a hold that another worker began.

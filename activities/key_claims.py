@@ -178,7 +178,10 @@ def _claim_on(key_arn: str) -> str:
 
 
 def _describe_holder(claim: _Claim, organisation: str | None) -> str:
-    """Describe the environment that holds a claim, without its id if an organisation asks and does not own it."""
+    """Describe the environment that holds a claim.
+
+    Omit the environment's id if the caller's organisation does not own the environment.
+    """
     return (
         f"environment {claim.environment_id}" if organisation in (None, claim.organisation) else "another environment"
     )

@@ -70,7 +70,9 @@ class _TaggedCredentials(CredentialProvider):
 
 
 def build_tagged_session(role_arn: str, organisation: str, sts: "Callable[[], STSClient]") -> botocore.session.Session:
-    """Build a session whose calls carry the tag `organisation`. It calls STS only when a call needs credentials.
+    """Build a session whose calls are made with the session tag `organisation`.
+
+    The session calls STS only when a call needs credentials.
 
     Args:
         role_arn: The role to assume.

@@ -34,7 +34,10 @@ def must_match(pattern: str, words: str) -> AfterValidator:
 
 
 def _require_https(value: str) -> str:
-    """Require https, because anyone on the way could replace what arrives by http. Allow http on this machine."""
+    """Require https; allow http for localhost and loopback addresses.
+
+    An attacker on the network path could modify traffic over http.
+    """
     parts = urlsplit(value)
     local = parts.scheme == "http" and _is_loopback(parts.hostname)
     if not parts.hostname or not (parts.scheme == "https" or local) or not value.isprintable():
@@ -50,7 +53,10 @@ def _is_loopback(host: str | None) -> bool:
 
 
 def _normalize_origin(value: str) -> str:
-    """Return a URL as browsers write an origin: in lower case, without the default port and without a slash."""
+    """Return a URL in the form in which browsers send an origin.
+
+    The origin is in lower case, without the default port and without a trailing slash.
+    """
     parts = urlsplit(_require_https(value))
     if parts.username is not None or parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise ValueError("must consist of scheme, host and, if needed, port, such as https://byok.example.com")

@@ -80,7 +80,8 @@ EARLIER_ATTEMPTS_MEMO: Final = "earlier-attempts"
 """The memo field that contains `byok.domain.models.EarlierAttempts`, if an earlier workflow has the same id."""
 
 STOP_SIGNAL: Final = "record_stop"
-"""The signal in which an environment's workflow reports its own stop, as `byok.domain.models.StoppedAttempt`."""
+"""The signal with which an environment's workflow reports that it has stopped, as
+`byok.domain.models.StoppedAttempt`."""
 
 _UNFIT: Final = " unfit: "
 _MAX_IDENTITY_LENGTH: Final = 500
@@ -145,14 +146,18 @@ def claims_workflow_id(request: ListClaimsRequest) -> str:
 
 
 def account_workflow_id(account: str) -> str:
-    """Return the workflow id of a change to the registration of an AWS account. Changes to an account run in turn."""
+    """Return the id of the workflow that changes the registration of an AWS account.
+
+    Changes to the same account run one after another.
+    """
     return f"account/{account}"
 
 
 def account_proof_workflow_id(nonce: str) -> str:
-    """Return the workflow id of a registration by the customer's own proof. Each nonce registers at most one account.
+    """Return the id of the workflow that registers an AWS account whose credentials the customer has proved to have.
 
-    The id contains only a hash of the nonce, so the nonce itself is not stored.
+    Each nonce registers at most one account. The id contains only a hash of the nonce, so the nonce itself is not
+    stored.
     """
     return f"account-proof/{hashlib.sha256(nonce.encode()).hexdigest()}"
 
@@ -174,7 +179,10 @@ def aurora_proof_workflow_id(region: str, key_arn: str) -> str:
 
 
 def unfit_task_queue(task_queue: str) -> str:
-    """Return the task queue that unfit workers poll. It never has tasks: Temporal lists the workers that poll it."""
+    """Return the task queue that unfit workers poll.
+
+    The queue never has tasks: it exists only so that Temporal lists the unfit workers that poll it.
+    """
     return f"{task_queue}-unfit"
 
 

@@ -122,7 +122,7 @@ async def _workers(service: EnvironmentService) -> CheckResult:
             "workers",
             ok=False,
             detail=f"{all_of_them}unfit: {reasons}" if workers else f"{all_of_them}{reasons}",
-            fix="Correct the credentials or the clock of these workers; they continue by themselves.",
+            fix="Correct the credentials or the clock of these workers; they then resume automatically.",
         )
     if not workers:
         return CheckResult(
@@ -196,7 +196,7 @@ def _clock(skew: timedelta | None) -> CheckResult:
         "clock",
         ok=False,
         detail=f"differs from AWS's clock by {int(abs(skew).total_seconds())} s",
-        fix="Synchronise this machine's clock: AWS rejects requests that are more than five minutes off.",
+        fix="Synchronise this machine's clock: AWS rejects requests whose timestamps are more than five minutes off.",
     )
 
 
@@ -205,7 +205,7 @@ def _audit_trail(settings: Settings) -> CheckResult:
     try:
         backlog = read_backlog(audit.directory)
     except OSError as error:
-        fix = "Run byok doctor as the worker's user, or correct BYOK_AUDIT__DIRECTORY."
+        fix = "Run byok doctor as the user that runs the worker, or correct BYOK_AUDIT__DIRECTORY."
         return CheckResult("audit trail", ok=False, detail=f"{audit.directory}: {error}", fix=fix)
     where = f"to the bucket {audit.bucket}" if audit.bucket else "nowhere, because no bucket is set"
     detail = f"{audit.directory}: {backlog.pieces} files, {backlog.size_bytes} bytes, shipped {where}"

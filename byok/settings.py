@@ -171,7 +171,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _audit_bucket_has_an_owner(self) -> Self:
-        """Require the account that owns the audit bucket, because every call on a bucket names it (contract 154)."""
+        """Require the account that owns the audit bucket.
+
+        Every call on the bucket must specify that account (contract 154).
+        """
         if self.audit.bucket is not None and self.audit_bucket_owner is None:
             raise ValueError("BYOK_AUDIT__BUCKET_OWNER: missing; set it, or BYOK_PLATFORM_ROLE_ARN, to use a bucket")
         return self

@@ -103,7 +103,7 @@ def _serve(settings: Settings, host: str, port: int) -> int:
     try:
         journal.require_writable()
     except JournalUnwritableError as error:
-        return _refuse(f"{error}. Set BYOK_AUDIT__DIRECTORY to a directory that the server can write.")
+        return _refuse(f"{error}. Set BYOK_AUDIT__DIRECTORY to a directory that the server can write to.")
     secret = settings.api.session_secret
     state = ApiState(
         build_authenticator(settings.api),

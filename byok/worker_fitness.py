@@ -1,6 +1,7 @@
-"""A worker polls for work only while it is fit: with valid credentials of the platform role, and with the right clock.
+"""A worker polls for work only while it is fit.
 
-An unfit worker fails every activity within milliseconds, so it would take most of the work away from healthy workers.
+A worker is fit if its credentials are valid and belong to the platform role, and its clock is correct. An unfit worker
+fails every activity within milliseconds, so it would take most of the work away from healthy workers.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
 requests"). Some services accept fifteen minutes."""
 
 MAX_UNFIT_INTERVAL: Final = timedelta(seconds=30)
-"""How often an unfit worker checks itself at least, so that it starts to work soon after it is repaired."""
+"""The longest time between two checks of an unfit worker, so that it starts polling soon after it is repaired."""
 
 
 class Fitness(StrEnum):
@@ -155,7 +156,10 @@ def _require_role(caller: str) -> str:
 
 @activity.defn(name="unfit")
 async def _take_no_work() -> None:
-    """Nothing schedules this activity: an unfit worker polls only so that Temporal lists the worker and its reason."""
+    """Nothing schedules this activity.
+
+    An unfit worker polls only so that Temporal lists the worker and the reason why it is unfit.
+    """
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def _details_of(error: BaseException | None, kind: type[_Made]) -> Iterator[_Mad
 
 
 def _after_hold(problem: Problem, request: RegionRequest, at: datetime) -> Problem:
-    """Replace the text for a hold in progress, because byok no longer retries (contract 151)."""
+    """Replace the remediation for a hold in progress, because byok no longer retries (contract 151)."""
     if problem.held_since is None:
         return problem
     context = _remedy_context(request)

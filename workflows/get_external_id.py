@@ -11,7 +11,10 @@ from workflows.activity_options import READ_OPTIONS
 
 @workflow.defn(name=GET_EXTERNAL_ID_WORKFLOW)
 class GetExternalId:
-    """Returns the external id of an organisation. The first run makes it, and later runs return the same one."""
+    """Returns the external id of an organisation.
+
+    The first run generates the external id, and later runs return the same id.
+    """
 
     @workflow.run
     async def run(self, request: ExternalIdRequest) -> str:

@@ -40,7 +40,8 @@ with workflow.unsafe.imports_passed_through():
 
 
 _MAX_EARLIER_ENTRIES: Final = 24
-"""How many phases of stopped attempts the timeline keeps after its first entry, because a memo must stay small."""
+"""The maximum number of phases of stopped attempts that the timeline keeps after its first entry, so that the memo
+stays small."""
 
 
 class ProgressPublisher:
@@ -124,7 +125,7 @@ class ProgressPublisher:
         self._publish(first=True)
 
     def _list_phases_that_ran(self) -> tuple[TimelineEntry, ...]:
-        """Return the timeline without a phase that a reset resumed in the task that also completed the phase.
+        """Return the timeline, without its last phase if a reset resumed this phase and the same task completed it.
 
         In a workflow task, signals are applied before all other events, such as the result of the phase's last
         activity.

@@ -42,7 +42,10 @@ class RequestAudit:
         self.has_intent = False
 
     async def record_intent(self, action: AuditAction, target: AuditTarget) -> None:
-        """See `RequestRecorder`. The action of the route wins: a replay may create the environment again."""
+        """See `RequestRecorder`.
+
+        The record contains the route's action instead of `action`, because a replay may create the environment again.
+        """
         if self.has_intent:
             return
         del action

@@ -22,7 +22,9 @@ class _BodyTooLargeError(Exception):
 
 @dataclass(frozen=True)
 class BodyLimitMiddleware:
-    """Buffers a request's body. If the body is too large or too slow, rejects the request without reading the rest.
+    """Buffers a request's body.
+
+    If the body is too large or arrives too slowly, rejects the request without reading the rest.
 
     Attributes:
         app: The application.

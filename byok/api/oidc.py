@@ -118,7 +118,7 @@ class OidcAuth:
             raise UnknownTokenError("A bearer token is required.")
         claims = await self._verify(token)
         if not claims["sub"]:
-            raise UnauthenticatedError("The token's claim sub must name its holder.")
+            raise UnauthenticatedError("The token's claim sub must name the token's holder.")
         if int(claims["exp"]) - int(claims["iat"]) > self.max_lifetime_seconds:
             raise UnauthenticatedError(f"The token's lifetime must not exceed {self.max_lifetime_seconds} seconds.")
         return Caller(

@@ -50,16 +50,18 @@ class PublicUrlMiddleware:
             return "byok.WrongHost", f"This server only answers requests for {self.public_url}."
         if scope["scheme"] != public.scheme:
             return "byok.WrongScheme", (
-                f"The request arrived by {scope['scheme']}: send it to {self.public_url}. If a proxy has received it "
-                f"by {public.scheme}, the proxy must set X-Forwarded-Proto, and the server's FORWARDED_ALLOW_IPS must "
-                "contain the proxy's address."
+                f"The request arrived over {scope['scheme']}: send it to {self.public_url} instead. If a proxy "
+                f"received the request over {public.scheme}, the proxy must set X-Forwarded-Proto, and the server's "
+                "FORWARDED_ALLOW_IPS must contain the proxy's address."
             )
         return None
 
 
 @dataclass(frozen=True)
 class ResponseHeadersMiddleware:
-    """Forbids caches to store responses, and forbids browsers to use http if the public URL is an https URL.
+    """Tells caches not to store responses other than static files.
+
+    If the public URL is an https URL, also tells browsers to use only https.
 
     Attributes:
         app: The application.

@@ -55,7 +55,8 @@ async def _reason(
             alias=REASON_HEADER,
             max_length=MAX_REASON_LENGTH,
             pattern=_REASON_PATTERN,
-            description="Why you make this request. byok stores the text with the environment and in the audit trail.",
+            description="The reason for this request. byok stores the text with the environment and in the audit "
+            "trail.",
         ),
     ] = None,
 ) -> str | None:

@@ -89,7 +89,7 @@ class ApiState:
 
     @property
     def challenge_signer(self) -> ChallengeSigner:
-        """Issues and verifies the nonces with which organisations prove that they have credentials of an account."""
+        """Issues and verifies the nonces with which organisations prove that they have credentials for an account."""
         return ChallengeSigner(self.secret)
 
     @property

@@ -195,7 +195,7 @@ def list_pieces(directory: Path) -> list[Path]:
 
 
 def read_backlog(directory: Path) -> JournalBacklog:
-    """Return what a journal's directory contains."""
+    """Return the number and total size of the pieces in a journal's directory, and when the oldest one was opened."""
     sizes: dict[Path, int] = {}
     for piece in list_pieces(directory):
         with contextlib.suppress(FileNotFoundError):  # the piece has just been shipped
@@ -221,7 +221,7 @@ def read_records(piece: Path) -> Iterator[AuditRecord]:
 
 @contextlib.contextmanager
 def lock_closed_piece(piece: Path) -> Iterator[bytes | None]:
-    """Lock a closed piece, and return its content; None if a process still writes the piece, or has removed it."""
+    """Lock a closed piece, and return its content; None if a process still writes to the piece, or has removed it."""
     try:
         descriptor = os.open(piece, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Stores the requester of a replay or a cancellation in the reason that Temporal keeps with the event.
+"""Stores the requester of a replay or a cancellation as a note in the reason that Temporal records with the event.
 
 Reset and cancellation requests have no memo. If the client has a payload codec, byok encodes the note with this codec,
 because Temporal stores a reason as plain text.

@@ -85,7 +85,8 @@ WORKFLOW_ACTIONS: Final[Mapping[str, AuditAction | None]] = {
     GET_EXTERNAL_ID_WORKFLOW: None,
     LIST_KEY_CLAIMS_WORKFLOW: None,
 }
-"""What each workflow type does. None: the workflow only reads, and uses no customer's key, so it leaves no record."""
+"""The audit action of each workflow type. None means that the workflow only reads and uses no customer key, so byok
+writes no audit record for it."""
 
 
 class AuditTarget(RecordModel):

@@ -22,7 +22,7 @@ def _limit(reason: str | None) -> str | None:
 
 Reason = Annotated[
     str | None,
-    typer.Option(callback=_limit, help="Why you run this command. byok stores the text with the audit trail."),
+    typer.Option(callback=_limit, help="The reason for this command. byok stores the text in the audit trail."),
 ]
 
 

@@ -65,7 +65,10 @@ _OPTIONAL: Final = {"X-Amz-Security-Token": r"[\x21-\x7e]+"}
 
 
 class InvalidProofTokenError(ValueError):
-    """Raised for a token that byok does not send to STS. The message says what to do, and contains no part of it."""
+    """Raised for a token that byok does not send to STS.
+
+    The message says what to do, and contains no part of the token.
+    """
 
 
 @dataclass(frozen=True)

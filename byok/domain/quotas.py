@@ -15,7 +15,8 @@ KEY_CHECK_WINDOW: Final = timedelta(hours=1)
 """The sliding window in which byok counts the checks of a key."""
 
 IN_FLIGHT_RETRY_AFTER: Final = timedelta(minutes=1)
-"""When to retry after too many environments were in flight. byok cannot know when one of them will finish."""
+"""How long to wait before a retry if too many environments are in flight. byok cannot know when one of them will
+finish."""
 
 Limit = Annotated[int, Field(ge=0, le=1_000_000)]
 
@@ -46,7 +47,10 @@ class QuotaLimits(BaseModel):
 
 
 class QuotaOverrides(BaseModel):
-    """The limits of one organisation that differ from the common limits. None keeps the common limit."""
+    """The limits of one organisation that differ from the common limits.
+
+    If a limit is None, the common limit applies.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -112,6 +116,6 @@ class ExceededQuota(BaseModel):
         if self.quota is Quota.ENVIRONMENTS:
             return f"Delete an environment that is no longer needed, {raise_it}."
         if self.quota is Quota.IN_FLIGHT:
-            return f"Try again when one of them is ready, stopped or deleted, {raise_it}."
+            return f"Try again when one of the environments is ready, stopped or deleted, {raise_it}."
         minutes = max(1, round((self.retry_after or KEY_CHECK_WINDOW) / timedelta(minutes=1)))
         return f"Try again in {minutes} min, {raise_it}."

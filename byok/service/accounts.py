@@ -33,7 +33,9 @@ async def register_account(reader: EnvironmentReader, task_queue: str, request: 
 async def register_proved_account(
     reader: EnvironmentReader, task_queue: str, request: AccountRequest, nonce: str
 ) -> None:
-    """Register an account by proof. See `EnvironmentService.register_proved_account`.
+    """Register an account for an organisation that has proved that it has credentials for the account.
+
+    See `EnvironmentService.register_proved_account`.
 
     Temporal starts at most one workflow for each nonce, whichever process requests it, because Temporal retains a
     closed workflow for far longer than a nonce is valid. S3 accepts only the first of two concurrent registrations, so

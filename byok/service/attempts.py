@@ -115,7 +115,10 @@ async def _read_requester(
 
 
 def _build_attempts(chain: _Chain, status: EnvironmentStatus) -> dict[str, Attempt]:
-    """Return the attempts in a run's history, by run id. The first one began when the run's status says."""
+    """Return the attempts in a run's history, by run id.
+
+    The start time of the first attempt comes from the run's status.
+    """
     found = {run_id: _build(run_id, chain) for run_id in chain.beginnings | chain.stops}
     first = next(iter(chain.beginnings))
     return {**found, first: found[first].model_copy(update={"started_at": status.started_at})}
@@ -152,7 +155,10 @@ def _with_end(attempt: Attempt, status: EnvironmentStatus) -> Attempt:
 
 
 def _number(attempts: list[Attempt]) -> list[Attempt]:
-    """Number the attempts. Those from a memo keep their numbers, so a gap shows that attempts are missing."""
+    """Number the attempts.
+
+    Attempts from a memo keep their numbers, so a gap in the numbers shows that attempts are missing.
+    """
     numbered: list[Attempt] = []
     for one in attempts:
         following = numbered[-1].number + 1 if numbered else 1

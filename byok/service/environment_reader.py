@@ -86,7 +86,10 @@ class EnvironmentReader:
         self._task_queue = task_queue
 
     def on_behalf_of(self, requester: Requester, recorder: RequestRecorder | None = None) -> Self:
-        """Return the same service, acting on behalf of a requester and, before each act, writing an audit record."""
+        """Return a copy of the service that acts on behalf of a requester.
+
+        The copy writes an audit record before each action.
+        """
         other = copy.copy(self)
         other.requester, other.recorder = requester, recorder
         return other

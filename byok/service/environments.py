@@ -108,7 +108,9 @@ class EnvironmentService(EnvironmentReader):
         return await list_claims(self, self._task_queue, request)
 
     async def register_account(self, request: AccountRequest) -> None:
-        """Register an AWS account for an organisation (contract 146). If it is registered already, nothing changes.
+        """Register an AWS account for an organisation (contract 146).
+
+        If the account is already registered for the organisation, nothing changes.
 
         Raises:
             AccountConflictError: The account is registered for another organisation.

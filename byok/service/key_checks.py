@@ -34,6 +34,7 @@ async def check_keys(
         try:
             return await reader.wait_for_result(handle, "The key check was accepted")
         except WorkflowFailureError as error:
-            if getattr(error.cause, "type", None) == QUOTA_EXCEEDED_CODE:  # another check was first
+            # Another check started first and used up the quota.
+            if getattr(error.cause, "type", None) == QUOTA_EXCEEDED_CODE:
                 await require_key_check_quota(counter, request, may_join=False)
             raise KeyCheckFailedError(f"The key check failed: {error.cause}") from error

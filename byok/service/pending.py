@@ -96,7 +96,7 @@ def describe_holding(holding: Holding) -> str:
     operation = f"{problem.operation} failed with " if problem.operation else ""
     return (
         f"holding since {holding.since:%Y-%m-%d %H:%M:%S} UTC: {operation}{problem.code}: {problem.message} "
-        "This is a fault of the platform; byok retries by itself."
+        "This is a platform fault; byok retries by itself."
     )
 
 

@@ -180,7 +180,10 @@ class EnvironmentStatus(RecordModel):
         return min((item.since for item in self.pending if item.unclaimed), default=None)
 
     def with_unfit_workers(self, workers: Workers) -> Self:
-        """Return the status, which holds if it waits for a worker and all workers are unfit (contract 151)."""
+        """Return the status (contract 151).
+
+        `holding` is set if the environment waits for a worker and all workers are unfit.
+        """
         since = self.unclaimed_since
         if since is None or workers.fit or not workers.unfit:
             return self
@@ -286,7 +289,10 @@ def find_creation(earlier: Sequence[Attempt], started_at: datetime) -> datetime:
 
 
 def _started_at(execution: WorkflowExecution, progress: EnvironmentProgress | None) -> datetime:
-    """Return when a workflow was started. After a reset, Temporal's list has only the time of the reset."""
+    """Return when a workflow was started.
+
+    For a run that was reset, Temporal's list contains only the time of the reset.
+    """
     first = [entry.entered_at for entry in progress.timeline[:1]] if progress else []
     return min([execution.start_time, *first])
 
@@ -301,7 +307,10 @@ def _is_unreported_end(execution: WorkflowExecution, progress: EnvironmentProgre
 
 
 async def read_organisation(execution: WorkflowExecution) -> str | None:
-    """Return the organisation that owns an environment; None if the vendor owns it, or if nothing was published yet."""
+    """Return the organisation that owns an environment.
+
+    None if the vendor owns the environment, or if the workflow has not published its progress yet.
+    """
     progress = await _progress(execution)
     return progress.request.organisation if progress else None
 

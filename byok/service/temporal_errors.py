@@ -1,4 +1,7 @@
-"""Translates the Temporal client's errors into the errors of `byok.service.errors`, or into None."""
+"""Translates the Temporal client's errors into the errors of `byok.service.errors`.
+
+If a workflow does not exist, `describe_or_none` translates the error into None.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -96,7 +96,8 @@ def explain_no_worker(described: WorkflowExecutionDescription, routing: TaskQueu
     if workers:
         return f"no worker that polls {{where}} gets new work. {set_current_version_command(workers)}"
     if found.unfit:
-        return f"all workers of {{where}} are unfit. {found.unfit[0].reason} Work continues by itself."
+        reason = found.unfit[0].reason
+        return f"all workers of {{where}} are unfit. {reason} Work continues when a worker is fit again."
     return "no worker is polling {where}. Work continues when a worker starts; `byok doctor` shows what is missing."
 
 

@@ -1,4 +1,7 @@
-"""An AWS account belongs to one organisation, and a refusal says nothing about other organisations (contract 146)."""
+"""An AWS account belongs to one organisation (contract 146).
+
+A refusal reveals nothing about other organisations.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""An organisation's environment is made in a session with the organisation's tag, so AWS refuses a confused deputy."""
+"""byok creates environments in sessions with the organisation's tag, so AWS refuses a confused deputy."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -25,7 +25,7 @@ TAGGING = replace(PLATFORM, vendor=VENDOR)
 
 
 class TaggingHarness(ActivityHarness):
-    """Runs the activities of a platform whose vendor turns on session tags; both keys ask for acme's tag."""
+    """Runs the activities of a platform whose vendor turns on session tags; both key policies require acme's tag."""
 
     def __init__(self, aws: AwsHarness) -> None:
         super().__init__(aws, replace(make_clients(), tagged_role=TaggedRole(PLATFORM_ROLE_ARN, REGION)))

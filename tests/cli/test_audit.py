@@ -21,7 +21,8 @@ READS = {
 """The commands that change nothing in the platform and use no customer's key."""
 
 LOCAL = {"demo", "up"}
-"""The commands that start a stack on one machine. Their environments are recorded by that stack's worker."""
+"""The commands that start a stack on one machine. The worker of that stack records their environments in the
+audit trail."""
 
 
 def list_commands(group: TyperGroup, prefix: str = "") -> Iterator[tuple[str, Any]]:

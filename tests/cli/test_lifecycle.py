@@ -133,7 +133,7 @@ def test_replay_of_all_without_any_says_so(run: Run, outcomes: list[BulkReplayOu
     ended = run("replay", "--all", "--code", "rds.Throttling")
 
     assert (ended.code, ended.out) == (0, "")
-    assert "No environment is stopped with rds.Throttling." in ended.err
+    assert "No stopped environment has the problem code rds.Throttling." in ended.err
 
 
 @pytest.mark.usefixtures("outcomes")

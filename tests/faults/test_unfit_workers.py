@@ -184,7 +184,10 @@ async def test_credentials_that_expire_while_a_worker_polls_stop_nothing(steady:
 
 
 async def watch(run: ScenarioRun, held: set[str]) -> EnvironmentStatus:
-    """Return the last status of an environment; add the environment's id to `held` if it held meanwhile."""
+    """Watch an environment until its workflow ends, and return its last status.
+
+    If the environment held, its id is added to `held`.
+    """
     async with asyncio.timeout(300):
         async for status in run.machine.service.watch_status(run.request.environment_id):
             if status.holding is not None:
@@ -227,7 +230,7 @@ async def test_environments_survive_long_throttling_with_few_calls(steady: Fault
     machine.aws.call_control("DELETE", "faults")
     ended = await asyncio.gather(*watched)
 
-    assert {status.phase for status in ended} == {Phase.READY}  # nobody had to run a command
+    assert {status.phase for status in ended} == {Phase.READY}  # no user had to run a command
     assert calls.keys() <= {run.request.environment_id for run in runs} | {None}
     assert max(calls.values()) <= seconds / 5 + 1
     what = "AWS throttles all calls for a long time"

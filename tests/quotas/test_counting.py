@@ -113,7 +113,7 @@ async def test_replay_is_refused_while_too_many_are_in_flight(tenant: Tenant) ->
     with pytest.raises(QuotaExceededError) as refused:
         await tenant.service.replay(stopped)
 
-    assert "Nothing was started. Try again when one of them is ready" in str(refused.value)
+    assert "Nothing was started. Try again when one of the environments is ready" in str(refused.value)
 
 
 async def test_environment_that_a_quota_stopped_does_not_count_and_can_be_replayed(tenant: Tenant) -> None:

@@ -31,7 +31,10 @@ HEADERS = {
 
 
 def assert_rate_limit_headers(headers: object, exceeded: ExceededQuota) -> None:
-    """Compare a response's headers with the quota. Waiting does not free an environment, so there is no Retry-After."""
+    """Compare a response's headers with the quota.
+
+    The quota of environments does not free up over time, so its responses have no Retry-After header.
+    """
     given = dict(headers)  # type: ignore[call-overload]
     wait = given.get("retry-after")
     policy, limit = HEADERS[exceeded.quota]

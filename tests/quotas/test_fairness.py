@@ -62,7 +62,10 @@ class Turns(FakeActivities):
 
     @property
     def turns(self) -> list[str | None]:
-        """Who got each turn so far. Only an environment's first turn is listed."""
+        """The environment id for each turn so far, or None for a turn of the backlog.
+
+        Only an environment's first turn is listed.
+        """
         tasks = iter(self.inputs.get("find_exceeded_quota", []))
         order = [name for name in self.calls if name in (_ONE_TURN, "find_exceeded_quota")]
         return [None if name == _ONE_TURN else next(tasks).environment_id for name in order]

@@ -122,7 +122,7 @@ def test_token_entry_needs_a_name() -> None:
 
 @pytest.mark.parametrize("pattern", [ENVIRONMENT_ID_PATTERN, ORGANISATION_PATTERN])
 def test_dollar_of_a_pydantic_pattern_matches_no_trailing_line_break(pattern: str) -> None:
-    """Python's `$` does match before a trailing line break, so code that uses `re` must use `fullmatch`."""
+    """In Python's `re`, `$` also matches before a trailing line break, so code that uses `re` must use `fullmatch`."""
 
     class Model(BaseModel):
         value: Annotated[str, StringConstraints(pattern=pattern)]

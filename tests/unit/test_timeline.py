@@ -37,7 +37,8 @@ def build_status(entries: tuple[tuple[Phase, int], ...] = ENTRIES) -> Environmen
 def test_time_between_a_stop_and_a_replay_is_no_duration() -> None:
     runs = list_phase_runs(build_status())
     assert [run.seconds for run in runs] == [2, 3, 4, None, 7, None]
-    assert [run.failed for run in runs] == [False, False, True, True, False, False]  # the phase that stopped failed
+    # The phase that stopped counts as failed.
+    assert [run.failed for run in runs] == [False, False, True, True, False, False]
 
 
 def test_resumed_phase_is_the_running_one() -> None:

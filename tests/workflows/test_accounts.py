@@ -67,7 +67,10 @@ async def test_key_check_refuses_both_keys_without_using_them(
 
 
 async def test_neither_key_is_used_if_one_is_in_an_unregistered_account(harness: WorkflowHarness) -> None:
-    """A refused S3 key makes byok try the other key, so a key of another organisation must never get that far."""
+    """Even if the S3 key is refused, byok tries the Aurora key.
+
+    So byok must reject another organisation's key before it uses either key.
+    """
     harness.activities.accounts = {ACCOUNT: "acme"}
 
     answer = await check(harness, rds_key_arn=OTHER_ACCOUNT_KEY)

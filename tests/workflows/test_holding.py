@@ -1,4 +1,4 @@
-"""A fault of the platform's own holds an environment, on a real Temporal server with a virtual clock (contract 151).
+"""A platform fault makes an environment hold, on a real Temporal server with a virtual clock (contract 151).
 
 The fake activities raise the errors that botocore raises, and the real code of the activities translates these errors.
 """
@@ -98,7 +98,7 @@ async def test_environment_survives_an_hour_of_throttling_with_few_calls(
 
     status = await wait_until_ended(service, environment_id)
 
-    assert status.phase is Phase.READY  # nobody had to run a command
+    assert status.phase is Phase.READY  # no user had to run a command
     assert answers.attempts[-1] - answers.attempts[0] > HOUR * 10 * 5 / 60
     assert max(count_by_hour(answers.attempts[10:])) <= 12
 

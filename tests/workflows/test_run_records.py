@@ -1,4 +1,7 @@
-"""A worker records who started, replayed, cancelled or terminated each run, before it acts (contract 147)."""
+"""A worker records who started, replayed, cancelled or terminated each run (contract 147).
+
+A run acts only after its record is written.
+"""
 
 import asyncio
 import importlib

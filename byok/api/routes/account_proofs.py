@@ -1,4 +1,4 @@
-"""Routes with which an organisation registers an AWS account itself, by proving that it has credentials of the account.
+"""Routes through which an organisation registers an AWS account by proving that it has credentials for the account.
 
 The token that a caller sends contains a pre-signed request, which is a credential. byok sends the request only to STS,
 and passes only the account that STS returns to a workflow (contract 146).
@@ -70,8 +70,8 @@ async def _own_organisation(caller: WriteCaller) -> str:
         raise ProblemError(
             HTTPStatus.FORBIDDEN,
             "byok.Forbidden",
-            "Only an organisation can prove that it has credentials of an AWS account. The vendor's staff register an "
-            "account with PUT /v1/organisations/{organisation}/accounts/{account}.",
+            "Only an organisation can prove that it has credentials for an AWS account. The vendor's staff register "
+            "an account with PUT /v1/organisations/{organisation}/accounts/{account}.",
         )
     return caller.organisation
 

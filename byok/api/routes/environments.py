@@ -134,7 +134,9 @@ async def get(environment_id: ReadableId, service: Service) -> EnvironmentStatus
 
 @router.get("/{environment_id}/attempts", responses=NOT_FOUND_RESPONSES)
 async def list_attempts(environment_id: ReadableId, service: Service) -> AttemptList:
-    """List every attempt to provision or delete an environment: its problem, its times, and who began it.
+    """List every attempt to provision or delete an environment.
+
+    The list shows the problem, the start and end times, and the requester of each attempt.
 
     The status does not contain the attempts, because clients poll the status, and byok must read workflow histories to
     list the attempts.

@@ -19,5 +19,8 @@ async def health() -> Health:
 
 @router.get("/ready", responses=openapi_problem_responses(HTTPStatus.BAD_GATEWAY))
 async def ready(state: State) -> Health:
-    """Check that Temporal is reachable. Without a worker, this process can still accept and answer requests."""
+    """Check that Temporal is reachable.
+
+    The check also passes if no worker is running, because this process can still accept and answer requests.
+    """
     return Health(workers=len(await state.service.list_workers()))

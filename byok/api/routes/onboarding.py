@@ -30,7 +30,10 @@ _ANY_STACK: Final = "byok-kms-keys"
 
 Organisation = Annotated[
     OrganisationName | None,
-    Query(description="For the vendor's staff: the organisation that will own the environment."),
+    Query(
+        description="The organisation that will own the environment. Used only if the caller is one of the "
+        "vendor's staff."
+    ),
 ]
 
 

@@ -14,11 +14,11 @@ accounts = typer.Typer(
     name="accounts",
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Register the AWS accounts of organisations.",
+    help="Register, unregister and list the AWS accounts of organisations.",
 )
 
 Organisation = Annotated[str, typer.Argument(help="The organisation's name.")]
-Account = Annotated[str, typer.Argument(help="The id of the AWS account: 12 digits.")]
+Account = Annotated[str, typer.Argument(help="The 12-digit id of the AWS account.")]
 
 
 @accounts.command()

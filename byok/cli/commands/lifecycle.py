@@ -19,7 +19,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the status as JSON."
 
 
 def replay(
-    name: Annotated[str | None, typer.Argument(help="The environment's id; left out with --all.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The environment's id; omit it with --all.")] = None,
     s3_key_arn: Annotated[str | None, typer.Option(help="ARN of another S3 key, to replace the rejected one.")] = None,
     rds_key_arn: Annotated[
         str | None, typer.Option(help="ARN of another Aurora key, to replace the rejected one.")
@@ -30,7 +30,7 @@ def replay(
     ] = False,
     code: Annotated[str | None, typer.Option(help="With --all: the problem code, such as rds.Throttling.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="With --all: replay nothing; list the environments to replay.")
+        bool, typer.Option("--dry-run", help="With --all: only list the environments to replay.")
     ] = False,
     reason: Reason = None,
     wait: Wait = False,
@@ -177,7 +177,7 @@ async def _replay_all(code: str, reason: str | None, *, dry_run: bool, as_json: 
     if as_json:
         print_json([asdict(outcome) for outcome in outcomes])
     elif not outcomes:
-        print_message(f"No environment is stopped with {code}.")
+        print_message(f"No stopped environment has the problem code {code}.")
     return EXIT_FAILED if any(outcome.refusal for outcome in outcomes) else EXIT_OK
 
 

@@ -25,7 +25,8 @@ KEYS_TEMPLATE_FILE: Final = "byok-kms-keys.yaml"
 """The template's exact file name (contract 24)."""
 
 ORGANISATION_PARAMETER: Final = "Organisation"
-"""The template's parameter for the organisation. The template has it only if the vendor turns on session tags."""
+"""The template's parameter for the organisation. The template has this parameter only if the vendor profile
+turns on session tags."""
 
 TENANT_ROLE_TEMPLATE_FILE: Final = "byok-tenant-role.yaml"
 TENANT_ROLE_ARN_OUTPUT: Final = "TenantRoleArn"

@@ -87,7 +87,7 @@ class RemedyContext:
 
     @property
     def session_tag_hint(self) -> str:
-        """The value of the organisation's session tag, to continue a list of values; empty if there is no such tag."""
+        """The required value of the session tag, to continue a list of conditions; empty if the session has no tag."""
         organisation = self.vendor.session_organisation(self.organisation)
         return f", {ORGANISATION_CONDITION_KEY} is {organisation}" if organisation else ""
 

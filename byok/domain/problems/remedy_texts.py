@@ -231,8 +231,9 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "  byok accounts allow {organisation} {key_account}\n{again}"
     ),
     Remedy.ACCOUNT_OF_ANOTHER_ORGANISATION: (
-        "The customer does not need to do anything. An AWS account belongs to one organisation. If the account "
-        "now belongs to another one, run `byok accounts remove` for the first organisation. Then retry."
+        "The customer does not need to do anything. An AWS account can be registered for only one organisation. "
+        "If the account now belongs to another organisation, run `byok accounts remove` for the previous "
+        "organisation. Then retry."
     ),
     Remedy.REGION_NOT_IN_USE: (
         "The customer does not need to do anything. Nothing was changed. Check the Region of the request. If the "
@@ -266,8 +267,8 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "than byok waits. Check the AWS Health Dashboard for an outage in {region}.\n{again}"
     ),
     Remedy.HELD_TOO_LONG: (
-        "The customer does not need to do anything. The fault is the platform's own, and it lasted longer than byok "
-        "holds an environment. The platform's operator runs `byok doctor`, which shows what is missing, and checks "
+        "The customer does not need to do anything. This is a platform fault, and it lasted longer than byok holds "
+        "an environment. The platform's operator runs `byok doctor`, which shows what is missing, and checks "
         "the AWS Health Dashboard for an outage in {region}.\n{again}"
     ),
 }

@@ -31,7 +31,8 @@ from byok.wizard.views import StatusView
 router = APIRouter(prefix="/environments")
 _PAGE: Final = 50
 _EXTERNAL_ID_TIMEOUT: Final = timedelta(seconds=3)
-"""How long a page waits for the external id. The page does not need a worker for anything else."""
+"""How long a page waits for the external id. Only reading the external id requires a worker; the rest of the
+page does not."""
 
 
 @router.get("")

@@ -68,7 +68,7 @@ platform role calls no other operation; `SECURITY.md` lists the permissions that
 
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException"})
 _CALLER: Final = re.compile(r"^User: (arn:\S+) is not authorized to perform")
-"""How AWS names the caller in an access-denied error (IAM user guide, "Access denied error messages")."""
+"""Finds the caller's ARN in an access-denied error (IAM user guide, "Access denied error messages")."""
 
 _TENANT_ROLE_SERVICE: Final = "kms"
 """The service that byok calls with the customer's tenant role. byok calls all other services with the platform role."""
