@@ -40,9 +40,18 @@ async def _authenticate(
 AnyCaller = Annotated[Caller, Depends(_authenticate)]
 
 
-async def _service(request: Request, caller: AnyCaller, reason: Reason) -> EnvironmentService:
+def find_service(request: Request, caller: Caller, reason: str | None = None) -> EnvironmentService:
+    """Return the service, acting on behalf of the caller. Routes that do not always need Temporal call this function.
+
+    Raises:
+        TemporalUnreachableError: The service is not connected yet.
+    """
     requester = build_requester(request, caller, EntryPoint.API, reason)
     return api_state(request).service.on_behalf_of(requester, find_request_audit(request))
+
+
+async def _service(request: Request, caller: AnyCaller, reason: Reason) -> EnvironmentService:
+    return find_service(request, caller, reason)
 
 
 Service = Annotated[EnvironmentService, Depends(_service)]

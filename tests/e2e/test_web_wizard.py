@@ -156,10 +156,10 @@ async def test_disabled_key_is_shown_and_retried_to_ready_after_the_fix(visit: V
     await page.set_viewport_size({"width": 1280, "height": 900})
     await page.get_by_role("button", name="Validate keys").click()
     await expect(page.get_by_role("heading", name="These keys cannot be used yet")).to_be_in_viewport()
-    await expect(page.get_by_text("s3.KMS.DisabledException").first).to_be_in_viewport()
+    await expect(page.get_by_role("heading", name="s3.KMS.DisabledException").first).to_be_in_viewport()
     await review_and_submit_request(page)
     await expect(page.locator(".phase.stopped")).to_be_visible()
-    await expect(page.get_by_text("s3.KMS.DisabledException")).to_be_visible()  # contract 30
+    await expect(page.get_by_role("heading", name="s3.KMS.DisabledException")).to_be_visible()  # contract 30
     await expect(page.get_by_text(asked.s3_key_arn).first).to_be_visible()
     await check_page(page, "8-stopped")
     await asyncio.to_thread(web.aws.customer_client("kms").enable_key, KeyId=asked.s3_key_arn)

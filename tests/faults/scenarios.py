@@ -78,8 +78,14 @@ class ScenarioRun:
     since: int = 0
 
     @classmethod
-    async def prepare(cls, machine: StackHarness, course: Scenario) -> "ScenarioRun":
-        """Create a pair of keys, and everything else that must exist before the scenario begins."""
+    async def prepare(cls, machine: StackHarness, course: Scenario, *, names_keys: bool = True) -> "ScenarioRun":
+        """Create a pair of keys, and everything else that must exist before the scenario begins.
+
+        Args:
+            machine: The stack.
+            course: What the scenario does.
+            names_keys: Whether provisioning also sets the tenant name on the keys. The preparation then needs a worker.
+        """
         name, customer = f"f-{uuid.uuid4().hex[:10]}", machine.stack.customer
         pair = await asyncio.to_thread(customer.ensure_key_pair, name)
         values: dict[str, Any] = {
@@ -89,7 +95,7 @@ class ScenarioRun:
             "rds_key_arn": pair.rds_key_arn,
             "key_grace_seconds": 0,
         }
-        if course is Scenario.PROVISION:
+        if course is Scenario.PROVISION and names_keys:
             external_id = await machine.service.get_external_id()
             role_arn = await asyncio.to_thread(customer.ensure_tenant_role, name, pair, external_id)
             values |= {"tenant": f"tenant-{name}", "tenant_role_arn": role_arn}

@@ -248,7 +248,7 @@ async def test_status_and_doctor_say_at_once_that_all_workers_are_unfit(tmp_path
     """The test starts its own stack, because Temporal still lists a killed worker for a minute."""
     async with DevStack(tmp_path / "stack", Ports.pick_free(), worker=False, database_seconds=0.3) as stack:
         machine = StackHarness(stack, await stack.connect_service(), AwsHarness(stack.aws_url))
-        run = await ScenarioRun.prepare(machine, Scenario.PROVISION)
+        run = await ScenarioRun.prepare(machine, Scenario.PROVISION, names_keys=False)
         async with running_worker(machine, "unfit", **no_credentials(machine, tmp_path)) as worker:
             unfit = await wait_until_unfit(machine, worker)
             await run.start()

@@ -4,9 +4,9 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from byok.api.authorization import ReadCaller, Service
+from byok.api.authorization import ReadCaller, find_service
 from byok.api.dependencies import Region, State
 from byok.api.problems import ProblemError, invalid_field_error, openapi_problem_responses
 from byok.api.responses import OnboardingValues
@@ -73,9 +73,9 @@ def build_keys_template_response(state: State) -> Response:
 
 @router.get("/{region}")
 async def values(
+    request: Request,
     caller: ReadCaller,
     state: State,
-    service: Service,
     region: Region,
     environment_id: Annotated[
         str | None,
@@ -118,7 +118,7 @@ async def values(
     owner = caller.organisation or organisation
     kit = build_kit(state, region, stack_name, profile, keys, owner)
     if keys is not None:
-        kit = replace(kit, external_id=await service.get_external_id(owner))
+        kit = replace(kit, external_id=await find_service(request, caller).get_external_id(owner))
     return OnboardingValues.model_validate(kit.as_json_dict())
 
 
