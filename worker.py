@@ -137,7 +137,7 @@ def build_activities(settings: Settings, session: boto3.Session, platform_role_a
 def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig | None:
     """Return this worker's version, or None if the worker is unversioned and accepts every workflow.
 
-    A versioned worker receives new workflows only once its build is the current one. Workflows are pinned, so each
+    A versioned worker receives new workflows only once its build is the current version. Workflows are pinned, so each
     workflow stays on the build that started it until the workflow ends. A workflow takes minutes, or at most an hour,
     so you never have to keep an old build running for longer than that.
 
@@ -216,7 +216,7 @@ async def run_worker(settings: Settings) -> None:
         raise RuntimeError(f"{error}. {fix}") from error
     client = await connect()
     await register_search_attributes(client)
-    load_blueprint(settings.blueprint)  # even an unfit worker reports wrong settings when it starts
+    load_blueprint(settings.blueprint)  # even an unfit worker reports an invalid blueprint when it starts
     identity = WorkerIdentity(build_config(settings), settings.home_region, settings.platform_role_arn)
     with ThreadPoolExecutor(settings.activity_threads, thread_name_prefix="activity") as executor:
         asyncio.get_running_loop().set_default_executor(executor)  # for the AWS calls of async activities

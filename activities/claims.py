@@ -81,7 +81,7 @@ class ClaimActivities:
         """List claims, and check in AWS whether their environments exist and use the keys.
 
         Raises:
-            ApplicationError: AWS returned an error. The error table decides whether it stops the activity.
+            ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.
         """
         step = self._step(plan_no_environment(self.platform), Phase.VALIDATING_KEYS)
         inventory = Inventory(self.clients, self.platform)

@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class ClosedRunRecorder:
-    """Polls Temporal for runs that were cancelled, terminated, or failed.
+    """Polls Temporal for runs that were cancelled or terminated, or that failed.
 
     The time of the last poll is stored in the journal's directory, so that a restart of the worker skips no run.
 

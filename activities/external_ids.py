@@ -35,8 +35,8 @@ class ExternalIds:
     The vendor generates the external id, which is unique per customer. Otherwise, a customer could enter another
     customer's role together with the external id that this role requires (IAM user guide, "The confused deputy
     problem"). The external id cannot be derived from ARNs, and it never changes, because the customers' trust policies
-    contain it. S3 writes the object with an external id only if the object does not exist yet, so two workers always
-    use the same external id.
+    contain it. S3 writes the object that contains an external id only if this object does not exist yet, so two workers
+    always use the same external id.
 
     Attributes:
         s3: The S3 client of the home Region.
@@ -50,7 +50,7 @@ class ExternalIds:
 
     @classmethod
     def of_platform(cls, clients: AwsClients, platform: Platform) -> "ExternalIds":
-        """Return the external ids in the platform's home Region."""
+        """Return an instance that stores the external ids in the platform's home Region."""
         return cls(clients.s3(platform.home_region), platform.claims_bucket, platform.home_region)
 
     def get(self, organisation: str | None) -> str:

@@ -25,7 +25,7 @@ class _Hold:
     """The hold that is in progress, and the earlier holds of this activity.
 
     Attributes:
-        since: When the hold in progress began; None if the activity does not hold now.
+        since: When the hold in progress began; None if the activity is not on hold.
         first_attempt: The number of the hold's first attempt.
         earlier: How long earlier holds lasted.
     """

@@ -149,7 +149,7 @@ class KeyClaims:
         except ClientError as error:
             if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
                 raise
-            # If there is no claim, it was released between the two calls, and the key is free again.
+            # If the claim no longer exists, it was released between the two calls, and the key is free again.
             return self._read(name) or self._claim(which)
         return own
 

@@ -165,8 +165,8 @@ def create_writer_params(task: DatabaseTask) -> dict[str, Any]:
         "PubliclyAccessible": False,
         "AutoMinorVersionUpgrade": True,
         "CopyTagsToSnapshot": True,
-        # AWS would encrypt the Performance Insights data with a platform key, which the customer does not control
-        # (D15).
+        # If Performance Insights were on, AWS would encrypt its data with a platform key, which the customer does not
+        # control (D15).
         "EnablePerformanceInsights": False,
         "Tags": _tags(task.environment),
     }

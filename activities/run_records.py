@@ -50,7 +50,7 @@ class RunHistory:
 
     Attributes:
         client: A client with the data converter of the run's payloads.
-        events: The run's events so far, the first one included.
+        events: The run's events so far, starting with the first event.
     """
 
     client: Client

@@ -75,7 +75,7 @@ class StorageActivities:
             ApplicationError: Stops immediately with `byok.BucketOfAnotherAccount`, `byok.NameTaken`,
                 `byok.EncryptionCannotChange` or `byok.OtherKey`. Stops immediately or after the grace period with
                 `s3.KMS.…` or `s3.AccessDenied`, and shows AWS's message. Other S3 errors: see the error table. If byok
-                has already created or adopted the bucket, the details include the bucket.
+                has already created or adopted the bucket, the error's details include the bucket.
         """
         step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
         claims = KeyClaims(self.clients, self.platform, step)

@@ -91,11 +91,11 @@ class TenantActivities:
     def build_tenant_commands(self, task: TenantCommandsTask) -> TenantOutcome:
         """Return the commands with which the customer puts the tenant name on both keys, and change nothing.
 
-        The commands include the organisation's external id for the tenant role, with which the platform could do this
-        instead.
+        The commands include the organisation's external id, so that the customer can instead deploy a tenant role with
+        which the platform puts the name on the keys.
 
         Raises:
-            ApplicationError: AWS returned an error. The error table decides whether it stops the activity.
+            ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.
         """
         environment = task.environment
         step = self._step(environment, KeyPurpose.S3, RequestKind.TENANT)
@@ -207,7 +207,7 @@ def _reconcile_alias(
 ) -> tuple[AliasOutcome, str | None]:
     """Reconcile the alias, and return its state.
 
-    If the alias points or used to point to another key, also return the id of that key.
+    If the alias points to another key, or did so until it was repointed, also return the id of that key.
     """
     marks, key_id = task.marks, parse_key_arn(task.marks.key_arn).key_id
     if marks.alias in present:

@@ -35,7 +35,7 @@ _SHARED_WITH_WORKFLOWS = ("activities", "byok", "structlog", "boto3", "botocore"
 class LeanFailureConverter(DefaultFailureConverter):
     """Omits the stack trace and the cause from a failure that contains a problem or reports an invalid input.
 
-    The stack trace and the cause would only show where byok's code received AWS's error, which does not help the
+    The stack trace and the cause would only show where in byok's code the error occurred, which does not help the
     reader. They would also make the failure too large: if the server will retry an attempt, it keeps a failure of at
     most 4 KiB and replaces a larger one with "Failure exceeds size limit."
     """

@@ -86,7 +86,7 @@ class StrictPayloadConverter(CompositePayloadConverter):
         super().__init__(*_CONVERTERS)
 
     def with_context(self, context: SerializationContext) -> Self:
-        """Return a converter that knows whether its payloads belong to a workflow or to an activity."""
+        """Return a converter for payloads of a workflow or of an activity, depending on the context."""
         converter = type(self)()
         converter._of_workflow = isinstance(context, WorkflowSerializationContext)
         return converter

@@ -70,8 +70,8 @@ class QuotaCounter:
         """
         limits = self.quotas.limits_for(organisation)
         theirs = f"{ORGANISATION_ATTRIBUTE.name} = '{organisation}'{_started_before(before)}"
-        # Each environment has at least one of these runs, so byok lists the environments only if the number of runs
-        # reaches the quota.
+        # Each environment has at least one provisioning run, so byok lists the environments only if the number of
+        # provisioning runs reaches the quota.
         at_most = await self._count(f"WorkflowType = '{PROVISION_ENVIRONMENT_WORKFLOW}' AND {theirs}")
         if at_most >= limits.environments:
             found = await self._list_environments(organisation, before)
@@ -143,7 +143,7 @@ class QuotaCounter:
         owned: set[str] = set()
         async for run in self.client.list_workflows(query):
             if run.typed_search_attributes.get(PROBLEM_CODE_ATTRIBUTE) == QUOTA_EXCEEDED_CODE:
-                continue  # this run created nothing, and an earlier run says whether the environment exists
+                continue  # this run created nothing, so only an earlier run can show whether the environment exists
             if run.typed_search_attributes.get(ORGANISATION_ATTRIBUTE) == organisation:
                 owned.add(run.id)
             if run.id not in latest or run.start_time > latest[run.id].start_time:

@@ -86,8 +86,8 @@ class WorkerIdentity:
 
         Raises:
             RuntimeError: `BYOK_PLATFORM_ROLE_ARN` is not set, and the worker's credentials do not belong to a role. The
-                worker cannot recover by itself, because valid credentials would not show which role the customers' key
-                policies name.
+                worker cannot recover by itself, because only an operator knows which role the customers' key policies
+                name.
         """
         result = self._check()
         if result.fitness is Fitness.UNFIT:
@@ -194,7 +194,7 @@ class WorkerSupervisor:
                 await self._show_unfit(result.reason, stop)
 
     async def _work(self, stop: asyncio.Event) -> None:
-        """Poll for work until the worker is unfit. If AWS does not answer a check, the worker continues."""
+        """Poll for work until the worker is unfit. If the result of a check is UNKNOWN, the worker continues."""
         log = structlog.get_logger()
         async with self.make_worker():
             log.info("worker_started", task_queue=self.task_queue, namespace=self.client.namespace, **self.details)

@@ -105,8 +105,8 @@ def create_platform_role() -> None:
                 "Principal": {"AWS": f"arn:aws:iam::{PLATFORM_ACCOUNT}:root"},
                 "Action": "sts:AssumeRole",
             },
-            # This statement allows sessions with a tag. A role does not trust itself unless its trust policy says so
-            # (AWS security blog, "Announcing an update to IAM role trust policy behavior").
+            # This statement lets the platform role assume itself with session tags. A role does not trust itself unless
+            # its trust policy says so (AWS security blog, "Announcing an update to IAM role trust policy behavior").
             {
                 "Effect": "Allow",
                 "Principal": {"AWS": PLATFORM_ROLE_ARN},

@@ -1,7 +1,8 @@
 """Pre-signed requests, whose signature, operation and parameters are in the query string. Only GetCallerIdentity.
 
-The local AWS verifies only the signatures of pre-signed requests, because a program that receives such a request relies
-on the headers that are part of the signature. The local AWS does not model the expiry of pre-signed requests.
+The local AWS verifies the signatures of pre-signed requests but not of other requests, because the recipient of a
+pre-signed request relies on the headers that the signature covers. The local AWS does not model the expiry of
+pre-signed requests.
 """
 
 import hashlib
@@ -37,7 +38,7 @@ def verify_presigned(environ: dict[str, Any], secret: str) -> bytes:
     The signature is computed as the IAM user guide describes ("Create a signed AWS API request").
 
     Raises:
-        AwsError: `SignatureDoesNotMatch`, with the message recorded in aws/aws-sdk-java#2413.
+        AwsError: `SignatureDoesNotMatch`, with the message quoted in aws/aws-sdk-java#2413.
     """
     given = dict(parse_qsl(environ["QUERY_STRING"], keep_blank_values=True))
     if given.get("Action") != _OPERATION:

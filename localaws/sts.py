@@ -72,10 +72,10 @@ def _access_denied(call: Call, action: str, arn: str) -> AwsError:
 
 
 def _check_duration(call: Call, role: Role, seconds: int) -> None:
-    """Check the requested session duration. A role may assume another role for at most an hour (botocore, AssumeRole).
+    """Check the requested session duration. A role can assume another role for at most an hour (botocore, AssumeRole).
 
     Raises:
-        AwsError: `ValidationError`, with the text recorded from AWS.
+        AwsError: `ValidationError`, with AWS's exact message.
     """
     if call.caller.role_arn and seconds > _HOUR:
         what = "the 1 hour session limit for roles assumed by role chaining"

@@ -1,4 +1,4 @@
-"""A broken key policy as data, and the functions that break a valid policy."""
+"""The model of a broken key policy, and the functions that break a valid policy."""
 
 import copy
 from collections.abc import Callable

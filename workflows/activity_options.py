@@ -5,9 +5,9 @@ Temporal handles all retries: botocore makes one attempt, and the activities dec
 limit. The one exception is the removal of a cluster that proved a key.
 
 A time limit has two parts: how long the activity may wait for a resource, and `MAX_HOLD`, how long it may hold because
-of a platform fault (contract 151). The activity itself enforces the first part
-(`activities.holds.has_patience_for`), so that a hold neither lengthens nor shortens the wait for a resource. If a fault
-lasts longer than the limit, the workflow stops and names the fault. You can then replay the stopped workflow.
+of a platform fault (contract 151). The activity itself enforces the first part (`activities.holds.has_patience_for`),
+so that a hold neither lengthens nor shortens the wait for a resource. If a fault lasts longer than the limit, the
+workflow stops and reports the fault. You can then replay the stopped workflow.
 """
 
 from datetime import timedelta

@@ -14,7 +14,7 @@ from workflows.progress import ProgressPublisher
 
 
 class AttemptRecorder:
-    """Reports the stop of this attempt, and receives the stops of the attempts that a reset resumed.
+    """Reports the stop of this attempt, and receives the reports of the stopped attempts that a reset resumed.
 
     A reset copies the history up to the reset point, and applies all later signals to the new run. The report of a stop
     is such a signal, so the new run receives it in its first workflow task, even after a reset in Temporal's UI.

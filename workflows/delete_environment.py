@@ -104,7 +104,7 @@ class DeleteEnvironment:
         name=STOP_SIGNAL, description="Receives this workflow's own report of a stop. Do not send this signal yourself."
     )
     def record_stop(self, stop: StoppedAttempt) -> None:
-        """Receive the stop of the attempt that a reset resumed, or this attempt's own stop."""
+        """Receive the report of a stop: the stop of the attempt that a reset resumed, or this attempt's own stop."""
         self._attempts.receive(stop)
 
     async def _plan(self) -> DeletionPlan:
@@ -261,7 +261,7 @@ def _snapshot_name(request: DeleteRequest) -> str:
 
 
 def _describe_regions(resources: Sequence[OwnedResource]) -> str:
-    """Return the Regions of resources, each with the names of its resources."""
+    """Return the Regions that contain the resources, each with the names of the resources in it."""
     regions = sorted({one.region for one in resources})
     return "; ".join(
         f"{region} ({', '.join(one.name for one in resources if one.region == region)})" for region in regions

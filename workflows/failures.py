@@ -40,7 +40,8 @@ def extract_problems(error: BaseException, request: RegionRequest, phase: Phase,
     """Return the problems that ended an activity or a phase; for a cancellation, the problem `byok.Cancelled`.
 
     An activity's failure can contain a problem for each key. If an activity timed out after an AWS error, the problem
-    describes that error and not the timeout. If the activity held until then, the problem says for how long.
+    describes that error and not the timeout. If byok held before the activity ended, the problem's remediation says for
+    how long.
 
     Args:
         error: The exception that ended the activity or the workflow.

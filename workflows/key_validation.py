@@ -112,8 +112,8 @@ async def find_unregistered_accounts(
 ) -> tuple[Problem, ...]:
     """Return a problem for each key whose account is not registered for the environment's organisation (contract 146).
 
-    If there is a problem, byok uses neither key and looks up no claim, because the result would tell the organisation
-    something about a key that may not be its own. The same applies if the check of the accounts fails. An environment
+    If there is a problem, byok uses neither key and looks up no claim, because the results would reveal something about
+    a key that may not belong to the organisation. The same applies if the check of the accounts fails. An environment
     without an organisation belongs to the vendor, and byok does not check the accounts of the vendor's keys.
     """
     if environment.organisation is None or not environment.customer_keys:

@@ -111,7 +111,7 @@ class ProgressPublisher:
         self._publish(first=len(self._progress.timeline) == 1)
 
     def resume_after(self, timeline: Sequence[TimelineEntry]) -> None:
-        """Publish that a reset resumed the current phase, after the phases of the stopped attempts.
+        """Publish the phases of the stopped attempts, followed by the current phase, which a reset resumed.
 
         Args:
             timeline: The phases of the stopped attempts. The last entry is STOPPED.
@@ -205,7 +205,7 @@ def _as_markdown(progress: EnvironmentProgress) -> str:
 
 
 def _requester() -> list[str]:
-    """Return who requested the run, and why, if a program of byok started the run (contract 147)."""
+    """Return who requested the run, and why, if byok started the run (contract 147)."""
     try:
         sender: Requester | None = workflow.memo_value(REQUESTER_MEMO, None, type_hint=Requester)
     except ApplicationError:  # another program stored something else under the same memo key

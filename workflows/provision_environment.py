@@ -105,7 +105,7 @@ class ProvisionEnvironment:
         name=STOP_SIGNAL, description="Receives this workflow's own report of a stop. Do not send this signal yourself."
     )
     def record_stop(self, stop: StoppedAttempt) -> None:
-        """Receive the stop of the attempt that a reset resumed, or this attempt's own stop."""
+        """Resume the timeline after the stop of the attempt that a reset resumed; ignore this attempt's own stop."""
         self._attempts.receive(stop)
 
     async def _validate_keys(self, request: ProvisionRequest) -> EnvironmentPlan:

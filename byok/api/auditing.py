@@ -44,7 +44,8 @@ class RequestAudit:
     async def record_intent(self, action: AuditAction, target: AuditTarget) -> None:
         """See `RequestRecorder`.
 
-        The record contains the route's action instead of `action`, because a replay may create the environment again.
+        The record contains the route's action instead of `action`, because the service can handle a replay as the
+        creation of an environment.
         """
         if self.has_intent:
             return

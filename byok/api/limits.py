@@ -87,8 +87,8 @@ class BodyLimitMiddleware:
 class RateLimitMiddleware:
     """Limits the requests per minute from one address; each server process keeps its own count.
 
-    This limiter keeps two counters for each address (a sliding window). A limiter that stores the time of each request
-    would scan all addresses on every request.
+    This limiter keeps two counters for each address (a sliding window). With a moving window, the `limits` library
+    would store the time of each request, and scan all addresses on every request.
     """
 
     app: ASGIApp

@@ -74,7 +74,7 @@ class SigningKey:
             return None
 
     def may_have_signed(self, header: dict[str, Any]) -> bool:
-        """Return whether this key may have signed a token with this header (RFC 7515).
+        """Return whether this key could have signed a token with this header (RFC 7515).
 
         The key id is compared only if both the key and the token have one (appendix D, "Notes on Key Selection").
         """

@@ -22,7 +22,7 @@ PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 INTERNAL_ERROR_DETAIL: Final = "Internal error: the server's log has the details. Accepted requests continue."
 RETRY_AFTER_SECONDS: Final = "5"
 PROBLEM_CODE: Final = "problem_code"
-"""The key in a request's state for the code of the problem with which the request ended."""
+"""The key in a request's state under which the code of the request's problem is stored."""
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 

@@ -85,8 +85,8 @@ WORKFLOW_ACTIONS: Final[Mapping[str, AuditAction | None]] = {
     GET_EXTERNAL_ID_WORKFLOW: None,
     LIST_KEY_CLAIMS_WORKFLOW: None,
 }
-"""The audit action of each workflow type. None means that the workflow only reads and uses no customer key, so byok
-writes no audit record for it."""
+"""The audit action of each workflow type. None means that byok writes no audit record for the workflow, because it uses
+no customer key and changes neither an environment nor a registration."""
 
 
 class AuditTarget(RecordModel):

@@ -44,7 +44,7 @@ class S3AuditSink:
 
     Attributes:
         client: An S3 client for the bucket's Region.
-        owner: The account that owns the bucket. S3 refuses the call if another account owns it (contract 154).
+        owner: The account that owns the bucket. S3 refuses the call if another account owns the bucket (contract 154).
         mode: `COMPLIANCE`, so that no user can shorten the retention, or `GOVERNANCE`.
         retention: How long S3 refuses to delete an object.
     """

@@ -2,7 +2,7 @@
 
 `aws eks get-token --cluster-name NONCE` prints such a token: `k8s-aws-v1.`, followed by the base64url encoding of a
 pre-signed `sts:GetCallerIdentity` request. The header `x-k8s-aws-id`, whose value is the nonce, is part of the
-signature (AWS CLI, `customizations/eks/get_token.py`). The request is a valid credential for a few minutes, so error
+signature (AWS CLI, `customizations/eks/get_token.py`). The request is a valid credential for 15 minutes, so error
 messages never contain any part of it.
 """
 

@@ -125,7 +125,7 @@ class Blueprint(_Part):
         purposes = [bucket.purpose for bucket in self.buckets]
         if len(purposes) != len(set(purposes)):
             raise ValueError("two buckets have the same purpose")
-        # S3 uses the key only when it writes an object. Without an object, nothing would prove that the key works
+        # S3 does not use the key until an object is written. Without an object, nothing would prove that the key works
         # (contract 96).
         if not any(bucket.objects for bucket in self.buckets):
             raise ValueError("no bucket has an initial object")

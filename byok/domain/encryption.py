@@ -16,7 +16,7 @@ class PlatformKeys(BaseModel):
 
     Attributes:
         s3_key_arn: Full ARN of the key for buckets.
-        rds_key_arn: Full ARN of the key for clusters; it may be the same key.
+        rds_key_arn: Full ARN of the key for clusters; can be the same as `s3_key_arn`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -36,7 +36,7 @@ class PlatformKeys(BaseModel):
         return KeyPair(self.s3_key_arn, self.rds_key_arn)
 
     def require_location(self, region: str, account: str) -> None:
-        """Check that both keys are in a Region and in the platform's account.
+        """Check that both keys are in the given Region and in the platform's account.
 
         Raises:
             ValueError: A key is in another Region or account. The message names the key.

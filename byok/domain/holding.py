@@ -1,7 +1,7 @@
 """How long and how often byok retries after a fault on the platform's side, such as throttling or expired credentials.
 
-While such a fault lasts, byok holds the environment (waits and retries) instead of stopping it (contract 151).
-Environments are held only in activities; this module computes the pauses and the limits.
+While such a fault lasts, byok holds the environment (waits and retries) instead of stopping it (contract 151). Only
+activities hold environments; this module computes the pauses and the limits.
 """
 
 import random

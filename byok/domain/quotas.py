@@ -96,7 +96,7 @@ class ExceededQuota(BaseModel):
 
     @property
     def message(self) -> str:
-        """The organisation's usage and its quota, as a text for users."""
+        """A message for users that states the organisation's usage and its quota."""
         if self.quota is Quota.ENVIRONMENTS:
             return f"{self.organisation} has {self.used} environments. Its quota is {self.limit}."
         if self.quota is Quota.IN_FLIGHT:
@@ -111,7 +111,7 @@ class ExceededQuota(BaseModel):
 
     @property
     def advice(self) -> str:
-        """What to do next, as a text for users."""
+        """Advice for users on what to do next."""
         raise_it = "or ask the platform's operator for a higher quota (BYOK_QUOTAS__ORGANISATIONS)"
         if self.quota is Quota.ENVIRONMENTS:
             return f"Delete an environment that is no longer needed, {raise_it}."

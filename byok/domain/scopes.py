@@ -4,8 +4,8 @@ from enum import StrEnum
 from typing import Final
 
 ORGANISATION_PATTERN: Final = r"^[a-z][a-z0-9]{0,15}$"
-"""An organisation's name must not contain a hyphen, because in the id of an organisation's environment, the
-organisation's name ends at the first hyphen. Two organisations can therefore never request the same id."""
+"""An organisation's name must not contain a hyphen, because the first hyphen in the id of an organisation's environment
+marks the end of the organisation's name. Two organisations can therefore never request the same id."""
 
 EVERY_ORGANISATION: Final = "*"
 """The wildcard for the vendor's staff, who can access all environments."""
@@ -23,7 +23,7 @@ class Scope(StrEnum):
 def environment_id_prefix(organisation: str | None) -> str:
     """Return the prefix of the ids of an organisation's new environments; empty without an organisation.
 
-    The prefix only prevents two organisations from using the same id. The owner of an environment is the organisation
-    in the environment's request.
+    The prefix serves only to prevent two organisations from using the same id. The organisation named in the request
+    owns the environment.
     """
     return "" if organisation is None else f"{organisation}-"

@@ -100,7 +100,8 @@ class VendorProfile(BaseModel):
         s3_alias: The S3 key's alias, with `{tenant}` as the placeholder for the tenant name.
         rds_alias: The Aurora key's alias, with the same placeholder.
         tenant_tags: The tag keys that have the tenant name as their value on both KMS keys.
-        tenant_pattern: The tenant name that the platform assigns, with `{environment_id}` as the placeholder.
+        tenant_pattern: The tenant name that the platform assigns, with `{environment_id}` as the placeholder for the
+            environment's id.
         organisation_session_tag: Whether the worker's AWS session for an organisation's environment has the session tag
             `organisation`, and whether the statements in the customers' key policies require this tag.
     """

@@ -1,4 +1,4 @@
-"""The customer's side of the local stack, which creates key pairs from the customer templates."""
+"""The customer's side of the local stack, which creates pairs of KMS keys from the customer templates."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

@@ -47,8 +47,8 @@ def children_env_vars(ours: Mapping[str, str], more: Mapping[str, str]) -> dict[
     inherited = {
         name: value for name, value in os.environ.items() if not name.upper().startswith(("AWS_", "TEMPORAL_"))
     }
-    # The Temporal configuration file is empty, because a user's profile could name another server. Output is not
-    # buffered, so that a process's last lines are not lost when it exits.
+    # The Temporal configuration file is empty, because a profile in the user's own file could point to another server.
+    # Output is not buffered, so that a process's last lines are not lost when it exits.
     return {**inherited, **ours, "TEMPORAL_CONFIG_FILE": os.devnull, "PYTHONUNBUFFERED": "1", **more}
 
 

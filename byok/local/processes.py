@@ -19,7 +19,7 @@ _LAST_LINES: Final = 12
 
 
 class DevStackError(Exception):
-    """A part of the local stack could not start or has exited. The message names the part and says what to do."""
+    """A part of the local stack could not start or has exited. The message says what went wrong."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """Return the process id, which stays the same when the wrapper is replaced by the command."""
+        """Return the process id, which stays the same when the wrapper script replaces itself with the command."""
         return self.process.pid
 
     @property

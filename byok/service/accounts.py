@@ -100,8 +100,8 @@ async def _run(
     """Run a short workflow.
 
     Raises:
-        AccountBusyError: Another request is changing the registration of the account; if `already_started` is given, it
-            is raised instead.
+        AccountBusyError: Another request is changing the registration of the account; `already_started`, if given, is
+            raised instead.
     """
     busy = AccountBusyError("Another request is changing the registration of this account: try again.")
     reads = workflow_type == contracts.LIST_ACCOUNTS_WORKFLOW

@@ -1,4 +1,4 @@
-"""Uses what Temporal knows about an environment to build the request that deletes the environment (contract 137)."""
+"""Uses an environment's data in Temporal to build the request that deletes the environment (contract 137)."""
 
 from byok.domain.models import DeleteRequest
 from byok.domain.phases import Encryption, Phase

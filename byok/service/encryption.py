@@ -13,8 +13,8 @@ from byok.service.status import EnvironmentStatus
 def is_encryption_fixed(status: EnvironmentStatus) -> bool:
     """Return whether an environment's latest run determines the environment's encryption.
 
-    A run that stopped without a cluster does not, because someone may have started the run in Temporal's UI with the
-    wrong input.
+    A run that stopped without a cluster does not determine the encryption, because someone may have started the run in
+    Temporal's UI with the wrong input.
     """
     if status.is_deletion or status.phase is Phase.DELETED:
         return False

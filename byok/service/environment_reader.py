@@ -53,7 +53,7 @@ class RequestRecorder(Protocol):
     """Writes the audit records of one request."""
 
     async def record_intent(self, action: AuditAction, target: AuditTarget) -> None:
-        """Write the intent, and return once the intent is on the disk. A second call does nothing.
+        """Write the intent record, and return once the record is on the disk. A second call does nothing.
 
         Raises:
             AuditUnavailableError: The record cannot be written.
@@ -137,7 +137,7 @@ class EnvironmentReader:
             status = await EnvironmentStatus.from_description(described, self._fetch(described))
             if status.unclaimed_since is not None:
                 status = status.with_unfit_workers(await list_workers(self.client, self._task_queue))
-            # A separate tenant workflow may have named the keys after this workflow ended.
+            # A separate tenant workflow may have put the tenant name on the keys after this workflow ended.
             return (
                 status.with_tenant_runs(await list_tenant_runs(self.client, environment_id))
                 if status.phase.is_final
@@ -197,8 +197,8 @@ class EnvironmentReader:
         if self._organisation is not None:
             query += f" AND {contracts.ORGANISATION_ATTRIBUTE.name} = '{self._organisation}'"
         if phase is not None:
-            # An environment that stopped only because its keys could not be named is ready once the keys have the name.
-            # Visibility still reports such an environment as STOPPED.
+            # An environment that stopped only because its tenant name could not be put on its keys is ready once the
+            # keys have the name. Visibility still reports such an environment as STOPPED.
             phases = {phase, Phase.STOPPED} if phase is Phase.READY else {phase}
             query += (
                 f" AND {contracts.PHASE_ATTRIBUTE.name} IN ({', '.join(f'{one.value!r}' for one in sorted(phases))})"
@@ -251,7 +251,7 @@ class EnvironmentReader:
             return (await list_workers(self.client, self._task_queue)).fit
 
     async def list_all_workers(self) -> Workers:
-        """Return the workers that recently polled the task queue, and the workers that are unfit to do so."""
+        """Return the workers that recently polled the task queue, and the unfit workers."""
         with translate_temporal_errors():
             return await list_workers(self.client, self._task_queue)
 

@@ -313,14 +313,14 @@ class EnvironmentService(EnvironmentReader):
             environment_id: The environment.
             final_snapshot: Whether to take a snapshot of the cluster first.
             region: The environment's Region. It is required if Temporal no longer has the workflow; otherwise, byok
-                compares the Region, the encryption and the keys with what Temporal knows. The workflow compares all of
-                these values with AWS.
+                compares the Region, the encryption and the keys with the workflow's data in Temporal. The workflow
+                compares all of these values with what AWS reports.
             encryption: Whose keys the environment uses.
             s3_key_arn: The environment's S3 key.
             rds_key_arn: The environment's Aurora key.
 
         Raises:
-            DeletionDiffersError: The Region or a key differs from what Temporal knows.
+            DeletionDiffersError: The Region or a key differs from the workflow's data in Temporal.
             EncryptionCannotChangeError: The environment uses a different type of encryption.
             EnvironmentNotFoundError: Temporal does not have the workflow, and the Region was not passed.
             EnvironmentNotReadyError: The environment is already deleted, or its Region is unknown.

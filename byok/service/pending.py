@@ -38,7 +38,7 @@ class Pause(RecordModel):
 
 
 class Holding(RecordModel):
-    """A platform fault because of which byok holds an environment. byok retries automatically (contract 151).
+    """A platform fault that causes byok to hold an environment. byok retries automatically (contract 151).
 
     Attributes:
         since: When the fault first occurred.
@@ -77,7 +77,7 @@ class PendingStep(RecordModel):
 
     @property
     def holding(self) -> Holding | None:
-        """The platform fault because of which byok holds the step; None if there is no such fault."""
+        """The platform fault that causes byok to hold the step; None if there is no such fault."""
         problem = self.last_problem
         if problem is None or problem.held_since is None:
             return None

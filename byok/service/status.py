@@ -60,7 +60,7 @@ class EnvironmentSummary(RecordModel):
     started_at: datetime
     closed_at: datetime | None = None
     awaits_name: bool = Field(default=False, exclude=True, repr=False)
-    """Whether the environment is complete, and stopped only because its keys could not be named."""
+    """Whether the environment is complete, and stopped only because the tenant name could not be set on its keys."""
 
     @classmethod
     async def from_execution(cls, execution: WorkflowExecution) -> Self:
@@ -85,7 +85,7 @@ class EnvironmentSummary(RecordModel):
     def as_ready_if_named_at(self, at: datetime | None) -> Self:
         """Return the summary, with the phase READY if only the tenant name was missing and has been set since.
 
-        `at` is the time when the keys were named.
+        `at` is the time when the tenant name was set on the keys.
         """
         if not self.awaits_name or at is None or self.closed_at is None or at < self.closed_at:
             return self
@@ -120,20 +120,20 @@ class EnvironmentStatus(RecordModel):
         evidence: The proof that the environment's resources are encrypted with its keys, once collected.
         left_behind: Resources that a rollback or a deletion could not remove.
         tenant_name: The tenant name that the platform assigned; None until the environment is complete.
-        tenant: The result of the last request to name the keys, which is either the names on the keys or the commands
-            that set them.
-        tenant_problems: The problems that stopped the last request to name the keys; the environment works without a
-            name.
+        tenant: The result of the last request to set the tenant name, which is either the names on the keys or the
+            commands that set them.
+        tenant_problems: The problems that stopped the last request to set the tenant name; the environment works
+            without this name.
         deletion: The proof that nothing is left, once the phase is DELETED.
-        tenant_role_arn: The role that last named the keys or, if no role has named them yet, the role that will name
-            them.
+        tenant_role_arn: The role that last set the tenant name on the keys or, if no role has set it yet, the role that
+            will set it.
         stack_name: The name of the CloudFormation stack that contains the keys; None if the user did not specify a
             name.
         pending: The steps that the environment currently waits for; empty once its workflow has ended.
         created_at: When the environment was first requested. Replays do not change it.
         started_at: When the workflow was started; for a workflow that was reset, its original start.
-        holding: The platform fault because of which byok holds the environment, if any. byok retries automatically, and
-            the customer does not need to do anything.
+        holding: The platform fault that prevents the environment from making progress, if any. byok retries
+            automatically, and the customer does not need to do anything.
     """
 
     environment_id: str
@@ -240,7 +240,7 @@ class EnvironmentStatus(RecordModel):
         )
 
     def with_tenant_runs(self, runs: Sequence[TenantRun]) -> Self:
-        """Merge the results of separate tenant runs into the status. The latest outcome wins.
+        """Merge the results of runs of the tenant workflow into the status. The latest outcome wins.
 
         Args:
             runs: The known runs, most recent first.

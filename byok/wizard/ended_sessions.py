@@ -16,9 +16,9 @@ class EndedSessions:
     """The sessions that ended before they expired.
 
     Attributes:
-        directory: Directory that all processes behind one address share. The directory contains an empty file for each
-            ended session. The file's modification time is the time at which the session would have expired. If None,
-            only this process remembers the ended sessions.
+        directory: Directory shared by all processes that serve the same address. The directory contains an empty file
+            for each ended session. The file's modification time is the time at which the session would have expired. If
+            None, only this process remembers the ended sessions.
     """
 
     directory: Path | None = None

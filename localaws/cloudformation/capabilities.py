@@ -20,7 +20,7 @@ def required_capability(template: Template) -> str | None:
 
 
 def describe_capabilities(template: Template) -> dict[str, Any]:
-    """Return `Capabilities` and `CapabilitiesReason` for GetTemplateSummary and ValidateTemplate (AWS's text)."""
+    """Return `Capabilities` and `CapabilitiesReason`, in AWS's wording, for GetTemplateSummary and ValidateTemplate."""
     capability = required_capability(template)
     if capability is None:
         return {"Capabilities": []}

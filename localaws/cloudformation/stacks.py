@@ -31,8 +31,8 @@ from localaws.state import STATE
 
 RETAIN_POLICIES: Final = frozenset({"Retain", "RetainExceptOnCreate"})
 
-# The handler error code for each error code of a service (CloudFormation CLI user guide, "Handler error codes"). Of the
-# entries for IAM, some are recorded, and the rest are inferred from the recorded entries.
+# The handler error code for each error code of a service (CloudFormation CLI user guide, "Handler error codes"). Some
+# of the entries for IAM come from recorded AWS responses, and the rest are inferred from these responses.
 _HANDLER_CODES: Final = {
     "AccessDenied": "AccessDenied",
     "AccessDeniedException": "AccessDenied",

@@ -38,7 +38,7 @@ _RESOURCE_MEMBERS: Final = frozenset(
 
 
 def validation_error(message: str) -> AwsError:
-    """Return the error that CloudFormation reports for every invalid template or input."""
+    """Build the error with which CloudFormation rejects an invalid template or input."""
     return AwsError("ValidationError", message)
 
 
@@ -135,7 +135,7 @@ def find_references(value: Any) -> Iterator[str]:
 
 
 def sort_by_dependency(template: Template) -> list[str]:
-    """Return the names of the resources. Each name comes after the resources that it refers to.
+    """Return the names of the resources. Each resource comes after the resources that it refers to.
 
     Raises:
         AwsError: `ValidationError` if the dependencies are circular.

@@ -144,7 +144,7 @@ def build_key_condition_keys(arn: str) -> dict[str, str | list[str]]:
 
 
 def authorize_key_use(arn: str, use: KeyUse) -> Key:
-    """Return the key, if it may be used in this way.
+    """Return the key if this use of the key is allowed.
 
     Raises:
         KmsError: The use is not allowed. The error has KMS's code and message.

@@ -60,7 +60,7 @@ def create_db_instance(call: Call) -> dict[str, Any]:
     if not call.params.get("DBClusterIdentifier"):
         raise not_modelled_error("DB instances without an Aurora cluster")
     for given, words in _OF_THE_CLUSTER.items():
-        if call.params.get(given) is not None:  # this text is recorded for KmsKeyId
+        if call.params.get(given) is not None:  # we found a recording of this message only for KmsKeyId
             what = f"its {words} should not be set directly."
             raise invalid_combination_error(f"The requested DB Instance will be a member of a DB Cluster and {what}")
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])

@@ -127,7 +127,8 @@ def _default_key(call: Call, service: str, bracket: str) -> str:
     """Return the AWS managed key of a service in the caller's account.
 
     The key's policy lets every principal in the account use the key through the service, but the caller still needs
-    kms:DescribeKey. A role without this permission gets the fault with `null` or the alias in the brackets (recorded).
+    kms:DescribeKey. A role without this permission gets the fault with `null` or the alias in the brackets (recorded
+    from AWS).
     """
     arn = build_aws_managed_key_arn(service, call.caller.account, call.region)
     via = {"kms:ViaService": f"{service}.{call.region}.amazonaws.com"}

@@ -48,7 +48,8 @@ class Lifecycle:
     Attributes:
         order: The status during the transition.
         until: The time when the transition is complete, in seconds since the epoch.
-        key_lost_at: The time when a check first found the key unusable, or None while the key is usable.
+        key_lost_at: The time when a check first found the key unusable; None if no check has found it unusable since
+            the last recovery.
     """
 
     order: DatabaseStatus

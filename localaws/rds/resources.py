@@ -71,7 +71,7 @@ def create_snapshot(call: Call) -> dict[str, Any]:
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     require_snapshot_name_free(call, name)
     check_tags(call.params.get("Tags", []))
-    if get_cluster_status(cluster) is not DatabaseStatus.AVAILABLE:  # recorded (Terraform provider, pull request 40333)
+    if get_cluster_status(cluster) is not DatabaseStatus.AVAILABLE:  # reported in Terraform provider pull request 40333
         what = f"the database cluster {get_identifier(cluster)} isn't currently in the available state."
         raise AwsError("InvalidDBClusterStateFault", f"Can't create a snapshot because {what}")
     snapshot = STATE.snapshots[build_database_id(call, name)] = build_snapshot(cluster, name, call.params.get("Tags"))

@@ -27,7 +27,7 @@ def get_identifier(database: Database) -> str:
 
 
 def new_lifecycle(order: DatabaseStatus = DatabaseStatus.CREATING) -> Lifecycle:
-    """Create a lifecycle with a transition that starts now and has the status `order`."""
+    """Create a lifecycle whose transition starts now; the status is `order` until the transition ends."""
     return Lifecycle(order, time.time() + STATE.database_seconds)
 
 

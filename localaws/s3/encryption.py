@@ -139,7 +139,7 @@ def _use(call: Call, key: _ObjectKey, action: str, *, ciphertext: bool = False) 
     region = key.bucket.region_name
     managed = build_aws_managed_key_arn("s3", call.caller.account, region)
     if key.reference in (_AWS_MANAGED_KEY, managed):
-        return managed  # its policy lets every principal of the account use it through S3
+        return managed  # the AWS managed key's policy lets every principal of the account use the key through S3
     use = KeyUse(
         caller=call.caller,
         action=action,

@@ -64,7 +64,7 @@ def authorize_s3_call(call: Call) -> None:
 def get_executing_account(call: Call) -> str:
     """Return the account in which moto executes a call.
 
-    The account is the bucket's or, for CreateBucket or a nonexistent bucket, the caller's.
+    This is the bucket's account; for CreateBucket and for a nonexistent bucket, it is the caller's account.
     """
     bucket = find_bucket(call.params["Bucket"])
     return call.caller.account if bucket is None or call.operation == "CreateBucket" else str(bucket.account_id)

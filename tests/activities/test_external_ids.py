@@ -1,4 +1,4 @@
-"""The external ids for the tenant roles: random, one per organisation, and made only once (contract D11)."""
+"""The external ids for the tenant roles: random, one per organisation, and generated only once (contract D11)."""
 
 import json
 import re

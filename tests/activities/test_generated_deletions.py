@@ -120,7 +120,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
 
 
 class ForgetfulService(EnvironmentService):
-    """Simulates environments that Temporal has forgotten, because a real server is slow to delete a workflow."""
+    """Simulates environments that Temporal has forgotten; a real server would take too long to delete a workflow."""
 
     def __init__(self, client: Client, task_queue: str, forgotten: set[str]) -> None:
         super().__init__(client, task_queue)

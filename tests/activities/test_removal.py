@@ -1,4 +1,4 @@
-"""Removal deletes only resources that the environment created.
+"""Removal deletes only the resources and objects that provisioning created.
 
 Objects that provisioning did not write, and resources that have the right name but not the environment's tag, are kept.
 """

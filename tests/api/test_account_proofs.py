@@ -207,7 +207,7 @@ NEAR_NONCES = {
     "padding": lambda nonce: f"{nonce}=",
     "other unused bits": lambda nonce: nonce[:-1] + chr(ord(nonce[-1]) + 1),
 }
-"""Strings that AWS's or base64's parsing rules would treat as the nonce itself."""
+"""Strings that AWS's parsing rules or a base64 decoder would treat as equal to the nonce."""
 
 
 @pytest.mark.parametrize("change", NEAR_NONCES.values(), ids=NEAR_NONCES.keys())

@@ -194,7 +194,7 @@ async def test_organisation_cannot_call_the_operations_of_the_staff(
 async def test_organisation_registers_accounts_only_for_itself(
     serve: Serve, harness: WorkflowHarness, issuer: OidcIssuer, operation: str
 ) -> None:
-    """tests/api/test_account_proofs.py tests the proof itself."""
+    """tests/api/test_account_proofs.py tests the proof that an account belongs to an organisation."""
     path, more = BY_PROOF[operation]
     portal = await serve_acme(serve, issuer)
     reader: ApiClient = await serve(issuer.build_auth(), token=issuer.issue_token("acme", "environments:read"))
@@ -224,7 +224,7 @@ async def test_request_for_another_organisation_is_refused(
 async def test_taken_name_says_nothing_about_the_environment_that_has_it(
     serve: Serve, harness: WorkflowHarness, issuer: OidcIssuer
 ) -> None:
-    """Only the vendor can give its own environment a name with an organisation's prefix."""
+    """An organisation learns only that the name is not available, even if the vendor's own environment has the name."""
     name = f"acme-{uuid.uuid4().hex[:8]}"
     await (await harness.start_provision(ProvisionRequest.model_validate(build_create_body(name)))).result()
     portal = await serve_acme(serve, issuer)

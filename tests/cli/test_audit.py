@@ -21,7 +21,7 @@ READS = {
 """The commands that change nothing in the platform and use no customer's key."""
 
 LOCAL = {"demo", "up"}
-"""The commands that start a stack on one machine. The worker of that stack records their environments in the
+"""The commands that start a stack on one machine. The worker of such a stack records the stack's environments in the
 audit trail."""
 
 

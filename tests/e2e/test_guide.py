@@ -63,7 +63,7 @@ class CustomerShell:
     async def run(self, text: str, **more: str) -> CommandResult:
         """Run a command line in bash."""
         given = self.machine.stack.environment
-        # The customer gets only those of the stack's variables that point to AWS configuration files.
+        # Of the stack's environment variables, the customer gets only those that point to AWS configuration files.
         kept = {name: given[name] for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")}
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         process = await asyncio.create_subprocess_exec(

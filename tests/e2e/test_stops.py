@@ -20,7 +20,7 @@ CASES = [(breakage, which) for breakage in KEY_FAULTS for which in KeyPurpose]
 STOPPED_BY_A_KEY = 3
 REFUSED = 2
 TYPED = "disabled"
-"""The only fault that is tested on the command line although no ARN rule detects it; each key has one such case."""
+"""The only fault that no ARN rule detects but that is tested on the command line, once for each of the two keys."""
 AT_ONCE = asyncio.Semaphore(4)
 
 
@@ -42,7 +42,7 @@ def assert_problem_reported(problem: dict[str, str], breakage: KeyFault, which: 
 
 
 async def test_every_broken_key_stops_the_environment_and_says_why(machine: StackHarness) -> None:
-    """Run the cases that the ARN rules refuse, and the `TYPED` case, on the command line.
+    """Run the cases that the ARN rules refuse, and the two `TYPED` cases, on the command line.
 
     All other cases run through `EnvironmentService`.
     """

@@ -121,8 +121,8 @@ def _make(aws: AwsHarness, name: str, pair: KeyPair) -> None:
 
 PLAIN = ("ListAliases", "CreateAlias", "ListResourceTags", "TagResource")
 CROSSED = ("ListAliases", "CreateAlias", "ListAliases", "UpdateAlias", "ListResourceTags", "TagResource")
-"""The calls for one key: `PLAIN` if no alias exists yet, `CROSSED` if each alias points to the other key and must be
-repointed."""
+"""The calls for one key: `PLAIN` if the key's alias does not exist yet, `CROSSED` if the alias points to the other key
+and must be repointed."""
 NAMING = {"Effect": "Allow", "Action": ["kms:*Alias*", "kms:ListResourceTags", "kms:TagResource"], "Resource": "*"}
 
 

@@ -1,4 +1,4 @@
-"""Check in local AWS and Temporal that each resource exists once and uses the right key.
+"""Check in the local AWS and in Temporal that each resource exists once and uses the right key.
 
 Also check that the status is correct.
 """
@@ -136,7 +136,7 @@ def _check_objects(s3: Any, bucket: str, wanted: set[str], request: ProvisionReq
     for item in versions:
         found = s3.head_object(
             Bucket=bucket, Key=item["Key"]
-        )  # without a VersionId, because the role may read only current versions
+        )  # without a VersionId, because the role is allowed to read only current versions
         verdict.expect(f"the key of {bucket}/{item['Key']}", found.get("SSEKMSKeyId"), request.s3_key_arn)
     open_to = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
     verdict.expect(f"the public access block of {bucket}", set(open_to.values()), {True})

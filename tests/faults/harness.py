@@ -78,7 +78,7 @@ class FaultCase:
 
 @dataclass
 class FaultHarness:
-    """The stack, whose worker connects to Temporal through a proxy whose connections can be cut.
+    """The stack; its worker connects to Temporal through a proxy that can cut connections.
 
     Attributes:
         results: For every case so far, the kind of case, a description of the case, and the verdict.
@@ -165,7 +165,7 @@ class FaultHarness:
             await self.machine.stack.restart_worker()
 
     def list_held_calls(self) -> list[dict[str, Any]]:
-        """List the calls that local AWS currently holds."""
+        """List the calls that the local AWS currently holds."""
         found: list[dict[str, Any]] = self.machine.aws.call_control("GET", "held")["held"]
         return found
 

@@ -128,7 +128,7 @@ def _on_the_right_key(machine: StackHarness, request: ProvisionRequest, verdict:
     for bucket in machine.list_environment_buckets(request.environment_id):
         versions = s3.list_object_versions(Bucket=bucket).get("Versions", [])
         for item in versions:
-            if not item["IsLatest"]:  # the role may not read noncurrent versions
+            if not item["IsLatest"]:  # the role is not allowed to read noncurrent versions
                 continue
             found = s3.head_object(Bucket=bucket, Key=item["Key"])
             verdict.expect(f"the key of {bucket}/{item['Key']}", found.get("SSEKMSKeyId"), request.s3_key_arn)

@@ -30,7 +30,7 @@ steps."""
 
 STEP_TIMEOUT_SECONDS: Final = 300.0
 DATABASE_SECONDS: Final = 0.5
-"""How long local AWS takes to create a database. Each example changes this setting, and restores it at the end."""
+"""How long the local AWS takes to create a database. Each example changes this setting, and restores it at the end."""
 
 CASE_NAME: Final = "generated: any operations on two environments, in any order"
 

@@ -126,7 +126,7 @@ def _client(
 
 @cache
 def _session() -> boto3.Session:
-    """Return the session that all accounts share, because every new session would load AWS's models again."""
+    """Return one session for all accounts, because each new session would load botocore's service models again."""
     return boto3.Session()
 
 

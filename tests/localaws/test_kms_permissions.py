@@ -1,4 +1,4 @@
-"""Changes to aliases and tags by a role in the customer's account whose policy names only two keys."""
+"""Changes to aliases and tags in the customer's account by a role whose policy names only two keys."""
 
 import json
 from dataclasses import dataclass

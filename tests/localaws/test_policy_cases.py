@@ -1,4 +1,4 @@
-"""For every policy of the catalogue, the offline check and the local AWS agree on each call that provisioning makes."""
+"""For every policy in the catalogue, the offline check and the local AWS agree on each call that provisioning makes."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""RDS parameters that change what a call does: pagination, values that are not modelled, and a new password."""
+"""RDS call parameters: pagination, values that the local AWS does not model, and a new password."""
 
 import pytest
 

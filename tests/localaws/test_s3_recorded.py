@@ -1,4 +1,4 @@
-"""S3's responses to a key that it cannot use: the local AWS returns the errors that were recorded from real AWS."""
+"""S3's responses when it cannot use a key: the local AWS returns the errors that were recorded from real AWS."""
 
 import json
 import uuid

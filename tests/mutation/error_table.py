@@ -1,8 +1,8 @@
 """Change each rule of the error table and run the table's tests: `python -m tests.mutation.error_table`.
 
 mutmut changes only code in functions, but the error table is data that Python builds when it imports the modules. This
-program makes the changes in memory and prints those that no test detects. It runs the tests for each change in a forked
-process, so no change affects the tests of another.
+program makes the changes in memory and prints those that no test detects. It runs the tests for each change in a
+separate forked process, so the changes do not affect each other.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ Rules = tuple[ErrorRule, ...]
 
 TESTS: Final = (
     "tests/unit/test_error_table.py",
-    # This test is slow, and detects no change.
+    # This test is slow, and detects none of the changes.
     "--deselect=tests/unit/test_error_table.py::test_every_rule_has_a_remedy",
 )
 PYTEST_OPTIONS: Final = ("-x", "-q", "--noconftest", "-p", "no:xdist", "-p", "no:cacheprovider")

@@ -21,7 +21,7 @@ from tests.workflows.watching import wait_until_ended
 
 KEYS = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
 FIELD = {Quota.ENVIRONMENTS: "environments", Quota.IN_FLIGHT: "in_flight", Quota.KEY_CHECKS: "key_checks_per_hour"}
-"""The setting of each quota."""
+"""The name of each quota's setting."""
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Tenant:
         return request.environment_id
 
     async def leave_running(self, name: str) -> None:
-        """Start an environment that no worker picks up."""
+        """Request an environment on a task queue that no worker polls, so that its workflow keeps running."""
         unpolled = EnvironmentService(self.harness.client, f"unpolled-{self.harness.task_queue}")
         await unpolled.create(self.build_request(name))
 

@@ -155,7 +155,7 @@ async def tenant_reconciled(harness: WorkflowHarness) -> Handle:
 
 
 async def tenant_reconciliation_stopped(harness: WorkflowHarness) -> Handle:
-    """The tenant workflow stops because it may not assume the tenant role."""
+    """The tenant workflow stops because it is not allowed to assume the tenant role."""
     harness.activities.script["reconcile_key"] = [build_aws_failure(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     return await harness.start_reconcile_tenant(build_tenant_request("tenant-stopped"))
 
@@ -277,7 +277,7 @@ async def keys_refused(harness: WorkflowHarness) -> Handle:
 
 
 async def aurora_key_proved(harness: WorkflowHarness) -> Handle:
-    """A check starts the proof of an Aurora key, and the proof removes its cluster at the end."""
+    """A check starts the workflow that proves an Aurora key, and this workflow removes its cluster at the end."""
     harness.activities.joins_proofs = True
     key = f"arn:aws:kms:{REGION}:444455556666:key/33333333-3333-4333-8333-333333333333"
     request = CheckKeysRequest(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=key, prove_aurora_key=True)

@@ -1,4 +1,4 @@
-"""Features that are missing from the API models that are installed with botocore (docs/behaviour.md)."""
+"""Features that the API models in botocore lack (docs/behaviour.md)."""
 
 from botocore import session
 from botocore.model import ServiceModel

@@ -29,7 +29,7 @@ POLICY_TEXT = st.text(st.sampled_from("\t\n\r") | st.characters(min_codepoint=0x
 
 
 def dump_yaml(content: object) -> str:
-    """Write YAML as the AWS CLI does: blocks, in the order of the response."""
+    """Write YAML as the AWS CLI does: in block style, with the keys in the order of the response."""
     return yaml.safe_dump(content, default_flow_style=False, sort_keys=False, allow_unicode=True)
 
 

@@ -1,4 +1,4 @@
-"""The pauses while byok holds, and the limits of holding and waiting."""
+"""The pauses between retries while byok holds, and the time limits for holding and waiting."""
 
 from datetime import timedelta
 

@@ -5,7 +5,8 @@ import pytest
 from byok.domain import rds_statuses
 from byok.domain.phases import OnFailure, Phase
 
-# Statuses that never become `available` on their own (Aurora user guide, "DB cluster status" and "DB instance status").
+# Statuses that never change to `available` on their own (Aurora user guide, "DB cluster status" and "DB instance
+# status").
 TERMINAL = [
     "cloning-failed",
     "deleting",

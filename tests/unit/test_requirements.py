@@ -61,7 +61,7 @@ def list_test_functions(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def collect_tests() -> dict[str, list[str]]:
-    """Return a Markdown link to each test that cites a statement, by the statement's number."""
+    """Return Markdown links to the tests that cite each statement, by the statement's number."""
     found: dict[str, list[str]] = {}
     for file in TESTS:
         for name, source in list_test_functions(file):

@@ -1,4 +1,4 @@
-"""A deletion request's Region and keys are only compared with the environment's own (contract 137)."""
+"""byok refuses a deletion request whose Region or keys differ from the environment's own (contract 137)."""
 
 from typing import Any
 

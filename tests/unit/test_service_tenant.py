@@ -105,7 +105,7 @@ async def test_failed_attempt_is_reported_next_to_the_current_name(
         await put_tenant_name_on_keys(service, environment_id, "globex", role_arn=other)
 
     async def told() -> EnvironmentStatus:
-        while True:  # Temporal lists the earlier run only once its visibility is up to date
+        while True:  # Temporal lists the earlier run only after its visibility store is up to date
             status = await service.read_status(environment_id)
             if status.tenant is not None:
                 return status

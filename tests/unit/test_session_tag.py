@@ -1,6 +1,6 @@
 """With session tags, every rendered statement and every check requires the organisation's tag (contract 146).
 
-Without session tags, the statements and the checks stay the same (contract 61-73).
+Without session tags, no statement and no check requires the tag (contract 61-73).
 """
 
 import json

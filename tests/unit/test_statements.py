@@ -148,7 +148,7 @@ def test_bucket_policy_denies_plain_http_other_keys_and_client_keys() -> None:
     assert {item["Effect"] for item in statements.values()} == {"Deny"}, "a bucket policy grants no access"
     assert statements["DenyPlainHttp"]["Resource"] == ["arn:aws:s3:::b", "arn:aws:s3:::b/*"]
     # StringNotEquals alone would also deny writes that rely on the bucket's default key. The Null condition exempts
-    # them.
+    # these writes.
     assert statements["DenyAnyOtherKey"]["Condition"] == {
         "Null": {"s3:x-amz-server-side-encryption": "false"},
         "StringNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": KEY},
@@ -202,7 +202,7 @@ def test_bucket_policy_denies_every_way_to_store_an_object_under_another_key(
     ("action", "headers", "denied"),
     [
         ("s3:PutObject", {}, False),
-        ("s3:PutObject", {_ALGORITHM: "aws:kms"}, False),  # no key is named: the AWS managed key
+        ("s3:PutObject", {_ALGORITHM: "aws:kms"}, False),  # without a key id, S3 uses the AWS managed key
         ("s3:PutObject", {_ALGORITHM: "aws:kms", _KEY_ID: KEY}, True),
         ("s3:PutObject", {_KEY_ID: KEY}, True),
         ("s3:PutObject", {_ALGORITHM: "aws:kms:dsse"}, True),

@@ -38,7 +38,7 @@ NO_STACK = ("Correct the marked fields below.", "The stack has no onboarding pay
 REFUSED = "These keys cannot be used yet"
 S3_REFUSED, RDS_REFUSED = "S3 key: refused. s3.AccessDenied", "Aurora key: refused. rds.KMSKeyNotAccessibleFault"
 IN_USE = (REFUSED, "S3 key: refused. byok.KeyInUse", "Aurora key: refused. byok.KeyInUse", "What to do")
-# For each answer: what the activities do, which form fields get another value than a valid key ARN, which button is
+# For each answer: what the activities do, which form fields get a value other than a valid key ARN, which button is
 # clicked, and which texts must be visible.
 ANSWERS: Final[dict[str, tuple[dict[str, Any], dict[str, str], str, tuple[str, ...]]]] = {
     "proved": ({}, {}, VALIDATE, ("Both keys are proved", "S3 key: proved.", "Aurora key: proved.")),

@@ -49,7 +49,7 @@ def copy_cookie(sessions: SessionCookies, session: Session) -> str:
 
 
 def build_sessions(directory: Path | None = None) -> SessionCookies:
-    """Build the session cookies of one server process."""
+    """Build the `SessionCookies` object of one server process."""
     return SessionCookies(SECRET, anonymous=False, ended=EndedSessions(directory))
 
 

@@ -105,7 +105,7 @@ def find_copied_text(panel: str, element: str) -> str:
 
 
 def split_copied_command(panel: str, element: str) -> list[str]:
-    """Split a command that a *Copy* button copies into words, as a shell does."""
+    """Split the command of a *Copy* button into words, as a shell does."""
     return shlex.split(find_copied_text(panel, element).replace("\\\n", " "))
 
 

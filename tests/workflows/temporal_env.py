@@ -142,7 +142,7 @@ async def run_harness(
     sandbox: bool = False,
     interceptors: Sequence[Interceptor] = (),
 ) -> AsyncIterator[WorkflowHarness]:
-    """Run a worker on a task queue; the worker is versioned if `deployment` is given, and sandboxed on request."""
+    """Run a worker on a task queue, versioned if `deployment` is given and sandboxed if `sandbox` is true."""
     with ThreadPoolExecutor(8) as executor:
         async with Worker(
             temporal.client,

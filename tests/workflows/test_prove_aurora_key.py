@@ -1,4 +1,4 @@
-"""Proofs of Aurora keys: one at a time per key, each of which is reused for ten minutes and leaves nothing behind."""
+"""At most one proof of an Aurora key runs at a time; a proof is reused for ten minutes and leaves nothing behind."""
 
 import asyncio
 import threading

@@ -313,7 +313,7 @@ async def test_retryable_errors_do_not_stop(harness: WorkflowHarness, environmen
 
 @pytest.mark.virtual_time
 async def test_last_aws_error_is_the_problem_after_a_timeout(harness: WorkflowHarness, environment_id: str) -> None:
-    again = build_aws_failure(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
+    again = build_aws_failure(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=50))
     harness.activities.script["ensure_cluster"] = [again] * 99
 
     problems = await wait_for_failure_problems(await harness.start_provision(build_provision_request(environment_id)))

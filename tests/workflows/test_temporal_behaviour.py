@@ -136,7 +136,7 @@ class _Activities:
 
 @pytest.fixture
 async def client(temporal: WorkflowEnvironment) -> Client:
-    """A client of the server under test that has only the SDK's pydantic converter."""
+    """A client with only the SDK's pydantic converter, connected to the server under test."""
     server = temporal.client.service_client.config.target_host
     return await Client.connect(
         server, namespace=temporal.client.namespace, data_converter=pydantic_data_converter, lazy=False

@@ -1,7 +1,7 @@
 """Routes through which an organisation registers an AWS account by proving that it has credentials for the account.
 
 The token that a caller sends contains a pre-signed request, which is a credential. byok sends the request only to STS,
-and passes only the account that STS returns to a workflow (contract 146).
+and gives a workflow only the account that STS returns (contract 146).
 """
 
 from datetime import UTC, datetime

@@ -14,7 +14,7 @@ accounts = typer.Typer(
     name="accounts",
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Register, unregister and list the AWS accounts of organisations.",
+    help="Register AWS accounts for organisations.",
 )
 
 Organisation = Annotated[str, typer.Argument(help="The organisation's name.")]

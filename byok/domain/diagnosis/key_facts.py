@@ -228,7 +228,7 @@ def _parse_json(text: str) -> dict[str, Any] | None:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
-        # The text is invalid JSON, or has a number with thousands of digits or thousands of nested brackets.
+        # The text is invalid JSON, contains a number with thousands of digits, or nests brackets thousands deep.
         return None
     return content if isinstance(content, dict) else None
 

@@ -137,7 +137,7 @@ def _operator_holds(operator: str, wanted: tuple[str, ...], actual: str | list[s
     negated, compare = _comparison(name)
     if actual is None:
         # If the request does not have the key, a plain operator fails and a negated operator is satisfied. With
-        # ...IfExists, both are satisfied.
+        # ...IfExists, both kinds of operator are satisfied.
         if quantifier == "ForAnyValue":
             return if_exists
         return negated or if_exists or quantifier == "ForAllValues"

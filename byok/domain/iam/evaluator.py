@@ -166,7 +166,7 @@ def evaluate_policy(policy: Policy, access: AccessRequest, *, with_principals: b
         with_principals: True for a resource policy, whose statements name principals; False for an identity policy.
 
     Raises:
-        UnknownConditionError: A condition uses an operator or value that byok does not know.
+        UnknownConditionError: A condition uses an operator or value that byok does not support.
     """
     allowed = IMPLICIT_DENY_DECISION
     for one in evaluate_statements(policy, access, with_principals=with_principals):

@@ -50,8 +50,9 @@ class Attempt(RecordModel):
 class StoppedAttempt(RecordModel):
     """What a workflow reports about itself just before it stops.
 
-    The workflow reports its stop in a signal to itself, because a reset reapplies the stopped run's later signals to
-    the new run. The new run therefore has the data of its earlier attempts, even after Temporal has deleted their runs.
+    The workflow reports its stop in a signal to itself, because a reset reapplies to the new run the signals that the
+    stopped run received after the reset point. The new run therefore has the data of its earlier attempts, even after
+    Temporal has deleted their runs.
 
     Attributes:
         ended_at: When the attempt stopped.

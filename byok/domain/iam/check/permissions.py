@@ -30,10 +30,10 @@ class PermissionResult:
     Attributes:
         call: The call.
         verdict: The policy's decision on the call.
-        sid: The Sid of the statement that decides, or of the statement that nearly allows the call.
+        sid: The Sid of the statement that decides, or of the statement that comes closest to allowing the call.
         misfits: The reasons why the call is not allowed; empty if it is allowed.
-        tightened: The conditions that the deciding statement adds to byok's statement and that the call satisfies: a
-            description of each condition, and whether the condition will expire.
+        tightened: The conditions that are in the deciding statement but not in byok's statement, and that the call
+            satisfies: a description of each condition, and whether the condition will expire.
     """
 
     call: PlatformCall
@@ -100,8 +100,8 @@ def _decide(
 def first_match(found: list[StatementMatch], effect: str, applies: bool | None) -> StatementMatch | None:
     """Return the first statement with the given effect that applies to the call, or None.
 
-    If `applies` is None, return the first statement for which it is unknown whether it applies. A statement that names
-    the caller takes precedence over a statement that names the caller's whole account.
+    If `applies` is None, return the first statement that might apply. A statement that names the caller takes
+    precedence over a statement that names the caller's whole account.
     """
     fitting = [match for match in found if match.one.statement["Effect"] == effect and match.applies is applies]
     return min(fitting, key=lambda match: match.one.addressed is PrincipalMatch.ACCOUNT, default=None)

@@ -1,7 +1,7 @@
 """The AWS principals that KMS accepts in a key policy, and the reasons why KMS rejects any other principal.
 
-Source: IAM user guide, "AWS JSON policy elements: Principal": accounts, users, roles, role sessions and federated user
-sessions, without wildcards; groups are not principals. KMS rejects any other principal with
+KMS accepts accounts, users, roles, role sessions and federated user sessions, without wildcards, but not groups (IAM
+user guide, "AWS JSON policy elements: Principal"). KMS rejects any other principal with
 MalformedPolicyDocumentException, "Policy contains a statement with one or more invalid principals" (AWS knowledge
 center, "How can I resolve the AWS KMS key policy error …"). Only AWS knows whether a well-formed principal exists.
 """

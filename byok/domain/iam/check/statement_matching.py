@@ -82,8 +82,8 @@ def _session_prefix(platform: PlatformPrincipal) -> str:
 def _explain_exemption(one: StatementEvaluation, platform: PlatformPrincipal) -> str:
     """Explain why it is unknown whether the platform is exempt.
 
-    AWS "might validate the account first, then the role, and then the assumed-role user", whose session name is part of
-    its ARN (IAM user guide, "NotPrincipal with Deny").
+    AWS "might validate the account first, then the role, and then the assumed-role user" (IAM user guide, "NotPrincipal
+    with Deny"); the assumed-role user's ARN contains the session name.
     """
     entries = set(_exempted_entries(one, platform))
     root, role = platform.caller.root_arn, platform.role_arn
