@@ -16,7 +16,10 @@ from byok.temporal_quotas import QuotaCounter
 
 @dataclass(frozen=True)
 class QuotaActivities:
-    """The activity that counts in Temporal what an organisation uses. It does not call AWS."""
+    """The activity that queries Temporal to count an organisation's environments and key checks.
+
+    It does not call AWS.
+    """
 
     quotas: Quotas
     vendor: VendorProfile

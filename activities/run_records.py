@@ -123,7 +123,10 @@ class RunHistory:
         outcome: AuditOutcome = AuditOutcome.ACCEPTED,
         code: str | None = None,
     ) -> AuditRecord:
-        """Build a record. `sender` is the requester, or the reason in the event, which may contain the requester."""
+        """Build a record.
+
+        `sender` is either the requester or the event's reason, a string that can contain the requester.
+        """
         started = self.events[0].workflow_execution_started_event_attributes
         reason = sender[:_MAX_REASON_LENGTH] if isinstance(sender, str) else ""
         if isinstance(sender, str):

@@ -7,7 +7,7 @@ from bench.figures import Spread, compute_ratio_spread, format_figure
 from bench.results import BenchmarkResults
 
 BEST_PEER = 7.4
-"""Environments per second that the fastest peer (Celery) created in the last run of bench/peers, ten at a time."""
+"""Environments per second of the fastest peer (Celery) in the last run of bench/peers, with ten created at a time."""
 
 
 @dataclass(frozen=True)

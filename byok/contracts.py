@@ -109,7 +109,10 @@ def first_phase(workflow_type: str) -> Phase:
 
 
 def environment_workflow_id(environment_id: str) -> str:
-    """Return the workflow id of an environment. A second attempt to start it finds the run with this id."""
+    """Return the workflow id of an environment.
+
+    A second attempt to start the environment's workflow finds the run with this id.
+    """
     return f"{_ENVIRONMENT_PREFIX}{environment_id}"
 
 
@@ -154,7 +157,7 @@ def account_workflow_id(account: str) -> str:
 
 
 def account_proof_workflow_id(nonce: str) -> str:
-    """Return the id of the workflow that registers an AWS account whose credentials the customer has proved to have.
+    """Return the id of the workflow that registers an AWS account after the customer proved to have its credentials.
 
     Each nonce registers at most one account. The id contains only a hash of the nonce, so the nonce itself is not
     stored.

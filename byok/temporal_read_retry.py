@@ -27,7 +27,8 @@ TRANSIENT_STATUS_CODES: Final = frozenset(
         RPCStatusCode.UNAVAILABLE,
     }
 )
-"""Status codes after which a retry of a read may succeed. Source: gRPC's status codes, and the SDK's list."""
+"""Status codes after which a retry of a read may succeed. Source: gRPC's status codes, and the SDK's list of
+retryable codes."""
 
 MAX_RETRY_DURATION: Final = timedelta(seconds=2)
 """How long to retry a read after its first failure. The time before that failure does not count, because a single long

@@ -44,7 +44,11 @@ MAX_UNFIT_INTERVAL: Final = timedelta(seconds=30)
 
 
 class Fitness(StrEnum):
-    """The result of a check. UNKNOWN means that AWS did not answer, which says nothing about the worker."""
+    """The result of a check.
+
+    UNKNOWN means that AWS did not check the worker's credentials, for example because AWS could not be reached. The
+    worker may be fit or unfit.
+    """
 
     FIT = "fit"
     UNFIT = "unfit"

@@ -1,4 +1,7 @@
-"""The server, which turns every request into a `Call`, applies faults and rules, and runs a handler or moto's S3."""
+"""The server, which turns every request into a `Call`, injects faults, and runs a handler.
+
+For S3, the server runs moto instead, with the rules that moto lacks.
+"""
 
 import io
 import socket

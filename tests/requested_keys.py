@@ -1,4 +1,4 @@
-"""The keys in a request (two or none), and the failures for which the platform is responsible if there are none."""
+"""The keys in a request (two or none), and the failures that are the platform's responsibility if there are no keys."""
 
 from datetime import UTC, datetime
 from typing import Any, Final

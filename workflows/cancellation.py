@@ -1,4 +1,4 @@
-"""Cancel writes safely: the workflow always learns the result of a write, even if it is cancelled during the write."""
+"""Cancel writes safely: the workflow always gets a write's result, even if the workflow is cancelled meanwhile."""
 
 import asyncio
 import contextlib

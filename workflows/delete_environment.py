@@ -158,7 +158,7 @@ class DeleteEnvironment:
                 )
 
     def _take_keys(self, plan: DeletionPlan, found: OwnedResources) -> DeletionPlan:
-        """Return the plan, using the keys that AWS reports where the request does not specify any.
+        """Return the plan with the request's keys or, where the request specifies none, the keys that AWS reports.
 
         The status shows the encryption and the customer's keys.
         """

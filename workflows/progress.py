@@ -125,7 +125,7 @@ class ProgressPublisher:
         self._publish(first=True)
 
     def _list_phases_that_ran(self) -> tuple[TimelineEntry, ...]:
-        """Return the timeline, without its last phase if a reset resumed this phase and the same task completed it.
+        """Return the timeline; omit the last phase if a reset resumed it and the same workflow task completed it.
 
         In a workflow task, signals are applied before all other events, such as the result of the phase's last
         activity.
@@ -181,7 +181,7 @@ class TenantProgressPublisher:
 
 
 def _published_progress(request: ProvisionRequest | DeleteRequest) -> EnvironmentProgress | None:
-    """Return the progress published when byok started the workflow, or None if a person started the workflow."""
+    """Return the progress that byok published when it started the workflow, or None if byok did not start it."""
     try:
         begun: EnvironmentProgress | None = workflow.memo_value(PROGRESS_MEMO, None, type_hint=EnvironmentProgress)
     except ApplicationError:  # another program stored something else under the same memo key

@@ -33,7 +33,10 @@ class EnvironmentSpec(TypedDict):
 
 
 def read_batches() -> Iterator[list[EnvironmentSpec]]:
-    """Yield the batches to provision. A request for the next batch reports the previous batch as done."""
+    """Yield the batches to provision.
+
+    When the caller asks for the next batch, this function reports that the previous batch is done.
+    """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # send library output to the log
     for line in sys.stdin:

@@ -213,7 +213,10 @@ class OidcAuth:
 
 
 def _read_scopes(claims: dict[str, Any]) -> frozenset[Scope]:
-    """Return the scopes that byok knows (`scope`: RFC 9068; `scp`: Microsoft Entra ID and Okta)."""
+    """Return the scopes in the claims, ignoring scopes that byok does not know.
+
+    The claim is `scope` (RFC 9068) or `scp` (Microsoft Entra ID and Okta).
+    """
     scopes = claims.get("scope", claims.get("scp", ""))
     if isinstance(scopes, str):
         scopes = scopes.split()

@@ -1,4 +1,4 @@
-"""Customer-managed and platform-managed encryption: the platform's keys, and why an environment keeps its kind."""
+"""Customer- and platform-managed encryption: the platform's keys, and why an environment cannot switch the kind."""
 
 from typing import Final, Self
 

@@ -42,8 +42,8 @@ async def register_proved_account(
     this workflow can run at the same time as other changes to the account.
     """
     used = AccountProofUsedError(
-        "This nonce was used before. List the accounts to see whether the account is registered; otherwise, request a "
-        "new challenge."
+        "This nonce was used before. List the accounts to see whether the account is registered; if it is not, "
+        "request a new challenge."
     )
     workflow_id = contracts.account_proof_workflow_id(nonce)
     try:

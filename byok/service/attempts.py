@@ -105,7 +105,7 @@ async def _parse_chain(events: AsyncIterable[HistoryEvent], converter: DataConve
 async def _read_requester(
     started: WorkflowExecutionStartedEventAttributes, converter: DataConverter
 ) -> Requester | None:
-    """Return the requester in the memo with which a workflow was started; None if a person started it in Temporal."""
+    """Return the requester in a workflow's start memo; None if a person started the workflow directly in Temporal."""
     if REQUESTER_MEMO not in started.memo.fields:
         return None
     with contextlib.suppress(ApplicationError, ValidationError):  # another program stored a memo field of this name

@@ -33,8 +33,8 @@ async def build_delete_request(
             raise  # the environment's owner is unknown, so only the vendor may delete the environment
         if region is None:
             raise EnvironmentNotFoundError(
-                f"Environment {environment_id} not found. If Temporal no longer knows the environment, but AWS still "
-                "has its resources, pass the environment's Region."
+                f"Environment {environment_id} not found. If Temporal no longer has a record of the environment, but "
+                "AWS still has its resources, pass the environment's Region."
             ) from error
         known: dict[str, str | None] = {}
         organisation = None

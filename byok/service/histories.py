@@ -110,8 +110,9 @@ def describe_conflict(environment_id: str, differing: dict[str, str]) -> str:
     """Describe how a request conflicts with the environment's original request."""
     what = f"Environment {environment_id} already exists with different values: {', '.join(differing.values())}."
     if differing.keys() <= {"tenant", "tenant_role_arn"}:
-        return f"{what} To give its keys another tenant name, run `byok tenant {environment_id} <name>`."
-    return f"{what} Use the same values, or choose another name."
+        advice = f"To set a different tenant name on the environment's keys, run `byok tenant {environment_id} <name>`."
+        return f"{what} {advice}"
+    return f"{what} Use the same values, or choose another environment name."
 
 
 def label_field(name: str) -> str:

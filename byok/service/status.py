@@ -166,7 +166,7 @@ class EnvironmentStatus(RecordModel):
     started_at: datetime
     closed_at: datetime | None = None
     earlier_attempts: tuple[Attempt, ...] = Field(default=(), exclude=True, repr=False)
-    """The attempts before the workflow's start that its memo lists; `byok.service.attempts` finds all attempts."""
+    """Attempts before the workflow's start, as listed in its memo; `byok.service.attempts` finds all attempts."""
 
     @property
     def is_deletion(self) -> bool:
@@ -270,7 +270,7 @@ class EnvironmentStatus(RecordModel):
 
 
 def _awaits_name(phase: Phase, evidence: Evidence | None, problems: Sequence[Problem]) -> bool:
-    """Return whether an environment with complete evidence stopped only because its keys could not be named."""
+    """Return whether an environment with complete evidence stopped only because setting the tenant name failed."""
     stopped_there = all(problem.phase is Phase.RECONCILING_TENANT for problem in problems)
     return phase is Phase.STOPPED and evidence is not None and stopped_there
 

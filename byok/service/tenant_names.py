@@ -42,8 +42,8 @@ def build_tenant_request(
     require_customer_keys(status)
     if status.evidence is None or not (status.region and status.s3_key_arn and status.rds_key_arn):
         raise EnvironmentNotReadyError(
-            f"Environment {status.environment_id} is {status.phase}. Its keys can be given the tenant name once it is "
-            f"{Phase.READY}; to follow the environment, run `byok status {status.environment_id}`."
+            f"Environment {status.environment_id} is {status.phase}. Its keys can be given the tenant name once the "
+            f"environment is {Phase.READY}; to follow its progress, run `byok status {status.environment_id}`."
         )
     return ReconcileTenantRequest(
         organisation=status.organisation,

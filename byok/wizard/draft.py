@@ -121,7 +121,7 @@ class EnvironmentDraft(BaseModel):
         return ProvisionRequest.model_validate(values)
 
     def field_errors(self, prefix: str, regions: Sequence[str], *names: str) -> dict[str, str]:
-        """Return an error message for each named field that is missing or malformed, or is a Region that is not in use.
+        """Return an error message for each named field whose value is missing, malformed, or a Region not in use.
 
         Args:
             prefix: The prefix of the ids of the user's environments.

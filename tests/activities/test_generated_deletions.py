@@ -1,4 +1,4 @@
-"""No sequence of commands removes another environment's resource, or ends as DELETED while tagged resources remain.
+"""No sequence of commands removes another environment's resource, or leaves resources with a DELETED environment's tag.
 
 There are two environments in two Regions. The workflows and the activities are the real ones; they run on a Temporal
 server with a virtual clock and call the local AWS (contract 137, 138).
@@ -72,7 +72,7 @@ class StartDeletion:
 
 @dataclass(frozen=True)
 class Provision:
-    """A provisioning request that may conflict with the environment's resources or with Temporal's record of them."""
+    """A provisioning request that may conflict with the environment's resources or with its record in Temporal."""
 
     environment: int
     region: str

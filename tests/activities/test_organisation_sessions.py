@@ -1,4 +1,7 @@
-"""byok creates environments in sessions with the organisation's tag, so AWS refuses a confused deputy."""
+"""byok creates environments in sessions with the organisation's tag.
+
+So AWS denies the use of another organisation's keys (the confused deputy problem).
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

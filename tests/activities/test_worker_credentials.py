@@ -46,7 +46,7 @@ def configure_refused_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def assert_holds(error: ApplicationError, operation: str | None) -> None:
-    """Check that the failure makes the environment hold, reports the hold, and blames no key (contract 151)."""
+    """Check that the failure causes a hold, and that the failure reports the hold and blames no key (contract 151)."""
     assert not error.non_retryable
     assert error.next_retry_delay is not None
     problem = Problem.model_validate(error.details[0])

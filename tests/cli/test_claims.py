@@ -1,4 +1,4 @@
-"""`byok claims` lists the claimed keys, the environment that holds each key, and what to do."""
+"""`byok claims` lists the claimed keys, the environment that claimed each key, and what to do about the claim."""
 
 from datetime import UTC, datetime
 

@@ -167,7 +167,7 @@ async def test_cli_proves_both_keys_and_leaves_nothing_behind(machine: StackHarn
 
 
 async def test_cli_refuses_broken_keys(machine: StackHarness) -> None:
-    """Break each key in a different way, because byok reports two keys with each other's statements as swapped."""
+    """Break each key in a different way: byok would report two keys with each other's statements as swapped."""
 
     async def check(s3_fault: KeyFault, rds_fault: KeyFault) -> CheckKeysRequest:
         arns = {

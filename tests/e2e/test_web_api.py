@@ -77,7 +77,10 @@ async def test_stop_is_streamed_and_replayed(web: StackHarness) -> None:
 
 @asynccontextmanager
 async def run_authenticated_server(web: StackHarness, organisation: str = "*") -> AsyncIterator[tuple[str, str]]:
-    """Run another API server, which requires a token, on the same Temporal server; yield its URL and a token."""
+    """Run another API server, which requires a token and uses the same Temporal server.
+
+    Yield the API server's URL and a token.
+    """
     port, token = Ports.pick_free().web, "fuzz"
     digest = hashlib.sha256(token.encode()).hexdigest()
     entry = {"name": "fuzz", "sha256": digest, "organisation": organisation, "scopes": [*Scope]}

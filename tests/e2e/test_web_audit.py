@@ -1,4 +1,4 @@
-"""With real processes, the web server's and the worker's audit records of a request share its id (contract 147)."""
+"""With real processes, the web server's and the worker's audit records contain the same request id (contract 147)."""
 
 import asyncio
 

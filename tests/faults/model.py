@@ -153,7 +153,10 @@ class CheckedEnvironment:
         await asyncio.to_thread(self.machine.aws.call_control, "POST", "faults", **fault)
 
     async def wait_for_calls(self, calls: int) -> None:
-        """Wait until the platform has made this many more calls for the environment, or no operation runs on it."""
+        """Wait until the platform has made this many more calls for the environment.
+
+        The wait also ends when no operation is running on the environment.
+        """
         target, deadline = await self._calls() + calls, time.monotonic() + PROGRESS_TIMEOUT_SECONDS
         while _runs(await self.status()) and await self._calls() < target:
             if time.monotonic() > deadline:

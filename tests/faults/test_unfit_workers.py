@@ -246,7 +246,10 @@ def find_environment(runs: list[ScenarioRun], call: dict[str, dict[str, str]]) -
 
 
 async def test_status_and_doctor_say_at_once_that_all_workers_are_unfit(tmp_path: Path) -> None:
-    """The test starts its own stack, because Temporal still lists a killed worker for a minute."""
+    """The test starts its own stack, because it needs all listed workers to be unfit.
+
+    Temporal lists a killed worker for another minute.
+    """
     async with DevStack(tmp_path / "stack", Ports.pick_free(), worker=False, database_seconds=0.3) as stack:
         machine = StackHarness(stack, await stack.connect_service(), AwsHarness(stack.aws_url))
         run = await ScenarioRun.prepare(machine, Scenario.PROVISION, names_keys=False)

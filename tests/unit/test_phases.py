@@ -1,4 +1,4 @@
-"""RDS statuses that are pending, that clusters without access to their keys have, or that cause an immediate error."""
+"""Which RDS statuses are pending, mean that a cluster cannot access its key, or cause an immediate error."""
 
 import pytest
 

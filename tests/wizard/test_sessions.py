@@ -1,4 +1,7 @@
-"""A session ends on the server, in all processes behind one address, and its cookie fits the public URL."""
+"""Signing out ends a session on the server, and the cookie's name and attributes match the public URL.
+
+The session ends in all processes that share a session directory.
+"""
 
 import asyncio
 import os

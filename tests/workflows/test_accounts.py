@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from byok import contracts
 from byok.contracts import CHECK_KEYS_WORKFLOW
 from byok.domain.models import CheckKeysRequest, KeyCheckResult, ReconcileTenantRequest
 from byok.domain.phases import KeyVerdict, Phase
@@ -21,6 +22,27 @@ ACCOUNT = S3_KEY.split(":")[4]
 OTHER_ACCOUNT_KEY = RDS_KEY.replace(ACCOUNT, "999988887777")
 OWNERS = {"no organisation": {}, "another organisation": {ACCOUNT: "globex"}}
 UNREGISTERED = pytest.mark.parametrize("accounts", OWNERS.values(), ids=OWNERS.keys())
+
+USES_KEYS = {contracts.PROVISION_ENVIRONMENT_WORKFLOW, CHECK_KEYS_WORKFLOW, contracts.RECONCILE_TENANT_WORKFLOW}
+"""The workflows that look up the accounts of the keys before they use a key. The tests below start each of them."""
+
+STARTED_AFTER_THE_LOOKUP = {contracts.PROVE_AURORA_KEY_WORKFLOW}
+REMOVES = {contracts.DELETE_ENVIRONMENT_WORKFLOW}
+"""A deletion is not refused: unregistering an account must not prevent the removal of an environment."""
+
+WITHOUT_KEYS = {
+    contracts.REGISTER_ACCOUNT_WORKFLOW,
+    contracts.UNREGISTER_ACCOUNT_WORKFLOW,
+    contracts.LIST_ACCOUNTS_WORKFLOW,
+    contracts.LIST_KEY_CLAIMS_WORKFLOW,
+    contracts.GET_EXTERNAL_ID_WORKFLOW,
+}
+
+
+def test_every_workflow_type_is_in_one_table() -> None:
+    types = {value for name, value in vars(contracts).items() if name.endswith("_WORKFLOW")}
+
+    assert types == USES_KEYS | STARTED_AFTER_THE_LOOKUP | REMOVES | WITHOUT_KEYS
 
 
 @pytest.fixture

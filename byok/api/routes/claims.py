@@ -20,7 +20,7 @@ router = APIRouter(
 
 @router.get("/claims")
 async def list_claims(_: StaffCaller, service: Service, request: Annotated[ListClaimsRequest, Query()]) -> ClaimPage:
-    """List which environment holds each key, whether the environment uses the key, and what to do about the claim.
+    """List which environment claimed each key, whether the environment uses the key, and what to do about the claim.
 
     Only the vendor's staff may list claims, because they show the keys and environments of all organisations.
     """

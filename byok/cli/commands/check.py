@@ -33,13 +33,16 @@ def check(
     name: Annotated[
         str | None,
         typer.Option(
-            help="The environment that the keys are for. The keys may already be in use by this environment, but not "
-            "by any other."
+            help="The environment that the keys are for. The check accepts keys that this environment already uses, "
+            "but refuses keys that another environment uses."
         ),
     ] = None,
     organisation: Annotated[
         str | None,
-        typer.Option(help="The organisation that uses the keys. Its AWS accounts must be registered."),
+        typer.Option(
+            help="The organisation that uses the keys. The account that owns the keys must be registered for this "
+            "organisation."
+        ),
     ] = None,
     aurora_proof: Annotated[
         bool, typer.Option("--aurora-proof/--no-aurora-proof", help="Prove the Aurora key by creating a cluster.")

@@ -295,7 +295,7 @@ def _note_findings(key: _KeyContext) -> Iterator[Finding]:
 
 
 def _can_be_rotated(facts: KeyMetadata) -> bool:
-    """Return whether KMS can rotate a key: only an enabled key whose material KMS created (EnableKeyRotation)."""
+    """Return whether KMS can rotate a key: the key is enabled, and KMS created its material (EnableKeyRotation)."""
     return facts.key_state == "Enabled" and facts.origin in {None, "AWS_KMS"} and facts.custom_key_store_id is None
 
 

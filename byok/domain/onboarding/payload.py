@@ -91,6 +91,6 @@ _NO_OUTPUT: Final[tuple[Any, ...]] = (None, [], "", "None", "null", "[]")
 """The values that the AWS CLI prints for a query without results, with `--output text` and with `--output json`."""
 
 _NO_OUTPUT_MESSAGE: Final = (
-    "The stack has no onboarding payload: either the stack is not complete yet (CREATE_COMPLETE), or the stack name or "
-    "the Region is wrong."
+    "The stack has no onboarding payload: either the stack has not reached CREATE_COMPLETE yet, or the stack "
+    "name or the Region is wrong."
 )

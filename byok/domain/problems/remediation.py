@@ -48,7 +48,7 @@ class RemedyContext:
 
     @property
     def profile_hint(self) -> str:
-        """A note about a command's profile, which is either a placeholder to replace or the customer's own profile."""
+        """A note that says whether a command's profile is a placeholder to replace or the customer's own profile."""
         account = "AWS CLI profile for the account that owns the key"
         if self.profile == DEFAULT_PROFILE:
             return f"replace {DEFAULT_PROFILE} with your {account}"
@@ -87,7 +87,7 @@ class RemedyContext:
 
     @property
     def session_tag_hint(self) -> str:
-        """The required value of the session tag, to continue a list of conditions; empty if the session has no tag."""
+        """A clause with the session tag's required value that ends a list of conditions; empty if there is no tag."""
         organisation = self.vendor.session_organisation(self.organisation)
         return f", {ORGANISATION_CONDITION_KEY} is {organisation}" if organisation else ""
 

@@ -242,9 +242,9 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     ),
     Remedy.DIFFERS_FROM_AWS: (
         "The customer does not need to do anything. Nothing was deleted. The platform's operator must check that the "
-        "environment's id is correct. If the id is correct, use the values that AWS reports above for the retry. All "
-        "resources of an environment must be in one Region: if AWS reports several Regions, the operator must first "
-        "delete the resources in the wrong Regions.\nThen retry the deletion."
+        "environment's id is correct. If the id is correct, the new request must contain the values that AWS "
+        "reports (see above). All resources of an environment must be in one Region: if AWS reports several Regions, "
+        "the operator must first delete the resources in the wrong Regions.\nThen retry the deletion."
     ),
     Remedy.FOREIGN_OBJECTS: (
         "The customer does not need to do anything. Nothing was deleted, and the database still runs. The owner of the "

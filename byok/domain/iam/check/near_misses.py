@@ -224,8 +224,7 @@ def _wrong_action(statement: Any, call: PlatformCall) -> StatementMismatch:
     if call.permission.endswith("*") and any(action.lower() == stem.lower() for action in actions):
         return StatementMismatch(
             DenialCause.STAR_MISSING,
-            f"Action contains {stem} without the trailing *, so {call.action} is not allowed; it must be "
-            f"{call.permission}.",
+            f"Action contains {stem} without the trailing *, so {call.action} is not allowed; use {call.permission}.",
         )
     if any(has_placeholder(action) for action in actions):
         return StatementMismatch(

@@ -242,7 +242,7 @@ def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal, ve
 
 
 def _tightened(rows: tuple[PermissionResult, ...], which: KeyPurpose) -> list[Finding]:
-    """Build one finding per statement with satisfied added conditions, whether or not the conditions will expire."""
+    """Build one finding per statement that allows a call only under added conditions, whether or not these expire."""
     together: dict[str, list[PermissionResult]] = {}
     for row in rows:
         if row.verdict is Verdict.ALLOWED and row.tightened and row.sid is not None:
