@@ -111,7 +111,7 @@ def bootstrap(venv: Path) -> dict[str, str]:
 
 
 def is_installed(venv: Path, lock: Path) -> bool:
-    """Return whether a virtual environment has all packages of a lock file.
+    """Return whether all packages listed in a lock file are installed in a virtual environment.
 
     Running pip to find out would take a second.
     """

@@ -13,10 +13,10 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*\"(])")
 _SHORTEST: Final = 4
-"""The minimum number of words. A text with fewer words is a label, and has no grammar to judge."""
+"""The minimum number of words. A string with fewer words is a label, and has no grammar to judge."""
 
 _PRODUCT: Final = ("byok/", "activities/", "workflows/", "worker.py")
-"""The files whose string literals are byok's messages. In other files, string literals are AWS texts or test data."""
+"""The files whose string literals are byok's messages. In other files, string literals are test data or AWS's own."""
 
 
 def list_text_files() -> list[str]:

@@ -27,7 +27,10 @@ class AttemptRecorder:
         self._stopping = False
 
     def follow(self, progress: ProgressPublisher) -> None:
-        """Set the progress of this attempt. A reset to the first workflow task delivers signals before this call."""
+        """Set the publisher of this attempt's progress.
+
+        After a reset to the first workflow task, Temporal delivers signals before this call.
+        """
         self._progress = progress
         if self._resumed is not None:
             progress.resume_after(self._resumed.timeline)

@@ -59,7 +59,7 @@ class ChallengeSigner:
         except (BadSignature, UnicodeError) as error:
             raise invalid_field_error("nonce", _UNKNOWN) from error
         owner, expires, _ = signed.decode().split(".")
-        # base64 can represent one signature as several texts, which differ in padding and unused bits. Only the exact
+        # base64 can represent one signature as several strings, which differ in padding and unused bits. Only the exact
         # text is accepted, because any other text would count as an unused nonce.
         if owner != organisation or self._signer.sign(signed) != nonce.encode():
             raise invalid_field_error("nonce", _UNKNOWN)

@@ -98,8 +98,8 @@ class RequestAudit:
 class AuditMiddleware:
     """Writes the outcome of each request to a route in `AUDITED_ROUTES`.
 
-    If the outcome of a refused request cannot be written, the client gets 503 instead of the refusal. If byok has acted
-    already, the client gets the response, and the log reports the missing outcome.
+    If the outcome of a refused request cannot be written, the client gets 503 instead of the refusal. If byok has
+    already acted, the client still gets the normal response, and byok logs that the outcome could not be recorded.
     """
 
     def __init__(self, app: ASGIApp, journal: AuditJournal) -> None:

@@ -35,7 +35,7 @@ class BulkReplayOutcome:
 
 
 async def find_stopped_environments(service: EnvironmentService, code: str) -> list[str]:
-    """Return the ids, in order, of the stopped environments whose first problem has this code.
+    """Return the ids of the stopped environments whose first problem has this code, in alphabetical order.
 
     Visibility lists all runs, and is eventually consistent. The caller must therefore read the latest run of each
     environment.

@@ -1,4 +1,4 @@
-"""Refuses a request that would exceed a quota of its organisation, before byok starts a workflow for the request.
+"""Refuses a request that would exceed one of its organisation's quotas, before byok starts a workflow for it.
 
 The workflow repeats the check, because requests can arrive at the same time, and because a person can start a workflow
 in Temporal.
@@ -16,7 +16,9 @@ from byok.temporal_quotas import QuotaCounter
 
 
 async def require_environment_quota(counter: QuotaCounter, organisation: str | None, environment_id: str) -> None:
-    """Require that an organisation may provision an environment now. The vendor's own environments have no quota.
+    """Check that an organisation's quotas allow it to provision another environment.
+
+    The vendor's own environments have no quota.
 
     Raises:
         QuotaExceededError: The organisation has used up a quota.
@@ -26,7 +28,7 @@ async def require_environment_quota(counter: QuotaCounter, organisation: str | N
 
 
 async def require_key_check_quota(counter: QuotaCounter, request: CheckKeysRequest, *, may_join: bool = True) -> None:
-    """Require that an organisation may check these keys now. The vendor's own checks have no quota.
+    """Check that an organisation's quota allows another check of these keys. The vendor's own checks have no quota.
 
     Args:
         counter: Counts what the organisation uses.

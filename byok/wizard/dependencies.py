@@ -26,7 +26,7 @@ class NotSignedInError(Exception):
 
 
 class MissingScopeError(Exception):
-    """The user lacks the scope."""
+    """The user lacks the scope that the page requires."""
 
 
 class CsrfError(Exception):

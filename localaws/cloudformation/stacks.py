@@ -97,7 +97,7 @@ def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
 
 
 def is_unchanged(stack: Stack, wish: DesiredState) -> bool:
-    """Return whether an update to the desired state would change nothing."""
+    """Return whether updating the stack to match the desired state would change nothing."""
     if stack.desired_state is None or plan_changes(stack, wish) or stack.desired_state.tags != wish.tags:
         return False
     outputs = [to_canonical_json(one.template.section("Outputs")) for one in (stack.desired_state, wish)]

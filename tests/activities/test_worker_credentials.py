@@ -1,4 +1,4 @@
-"""If the worker's own credentials fail, byok holds, and never blames the customer's role or keys."""
+"""If the worker's own credentials fail, byok holds the environment and never blames the customer's role or keys."""
 
 from pathlib import Path
 

@@ -51,7 +51,7 @@ async def drip(writer: asyncio.StreamWriter, text: bytes) -> None:
 
 
 async def read_until_cut_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: bytes) -> bytes:
-    """Send a text slowly, and return everything that the server sends before it ends the connection."""
+    """Send bytes slowly, and return everything that the server sends before it ends the connection."""
     sending = asyncio.create_task(drip(writer, text * 1000))
     try:
         async with asyncio.timeout(PATIENCE):

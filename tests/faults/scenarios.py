@@ -140,7 +140,7 @@ class ScenarioRun:
         return about.format(env=self.request.environment_id, s3=self._key("s3"), rds=self._key("rds"))
 
     def find_placeholder(self, text: str) -> str | None:
-        """Return the placeholder whose value for this run occurs in a text; None if no value occurs."""
+        """Return the placeholder whose value for this run occurs in a string; None if no value occurs."""
         return next((name for name in ("{env}", "{s3}", "{rds}") if self.fill_placeholders(name) in text), None)
 
     def _key(self, which: str) -> str:

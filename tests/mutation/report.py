@@ -2,7 +2,7 @@
 
 docs/mutation.md must explain why each such change is acceptable. The program prints the number of detected and
 undetected changes for each module, and the changes that the page does not list. The page need not list changes that
-affect only the wording of a text.
+affect only the wording of a message.
 """
 
 import ast
@@ -42,7 +42,7 @@ _OUTCOMES: Final = {
 
 _COMMAND: Final = re.compile(r"(aws|byok|terraform) ")
 _CODE: Final = re.compile(r"`[^`]+`|--\w\S*|\w+[:/_=]\S+")
-"""The parts of a text whose letter case matters: commands, options, and names such as `aws:PrincipalArn`."""
+"""The parts of a message whose letter case matters: commands, options, and names such as `aws:PrincipalArn`."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,10 @@ def read_mutants(file: Path, codes: dict[str, int | None]) -> Iterator[Mutant]:
 
 
 def is_wording(original: ast.AST, changed: ast.AST) -> bool:
-    """Return whether a change affects only how a text is worded.
+    """Return whether a change affects only how a message is worded.
 
-    mutmut writes XX around a string, or changes its letter case. If the string is a text of several words, the change
-    affects only the wording, unless the text is a command or the change affects a name or an option in the text.
+    mutmut writes XX around a string, or changes its letter case. If the string has several words, the change affects
+    only the wording, unless the string is a command, or the changed part is a name or an option.
     """
     before, after = (
         [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)] for tree in (original, changed)

@@ -31,7 +31,7 @@ def assert_legal_bucket_name(name: str) -> None:
 
 
 def assert_legal_rds_identifier(name: str) -> None:
-    """Check the rules in the RDS API reference, CreateDBCluster and CreateDBInstance."""
+    """Check a name against the rules in the RDS API reference (CreateDBCluster and CreateDBInstance)."""
     assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name), name
     assert len(name) <= 63, name
 

@@ -143,10 +143,10 @@ def _confirm(name: str, confirm: str | None, *, final_snapshot: bool) -> None:
     if confirm is None:
         if not sys.stdin.isatty():
             raise UsageError(
-                f"This deletes all resources of {name}. To confirm, repeat the environment's id: --confirm {name}."
+                f"This deletes all of {name}'s resources. To confirm, repeat the environment's id: --confirm {name}."
             )
         snapshot = "A final snapshot of the database is kept." if final_snapshot else "No snapshot is kept."
-        print_message(f"This deletes all resources of {name}. {snapshot}")
+        print_message(f"This deletes all of {name}'s resources. {snapshot}")
         confirm = typer.prompt("Type the environment's id to confirm", err=True)
     if confirm != name:
         raise UsageError(f"--confirm: {confirm!r} is not {name!r}; nothing was deleted.")

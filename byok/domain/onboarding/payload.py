@@ -2,9 +2,9 @@
 
 The payload is an output of the customer's stack.
 
-Wherever byok accepts two ARNs, it also accepts the payload, either in place of one of the ARNs or as two additional
-fields of the request. The payload may be compact or pretty-printed. This module does not check whether the ARNs are
-usable.
+Wherever byok accepts two ARNs, it also accepts the payload: either as the value of one of the ARN fields, or with the
+payload's two fields placed directly in the request. The payload may be compact or pretty-printed. This module does not
+check whether the ARNs are usable.
 """
 
 import json
