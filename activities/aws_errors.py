@@ -98,7 +98,7 @@ def find_service_and_rule(
     code, message = get_error_code(error), get_error_message(error)
     service = cast("str | None", error.response.get("ResponseMetadata", {}).get(_SERVICE))
     if service == _OWN_SESSION:
-        row = classify_error("sts", code, message)
+        row = classify_error("sts", code, message, platform_role_arn=platform_role_arn)
         return "sts", replace(row, remedy=Remedy.PLATFORM_SESSION) if row.remedy is Remedy.TENANT_ROLE else row
     if service is not None:
         return service, classify_error(service, code, message, key_arn, platform_role_arn)

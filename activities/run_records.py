@@ -195,8 +195,9 @@ class RunRecordInterceptor(Interceptor):
                 self._recorded.popitem(last=False)
         try:
             await asyncio.shield(writing)
-        except (JournalUnwritableError, RPCError):
-            self._recorded.pop(run_id, None)
+        except Exception:  # the next activity of the run tries again
+            if self._recorded.get(run_id) is writing:
+                del self._recorded[run_id]
             raise
 
     async def _write(self, workflow_id: str, run_id: str) -> None:

@@ -9,17 +9,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from temporalio.exceptions import ApplicationError
 
 from activities import clients as aws_clients
+from activities.aws_errors import find_service_and_rule, mark_own_session_error
 from activities.clients import AwsClients
 from activities.organisation_sessions import TaggedRole, build_tagged_session
 from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import StatementParameters, build_key_statements
-from byok.domain.models import ProvisionRequest
+from byok.domain.models import AccountRequest, ProvisionRequest
 from byok.domain.planning import plan_environment
+from byok.domain.problems.aws_errors import ErrorOutcome
 from byok.domain.vendor import VendorProfile
 from localaws.accounts import PLATFORM_ROLE_ARN, PLATFORM_ROLE_NAME
+from localaws.state import CUSTOMER_ACCOUNT
 from tests.activities.conftest import PLATFORM, ActivityHarness, make_clients, parse_stop_problem
 from tests.localaws.server import REGION, AwsHarness
 
@@ -44,6 +48,9 @@ class TaggingHarness(ActivityHarness):
             for which in KeyPurpose
         }
         values = {"environment_id": f"{organisation or 'own'}-prod", "region": REGION, "key_grace_seconds": 0}
+        if organisation is not None:
+            account = AccountRequest(organisation=organisation, account=CUSTOMER_ACCOUNT)
+            self.run_with_retries(self.accounts.register_account, account)
         request = ProvisionRequest.model_validate({**values, "organisation": organisation, **arns})
         self.plan = plan_environment(request, TAGGING, datetime.now(UTC), "this-run")
 
@@ -101,6 +108,18 @@ def test_role_that_does_not_trust_itself_is_the_platforms_problem(tagging: Taggi
     assert (problem.code, problem.operation, problem.key) == ("sts.AccessDenied", "AssumeRole", None)
     assert "sts:TagSession" in problem.remediation
     assert "tenant-role" not in problem.remediation
+
+
+def test_worker_with_another_identity_holds() -> None:
+    """AWS denies every call of such a worker, so the trust policy is not at fault (contract 151)."""
+    other = f"arn:aws:sts::{PLATFORM.account}:assumed-role/another/worker"
+    message = f"User: {other} is not authorized to perform: sts:AssumeRole on resource: {PLATFORM_ROLE_ARN}"
+    error = ClientError({"Error": {"Code": "AccessDenied", "Message": message}}, "AssumeRole")
+    mark_own_session_error(error)
+
+    service, rule = find_service_and_rule(error, platform_role_arn=PLATFORM_ROLE_ARN)
+
+    assert (service, rule.outcome) == ("sts", ErrorOutcome.HOLD)
 
 
 def test_threads_share_one_session_per_organisation(tagging: TaggingHarness) -> None:
