@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from byok.api.audited_routes import AuditedRequest, match_audited_route
 from byok.api.authentication import Caller
+from byok.api.limits import REPEATED_REFUSAL
 from byok.api.problems import PROBLEM_CODE, build_problem_response
 from byok.api.requesters import build_requester, read_reason
 from byok.audit.journal import AuditJournal, JournalUnwritableError
@@ -100,6 +101,9 @@ class AuditMiddleware:
 
     If the outcome of a refused request cannot be written, the client gets 503 instead of the refusal. If byok has
     already acted, the client still gets the normal response, and byok logs that the outcome could not be recorded.
+
+    Of the requests that the rate limit refuses, only the first per address and minute leaves an outcome, so that a
+    flood of requests cannot fill the disk.
     """
 
     def __init__(self, app: ASGIApp, journal: AuditJournal) -> None:
@@ -124,7 +128,7 @@ class AuditMiddleware:
 
         async def send_after_outcome(message: Message) -> None:
             nonlocal replaced
-            if message["type"] == "http.response.start":
+            if message["type"] == "http.response.start" and not scope["state"].get(REPEATED_REFUSAL, False):
                 try:
                     await audit.record_outcome(message["status"], scope["state"].get(PROBLEM_CODE))
                 except JournalUnwritableError:

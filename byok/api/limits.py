@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
+from typing import Final
 
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
@@ -14,6 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from byok.api.problems import build_problem_response
 from byok.api.rate_limits import build_rate_limit_headers
+
+REPEATED_REFUSAL: Final = "repeated_refusal"
+"""Key in the request's state: set if the rate limit has already refused a request from the same address in this minute.
+"""
 
 
 class _BodyTooLargeError(Exception):
@@ -94,6 +99,9 @@ class RateLimitMiddleware:
     app: ASGIApp
     per_minute: int
     _item: RateLimitItem = field(init=False, repr=False)
+    _refusals: RateLimitItem = field(
+        init=False, repr=False, default_factory=lambda: RateLimitItemPerMinute(1, namespace="refusals")
+    )
     _limiter: SlidingWindowCounterRateLimiter = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -109,6 +117,7 @@ class RateLimitMiddleware:
         if await self._limiter.hit(self._item, address):
             await self.app(scope, receive, send)
             return
+        scope["state"][REPEATED_REFUSAL] = not await self._limiter.hit(self._refusals, address)
         window = await self._limiter.get_window_stats(self._item, address)
         wait = timedelta(seconds=max(1, math.ceil(window.reset_time - time.time())))
         headers = build_rate_limit_headers("requests", self.per_minute, window=timedelta(minutes=1), retry_after=wait)
