@@ -2,20 +2,28 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
 from activities.aws_errors import decide_error_outcome, none_if_absent
+from activities.failures import ActivityContext
 from activities.probe_bucket import ProbeBucket
-from byok.domain.models import AccountRegistration
+from byok.domain.arns import KeyPurpose
+from byok.domain.models import AccountRegistration, Problem
 from byok.domain.problems.aws_errors import ErrorOutcome
+from byok.domain.problems.remediation import Remedy
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+NOT_REGISTERED_CODE: Final = "byok.AccountNotRegistered"
+"""Code of the problem that a key is in an account that is not registered for the environment's organisation."""
+
 _ACCOUNTS: Final = "accounts/"
+_BY_ORGANISATION: Final = "accounts-by-organisation/"
+"""An index, so that listing the accounts of one organisation does not read those of all others. `accounts/` decides."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,12 @@ class AccountRegistry:
 
         Returns: The organisation for which the account is registered after the call.
         """
+        owner = self._write(account, organisation)
+        if owner == organisation:
+            self.s3.put_object(Bucket=self.bucket, Key=f"{_BY_ORGANISATION}{organisation}/{account}", Body=b"")
+        return owner
+
+    def _write(self, account: str, organisation: str) -> str:
         body = json.dumps({"organisation": organisation}).encode()
         try:
             ProbeBucket(self.s3, self.bucket, self.region).write(
@@ -61,7 +75,7 @@ class AccountRegistry:
             if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
                 raise
             # If the account is no longer registered, it was unregistered between the two calls.
-            return self.find(account) or self.register(account, organisation)
+            return self.find(account) or self._write(account, organisation)
         return organisation
 
     def unregister(self, account: str, organisation: str) -> bool:
@@ -73,6 +87,7 @@ class AccountRegistry:
         if self.find(account) != organisation:
             return False
         self.s3.delete_object(Bucket=self.bucket, Key=_ACCOUNTS + account)
+        self.s3.delete_object(Bucket=self.bucket, Key=f"{_BY_ORGANISATION}{organisation}/{account}")
         return True
 
     def list_accounts(self, organisation: str | None, after: str | None) -> Iterator[AccountRegistration]:
@@ -82,13 +97,14 @@ class AccountRegistry:
             organisation: Yield only the accounts of this organisation.
             after: The account after which the list begins; None to begin with the first one.
         """
+        prefix = _ACCOUNTS if organisation is None else f"{_BY_ORGANISATION}{organisation}/"
         pages = self.s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=_ACCOUNTS, StartAfter=_ACCOUNTS + (after or "")
+            Bucket=self.bucket, Prefix=prefix, StartAfter=prefix + (after or "")
         )
         try:
             for page in pages:
                 for item in page.get("Contents", []):
-                    account = item["Key"].removeprefix(_ACCOUNTS)
+                    account = item["Key"].removeprefix(prefix)
                     owner = self.find(account)
                     if owner is not None and organisation in (None, owner):
                         yield AccountRegistration(
@@ -97,3 +113,12 @@ class AccountRegistry:
         except ClientError as error:
             if decide_error_outcome(error) is not ErrorOutcome.ABSENT:  # the bucket does not exist yet
                 raise
+
+
+def build_not_registered_problem(step: ActivityContext, which: KeyPurpose, account: str) -> Problem:
+    """Build the problem for a key whose account is not registered for the organisation of the environment."""
+    organisation = step.environment.organisation
+    message = f"AWS account {account} is not registered for {organisation}, so byok does not use the key."
+    return replace(step, key=which).build_problem(
+        NOT_REGISTERED_CODE, message, Remedy.ACCOUNT_NOT_REGISTERED, customer_key=True
+    )

@@ -1,12 +1,12 @@
 """Registers AWS accounts for organisations, and refuses keys in accounts that are not registered (contract 146)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from activities.account_registry import AccountRegistry
+from activities.account_registry import AccountRegistry, build_not_registered_problem
 from activities.bucket_owner import refuse_foreign_bucket
 from activities.clients import AwsClients
 from activities.failures import ActivityContext
@@ -18,7 +18,6 @@ from byok.domain.models import (
     Environment,
     KeyConflicts,
     ListAccountsRequest,
-    Problem,
 )
 from byok.domain.phases import Phase
 from byok.domain.planning import Platform, plan_no_environment
@@ -26,9 +25,6 @@ from byok.domain.problems.remediation import Remedy
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-NOT_REGISTERED_CODE: Final = "byok.AccountNotRegistered"
-"""Code of the problem that a key is in an account that is not registered for the environment's organisation."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +112,3 @@ class AccountActivities:
 
     def _step(self, environment: Environment) -> ActivityContext:
         return ActivityContext(environment, self.platform.vendor, Phase.VALIDATING_KEYS, KeyPurpose.S3)
-
-
-def build_not_registered_problem(step: ActivityContext, which: KeyPurpose, account: str) -> Problem:
-    """Build the problem for a key whose account is not registered for the organisation of the environment."""
-    organisation = step.environment.organisation
-    message = f"AWS account {account} is not registered for {organisation}, so byok does not use the key."
-    return replace(step, key=which).build_problem(
-        NOT_REGISTERED_CODE, message, Remedy.ACCOUNT_NOT_REGISTERED, customer_key=True
-    )

@@ -97,7 +97,9 @@ class ClaimActivities:
 
     def _find_resources(self, environment: Environment) -> OwnedResources:
         inventory = Inventory(self.clients, self.platform)
-        return inventory.find_resources(environment.environment_id, inventory.list_databases())
+        return inventory.find_resources(
+            environment.environment_id, inventory.list_databases(), environment.organisation
+        )
 
     def _step(self, environment: Environment, phase: Phase) -> ActivityContext:
         return ActivityContext(

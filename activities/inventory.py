@@ -10,6 +10,7 @@ from activities import rds_resources
 from activities.bucket_settings import list_own_buckets, read_bucket_tags, read_default_encryption
 from activities.clients import AwsClients
 from activities.failures import ActivityContext
+from activities.ownership import has_tags
 from byok.domain import naming
 from byok.domain.arns import KeyPurpose, is_aws_managed, is_key_arn
 from byok.domain.models import InventoryTask, OwnedResource, OwnedResources
@@ -43,16 +44,24 @@ class Inventory:
         """
         return ListedDatabases(tuple(self._list_clusters()), tuple(self._list_instances()))
 
-    def find_resources(self, environment_id: str, listed: ListedDatabases) -> OwnedResources:
+    def find_resources(
+        self, environment_id: str, listed: ListedDatabases, organisation: str | None = None
+    ) -> OwnedResources:
         """Return the databases and buckets that have an environment's tag.
+
+        Args:
+            environment_id: The environment.
+            listed: All databases.
+            organisation: The organisation whose tag the resources must have as well; None for any owner.
 
         Raises:
             ClientError: S3 refused a call.
         """
+        tags = naming.owner_tags(self.platform.vendor, environment_id, organisation)
         return OwnedResources(
-            instances=self._owned(listed.instances, "DBInstanceIdentifier", environment_id),
-            clusters=self._owned(listed.clusters, "DBClusterIdentifier", environment_id),
-            buckets=tuple(self._find_buckets(environment_id)),
+            instances=_select_owned(listed.instances, "DBInstanceIdentifier", tags),
+            clusters=_select_owned(listed.clusters, "DBClusterIdentifier", tags),
+            buckets=tuple(self._find_buckets(environment_id, tags)),
         )
 
     def _list_clusters(self) -> "Iterator[tuple[str, DBClusterTypeDef]]":
@@ -65,7 +74,7 @@ class Inventory:
             for page in self.clients.rds(region).get_paginator("describe_db_instances").paginate():
                 yield from ((region, one) for one in page["DBInstances"])
 
-    def _find_buckets(self, environment_id: str) -> Iterator[OwnedResource]:
+    def _find_buckets(self, environment_id: str, tags: Mapping[str, str]) -> Iterator[OwnedResource]:
         """Yield the environment's buckets, even if the current blueprint does not contain them.
 
         One ListBuckets call covers all Regions of a partition, so the function also finds buckets in Regions that are
@@ -74,22 +83,10 @@ class Inventory:
         prefix = f"{self.platform.vendor.resource_prefix}-{environment_id}-"
         for name, region in list_own_buckets(self.clients.s3(self.platform.home_region), prefix).items():
             s3 = self.clients.s3(region)
-            if self._is_tagged(read_bucket_tags(s3, name), environment_id):
+            if has_tags(read_bucket_tags(s3, name), tags):
                 _, key, _ = read_default_encryption(s3, name)
                 named = key is not None and (is_key_arn(key) or is_aws_managed(key))
                 yield OwnedResource(name=name, region=region, key_arn=key if named else None)
-
-    def _owned(
-        self, listed: Iterable[tuple[str, Mapping[str, Any]]], identifier: str, environment_id: str
-    ) -> tuple[OwnedResource, ...]:
-        return tuple(
-            OwnedResource(name=one[identifier], region=region, key_arn=one.get("KmsKeyId"))
-            for region, one in listed
-            if self._is_tagged(one.get("TagList", []), environment_id)
-        )
-
-    def _is_tagged(self, tags: Iterable[Mapping[str, Any]], environment_id: str) -> bool:
-        return {"Key": naming.environment_tag_key(self.platform.vendor), "Value": environment_id} in tags
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ class InventoryActivities:
         )
         with step.translate_aws_errors():
             listed = inventory.list_databases()
-            owned = inventory.find_resources(environment.environment_id, listed)
+            owned = inventory.find_resources(environment.environment_id, listed, environment.organisation)
             for _, cluster in listed.clusters:
                 if rds_resources.is_tagged_for(cluster, environment):
                     rds_resources.require_snapshot_possible(step, cluster, task.final_snapshot)
@@ -123,3 +120,13 @@ class InventoryActivities:
             return owned.model_copy(
                 update={"final_snapshot": rds_resources.find_cluster_snapshot(rds, task.final_snapshot)}
             )
+
+
+def _select_owned(
+    listed: Iterable[tuple[str, Mapping[str, Any]]], identifier: str, tags: Mapping[str, str]
+) -> tuple[OwnedResource, ...]:
+    return tuple(
+        OwnedResource(name=one[identifier], region=region, key_arn=one.get("KmsKeyId"))
+        for region, one in listed
+        if has_tags(one.get("TagList", []), tags)
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from activities.account_registry import AccountRegistry, build_not_registered_problem
 from activities.aws_errors import decide_error_outcome, none_if_absent
 from activities.bucket_owner import refuse_foreign_bucket
 from activities.clients import AwsClients
@@ -49,12 +50,19 @@ class KeyClaims:
     def acquire(self, *keys: KeyPurpose) -> None:
         """Claim the customer's keys for the environment. A claim that the environment already holds stays unchanged.
 
-        Platform-managed keys are not claimed, because all platform-managed environments of a Region share them.
+        Platform-managed keys are not claimed, because all platform-managed environments of a Region share them. An
+        organisation's environment claims only keys in accounts that are registered for the organisation (contract 146).
+        The workflow has already checked this, but the account can be unregistered before a replay.
 
         Raises:
-            ApplicationError: Contains a `byok.KeyInUse` problem for each key that another environment has claimed, or a
-                `byok.BucketOfAnotherAccount` problem if another account owns the probe bucket.
+            ApplicationError: Contains a `byok.KeyInUse` problem for each key that another environment has claimed, a
+                `byok.AccountNotRegistered` problem for each key in an account that is not registered, unless the
+                environment already holds the claim, or a `byok.BucketOfAnotherAccount` problem if another account owns
+                the probe bucket.
         """
+        unregistered = self._list_unregistered(keys)
+        if unregistered:
+            raise stop_with_problems(unregistered)
         conflicts = self._list_conflicts(keys, self._claim)
         if conflicts:
             raise stop_with_problems(conflicts)
@@ -78,10 +86,8 @@ class KeyClaims:
 
     def release_key(self, key_arn: str) -> None:
         """Release the claim on a key, if this environment holds the claim."""
-        name = _claim_on(key_arn)
-        claim = self._read(name)
-        if claim is not None and claim.environment_id == self._environment.environment_id:
-            self.s3.delete_object(Bucket=self._bucket, Key=name)
+        if self._holds_claim(key_arn):
+            self.s3.delete_object(Bucket=self._bucket, Key=_claim_on(key_arn))
 
     def list_claims(self, account: str | None = None, after: str | None = None) -> Iterator[KeyClaim]:
         """Yield the claims on the keys of one account, or of all accounts, ordered by account and key id.
@@ -121,14 +127,49 @@ class KeyClaims:
     def _list_conflicts(
         self, keys: tuple[KeyPurpose, ...], find_claim: Callable[[KeyPurpose], _Claim | None]
     ) -> tuple[Problem, ...]:
-        own = self._environment.environment_id
         with refuse_foreign_bucket(self.step, self.s3, self._bucket):
             claims = {which: find_claim(which) for which in keys if which in self._environment.customer_keys}
         return tuple(
             self._conflict(which, claim)
             for which, claim in claims.items()
-            if claim is not None and claim.environment_id != own
+            if claim is not None and not self._is_own(claim)
         )
+
+    def _is_own(self, claim: _Claim) -> bool:
+        """Return whether the environment holds a claim.
+
+        An organisation can request an id that the vendor or another organisation uses. The id alone decides only for
+        the vendor's environments.
+        """
+        environment = self._environment
+        same_owner = environment.organisation in (None, claim.organisation)
+        return same_owner and claim.environment_id == environment.environment_id
+
+    def _holds_claim(self, key_arn: str) -> bool:
+        claim = self._read(_claim_on(key_arn))
+        return claim is not None and self._is_own(claim)
+
+    def _list_unregistered(self, keys: tuple[KeyPurpose, ...]) -> tuple[Problem, ...]:
+        """Return a problem for each key whose account is not registered for the environment's organisation.
+
+        Skip keys that the environment has already claimed. A claim of another environment is not reported, because it
+        would reveal to the organisation that the key is in use.
+        """
+        environment = self._environment
+        if environment.organisation is None:
+            return ()
+        registry = AccountRegistry(self.s3, self._bucket, self.platform.home_region)
+        with refuse_foreign_bucket(self.step, self.s3, self._bucket):
+            accounts = {
+                which: parse_key_arn(environment.key_arn(which)).account
+                for which in keys
+                if which in environment.customer_keys and not self._holds_claim(environment.key_arn(which))
+            }
+            return tuple(
+                build_not_registered_problem(self.step, which, account)
+                for which, account in accounts.items()
+                if registry.find(account) != environment.organisation
+            )
 
     def _conflict(self, which: KeyPurpose, claim: _Claim) -> Problem:
         described = _describe_holder(claim, self._environment.organisation)

@@ -8,8 +8,14 @@ from byok.domain.phases import Phase
 
 
 def has_environment_tag(tags: Iterable[Mapping[str, Any]], environment: Environment) -> bool:
-    """Return whether the tags include the environment's tag. S3 and RDS return tags in the same format."""
-    return {"Key": environment.environment_tag, "Value": environment.environment_id} in tags
+    """Return whether the tags include the environment's owner tags. S3 and RDS return tags in the same format."""
+    return has_tags(tags, environment.owner_tags)
+
+
+def has_tags(tags: Iterable[Mapping[str, Any]], wanted: Mapping[str, str]) -> bool:
+    """Return whether the tags include all wanted tags."""
+    found = list(tags)
+    return all({"Key": key, "Value": value} in found for key, value in wanted.items())
 
 
 def reason_to_keep(tags: Iterable[Mapping[str, Any]], environment: Environment, phase: Phase) -> str | None:

@@ -274,7 +274,7 @@ def _write(s3: "S3Client", task: BucketTask, item: InitialObject) -> None:
         Body=item.content.encode(),
         ContentType=item.content_type,
         Metadata={_CHECKSUM: _checksum(item)},
-        Tagging=urlencode({task.environment.environment_tag: task.environment.environment_id}),
+        Tagging=urlencode(task.environment.owner_tags),
     )
 
 

@@ -167,7 +167,8 @@ def account_proof_workflow_id(nonce: str) -> str:
 
 def list_accounts_workflow_id(request: ListAccountsRequest) -> str:
     """Return the workflow id of a request to list registered accounts: identical requests share one run."""
-    return f"accounts/{request.organisation or 'all'}/{request.size}/{request.after or 'first'}"
+    whose = "all" if request.organisation is None else f"organisation/{request.organisation}"
+    return f"accounts/{whose}/{request.size}/{request.after or 'first'}"
 
 
 def external_id_workflow_id(request: ExternalIdRequest) -> str:

@@ -76,9 +76,26 @@ def run_tag_key(vendor: VendorProfile) -> str:
     return f"{vendor.tag_prefix}:created-by-run"
 
 
-def environment_tags(vendor: VendorProfile, environment_id: str, run_id: str) -> dict[str, str]:
+def organisation_tag_key(vendor: VendorProfile) -> str:
+    """Return the key of the tag that contains the organisation that owns a resource's environment."""
+    return f"{vendor.tag_prefix}:organisation"
+
+
+def owner_tags(vendor: VendorProfile, environment_id: str, organisation: str | None) -> dict[str, str]:
+    """Return the tags that decide whether a resource belongs to an environment.
+
+    An environment of an organisation owns only resources with the organisation's tag, so that an organisation that
+    requests an id of the vendor's owns nothing of the vendor's (contract 146).
+    """
+    owner = {} if organisation is None else {organisation_tag_key(vendor): organisation}
+    return {environment_tag_key(vendor): environment_id, **owner}
+
+
+def environment_tags(
+    vendor: VendorProfile, environment_id: str, run_id: str, organisation: str | None = None
+) -> dict[str, str]:
     """Return the tags for every resource that a run creates for an environment."""
-    return {environment_tag_key(vendor): environment_id, **_creation_tags(vendor, run_id)}
+    return {**owner_tags(vendor, environment_id, organisation), **_creation_tags(vendor, run_id)}
 
 
 def _creation_tags(vendor: VendorProfile, run_id: str) -> dict[str, str]:

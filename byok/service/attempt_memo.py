@@ -19,17 +19,23 @@ _OVERHEAD_BYTES: Final = 128
 """The space that the memo's field names and encodings need."""
 
 
-async def build_attempts_memo(client: Client, environment_id: str, used_bytes: int) -> dict[str, Any]:
-    """Return the memo field with the attempts so far; empty if there were none.
+async def build_attempts_memo(
+    client: Client, environment_id: str, organisation: str | None, used_bytes: int
+) -> dict[str, Any]:
+    """Return the memo field with the owner's attempts so far; empty if there were none.
 
     Args:
         client: A client with the plugin from `byok.temporal.make_plugin()`.
         environment_id: The environment.
+        organisation: The organisation that owns the environment. Attempts of an earlier owner of the id are left out.
         used_bytes: The size of the other memo fields. The larger these fields are, the fewer attempts the memo lists.
     """
     reader = EnvironmentReader(client)
     try:
-        attempts = await reader.list_attempts(await reader.read_status(environment_id))
+        status = await reader.read_status(environment_id)
+        if status.organisation != organisation:
+            return {}
+        attempts = await reader.list_attempts(status)
     except EnvironmentNotFoundError:
         return {}
     packed = pack_earlier_attempts(attempts, _MEMO_MAX_BYTES - _OVERHEAD_BYTES - used_bytes)

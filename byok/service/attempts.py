@@ -62,7 +62,7 @@ async def list_attempts(
     retained = {one.run_id async for one in client.list_workflows(f"WorkflowId = '{current.workflow_id}'")}
     for run_id in (retained | found.keys()) - carried.keys() - chain.stops.keys() - {current.run_id}:
         status = await read_run_status(run_id)
-        if status is None:
+        if status is None or status.organisation != current.organisation:  # the id had another owner before
             continue
         if run_id not in found:
             own = await _read_chain(client, current.workflow_id, run_id)

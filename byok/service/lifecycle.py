@@ -92,7 +92,9 @@ async def start_deletion(client: Client, task_queue: str, request: DeleteRequest
     """
     workflow_id = environment_workflow_id(request.environment_id)
     memo = build_requester_memo(requester)
-    memo |= await build_attempts_memo(client, request.environment_id, used_bytes=measure_requester(requester))
+    memo |= await build_attempts_memo(
+        client, request.environment_id, request.organisation, used_bytes=measure_requester(requester)
+    )
     try:
         await client.start_workflow(
             DELETE_ENVIRONMENT_WORKFLOW,

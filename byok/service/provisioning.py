@@ -59,7 +59,7 @@ async def start_provisioning(
     progress = EnvironmentProgress(request=request, phase=_FIRST, timeline=(entry,))
     if policy is not WorkflowIDReusePolicy.REJECT_DUPLICATE:  # otherwise, there is no earlier run
         size = len(progress.model_dump_json()) + len(key or "") + measure_requester(requester)
-        named |= await build_attempts_memo(client, request.environment_id, used_bytes=size)
+        named |= await build_attempts_memo(client, request.environment_id, request.organisation, used_bytes=size)
     published = {PROGRESS_MEMO: progress, **named}
     pairs = [
         SearchAttributePair(ENVIRONMENT_ID_ATTRIBUTE, request.environment_id),

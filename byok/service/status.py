@@ -245,6 +245,7 @@ class EnvironmentStatus(RecordModel):
         Args:
             runs: The known runs, most recent first.
         """
+        runs = [run for run in runs if run.progress.request.organisation == self.organisation]
         later = [run.progress for run in runs if run.is_running_or_ended_after(self.closed_at)]
         earlier = [run.progress for run in runs if not run.is_running_or_ended_after(self.closed_at)]
         outcomes = [*(one.outcome for one in later), self.tenant, *(one.outcome for one in earlier)]

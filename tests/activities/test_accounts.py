@@ -9,7 +9,14 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.models import AccountPage, AccountRequest, KeyConflicts, ListAccountsRequest
+from byok.domain.models import (
+    AccountPage,
+    AccountRequest,
+    KeyClaimPage,
+    KeyConflicts,
+    ListAccountsRequest,
+    ListClaimsRequest,
+)
 from localaws.state import CUSTOMER_ACCOUNT
 from tests.activities.conftest import ActivityHarness, parse_stop_problem
 
@@ -109,3 +116,69 @@ def test_accounts_are_listed_in_pages_and_by_organisation(harness: ActivityHarne
     assert [one.account[0] for one in (*first.accounts, *rest.accounts)] == ["0", "1", "2", "3", "4"]
     assert rest.after is None
     assert [one.account[0] for one in list_accounts(harness, organisation="acme").accounts] == ["1", "3"]
+
+
+def plan_for(harness: ActivityHarness, organisation: str, environment_id: str, **keys: str) -> None:
+    harness.plan = harness.build_plan(organisation=organisation, environment_id=environment_id, **keys)
+
+
+def list_claims(harness: ActivityHarness) -> KeyClaimPage:
+    page = harness.run_with_retries(harness.claims.list_key_claims, ListClaimsRequest())
+    assert isinstance(page, KeyClaimPage)
+    return page
+
+
+def create_cluster(harness: ActivityHarness) -> None:
+    harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
+
+
+def test_key_is_not_claimed_after_its_account_was_unregistered(harness: ActivityHarness) -> None:
+    """A replay continues after the workflow's own check, so the claim checks again."""
+    plan_for(harness, "acme", "acme-prod")
+    register(harness, "globex")
+
+    with pytest.raises(ApplicationError) as caught:
+        create_cluster(harness)
+
+    assert parse_stop_problem(caught.value).message == REFUSAL  # contract 146
+    assert harness.aws.operator_client("rds").describe_db_clusters()["DBClusters"] == []
+
+
+def test_refusal_does_not_reveal_that_another_environment_uses_the_key(harness: ActivityHarness) -> None:
+    register(harness, "globex")
+    plan_for(harness, "globex", "globex-prod")
+    create_cluster(harness)
+    used = harness.plan.environment
+    plan_for(harness, "acme", "acme-prod", s3_key_arn=used.s3_key_arn, rds_key_arn=used.rds_key_arn)
+
+    with pytest.raises(ApplicationError) as caught:
+        create_cluster(harness)
+
+    assert parse_stop_problem(caught.value).message == REFUSAL  # contract 146
+
+
+def test_environment_keeps_working_after_its_account_was_unregistered(harness: ActivityHarness) -> None:
+    register(harness, "acme")
+    plan_for(harness, "acme", "acme-prod")
+    create_cluster(harness)
+    unregister(harness, "acme")
+
+    create_cluster(harness)  # adopts the cluster, as a replay does
+
+
+def test_organisation_owns_nothing_of_an_environment_of_the_vendor_with_the_same_id(harness: ActivityHarness) -> None:
+    """The vendor's ids may begin with an organisation's name (decision 0038)."""
+    harness.plan = harness.build_plan(environment_id="acme-prod")
+    harness.provision_environment()
+    theirs = harness.plan.environment
+    claims = list_claims(harness)
+    register(harness, "acme")
+    plan_for(harness, "acme", "acme-prod", s3_key_arn=theirs.s3_key_arn, rds_key_arn=theirs.rds_key_arn)
+    asked = harness.plan.environment
+
+    assert harness.run_with_retries(harness.inventory.find_resources, harness.inventory_task()).clusters == ()
+    harness.run_with_retries(harness.claims.release_unused_claims, asked)
+    assert list_claims(harness) == claims
+    with pytest.raises(ApplicationError) as caught:
+        create_cluster(harness)
+    assert parse_stop_problem(caught.value).message.endswith("of another environment.")  # contract 146

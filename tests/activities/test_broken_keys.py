@@ -6,8 +6,8 @@ No resource is left behind.
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from byok.domain.arns import KeyPurpose
-from byok.domain.models import AuroraProofTask, Problem
+from byok.domain.arns import KeyPurpose, parse_key_arn
+from byok.domain.models import AccountRequest, AuroraProofTask, Problem
 from byok.domain.phases import Phase
 from tests.activities.conftest import ActivityHarness, parse_stop_problem
 from tests.key_faults import KEY_FAULTS, KeyFault, create_s3_key_with_pinned_context
@@ -134,6 +134,10 @@ def test_key_of_another_environment_is_refused(harness: ActivityHarness) -> None
 def test_environment_of_another_organisation_is_not_named(harness: ActivityHarness) -> None:
     harness.provision_environment()
     first = harness.plan.environment
+    account = parse_key_arn(first.s3_key_arn).account
+    harness.run_with_retries(
+        harness.accounts.register_account, AccountRequest(organisation="stranger", account=account)
+    )
     harness.plan = harness.build_plan(
         organisation="stranger", environment_id="stranger-prod", s3_key_arn=first.s3_key_arn
     )

@@ -78,6 +78,10 @@ def test_names_are_stable() -> None:
         "byok:created-by-run": "a-run",
         "byok:managed-by": "byok",
     }
+    assert naming.owner_tags(vendor, "acme", "acme-corp") == {
+        "byok:environment-id": "acme",
+        "byok:organisation": "acme-corp",
+    }
 
 
 def test_as_many_clusters_as_allowed_can_prove_keys_at_the_same_time() -> None:

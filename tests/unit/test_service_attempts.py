@@ -14,9 +14,11 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.attempts import AttemptActivities
 from byok.contracts import STOP_SIGNAL, environment_workflow_id
+from byok.domain.arns import parse_key_arn
 from byok.domain.models import Attempt, AttemptKind, EntryPoint, Requester, StoppedAttempt
 from byok.domain.phases import Phase
 from byok.service import attempts as attempts_service
+from byok.service.attempt_memo import build_attempts_memo
 from byok.service.environments import EnvironmentService
 from byok.service.replay import find_reset_point
 from byok.service.status import EnvironmentStatus
@@ -437,3 +439,25 @@ async def test_environment_stops_with_its_problem_even_if_the_stop_cannot_be_rec
         assert (await replay(service, environment_id)).phase is Phase.READY
         first, _ = await list_attempts(service, environment_id)
     assert (first.problem_code, first.ended_at) == (CODE, stopped.closed_at)  # read from the earlier run itself
+
+
+async def test_attempts_of_an_earlier_owner_of_the_id_are_not_shown(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    """A person with access to Temporal can start a workflow for another organisation with an id that was in use."""
+    environment_id = f"globex-{environment_id}"
+    await stop_environment(service, harness, environment_id)
+    harness.activities.accounts = {parse_key_arn(S3_KEY).account: "globex"}
+    theirs = await harness.start_provision(build_provision_request(environment_id, organisation="globex"))
+    await theirs.result()
+
+    assert [one.run_id for one in await list_attempts(service, environment_id)] == [theirs.result_run_id]
+
+
+async def test_new_owner_of_an_id_does_not_carry_earlier_attempts(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    await stop_environment(service, harness, environment_id)
+
+    assert await build_attempts_memo(service.client, environment_id, None, used_bytes=0) != {}
+    assert await build_attempts_memo(service.client, environment_id, "globex", used_bytes=0) == {}

@@ -8,7 +8,7 @@ from typing import Any, cast
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.accounts import build_not_registered_problem
+from activities.account_registry import build_not_registered_problem
 from activities.aurora_proofs import AuroraProofActivities
 from activities.failures import ActivityContext, stop_with_problems
 from activities.quotas import QuotaActivities

@@ -21,7 +21,8 @@ class Environment(RecordModel):
         rds_key_arn: The ARN of the Aurora key, as entered, or the alias of the platform's AWS managed key.
         platform_role_arn: The vendor's role that the key policies name.
         tags: The tags of every resource that the environment owns.
-        environment_tag: Key of the tag that decides which environment owns a resource.
+        environment_tag: Key of the tag with the environment's id.
+        owner_tags: The tags that decide whether a resource belongs to the environment.
         run_tag: Key of the tag that contains the id of the run that created a resource.
         run_id: Id of the run that the plan was made for. A workflow reset does not change the id. Empty if the plan
             does not create any resources.
@@ -37,6 +38,7 @@ class Environment(RecordModel):
     key_grace_seconds: int
     platform_role_arn: str
     environment_tag: str
+    owner_tags: dict[str, str]
     tags: dict[str, str]
     probe_bucket: str
     run_tag: str = ""
