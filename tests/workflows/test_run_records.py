@@ -138,6 +138,30 @@ async def test_run_does_nothing_until_its_record_can_be_written(
     assert [one.run_id for one in list_runs(journal)] == [handle.result_run_id]
 
 
+async def test_record_is_written_again_after_any_error(
+    temporal: WorkflowEnvironment, journal: AuditJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder, appended = RunRecordInterceptor(temporal.client, journal), list[AuditRecord]()
+
+    async def append(record: AuditRecord) -> None:
+        appended.append(record)
+        if len(appended) == 1:
+            raise RuntimeError("not a JournalUnwritableError")
+
+    monkeypatch.setattr(AuditJournal, "append", lambda _, record: append(record))
+    queue = f"audit-{uuid.uuid4().hex}"
+    async with run_harness(temporal, FakeActivities(), queue) as harness:
+        handle = await harness.start_provision(build_provision_request(f"env-{uuid.uuid4().hex[:12]}"))
+        assert handle.result_run_id is not None
+        with pytest.raises(RuntimeError):
+            await recorder.record_run(handle.id, handle.result_run_id)
+        for _ in range(2):
+            await recorder.record_run(handle.id, handle.result_run_id)
+        await handle.result()
+
+    assert len(appended) == 2
+
+
 async def test_ended_runs_reveal_cancellations_terminations_and_invalid_inputs(
     recorded: WorkflowHarness, journal: AuditJournal
 ) -> None:
