@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest_asyncio
 
+from byok.contracts import environment_workflow_id
 from byok.domain.models import CheckKeysRequest, ProvisionRequest
 from byok.domain.phases import Phase
 from byok.domain.quotas import ExceededQuota, Quota, Quotas
@@ -57,11 +58,12 @@ class Tenant:
         return CheckKeysRequest.model_validate({**values, **KEYS})
 
     async def create(self, name: str, phase: Phase = Phase.READY) -> str:
-        """Create an environment, and wait until its workflow has ended in the given phase."""
+        """Create an environment, and wait until visibility shows that its workflow ended in the given phase."""
         request = self.build_request(name)
         await self.service.create(request)
         status = await wait_until_ended(self.service, request.environment_id)
         assert status.phase is phase, status.problems
+        await self.wait_until_visibly_ended(environment_workflow_id(request.environment_id))
         return request.environment_id
 
     async def leave_running(self, name: str) -> None:
@@ -100,6 +102,17 @@ class Tenant:
         query = f"Organisation = '{self.name}' AND CloseTime IS NULL"
         async with asyncio.timeout(20):
             while (await self.harness.client.count_workflows(query)).count:  # noqa: ASYNC110 - the server changes it
+                await asyncio.sleep(0.02)
+
+    async def wait_until_visibly_ended(self, workflow_id: str) -> None:
+        """Wait until visibility shows that a workflow's latest run has ended.
+
+        Visibility is updated after the workflow's history: until then, it counts the workflow as running.
+        """
+        latest = await self.harness.client.get_workflow_handle(workflow_id).describe()
+        query = f"WorkflowId = '{workflow_id}' AND RunId = '{latest.run_id}' AND CloseTime IS NOT NULL"
+        async with asyncio.timeout(20):
+            while not (await self.harness.client.count_workflows(query)).count:  # noqa: ASYNC110 - the server changes it
                 await asyncio.sleep(0.02)
 
     async def wait_until_free(self, quota: Quota) -> None:

@@ -21,15 +21,14 @@ DISABLED = ("s3", "KMS.DisabledException", "The key is disabled.", Phase.VALIDAT
 
 
 async def start_by_hand(tenant: Tenant, name: str) -> None:
-    """Start an environment in Temporal, and wait until the quota stops it."""
+    """Start an environment in Temporal, and wait until visibility shows that the quota stopped it."""
     request = tenant.build_request(name)
+    workflow_id = environment_workflow_id(request.environment_id)
     with pytest.raises(WorkflowFailureError):
         await tenant.harness.client.execute_workflow(
-            PROVISION_ENVIRONMENT_WORKFLOW,
-            request,
-            id=environment_workflow_id(request.environment_id),
-            task_queue=tenant.harness.task_queue,
+            PROVISION_ENVIRONMENT_WORKFLOW, request, id=workflow_id, task_queue=tenant.harness.task_queue
         )
+    await tenant.wait_until_visibly_ended(workflow_id)
 
 
 async def test_deletion_frees_an_environment(tenant: Tenant) -> None:
@@ -173,10 +172,12 @@ async def test_identical_check_may_join_the_one_in_progress_at_the_limit(tenant:
 
 async def test_refused_check_does_not_count(tenant: Tenant) -> None:
     await tenant.use_up(Quota.KEY_CHECKS)
+    workflow_id = f"keys/{tenant.name}"
     with pytest.raises(WorkflowFailureError):
         await tenant.harness.client.execute_workflow(
-            "CheckKeys", tenant.build_check(), id=f"keys/{tenant.name}", task_queue=tenant.harness.task_queue
+            "CheckKeys", tenant.build_check(), id=workflow_id, task_queue=tenant.harness.task_queue
         )
+    await tenant.wait_until_visibly_ended(workflow_id)
     found = await tenant.wait_until_exceeded(Quota.KEY_CHECKS)
 
     assert found.used == 1
