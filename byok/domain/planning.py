@@ -271,7 +271,6 @@ def _environment(
         rds_key_arn=used.rds_key_arn,
         key_grace_seconds=request.key_grace_seconds,
         platform_role_arn=platform.role_arn,
-        environment_tag=naming.environment_tag_key(vendor),
         tags=naming.environment_tags(vendor, environment_id, run_id, request.organisation),
         owner_tags=naming.owner_tags(vendor, environment_id, request.organisation),
         run_tag=naming.run_tag_key(vendor),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from activities.tenant import TenantActivities
+from byok.domain import naming
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import Environment, Problem
 from tests.activities.conftest import PLATFORM, ActivityHarness
@@ -82,7 +83,7 @@ def test_environment_without_a_bucket_is_not_found(harness: ActivityHarness, pro
 def test_untagged_cluster_and_bucket_of_the_same_name_are_ignored(harness: ActivityHarness, probe: Probe) -> None:
     provision_partial_environment(harness, buckets=1)
     rds, s3 = harness.aws.operator_client("rds"), harness.aws.operator_client("s3")
-    tag: Any = harness.plan.environment.environment_tag
+    tag: Any = naming.environment_tag_key(PLATFORM.vendor)
     s3.delete_bucket_tagging(Bucket=harness.plan.buckets[0].name)
     assert [problem.code for problem in probe()] == ["byok.EnvironmentNotThere"]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from byok.domain import naming
 from byok.domain.arns import KeyPurpose
 from byok.domain.blueprint import Blueprint, BucketBlueprint, DatabaseBlueprint, InitialObject, MasterAuthentication
 from byok.domain.models import (
@@ -76,7 +77,7 @@ def test_plan_carries_the_request_values_that_activities_need() -> None:
     assert (environment.s3_key_arn, environment.rds_key_arn) == (S3, RDS)  # contract 84
     assert (environment.key_arn(KeyPurpose.S3), environment.key_arn(KeyPurpose.RDS)) == (S3, RDS)
     assert environment.key_grace_seconds == 7  # contract D14
-    assert environment.tags[environment.environment_tag] == "acme"
+    assert environment.tags[naming.environment_tag_key(PLATFORM.vendor)] == "acme"
     assert environment.tags[environment.run_tag] == environment.run_id == RUN
     assert environment.platform_role_arn == PLATFORM.role_arn
 

@@ -21,7 +21,6 @@ class Environment(RecordModel):
         rds_key_arn: The ARN of the Aurora key, as entered, or the alias of the platform's AWS managed key.
         platform_role_arn: The vendor's role that the key policies name.
         tags: The tags of every resource that the environment owns.
-        environment_tag: Key of the tag with the environment's id.
         owner_tags: The tags that decide whether a resource belongs to the environment.
         run_tag: Key of the tag that contains the id of the run that created a resource.
         run_id: Id of the run that the plan was made for. A workflow reset does not change the id. Empty if the plan
@@ -37,7 +36,6 @@ class Environment(RecordModel):
     rds_key_arn: str
     key_grace_seconds: int
     platform_role_arn: str
-    environment_tag: str
     owner_tags: dict[str, str]
     tags: dict[str, str]
     probe_bucket: str
