@@ -1,22 +1,14 @@
 """The registry of AWS accounts: which organisation may use keys in which account (contract 146)."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from botocore.exceptions import ClientError
-
-from activities.aws_errors import decide_error_outcome, none_if_absent
 from activities.failures import ActivityContext
 from activities.probe_bucket import ProbeBucket
-from byok.domain.arns import KeyPurpose
+from byok.domain.arns import InvalidKeyArnError, KeyPurpose, parse_key_arn
 from byok.domain.models import AccountRegistration, Problem
-from byok.domain.problems.aws_errors import ErrorOutcome
 from byok.domain.problems.remediation import Remedy
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 NOT_REGISTERED_CODE: Final = "byok.AccountNotRegistered"
 """Code of the problem that a key is in an account that is not registered for the environment's organisation."""
@@ -35,48 +27,25 @@ class AccountRegistry:
     registered for the requesting organisation, for another organisation, or not at all.
 
     Attributes:
-        s3: The S3 client of the home Region.
         bucket: The home Region's probe bucket.
-        region: The home Region.
     """
 
-    s3: "S3Client"
-    bucket: str
-    region: str
+    bucket: ProbeBucket
 
     def find(self, account: str) -> str | None:
         """Return the organisation that an account is registered for; None if it is not registered."""
-        found = none_if_absent(lambda: self.s3.get_object(Bucket=self.bucket, Key=_ACCOUNTS + account))
-        return None if found is None else str(json.loads(found["Body"].read())["organisation"])
+        record = self.bucket.read_record(_ACCOUNTS + account)
+        return None if record is None else str(record["organisation"])
 
     def register(self, account: str, organisation: str) -> str:
         """Register an account for an organisation, unless the account is registered already.
 
         Returns: The organisation for which the account is registered after the call.
         """
-        owner = self._write(account, organisation)
-        if owner == organisation:
-            self.s3.put_object(Bucket=self.bucket, Key=f"{_BY_ORGANISATION}{organisation}/{account}", Body=b"")
-        return owner
-
-    def _write(self, account: str, organisation: str) -> str:
-        body = json.dumps({"organisation": organisation}).encode()
-        try:
-            ProbeBucket(self.s3, self.bucket, self.region).write(
-                lambda: self.s3.put_object(
-                    Bucket=self.bucket,
-                    Key=_ACCOUNTS + account,
-                    Body=body,
-                    ContentType="application/json",
-                    IfNoneMatch="*",
-                )
-            )
-        except ClientError as error:
-            if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
-                raise
-            # If the account is no longer registered, it was unregistered between the two calls.
-            return self.find(account) or self._write(account, organisation)
-        return organisation
+        record = self.bucket.write_record_once(_ACCOUNTS + account, {"organisation": organisation})
+        if record["organisation"] == organisation:
+            self.bucket.s3.put_object(Bucket=self.bucket.name, Key=_index_key(organisation, account), Body=b"")
+        return str(record["organisation"])
 
     def unregister(self, account: str, organisation: str) -> bool:
         """Unregister an account if it is registered for the organisation.
@@ -86,8 +55,8 @@ class AccountRegistry:
         """
         if self.find(account) != organisation:
             return False
-        self.s3.delete_object(Bucket=self.bucket, Key=_ACCOUNTS + account)
-        self.s3.delete_object(Bucket=self.bucket, Key=f"{_BY_ORGANISATION}{organisation}/{account}")
+        for key in (_ACCOUNTS + account, _index_key(organisation, account)):
+            self.bucket.s3.delete_object(Bucket=self.bucket.name, Key=key)
         return True
 
     def list_accounts(self, organisation: str | None, after: str | None) -> Iterator[AccountRegistration]:
@@ -97,22 +66,34 @@ class AccountRegistry:
             organisation: Yield only the accounts of this organisation.
             after: The account after which the list begins; None to begin with the first one.
         """
-        prefix = _ACCOUNTS if organisation is None else f"{_BY_ORGANISATION}{organisation}/"
-        pages = self.s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=prefix, StartAfter=prefix + (after or "")
+        prefix = _ACCOUNTS if organisation is None else _index_key(organisation, "")
+        for item in self.bucket.list_objects(prefix, prefix + (after or "")):
+            account = item["Key"].removeprefix(prefix)
+            owner = self.find(account)
+            if owner is not None and organisation in (None, owner):
+                yield AccountRegistration(account=account, organisation=owner, registered_at=item["LastModified"])
+
+    def list_unregistered(self, step: ActivityContext, keys: Iterable[KeyPurpose]) -> tuple[Problem, ...]:
+        """Return a problem for each key whose account is not registered for the environment's organisation.
+
+        An invalid ARN is skipped, because the ARN rules report it.
+        """
+        accounts: dict[KeyPurpose, str] = {}
+        for which in keys:
+            try:
+                accounts[which] = parse_key_arn(step.environment.key_arn(which)).account
+            except InvalidKeyArnError:
+                continue
+        owners = {account: self.find(account) for account in dict.fromkeys(accounts.values())}
+        return tuple(
+            build_not_registered_problem(step, which, account)
+            for which, account in accounts.items()
+            if owners[account] != step.environment.organisation
         )
-        try:
-            for page in pages:
-                for item in page.get("Contents", []):
-                    account = item["Key"].removeprefix(prefix)
-                    owner = self.find(account)
-                    if owner is not None and organisation in (None, owner):
-                        yield AccountRegistration(
-                            account=account, organisation=owner, registered_at=item["LastModified"]
-                        )
-        except ClientError as error:
-            if decide_error_outcome(error) is not ErrorOutcome.ABSENT:  # the bucket does not exist yet
-                raise
+
+
+def _index_key(organisation: str, account: str) -> str:
+    return f"{_BY_ORGANISATION}{organisation}/{account}"
 
 
 def build_not_registered_problem(step: ActivityContext, which: KeyPurpose, account: str) -> Problem:

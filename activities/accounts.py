@@ -1,17 +1,18 @@
 """Registers AWS accounts for organisations, and refuses keys in accounts that are not registered (contract 146)."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from activities.account_registry import AccountRegistry, build_not_registered_problem
+from activities.account_registry import AccountRegistry
 from activities.bucket_owner import refuse_foreign_bucket
 from activities.clients import AwsClients
 from activities.failures import ActivityContext
+from activities.probe_bucket import ProbeBucket
 from byok.contracts import ACCOUNT_OF_ANOTHER_ORGANISATION_CODE
-from byok.domain.arns import InvalidKeyArnError, KeyPurpose, parse_key_arn
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
     AccountPage,
     AccountRequest,
@@ -22,9 +23,6 @@ from byok.domain.models import (
 from byok.domain.phases import Phase
 from byok.domain.planning import Platform, plan_no_environment
 from byok.domain.problems.remediation import Remedy
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 
 @dataclass(frozen=True)
@@ -45,21 +43,9 @@ class AccountActivities:
             ApplicationError: AWS returned an error. The error table decides whether it stops the activity.
         """
         step = self._step(environment)
-        accounts: dict[KeyPurpose, str] = {}
-        for which in environment.customer_keys:
-            try:
-                accounts[which] = parse_key_arn(environment.key_arn(which)).account
-            except InvalidKeyArnError:
-                continue
-        with step.translate_aws_errors(), refuse_foreign_bucket(step, self._s3, self.platform.claims_bucket):
-            owners = {account: self._registry.find(account) for account in dict.fromkeys(accounts.values())}
-        return KeyConflicts(
-            problems=tuple(
-                build_not_registered_problem(step, which, account)
-                for which, account in accounts.items()
-                if owners[account] != environment.organisation
-            )
-        )
+        with step.translate_aws_errors(), self._refuse_foreign_bucket(step):
+            problems = self._registry.list_unregistered(step, environment.customer_keys)
+        return KeyConflicts(problems=problems)
 
     @activity.defn(no_thread_cancel_exception=True)
     def register_account(self, request: AccountRequest) -> None:
@@ -72,7 +58,7 @@ class AccountActivities:
                 organisation.
         """
         step = self._step(plan_no_environment(self.platform))
-        with step.translate_aws_errors(), refuse_foreign_bucket(step, self._s3, self.platform.claims_bucket):
+        with step.translate_aws_errors(), self._refuse_foreign_bucket(step):
             owner = self._registry.register(request.account, request.organisation)
         if owner != request.organisation:
             raise step.non_retryable_error(
@@ -89,26 +75,26 @@ class AccountActivities:
         environment.
         """
         step = self._step(plan_no_environment(self.platform))
-        with step.translate_aws_errors(), refuse_foreign_bucket(step, self._s3, self.platform.claims_bucket):
+        with step.translate_aws_errors(), self._refuse_foreign_bucket(step):
             return self._registry.unregister(request.account, request.organisation)
 
     @activity.defn(no_thread_cancel_exception=True)
     def list_accounts(self, request: ListAccountsRequest) -> AccountPage:
         """Return a page of registered accounts."""
         step = self._step(plan_no_environment(self.platform))
-        with step.translate_aws_errors(), refuse_foreign_bucket(step, self._s3, self.platform.claims_bucket):
+        with step.translate_aws_errors(), self._refuse_foreign_bucket(step):
             found = self._registry.list_accounts(request.organisation, request.after)
             page = tuple(islice(found, request.size + 1))
         accounts, more = page[: request.size], len(page) > request.size
         return AccountPage(accounts=accounts, after=accounts[-1].account if more else None)
 
     @property
-    def _s3(self) -> "S3Client":
-        return self.clients.s3(self.platform.home_region)
-
-    @property
     def _registry(self) -> AccountRegistry:
-        return AccountRegistry(self._s3, self.platform.claims_bucket, self.platform.home_region)
+        return AccountRegistry(ProbeBucket.of_home_region(self.clients, self.platform))
+
+    def _refuse_foreign_bucket(self, step: ActivityContext) -> AbstractContextManager[None]:
+        bucket = self._registry.bucket
+        return refuse_foreign_bucket(step, bucket.s3, bucket.name)
 
     def _step(self, environment: Environment) -> ActivityContext:
         return ActivityContext(environment, self.platform.vendor, Phase.VALIDATING_KEYS, KeyPurpose.S3)

@@ -1,14 +1,11 @@
 """The external ids that the platform passes when it assumes the tenant roles of its customers (D11)."""
 
-import json
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from botocore.exceptions import ClientError
 from temporalio import activity
 
-from activities.aws_errors import decide_error_outcome, none_if_absent
 from activities.bucket_owner import refuse_foreign_bucket
 from activities.clients import AwsClients
 from activities.failures import ActivityContext
@@ -17,10 +14,6 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models import ExternalIdRequest
 from byok.domain.phases import Phase
 from byok.domain.planning import Platform, plan_no_environment
-from byok.domain.problems.aws_errors import ErrorOutcome
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 _EXTERNAL_IDS: Final = "external-ids/"
 _RANDOM_BYTES: Final = 24
@@ -39,22 +32,18 @@ class ExternalIds:
     always use the same external id.
 
     Attributes:
-        s3: The S3 client of the home Region.
         bucket: The home Region's probe bucket.
-        region: The home Region.
     """
 
-    s3: "S3Client"
-    bucket: str
-    region: str
+    bucket: ProbeBucket
 
     @classmethod
     def of_platform(cls, clients: AwsClients, platform: Platform) -> "ExternalIds":
         """Return an instance that stores the external ids in the platform's home Region."""
-        return cls(clients.s3(platform.home_region), platform.claims_bucket, platform.home_region)
+        return cls(ProbeBucket.of_home_region(clients, platform))
 
     def get(self, organisation: str | None) -> str:
-        """Return the external id of an organisation. If there is none yet, generate and store one.
+        """Return the external id of an organisation. The first call generates and stores the external id.
 
         Args:
             organisation: The organisation; None for the vendor's own environments.
@@ -63,27 +52,10 @@ class ExternalIds:
             ClientError: S3 refused a call.
         """
         name = f"{_EXTERNAL_IDS}organisations/{organisation}" if organisation else f"{_EXTERNAL_IDS}vendor"
-        return self._find(name) or self._make(name)
-
-    def _find(self, name: str) -> str | None:
-        found = none_if_absent(lambda: self.s3.get_object(Bucket=self.bucket, Key=name))
-        return None if found is None else str(json.loads(found["Body"].read())["external_id"])
-
-    def _make(self, name: str) -> str:
-        made = secrets.token_urlsafe(_RANDOM_BYTES)
-        body = json.dumps({"external_id": made}).encode()
-        try:
-            ProbeBucket(self.s3, self.bucket, self.region).write(
-                lambda: self.s3.put_object(
-                    Bucket=self.bucket, Key=name, Body=body, ContentType="application/json", IfNoneMatch="*"
-                )
-            )
-        except ClientError as error:
-            found = self._find(name) if decide_error_outcome(error) is ErrorOutcome.EXISTS else None
-            if found is None:
-                raise
-            return found
-        return made
+        record = self.bucket.read_record(name) or self.bucket.write_record_once(
+            name, {"external_id": secrets.token_urlsafe(_RANDOM_BYTES)}
+        )
+        return str(record["external_id"])
 
 
 @dataclass(frozen=True)
@@ -106,5 +78,5 @@ class ExternalIdActivities:
             plan_no_environment(self.platform), self.platform.vendor, Phase.RECONCILING_TENANT, KeyPurpose.S3
         )
         ids = ExternalIds.of_platform(self.clients, self.platform)
-        with step.translate_aws_errors(), refuse_foreign_bucket(step, ids.s3, ids.bucket):
+        with step.translate_aws_errors(), refuse_foreign_bucket(step, ids.bucket.s3, ids.bucket.name):
             return ids.get(request.organisation)

@@ -1,14 +1,11 @@
 """Prevent two environments from sharing a key."""
 
-import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import NamedTuple
 
-from botocore.exceptions import ClientError
-
-from activities.account_registry import AccountRegistry, build_not_registered_problem
-from activities.aws_errors import decide_error_outcome, none_if_absent
+from activities.account_registry import AccountRegistry
 from activities.bucket_owner import refuse_foreign_bucket
 from activities.clients import AwsClients
 from activities.failures import ActivityContext, stop_with_problems
@@ -16,22 +13,13 @@ from activities.probe_bucket import CLAIMS, ProbeBucket
 from byok.domain.arns import InvalidKeyArnError, KeyPurpose, parse_key_arn
 from byok.domain.models import Environment, KeyClaim, Problem
 from byok.domain.planning import Platform
-from byok.domain.problems.aws_errors import ErrorOutcome
 from byok.domain.problems.remediation import Remedy
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ObjectTypeDef
 
 
 class _Claim(NamedTuple):
     environment_id: str
     organisation: str | None
     key_arn: str
-
-
-MAX_CLAIMS_PER_PAGE: Final = 1000
-"""The maximum number of objects that one call lists (S3 API reference, ListObjectsV2)."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +75,7 @@ class KeyClaims:
     def release_key(self, key_arn: str) -> None:
         """Release the claim on a key, if this environment holds the claim."""
         if self._holds_claim(key_arn):
-            self.s3.delete_object(Bucket=self._bucket, Key=_claim_on(key_arn))
+            self._bucket.s3.delete_object(Bucket=self._bucket.name, Key=_claim_on(key_arn))
 
     def list_claims(self, account: str | None = None, after: str | None = None) -> Iterator[KeyClaim]:
         """Yield the claims on the keys of one account, or of all accounts, ordered by account and key id.
@@ -97,7 +85,7 @@ class KeyClaims:
             after: `<account>/<key id>` of the claim after which the list begins; None to begin with the first claim.
         """
         prefix = CLAIMS if account is None else f"{CLAIMS}{account}/"
-        for item in self._list_objects(prefix, prefix if after is None else f"{CLAIMS}{after}"):
+        for item in self._bucket.list_objects(prefix, prefix if after is None else f"{CLAIMS}{after}"):
             name = item["Key"]
             claim = self._read(name)
             if claim is None:  # released since it was listed
@@ -116,18 +104,16 @@ class KeyClaims:
         return self.step.environment
 
     @property
-    def s3(self) -> "S3Client":
-        """The S3 client of the home Region."""
-        return self.clients.s3(self.platform.home_region)
+    def _bucket(self) -> ProbeBucket:
+        return ProbeBucket.of_home_region(self.clients, self.platform)
 
-    @property
-    def _bucket(self) -> str:
-        return self.platform.claims_bucket
+    def _refuse_foreign_bucket(self) -> AbstractContextManager[None]:
+        return refuse_foreign_bucket(self.step, self._bucket.s3, self._bucket.name)
 
     def _list_conflicts(
         self, keys: tuple[KeyPurpose, ...], find_claim: Callable[[KeyPurpose], _Claim | None]
     ) -> tuple[Problem, ...]:
-        with refuse_foreign_bucket(self.step, self.s3, self._bucket):
+        with self._refuse_foreign_bucket():
             claims = {which: find_claim(which) for which in keys if which in self._environment.customer_keys}
         return tuple(
             self._conflict(which, claim)
@@ -158,18 +144,13 @@ class KeyClaims:
         environment = self._environment
         if environment.organisation is None:
             return ()
-        registry = AccountRegistry(self.s3, self._bucket, self.platform.home_region)
-        with refuse_foreign_bucket(self.step, self.s3, self._bucket):
-            accounts = {
-                which: parse_key_arn(environment.key_arn(which)).account
+        with self._refuse_foreign_bucket():
+            unclaimed = [
+                which
                 for which in keys
                 if which in environment.customer_keys and not self._holds_claim(environment.key_arn(which))
-            }
-            return tuple(
-                build_not_registered_problem(self.step, which, account)
-                for which, account in accounts.items()
-                if registry.find(account) != environment.organisation
-            )
+            ]
+            return AccountRegistry(self._bucket).list_unregistered(self.step, unclaimed)
 
     def _conflict(self, which: KeyPurpose, claim: _Claim) -> Problem:
         described = _describe_holder(claim, self._environment.organisation)
@@ -180,38 +161,11 @@ class KeyClaims:
     def _claim(self, which: KeyPurpose) -> _Claim:
         environment = self._environment
         own = _Claim(environment.environment_id, environment.organisation, environment.key_arn(which))
-        name, body = _claim_on(own.key_arn), json.dumps(own._asdict()).encode()
-        try:
-            ProbeBucket(self.s3, self._bucket, self.platform.home_region).write(
-                lambda: self.s3.put_object(
-                    Bucket=self._bucket, Key=name, Body=body, ContentType="application/json", IfNoneMatch="*"
-                )
-            )
-        except ClientError as error:
-            if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
-                raise
-            # If the claim no longer exists, it was released between the two calls, and the key is free again.
-            return self._read(name) or self._claim(which)
-        return own
+        return _Claim(**self._bucket.write_record_once(_claim_on(own.key_arn), own._asdict()))
 
     def _read(self, name: str) -> _Claim | None:
-        answer = none_if_absent(lambda: self.s3.get_object(Bucket=self._bucket, Key=name))
-        return None if answer is None else _Claim(**json.loads(answer["Body"].read()))
-
-    def _list_objects(self, prefix: str, after: str) -> "Iterator[ObjectTypeDef]":
-        """Yield the objects with a prefix; none if the bucket does not exist yet."""
-        pages = self.s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket,
-            Prefix=prefix,
-            StartAfter=after,
-            PaginationConfig={"PageSize": MAX_CLAIMS_PER_PAGE},
-        )
-        try:
-            for page in pages:
-                yield from page.get("Contents", [])
-        except ClientError as error:
-            if decide_error_outcome(error) is not ErrorOutcome.ABSENT:
-                raise
+        record = self._bucket.read_record(name)
+        return None if record is None else _Claim(**record)
 
 
 def _claim_on(key_arn: str) -> str:

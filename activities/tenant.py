@@ -154,7 +154,7 @@ class TenantActivities:
 
     def _get_external_id(self, step: ActivityContext) -> str:
         ids = ExternalIds.of_platform(self.clients, self.platform)
-        with refuse_foreign_bucket(step, ids.s3, ids.bucket):
+        with refuse_foreign_bucket(step, ids.bucket.s3, ids.bucket.name):
             return ids.get(step.environment.organisation)
 
     def _step(self, environment: Environment, key: KeyPurpose, request_kind: RequestKind) -> ActivityContext:
