@@ -36,6 +36,10 @@ AURORA_PROOF_UPDATE: Final = "await_proof"
 """The update of `ProveAuroraKey` that returns the verdict."""
 
 ENVIRONMENT_WORKFLOWS: Final = (PROVISION_ENVIRONMENT_WORKFLOW, DELETE_ENVIRONMENT_WORKFLOW)
+ENVIRONMENT_WORKFLOWS_QUERY: Final = (
+    f"WorkflowType IN ('{PROVISION_ENVIRONMENT_WORKFLOW}', '{DELETE_ENVIRONMENT_WORKFLOW}')"
+)
+"""The condition with which Temporal lists only the runs of environments."""
 """The workflows that run under an environment's workflow id."""
 
 REQUEST_MODELS: Final[Mapping[str, type[RegionRequest]]] = {

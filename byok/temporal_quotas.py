@@ -8,18 +8,18 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
 
 from temporalio.client import Client, WorkflowExecution
 
 from byok.contracts import (
     CHECK_KEYS_WORKFLOW,
     CHECKED_KEYS_ATTRIBUTE,
-    ENVIRONMENT_WORKFLOWS,
+    ENVIRONMENT_WORKFLOWS_QUERY,
     ORGANISATION_ATTRIBUTE,
     PHASE_ATTRIBUTE,
     PROBLEM_CODE_ATTRIBUTE,
     PROVISION_ENVIRONMENT_WORKFLOW,
+    environment_id_from_workflow_id,
     environment_workflow_id,
 )
 from byok.domain.phases import Phase
@@ -32,8 +32,6 @@ from byok.domain.quotas import (
     Quotas,
 )
 from byok.domain.scopes import environment_id_prefix
-
-_ENVIRONMENTS: Final = f"WorkflowType IN ({', '.join(f'{name!r}' for name in ENVIRONMENT_WORKFLOWS)})"
 
 
 def digest_key_arn(key_arn: str) -> str:
@@ -81,7 +79,7 @@ class QuotaCounter:
                 )
         others = f"WorkflowId != '{environment_workflow_id(environment_id)}'"
         # A paused workflow counts as in flight, but a query for `ExecutionStatus = 'Running'` does not return it.
-        running = await self._count(f"{_ENVIRONMENTS} AND {theirs} AND {others} AND CloseTime IS NULL")
+        running = await self._count(f"{ENVIRONMENT_WORKFLOWS_QUERY} AND {theirs} AND {others} AND CloseTime IS NULL")
         if running < limits.in_flight:
             return None
         return ExceededQuota(
@@ -138,7 +136,7 @@ class QuotaCounter:
         organisation.
         """
         prefix = environment_workflow_id(environment_id_prefix(organisation))
-        query = f"{_ENVIRONMENTS} AND WorkflowId STARTS_WITH '{prefix}'{_started_before(before)}"
+        query = f"{ENVIRONMENT_WORKFLOWS_QUERY} AND WorkflowId STARTS_WITH '{prefix}'{_started_before(before)}"
         latest: dict[str, WorkflowExecution] = {}
         owned: set[str] = set()
         async for run in self.client.list_workflows(query):
@@ -149,7 +147,7 @@ class QuotaCounter:
             if run.id not in latest or run.start_time > latest[run.id].start_time:
                 latest[run.id] = run
         return {
-            workflow_id.removeprefix(environment_workflow_id(""))
+            environment_id_from_workflow_id(workflow_id)
             for workflow_id in owned
             if latest[workflow_id].typed_search_attributes.get(PHASE_ATTRIBUTE) != Phase.DELETED
         }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from temporalio.client import WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -18,8 +18,8 @@ from byok.service.errors import (
     AccountsUnavailableError,
     ServiceError,
 )
+from byok.service.short_workflows import explain_failure, run_short_workflow
 from byok.service.temporal_errors import translate_temporal_errors
-from byok.service.workflow_starts import build_requester_memo
 
 _Result = TypeVar("_Result")
 
@@ -106,21 +106,20 @@ async def _run(
     busy = AccountBusyError("Another request is changing the registration of this account: try again.")
     reads = workflow_type == contracts.LIST_ACCOUNTS_WORKFLOW
     with translate_temporal_errors(), _translate_already_started(already_started or busy):
-        handle: Any = await reader.client.start_workflow(
-            workflow_type,
-            request,
-            id=workflow_id,
-            task_queue=task_queue,
-            result_type=result_type,
-            memo=build_requester_memo(reader.requester) or None,
-            id_reuse_policy=id_reuse_policy,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING if reads else WorkflowIDConflictPolicy.FAIL,
-        )
         try:
-            found: _Result = await reader.wait_for_result(handle, "The request was accepted")
+            return await run_short_workflow(
+                reader,
+                task_queue,
+                workflow_type,
+                request,
+                workflow_id,
+                result_type,
+                "The request was accepted",
+                id_reuse_policy=id_reuse_policy,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING if reads else WorkflowIDConflictPolicy.FAIL,
+            )
         except WorkflowFailureError as error:
-            reason = error.cause.__cause__ or error.cause
+            reason = explain_failure(error)
             if getattr(reason, "type", None) == contracts.ACCOUNT_OF_ANOTHER_ORGANISATION_CODE:
                 raise AccountConflictError(getattr(reason, "message", str(reason))) from error
             raise AccountsUnavailableError(f"The registered accounts cannot be read or changed: {reason}") from error
-    return found

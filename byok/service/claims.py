@@ -5,7 +5,6 @@ from datetime import datetime
 from enum import StrEnum
 
 from temporalio.client import WorkflowFailureError
-from temporalio.common import WorkflowIDConflictPolicy
 
 from byok import contracts
 from byok.domain.arns import parse_key_arn
@@ -13,8 +12,8 @@ from byok.domain.models import KeyClaim, KeyClaimPage, ListClaimsRequest, Record
 from byok.domain.phases import Phase
 from byok.service.environment_reader import EnvironmentReader
 from byok.service.errors import ClaimsUnavailableError, EnvironmentNotFoundError
+from byok.service.short_workflows import explain_failure, run_short_workflow
 from byok.service.temporal_errors import translate_temporal_errors
-from byok.service.workflow_starts import build_requester_memo
 
 
 class ClaimState(StrEnum):
@@ -62,20 +61,18 @@ class ClaimPage(RecordModel):
 async def list_claims(reader: EnvironmentReader, task_queue: str, request: ListClaimsRequest) -> ClaimPage:
     """Return a page of claims. See `EnvironmentService.list_claims`."""
     with translate_temporal_errors():
-        handle = await reader.client.start_workflow(
-            contracts.LIST_KEY_CLAIMS_WORKFLOW,
-            request,
-            id=contracts.claims_workflow_id(request),
-            task_queue=task_queue,
-            result_type=KeyClaimPage,
-            memo=build_requester_memo(reader.requester) or None,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        )
         try:
-            page = await reader.wait_for_result(handle, "The list of claims was requested")
+            page = await run_short_workflow(
+                reader,
+                task_queue,
+                contracts.LIST_KEY_CLAIMS_WORKFLOW,
+                request,
+                contracts.claims_workflow_id(request),
+                KeyClaimPage,
+                "The list of claims was requested",
+            )
         except WorkflowFailureError as error:
-            reason = error.cause.__cause__ or error.cause
-            raise ClaimsUnavailableError(f"The claims cannot be listed: {reason}") from error
+            raise ClaimsUnavailableError(f"The claims cannot be listed: {explain_failure(error)}") from error
     names = sorted({claim.environment_id for claim in page.claims})
     phases = dict(zip(names, await asyncio.gather(*(_read_phase(reader, name) for name in names)), strict=True))
     return ClaimPage(claims=tuple(_explain(one, phases[one.environment_id]) for one in page.claims), after=page.after)

@@ -5,7 +5,6 @@ from typing import Final
 
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
 
 from byok import contracts
 from byok.domain.models import ProvisionRequest
@@ -23,7 +22,7 @@ from byok.service.histories import describe_conflict, diff_requests, read_workfl
 from byok.service.provisioning import start_provisioning
 from byok.service.quotas import require_environment_quota
 from byok.service.status import EnvironmentStatus
-from byok.service.temporal_errors import translate_temporal_errors
+from byok.service.temporal_errors import describe_or_none, translate_temporal_errors
 from byok.temporal_quotas import QuotaCounter
 
 _RESTART_AFTER: Final = {
@@ -82,12 +81,7 @@ async def _require_quota_if_new(reader: EnvironmentReader, counter: QuotaCounter
         await require_environment_quota(counter, request.organisation, request.environment_id)
     except QuotaExceededError:
         workflow_id = contracts.environment_workflow_id(request.environment_id)
-        try:
-            await reader.client.get_workflow_handle(workflow_id).describe()
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-        else:
+        if await describe_or_none(reader.client.get_workflow_handle(workflow_id)) is not None:
             raise WorkflowAlreadyStartedError(workflow_id, contracts.PROVISION_ENVIRONMENT_WORKFLOW) from None
         raise
 

@@ -40,10 +40,6 @@ change, the interval doubles, up to `POLL_INTERVAL`."""
 NO_WORKER_TIMEOUT: Final = timedelta(seconds=15)
 """How long a task may stay unclaimed before a waiting caller gets `NoWorkerError`."""
 
-_ENVIRONMENTS: Final = (
-    f"WorkflowType IN ('{contracts.PROVISION_ENVIRONMENT_WORKFLOW}', '{contracts.DELETE_ENVIRONMENT_WORKFLOW}')"
-)
-
 
 _PAGE_SIZE: Final = 1000
 """How many workflows to request from Temporal at a time. This is the maximum that Temporal allows."""
@@ -193,7 +189,8 @@ class EnvironmentReader:
         Temporal sorts its list of workflows by close time, and rejects any other order. byok therefore has to read all
         workflows even for one page. For 10,000 environments, this takes about ten seconds.
         """
-        query = f"{_ENVIRONMENTS} AND WorkflowId STARTS_WITH '{contracts.environment_workflow_id(prefix)}'"
+        of_prefix = f"WorkflowId STARTS_WITH '{contracts.environment_workflow_id(prefix)}'"
+        query = f"{contracts.ENVIRONMENT_WORKFLOWS_QUERY} AND {of_prefix}"
         if self._organisation is not None:
             query += f" AND {contracts.ORGANISATION_ATTRIBUTE.name} = '{self._organisation}'"
         if phase is not None:
