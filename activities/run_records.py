@@ -34,11 +34,10 @@ from byok.audit.record import (
     build_run_record_id,
 )
 from byok.contracts import REQUESTER_MEMO
-from byok.domain.models import EntryPoint, Requester
+from byok.domain.models import MAX_REASON_LENGTH, EntryPoint, Requester
 
 UNWRITABLE_ERROR_TYPE: Final = "byok.AuditUnavailable"
 UNKNOWN_SUBJECT: Final = "unknown"
-_MAX_REASON_LENGTH: Final = 256
 _REMEMBERED_RUNS: Final = 10_000
 
 log = structlog.get_logger(__name__)
@@ -128,7 +127,7 @@ class RunHistory:
         `sender` is either the requester or the event's reason, a string that can contain the requester.
         """
         started = self.events[0].workflow_execution_started_event_attributes
-        reason = sender[:_MAX_REASON_LENGTH] if isinstance(sender, str) else ""
+        reason = sender[:MAX_REASON_LENGTH] if isinstance(sender, str) else ""
         if isinstance(sender, str):
             sender, _ = await parse_note(self.client.data_converter, sender)
         fields = await self._decode(started.input.payloads[0] if started.input.payloads else None, None)

@@ -1,7 +1,6 @@
 """Limits a request's size, the time for sending its body, and the number of requests per minute."""
 
 import asyncio
-import math
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -119,7 +118,7 @@ class RateLimitMiddleware:
             return
         scope["state"][REPEATED_REFUSAL] = not await self._limiter.hit(self._refusals, address)
         window = await self._limiter.get_window_stats(self._item, address)
-        wait = timedelta(seconds=max(1, math.ceil(window.reset_time - time.time())))
+        wait = timedelta(seconds=window.reset_time - time.time())
         headers = build_rate_limit_headers("requests", self.per_minute, window=timedelta(minutes=1), retry_after=wait)
         detail = (
             f"Rate limit of {self.per_minute} requests per minute exceeded: try again in {headers['Retry-After']} s."

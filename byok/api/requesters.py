@@ -9,11 +9,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from byok.api.authentication import Caller
-from byok.domain.models import EntryPoint, Requester
+from byok.domain.models import MAX_REASON_LENGTH, EntryPoint, Requester
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 REASON_HEADER: Final = "Byok-Reason"
-MAX_REASON_LENGTH: Final = 256
 _REASON_PATTERN: Final = r"^[\x20-\x7e]*$"
 
 

@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from byok.domain.models import Requester
     from byok.service.environments import EnvironmentService
 
-MAX_REASON_LENGTH = 256
-
 
 def _limit(reason: str | None) -> str | None:
-    if reason is not None and len(reason) > MAX_REASON_LENGTH:
+    if not reason:
+        return None
+    from byok.domain.models import MAX_REASON_LENGTH
+
+    if len(reason) > MAX_REASON_LENGTH:
         raise typer.BadParameter(f"at most {MAX_REASON_LENGTH} characters")
-    return reason or None
+    return reason
 
 
 Reason = Annotated[

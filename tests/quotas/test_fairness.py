@@ -8,7 +8,6 @@ partition.
 import asyncio
 import json
 import os
-import sys
 import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,14 +27,14 @@ from temporalio.common import Priority
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from byok.contracts import PROVISION_ENVIRONMENT_WORKFLOW, SEARCH_ATTRIBUTES, environment_workflow_id
+from byok.contracts import PROVISION_ENVIRONMENT_WORKFLOW, environment_workflow_id
 from byok.domain.models import ProvisionRequest
 from byok.local.ports import Ports
 from byok.local.temporal_server import build_server_command
 from byok.service.environments import EnvironmentService
-from byok.temporal import make_plugin
 from tests.quotas.conftest import Tenant
 from tests.workflows.fake_activities import FakeActivities, build_provision_request
+from tests.workflows.temporal_env import build_server_options
 from workflows.provision_environment import ProvisionEnvironment
 
 ROOT = Path(__file__).parents[2]
@@ -87,13 +86,7 @@ async def start_server(*, fairness: bool) -> AsyncIterator[WorkflowEnvironment]:
         'history.timerProcessorMaxTimeShift="1ms"',
         "history.transferProcessorMaxPollRPS=1000",
     )
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
-        dev_server_extra_args=[word for value in config for word in ("--dynamic-config-value", value)],
-        dev_server_log_level="never",
-        search_attributes=SEARCH_ATTRIBUTES,
-        plugins=[make_plugin()],
-    ) as server:
+    async with await WorkflowEnvironment.start_local(**build_server_options(config)) as server:
         yield server
 
 

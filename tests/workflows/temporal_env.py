@@ -2,11 +2,12 @@
 
 import sys
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -59,6 +60,21 @@ _SERVER = (
 )
 
 
+def build_server_options(dynamic_config: Iterable[str]) -> dict[str, Any]:
+    """Build the options with which `WorkflowEnvironment` starts a server.
+
+    Args:
+        dynamic_config: The server's settings, each as `<key>=<JSON value>`.
+    """
+    return {
+        "dev_server_existing_path": str(Path(sys.executable).with_name("temporal")),
+        "dev_server_extra_args": [word for value in dynamic_config for word in ("--dynamic-config-value", value)],
+        "dev_server_log_level": "never",
+        "search_attributes": SEARCH_ATTRIBUTES,
+        "plugins": [make_plugin()],
+    }
+
+
 @pytest_asyncio.fixture(scope="session")
 async def temporal(request: pytest.FixtureRequest) -> AsyncIterator[WorkflowEnvironment]:
     """The Temporal server under test: either the server at `--temporal`, or a new server with a virtual clock.
@@ -71,13 +87,7 @@ async def temporal(request: pytest.FixtureRequest) -> AsyncIterator[WorkflowEnvi
         await register_search_attributes(client)
         yield WorkflowEnvironment.from_client(client)
         return
-    async with await WorkflowEnvironment.start_time_skipping_v2(
-        dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
-        dev_server_extra_args=[word for value in _SERVER for word in ("--dynamic-config-value", value)],
-        dev_server_log_level="never",
-        search_attributes=SEARCH_ATTRIBUTES,
-        plugins=[make_plugin()],
-    ) as environment:
+    async with await WorkflowEnvironment.start_time_skipping_v2(**build_server_options(_SERVER)) as environment:
         yield environment
 
 

@@ -45,7 +45,7 @@ from byok.domain.models.progress import (
     TimelineEntry,
 )
 from byok.domain.models.quotas import QuotaCheckResult, QuotaTask
-from byok.domain.models.requester import EntryPoint, Requester
+from byok.domain.models.requester import MAX_REASON_LENGTH, EntryPoint, Requester
 from byok.domain.models.requests import (
     CheckKeysRequest,
     DeleteRequest,
@@ -75,6 +75,7 @@ from byok.domain.models.resources import (
 )
 
 __all__ = [
+    "MAX_REASON_LENGTH",
     "AccountPage",
     "AccountRegistration",
     "AccountRequest",

@@ -1,8 +1,12 @@
 """Who made a request, and why."""
 
 from enum import StrEnum
+from typing import Final
 
 from byok.domain.models.base import RecordModel
+
+MAX_REASON_LENGTH: Final = 256
+"""The maximum length of a reason, in characters."""
 
 
 class EntryPoint(StrEnum):
