@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     aws_connect_timeout_seconds: float = Field(default=5, gt=0, le=60)
     aws_read_timeout_seconds: float = Field(default=20, gt=0, le=120)
     aws_calls_per_second: float = Field(default=100, ge=1, le=10_000)
-    hold_pause_seconds: float = Field(default=300, gt=0, le=900)
+    hold_pause_seconds: float = Field(default=600, gt=0, le=900)
     worker_check_seconds: float = Field(default=180, gt=0, le=600)
     activity_threads: int = Field(default=50, ge=1, le=500)
     max_cached_workflows: int = Field(default=300, ge=1, le=100_000)

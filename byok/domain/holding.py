@@ -13,12 +13,13 @@ MAX_HOLD: Final = timedelta(hours=6)
 """The maximum time that an activity may hold an environment. An outage of an AWS Region lasts hours, not days. If byok
 held an environment for longer, an operator might never notice the fault."""
 
-LONGEST_PAUSE: Final = timedelta(minutes=5)
-"""The pause between two attempts once a fault has lasted for minutes, so that an activity makes at most twelve attempts
-an hour. The setting `BYOK_HOLD_PAUSE_SECONDS` changes this value."""
+LONGEST_PAUSE: Final = timedelta(minutes=10)
+"""The pause between two attempts once a fault has lasted for minutes. At most two activities of an environment run at
+the same time, so byok makes at most twelve attempts per environment and hour. The setting `BYOK_HOLD_PAUSE_SECONDS`
+changes this value."""
 
-_STEPS: Final = 300
-"""The ratio of the longest pause to the ceiling of the first pause: by default, 5 minutes to 1 second."""
+_STEPS: Final = 600
+"""The ratio of the longest pause to the ceiling of the first pause: by default, 10 minutes to 1 second."""
 
 _EXTRA: Final = 0.2
 """The maximum random extra, as a fraction of the longest pause, which prevents held activities from retrying at the

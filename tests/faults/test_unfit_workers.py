@@ -222,7 +222,7 @@ async def test_environments_survive_long_throttling_with_few_calls(steady: Fault
     held: set[str] = set()
     watched = [asyncio.create_task(watch(run, held)) for run in runs]
     await steady.wait_until(lambda: len(held) == len(runs))
-    # The longest pause of this stack is 5 s instead of 5 minutes, so 60 s here correspond to an hour.
+    # The longest pause of this stack is 5 s instead of 10 minutes, so 30 s here correspond to an hour.
     seconds = 60
     await asyncio.sleep(10)  # until the pauses have reached their maximum
     machine.aws.call_control("DELETE", "calls")
@@ -233,7 +233,7 @@ async def test_environments_survive_long_throttling_with_few_calls(steady: Fault
 
     assert {status.phase for status in ended} == {Phase.READY}  # no user had to run a command
     assert calls.keys() <= {run.request.environment_id for run in runs} | {None}
-    assert max(calls.values()) <= seconds / 5 + 1
+    assert max(calls.values()) <= 2 * (seconds / 5 + 1)  # at most two activities of an environment at a time
     what = "AWS throttles all calls for a long time"
     await steady.await_and_record_results([(what, what, run) for run in runs])
     assert_survived(steady, before)

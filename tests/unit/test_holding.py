@@ -13,32 +13,32 @@ def pause_range(attempt: int, longest: timedelta = LONGEST_PAUSE) -> tuple[float
     return shortest.total_seconds(), choose_pause(attempt, longest, lambda _, high: high).total_seconds()
 
 
-def test_pauses_grow_from_a_second_to_five_minutes_with_full_jitter() -> None:
-    assert [pause_range(attempt) for attempt in range(1, 10)] == [(0, 2**power) for power in range(9)]
+def test_pauses_grow_from_a_second_to_ten_minutes_with_full_jitter() -> None:
+    assert [pause_range(attempt) for attempt in range(1, 11)] == [(0, 2**power) for power in range(10)]
 
 
-@pytest.mark.parametrize("attempt", [10, 11, 100, 100_000])
-def test_pause_is_five_to_six_minutes_once_backed_off(attempt: int) -> None:
-    assert pause_range(attempt) == (300, 360)
+@pytest.mark.parametrize("attempt", [11, 12, 100, 100_000])
+def test_pause_is_ten_to_twelve_minutes_once_backed_off(attempt: int) -> None:
+    assert pause_range(attempt) == (600, 720)
 
 
-def test_at_most_twelve_attempts_an_hour_once_backed_off() -> None:
-    shortest, _ = pause_range(10)
+def test_two_activities_make_at_most_twelve_attempts_an_hour_once_backed_off() -> None:
+    shortest, _ = pause_range(11)
 
-    assert 3600 / shortest <= 12
+    assert 2 * 3600 / shortest <= 12
 
 
 def test_random_pauses_stay_in_their_range_and_differ() -> None:
-    pauses = {choose_pause(10).total_seconds() for _ in range(100)}
+    pauses = {choose_pause(11).total_seconds() for _ in range(100)}
 
     assert len(pauses) > 1
-    assert min(pauses) >= 300
-    assert max(pauses) <= 360
+    assert min(pauses) >= 600
+    assert max(pauses) <= 720
 
 
 def test_setting_scales_all_pauses() -> None:
-    assert pause_range(1, timedelta(seconds=3)) == (0.0, 0.01)
-    assert pause_range(10, timedelta(seconds=3)) == (3.0, 3.6)
+    assert pause_range(1, timedelta(seconds=3)) == (0.0, 0.005)
+    assert pause_range(11, timedelta(seconds=3)) == (3.0, 3.6)
 
 
 HOUR = timedelta(hours=1)
