@@ -1,7 +1,8 @@
 """Build the wheel, whose `byok` package also contains the programs.
 
-In a checkout, `worker.py`, `activities/`, `workflows/` and `localaws/` are at the top level. In the wheel, they are in
-`byok/_programs`. As in a checkout, the programs are run by file path, so that they can import each other.
+In a checkout, `worker.py`, `activities/`, `workflows/` and `localaws/` are at the top level. In the wheel, these
+programs are in `byok/_programs`. Both in a checkout and in the wheel, byok runs the programs by file path, so that they
+can import each other.
 """
 
 from typing import Any, Final

@@ -138,11 +138,12 @@ def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig
     """Return this worker's version, or None if the worker is unversioned and accepts every workflow.
 
     A versioned worker receives new workflows only once its build is the current version. Workflows are pinned, so each
-    workflow stays on the build that started it until the workflow ends. A workflow takes minutes, or at most an hour,
-    so you never have to keep an old build running for longer than that.
+    workflow stays on the build that started it until the workflow ends. Most workflows take minutes, and a workflow
+    takes hours only if byok holds its environment, so an old build rarely has to keep running for long.
 
-    The versioning behaviour is set here, not on the workflows, because an unversioned worker must not send a versioning
-    behaviour. The server would reject the worker's workflow tasks, and the workflow would hang.
+    The versioning behaviour is set here and not on the workflows, because an unversioned worker must not send a
+    versioning behaviour. If an unversioned worker sent one, the server would reject the worker's workflow tasks, and
+    the workflows would hang.
     """
     if settings.worker_deployment is None or settings.worker_build_id is None:
         return None
@@ -179,7 +180,7 @@ def make_worker(
             GetExternalId,
         ],
         activities=activities,
-        # The sandbox detects nondeterministic workflow code. The tests use it. Production does not, because the sandbox
+        # The sandbox detects nondeterministic workflow code. Only the tests use the sandbox, because in production it
         # would take a third of the worker's CPU time (decision 0024).
         workflow_runner=UnsandboxedWorkflowRunner(),
         activity_executor=executor,
@@ -203,7 +204,7 @@ def make_worker(
 async def run_worker(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT arrives, then finish the activities in progress.
 
-    Poll only while the worker is fit.
+    The worker polls its task queue only while it is fit.
     """
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

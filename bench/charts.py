@@ -94,8 +94,10 @@ def _plain(axes: Axes) -> None:
 
 def main() -> None:
     """Draw both charts."""
-    mpl.rcParams["svg.hashsalt"] = "byok"  # the same figures always produce an identical file
-    mpl.rcParams["svg.fonttype"] = "none"  # keep text as text instead of converting it to paths
+    # With a fixed salt, the same figures always produce an identical file.
+    mpl.rcParams["svg.hashsalt"] = "byok"
+    # Without a font type, Matplotlib writes text as text instead of converting it to paths.
+    mpl.rcParams["svg.fonttype"] = "none"
     results, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
     draw_latency(results, folder / "benchmarks-latency.svg")
     draw_throughput(results, folder / "benchmarks-scale.svg")

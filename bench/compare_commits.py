@@ -40,7 +40,8 @@ MAX_RATIOS: Final = {
     "`byok --help`": (0.6, None),
     "`CI=true bash .ci/run`, installed": (0.6, 0.7),
 }
-"""The targets: each part's maximum wall time and CPU time, as a fraction of BASE's. None means no target."""
+"""The targets: each part's maximum wall time and maximum CPU time, as fractions of the times measured for BASE. None
+means that there is no target."""
 
 SETUP, DEMO, DEMO_AGAIN, HELP, CI = MAX_RATIOS
 
@@ -186,8 +187,8 @@ def render_markdown(figures: Sequence[Measurement], base: str, now: str) -> str:
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return (
         f"Commit {now[:7]} relative to {base[:7]}, measured {'; '.join(places)}. Each ratio compares the medians of "
-        "all rounds. The brackets contain the minimum, median and maximum of the ratios of single rounds. Seconds are "
-        f"minimum / median / maximum.\n\n{table}"
+        "all rounds. The values in parentheses are the minimum, median and maximum of the ratios in the individual "
+        f"rounds. Seconds are given as minimum / median / maximum.\n\n{table}"
     )
 
 

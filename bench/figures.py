@@ -29,7 +29,7 @@ class Spread:
 
 
 def compute_ratio_spread(figures: Sequence[float], of: Sequence[float]) -> Spread:
-    """Divide each figure by the figure for the same round in `of`, and return the spread of the ratios."""
+    """Divide each figure by the figure of the same round in `of`, and return the spread of the ratios."""
     return Spread.of([one / other for one, other in zip(figures, of, strict=True)])
 
 

@@ -61,7 +61,7 @@ class ProcessUsage:
 
     @classmethod
     def of_process(cls, pid: int) -> "ProcessUsage":
-        """Return the usage of a running process."""
+        """Return the resource usage of a running process."""
         cpu = memory = 0.0
         parent = psutil.Process(pid)
         for process in [parent, *parent.children(recursive=True)]:
@@ -139,7 +139,7 @@ class BenchStack:
         return dict(shown["calls"])
 
     def measure_usage(self) -> dict[str, ProcessUsage]:
-        """Return the usage of each running process."""
+        """Return the resource usage of each running process."""
         return {name: ProcessUsage.of_process(child.pid) for name, child in self.children.items() if child.is_running}
 
     async def stop(self, *names: str) -> None:
@@ -204,7 +204,10 @@ async def run_bench_stack(
 
 
 def write_blueprint(folder: Path, buckets: int) -> Path:
-    """Write a copy of the default blueprint with `buckets` buckets. Each additional bucket has one object."""
+    """Write a copy of the default blueprint with `buckets` buckets.
+
+    Each bucket that the default blueprint does not have contains one object.
+    """
     content: dict[str, Any] = yaml.safe_load(DEFAULT_PATH.read_text())
     ours = [bucket for bucket in content["buckets"] if bucket.get("objects")][:buckets]
     more = [

@@ -79,7 +79,7 @@ class PlainActivities:
 
     @activity.defn
     def database_status(self, names: list[str]) -> str:
-        """Return the status of the cluster, or of the instance if a second name is given."""
+        """Return the cluster's status, or the instance's status if `names` also contains an instance's name."""
         cluster, *instance = names
         if instance:
             return self.rds().describe_db_instances(DBInstanceIdentifier=instance[0])["DBInstances"][0][

@@ -45,7 +45,7 @@ def _parts(results: BenchmarkResults) -> Iterator[Iterable[str]]:
     versions = ", ".join(f"{name} {number}" for name, number in place.versions.items())
     yield [
         f"Measured {place.at:%Y-%m-%d} on {place.cores} cores ({place.system}, {place.memory_gib:g} GiB), Python "
-        f"{place.python}, {versions}. Figures from several rounds are minimum / median / maximum."
+        f"{place.python}, {versions}. Figures from several rounds are given as minimum / median / maximum."
     ]
     yield from _section("Targets", ("target", "limit", "measured", "met"), _marks(results))
     if results.one is not None:
@@ -61,7 +61,15 @@ def _parts(results: BenchmarkResults) -> Iterator[Iterable[str]]:
     if results.waiting:
         calls = ("DescribeDBClusters/s", "DescribeDBInstances/s")
         memory = ("worker MiB", "above idle", "Temporal MiB")
-        wait_heads = ("waiting", *memory, "worker CPU", "Temporal CPU", "hold a slot", *calls, "seconds until all wait")
+        wait_heads = (
+            "waiting",
+            *memory,
+            "worker CPU",
+            "Temporal CPU",
+            "hold a slot",
+            *calls,
+            "seconds until all are waiting",
+        )
         yield from _section("Environments waiting for Aurora, one worker", wait_heads, _waiting(results))
     if results.interruptions is not None:
         yield from _section("Interruptions", ("", "seconds"), _interruptions(results))
@@ -78,8 +86,11 @@ def _section(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) ->
 def _interruptions(results: BenchmarkResults) -> Iterator[Sequence[str]]:
     found = results.interruptions
     assert found is not None
-    yield "from AWS denying a write to the status STOPPED", str(Spread.of(found.refusals))
-    yield "from kill -9 of the worker during a call to another worker's call", str(Spread.of(found.crashes))
+    yield "from AWS denying a write until the status is STOPPED", str(Spread.of(found.refusals))
+    yield (
+        "from killing the worker (kill -9) during a call until another worker makes a call",
+        str(Spread.of(found.crashes)),
+    )
 
 
 def _marks(results: BenchmarkResults) -> Iterator[Sequence[str]]:

@@ -52,5 +52,5 @@ class BenchmarkResults(BaseModel):
     costs: list[EnvironmentCost] = []
 
     def find_throughput(self, kind: str, concurrency: int) -> list[Throughput]:
-        """Return the rounds of a variant, in order."""
+        """Return the figures of a variant at one concurrency, in the order of the rounds."""
         return [turn for turn in self.many if turn.kind == kind and turn.concurrency == concurrency]

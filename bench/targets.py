@@ -85,7 +85,7 @@ def _many_environments(results: BenchmarkResults) -> Iterator[Target]:
             rate = compute_ratio_spread([turn.per_second for turn in ours], [turn.per_second for turn in turns])
             yield target_at_least(f"environments per second, 50 at a time, relative to {whose}", 0.7, rate)
     yield target_at_least(
-        "environments per second, 50 at a time: above every peer",
+        "environments per second, 50 at a time, compared with the fastest peer",
         BEST_PEER,
         Spread.of([turn.per_second for turn in ours]),
     )
@@ -99,7 +99,7 @@ def _waiting(results: BenchmarkResults) -> Iterator[Target]:
         "1,000 waiting: worker's memory above idle", 60, thousand.memory - thousand.idle_memory, " MiB"
     )
     held = 100 * thousand.attempts_running / thousand.looked_at
-    what = "1,000 waiting: environments that hold a slot, because they are being polled, at any moment"
+    what = "1,000 waiting: share of environments that hold a slot at any moment"
     yield target_at_most(what, 1, held, " %")
     yield target_at_most("1,000 waiting: worker's CPU", 5, thousand.worker_cpu, " % of a core")
     yield target_at_most("1,000 waiting: DescribeDBClusters per second", 2, thousand.cluster_calls)
@@ -114,7 +114,8 @@ def _costs(results: BenchmarkResults) -> Iterator[Target]:
     two = by_buckets.get(2)
     if two is None:
         return
-    # The limit is 43, not 40, because a second probe uses an S3 Bucket Key to prove that S3 may decrypt (contract 126).
+    # The limit is 43 calls and not 40, because a second probe (three calls) uses an S3 Bucket Key to prove that S3 may
+    # decrypt (contract 126).
     yield target_at_most("AWS calls, with two buckets and two polls per wait", 43, two.calls)
     yield target_at_most("history events, with two buckets and two polls per wait", 60, two.events)
     yield target_at_most("billable actions, with two buckets and two polls per wait", 16, two.actions)

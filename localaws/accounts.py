@@ -25,7 +25,7 @@ from localaws.state import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, STATE, Role
 PLATFORM_ROLE_NAME: Final = "AtaccamaPlatform"
 PLATFORM_ROLE_ARN: Final = f"arn:aws:iam::{PLATFORM_ACCOUNT}:role/{PLATFORM_ROLE_NAME}"
 
-# Well-known credentials of three profiles; only this local AWS accepts them.
+# Well-known credentials of three profiles. Only the local AWS accepts these credentials.
 PLATFORM_CREDENTIALS: Final = ("ASIAPLATFORM00000000", "local-platform-secret")
 CUSTOMER_CREDENTIALS: Final = ("AKIACUSTOMER00000000", "local-customer-secret")
 OPERATOR_CREDENTIALS: Final = ("AKIAOPERATOR00000000", "local-operator-secret")
@@ -43,7 +43,9 @@ _OTHERWISE_ALLOWED: Final = frozenset({"kms", "sts"})
 
 
 def build_platform_role_policy() -> dict[str, Any]:
-    """Return the platform role's policy: it allows the activities' operations, and the use of keys through services.
+    """Return the platform role's policy.
+
+    The policy allows the activities' operations, and the use of keys through AWS services.
 
     To set aliases and tags on keys, the platform role assumes a role in the customer's account, if that role trusts the
     platform.
@@ -190,7 +192,7 @@ def explain_identity_denial(caller: CallingPrincipal, action: str, resource: str
         caller: The principal that makes the call.
         action: The action, such as `kms:CreateAlias`.
         resource: ARN of the resource.
-        named: How the message names the resource, if not by its ARN.
+        named: The resource's name in the message. By default, the message contains the ARN.
 
     Sources: IAM user guide, "Access denied error messages"; recorded errors of KMS and IAM.
     """
@@ -221,7 +223,8 @@ def authorize(call: Call, resource: str) -> None:
 def write_aws_config(folder: Path, endpoint: str, region: str) -> tuple[Path, Path]:
     """Write an AWS config with the profiles `byok` (the customer), `platform` and `operator`, all using this endpoint.
 
-    `platform` is a session of the role that the key policies name; `operator` administers the platform's account.
+    The profile `platform` is a session of the platform role, and the profile `operator` administers the platform's
+    account.
 
     Returns:
         The paths of the config file and the credentials file.

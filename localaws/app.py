@@ -1,6 +1,6 @@
 """The server, which turns every request into a `Call`, injects faults, and runs a handler.
 
-For S3, the server runs moto instead, with the rules that moto lacks.
+For an S3 call, the server runs moto instead of a handler, and adds the rules that moto lacks.
 """
 
 import io
@@ -56,7 +56,7 @@ StartResponse = Callable[..., object]
 
 
 class LocalAws:
-    """The WSGI application. It executes one call at a time, so every call sees a consistent state."""
+    """The WSGI application, which executes one call at a time, so that every call sees a consistent state."""
 
     def __init__(self, health: dict[str, Any] | None = None) -> None:
         self._moto_s3 = create_backend_app("s3")
@@ -79,7 +79,7 @@ class LocalAws:
             recorder.clear_calls()
 
     def drain(self) -> None:
-        """Stop executing calls before the process ends. Returns once no call is running."""
+        """Stop executing calls before the process ends, and wait until no call is running."""
         self._lock.acquire()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -195,7 +195,7 @@ class _Handler(WSGIRequestHandler):
     def make_environ(self) -> dict[str, Any]:
         """Return the WSGI environment.
 
-        It includes the entry that moto's own handler adds for header names with underscores.
+        The environment includes the entry that moto's own handler adds for header names with underscores.
         """
         environ: dict[str, Any] = super().make_environ()
         environ.setdefault("moto.preserved_header_names", {})

@@ -42,7 +42,7 @@ class HttpResponse:
 
 
 class AwsError(Exception):
-    """An AWS error. The server renders it in the wire format of the call's service."""
+    """An AWS error. The server renders the error in the wire format of the call's service."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -78,7 +78,10 @@ class Operation:
 
 
 def models(*params: str) -> Callable[[Handler], Operation]:
-    """Declare the parameters that a handler models. A call with another parameter fails with an error that names it."""
+    """Declare the parameters that a handler models.
+
+    If a call has any other parameter, the call fails with an error that names the parameter.
+    """
     return lambda handler: Operation(handler, frozenset(params))
 
 
@@ -86,7 +89,7 @@ def refuse_unmodelled_params(call: Call, modelled: Iterable[str]) -> None:
     """Reject parameters that are not modelled, because silently ignoring part of a request would be misleading.
 
     Raises:
-        AwsError: `NotImplemented`, naming the parameters.
+        AwsError: `NotImplemented`; the message names the parameters.
     """
     unmodelled = sorted({name for name, value in call.params.items() if value is not None} - set(modelled))
     if unmodelled:

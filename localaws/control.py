@@ -1,11 +1,11 @@
 """The control endpoint under `/_localaws/`, which real AWS does not have: faults, durations, recorded calls, and reset.
 
-GET    /_localaws/health     whether the server is up, and whether it restored state
-GET    /_localaws/calls      the recorded calls;  DELETE clears them
-GET    /_localaws/faults     the pending faults;  POST adds one;  DELETE clears them and ends delays
-GET    /_localaws/held       the held calls;  DELETE releases them
-POST   /_localaws/settings   {"database_seconds": 0.2, "propagation_seconds": 5}
-POST   /_localaws/reset      resets everything to its initial state
+- `GET /_localaws/health` reports whether the server is up, and whether it restored its state.
+- `GET /_localaws/calls` returns the recorded calls. DELETE clears the recorded calls.
+- `GET /_localaws/faults` returns the pending faults. POST adds a fault. DELETE clears all faults and ends delays.
+- `GET /_localaws/held` returns the held calls. DELETE releases the held calls.
+- `POST /_localaws/settings` sets durations, such as `{"database_seconds": 0.2, "propagation_seconds": 5}`.
+- `POST /_localaws/reset` resets everything to its initial state.
 """
 
 import json

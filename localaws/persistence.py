@@ -25,7 +25,7 @@ from byok import __version__
 from localaws.state import STATE
 
 STATE_FORMAT_VERSION: Final = 3
-"""Incremented whenever the format of the saved state changes."""
+"""The version of the saved state's format, which increases whenever the format changes."""
 
 _STATE: Final = "state"
 _RUNNING: Final = "running"
@@ -77,7 +77,7 @@ class StateFolder:
         return restored
 
     def save(self) -> None:
-        """Save the state. Called during a clean shutdown, when no calls are running anymore."""
+        """Save the state. The process calls this method during a clean shutdown, when no calls are running anymore."""
         buffer = io.BytesIO()
         _Pickler(buffer).dump({"world": _world(), "s3": _s3()})
         content = buffer.getvalue()

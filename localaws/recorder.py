@@ -18,7 +18,7 @@ class RecordedCall:
 
     Attributes:
         number: The call's sequence number, counted from the start or from the last time that the records were cleared.
-        caller: ARN of the principal that signed the call. For a role, this is the ARN of the session.
+        caller: ARN of the principal that signed the call. For a role session, the ARN is that of the session.
         account: The caller's account.
         outcome: `ok`, the error code, or the effect of a fault.
     """

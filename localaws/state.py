@@ -166,4 +166,4 @@ class AwsState:
 
 
 STATE: Final = AwsState()
-"""The state of this process. It is global because moto's backends are global, too."""
+"""The state of this process. The state is global because moto's backends are global, too."""

@@ -16,20 +16,20 @@ _HOUR: Final = 3600
 
 @models()
 def get_caller_identity(call: Call) -> dict[str, Any]:
-    """GetCallerIdentity. Needs no permission."""
+    """GetCallerIdentity: return the caller's identity. The caller needs no permission."""
     return {"UserId": f"AIDA{call.caller.account}", "Account": call.caller.account, "Arn": call.caller.arn}
 
 
 @models("RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId", "Tags")
 def assume_role(call: Call) -> dict[str, Any]:
-    """AssumeRole. The role's trust policy must allow the call.
+    """AssumeRole: return credentials for a new session of a role, if the role's trust policy allows the call.
 
-    If the caller is in another account, or if the trust policy names the whole account, the caller's own policy must
-    allow the call too (IAM user guide, "Cross-account policy evaluation logic"). If the role does not exist, the caller
-    gets the same error as for a call that is not allowed.
+    The caller's own policy must allow the call too if the caller is in another account, or if the trust policy's
+    principal is the whole account (IAM user guide, "Cross-account policy evaluation logic"). If the role does not
+    exist, the caller gets the same error as for a call that is not allowed.
 
-    A call with session tags also needs sts:TagSession (IAM user guide, "Pass session tags in AWS STS"). The tags are
-    not transitive.
+    A call with session tags also needs sts:TagSession (IAM user guide, "Pass session tags in AWS STS"). The session
+    tags are not transitive.
     """
     arn = call.params["RoleArn"]
     context = build_principal_condition_keys(call.caller)

@@ -27,15 +27,15 @@ UNREACHABLE = (
     *("Name or service not known", "name resolution", "Network is unreachable", "Connection refused"),
     *("ProxyError", "dns error", "tcp connect error", "client error (Connect)", "operation timed out"),
 )
-"""Fragments of the messages that pip 22 to 26 and uv 0.13 print when they cannot reach an index. Neither program has a
-separate exit code for this error."""
+"""Fragments of the messages that pip 22 to 26 and uv 0.13 print when they cannot reach an index. Neither pip nor uv has
+a separate exit code for this error."""
 
 SHOWN_OF_UV = ("Downloading ", "Building ", "Installed ")
 """The beginnings of uv's progress lines. The other lines of uv's output are shown only if uv fails."""
 
 
 class InstallError(Exception):
-    """The installation failed. The message says why, and what to do next."""
+    """The installation failed. The message states the reason and what to do next."""
 
 
 def main() -> int:
@@ -113,7 +113,7 @@ def bootstrap(venv: Path) -> dict[str, str]:
 def is_installed(venv: Path, lock: Path) -> bool:
     """Return whether all packages listed in a lock file are installed in a virtual environment.
 
-    Running pip to find out would take a second.
+    This function looks for the packages' `dist-info` folders, because running pip would take a second.
     """
     heads = [line.split()[0] for line in lock.read_text().splitlines() if line[:1].isalnum()]
     wanted = [head.replace("-", "_").replace("==", "-") for head in heads]
@@ -137,9 +137,9 @@ def program(venv: Path, name: str) -> Path:
 def effective_settings(listed: str) -> dict[str, str]:
     """Return the settings that apply to `pip install`, from the output of `pip config list`.
 
-    The lines read `section.option='value'`, or `:env:.option='value'` for an environment variable `PIP_OPTION`. A
-    variable overrides the section of the command (`install`), which overrides `global`. Source: pip's user guide,
-    Configuration, Precedence.
+    The lines read `section.option='value'`, or `:env:.option='value'` for an environment variable `PIP_OPTION`. An
+    environment variable overrides the section of the command (`install`), which overrides the section `global`. Source:
+    pip's user guide, Configuration, Precedence.
     """
     settings = {}
     for wanted in ("global", "install", ":env:"):

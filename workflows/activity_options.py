@@ -1,13 +1,14 @@
 """All timeouts and retry policies of the workflows, each with the reason for its value.
 
 Temporal handles all retries: botocore makes one attempt, and the activities decide which errors to retry and when
-(`next_retry_delay`). Every activity has a time limit across all attempts, so the number of attempts is never the only
-limit. The one exception is the removal of a cluster that proved a key.
+(`next_retry_delay`). Every activity has a time limit across all attempts (`schedule_to_close_timeout`), except the
+removal of a cluster that proved a key.
 
-A time limit has two parts: how long the activity may wait for a resource, and `MAX_HOLD`, how long it may hold because
-of a platform fault (contract 151). The activity itself enforces the first part (`activities.holds.has_patience_for`),
-so that a hold neither lengthens nor shortens the wait for a resource. If a fault lasts longer than the limit, the
-workflow stops and reports the fault. You can then replay the stopped workflow.
+Most time limits are the sum of two times: the longest that the activity waits for a resource, and `MAX_HOLD`, the
+longest that the activity holds because of a platform fault (contract 151). The activity itself limits how long it waits
+for the resource (`activities.holds.has_patience_for`), so that time spent holding does not count as time spent waiting.
+If a fault lasts longer than the limit, the workflow stops and reports the fault. You can then replay the stopped
+workflow.
 """
 
 from datetime import timedelta
@@ -24,14 +25,15 @@ _DEFINITE: Final = [
     for row in ERROR_RULES
     if row.customer_key and row.outcome is ErrorOutcome.STOP and row.message is None
 ]
-"""Errors that are always final. The activities already mark these errors as non-retryable; this list is a second
-safeguard, and Temporal's UI shows it."""
+"""Errors that are never retried. The activities already mark these errors as non-retryable. The list is a second
+safeguard, and Temporal's UI shows the list."""
 
 _RETRY: Final = RetryPolicy(
-    # Too short for users to notice.
+    # Users do not notice a pause this short.
     initial_interval=timedelta(milliseconds=500),
     backoff_coefficient=2,
-    # Applies to busy resources only. While an activity holds, the pauses grow to minutes (`byok.domain.holding`).
+    # This maximum applies only while a resource is busy. While an activity holds, the pauses grow to minutes
+    # (`byok.domain.holding`).
     maximum_interval=timedelta(seconds=5),
     non_retryable_error_types=_DEFINITE,
 )
@@ -42,7 +44,10 @@ the next attempt within 10 s."""
 
 
 def without_hold(config: ActivityConfig) -> ActivityConfig:
-    """Return the options for a key check. A person waits for the verdict, so the check does not hold for hours."""
+    """Return the options with `MAX_HOLD` subtracted from the time limit.
+
+    A key check uses these options. A person waits for the verdict, so the check must not hold for hours.
+    """
     limit = config["schedule_to_close_timeout"]
     return {**config, "schedule_to_close_timeout": None if limit is None else limit - MAX_HOLD}
 
@@ -55,16 +60,18 @@ PLAN_OPTIONS: Final = ActivityConfig(
 
 LOCAL_PLAN_OPTIONS: Final = LocalActivityConfig(
     start_to_close_timeout=timedelta(seconds=10),
-    # Only a bug in byok can make the activity fail, and a retry would not fix a bug.
+    # The activity fails only because of a bug in byok, which no number of retries would fix.
     schedule_to_close_timeout=timedelta(seconds=30),
     retry_policy=RetryPolicy(maximum_attempts=3),
 )
 
 PROBE_OPTIONS: Final = ActivityConfig(
-    # Two probes make three calls each (PUT, GET and DELETE), plus six calls if they create the probe bucket. S3 usually
-    # responds within milliseconds. If S3 is so slow that an attempt takes longer, the next attempt starts over.
+    # An attempt runs two probes of three calls each (PUT, GET and DELETE), and makes six more calls if it creates the
+    # probe bucket. S3 usually responds within milliseconds. If S3 is so slow that an attempt exceeds this timeout, the
+    # next attempt starts over.
     start_to_close_timeout=timedelta(minutes=2),
-    # Longer than the longest grace period (300 s), so that a failed probe ends with AWS's error, not with a timeout.
+    # This limit exceeds the longest grace period (300 s), so that a failed probe ends with AWS's error, not with a
+    # timeout.
     schedule_to_close_timeout=MAX_HOLD + timedelta(minutes=15),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
@@ -74,7 +81,7 @@ PROBE_OPTIONS: Final = ActivityConfig(
 CHECK_PROBE_OPTIONS: Final = without_hold(PROBE_OPTIONS)
 
 AWAIT_PROOF_OPTIONS: Final = ActivityConfig(
-    # Longer than the 15 minutes that the proof may take in its own workflow.
+    # This timeout exceeds the 15 minutes that the proof may take in its own workflow.
     start_to_close_timeout=timedelta(minutes=16),
     schedule_to_close_timeout=timedelta(minutes=20),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
@@ -86,8 +93,8 @@ REUSE_PROOF_FOR: Final = timedelta(minutes=10)
 """How long later checks may reuse the proof of an Aurora key."""
 
 REMOVE_PROOF_OPTIONS: Final = ActivityConfig(
-    # An attempt makes at most six calls. There is no time limit across all attempts, because a cluster that the
-    # activity gave up on would be left behind.
+    # An attempt makes at most six AWS calls. There is no time limit across all attempts, because an activity that gave
+    # up would leave the cluster behind.
     start_to_close_timeout=timedelta(minutes=3),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
@@ -95,7 +102,7 @@ REMOVE_PROOF_OPTIONS: Final = ActivityConfig(
 )
 
 WRITE_OPTIONS: Final = ActivityConfig(
-    # An attempt makes at most fourteen calls. Adopting a bucket takes all fourteen.
+    # An attempt makes at most fourteen AWS calls, which is the number needed to adopt a bucket.
     start_to_close_timeout=timedelta(minutes=3),
     schedule_to_close_timeout=MAX_HOLD + timedelta(minutes=15),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
@@ -104,8 +111,8 @@ WRITE_OPTIONS: Final = ActivityConfig(
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
-# `ensure_writer` first waits for the cluster. Aurora takes 5 to 15 minutes to create a cluster. If a cluster is not
-# available after an hour, it never will be.
+# `ensure_writer` first waits until the cluster is available. Aurora takes 5 to 15 minutes to create a cluster. If a
+# cluster is not available after an hour, it never will be.
 ENSURE_WRITER_OPTIONS: Final = ActivityConfig(
     **{**WRITE_OPTIONS, "schedule_to_close_timeout": MAX_HOLD + timedelta(minutes=60)}
 )
@@ -128,16 +135,17 @@ READ_OPTIONS: Final = ActivityConfig(
 
 RELEASE_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=1),
-    # A stopped environment reports its problem only after this activity has ended. If AWS is down, the claims remain,
-    # and `byok claims` lists them later.
+    # This limit is short because a stopped environment reports its problem only after this activity has ended. If AWS
+    # is down, the claims remain, and `byok claims` lists them later.
     schedule_to_close_timeout=timedelta(minutes=2),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
 )
 
 RECORD_STOP_OPTIONS: Final = ActivityConfig(
-    start_to_close_timeout=timedelta(seconds=10),  # an attempt makes one call to Temporal
-    # A stopped environment shows its problem only after this activity has ended.
+    # An attempt makes one call to Temporal.
+    start_to_close_timeout=timedelta(seconds=10),
+    # This limit is short because a stopped environment reports its problem only after this activity has ended.
     schedule_to_close_timeout=timedelta(seconds=30),
     retry_policy=_RETRY,
 )

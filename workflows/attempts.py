@@ -14,10 +14,11 @@ from workflows.progress import ProgressPublisher
 
 
 class AttemptRecorder:
-    """Reports the stop of this attempt, and receives the reports of the stopped attempts that a reset resumed.
+    """Reports when this attempt stops and, after a reset, receives the report of the attempt that stopped earlier.
 
-    A reset copies the history up to the reset point, and applies all later signals to the new run. The report of a stop
-    is such a signal, so the new run receives it in its first workflow task, even after a reset in Temporal's UI.
+    A reset copies the history up to the reset point into a new run, and reapplies all later signals to the new run. A
+    stop is reported as a signal, so the new run receives the report in its first workflow task, even after a reset in
+    Temporal's UI.
     """
 
     def __init__(self) -> None:
@@ -38,9 +39,9 @@ class AttemptRecorder:
     def receive(self, stop: StoppedAttempt) -> None:
         """Resume the timeline after an earlier attempt's stop.
 
-        If the run is already stopping, the signal is the run's own report. The decision depends on this state rather
-        than on the run id, because a run that is reset to a point after the signal replays the signal under another run
-        id.
+        If this run is already stopping, the signal is this run's own report, and this method ignores the signal. This
+        method does not compare run ids: after a reset to a point after the signal, the new run replays the signal, but
+        has another run id.
         """
         if self._stopping:
             return
@@ -49,7 +50,10 @@ class AttemptRecorder:
             self._progress.resume_after(stop.timeline)
 
     async def report_stop(self, problems: Sequence[Problem]) -> None:
-        """Record in the history that this attempt stops. If Temporal does not accept the record, stop without it."""
+        """Record in the history that this attempt stops.
+
+        If Temporal does not accept the record, the workflow logs a warning and stops anyway.
+        """
         if self._progress is None:  # a run stops only after it has published its first phase
             raise AssertionError("the attempt has no progress yet")
         self._stopping = True

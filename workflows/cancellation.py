@@ -1,4 +1,4 @@
-"""Cancel writes safely: the workflow always gets a write's result, even if the workflow is cancelled meanwhile."""
+"""Cancel writes safely: a workflow always gets a write's result, even if the workflow is cancelled during the write."""
 
 import asyncio
 import contextlib
@@ -14,10 +14,10 @@ _T = TypeVar("_T")
 async def shield_until_done(write: ActivityHandle[_T]) -> _T:
     """Wait until a write has ended, and return its result.
 
-    If the workflow is cancelled meanwhile, this function cancels the activity too. An activity that is waiting for its
-    next retry then ends immediately, but a running activity finishes. Without this function, the SDK would drop the
-    result of a write that finishes at the moment of the cancellation, and a new cluster would go unnoticed. The task
-    stays cancelled; call `raise_if_cancelled` afterwards to act on the cancellation.
+    If the workflow is cancelled during the write, this function cancels the activity too. An activity that is waiting
+    for its next retry then ends immediately, but a running activity finishes. Without this function, the SDK would drop
+    the result of a write that finishes at the moment of the cancellation, and a new cluster would go unnoticed. The
+    task stays cancelled; call `raise_if_cancelled` afterwards to act on the cancellation.
     """
     try:
         return await asyncio.shield(write)
@@ -38,13 +38,12 @@ async def finish_despite_cancellation(work: asyncio.Task[_T]) -> _T:
 
 
 async def cancel_and_wait(branches: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel branches and wait until each has ended.
+    """Cancel the branches, and wait until every branch has ended.
 
-    A branch does not start any new work, but finishes its write in progress.
+    A cancelled branch finishes its write in progress, but starts no new work.
 
     Call this function after `except asyncio.CancelledError`, never in `finally`. A worker that evicts a workflow from
-    its cache closes the workflow's coroutines, which runs their `finally` blocks, although there is nothing to wait
-    for.
+    its cache closes the workflow's coroutines, which runs their `finally` blocks although nothing is left to wait for.
     """
     for branch in branches:
         branch.cancel()

@@ -1,4 +1,4 @@
-"""The key check: finds every problem with two keys that can be found before an environment's resources exist."""
+"""The key check: reports the problems with two keys that byok can find before it creates an environment."""
 
 from temporalio import workflow
 
@@ -17,15 +17,16 @@ from workflows.quotas import require_quota
 class CheckKeys:
     """Checks two keys.
 
-    It creates probe objects and, on request, a cluster without instances. All of them are then removed.
+    The check creates probe objects and, on request, a cluster without instances. byok then removes the objects and the
+    cluster.
 
-    The workflow completes with a verdict on each key: a key that fails the check is a result, not a failure. The
-    workflow fails with `byok.QuotaExceeded` if the organisation has checked one of the keys too often.
+    The workflow completes with a verdict on each key, even if a key fails the check. The workflow fails with
+    `byok.QuotaExceeded` if the organisation has checked one of the keys too often.
     """
 
     @workflow.run
     async def run(self, request: CheckKeysRequest) -> KeyCheckResult:
-        """Plan the check, use the keys, and return the result."""
+        """Plan the check, test the keys, and return the verdicts."""
         if request.organisation is not None:
             keys = [digest_key_arn(arn) for arn in request.key_pair.arns]
             workflow.upsert_search_attributes(

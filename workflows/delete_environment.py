@@ -45,16 +45,18 @@ from workflows.workflow_id import require_workflow_id
 
 @workflow.defn(name=DELETE_ENVIRONMENT_WORKFLOW)
 class DeleteEnvironment:
-    """Removes everything that has an environment's tag. The workflow id is `environment/<environment id>`.
+    """Removes all resources that have an environment's tag. The workflow id is `environment/<environment id>`.
 
-    DELETING -> DELETED, or STOPPED with a list of the remaining resources and the reasons. Provisioning uses the same
-    workflow id, so provisioning and deletion never run at the same time. byok never changes the keys, but releases the
-    environment's claims on the keys, so that another environment may use them.
+    A deletion goes from DELETING to DELETED. If something prevents the deletion, the workflow ends in STOPPED, with the
+    problems and a list of the remaining resources. Provisioning uses the same workflow id, so provisioning and deletion
+    never run at the same time. byok never changes the keys, but releases the environment's claims on the keys, so that
+    another environment can use the keys.
 
-    What AWS reports, not the arguments, determines what is removed, because any Temporal client can start this workflow
-    with any arguments. Before the first removal, the workflow lists the resources that have the environment's tag, in
-    all Regions in use. It stops if the request's Region, encryption or keys differ from what AWS reports, or if a
-    bucket contains objects that provisioning did not write: those objects are the customer's data (contract 137).
+    Any Temporal client can start this workflow with any arguments, so the workflow relies on what AWS reports to decide
+    what to remove. Before the first removal, the workflow lists the resources that have the environment's tag, in all
+    Regions in use. The workflow stops if the request's Region, encryption or keys differ from what AWS reports. The
+    workflow also stops if a bucket contains objects that provisioning did not write, because such objects are the
+    customer's data (contract 137).
     """
 
     def __init__(self) -> None:
@@ -104,7 +106,10 @@ class DeleteEnvironment:
         name=STOP_SIGNAL, description="Receives this workflow's own report of a stop. Do not send this signal yourself."
     )
     def record_stop(self, stop: StoppedAttempt) -> None:
-        """Receive the report of a stop: the stop of the attempt that a reset resumed, or this attempt's own stop."""
+        """Receive the report of a stop.
+
+        The report is this attempt's own report or, after a reset, the report of the attempt that stopped earlier.
+        """
         self._attempts.receive(stop)
 
     async def _plan(self) -> DeletionPlan:
@@ -118,7 +123,7 @@ class DeleteEnvironment:
         """Compare the request's Region, encryption and keys with what AWS reports (contract 9, 137).
 
         Raises:
-            PhaseStoppedError: They differ. The problem states the requested value and the value that AWS reports.
+            PhaseStoppedError: A value differs. The problem states the requested value and the value that AWS reports.
         """
         name, region = self._request.environment_id, self._request.region
         if {one.region for one in found.all_resources} - {region}:
@@ -158,9 +163,9 @@ class DeleteEnvironment:
                 )
 
     def _take_keys(self, plan: DeletionPlan, found: OwnedResources) -> DeletionPlan:
-        """Return the plan with the request's keys or, where the request specifies none, the keys that AWS reports.
+        """Return the plan with the request's keys. If the request omits a key, use the key that AWS reports.
 
-        The status shows the encryption and the customer's keys.
+        The encryption and the customer's keys are also added to the progress, so that the status shows them.
         """
         s3_key_arn = self._request.s3_key_arn or next(iter(found.s3_key_arns), None)
         rds_key_arn = self._request.rds_key_arn or next(iter(found.rds_key_arns), None)
@@ -174,7 +179,9 @@ class DeleteEnvironment:
         return plan.model_copy(update={"environment": environment})
 
     async def _require_no_foreign_objects(self, plan: DeletionPlan, found: OwnedResources) -> None:
-        """Check all buckets before the deletion removes anything, even the database.
+        """Check that the buckets contain only objects that provisioning wrote.
+
+        This check runs before the deletion removes any resource, including the database.
 
         Raises:
             PhaseStoppedError: A bucket contains objects that provisioning did not write.
@@ -194,10 +201,10 @@ class DeleteEnvironment:
         raise PhaseStoppedError([self._problem("byok.ForeignObjects", message, Remedy.FOREIGN_OBJECTS)])
 
     def _require_gone(self, left: tuple[Leftover, ...], after: OwnedResources) -> None:
-        """Check that nothing remains in any Region in use (contract 98 for deletions, 137).
+        """Check that none of the environment's resources remain in any Region in use (contract 98, 137).
 
         Raises:
-            PhaseStoppedError: Something remains. The exception's problems are the errors that AWS returned, or one
+            PhaseStoppedError: Resources remain. The exception's problems are the errors that AWS returned, or one
                 problem that lists the remaining resources.
         """
         told = {item.name for item in left}
@@ -261,7 +268,7 @@ def _snapshot_name(request: DeleteRequest) -> str:
 
 
 def _describe_regions(resources: Sequence[OwnedResource]) -> str:
-    """Return the Regions that contain the resources, each with the names of the resources in it."""
+    """Return a text that lists the Regions, with the names of the resources in each Region."""
     regions = sorted({one.region for one in resources})
     return "; ".join(
         f"{region} ({', '.join(one.name for one in resources if one.region == region)})" for region in regions

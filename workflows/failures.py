@@ -40,14 +40,14 @@ def extract_problems(error: BaseException, request: RegionRequest, phase: Phase,
     """Return the problems that ended an activity or a phase; for a cancellation, the problem `byok.Cancelled`.
 
     An activity's failure can contain a problem for each key. If an activity timed out after an AWS error, the problem
-    describes that error and not the timeout. If byok held before the activity ended, the problem's remediation says for
-    how long.
+    describes that error and not the timeout. If byok held the environment before the activity ended, the problem's
+    remediation states how long the hold lasted.
 
     Args:
         error: The exception that ended the activity or the workflow.
         request: The workflow's request.
         phase: The workflow's phase, used only if the activity's failure contains no problem.
-        at: The current time in the workflow.
+        at: The workflow's current time.
     """
     if isinstance(error, PhaseStoppedError):
         return error.problems
@@ -86,14 +86,14 @@ def extract_partial_result(error: ActivityError, kind: type[_Made]) -> _Made | N
 
 
 def _details_of(error: BaseException | None, kind: type[_Made]) -> Iterator[_Made]:
-    """Yield the details of a failure that have this type."""
+    """Yield each detail of a failure that is a valid instance of the given model."""
     for detail in error.details if isinstance(error, ApplicationError) else ():
         with contextlib.suppress(ValidationError):
             yield kind.model_validate(detail)
 
 
 def _after_hold(problem: Problem, request: RegionRequest, at: datetime) -> Problem:
-    """Replace the remediation for a hold in progress, because byok no longer retries (contract 151)."""
+    """Rewrite the remediation of a problem for which byok held the environment; the hold is over (contract 151)."""
     if problem.held_since is None:
         return problem
     context = _remedy_context(request)

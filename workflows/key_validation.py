@@ -1,4 +1,4 @@
-"""Examines two keys for a key check or for provisioning: rules, claims, a probe through S3, and a proof through RDS."""
+"""Examines two keys, for a key check or for provisioning."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -113,8 +113,9 @@ async def find_unregistered_accounts(
     """Return a problem for each key whose account is not registered for the environment's organisation (contract 146).
 
     If there is a problem, byok uses neither key and looks up no claim, because the results would reveal something about
-    a key that may not belong to the organisation. The same applies if the check of the accounts fails. An environment
-    without an organisation belongs to the vendor, and byok does not check the accounts of the vendor's keys.
+    a key that may not belong to the organisation. If the accounts cannot be checked, byok also uses neither key and
+    looks up no claim. An environment without an organisation belongs to the vendor, and byok does not check the
+    accounts of the vendor's keys.
     """
     if environment.organisation is None or not environment.customer_keys:
         return ()

@@ -1,4 +1,4 @@
-"""Lists the claims on keys, with what AWS reports about their use."""
+"""Lists the claims on keys, and whether the claimed keys are in use according to AWS."""
 
 from temporalio import workflow
 

@@ -1,7 +1,7 @@
-"""The published progress of an environment or of a tenant-name request: phases, resources, problems.
+"""The published progress of an environment or of a tenant-name request: its phases, resources and problems.
 
 Workflows publish their progress in their memo and search attributes, so that byok can read a status without a worker.
-They also publish it as text for Temporal's UI.
+Workflows also publish their progress as text that Temporal's UI shows.
 """
 
 import shlex
@@ -40,8 +40,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 _MAX_EARLIER_ENTRIES: Final = 24
-"""The maximum number of phases of stopped attempts that the timeline keeps after its first entry, so that the memo
-stays small."""
+"""How many phases of stopped attempts the timeline keeps after its first entry. This limit keeps the memo small."""
 
 
 class ProgressPublisher:
@@ -61,7 +60,10 @@ class ProgressPublisher:
         return self._progress.phase
 
     def correct_request(self, request: DeleteRequest) -> None:
-        """Replace the request's values with those that AWS reports. The next call to `enter_phase` publishes them."""
+        """Replace the request's values with the values that AWS reports.
+
+        The next call to `enter_phase` publishes the new values.
+        """
         self._progress = self._progress.model_copy(update={"request": request})
 
     def assign_tenant_name(self, name: str | None) -> None:
@@ -69,7 +71,10 @@ class ProgressPublisher:
         self._tenant_name = name
 
     def record_tenant_outcome(self, outcome: TenantOutcome) -> None:
-        """Record the outcome of putting the tenant name on the keys. The next `enter_phase` publishes the outcome."""
+        """Record the outcome of putting the tenant name on the keys.
+
+        The next call to `enter_phase` publishes the outcome.
+        """
         self._tenant = outcome
 
     def enter_phase(
@@ -81,7 +86,7 @@ class ProgressPublisher:
         left_behind: Sequence[str] = (),
         deletion: DeletionResult | None = None,
     ) -> None:
-        """Enter a phase and publish the progress. No other code writes the memo, search attributes or details.
+        """Enter a phase, and publish the progress in the memo, the search attributes and the details.
 
         Args:
             phase: The new phase.
@@ -125,7 +130,9 @@ class ProgressPublisher:
         self._publish(first=True)
 
     def _list_phases_that_ran(self) -> tuple[TimelineEntry, ...]:
-        """Return the timeline; omit the last phase if a reset resumed it and the same workflow task completed it.
+        """Return the timeline of the phases that ran.
+
+        The last phase is omitted if a reset resumed that phase and the same workflow task completed it.
 
         In a workflow task, signals are applied before all other events, such as the result of the phase's last
         activity.
@@ -134,7 +141,7 @@ class ProgressPublisher:
         return timeline[:-1] if self._resumed_at == workflow.now() else timeline
 
     def timeline_until_stop(self) -> tuple[TimelineEntry, ...]:
-        """Return the phases so far, followed by a stop at this moment."""
+        """Return the phases so far, followed by STOPPED at the current time."""
         return (*self._progress.timeline, TimelineEntry(phase=Phase.STOPPED, entered_at=workflow.now()))
 
     def _publish(self, *, first: bool) -> None:

@@ -24,9 +24,9 @@ class ProveAuroraKey:
     """Proves a key, and stays open until the proof's cluster is gone and the proof is too old to reuse.
 
     The workflow id is `aurora-proof/<Region>/<account>/<key id>`, so a key has at most one run at a time. Key checks
-    start or join the run with an update-with-start call. They reuse a proof but never a refusal, because a refused
-    attempt costs nothing and the customer checks again after fixing the key. If a check needs a new proof while the
-    previous proof's cluster is still being removed, the same run makes the new proof.
+    start or join the run with an update-with-start call. Key checks reuse a proof but never a refusal, because a
+    refused attempt costs nothing and the customer checks again after fixing the key. If a check needs a new proof while
+    the previous proof's cluster is still being removed, the same run makes the new proof.
 
     A cancellation stops the proof, but not the removal of the cluster.
     """
@@ -119,7 +119,7 @@ class ProveAuroraKey:
                 )
 
     async def _clean_up(self, environment: Environment) -> None:
-        """Remove everything after a cancellation. A second cancellation request is ignored."""
+        """Remove the proofs' clusters after a failure or a cancellation. Further cancellation requests are ignored."""
         self._may_exist = True
         await finish_despite_cancellation(asyncio.create_task(self._stay_open(environment, while_usable=False)))
 

@@ -1,4 +1,4 @@
-"""Provisions one environment that is encrypted with two of the customer's keys."""
+"""Provisions one environment, encrypted with two of the customer's keys or with platform-managed keys."""
 
 import asyncio
 from collections.abc import Sequence
@@ -66,11 +66,11 @@ class ProvisionEnvironment:
     RECONCILING_TENANT (if a tenant is given) -> READY. A problem in any phase leads to STOPPED: the workflow fails with
     the problem and keeps the resources that it created, unless the request says to remove them first (ROLLING_BACK).
     The workflow never removes a verified environment: after verification, only the tenant name can fail, and the
-    environment works without it. It also never removes a resource that an earlier run created.
+    environment works without it. The workflow also never removes a resource that an earlier run created.
 
-    The cluster comes first, because only creating a cluster proves that the Aurora key works. If the key is wrong, the
-    workflow stops within seconds, with nothing to undo. Writes that can fail because of a key run one at a time, so
-    that resetting the workflow to the failed write does not repeat any other write.
+    The cluster comes first, because only creating a cluster proves that the Aurora key works. If the Aurora key does
+    not work, the workflow stops within seconds, with nothing to undo. The workflow never makes two writes that depend
+    on a key at the same time, so that resetting the workflow to the failed write does not repeat any other write.
     """
 
     def __init__(self) -> None:
@@ -105,7 +105,10 @@ class ProvisionEnvironment:
         name=STOP_SIGNAL, description="Receives this workflow's own report of a stop. Do not send this signal yourself."
     )
     def record_stop(self, stop: StoppedAttempt) -> None:
-        """Resume the timeline after the stop of the attempt that a reset resumed; ignore this attempt's own stop."""
+        """Receive the report of a stop.
+
+        The report is this attempt's own report or, after a reset, the report of the attempt that stopped earlier.
+        """
         self._attempts.receive(stop)
 
     async def _validate_keys(self, request: ProvisionRequest) -> EnvironmentPlan:
@@ -203,8 +206,8 @@ class ProvisionEnvironment:
         """Roll back if requested, publish the final state, and return the exception that ends the workflow."""
         problems = extract_problems(error, self._request, self._record.phase, workflow.now())
         left_behind: tuple[str, ...] = ()
-        # `_plan` is set once the keys have passed validation. Until then, none of the environment's resources has been
-        # created, so there is nothing to remove.
+        # `_plan` is set once the keys have passed validation. Before validation succeeds, the workflow creates none of
+        # the environment's resources, so there is nothing to remove.
         unfinished = self._plan if self._evidence is None else None
         if unfinished is not None and self._request.on_failure is OnFailure.ROLLBACK:
             self._record.enter_phase(Phase.ROLLING_BACK, problems=problems)
@@ -243,8 +246,8 @@ class ProvisionEnvironment:
 
         Args:
             branches: The branches, all of which have ended.
-            cut_short: Whether the branches were cancelled. If so, retryable errors are left out, because only the
-                cancellation prevented a retry.
+            cut_short: Whether the branches were cancelled. For cancelled branches, retryable errors are left out,
+                because only the cancellation prevented a retry.
         """
         failures = [error for branch in branches if (error := _failure(branch)) is not None]
         return [self._problem_of(error) for error in failures if not cut_short or is_non_retryable(error)]

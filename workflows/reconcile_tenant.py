@@ -25,13 +25,13 @@ class ReconcileTenant:
 
     The workflow id is `tenant/<environment id>`. Once the environment exists, you can start the workflow at any time
     and as often as you like, even from Temporal's UI. A second run with the same request finds nothing to write. Before
-    the workflow writes, it checks that the environment exists and uses these keys. If the request contains no role, the
-    workflow does not change or verify anything, and its result contains the commands to run (D11).
+    the workflow writes, it checks that the environment exists and uses the keys in the request. If the request contains
+    no role, the workflow does not change or verify anything, and its result contains the commands to run (D11).
 
     Because the workflow id is fixed, only one run per environment can be active. The service starts the workflow only
-    after provisioning has ended. If you start it yourself while provisioning uses the same keys, nothing coordinates
-    the two workflows. If their tenant names differ, the keys end up with both aliases, and with the tags from the
-    workflow that writes last.
+    after provisioning has ended. If you start this workflow yourself while provisioning uses the same keys, nothing
+    coordinates the two workflows. If the two workflows write different tenant names, the keys end up with both aliases,
+    and with the tags from the workflow that writes last.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class ReconcileTenant:
 
     @workflow.run
     async def run(self, request: ReconcileTenantRequest) -> TenantOutcome:
-        """Plan, check that the environment uses these keys, reconcile, and publish every result as it arrives."""
+        """Plan the labels, check the environment, reconcile both keys, and publish each result as it arrives."""
         expected = tenant_workflow_id(request.environment_id)
         require_workflow_id(expected, f"the workflow id for the tenant of environment {request.environment_id}")
         self._record = TenantProgressPublisher(request)

@@ -26,21 +26,21 @@ from workflows.failures import PhaseStoppedError, extract_problem, is_cancellati
 async def reconcile_keys(
     request: RegionRequest, environment: Environment, plan: TenantPlan, on_progress: Callable[[TenantOutcome], None]
 ) -> None:
-    """Reconcile both keys, or report the commands to run if no role is given (D11).
+    """Reconcile both keys or, if no role is given, publish the commands that the key administrator can run (D11).
 
-    If one of the keys cannot get the name, the other key still gets it, and byok reports the problems of both keys. If
-    the role is at fault rather than the key, byok skips the other key and reports the problem once, because the other
-    key would fail in the same way after another grace period.
+    If byok cannot put the name on the first key, it still tries the second key, and then reports all problems together.
+    If the role is at fault rather than the key, byok skips the second key and reports the problem once, because the
+    second key would fail in the same way after another grace period.
 
     Args:
-        request: The request that problems refer to.
+        request: The request whose values appear in the reported problems.
         environment: The environment that uses the keys.
         plan: The required labels.
-        on_progress: Called with the outcome so far after each key that is reconciled successfully, so that the outcome
-            is published even if the other key stops the workflow.
+        on_progress: Called with the outcome so far after each successfully reconciled key, so that the outcome is
+            published even if the other key stops the workflow.
 
     Raises:
-        PhaseStoppedError: One or both keys could not get the tenant name.
+        PhaseStoppedError: byok could not put the tenant name on one or both keys.
     """
     if plan.role_arn is None:
         commands = TenantCommandsTask(environment=environment, tenant=plan.tenant, stack_name=plan.stack_name)

@@ -1,7 +1,7 @@
 """`python -m bench.api`: compare the latencies of the API under load with those of a bare handler.
 
-The bare handler makes the same Temporal calls as the API and does nothing else. In every round, the API and the bare
-handler get the same load, one after the other, and use the same Temporal server. No worker runs during the rounds,
+The bare handler makes the same Temporal calls as the API and does nothing else. In every round, the same load is sent
+to the API and then to the bare handler, and both use the same Temporal server. No worker runs during the rounds,
 because a worker would compete for the CPU.
 """
 

@@ -54,7 +54,7 @@ async def get_environment(environment_id: str, request: Request) -> dict[str, An
     handle = temporal.get_workflow_handle(contracts.environment_workflow_id(environment_id))
     described: WorkflowExecutionDescription = await handle.describe()
     if described.close_time is not None:
-        # Like the API, also describe the tenant workflow, which may have run after provisioning.
+        # Like the API, this handler also describes the tenant workflow, if one has run after provisioning.
         with contextlib.suppress(RPCError):
             await temporal.get_workflow_handle(contracts.tenant_workflow_id(environment_id)).describe()
     return {

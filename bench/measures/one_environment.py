@@ -1,4 +1,4 @@
-"""(a) One environment on the local AWS: wall and CPU time, warm and from a cold shell, relative to the floor.
+"""(a) One environment on the local AWS: wall time and CPU time, warm and from a cold start, relative to the floor.
 
 The local AWS responds within milliseconds, and databases are available immediately.
 """
@@ -57,7 +57,8 @@ async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironmentSec
     Args:
         folder: The folder for state and logs.
         rounds: Number of rounds.
-        each: Number of environments per round, created one after another. Their median time is the round's figure.
+        each: Number of environments per round, created one after another. The round's figure is the median of the
+            environments' times.
     """
     found = OneEnvironmentSeconds()
     settings = {

@@ -88,7 +88,7 @@ async def measure(folder: Path, sizes: list[tuple[int, int]], rounds: int) -> li
 
     Args:
         folder: The folder for state and logs.
-        sizes: The loads to measure, as pairs: number of environments, concurrency.
+        sizes: The loads to measure. Each load is a pair: the number of environments and the concurrency.
         rounds: Number of rounds.
     """
     found = []

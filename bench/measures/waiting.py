@@ -22,7 +22,7 @@ _SAMPLE_SECONDS: Final = 30.0
 
 
 class WaitingUsage(BaseModel):
-    """The resources used while a number of environments wait.
+    """The resource usage while a given number of environments wait for Aurora.
 
     Attributes:
         environments: Number of waiting environments.
@@ -59,7 +59,7 @@ async def measure(folder: Path, sizes: list[int], seconds: float) -> list[Waitin
     Args:
         folder: The folder for state and logs.
         sizes: The numbers of environments.
-        seconds: Duration of each measurement: at least one poll interval.
+        seconds: Duration of each measurement, which must be at least one poll interval.
     """
     found = []
     for size in sizes:

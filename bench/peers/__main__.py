@@ -35,7 +35,7 @@ def peers_by_name() -> dict[str, Peer]:
 
 
 def main() -> None:
-    """Read the arguments, measure and print."""
+    """Read the arguments, measure the peers, and print the results."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument(
         "names", nargs="*", metavar="name", help=f"peers to measure (default: all): {', '.join(peers_by_name())}"

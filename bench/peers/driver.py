@@ -24,7 +24,10 @@ HOST: Final = "127.0.0.1"
 
 
 class EnvironmentSpec(TypedDict):
-    """A requested environment. All names are derived from `name`, and the two keys already exist."""
+    """A requested environment.
+
+    The names of all resources are derived from `name`, and the two keys already exist.
+    """
 
     name: str
     region: str

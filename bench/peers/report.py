@@ -36,7 +36,7 @@ class PeerFigures:
 
 @dataclass(frozen=True)
 class PeerRow:
-    """One peer's row: the peer's figures and the floor's, or the reason why the peer has no figures."""
+    """One peer's row: the peer's figures and the floor's figures, or the reason why the peer has no figures."""
 
     peer: Peer
     figures: PeerFigures | None = None

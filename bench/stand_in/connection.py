@@ -1,4 +1,6 @@
-"""HTTP/1.1 as boto3 uses it, with a minimal parser, because a general-purpose parser would use more CPU.
+"""HTTP/1.1 as boto3 uses it.
+
+The parser is minimal, because a general-purpose parser would use more CPU.
 
 Connections stay open. The server responds to `Expect: 100-continue` with `100 Continue`. A request with a body must
 have a Content-Length.

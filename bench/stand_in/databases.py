@@ -33,8 +33,8 @@ class DatabaseRecord:
     Attributes:
         fields: The fields of the response that never change.
         written: The same fields, rendered as XML.
-        number: The record's sequence number, which increases with every new record. A page's marker is the number of
-            its last record.
+        number: The record's sequence number, which increases with every new record. The marker of a page is the number
+            of the page's last record.
         until: The time at which the creation or deletion is complete.
         members: The instances of a cluster.
     """

@@ -116,7 +116,7 @@ class RdsService:
         return render_cluster(cluster)
 
     def create_instance(self, region: str, params: _Params) -> str:
-        """CreateDBInstance. The instance inherits its cluster's encryption."""
+        """CreateDBInstance: create an instance, which inherits its cluster's encryption."""
         _only("CreateDBInstance", params)
         name, table = params["DBInstanceIdentifier"].lower(), self._instances[region]
         if _living(table, name):

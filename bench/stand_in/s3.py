@@ -52,8 +52,8 @@ class ObjectVersion:
     """One version of an object.
 
     Attributes:
-        written: The headers in both write and read responses.
-        described: The headers in read responses only.
+        written: Headers that are part of write responses and of read responses.
+        described: Headers that are part of read responses only.
     """
 
     version_id: str | None
@@ -153,7 +153,7 @@ class S3Service:
         return _empty({"x-amz-bucket-region": self._bucket(request).region, "content-type": "application/xml"})
 
     def delete_bucket(self, request: HttpRequest, _region: str) -> HttpResponse:
-        """DeleteBucket. The bucket must be empty."""
+        """DeleteBucket: delete an empty bucket."""
         bucket = self._bucket(request)
         if bucket.objects:
             message = "The bucket you tried to delete is not empty"
@@ -188,7 +188,7 @@ class S3Service:
         return _empty({})
 
     def list_object_versions(self, request: HttpRequest, _region: str) -> HttpResponse:
-        """ListObjectVersions. All versions are on one page."""
+        """ListObjectVersions: return all versions on one page."""
         bucket = self._bucket(request)
         listed = [
             {
@@ -209,7 +209,10 @@ class S3Service:
         return _xml("ListVersionsResult", f"{render_xml(about)}{found}{render_xml({'Prefix': '', 'MaxKeys': 1000})}")
 
     def put_object(self, request: HttpRequest, _region: str) -> HttpResponse:
-        """PutObject. Evaluates If-None-Match. Without encryption headers, the bucket's default encryption applies."""
+        """PutObject: write an object, unless the object exists and the request has an If-None-Match header.
+
+        If the request has no encryption headers, the bucket's default encryption applies.
+        """
         bucket, key, headers = self._bucket(request), _key(request), request.headers
         if "if-none-match" in headers and key in bucket.objects:
             message = "At least one of the pre-conditions you specified did not hold"

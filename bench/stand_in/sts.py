@@ -18,7 +18,7 @@ _IDENTITY: Final = render_xml(
 
 
 def get_caller_identity(_region: str, params: dict[str, str]) -> str:
-    """GetCallerIdentity. Every caller has the platform role.
+    """GetCallerIdentity: return a session of the platform role for every caller.
 
     Raises:
         AwsError: The call has a parameter, although the operation accepts none.

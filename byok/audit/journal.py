@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class JournalUnwritableError(Exception):
-    """A record could not be flushed to the disk. The message says why."""
+    """A record could not be flushed to the disk. The error's message gives the reason."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ class AuditJournal:
     request, but does not limit the number of requests per second.
 
     Args:
-        directory: The directory that contains the pieces. Several processes may share the directory.
+        directory: The directory that contains the pieces. Several processes can share the directory.
         max_piece_bytes: The size at which a piece is closed.
         max_piece_age: The age at which a piece is closed, so that its records can be shipped.
     """
@@ -73,7 +73,7 @@ class AuditJournal:
         """Append a record, and return once the record is on the disk.
 
         Raises:
-            JournalUnwritableError: The record may not be on the disk.
+            JournalUnwritableError: The record might not be on the disk.
         """
         flushed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((record.model_dump_json(exclude_none=True).encode() + b"\n", flushed))
@@ -133,8 +133,8 @@ class AuditJournal:
                 rest = rest[written:]
             os.fsync(piece.descriptor)
         except OSError:
-            # The last line may be incomplete. The next record goes to a new piece, so that only the last line of a
-            # piece can be incomplete.
+            # The write failed, so the piece's last line might be incomplete. The next record goes to a new piece, so
+            # that only the last line of a piece can be incomplete.
             self._close_piece()
             raise
 
@@ -195,7 +195,7 @@ def list_pieces(directory: Path) -> list[Path]:
 
 
 def read_backlog(directory: Path) -> JournalBacklog:
-    """Return the number and total size of the pieces in a journal's directory, and when the oldest one was opened."""
+    """Return how many pieces a journal's directory contains, their total size, and when the oldest piece was opened."""
     sizes: dict[Path, int] = {}
     for piece in list_pieces(directory):
         with contextlib.suppress(FileNotFoundError):  # the piece has just been shipped

@@ -30,8 +30,9 @@ async def format_reset_reason(converter: DataConverter, step: str, requester: Re
 async def parse_note(converter: DataConverter, text: str) -> tuple[Requester | None, str]:
     """Return the requester that the reason of a reset or a cancellation contains, and a readable reason.
 
-    The readable reason is the one that the requester gave or, for a reset without one, the activity at which the run
-    resumes. If a person wrote the text, the requester is None, and the readable reason is the whole text.
+    The readable reason is the reason that the requester gave. If the requester of a reset gave no reason, the readable
+    reason names the activity at which the run resumes. If a person wrote the text, the requester is None, and the
+    readable reason is the whole text.
     """
     own = _RESET_REASON.fullmatch(text)
     requester = await decode_requester(converter, (own["note"] or "") if own else text)

@@ -35,8 +35,8 @@ UNAUTHENTICATED: Final = "unauthenticated"
 class RecordKind(StrEnum):
     """When a record was written.
 
-    `INTENT` is written before byok acts on a request, and `OUTCOME` after it. `RUN` is written by a worker before a
-    workflow's first activity, or after the worker found that a run was cancelled or terminated in Temporal.
+    `INTENT` is written before byok acts on a request, and `OUTCOME` is written afterwards. `RUN` is written by a worker
+    before a workflow's first activity, or after the worker found that a run was cancelled or terminated in Temporal.
     """
 
     INTENT = "intent"
@@ -65,7 +65,7 @@ class AuditOutcome(StrEnum):
     """The outcome of a request.
 
     `ACCEPTED` means that byok carried out the request, or that Temporal accepted the workflow that carries it out.
-    `REFUSED` means that byok changed nothing. `FAILED` means that part of the request may have been carried out.
+    `REFUSED` means that byok changed nothing. `FAILED` means that part of the request might have been carried out.
     """
 
     ACCEPTED = "accepted"
@@ -85,8 +85,11 @@ WORKFLOW_ACTIONS: Final[Mapping[str, AuditAction | None]] = {
     GET_EXTERNAL_ID_WORKFLOW: None,
     LIST_KEY_CLAIMS_WORKFLOW: None,
 }
-"""The audit action of each workflow type. None means that byok writes no audit record for the workflow, because it uses
-no customer key and changes neither an environment nor a registration."""
+"""The audit action of each workflow type.
+
+None means that byok writes no audit record for the workflow, because the workflow uses no customer key and changes
+neither an environment nor a registration.
+"""
 
 
 class AuditTarget(RecordModel):
@@ -108,7 +111,8 @@ class AuditTarget(RecordModel):
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
         """Build the target from a request's fields.
 
-        A value that is invalid for its field is left out, because it may be a secret that was entered by mistake.
+        A value that is invalid for its field is left out, because the value might be a secret that was entered by
+        mistake.
         """
         keys = [_key(fields.get(name)) for name in ("s3_key_arn", "rds_key_arn")]
         found = [key for key in keys if key is not None]
@@ -153,7 +157,7 @@ class AuditRecord(RecordModel):
 
 
 def build_run_record_id(run_id: str, action: AuditAction) -> str:
-    """Return the id of the record of an action on a run. Every worker computes the same id."""
+    """Return the id of the audit record for an action on a run. Every worker computes the same id."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{run_id}/{action}"))
 
 

@@ -43,7 +43,7 @@ class Ports:
             raise DevStackError(f"The ports must be different: {', '.join(f'{n} {p}' for n, p in named.items())}.")
         for option, port in named.items():
             with socket.socket() as probe:
-                # Allow the bind, as a server does, even if connections from an earlier run are still in TIME_WAIT.
+                # The servers also set SO_REUSEADDR, so connections in TIME_WAIT from an earlier run do not matter.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     probe.bind((HOST, port))

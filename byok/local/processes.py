@@ -19,7 +19,7 @@ _LAST_LINES: Final = 12
 
 
 class DevStackError(Exception):
-    """A part of the local stack could not start or has exited. The message says what went wrong."""
+    """A part of the local stack could not start or has exited. The error's message describes the problem."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class ChildProcess:
     Attributes:
         name: The name of the process in messages.
         log: The file that receives the output of the process.
-        begins_at: The offset, in bytes, at which the output of this process begins; an earlier process may have written
-            to the same log.
+        begins_at: The offset, in bytes, at which the output of this process begins; an earlier process might have
+            written to the same log.
     """
 
     name: str
@@ -89,7 +89,7 @@ class ChildProcess:
         return self.process.returncode is None
 
     def has_printed(self, words: str) -> bool:
-        """Return whether the output so far contains these words."""
+        """Return whether the output so far contains the given text."""
         with self.log.open("rb") as output:
             output.seek(self.begins_at)
             return words.encode() in output.read()
@@ -98,8 +98,8 @@ class ChildProcess:
         """Poll until a check shows that the child process is ready.
 
         Args:
-            fact: Checks once whether the child process is ready. If not, the check returns False or raises `OSError`,
-                `RuntimeError`, `RPCError` or `ServiceError`.
+            fact: Checks once whether the child process is ready. If the process is not ready yet, the check returns
+                False or raises `OSError`, `RuntimeError`, `RPCError` or `ServiceError`.
             seconds: How long to wait.
 
         Raises:
@@ -119,7 +119,7 @@ class ChildProcess:
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     def exited_error(self) -> DevStackError:
-        """Return an error that reports the exit, with the last lines of output."""
+        """Return an error that reports how the process exited, with the last lines of the process's output."""
         code = self.process.returncode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         return DevStackError(f"{self.name} {how}.{self._last_lines()}")

@@ -14,7 +14,8 @@ Result = TypeVar("Result")
 async def run_on_stack(stack: DevStack, work: Callable[[DevStack], Awaitable[Result]]) -> Result | None:
     """Start the stack, do the work, and stop the stack.
 
-    The first SIGINT or SIGTERM cancels the work and lets the child processes clean up. A second signal kills them.
+    The first SIGINT or SIGTERM cancels the work and lets the child processes clean up. A second signal kills the child
+    processes.
 
     Args:
         stack: The stack to start.

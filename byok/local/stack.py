@@ -50,7 +50,7 @@ KEY_PAIR_NAME: Final = "local"
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 5.0
 _SEEN_SECONDS: Final = 90.0
-"""The wait for a new worker: Temporal lists some workers only after their second poll, a minute after the first."""
+"""The timeout for a new worker. Temporal lists some workers only a minute after their first poll."""
 
 Say = Callable[[str], None]
 
@@ -66,7 +66,8 @@ class DevStack:
         database_seconds: How long the local AWS takes to create a cluster or an instance.
         settings: Additional environment variables for the child processes.
         vendor: The vendor's names, which the key policies contain.
-        exports: File that contains `environment` as shell exports. It exists only while the whole stack is running.
+        exports: File that contains `environment` as shell exports. The file exists only while the whole stack is
+            running.
         say: Called with each message for the user.
     """
 
@@ -103,7 +104,8 @@ class DevStack:
         """Start everything.
 
         Raises:
-            DevStackError: A port or the folder is in use, or a process did not start. No process is left running.
+            DevStackError: A port or the folder is in use, or a process did not start. All child processes that had
+                started are stopped.
         """
         try:
             await self._start()
@@ -169,11 +171,11 @@ class DevStack:
         service = await self.connect_service()
 
         async def polls() -> bool:
-            # Sometimes the server lists a worker only after the worker's second poll, a minute after the first. The
-            # worker's log shows the start immediately, unless the log level hides this event.
+            # Sometimes the server lists a worker only after the worker's second poll, a minute after the first poll.
+            # The worker's log shows the start immediately, unless the log level hides this event.
             if worker.has_printed("worker_started"):
                 return True
-            # A worker's identity consists of its process id and host, so an earlier worker does not match.
+            # A worker's identity consists of its process id and host, so an earlier worker has a different identity.
             return any(found.identity.startswith(f"{worker.pid}@") for found in await service.list_workers())
 
         await worker.wait_until_ready(polls, _SEEN_SECONDS)
@@ -191,7 +193,7 @@ class DevStack:
         await self._start_temporal(self.data / "temporal.db")
 
     async def stop_aws(self) -> None:
-        """Stop the local AWS, which saves its state. Afterwards, AWS is unreachable."""
+        """Stop the local AWS, which saves its state. Afterwards, the local AWS is unreachable."""
         await self.children["local-aws"].stop(_START_SECONDS, self.hurry)
 
     async def start_aws(self) -> None:
@@ -236,7 +238,7 @@ class DevStack:
         self.environment = client_env_vars(self.ports, self._aws_config, REGION)
         database = self.data / "temporal.db"
         if not database.exists():
-            # Delete the local AWS's state, because Temporal does not know the environments that it contains.
+            # Delete the local AWS's state, because Temporal does not know the environments in this state.
             shutil.rmtree(self.data / "aws", ignore_errors=True)
             await asyncio.gather(self._start_aws(), self._start_temporal(database))
         else:
@@ -338,7 +340,7 @@ class DevStack:
         self._lock = lock
         for log in logs.glob("*.log"):
             log.unlink()
-        if self._exports is not None:  # a run that was killed may have left an exports file
+        if self._exports is not None:  # a run that was killed might have left an exports file
             remove_exports(self._exports)
 
 

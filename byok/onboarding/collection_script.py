@@ -34,8 +34,8 @@ def render_collection_script(
 
 
 # The heading is a string, not a comment, because zsh, by default, treats a comment pasted at its prompt as a command.
-# The script prints AWS's responses unchanged. It prints errors as JSON strings, in which it escapes backslashes and
-# quotes, and replaces control characters with spaces.
+# The script prints AWS's responses unchanged. The script prints errors as JSON strings, with backslashes and quotes
+# escaped, and with spaces in place of control characters.
 _SCRIPT: Final = """\
 : 'Collects the state of two KMS keys as JSON, for a diagnosis. The script is read-only and changes nothing.
 Run it with credentials of the account that owns the keys, in AWS CloudShell or wherever the AWS CLI is installed.

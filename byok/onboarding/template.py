@@ -195,6 +195,7 @@ def _outputs(vendor: VendorProfile) -> dict[str, Any]:
 _HEADING: Final = """\
 Bring Your Own Key: the two KMS keys of your {vendor} environment, in your own AWS account.
 
-The first statement of each policy is the AWS default. It gives your account control of the key: never remove it.
-The other statements let one platform role use the key, only through S3 or RDS and only in one Region.
+The first statement of each policy is AWS's default statement. This statement gives your account control of the key:
+never remove it. The other statements let one platform role use the key, only through S3 or RDS and only in one
+Region.
 If you delete the stack, the keys are retained, because without the keys the data could no longer be read."""

@@ -1,7 +1,7 @@
 """The optional CloudFormation template of the role through which the platform puts a tenant name on the keys (D11).
 
 A key policy cannot allow another account to manage KMS aliases and tags, so this role is in the customer's account. The
-role may do nothing except put the name on these two keys.
+role has only the permissions that are needed to put the name on these two keys.
 """
 
 from typing import Any, Final
@@ -130,7 +130,7 @@ def _role(vendor: VendorProfile) -> dict[str, Any]:
 def _aliases(which: KeyPurpose, parameter: str, vendor: VendorProfile) -> IntrinsicFunction:
     """Return the ARN pattern for the aliases that the role may put on a key.
 
-    The Region comes from the ARN of the key, because the role's stack may be in any Region.
+    The Region comes from the ARN of the key, because the role's stack can be in any Region.
     """
     beside = IntrinsicFunction("Select", 0, IntrinsicFunction("Split", ":key/", Ref(parameter)))
     return IntrinsicFunction("Join", "", [beside, f":{vendor.alias_pattern(which).replace(TENANT_PLACEHOLDER, '*')}"])
@@ -140,5 +140,5 @@ _HEADING: Final = """\
 Optional: lets the {vendor} platform put your tenant name on your two KMS keys.
 
 The role can create and update the two aliases, list aliases, read the tags of the two keys and set the tags for the
-tenant name. It cannot use, disable or delete the keys, or change their policies. To revoke the permission, delete the
-stack."""
+tenant name. The role cannot use, disable or delete the keys, or change their policies. To revoke the permission, delete
+the stack."""

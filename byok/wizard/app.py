@@ -32,7 +32,7 @@ from byok.wizard.routes import environments, new_environment, sign_in
 from byok.wizard.sessions import SessionCookies
 
 SECURITY_HEADERS: Final = {
-    # No third-party content, no inline content, no framing.
+    # Block third-party content and inline content, and do not let other sites frame the pages.
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -120,7 +120,7 @@ def _add_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(TooManyStreamsError)
     async def too_many_streams(_: Request, error: TooManyStreamsError) -> Response:
-        # A script in the page reads this response, so no page is rendered.
+        # Return plain text, because the page's script reads this response.
         return Response(str(error), HTTPStatus.TOO_MANY_REQUESTS)
 
     @app.exception_handler(StreamFinishedError)

@@ -83,11 +83,11 @@ class EnvironmentDraft(BaseModel):
 
     @property
     def is_platform_managed(self) -> bool:
-        """Whether the environment uses the platform's own keys. If so, the key fields are not used."""
+        """Whether the environment uses the platform's own keys, so that the two key fields are ignored."""
         return self.encryption is Encryption.PLATFORM_MANAGED
 
     def full_environment_id(self, prefix: str) -> str:
-        """Return the id with the organisation's prefix."""
+        """Return the environment's id: the organisation's prefix, followed by the name."""
         return f"{prefix}{self.name}"
 
     def stack_name(self, prefix: str) -> str:
@@ -121,12 +121,14 @@ class EnvironmentDraft(BaseModel):
         return ProvisionRequest.model_validate(values)
 
     def field_errors(self, prefix: str, regions: Sequence[str], *names: str) -> dict[str, str]:
-        """Return an error message for each named field whose value is missing, malformed, or a Region not in use.
+        """Return an error message for each of the named fields that is invalid.
+
+        A field is invalid if its value is missing or malformed, or if the value is a Region that is not in use.
 
         Args:
             prefix: The prefix of the ids of the user's environments.
             regions: The Regions in use.
-            names: The fields.
+            names: The fields to check.
         """
         whole = self.full_environment_id(prefix)
         named = (

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Final
 
 MAX_ENDED_SESSIONS: Final = 100_000
-"""The maximum number of ended sessions that one process remembers. Each takes about 100 bytes."""
+"""The maximum number of ended sessions that one process remembers. Each session takes about 100 bytes of memory."""
 
 
 @dataclass
 class EndedSessions:
-    """The sessions that ended before they expired.
+    """Remembers the sessions that users have ended.
 
     Attributes:
         directory: Directory shared by all processes that serve the same address. The directory contains an empty file
             for each ended session. The file's modification time is the time at which the session would have expired. If
-            None, only this process remembers the ended sessions.
+            the directory is None, only this process remembers the ended sessions.
     """
 
     directory: Path | None = None
@@ -36,7 +36,7 @@ class EndedSessions:
             until: When the session would have expired, in seconds since 1970.
 
         Raises:
-            OSError: The shared directory is not writable. The session has ended in this process only.
+            OSError: The shared directory is not writable, so the session has ended in this process only.
         """
         now = time.time()
         self._expiry_by_id = {known: expiry for known, expiry in self._expiry_by_id.items() if expiry >= now}

@@ -17,11 +17,11 @@ STEP_TITLES: Final = ("Environment", "Encryption at rest", "Review", "Progress",
 
 
 class PageRenderer:
-    """Renders the templates with the values that all of them need.
+    """Renders the templates with the values that every template needs.
 
     Args:
         vendor: The vendor profile.
-        signs_in: Whether users sign in. If they do, pages show *Sign out*.
+        signs_in: Whether users must sign in. If users must sign in, every page shows *Sign out*.
     """
 
     def __init__(self, vendor: VendorProfile, *, signs_in: bool) -> None:

@@ -21,7 +21,7 @@ SECURE_COOKIE_NAME: Final = f"__Host-{COOKIE_NAME}"
 nor a network attacker can set such a cookie (RFC 6265bis, section 4.1.3.2)."""
 
 LIFETIME_SECONDS: Final = 8 * 3600
-"""The length of a session: a working day. A session ends earlier if the access token expires earlier."""
+"""The maximum length of a session, about a working day. A session ends earlier if the access token expires earlier."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class SessionCookies:
         return self._ended.contains(session.id, session.started)
 
     def read_cookie(self, request: Request) -> str | None:
-        """Return the value of the session's cookie; None if the request has none."""
+        """Return the value of the session's cookie; None if the request has no such cookie."""
         return request.cookies.get(self._cookie_name(request))
 
     def set_cookie(self, request: Request, response: Response, session: Session) -> None:

@@ -40,7 +40,7 @@ def create_stack(call: Call) -> dict[str, Any]:
 
 @models("StackName", "TemplateBody", "UsePreviousTemplate", "Parameters", "Capabilities", "Tags")
 def update_stack(call: Call) -> dict[str, Any]:
-    """UpdateStack. A call that would change nothing is rejected."""
+    """UpdateStack: update a stack, or reject the call if nothing would change."""
     stack = find_stack(call, call.params["StackName"])
     _authorize(call, stack.name)
     if stack.status in _BUSY_OR_BROKEN:
@@ -54,7 +54,7 @@ def update_stack(call: Call) -> dict[str, Any]:
 
 @models("StackName")
 def delete_stack(call: Call) -> dict[str, Any]:
-    """DeleteStack. The call succeeds even if the stack does not exist."""
+    """DeleteStack: delete a stack, or do nothing if the stack does not exist."""
     try:
         stack = find_stack(call, call.params["StackName"])
     except AwsError:
@@ -99,7 +99,7 @@ def describe_stack_events(call: Call) -> dict[str, Any]:
 
 @models("StackName", "LogicalResourceId")
 def describe_stack_resources(call: Call) -> dict[str, Any]:
-    """DescribeStackResources. Resources whose condition is false are not listed."""
+    """DescribeStackResources: return the stack's resources, without resources whose condition is false."""
     stack = find_stack(call, call.params["StackName"])
     wanted = call.params.get("LogicalResourceId")
     chosen = [one for one in stack.resources.values() if wanted in {None, one.logical_id}]
@@ -156,7 +156,10 @@ def get_template_summary(call: Call) -> dict[str, Any]:
 
 @models("TemplateBody")
 def validate_template(call: Call) -> dict[str, Any]:
-    """ValidateTemplate. Keys and aliases need no capability (contract 43)."""
+    """ValidateTemplate: return a template's parameters and the capabilities that it requires.
+
+    A template with only keys and aliases requires no capability (contract 43).
+    """
     template = _template_of(call)
     parameters = [
         {name: value for name, value in one.items() if name != "ParameterType"} for one in describe_parameters(template)

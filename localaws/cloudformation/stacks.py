@@ -87,7 +87,7 @@ def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
         try:
             change = _change(stack, resource, tags_changed=tags_changed)
         except AwsError:
-            change = Change("Modify", resource, stack.resources.get(name))  # rejected during execution, as in AWS
+            change = Change("Modify", resource, stack.resources.get(name))  # as in AWS, the execution fails
         if change:
             changes.append(change)
         if name not in stack.resources:
@@ -187,7 +187,7 @@ def _carry_out(call: Call, stack: Stack, wish: DesiredState) -> None:
         except AwsError as error:
             stack.record_event(name, old.physical_id if old else "", kind, f"{verb}_FAILED", _reason(call, kind, error))
             if old is None and resource and resource.physical_id:
-                stack.resources[name] = resource  # partly created, so the rollback must remove it
+                stack.resources[name] = resource  # the rollback must remove a partly created resource
             raise _RefusedError(name, error.message) from error
         stack.resources[name] = resource
         scope.attributes[name] = resource.attributes
@@ -280,7 +280,7 @@ def _outputs(scope: EvaluationScope) -> list[dict[str, str]]:
 
 
 def _reason(call: Call, kind: str, error: AwsError) -> str:
-    """Format an error from a resource's service as a stack event shows it."""
+    """Format an error from a resource's service as in a stack event."""
     service = f"(Service: {RESOURCE_TYPES[kind].service}, Status Code: {error.status}, Request ID: {call.request_id})"
     message = f'Resource handler returned message: "{error.message} {service}"'
     code = _HANDLER_CODES.get(error.code, "InvalidRequest")

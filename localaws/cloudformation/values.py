@@ -1,8 +1,8 @@
 """Converts a template's text to values, and values to text, as CloudFormation does.
 
-CloudFormation reads YAML 1.1, in which `yes`, `no`, `on` and `off` are booleans too (AWS CLI, pull request 5257), and
-converts a boolean to `true` or `false` (in a recorded case, a tag whose value is `YES` without quotes became `true`).
-It does not parse dates: `Version: 2012-10-17` stays text.
+CloudFormation reads YAML 1.1, in which `yes`, `no`, `on` and `off` are booleans too (AWS CLI, pull request 5257).
+CloudFormation converts a boolean to `true` or `false`: in a recorded case, the unquoted tag value `YES` became `true`.
+CloudFormation does not parse dates: `Version: 2012-10-17` stays text.
 """
 
 from typing import Any

@@ -19,7 +19,7 @@ _ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/.+")
 
 
 def parse_trust_policy(text: str) -> dict[str, Any]:
-    """Parse a role's trust policy, and check that it names principals and no resources, as IAM requires.
+    """Parse a role's trust policy, and check that it specifies principals but no resources, as IAM requires.
 
     Raises:
         AwsError: `MalformedPolicyDocument`.
@@ -38,7 +38,7 @@ def parse_trust_policy(text: str) -> dict[str, Any]:
 
 
 def parse_inline_policy(text: str) -> dict[str, Any]:
-    """Parse an inline policy, and check that it names resources and no principals, as IAM requires.
+    """Parse an inline policy, and check that it specifies resources but no principals, as IAM requires.
 
     Raises:
         AwsError: `MalformedPolicyDocument`.

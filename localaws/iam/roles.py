@@ -28,7 +28,10 @@ _MOST_TAGS: Final = 50
 
 @models("Path", "RoleName", "AssumeRolePolicyDocument", "Description", "MaxSessionDuration", "Tags")
 def create_role(call: Call) -> dict[str, Any]:
-    """CreateRole. Names are unique in an account, regardless of the path. A call with tags also needs iam:TagRole."""
+    """CreateRole: create a role.
+
+    Role names are unique in an account, regardless of the path. A call with tags also needs iam:TagRole.
+    """
     name, path = call.params["RoleName"], call.params.get("Path") or "/"
     _check_pattern("roleName", name, _NAME)
     _check_pattern("path", path, _PATH)
@@ -91,7 +94,7 @@ def update_assume_role_policy(call: Call) -> dict[str, Any]:
 
 @models("RoleName")
 def delete_role(call: Call) -> dict[str, Any]:
-    """DeleteRole. The call is rejected while the role has inline policies. Deleting the role ends its sessions."""
+    """DeleteRole: delete a role and end its sessions, or reject the call if the role still has inline policies."""
     role = _role(call)
     if role.policies:
         raise AwsError("DeleteConflict", "Cannot delete entity, must delete policies first.", 409)
@@ -132,7 +135,7 @@ def list_role_policies(call: Call) -> dict[str, Any]:
 
 @models("RoleName")
 def list_attached_role_policies(call: Call) -> dict[str, Any]:
-    """ListAttachedRolePolicies: always empty, because managed policies are not modelled."""
+    """ListAttachedRolePolicies: return an empty list, because managed policies are not modelled."""
     _role(call)
     return {"AttachedPolicies": [], "IsTruncated": False}
 

@@ -21,7 +21,10 @@ _NAME: Final = re.compile(r"alias/[a-zA-Z0-9/_-]{1,250}")
 
 @models("AliasName", "TargetKeyId")
 def create_alias(call: Call) -> dict[str, Any]:
-    """CreateAlias. The caller needs permission on the alias and on the key, which must be in the caller's account."""
+    """CreateAlias: create an alias for a key in the caller's account.
+
+    The caller needs permission on the alias and on the key.
+    """
     name, arn = call.params["AliasName"], _arn(call)
     if not name.startswith("alias/"):
         raise AwsError("ValidationException", 'Alias must start with the prefix "alias/"')
@@ -57,7 +60,7 @@ def update_alias(call: Call) -> dict[str, Any]:
 
 @models("AliasName")
 def delete_alias(call: Call) -> dict[str, Any]:
-    """DeleteAlias. The caller needs permission on the alias and on its key."""
+    """DeleteAlias: delete an alias. The caller needs permission on the alias and on the alias's key."""
     check_identity_policies(call, _arn(call))
     alias = _find(call)
     require_own_key(call, alias.target)
@@ -67,7 +70,10 @@ def delete_alias(call: Call) -> dict[str, Any]:
 
 @models("KeyId", "Limit", "Marker")
 def list_aliases(call: Call) -> dict[str, Any]:
-    """ListAliases in the caller's account and Region. Only the caller's own policies are checked."""
+    """ListAliases: return the aliases in the caller's account and Region.
+
+    Only the caller's own policies are checked.
+    """
     check_identity_policies(call)
     wanted = _own_arn(call, call.params["KeyId"]) if call.params.get("KeyId") else None
     prefix = _arn(call, "alias/")
@@ -100,7 +106,10 @@ def _target(call: Call) -> str:
 
 
 def _own_arn(call: Call, reference: str) -> str:
-    """Return the ARN of a key in the caller's account. No permission is needed, because the key is not accessed."""
+    """Return the ARN of a key in the caller's account.
+
+    The caller needs no permission, because the key is not accessed.
+    """
     try:
         arn = resolve_key_arn(reference, call.caller.account, call.region)
     except KmsError as refused:

@@ -1,8 +1,8 @@
 """Decides who may use a key: S3 and RDS on a caller's behalf, and callers that call KMS directly.
 
 The checks run in AWS's order: the Region in the ARN, the caller's permission, the key's state, and the key's usage. If
-the ARN names another account, KMS returns the same error whether the key does not exist or the caller may not use it.
-The error messages are taken verbatim from recorded AWS responses.
+the ARN contains another account, KMS returns the same error for a key that does not exist and for a key that the caller
+is not allowed to use. The error messages are taken verbatim from recorded AWS responses.
 """
 
 import time
@@ -70,7 +70,7 @@ class KeyUse:
         context: The encryption context.
         ciphertext: Whether the key is identified only by a ciphertext. In that case, an error does not name the key.
         tags: The tags that the request adds to the key.
-        tag_keys: The tag keys that the request names.
+        tag_keys: The tag keys in the request.
     """
 
     caller: CallingPrincipal
@@ -132,8 +132,8 @@ def find_propagated_revision(key: Key) -> KeyRevision | None:
 def build_key_condition_keys(arn: str) -> dict[str, str | list[str]]:
     """Return the condition keys that come from a key's tags and aliases. A nonexistent key has no condition keys.
 
-    Here, a changed tag or alias affects authorization immediately, but in AWS only after a delay (KMS developer guide,
-    "ABAC for AWS KMS").
+    In the local AWS, a changed tag or alias affects authorization immediately. In AWS, the change takes effect only
+    after a delay (KMS developer guide, "ABAC for AWS KMS").
     """
     key = STATE.keys.get(arn)
     if key is None:

@@ -28,12 +28,14 @@ def encrypt(call: Call) -> dict[str, Any]:
 
 @models("CiphertextBlob", "KeyId", "EncryptionContext", "DryRun")
 def decrypt(call: Call) -> dict[str, Any]:
-    """Decrypt. The ciphertext identifies its key. A call may also specify the expected key.
+    """Decrypt: decrypt a ciphertext with the key that the ciphertext identifies.
+
+    A call may also specify the expected key.
 
     Raises:
-        AwsError: `IncorrectKeyException` if the key named in the call is not the key that the ciphertext identifies
-            (botocore's KMS model, Decrypt; we found no recording of the message); `InvalidCiphertextException`; or the
-            error for a key that the caller may not use.
+        AwsError: `InvalidCiphertextException`, or the error for a key that the caller may not use.
+            `IncorrectKeyException` if the key named in the call is not the key that the ciphertext identifies
+            (botocore's KMS model, Decrypt). We found no recording of the message of `IncorrectKeyException`.
     """
     try:
         envelope = json.loads(call.params["CiphertextBlob"])

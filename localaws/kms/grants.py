@@ -24,9 +24,10 @@ def add_grant(key: Key, grantee: str, operations: list[str], issuer: str) -> Gra
 
 @models("KeyId", "GranteePrincipal", "Operations", "Constraints", "Name", "DryRun")
 def create_grant(call: Call) -> dict[str, Any]:
-    """CreateGrant. Accepts only a full key ARN or a key id.
+    """CreateGrant: create a grant on a key. The call must identify the key by key ARN or key id, not by alias.
 
-    If a grant with the same name and parameters already exists, its id is returned (botocore's KMS model, `Name`).
+    If a grant with the same name and parameters already exists, the call returns that grant's id (botocore's KMS model,
+    `Name`).
     """
     key = authorize_key_call(call, "CreateGrant")
     grantee, operations = call.params["GranteePrincipal"], list(call.params["Operations"])

@@ -29,7 +29,7 @@ SYMMETRIC_SPEC: Final = "SYMMETRIC_DEFAULT"
 
 _MAX_WINDOW: Final = 30
 _MIN_WINDOW: Final = 7
-# botocore's KMS model, EnableKeyRotation.
+# Source: botocore's KMS model, EnableKeyRotation.
 _ROTATION_DAYS: Final = range(90, 2561)
 _USUAL_ROTATION_DAYS: Final = 365
 _MODELLED_ORIGINS: Final = ("AWS_KMS", "EXTERNAL")
@@ -40,7 +40,7 @@ _MODELLED_ORIGINS: Final = ("AWS_KMS", "EXTERNAL")
     "BypassPolicyLockoutSafetyCheck",
 )
 def create_key(call: Call) -> dict[str, Any]:
-    """CreateKey. A call with tags also needs kms:TagResource (botocore, CreateKey).
+    """CreateKey: create a key. A call with tags also needs kms:TagResource (botocore, CreateKey).
 
     `CustomerMasterKeySpec` is the former name of `KeySpec` (botocore, CreateKey).
 
@@ -113,13 +113,16 @@ def render_key_metadata(key: Key) -> dict[str, Any]:
 
 @models("KeyId")
 def describe_key(call: Call) -> dict[str, Any]:
-    """DescribeKey. Works across accounts if the key policy and the caller's own policies allow the call."""
+    """DescribeKey: describe a key.
+
+    The key can be in another account if the key policy and the caller's own policies allow the call.
+    """
     return {"KeyMetadata": render_key_metadata(authorize_key_call(call, "DescribeKey"))}
 
 
 @models("Limit", "Marker")
 def list_keys(call: Call) -> dict[str, Any]:
-    """ListKeys in the caller's account and Region."""
+    """ListKeys: return the keys in the caller's account and Region."""
     check_identity_policies(call)
     mine = [key for key in STATE.keys.values() if (key.account, key.region) == (call.caller.account, call.region)]
     return paginate(call, "Keys", [{"KeyId": key.key_id, "KeyArn": key.arn} for key in mine])
@@ -157,7 +160,7 @@ def schedule_key_deletion(call: Call) -> dict[str, Any]:
 
 @models("KeyId")
 def cancel_key_deletion(call: Call) -> dict[str, Any]:
-    """CancelKeyDeletion. The key is disabled afterwards."""
+    """CancelKeyDeletion: cancel the deletion of a key, and leave the key disabled."""
     key = require_own_key(call)
     if key.latest.state != "PendingDeletion":
         raise AwsError("KMSInvalidStateException", f"{key.arn} is not pending deletion.")
@@ -176,7 +179,7 @@ def get_key_policy(call: Call) -> dict[str, Any]:
 
 @models("KeyId", "PolicyName", "Policy", "BypassPolicyLockoutSafetyCheck")
 def put_key_policy(call: Call) -> dict[str, Any]:
-    """PutKeyPolicy, with the lockout check."""
+    """PutKeyPolicy: replace the key policy, after the lockout check."""
     key = require_own_key(call)
     _require_default_policy_name(call)
     key.add_revision(policy=parse_key_policy(call, key.arn))
@@ -185,14 +188,14 @@ def put_key_policy(call: Call) -> dict[str, Any]:
 
 @models("KeyId", "Limit", "Marker")
 def list_key_policies(call: Call) -> dict[str, Any]:
-    """ListKeyPolicies: only the policy `default`, because no key is shared through AWS RAM."""
+    """ListKeyPolicies: return only the policy `default`, because no key is shared through AWS RAM."""
     require_own_key(call)
     return paginate(call, "PolicyNames", [DEFAULT_POLICY_NAME])
 
 
 @models("KeyId", "RotationPeriodInDays")
 def enable_key_rotation(call: Call) -> dict[str, Any]:
-    """EnableKeyRotation, every 365 days by default. The key material itself is never rotated here."""
+    """EnableKeyRotation: enable rotation, by default every 365 days. The local AWS never rotates the key material."""
     key, days = _require_rotatable_key(call), call.params.get("RotationPeriodInDays") or _USUAL_ROTATION_DAYS
     if days not in _ROTATION_DAYS:
         bounds = f"between {_ROTATION_DAYS.start} and {_ROTATION_DAYS.stop - 1}"
@@ -236,7 +239,7 @@ def _require_default_policy_name(call: Call) -> None:
 
 
 def _render_related_keys(key: Key) -> dict[str, Any]:
-    """MultiRegionConfiguration: the primary key and its replicas."""
+    """Return MultiRegionConfiguration, which describes the primary key and its replicas."""
     related = [one for one in STATE.keys.values() if (one.account, one.key_id) == (key.account, key.key_id)]
     primary, *replicas = sorted(related, key=lambda one: one.replica)
     return {

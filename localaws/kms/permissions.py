@@ -1,6 +1,6 @@
 """Permissions for direct KMS calls: on a key, on an alias, or on no resource.
 
-"Required permissions" in botocore's KMS model says which of the three an operation needs. `(key policy)` means
+"Required permissions" in botocore's KMS model states which permission an operation needs. `(key policy)` means
 permission on the key, and `(IAM policy)` means that only the caller's own policies are checked.
 """
 
@@ -19,8 +19,9 @@ def check_identity_policies(call: Call, resource: str = "*", action: str | None 
         action: The action, such as `TagResource`, if its name differs from the operation's name.
 
     Raises:
-        AwsError: `AccessDeniedException`. Recorded for CreateAlias and CreateKey: "… is not authorized to perform:
-            kms:CreateKey on resource: * because no identity-based policy allows the kms:CreateKey action".
+        AwsError: `AccessDeniedException`. The message recorded from AWS for CreateAlias and CreateKey: "… is not
+            authorized to perform: kms:CreateKey on resource: * because no identity-based policy allows the
+            kms:CreateKey action".
     """
     message = explain_identity_denial(call.caller, f"kms:{action or call.operation}", resource)
     if message:
@@ -80,7 +81,7 @@ def require_key_state_not_in(key: Key, *states: str) -> None:
 
 
 def stop_dry_run(call: Call) -> None:
-    """End a dry run. Called after all checks, immediately before the operation itself.
+    """End a dry run. Handlers call this function after all checks, immediately before the operation itself.
 
     KMS developer guide, "Testing your permissions": KMS verifies that the caller has the permission, but does not
     execute the operation.

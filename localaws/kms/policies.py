@@ -1,6 +1,6 @@
 """The key policies that KMS accepts.
 
-KMS accepts a key policy that is well-formed, names existing principals, and does not lock out the caller.
+KMS accepts a key policy that is well-formed, specifies only existing principals, and does not lock out the caller.
 
 This module and the offline check both use `byok.domain.iam.check.document` to check that a policy is well-formed.
 """

@@ -1,4 +1,4 @@
-"""Tags of keys. The operations work only in the key's own account, regardless of policies.
+"""Tags of keys. Tagging operations work only in the key's own account, regardless of policies.
 
 Source: botocore's KMS model, "Cross-account use".
 """

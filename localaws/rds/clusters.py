@@ -1,8 +1,8 @@
 """RDS: Aurora clusters that are encrypted with a customer's key.
 
-CreateDBCluster creates nothing if KMS denies the use of a key. After that, every RDS call checks whether the keys of
-all existing clusters are still usable. Instances, snapshots, tags and subnet groups have separate modules. Every other
-RDS operation is rejected as not modelled.
+CreateDBCluster creates nothing if KMS denies the use of a key. While clusters exist, every RDS call checks whether the
+clusters' keys are still usable. Instances, snapshots, tags and subnet groups have separate modules. Every other RDS
+operation is rejected as not modelled.
 """
 
 import time
@@ -124,7 +124,7 @@ def modify_db_cluster(call: Call) -> dict[str, Any]:
 
     Of the modelled parameters, only EnableIAMDatabaseAuthentication waits for the maintenance window unless
     ApplyImmediately is set (Aurora user guide, "Modifying an Amazon Aurora DB cluster"). Maintenance windows are not
-    modelled, so this parameter is rejected without ApplyImmediately.
+    modelled, so EnableIAMDatabaseAuthentication is rejected without ApplyImmediately.
     """
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
@@ -197,7 +197,7 @@ def stop_db_cluster(call: Call) -> dict[str, Any]:
 def start_db_cluster(call: Call) -> dict[str, Any]:
     """StartDBCluster.
 
-    Also recovers a cluster that lost access to its key, if the key is enabled again within seven days.
+    StartDBCluster also recovers a cluster that lost access to its key, if the key is enabled again within seven days.
     """
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
@@ -211,9 +211,9 @@ def start_db_cluster(call: Call) -> dict[str, Any]:
 
 @models("GlobalClusterIdentifier", "Filters")
 def describe_global_clusters(call: Call) -> dict[str, Any]:
-    """DescribeGlobalClusters: always empty, regardless of the filters.
+    """DescribeGlobalClusters: return an empty list, regardless of the filters.
 
-    Terraform makes this call whenever it reads a cluster.
+    Terraform calls DescribeGlobalClusters whenever it reads a cluster.
     """
     name = call.params.get("GlobalClusterIdentifier")
     authorize_with_tags(call, "global-cluster", name or "*")

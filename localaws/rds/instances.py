@@ -91,7 +91,7 @@ def describe_db_instances(call: Call) -> dict[str, Any]:
 
 @models("DBInstanceIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups")
 def delete_db_instance(call: Call) -> dict[str, Any]:
-    """DeleteDBInstance. An instance has no final snapshot, because the storage belongs to the cluster."""
+    """DeleteDBInstance: delete an instance without a final snapshot, because the storage belongs to the cluster."""
     refuse_kept_backups(call)
     instance = require_instance(call, call.params["DBInstanceIdentifier"])
     authorize_with_tags(call, "db", get_identifier(instance))
@@ -109,7 +109,7 @@ def delete_db_instance(call: Call) -> dict[str, Any]:
 
 
 def _check_subnet_group(call: Call, cluster: Database) -> None:
-    """Check that the subnet group in the call, if any, is the cluster's.
+    """Check that the subnet group in the call, if any, is the cluster's subnet group.
 
     We found no recording of AWS's error for a different subnet group.
     """

@@ -74,7 +74,7 @@ def authorize_insights_key(call: Call, switch: str = "EnablePerformanceInsights"
     """Return the ARN of the Performance Insights key, or None if Performance Insights is turned off.
 
     The caller needs kms:Decrypt and kms:GenerateDataKey through RDS (Aurora user guide, "Configuring access policies
-    for Performance Insights"). If the call names no key, RDS uses the account's default key.
+    for Performance Insights"). If the call does not specify a key, RDS uses the account's default key.
 
     Raises:
         AwsError: `KMSKeyNotAccessibleFault`.

@@ -4,7 +4,7 @@ A record keeps the last transition (create, start, stop, delete) and the time wh
 computes the status from the record, so no status is lost when the process restarts, and a test can shorten a transition
 instead of sleeping.
 
-Statuses: the page "Viewing DB cluster status" of the Aurora user guide.
+Source of the statuses: Aurora user guide, "Viewing DB cluster status".
 """
 
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class Lifecycle:
     key_lost_at: float | None = None
 
     def transition_to(self, order: DatabaseStatus, now: float, seconds: float) -> None:
-        """Start a transition that has the status `order` and takes `seconds`."""
+        """Start a transition that takes `seconds` seconds. Until the transition ends, the status is `order`."""
         self.order = order
         self.until = now + seconds
 

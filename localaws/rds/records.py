@@ -162,7 +162,7 @@ def build_instance_output(call: Call, identifier: str, cluster: Database) -> dic
         "PerformanceInsightsEnabled": params.get("EnablePerformanceInsights", False),
         "PreferredMaintenanceWindow": params.get("PreferredMaintenanceWindow", "sun:04:00-sun:04:30"),
         "PromotionTier": params.get("PromotionTier", 1),
-        # The default in AWS depends on the subnet group. Here, no subnet group has Internet access.
+        # The default in AWS depends on the subnet group. In the local AWS, no subnet group has Internet access.
         "PubliclyAccessible": params.get("PubliclyAccessible", False),
         "StorageType": "aurora",
         "TagList": [dict(tag) for tag in params.get("Tags", [])],

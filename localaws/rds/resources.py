@@ -80,7 +80,7 @@ def create_snapshot(call: Call) -> dict[str, Any]:
 
 @models("DBClusterSnapshotIdentifier", "DBClusterIdentifier", "SnapshotType", "Filters", "MaxRecords", "Marker")
 def describe_snapshots(call: Call) -> dict[str, Any]:
-    """DescribeDBClusterSnapshots. Only manual snapshots are modelled."""
+    """DescribeDBClusterSnapshots: return the matching snapshots. Only manual snapshots are modelled."""
     name = call.params.get("DBClusterSnapshotIdentifier")
     authorize_with_tags(call, "cluster-snapshot", name or "*")
     found = [require_snapshot(call, name)] if name else list(STATE.snapshots.values())
@@ -99,7 +99,7 @@ def describe_snapshots(call: Call) -> dict[str, Any]:
 
 @models("DBClusterSnapshotIdentifier")
 def delete_snapshot(call: Call) -> dict[str, Any]:
-    """DeleteDBClusterSnapshot. The snapshot is deleted immediately."""
+    """DeleteDBClusterSnapshot: delete a snapshot immediately."""
     snapshot = require_snapshot(call, call.params["DBClusterSnapshotIdentifier"])
     authorize_with_tags(call, "cluster-snapshot", call.params["DBClusterSnapshotIdentifier"])
     described = render_snapshot(snapshot)
@@ -145,7 +145,11 @@ def require_subnet_group(call: Call, name: str | None) -> None:
 
 @models("DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds", "Tags")
 def create_subnet_group(call: Call) -> dict[str, Any]:
-    """CreateDBSubnetGroup. EC2 is not modelled: any subnet id is accepted, and subnets rotate through zones a, b, c."""
+    """CreateDBSubnetGroup: create a subnet group.
+
+    EC2 is not modelled, so CreateDBSubnetGroup accepts any subnet id, and assigns the subnets to the zones a, b and c
+    in turn.
+    """
     name = parse_identifier(call.params, "DBSubnetGroupName", longest=255)
     authorize_with_tags(call, "subgrp", name)
     if build_database_id(call, name) in STATE.subnet_groups or name == _DEFAULT_SUBNET_GROUP:
@@ -190,7 +194,7 @@ def describe_subnet_groups(call: Call) -> dict[str, Any]:
 
 @models("DBSubnetGroupName")
 def delete_subnet_group(call: Call) -> dict[str, Any]:
-    """DeleteDBSubnetGroup. The call is rejected while a cluster uses the subnet group."""
+    """DeleteDBSubnetGroup: delete a subnet group, or reject the call if a cluster uses the subnet group."""
     name = call.params["DBSubnetGroupName"]
     authorize_with_tags(call, "subgrp", name)
     group = _subnet_group(call, name)

@@ -13,7 +13,7 @@ from localaws.rds.lifecycle import KEY_LOST_STATUSES, DatabaseStatus, Lifecycle
 from localaws.state import STATE, Database
 
 DatabaseId = tuple[str, str, str]
-"""Account, Region and lower-case name."""
+"""The account, the Region and the lower-case name of a database."""
 
 
 def build_database_id(call: Call, name: str) -> DatabaseId:

@@ -1,7 +1,7 @@
 """The KMS calls that S3 makes on the caller's behalf, and with the caller's permissions, to write and read objects.
 
 PutBucketEncryption does not check the key, so the first write fails if the key is unusable. S3 caches S3 Bucket Keys,
-so a revocation can go unnoticed for a while. This cache is not modelled.
+so a revocation can go unnoticed for a while. The local AWS does not model the cache of S3 Bucket Keys.
 
 The encryption context is the ARN of the object, or, with an S3 Bucket Key, the ARN of the bucket (S3 user guide,
 "Encryption context" and "Changes to note before enabling an S3 Bucket Key"). A write needs kms:GenerateDataKey. With an
@@ -75,7 +75,7 @@ def use_key_to_write(call: Call, bucket: FakeBucket) -> None:
 
 
 def use_key_to_read(call: Call, bucket: FakeBucket, key: str, version: str | None) -> None:
-    """Use the key of an existing object, if it has one.
+    """Use the key of an existing object, if the object is encrypted with a KMS key.
 
     Raises:
         AwsError: The key cannot be used.
@@ -107,7 +107,7 @@ def remember_upload(call: Call, bucket: FakeBucket) -> None:
 
 
 def complete_upload(call: Call, bucket: FakeBucket) -> None:
-    """Give the object of a completed upload the upload's own S3 Bucket Key setting, not the bucket's."""
+    """Give the object of a completed upload the upload's own S3 Bucket Key setting instead of the bucket's setting."""
     stored: FakeKey | None = find_object(bucket, call.params["Key"], None)
     if stored is not None:
         stored.bucket_key_enabled = str(call.params["UploadId"] in STATE.bucket_key_uploads).lower()

@@ -1,6 +1,6 @@
 """Paginates ListBuckets.
 
-This is needed because moto returns all buckets on one page, without a continuation token and without Regions.
+moto returns all buckets on one page, without a continuation token and without Regions.
 """
 
 import re

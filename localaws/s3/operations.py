@@ -53,8 +53,8 @@ S3_OPERATIONS: Final[dict[tuple[str, str, str], str]] = {
 }
 _SUBRESOURCES: Final = sorted({query for _, _, query in S3_OPERATIONS if query})
 
-# moto keeps checksums and returns them. It does not verify them, because nothing can corrupt a body on the loopback
-# interface.
+# moto keeps checksums and returns them. moto does not verify checksums, because nothing can corrupt a body on the
+# loopback interface.
 _CHECKSUMS: Final = frozenset(
     {
         *("ContentMD5", "ChecksumAlgorithm", "ChecksumCRC32", "ChecksumCRC32C", "ChecksumCRC64NVME", "ChecksumSHA1"),
@@ -68,8 +68,8 @@ _DESCRIPTION: Final = frozenset(
     }
 )
 _ENCRYPTION: Final = frozenset({"ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled"})
-# Modelled only so that bucket policies can deny a write with a customer-provided key. If no policy denies such a write,
-# the local AWS rejects it as not modelled.
+# Customer-provided keys are modelled only so that bucket policies can deny a write with such a key. If no policy denies
+# such a write, the local AWS rejects it as not modelled.
 _CUSTOMER_KEY: Final = frozenset({"SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5"})
 _PRECONDITIONS: Final = frozenset({"IfMatch", "IfNoneMatch"})
 # moto keeps a locked version until the lock expires, and requires a checksum in a request that sets a lock.
@@ -82,7 +82,8 @@ _READ: Final = frozenset(
     }
 )
 _LISTING: Final = frozenset({"Delimiter", "EncodingType", "MaxKeys", "Prefix"})
-# Every operation on an existing bucket accepts ExpectedBucketOwner. A request with a body has a length and a checksum.
+# Every operation on an existing bucket accepts ExpectedBucketOwner. Every request with a body has a length and can have
+# a checksum.
 _EVERYWHERE: Final = frozenset({"ExpectedBucketOwner", "ContentLength", "ContentMD5", "ChecksumAlgorithm"})
 _OWN_PARAMS: Final[dict[str, frozenset[str]]] = {
     "ListBuckets": frozenset({"BucketRegion", "ContinuationToken", "MaxBuckets", "Prefix"}),
@@ -117,7 +118,7 @@ _PROTOCOL_QUERY: Final = re.compile(r"x-id|X-Amz-.*")
 
 
 def parse_s3_path(environ: dict[str, Any]) -> tuple[str, str]:
-    """Return the bucket and the key of an S3 request. Either may be empty."""
+    """Return the bucket and the key in the path of an S3 request; empty strings for missing parts."""
     bucket, _, key = environ.get("PATH_INFO", "/").lstrip("/").partition("/")
     return bucket, unquote(key) if "%" in key else key
 

@@ -64,7 +64,8 @@ def authorize_s3_call(call: Call) -> None:
 def get_executing_account(call: Call) -> str:
     """Return the account in which moto executes a call.
 
-    This is the bucket's account; for CreateBucket and for a nonexistent bucket, it is the caller's account.
+    moto executes CreateBucket, and calls for a nonexistent bucket, in the caller's account. moto executes every other
+    call in the bucket's account.
     """
     bucket = find_bucket(call.params["Bucket"])
     return call.caller.account if bucket is None or call.operation == "CreateBucket" else str(bucket.account_id)
@@ -106,9 +107,9 @@ def disable_moto_bucket_policies() -> None:
 def _authorize_in_bucket(call: Call, operation: str, bucket: FakeBucket, key: str, version: str | None) -> None:
     """Check the caller's own policies and the bucket policy.
 
-    If the caller is in the bucket's account, either can allow the call. If the caller is in another account, both must
-    allow it (IAM user guide, "Cross-account policy evaluation logic"). An explicit deny in either policy overrides any
-    allow.
+    If the caller is in the bucket's account, either policy can allow the call. If the caller is in another account,
+    both policies must allow the call (IAM user guide, "Cross-account policy evaluation logic"). An explicit deny in
+    either policy overrides any allow.
     """
     action, resource = to_iam_action("s3", operation, version), _build_arn(call, bucket.name, key)
     foreign = bucket.account_id != call.caller.account

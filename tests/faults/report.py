@@ -14,15 +14,16 @@ Results = Sequence[tuple[str, str, Verdict]]
 _ABOUT: Final = """\
 # Faults
 
-This page lists the faults that were injected into real processes (a Temporal server on disk, workers, local AWS), and
-the outcomes. `make faults` runs all cases and writes this page; `make test` runs a sample. Most cases inject a fault
-into one call for one environment. A generated case runs random operations on two environments. After a case, the tests
-check in local AWS and Temporal that there is one cluster with one writer, that each bucket and object of the blueprint
-exists once, that all of them use the right key, that both keys are claimed, that no history contains a secret, and that
-the status has the correct phase and problem.
+This page lists the faults that the tests inject into real processes (a Temporal server with on-disk
+storage, workers, the local AWS), and the outcomes. `make faults` runs all cases and writes this
+page; `make test` runs a sample of the cases. Most cases inject a fault into one call for one
+environment. A generated case runs random operations on two environments. After each case, the tests
+check in the local AWS and in Temporal that there is one cluster with one writer, that each bucket
+and object of the blueprint exists once, that all of them use the right key, that both keys are
+claimed, that no history contains a secret, and that the status has the correct phase and problem.
 
-A case is *lost* if a resource is missing, if a value is wrong, or if the case did not end. A case is *doubled* if a
-resource exists twice, or was created twice.
+A case is *lost* if a resource is missing, if a value is wrong, or if the case does not end. A case
+is *doubled* if a resource exists twice, or was created twice.
 """
 
 

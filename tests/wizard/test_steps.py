@@ -180,7 +180,7 @@ async def test_platform_managed_environment_goes_from_the_first_page_to_its_prog
     assert (ready.phase, ready.encryption) == (Phase.READY, Encryption.PLATFORM_MANAGED)  # contract 14
     await browser.open_page("/environments/on-ours")
     assert "Encrypted with Ataccama's keys" in browser.text
-    assert "None of the environment's keys are yours" in browser.text
+    assert "The platform owns this environment's keys" in browser.text
     assert "your keys" not in browser.text
     await browser.open_page("/environments")
     assert "platform-managed" in browser.text

@@ -13,7 +13,7 @@ PROVIDER = "registry.terraform.io/hashicorp/aws"
 # Folders that may contain a mirror of the AWS provider: Terraform's implied local mirror directories, and the folders
 # in /opt.
 MIRRORS = (
-    Path(pwd.getpwuid(os.getuid()).pw_dir) / ".terraform.d" / "plugins",  # not $HOME, because the benchmark changes it
+    Path(pwd.getpwuid(os.getuid()).pw_dir) / ".terraform.d" / "plugins",  # the benchmark changes $HOME
     Path("/usr/local/share/terraform/plugins"),
     Path("/usr/share/terraform/plugins"),
     *sorted(Path("/opt").glob("*/")),

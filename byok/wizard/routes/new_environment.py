@@ -72,7 +72,10 @@ async def show_encryption_step(request: Request, pages: PagesOfApp, state: State
 async def check_keys_or_policy(
     request: Request, pages: PagesOfApp, state: State, service: Service, session: WriteSession, form: Form
 ) -> Response:
-    """Validate both keys with a key check, or check a key policy. Show the result on the same page; create nothing."""
+    """Validate both keys with a key check, or check a key policy.
+
+    Show the result on the same page, and create nothing.
+    """
     draft = EnvironmentDraft.from_fields(form)
     if draft.field_errors(session.caller.environment_id_prefix, state.regions, "name", "region"):
         return RedirectResponse(draft.page_url(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
@@ -102,7 +105,7 @@ async def check_keys_or_policy(
 
 @router.get("/encryption/rules")
 async def check_fields(request: Request, state: State, session: WriteSession) -> Response:
-    """Check the ARN fields while the user types. If a field contains a payload, return its two ARNs."""
+    """Check the ARN fields while the user types. If a field contains a payload, return the payload's two ARNs."""
     draft = EnvironmentDraft.from_fields(request.query_params)
     partly = not (draft.s3_key_arn and draft.rds_key_arn)
     wrong = draft.field_errors(session.caller.environment_id_prefix, state.regions, "region")
@@ -179,7 +182,11 @@ def _is_in_other_partition(draft: EnvironmentDraft, state: State) -> bool:
 def _examine_policy(
     policy: str, which: KeyPurpose, draft: EnvironmentDraft, state: State, organisation: str | None
 ) -> PolicyReport:
-    """Check a policy. If the document is invalid, the report says so, and the page shows it like any other report."""
+    """Check a policy.
+
+    If the policy is not a valid document, the report contains the error, and the page shows this report like any other
+    report.
+    """
     side = PlatformPrincipal(state.platform_role_arn, draft.region, at=datetime.now(UTC), organisation=organisation)
     try:
         return examine_policy(policy.encode(), which, side, state.vendor)

@@ -1,6 +1,6 @@
 """The resource types of a stack.
 
-The resources are created by the handlers for the API calls, with the caller's permissions.
+The handlers of the API calls create the resources, with the caller's permissions.
 """
 
 from typing import Final

@@ -62,7 +62,10 @@ def _update(work: StackContext, old: Resource, new: Resource) -> None:
 
 
 def _delete(work: StackContext, role: Resource) -> None:
-    """Delete the role and the policies that the template defines. As in AWS, any other policy blocks the deletion."""
+    """Delete the role and the policies that the template defines.
+
+    As in AWS, the deletion fails if the role has any other policy.
+    """
     for name in _policies(role.properties):
         _unless_gone(work, "DeleteRolePolicy", RoleName=role.physical_id, PolicyName=name)
     _unless_gone(work, "DeleteRole", RoleName=role.physical_id)

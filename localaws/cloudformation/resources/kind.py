@@ -46,7 +46,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class StackContext:
-    """The stack and the call that a change to a resource belongs to.
+    """The stack that a changed resource belongs to, and the call that requests the change.
 
     Attributes:
         call: The call that changes the stack. The resources are created with the permissions of the call's `caller`.
@@ -135,7 +135,7 @@ class ResourceType:
 
 
 def merge_stack_tags(properties: dict[str, Any], stack_tags: dict[str, str]) -> dict[str, str]:
-    """Merge the stack's tags with the resource's own, which take precedence."""
+    """Merge the stack's tags with the resource's own tags, which take precedence."""
     return stack_tags | {tag["Key"]: to_text(tag["Value"]) for tag in properties.get("Tags", [])}
 
 
