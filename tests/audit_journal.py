@@ -1,4 +1,4 @@
-"""An audit journal in a test's own directory, and its records."""
+"""An audit journal in the test's own directory, and a function that reads the records of a journal."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -51,7 +51,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_finish() -> None:
-    """Exclude all objects loaded so far from garbage collection, which would otherwise scan them again and again."""
+    """Exclude all objects loaded so far from garbage collection, which would otherwise rescan these objects."""
     gc.collect()
     gc.freeze()
 
@@ -59,7 +59,7 @@ def pytest_collection_finish() -> None:
 class _Spread(LoadScopeScheduling):  # type: ignore[misc]
     """Sends all tests that share processes to the same xdist worker, and distributes all other tests individually.
 
-    The option `--dist=loadgroup` is meant for this, but has no effect with xdist 3.8 and pytest 9.2.
+    The option `--dist=loadgroup` is intended for this distribution, but has no effect with xdist 3.8 and pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -71,7 +71,7 @@ class _Spread(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """Make xdist use this scheduler."""
+    """Make xdist use `_Spread` as its scheduler."""
     return _Spread(config, log)
 
 

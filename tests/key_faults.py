@@ -122,7 +122,7 @@ def _wrong_region_in_via_service(aws: AwsHarness, which: KeyPurpose) -> str:
 
 
 def _without_last_statement(aws: AwsHarness, which: KeyPurpose) -> str:
-    """Create a key without the last statement: for Aurora, the statement about grants; for S3, the only statement."""
+    """Create an Aurora key whose policy lacks the grant statement, or an S3 key without its only statement."""
     return aws.create_key(*build_key_statements(which)[:-1])
 
 
@@ -151,7 +151,7 @@ def _deny_without_mfa(aws: AwsHarness, which: KeyPurpose) -> str:
 
 
 def _create_with_changed_conditions(aws: AwsHarness, which: KeyPurpose, **operators: dict[str, str]) -> str:
-    """Create a key whose statements have these conditions as well as, or instead of, the right ones."""
+    """Create a key whose policy statements have these conditions added to, or in place of, the correct conditions."""
     statements = build_key_statements(which)
     for statement in statements:
         for operator, values in operators.items():
@@ -165,7 +165,7 @@ def _expired(aws: AwsHarness, which: KeyPurpose) -> str:
 
 
 def _own_account_in_condition(aws: AwsHarness, which: KeyPurpose) -> str:
-    """Create a key whose policy conditions name the customer's account instead of the platform's."""
+    """Create a key whose policy conditions require the customer's account instead of the platform's account."""
     return _create_with_changed_conditions(aws, which, StringEquals={"aws:PrincipalAccount": CUSTOMER_ACCOUNT})
 
 
@@ -176,7 +176,7 @@ def _resource_of_another_key(aws: AwsHarness, which: KeyPurpose) -> str:
 
 
 def _without_one_action(aws: AwsHarness, which: KeyPurpose) -> str:
-    """Create a key that S3 can write with but not read with, or for which RDS cannot create a grant."""
+    """Create an S3 key whose policy does not allow kms:Decrypt, or an Aurora key without kms:CreateGrant."""
     missing = "kms:Decrypt" if which is KeyPurpose.S3 else "kms:CreateGrant"
     statements = build_key_statements(which)
     for statement in statements:

@@ -22,7 +22,7 @@ class Case:
         which: The purpose of the key.
         change: The function that changes the platform's valid statements into this policy's statements.
         first: The code of the first finding; None if the policy is valid.
-        stops: Whether the policy stops provisioning; None if only AWS can tell.
+        stops: Whether the policy stops provisioning; None if only AWS can determine this.
         saved: Whether KMS still accepts such a policy; older keys may have policies that KMS no longer accepts.
     """
 
@@ -34,7 +34,7 @@ class Case:
     saved: bool = True
 
     def build_policy(self, place: PolicyContext) -> dict[str, Any]:
-        """Build the document, with the owner's statement first."""
+        """Build the policy document, with the owner's statement first."""
         ours = self.change(copy.deepcopy(place.build_statements(self.which)), place)
         return {"Version": "2012-10-17", "Id": "key-default-1", "Statement": [place.owner_statement, *ours]}
 

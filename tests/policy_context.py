@@ -27,5 +27,5 @@ class PolicyContext:
 
     @property
     def owner_statement(self) -> Statement:
-        """The default statement, with which AWS allows the customer's account to manage the key."""
+        """The statement of AWS's default key policy, which allows the customer's account to manage the key."""
         return build_owner_statement(f"arn:aws:iam::{self.customer}:root")

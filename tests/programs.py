@@ -27,7 +27,7 @@ def skip_or_fail(reason: str) -> NoReturn:
 
 
 def can_run(program: Path, *arguments: str) -> bool:
-    """Return whether a program runs successfully: a version manager's shim on PATH, for example, may fail."""
+    """Return whether a program runs successfully; for example, a version manager's shim on PATH can fail."""
     try:
         ended = subprocess.run([program, *arguments], capture_output=True, timeout=60, check=False)
     except OSError:
@@ -71,7 +71,7 @@ class Terraform:
         return (f"-chdir={folder}", "init", "-input=false", f"-plugin-dir={self.plugins}")
 
 
-# Folders that may be provider mirrors: those that Terraform searches by default, and folders in /opt.
+# Folders that can be provider mirrors: the folders that Terraform searches by default, and folders in /opt.
 _MIRRORS: Final = (
     Path.home() / ".terraform.d" / "plugins",
     Path("/usr/share/terraform/plugins"),

@@ -1,4 +1,4 @@
-"""The keys in a request (two or none), and the failures that are the platform's responsibility if there are no keys."""
+"""The customer's keys in a request, and failures that are the responsibility of the platform."""
 
 from datetime import UTC, datetime
 from typing import Any, Final

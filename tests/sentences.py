@@ -50,7 +50,7 @@ def _is_written_by_hand(name: str) -> bool:
 
 
 def _docstrings(text: str) -> Iterator[str]:
-    """Yield each paragraph and each entry of every docstring, including those of constants and attributes."""
+    """Yield each paragraph and each entry of every docstring, including the docstrings of constants and attributes."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield from re.split(r"\n\s*\n|\n +(?=\w+: )", node.value.value)

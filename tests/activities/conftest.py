@@ -53,8 +53,8 @@ class ActivityHarness:
     """Runs the activities of one environment, whose two keys are in local AWS.
 
     Attributes:
-        run_id: The id of the run that executes the activities. A replay has a different run id from the run that
-            created its plan.
+        run_id: The id of the workflow run that executes the activities. In a replay, this id differs from the id of the
+            run that created the plan.
 
     Args:
         aws: The local AWS to call.
@@ -79,7 +79,7 @@ class ActivityHarness:
         self.plan = self.build_plan()
 
     def build_plan(self, run_id: str = "this-run", **request: Any) -> EnvironmentPlan:
-        """Plan an environment with two valid keys; the given fields override the request's fields."""
+        """Plan an environment with two valid keys; `request` overrides fields of the default request."""
         values = {"environment_id": f"env-{uuid.uuid4().hex[:8]}", "region": REGION, "key_grace_seconds": 0}
         keys = {"s3_key_arn": self.aws.create_s3_key, "rds_key_arn": self.aws.create_rds_key}
         values |= {name: make() for name, make in keys.items() if name not in request} | request
@@ -121,7 +121,7 @@ class ActivityHarness:
     def inject_every_fault_kind(self, call: str) -> None:
         """Inject every kind of fault into the next calls of an operation.
 
-        The lost response comes last: AWS carries out that call, but its response never arrives.
+        The last fault is a lost response: AWS executes the call, but the response never arrives.
 
         Args:
             call: The service and operation, for example `s3:PutObject`.
@@ -137,7 +137,11 @@ class ActivityHarness:
         return _attempt(environment, activity, argument)
 
     def run_with_retries(self, activity: Callable[..., Any], argument: Any) -> Any:
-        """Run an activity as Temporal does: retry it with the last heartbeat details until it succeeds or stops."""
+        """Run an activity, and retry it as Temporal does.
+
+        Every attempt gets the last heartbeat details. Retries end when the activity succeeds or raises a non-retryable
+        error.
+        """
         details: list[Any] = []
         for attempt in range(1, _MOST_ATTEMPTS):
             environment = ActivityEnvironment()
@@ -169,7 +173,7 @@ class ActivityHarness:
 
 
 def _attempt(environment: ActivityEnvironment, activity: Callable[..., Any], argument: Any) -> Any:
-    """Run one attempt in a separate context, as a worker does."""
+    """Run one attempt of an activity in a separate context, as a worker does."""
     found = contextvars.copy_context().run(environment.run, activity, argument)
     return asyncio.run(found) if inspect.iscoroutine(found) else found
 

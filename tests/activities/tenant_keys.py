@@ -49,13 +49,13 @@ class TenantHarness:
     def build_task(
         self, which: KeyPurpose, tenant: str = "acme", *, repoint: bool = False, **changes: str
     ) -> ReconcileKeyTask:
-        """Build the task that puts a tenant name on one of the keys.
+        """Build the activity's input for setting a tenant name on one of the keys.
 
         Args:
             which: The key.
             tenant: The tenant name.
             repoint: Whether to repoint an alias that points to a different key.
-            changes: A different role (`role_arn`), or a different `organisation` as the owner of the environment.
+            changes: `role_arn` replaces the tenant role; `organisation` replaces the environment's organisation.
         """
         organisation = {"organisation": changes["organisation"]} if "organisation" in changes else {}
         environment = self.harness.plan.environment.model_copy(update=organisation)

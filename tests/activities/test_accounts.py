@@ -133,7 +133,7 @@ def create_cluster(harness: ActivityHarness) -> None:
 
 
 def test_key_is_not_claimed_after_its_account_was_unregistered(harness: ActivityHarness) -> None:
-    """A replay continues after the workflow's own check, so the claim checks again."""
+    """A replay may resume after the workflow's check of the account, so claiming a key checks the account again."""
     plan_for(harness, "acme", "acme-prod")
     register(harness, "globex")
 
@@ -167,7 +167,7 @@ def test_environment_keeps_working_after_its_account_was_unregistered(harness: A
 
 
 def test_organisation_owns_nothing_of_an_environment_of_the_vendor_with_the_same_id(harness: ActivityHarness) -> None:
-    """The vendor's ids may begin with an organisation's name (decision 0038)."""
+    """The id of a vendor's environment can begin with an organisation's name (decision 0038)."""
     harness.plan = harness.build_plan(environment_id="acme-prod")
     harness.provision_environment()
     theirs = harness.plan.environment

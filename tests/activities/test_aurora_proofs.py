@@ -1,6 +1,6 @@
-"""The temporary clusters that prove Aurora keys, on the local AWS.
+"""Prove Aurora keys with temporary clusters in local AWS.
 
-The tests check what the clusters prove, how many there are, and how they are removed.
+The tests check the verdicts, the maximum number of clusters, and the removal of the clusters.
 """
 
 from datetime import timedelta

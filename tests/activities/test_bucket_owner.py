@@ -1,4 +1,7 @@
-"""Every bucket call names the expected owner, and a problem names a bucket that another account owns (contract 154)."""
+"""byok uses only buckets in the platform's account (contract 154).
+
+Calls on a bucket pass `ExpectedBucketOwner`. If another account owns the bucket, the problem names the bucket.
+"""
 
 import json
 from collections.abc import Callable
@@ -14,7 +17,7 @@ from tests.localaws.server import REGION
 
 
 def create_foreign_bucket(harness: ActivityHarness, name: str, *, open_to_all: bool) -> None:
-    """Create a bucket in the customer's account. With `open_to_all`, the platform has full access to it."""
+    """Create a bucket in the customer's account; `open_to_all` gives every account full access to the bucket."""
     s3 = harness.aws.customer_client("s3")
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
     if open_to_all:

@@ -1,4 +1,7 @@
-"""One home Region holds all claims, and byok releases them based on what AWS reports (contract 123, 138)."""
+"""All claims are in one home Region, and byok releases only claims on keys that the environment does not use.
+
+To find out which keys an environment uses, byok asks AWS (contract 123, 138).
+"""
 
 from typing import Any
 

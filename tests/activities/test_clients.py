@@ -14,7 +14,7 @@ from activities.clients import AwsClients, build_client_config
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The requests that the `s3` fixture's client sends; they never reach the network, and get empty responses."""
+    """The requests from the `s3` fixture's client, which gets empty responses without any network traffic."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "for-this-test")
     return []

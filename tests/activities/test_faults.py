@@ -1,4 +1,4 @@
-"""No matter which call a network or service fault hits, every planned resource exists exactly once at the end."""
+"""If a network or service fault hits any AWS call, every planned resource still exists exactly once at the end."""
 
 import pytest
 from temporalio.exceptions import ApplicationError

@@ -1,7 +1,7 @@
-"""No sequence of commands removes another environment's resource, or leaves resources with a DELETED environment's tag.
+"""Run generated sequences of commands on two environments in two Regions (contract 137, 138).
 
-There are two environments in two Regions. The workflows and the activities are the real ones; they run on a Temporal
-server with a virtual clock and call the local AWS (contract 137, 138).
+No command removes a resource of another environment. Once an environment is DELETED, no resource has its tag. The
+workflows and the activities are the real ones; they run on a Temporal server with a virtual clock and call local AWS.
 """
 
 import contextlib
@@ -38,8 +38,10 @@ EXAMPLES: Final = 7
 UNUSED_REGION: Final = "us-west-2"
 ENVIRONMENTS: Final = (0, 1)
 PAIRS: Final = (0, 1, 2)
-"""Three pairs of keys: one for each environment, and one in the second Region whose S3 key is a replica of the first
-environment's S3 key."""
+"""Three pairs of keys: one pair for each of the two environments, and a third pair in the second Region.
+
+The S3 key of the third pair is a replica of the first environment's S3 key.
+"""
 
 environments = st.sampled_from(ENVIRONMENTS)
 regions = st.sampled_from((REGION, OTHER_REGION, UNUSED_REGION))
@@ -120,7 +122,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
 
 
 class ForgetfulService(EnvironmentService):
-    """Simulates environments that Temporal has forgotten; a real server would take too long to delete a workflow."""
+    """Simulates environments whose workflows Temporal has deleted; a real server would take too long to delete them."""
 
     def __init__(self, client: Client, task_queue: str, forgotten: set[str]) -> None:
         super().__init__(client, task_queue)
@@ -135,7 +137,7 @@ class ForgetfulService(EnvironmentService):
 
 @dataclass
 class TwoEnvironments:
-    """Two environments in two Regions, the commands that run on them, and what AWS reports about them."""
+    """Runs commands on two environments in two Regions, and reads the environments' resources and claims from AWS."""
 
     client: Client
     aws: AwsHarness
@@ -195,7 +197,7 @@ class TwoEnvironments:
         )
 
     def list_resources(self, environment: int) -> dict[str, str | None]:
-        """Return all resources with the environment's tag, in both Regions, and the key that encrypts each resource."""
+        """Map each resource that has the environment's tag, in both Regions, to the key that encrypts the resource."""
         tag = {"Key": "byok:environment-id", "Value": self.names[environment]}
         found: dict[str, str | None] = {}
         for region in PLATFORM.regions:
@@ -215,7 +217,7 @@ class TwoEnvironments:
         return found
 
     def read_claims(self) -> dict[str, str]:
-        """Return the environment that holds each key."""
+        """Map each claimed key to the environment that claims the key."""
         s3 = self.aws.operator_client("s3")
         listed = s3.list_objects_v2(Bucket=PLATFORM.claims_bucket, Prefix="claims/").get("Contents", [])
         bodies = {one["Key"]: s3.get_object(Bucket=PLATFORM.claims_bucket, Key=one["Key"])["Body"] for one in listed}
@@ -254,7 +256,7 @@ class TwoEnvironments:
         return None if pair is None else self.pairs[pair][which]
 
     async def _start_deletion(self, command: StartDeletion) -> str:
-        """Start the workflow, and return the environment id that its workflow id contains."""
+        """Start a deletion workflow, and return the environment id from its workflow id."""
         own, other = self.names[command.environment], self.names[1 - command.environment]
         name = other if command.workflow_of_other else own
         self.forgotten.discard(name)
@@ -346,8 +348,8 @@ async def stage(temporal: WorkflowEnvironment, aws_server: AwsHarness) -> AsyncI
 
 @settings(
     max_examples=EXAMPLES,
-    derandomize=True,  # every run takes the same examples
-    phases=[HypothesisPhase.explicit, HypothesisPhase.generate],  # shrinking would take minutes
+    derandomize=True,  # Every run uses the same examples.
+    phases=[HypothesisPhase.explicit, HypothesisPhase.generate],  # Shrinking would take minutes.
     suppress_health_check=list(HealthCheck),
 )
 @example(sequence=[StartDeletion(0, OTHER_REGION, None, None)])

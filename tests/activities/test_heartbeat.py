@@ -1,4 +1,7 @@
-"""Coroutine activities send heartbeats, load the details that earlier attempts saved, and finish ongoing writes."""
+"""Async activities send heartbeats and load the details that earlier attempts saved.
+
+If an async activity is cancelled during a write, the write still completes.
+"""
 
 import asyncio
 import threading

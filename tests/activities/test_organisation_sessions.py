@@ -1,6 +1,6 @@
-"""byok creates environments in sessions with the organisation's tag.
+"""byok creates an organisation's environments in a session that has the organisation's tag.
 
-So AWS denies the use of another organisation's keys (the confused deputy problem).
+The tag prevents the confused deputy problem: AWS denies the session the use of another organisation's keys.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +41,7 @@ class TaggingHarness(ActivityHarness):
         self.storage = replace(self.storage, platform=TAGGING)
 
     def make_plan(self, organisation: str | None, *, keys_of: str | None = "acme") -> None:
-        """Plan an organisation's environment with keys whose policies require the tag of `keys_of`."""
+        """Plan an environment of `organisation` with keys whose policies require the session tag of `keys_of`."""
         grantee = StatementParameters.for_platform_role(PLATFORM_ROLE_ARN, REGION, keys_of)
         arns = {
             f"{which}_key_arn": self.aws.create_key(*build_key_statements(which, grantee, VENDOR))
@@ -111,7 +111,7 @@ def test_role_that_does_not_trust_itself_is_the_platforms_problem(tagging: Taggi
 
 
 def test_worker_with_another_identity_holds() -> None:
-    """AWS denies every call of such a worker, so the trust policy is not at fault (contract 151)."""
+    """The worker's credentials are at fault, not the trust policy of the platform role (contract 151)."""
     other = f"arn:aws:sts::{PLATFORM.account}:assumed-role/another/worker"
     message = f"User: {other} is not authorized to perform: sts:AssumeRole on resource: {PLATFORM_ROLE_ARN}"
     error = ClientError({"Error": {"Code": "AccessDenied", "Message": message}}, "AssumeRole")

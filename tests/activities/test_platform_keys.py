@@ -1,4 +1,4 @@
-"""Platform-managed keys: resources, evidence, platform faults, and refused changes of encryption (contract 9, 132)."""
+"""Environments with platform-managed keys: resources, evidence, problems and refused changes (contract 9, 132)."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ def create_platform_keys(harness: ActivityHarness) -> KeyPair:
 
 
 def build_plan_on(keys: KeyPair, environment_id: str = "on-our-keys") -> EnvironmentPlan:
-    """Plan an environment that uses the keys named in the platform's settings."""
+    """Plan an environment that uses the given keys as the platform's keys."""
     chosen = PlatformKeys(s3_key_arn=keys.s3_key_arn, rds_key_arn=keys.rds_key_arn)
     values = {"environment_id": environment_id, "region": REGION, "key_grace_seconds": 0, **ON_PLATFORM_KEYS}
     request = ProvisionRequest.model_validate(values)
@@ -167,7 +167,7 @@ def test_customer_keys_are_refused_on_a_platform_managed_environment(harness: Ac
 
     problems = [run_until_problem(harness, harness.database.ensure_cluster, harness.database_task)]
     problems.append(run_until_problem(harness, harness.storage.ensure_bucket, harness.bucket_task()))
-    harness.run_with_retries(harness.claims.release_unused_claims, plan.environment)  # as a stopped workflow does
+    harness.run_with_retries(harness.claims.release_unused_claims, plan.environment)  # a stopped workflow does this
 
     for problem in problems:  # contract 9, 132
         assert (problem.code, problem.key) == (CODE, None)
@@ -229,7 +229,7 @@ def find_resources(harness: ActivityHarness) -> OwnedResources:
 def test_inventory_finds_platform_managed_resources_and_their_keys(harness: ActivityHarness, region: str) -> None:
     harness.plan = plan = harness.build_plan(region=region, **ON_PLATFORM_KEYS)
     harness.provision_environment()
-    harness.plan = harness.build_plan(environment_id=plan.environment.environment_id)  # customer's keys, home Region
+    harness.plan = harness.build_plan(environment_id=plan.environment.environment_id)  # with the customer's keys
 
     found = find_resources(harness)
 

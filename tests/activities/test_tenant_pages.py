@@ -1,4 +1,4 @@
-"""byok finds aliases and tags on any page of KMS's lists, and handles stale lists correctly."""
+"""byok reads every page of KMS's lists of aliases and tags, and retries if a list is stale."""
 
 from collections.abc import Callable
 from typing import Any
@@ -54,7 +54,7 @@ def test_alias_owner_is_found_on_any_page_of_all_aliases(tenant: TenantHarness, 
 
 
 class StaleKmsClient:
-    """A KMS client whose alias lists are stale: successive calls return the given lists, although the alias exists."""
+    """A KMS client whose alias lists are stale: successive calls return the given lists, not the real aliases."""
 
     def __init__(self, real: Any, answers: list[list[Any]]) -> None:
         self._answers = answers
@@ -121,7 +121,7 @@ def test_alias_without_a_listed_target_is_looked_up_again(
 def test_tag_on_a_later_page_is_not_written_again(tenant: TenantHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     tenant.reconcile(KeyPurpose.S3)
     tenant.forget_calls()
-    # A key has at most 50 tags. A page has room for all of them, but KMS may return fewer tags per page.
+    # A page can contain all tags of a key, which has at most 50 tags, but KMS may return fewer tags per page.
     monkeypatch.setitem(pages._USUAL_AND_MOST, "ListResourceTags", (1, 50))
 
     found = tenant.reconcile(KeyPurpose.S3)

@@ -1,4 +1,4 @@
-"""Create a whole environment without a workflow, and check byok's calls to AWS and the state that AWS reports."""
+"""Create a complete environment without a workflow, and check byok's calls to AWS and the resulting resources."""
 
 from collections import Counter
 
@@ -105,5 +105,5 @@ def test_second_build_writes_nothing(harness: ActivityHarness) -> None:
     assert not harness.run_with_retries(harness.database.ensure_writer, harness.database_task).created
 
     writes = [call for call in harness.aws.list_calls() if call.startswith(("Create", "Put", "Delete", "Modify"))]
-    # Each write attempts to claim a key; S3 rejects both writes because the claims exist.
+    # Each write attempts to claim a key; S3 rejects both writes because the keys are already claimed.
     assert writes == ["PutObject", "PutObject"]

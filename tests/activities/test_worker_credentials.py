@@ -46,7 +46,7 @@ def configure_refused_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def assert_holds(error: ApplicationError, operation: str | None) -> None:
-    """Check that the failure causes a hold, and that the failure reports the hold and blames no key (contract 151)."""
+    """Check that the failure puts the environment on hold, and that its problem blames no key (contract 151)."""
     assert not error.non_retryable
     assert error.next_retry_delay is not None
     problem = Problem.model_validate(error.details[0])
@@ -139,7 +139,7 @@ def test_worker_with_another_role_holds(harness: ActivityHarness) -> None:
 def test_expired_credentials_hold_even_if_a_head_call_hides_the_reason(
     harness: ActivityHarness, operation: str
 ) -> None:
-    """S3's response to a HEAD call has no body, so only STS says that the credentials have expired."""
+    """S3's response to a HEAD request has no body, so only STS reports that the credentials have expired."""
     clients = make_clients()
     storage = StorageActivities(clients, PLATFORM)
     harness.run_with_retries(harness.storage.ensure_bucket, harness.bucket_task())

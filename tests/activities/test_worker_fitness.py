@@ -156,7 +156,7 @@ async def _work() -> None: ...
 
 @dataclass
 class Supervised:
-    """A supervised worker; a test sets the result of its checks."""
+    """A supervised worker; a test sets the result of the worker's checks."""
 
     temporal: WorkflowEnvironment
     result: FitnessResult = FIT

@@ -1,4 +1,4 @@
-"""The API, run in the test process against a real Temporal server with scripted activities."""
+"""Run the API in the test process, with a real Temporal server and fake activities."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -69,7 +69,10 @@ async def open_api_state(
     regions: Sequence[str] = (REGION, "us-west-2"),
     local_aws: str | None = None,
 ) -> AsyncIterator[ApiState]:
-    """Create the API's state, and wait until the service is connected; without an authenticator, allow every caller."""
+    """Create the API's state, and wait until the service is connected.
+
+    Without an authenticator, the API allows every caller.
+    """
 
     async def connect() -> EnvironmentService:
         return door

@@ -21,7 +21,7 @@ ALL = "environments:read environments:write environments:delete"
 
 @cache
 def generate_private_key(whose: str) -> rsa.RSAPrivateKey:
-    """Generate the private key of the party that `whose` names, or return the cached key."""
+    """Generate a private key, or return the cached key; `whose` names the key's owner, and each owner has one key."""
     return rsa.generate_private_key(65537, 2048)
 
 
@@ -77,7 +77,11 @@ class OidcIssuer:
         return OidcAuth(ISSUER, AUDIENCE, self.jwks_url, 24 * 3600, "organisation")
 
     def issue_token(self, organisation: str = "acme", scope: str = ALL, **changes: Any) -> str:
-        """Issue a valid token; `changes` override claims and the key id, and None removes a claim or the key id."""
+        """Issue a token, which is valid unless `changes` makes it invalid.
+
+        `changes` can override each claim, the key id, the signing key and the algorithm. The value None removes a
+        claim or the key id.
+        """
         key, algorithm = changes.pop("key", self.key), changes.pop("algorithm", "RS256")
         name = changes.pop("kid", self.name)
         claims = {

@@ -51,8 +51,7 @@ def build_bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     unsigned = base64.urlsafe_b64encode(b'{"alg":"none","kid":"key-1"}').rstrip(b"=").decode()
-    # A token that is signed with the public key as if that key were a shared secret; PyJWT would not create such a
-    # token.
+    # Sign the token with the public key, as if the key were a shared secret. PyJWT refuses to create such a token.
     confused_head = base64.urlsafe_b64encode(b'{"alg":"HS256","kid":"key-1"}').rstrip(b"=").decode()
     mac = hmac.new(public, f"{confused_head}.{claims}".encode(), hashlib.sha256).digest()
     confused = f"{confused_head}.{claims}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"

@@ -1,6 +1,6 @@
-"""An organisation registers an AWS account by proving that it has credentials of the account (contract 146).
+"""An organisation registers an AWS account by proving that it has credentials for the account (contract 146).
 
-STS is the local AWS, which verifies the signature of the pre-signed request.
+Local AWS plays the part of STS, and verifies the signature of the pre-signed request.
 """
 
 import asyncio
@@ -304,7 +304,7 @@ async def test_signed_request_reaches_neither_temporal_nor_a_log_nor_a_response(
     unreachable: ApiClient = await serve(ACCESS, token="acme", local_aws="http://127.0.0.1:1")
     outside = presign_identity_request("http://127.0.0.1:1", nonce)
     tampered = re.sub("X-Amz-Signature=.{4}", "X-Amz-Signature=0000", url)
-    caplog.set_level(logging.DEBUG)  # only after signing, because botocore logs what it signs
+    caplog.set_level(logging.DEBUG)  # only after signing, because botocore logs the data that it signs
 
     answers = [
         await prove(unreachable, nonce, build_token(outside)),
@@ -326,7 +326,7 @@ async def test_signed_request_reaches_neither_temporal_nor_a_log_nor_a_response(
 
 @dataclass
 class StandInSts:
-    """A server that sends responses that the local STS never sends, and counts requests."""
+    """A server that counts requests, and sends responses that the local STS never sends."""
 
     status: int = 200
     body: bytes = b""

@@ -1,4 +1,4 @@
-"""Every request that changes something or uses a key leaves audit records, refused requests included (contract 147)."""
+"""The audit trail records every request that changes something or uses a key, even a refused request (contract 147)."""
 
 import asyncio
 from http import HTTPStatus
@@ -145,7 +145,7 @@ async def test_rate_limited_request_leaves_a_refusal(serve: Serve, journal: Audi
     for _ in range(3):
         await portal.http.delete("/v1/environments/acme-prod")
 
-    # Only the first one, so that an unauthenticated client cannot fill the disk.
+    # The audit trail records only the first refusal, so that an unauthenticated client cannot fill the disk.
     assert outcomes(journal) == [(AuditAction.DELETE_ENVIRONMENT, REFUSED, "byok.TooManyRequests")]
 
 

@@ -32,16 +32,16 @@ ON_AN_ENVIRONMENT: dict[str, Callable[[str], Call]] = {
     "POST /v1/environments/{environment_id}/cancellation": lambda name: (f"/v1/environments/{name}/cancellation", {}),
     "DELETE /v1/environments/{environment_id}": lambda name: (f"/v1/environments/{name}?confirm={name}", {}),
 }
-"""The operations on one environment: another organisation's environment looks as if it did not exist."""
+"""The operations on one environment, which respond as if another organisation's environments did not exist."""
 
 WITH_KEYS: dict[str, Callable[[str], Call]] = {
     "POST /v1/environments": lambda name: ("/v1/environments", {"json": build_create_body(name)}),
     "POST /v1/key-checks": lambda name: ("/v1/key-checks", {"json": build_create_body(name)}),
 }
-"""The operations that use keys: the account of the keys must be registered for the organisation."""
+"""The operations that use keys. The account of the keys must be registered for the caller's organisation."""
 
 LISTS = {"GET /v1/environments": "environments", "GET /v1/accounts": "accounts"}
-"""The lists, which contain only what the organisation owns."""
+"""The operations that list the environments or accounts of the caller's organisation."""
 
 FOR_STAFF: dict[str, Call] = {
     "GET /v1/claims": ("/v1/claims", {}),
@@ -54,7 +54,7 @@ BY_PROOF: dict[str, Call] = {
     "POST /v1/account-proofs/challenges": ("/v1/account-proofs/challenges", {}),
     "POST /v1/account-proofs": ("/v1/account-proofs", {"json": {"nonce": "acme.1.x.y", "token": "k8s-aws-v1.eA"}}),
 }
-"""The operations with which an organisation registers its own AWS accounts, for itself only."""
+"""The operations with which an organisation proves that it has credentials for an AWS account."""
 
 ABOUT_NOBODY = {
     "GET /health",
@@ -224,7 +224,7 @@ async def test_request_for_another_organisation_is_refused(
 async def test_taken_name_says_nothing_about_the_environment_that_has_it(
     serve: Serve, harness: WorkflowHarness, issuer: OidcIssuer
 ) -> None:
-    """An organisation learns only that the name is not available, even if the vendor's own environment has the name."""
+    """An organisation learns only that the name is not available, even if an environment of the vendor has the name."""
     name = f"acme-{uuid.uuid4().hex[:8]}"
     await (await harness.start_provision(ProvisionRequest.model_validate(build_create_body(name)))).result()
     portal = await serve_acme(serve, issuer)

@@ -1,6 +1,6 @@
-"""Which published keys verify which tokens.
+"""Test which of an issuer's published keys verify a token.
 
-A JWK may lack `alg` and `kid` (RFC 7517); algorithm confusion attacks fail.
+`alg` and `kid` are optional in a JWK (RFC 7517). Algorithm confusion attacks fail.
 """
 
 import base64
@@ -35,7 +35,7 @@ def issuer() -> Iterator[OidcIssuer]:
 
 
 def build_jwk(private: Any, **members: Any) -> dict[str, Any]:
-    """Build the JWK of a public key with the given optional members; by default, it has neither `alg` nor `kid`."""
+    """Build the JWK of a public key; `members` adds the optional members, such as `alg` and `kid`."""
     public = private.public_key()
     if isinstance(private, rsa.RSAPrivateKey):
         found = RSAAlgorithm.to_jwk(public, as_dict=True)
@@ -147,7 +147,10 @@ def encode(part: dict[str, Any]) -> str:
 
 
 def sign_with_secret(issuer: OidcIssuer, secret: bytes, algorithm: str = "HS256") -> str:
-    """Return a token signed with HMAC without PyJWT, because PyJWT refuses to use a public key as the secret."""
+    """Return a token that is signed with HMAC.
+
+    PyJWT cannot sign this token, because PyJWT refuses to use a public key as the secret.
+    """
     body = f"{encode({'alg': algorithm})}.{issuer.issue_token().split('.')[1]}"
     mac = hmac.new(secret, body.encode(), hashlib.sha256).digest()
     return f"{body}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"

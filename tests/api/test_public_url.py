@@ -1,4 +1,4 @@
-"""The public URL: host, scheme and origin of requests, and the headers of every response."""
+"""byok refuses requests whose host, scheme or origin does not match the public URL, and sets response headers."""
 
 from collections.abc import AsyncIterator
 
@@ -19,7 +19,7 @@ HSTS = "strict-transport-security"
 
 @pytest_asyncio.fixture
 async def server() -> AsyncIterator[httpx.AsyncClient]:
-    """A real server whose public URL is an https URL; the test is its trusted proxy."""
+    """A real server that has an https URL as its public URL and trusts the test as a proxy."""
     async with run_server(build_state(ACCESS), SETTINGS) as http:
         http.headers.update(
             {"Host": "byok.example.com", "X-Forwarded-Proto": "https", "Authorization": f"Bearer {TOKEN}"}

@@ -145,7 +145,7 @@ async def test_requests_get_503_within_two_seconds_while_temporal_is_silent(
 
 
 async def require_unavailable(http: httpx.AsyncClient) -> None:
-    """Require that all requests that need Temporal get a 503 with Retry-After within two seconds."""
+    """Check that every request that needs Temporal gets a 503 response with Retry-After within two seconds."""
     began = time.monotonic()
     path = "/v1/environments"
     answers = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""Who holds a token, when a static token expires, and which tokens belong to the vendor's staff."""
+"""Test how byok identifies the holder of a token, when tokens expire, and which tokens make the caller staff."""
 
 import hashlib
 import time

@@ -1,7 +1,7 @@
 """The comparison of two commits.
 
-The comparison uses only rounds that were measured for both commits. It computes ratios of medians, and gives a verdict
-for every target.
+The comparison uses only rounds that were measured for both commits. The result contains ratios of medians, and a
+verdict for every target.
 """
 
 from bench.compare_commits import CI, DEMO, HELP, Measurement, render_markdown

@@ -1,4 +1,4 @@
-"""Statistics of measurements, and how figures are formatted."""
+"""Statistics of measurements, and the formatting of figures."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The comparison with other tools: its figures, its table, and how it parses process data and signatures.
+"""Test the comparison with other tools: figures, the table, and the parsing of process data and signatures.
 
 The tests do not run any of the other tools.
 """

@@ -38,7 +38,7 @@ _NEITHER = {"RequestId", "HostId", "ResponseMetadata"}
 
 
 class StandInAws(AwsHarness):
-    """A harness for the stand-in, whose control endpoint has a different path than local AWS's."""
+    """A harness for the stand-in, whose control endpoint is at a different path from that of local AWS."""
 
     def call_control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
         data = json.dumps(body).encode() if body else None

@@ -58,7 +58,7 @@ def make_problem(key: KeyPurpose | None = KeyPurpose.S3) -> Problem:
 def make_status(
     *phases: Phase, problems: tuple[Problem, ...] = (), pending: tuple[PendingStep, ...] = ()
 ) -> EnvironmentStatus:
-    """Build the status of an environment that has gone through these phases, each for two seconds."""
+    """Build the status of an environment that has gone through the given phases, each for two seconds."""
     return EnvironmentStatus(
         environment_id="acme",
         phase=phases[-1],
@@ -116,7 +116,7 @@ class FakeService:
     requester: Requester | None = None
 
     def on_behalf_of(self, requester: Requester) -> Self:
-        """Remember the requester of the changes that follow."""
+        """Record the requester, and return this service."""
         self.requester = requester
         return self
 

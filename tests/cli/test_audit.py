@@ -1,4 +1,4 @@
-"""Every command that changes something or uses a key reports who runs it, and why (contract 147)."""
+"""Every command that changes something or uses a key reports its user and the reason (contract 147)."""
 
 import getpass
 import socket
@@ -18,11 +18,10 @@ READS = {
     *("accounts list", "claims", "diagnose", "doctor", "history", "list", "onboarding", "status"),
     *("policy check", "policy merge", "policy render", "template"),
 }
-"""The commands that change nothing in the platform and use no customer's key."""
+"""The commands that change nothing in the platform and use no customer key."""
 
 LOCAL = {"demo", "up"}
-"""The commands that start a stack on one machine. The worker of such a stack records the stack's environments in the
-audit trail."""
+"""The commands that start a local stack, whose worker records changes to environments in the audit trail."""
 
 
 def list_commands(group: TyperGroup, prefix: str = "") -> Iterator[tuple[str, Any]]:

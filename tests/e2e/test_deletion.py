@@ -141,7 +141,7 @@ async def forget(machine: StackHarness, name: str) -> None:
     await client.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
     )
-    async with asyncio.timeout(240):  # the server deletes the workflow in the background, sometimes after a minute
+    async with asyncio.timeout(240):  # the server deletes the workflow in the background, sometimes only after a minute
         while True:
             try:
                 await machine.service.read_status(name)

@@ -1,4 +1,4 @@
-"""The README and the documents: their commands work, their links resolve, and their lists are complete."""
+"""The commands in the README and the documents work, the links resolve, and the lists are complete."""
 
 import ast
 import asyncio

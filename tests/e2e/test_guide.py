@@ -54,7 +54,7 @@ aws cloudformation deploy \
 
 @dataclass(frozen=True)
 class CustomerShell:
-    """The customer's shell in a folder, with the AWS CLI and the configuration files that the local AWS has written."""
+    """Runs the customer's commands in a folder, with the AWS configuration files that the local AWS has written."""
 
     folder: Path
     cli: Path

@@ -1,4 +1,4 @@
-"""Key verdicts from the service and the CLI, with real processes; key checks leave nothing behind."""
+"""Check keys through the service and the CLI, with real processes. The key checks leave nothing behind in AWS."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def list_proof_clusters(aws: AwsHarness) -> list[str]:
 
 
 def list_leftovers(aws: AwsHarness, *requests: CheckKeysRequest) -> list[str]:
-    """List what checks of these keys have left behind in AWS: proof clusters, grants, probes and claims."""
+    """List the proof clusters, grants, probes and claims that checks of these keys have left behind in AWS."""
     s3, kms = aws.operator_client("s3"), aws.customer_client("kms")
     arns = {
         arn for one in requests for _, arn in one.key_pair.items() if f":kms:{REGION}:{CUSTOMER_ACCOUNT}:key/" in arn
@@ -108,7 +108,7 @@ class ExpectedCheck:
 
 
 async def list_expected_checks(machine: StackHarness) -> list[ExpectedCheck]:
-    """List a check for every broken key, for swapped keys, and for keys that another environment has claimed."""
+    """List checks of every kind of broken key, of swapped keys, and of keys that another environment has claimed."""
     refused, proved, not_proved = KeyVerdict.REFUSED, KeyVerdict.PROVED, KeyVerdict.NOT_PROVED
     holder = machine.build_request()
     await machine.provision(holder)
@@ -167,7 +167,10 @@ async def test_cli_proves_both_keys_and_leaves_nothing_behind(machine: StackHarn
 
 
 async def test_cli_refuses_broken_keys(machine: StackHarness) -> None:
-    """Break each key in a different way: byok would report two keys with each other's statements as swapped."""
+    """Break the two keys of a pair in different ways.
+
+    If each key had the policy statements of the other key, byok would report swapped keys instead of broken keys.
+    """
 
     async def check(s3_fault: KeyFault, rds_fault: KeyFault) -> CheckKeysRequest:
         arns = {
@@ -189,7 +192,10 @@ async def test_cli_refuses_broken_keys(machine: StackHarness) -> None:
 
 
 async def test_worker_killed_while_it_creates_or_removes_a_proof_leaves_nothing(machine: StackHarness) -> None:
-    """Kill the worker before it gets the responses to a CreateDBCluster and a DeleteDBCluster that RDS has executed."""
+    """Kill the worker while it waits for the responses to a CreateDBCluster call and a DeleteDBCluster call.
+
+    RDS has already executed both calls.
+    """
     removing, creating = (build_check(machine).model_copy(update={"prove_aurora_key": True}) for _ in range(2))
     where = {"service": "rds", "about": "key-proof", "kind": "hold_answer"}
     machine.aws.call_control("POST", "faults", operation="DeleteDBCluster", **where)

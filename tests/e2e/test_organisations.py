@@ -1,4 +1,4 @@
-"""AWS refuses a confused deputy, even where byok's own registry of accounts would not (contract 146, D11)."""
+"""AWS denies confused-deputy calls even if byok's own registry of accounts allows them (contract 146, D11)."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -19,8 +19,8 @@ from tests.policy_changes import Case
 from tests.policy_context import VENDOR, PolicyContext
 
 PLACE = PolicyContext(PLATFORM_ROLE_ARN, REGION, CUSTOMER_ACCOUNT)
-# Of the cases that add conditions, only these run here, because each case needs a complete provisioning run.
-# tests/localaws runs all of them.
+# The cases with additional conditions that this module runs. Each case needs a complete provisioning run, so only
+# tests/localaws runs all of these cases.
 CONDITIONS = {"S3: only objects", "S3: only one bucket", "S3: every bucket and object", "S3: until a past date"}
 CASES = [
     case

@@ -86,7 +86,7 @@ def build_second_object_filter(request: ProvisionRequest) -> dict[str, Any]:
 
 
 async def measure_replay_seconds(machine: StackHarness, environment_id: str) -> tuple[float, float]:
-    """Return how long the last run took after its reset, and how much of that time it waited for the database."""
+    """Return the duration of the last run after its reset, and the part of that time spent waiting for the database."""
     handle = machine.service.client.get_workflow_handle(environment_workflow_id(environment_id))
     events = (await handle.fetch_history()).events
     reset = next(
@@ -231,7 +231,7 @@ async def test_manual_reset_continues_a_stop_and_a_key_in_use_cannot_change(mach
     with pytest.raises(KeyCannotChangeError, match=f"The bucket byok-{name}-catalog-"):  # contract 8
         await machine.service.replay(name, s3_key_arn=create_valid_key(machine.aws, KeyPurpose.S3))
 
-    # The two queries and the reset from docs/lifecycle.md, "Replay manually", with this environment's values.
+    # Read the commands from docs/lifecycle.md, "Replay manually", and insert this environment's values.
     failed, scheduled, reset = re.findall(r"^\$ (temporal workflow .*globex.*)$", LIFECYCLE, re.MULTILINE)
     step = parse_last_number(await run_shell(machine, failed.replace("globex", name)))
     task = parse_last_number(

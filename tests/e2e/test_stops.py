@@ -1,4 +1,4 @@
-"""Every broken key stops the environment with AWS's message, a remedy and an exit code, and no resources remain."""
+"""If a key is broken, provisioning stops with AWS's message, a remedy and an exit code, and no resources remain."""
 
 import asyncio
 
@@ -20,7 +20,10 @@ CASES = [(breakage, which) for breakage in KEY_FAULTS for which in KeyPurpose]
 STOPPED_BY_A_KEY = 3
 REFUSED = 2
 TYPED = "disabled"
-"""The only fault that no ARN rule detects but that is tested on the command line, once for each of the two keys."""
+"""A fault that no ARN rule detects. The tests inject this fault into each of the two keys on the command line.
+
+All other faults that no ARN rule detects are tested through `EnvironmentService`.
+"""
 AT_ONCE = asyncio.Semaphore(4)
 
 

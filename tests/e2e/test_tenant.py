@@ -1,6 +1,6 @@
-"""Tenant names with real processes.
+"""Set tenant names with real processes.
 
-byok puts tenant names on keys even if workers are killed at every call, and histories contain no session credentials.
+byok sets a tenant name even if the worker is killed at any call. Workflow histories contain no session credentials.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ WRITES = ("CreateAlias", "UpdateAlias", "TagResource")
 
 @dataclass(frozen=True)
 class TenantCase:
-    """Two keys, a role that may put a tenant name on them, and the request that does so."""
+    """Two keys, a role that is allowed to set a tenant name on the keys, and the request to set the name."""
 
     machine: StackHarness
     pair: KeyPair
@@ -128,7 +128,7 @@ NAMING = {"Effect": "Allow", "Action": ["kms:*Alias*", "kms:ListResourceTags", "
 
 @dataclass(frozen=True)
 class InterruptedCall:
-    """The call, identified by its service and number, to interrupt while byok puts a tenant name on both keys."""
+    """The call to interrupt while byok sets a tenant name on both keys, identified by its service and number."""
 
     service: str
     number: int
@@ -143,7 +143,7 @@ class InterruptedCall:
         ]
 
     async def prepare_case(self, machine: StackHarness, role_arn: str) -> TenantCase:
-        """Prepare an environment in which byok makes exactly this path's calls to put a tenant name on both keys."""
+        """Prepare an environment for which byok makes exactly the calls of this path to set a tenant name."""
 
         def prepare() -> TenantCase:
             name, aws = f"k-{uuid.uuid4().hex[:8]}", machine.aws

@@ -1,4 +1,4 @@
-"""Upgrade from one build of the worker to another with the commands of docs/upgrading.md."""
+"""Upgrade from one build of the worker to another with the commands from docs/upgrading.md."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The API with real processes, called with the documented requests and with generated valid and invalid requests."""
+"""Call the API of real processes with the documented requests, and with generated valid and invalid requests."""
 
 import asyncio
 import hashlib
@@ -31,7 +31,7 @@ HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
 COMMANDS = re.findall(
     r"^(curl .*?)(?: +# until ([A-Z]+))?$", (PROGRAMS_ROOT / "docs" / "api.md").read_text(), re.MULTILINE
 )
-"""The documented commands, each with the phase in which its event stream ends (empty if it has no event stream)."""
+"""The documented commands, each with the phase in which its event stream ends (empty if no event stream follows)."""
 
 
 async def test_documented_requests_work_in_order(web: StackHarness) -> None:

@@ -1,4 +1,4 @@
-"""Create environments using only what the wizard shows: its template, its commands and its forms (contract 130)."""
+"""Create environments with only the template, the commands and the forms that the wizard shows (contract 130)."""
 
 import asyncio
 import html

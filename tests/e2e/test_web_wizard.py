@@ -122,7 +122,7 @@ async def test_wizard_creates_a_ready_environment_with_keys_from_the_template(vi
     await page.get_by_role("button", name="Create environment").click()
     await expect(page.locator(".timeline li.current")).to_be_visible()
     await check_page(page, "5-progress")
-    await expect(page.locator(".phase.ready")).to_be_visible()  # the page shows this without being reloaded
+    await expect(page.locator(".phase.ready")).to_be_visible()  # the page is updated without a reload
     await expect(page.get_by_role("heading", name="Encrypted with your keys")).to_be_visible()
     await expect(page.get_by_text("TenantName=whole-way")).to_be_visible()  # contract 100, 108, 131
     await check_page(page, "6-ready")

@@ -55,7 +55,7 @@ async def test_another_worker_continues_after_one_is_killed(machine: StackHarnes
 
 
 def list_operations_and_bucket_purposes(machine: StackHarness, request: ProvisionRequest) -> set[tuple[str, str]]:
-    """Return the bucket write operations that AWS carried out, each with the bucket's purpose."""
+    """Return the write operations on buckets that AWS has executed, each with the bucket's purpose."""
     purposes = (
         (done, re.search(r"-(catalog|quality|exports)-", about)) for done, about in list_writes(machine, request)
     )

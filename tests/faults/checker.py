@@ -1,6 +1,6 @@
-"""Check in the local AWS and in Temporal that each resource exists once and uses the right key.
+"""Check that each resource exists exactly once and uses the right key, and that the environment's status is correct.
 
-Also check that the status is correct.
+The checks read the resources from local AWS, and the status and the histories from Temporal.
 """
 
 import asyncio

@@ -62,11 +62,11 @@ def sample_cases(cases: Sequence[_T], sample: int) -> Sequence[_T]:
 
 
 def assert_survived(harness: FaultHarness, before: int) -> None:
-    """Check that at least one case ran since `before`, and that all of these cases ended without defects.
+    """Check that the test ran at least one case, and that none of its cases has a defect.
 
     Args:
         harness: The harness that has recorded the results.
-        before: The number of results that the harness had before these cases ran.
+        before: The number of results that the harness had before the test ran its cases.
     """
     assert report.list_failures(harness.results[before:]) == []
     assert len(harness.results) > before

@@ -1,4 +1,4 @@
-"""A proxy between a worker and Temporal. When the proxy is cut, neither side notices immediately."""
+"""A proxy between a worker and Temporal that can drop data without closing connections."""
 
 import asyncio
 from types import TracebackType

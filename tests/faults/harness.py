@@ -22,7 +22,7 @@ MAX_CONCURRENT_CASES: Final = 40
 fifty threads."""
 
 LONG_READ_TIMEOUT_SECONDS: Final = "110"
-"""The worker's read timeout for AWS calls, in seconds, for cases that hold calls; longer than any call is held."""
+"""The worker's read timeout for AWS calls, in seconds, for cases that hold calls. No call is held for this long."""
 SHORT_READ_TIMEOUT_SECONDS: Final = "30" if RUN_ALL_CASES else "4"
 """The worker's read timeout, in seconds, for cases that do not hold calls. This timeout must expire if a call gets no
 response, but not if the call is merely slow. Calls are slow when many clients list a Region's resources at the same
@@ -106,8 +106,9 @@ class FaultHarness:
     async def run_cases(self, cases: Sequence[FaultCase]) -> None:
         """Run the cases in concurrent batches, and record their outcomes.
 
-        Cases that kill the worker before it gets a response run together and share one kill, and so do cases that kill
-        it after the response. All cases that do not kill the worker also run together.
+        All cases in a batch belong to the same group: cases that kill the worker before it gets the responses, cases
+        that kill the worker after the responses, or cases that do not kill the worker. A batch kills the worker at most
+        once.
         """
         for kinds in _TOGETHER:
             chosen = [case for case in cases if case.kind in kinds]

@@ -1,7 +1,7 @@
 """A model of an environment to which any operation may be applied at any time.
 
-Each method does what a user, a key administrator or the network might do. If byok wrongly refuses or wrongly accepts
-the operation, the method adds a defect to `verdict`.
+Each method performs an action of a user, a key administrator or the network. If byok wrongly refuses or wrongly
+accepts the action, the method adds a defect to `verdict`.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ PROGRESS_TIMEOUT_SECONDS: Final = 40.0
 
 
 class KeyBreakage(StrEnum):
-    """The ways in which the key administrator may break a key."""
+    """The ways in which the key administrator can break a key."""
 
     DISABLED = "disabled"
     POLICY = "policy removed"
@@ -73,7 +73,7 @@ class CheckedEnvironment:
         return self.request.environment_id
 
     async def request_create(self) -> None:
-        """Create the environment; byok must refuse this only while the environment is being deleted."""
+        """Request the creation; byok must refuse the request only while the environment is being deleted."""
         before = await self.status()
         try:
             creation = await self.machine.service.create(self.request)
@@ -84,7 +84,7 @@ class CheckedEnvironment:
             await self._begin(RequestKind.ENVIRONMENT)
 
     async def request_replay(self) -> None:
-        """Replay the environment; byok must refuse this unless the environment's provisioning has stopped."""
+        """Request a replay; byok must refuse the request unless the environment's provisioning has stopped."""
         before = await self.status()
         stopped = before is not None and before.phase is Phase.STOPPED and self.doing is RequestKind.ENVIRONMENT
         try:
@@ -99,7 +99,7 @@ class CheckedEnvironment:
             await self._begin(RequestKind.ENVIRONMENT)
 
     async def request_cancel(self) -> None:
-        """Cancel the running operation; byok must refuse this if no operation is running."""
+        """Request a cancellation; byok must refuse the request if no operation is running."""
         before = await self.status()
         try:
             await self.machine.service.cancel(self.name)
@@ -111,7 +111,7 @@ class CheckedEnvironment:
             self.cancelled = True
 
     async def request_delete(self, *, final_snapshot: bool) -> None:
-        """Delete the environment; byok must refuse this during provisioning, and after the environment is deleted."""
+        """Request the deletion; byok must refuse the request during provisioning and after a deletion."""
         before, service = await self.status(), self.machine.service
         snapshots = await asyncio.to_thread(self._snapshots_after, final_snapshot=final_snapshot)
         try:
@@ -190,7 +190,7 @@ class CheckedEnvironment:
         return status
 
     async def repair_and_finish(self) -> None:
-        """Repair the keys and the cluster as the remedies say, and finish the operation that has stopped, if any."""
+        """Repair the keys and the cluster as the remedies describe, and finish the stopped operation, if any."""
         await self.wait_until_at_rest()
         for which in KeyPurpose:
             await self.repair_key(which)

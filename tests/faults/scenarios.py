@@ -50,7 +50,7 @@ class CallSite:
     number: int
 
     def build_fault(self, run: "ScenarioRun", kind: str, **more: Any) -> dict[str, Any]:
-        """Build the fault that the local AWS must inject into this call of one run."""
+        """Build the fault that the local AWS must inject into this call in the given run."""
         return {
             "service": self.service,
             "operation": self.operation,
@@ -83,8 +83,8 @@ class ScenarioRun:
 
         Args:
             machine: The stack.
-            course: What the scenario does.
-            names_keys: Whether provisioning also sets the tenant name on the keys. The preparation then needs a worker.
+            course: The scenario to prepare.
+            names_keys: Whether provisioning also sets a tenant name on the keys. If so, `prepare` needs a worker.
         """
         name, customer = f"f-{uuid.uuid4().hex[:10]}", machine.stack.customer
         pair = await asyncio.to_thread(customer.ensure_key_pair, name)
@@ -140,7 +140,7 @@ class ScenarioRun:
         return about.format(env=self.request.environment_id, s3=self._key("s3"), rds=self._key("rds"))
 
     def find_placeholder(self, text: str) -> str | None:
-        """Return the placeholder whose value for this run occurs in a string; None if no value occurs."""
+        """Return the placeholder whose value for this run occurs in a string; None if no placeholder's value occurs."""
         return next((name for name in ("{env}", "{s3}", "{rds}") if self.fill_placeholders(name) in text), None)
 
     def _key(self, which: str) -> str:

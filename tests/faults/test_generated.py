@@ -1,6 +1,6 @@
-"""Operations on environments, in any order, do not lose or duplicate any resources, and they report the correct status.
+"""In any order, operations on environments lose and duplicate no resources, and byok reports the correct status.
 
-Hypothesis chooses actions on two environments, their keys and their calls, and real processes carry them out. The
+Hypothesis chooses actions on two environments, their keys and their calls, and real processes execute the actions. The
 example with a given number has the same steps in every run, but a step's effect depends on how far the environments
 have progressed.
 """
@@ -30,7 +30,7 @@ steps."""
 
 STEP_TIMEOUT_SECONDS: Final = 300.0
 DATABASE_SECONDS: Final = 0.5
-"""How long the local AWS takes to create a database. Each example changes this setting, and restores it at the end."""
+"""How many seconds the local AWS takes to create a database. Each example changes this value and later restores it."""
 
 CASE_NAME: Final = "generated: any operations on two environments, in any order"
 
@@ -40,8 +40,10 @@ LOSABLE_CALLS: Final = (
 )
 
 ON_FAILURE_VALUES: Final = ("keep", "rollback")
-"""If the first environment stops, its resources are kept; if the second stops, it is rolled back. Most actions affect
-the first environment."""
+"""If the first environment stops, its resources are kept. If the second environment stops, it is rolled back.
+
+Most actions affect the first environment.
+"""
 
 ACTIONS: Final = (
     *("create", "replay", "cancel", "delete", "delete_then_cancel", "toggle_worker", "lose_answer"),
@@ -53,7 +55,7 @@ individual rules in an example."""
 
 @dataclass(frozen=True)
 class ActionChoice:
-    """The parameters of a step; each action uses only some of them.
+    """The parameters of a step; each action uses only some of the parameters.
 
     Attributes:
         calls: How many calls the platform must make for the environment before the next step.
@@ -237,7 +239,7 @@ async def test_any_operations_in_any_order_lose_and_duplicate_nothing_and_report
     chosen = settings(
         derandomize=True,
         database=None,
-        max_examples=2,  # the empty example, and the example with this number
+        max_examples=2,  # the example in which all values are 0, and the example with this number
         stateful_step_count=STEPS,
         phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),

@@ -140,7 +140,7 @@ async def test_concurrent_requests_through_cli_and_temporal_create_one_environme
 
 @dataclass(frozen=True)
 class KeyDisabling:
-    """A key that is disabled just before one of provisioning's calls, and enabled again after provisioning stops."""
+    """A key that is disabled just before a provisioning call, and enabled again after provisioning stops."""
 
     place: CallSite
     key: KeyPurpose

@@ -135,7 +135,7 @@ async def test_worker_with_a_skewed_clock_takes_no_work(steady: FaultHarness) ->
 
 
 def write_sick_profile(harness: FaultHarness, folder: Path) -> dict[str, str]:
-    """Write an AWS profile with a session that faults can target, and return the environment variables for it."""
+    """Write an AWS profile with a session that faults can target, and return the profile's environment variables."""
     config = folder / "config"
     config.write_text(
         f"[profile {SICK}]\nrole_arn = {PLATFORM_ROLE_ARN}\nrole_session_name = {SICK}\nsource_profile = operator\n"
@@ -180,14 +180,14 @@ async def test_credentials_that_expire_while_a_worker_polls_stop_nothing(steady:
         await steady.await_and_record_results([(what, what, run) for run in runs])
 
     assert {status.phase for status in calls} == {Phase.READY}
-    assert rejected  # the sick worker took work
+    assert rejected  # the sick worker has executed activities
     assert_survived(steady, before)
 
 
 async def watch(run: ScenarioRun, held: set[str]) -> EnvironmentStatus:
     """Watch an environment until its workflow ends, and return its last status.
 
-    If the environment held, its id is added to `held`.
+    If the environment is on hold at any time, add its id to `held`.
     """
     async with asyncio.timeout(300):
         async for status in run.machine.service.watch_status(run.request.environment_id):
@@ -246,9 +246,9 @@ def find_environment(runs: list[ScenarioRun], call: dict[str, dict[str, str]]) -
 
 
 async def test_status_and_doctor_say_at_once_that_all_workers_are_unfit(tmp_path: Path) -> None:
-    """The test starts its own stack, because it needs all listed workers to be unfit.
+    """Start a separate stack, because all workers that Temporal lists must be unfit.
 
-    Temporal lists a killed worker for another minute.
+    In the shared stack, Temporal would list a healthy worker for another minute after the worker was killed.
     """
     async with DevStack(tmp_path / "stack", Ports.pick_free(), worker=False, database_seconds=0.3) as stack:
         machine = StackHarness(stack, await stack.connect_service(), AwsHarness(stack.aws_url))
@@ -272,7 +272,7 @@ async def test_status_and_doctor_say_at_once_that_all_workers_are_unfit(tmp_path
 
 
 async def wait_for_holding(run: ScenarioRun) -> EnvironmentStatus:
-    """Wait until an environment holds, and return its status."""
+    """Wait until an environment is on hold, and return its status."""
     name = run.request.environment_id
     async with asyncio.timeout(30):
         while (found := await run.machine.service.read_status(name)).holding is None:  # noqa: ASYNC110

@@ -1,7 +1,7 @@
 """A platform account and a customer account, either in the local AWS or, with `--aws real`, in real AWS.
 
 With real AWS, the tests use the AWS profiles `platform` (a session of the platform role) and `byok` (a key
-administrator in another account). After each test, they schedule the keys for deletion and remove the buckets.
+administrator in another account). After each test, the fixture schedules the keys for deletion and removes the buckets.
 """
 
 import json
@@ -29,7 +29,7 @@ class TwoAccounts:
 
     Attributes:
         platform_client: A function that builds a client for the platform role, given a service and optionally a Region.
-        customer_client: A function that builds a client in the same way for the customer's key administrator.
+        customer_client: A function with the same parameters that builds a client for the customer's key administrator.
         real: Whether the accounts are in real AWS, where a database takes minutes to create.
     """
 

@@ -1,4 +1,4 @@
-"""A template's rules make assertions about its parameters.
+"""The rules in a template contain assertions about the template's parameters.
 
 If an assertion fails, CloudFormation does not change anything.
 """

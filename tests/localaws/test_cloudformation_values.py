@@ -1,4 +1,4 @@
-"""How CloudFormation converts YAML's booleans and numbers to text, in comparisons and in outputs."""
+"""Test how CloudFormation converts YAML's booleans and numbers to text, in comparisons and in outputs."""
 
 from typing import Any
 

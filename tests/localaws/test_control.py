@@ -169,7 +169,7 @@ def test_key_change_takes_time_to_reach_the_services(aws: AwsHarness) -> None:
     aws.call_control("POST", "settings", propagation_seconds=60)
     aws.customer_client("kms").disable_key(KeyId=key)
 
-    s3.put_object(**write)  # still succeeds, because the change has not reached S3 yet
+    s3.put_object(**write)  # still succeeds, because the change has not propagated to S3 yet
     aws.call_control("POST", "settings", propagation_seconds=0)
 
     with pytest.raises(ClientError) as caught:

@@ -40,7 +40,7 @@ FIRST = {
     "of the platform's account": "arn.PlatformAccount",
 }
 UNDECIDED = {"policy.DenyCannotBeSaid"}
-"""Findings that leave the result undecided, because it depends on values that only AWS has when it receives a call."""
+"""Findings that leave the result undecided, because the result depends on values that only AWS knows during a call."""
 
 
 def collect_key(aws: AwsHarness, arn: str) -> dict[str, Any]:

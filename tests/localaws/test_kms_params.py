@@ -1,4 +1,4 @@
-"""KMS parameters that change what a call does: grant constraints, dry runs, rotation, replicas, pages."""
+"""KMS parameters that change what a call does: grant constraints, dry runs, rotation, replicas and pagination."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

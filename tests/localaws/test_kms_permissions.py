@@ -17,7 +17,7 @@ TAG = {"TagKey": "aatn", "TagValue": "acme"}
 
 @dataclass(frozen=True)
 class KeysAndClients:
-    """Two keys that the role may change, a third key that it may not change, and clients for the role and the owner."""
+    """Two keys that the role is allowed to change, a third key, and clients for the role and for the owner."""
 
     s3: str
     rds: str
@@ -40,7 +40,7 @@ def build_access_denied_error(action: str, resource: str, kind: str = "identity-
 
 @pytest.fixture
 def keys(aws: AwsHarness) -> KeysAndClients:
-    """Three keys, and a role that may manage a tenant's aliases and two of these keys."""
+    """Three keys, and a role that is allowed to manage a tenant's aliases and the tags of two of the keys."""
     s3, rds, third = aws.create_s3_key(), aws.create_rds_key(), aws.create_key()
     arn = aws.create_customer_role(
         allow_statement(ON_KEYS, [s3, rds, f"{ALIASES}/byok-*"]),

@@ -87,7 +87,7 @@ def test_aliases_and_tags_cannot_be_written_across_accounts(accounts: TwoAccount
     }
     key, kms = accounts.create_key(everything), accounts.platform_client("kms")
 
-    # D11: KMS refuses both calls, whatever the key policy says. The error codes are not asserted, because we found no
+    # D11: KMS refuses both calls, regardless of the key policy. The error codes are not asserted, because we found no
     # recording of these errors.
     with pytest.raises(kms.exceptions.ClientError):
         kms.create_alias(AliasName=f"alias/byok-parity-{uuid.uuid4()}", TargetKeyId=key)

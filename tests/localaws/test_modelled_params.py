@@ -28,8 +28,8 @@ from tests.localaws.test_s3_recorded import catch_error_with_status
 CALLER: Final = CallingPrincipal("arn:aws:iam::444455556666:user/KeyAdministrator", "444455556666")
 # Parameters that have no effect in AWS either, each with the reason.
 WITHOUT_EFFECT: Final = {
-    "delete_db_instance": {"SkipFinalSnapshot"},  # an instance in a cluster has no storage to snapshot
-    "describe_global_clusters": {"Filters"},  # there are no global clusters to filter
+    "delete_db_instance": {"SkipFinalSnapshot"},  # An instance in a cluster has no storage to snapshot.
+    "describe_global_clusters": {"Filters"},  # There are no global clusters to filter.
 }
 
 
@@ -57,7 +57,7 @@ def test_every_other_param_is_refused_by_name(service: str) -> None:
 
 
 def list_modelled_handlers() -> Iterator[tuple[str, Operation]]:
-    """Yield every handler that declares its parameters, with its name in the code."""
+    """Yield the name and the operation of every handler that declares its parameters."""
     for module in pkgutil.walk_packages(localaws.__path__, "localaws."):
         if not module.name.endswith("__main__"):
             for name, value in vars(importlib.import_module(module.name)).items():

@@ -43,7 +43,7 @@ class LocalAwsProcess:
 
     @property
     def errors(self) -> str:
-        """The complete standard error of the process, which must exit first."""
+        """The complete standard error of the process, which must already have exited."""
         assert self.process.stderr is not None
         return self.process.stderr.read()
 

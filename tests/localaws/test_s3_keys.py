@@ -35,7 +35,7 @@ def create_key_for(aws: AwsHarness, *actions: str) -> str:
 
 @pytest.fixture
 def s3(aws: AwsHarness) -> Any:
-    """A platform client, after it has created a bucket without an S3 Bucket Key."""
+    """A platform client and an empty bucket, which does not use an S3 Bucket Key."""
     client = aws.platform_client("s3")
     client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     return client

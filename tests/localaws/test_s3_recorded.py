@@ -14,8 +14,8 @@ HIDDEN = (
     "on this resource because the resource does not exist in this Region, no resource-based policies allow access, "
     "or a resource-based policy explicitly denies access"
 )
-# The owner may manage the key, but not use it. If the key policy allowed the account all actions, it would delegate the
-# use of the key to IAM.
+# The owner is allowed to manage the key, but not to use the key. If the key policy allowed the account all actions, the
+# policy would delegate the use of the key to IAM.
 MANAGED_ONLY = ["kms:Describe*", "kms:Put*", "kms:Get*", "kms:Schedule*", "kms:Enable*", "kms:Disable*"]
 
 

@@ -1,4 +1,4 @@
-"""Session tags: who may pass them, and how key policies see them in calls through S3 and RDS.
+"""Session tags: who is allowed to pass the tags, and how key policies evaluate the tags in calls through S3 and RDS.
 
 Sources: IAM user guide, "Pass session tags in AWS STS" and "Forward access sessions".
 """

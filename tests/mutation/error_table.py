@@ -1,7 +1,7 @@
 """Change each rule of the error table and run the table's tests: `python -m tests.mutation.error_table`.
 
 mutmut changes only code in functions, but the error table is data that Python builds when it imports the modules. This
-program makes the changes in memory and prints those that no test detects. It runs the tests for each change in a
+program makes the changes in memory and prints the changes that no test detects. It runs the tests for each change in a
 separate forked process, so the changes do not affect each other.
 """
 

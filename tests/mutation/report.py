@@ -90,8 +90,8 @@ def read_mutants(file: Path, codes: dict[str, int | None]) -> Iterator[Mutant]:
 def is_wording(original: ast.AST, changed: ast.AST) -> bool:
     """Return whether a change affects only how a message is worded.
 
-    mutmut writes XX around a string, or changes its letter case. If the string has several words, the change affects
-    only the wording, unless the string is a command, or the changed part is a name or an option.
+    mutmut adds XX around a string, or changes the string's letter case. If the string has several words, the change
+    affects only the wording, unless the string is a command, or the changed part is a name or an option.
     """
     before, after = (
         [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)] for tree in (original, changed)

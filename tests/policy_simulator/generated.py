@@ -1,6 +1,6 @@
 """Hypothesis strategies for policies, and the calls for which the policies are evaluated.
 
-The policies may contain every kind of element that matters for such calls. The strategies choose from a small set of
+The policies can contain every kind of element that matters for these calls. The strategies choose from a small set of
 values that resemble the values in the calls, so that about half of the generated statements apply.
 """
 
@@ -187,9 +187,9 @@ def _choices(operator: str, key: str) -> list[str]:
         # policy variable with the ARN condition operator" (IAM user guide, "ARN condition operators").
         values = [value for value in values if "${" not in value]
     if "Not" in operator:
-        # In the simulator, an inverted operator never matches a variable that has no value. In AWS, it does match:
-        # "Inverted condition operators like StringNotEquals or StringNotLike do match against a null value" (IAM user
-        # guide, "Policy variables with no value").
+        # In the simulator, an inverted operator never matches a variable that has no value. In AWS, an
+        # inverted operator matches such a variable: "Inverted condition operators like StringNotEquals or StringNotLike
+        # do match against a null value" (IAM user guide, "Policy variables with no value").
         values = [value for value in values if _NO_VALUE not in value]
     return values
 
@@ -219,8 +219,7 @@ def policy_strategy(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any
 
     All policies have the version 2012-10-17, because the simulator replaces variables regardless of the `Version`. In
     AWS, variables in a policy with an earlier version "are treated as literal strings" (IAM user guide, "IAM JSON
-    policy
-    elements: Version").
+    policy elements: Version").
     """
     statements = st.lists(_statements(with_principals=with_principals), min_size=1, max_size=3)
     return st.builds(lambda found: {"Version": "2012-10-17", "Statement": found}, statements)
@@ -228,8 +227,8 @@ def policy_strategy(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any
 
 ALLOW_ALL_POLICY: Final = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 KEY_POLICY_STRATEGY: Final = policy_strategy(with_principals=True)
-# Half of the identity policies allow everything, because cross-account access also needs an identity policy that allows
-# it. Otherwise, almost every case would be denied.
+# Half of the identity policies allow everything, because cross-account access also needs permission from the identity
+# policy. Otherwise, almost every call would be denied.
 IDENTITY_POLICIES_STRATEGY: Final = st.lists(
     st.just(ALLOW_ALL_POLICY) | policy_strategy(with_principals=False), max_size=2
 )

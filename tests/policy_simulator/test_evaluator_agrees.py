@@ -12,7 +12,7 @@ from tests.policy_simulator.generated import ACCESS_REQUESTS, CUSTOMER, IDENTITY
 from tests.policy_simulator.simulator import PolicySimulator
 
 # How many policies to generate. Every run generates the same policies, so that no run fails merely because of new
-# examples. A higher number tests more policies.
+# examples.
 EXAMPLE_COUNT: Final = int(os.environ.get("BYOK_TEST_ORACLE_EXAMPLES", "200"))
 
 

@@ -78,7 +78,7 @@ class Tenant:
         return await self.counter.find_exceeded_by_environment(self.name, f"{self.name}-next")
 
     async def use_up(self, quota: Quota) -> ExceededQuota:
-        """Set a quota to 1, use it up, and wait until visibility shows that it is used up."""
+        """Set a quota to 1, use up the quota, and wait until visibility shows that the quota is used up."""
         self.limit(**{FIELD[quota]: 1})
         if quota is Quota.ENVIRONMENTS:
             await self.create("first")
@@ -107,7 +107,7 @@ class Tenant:
     async def wait_until_visibly_ended(self, workflow_id: str) -> None:
         """Wait until visibility shows that a workflow's latest run has ended.
 
-        Visibility is updated after the workflow's history: until then, it counts the workflow as running.
+        Visibility is updated later than the workflow's history. Until then, visibility counts the workflow as running.
         """
         latest = await self.harness.client.get_workflow_handle(workflow_id).describe()
         query = f"WorkflowId = '{workflow_id}' AND RunId = '{latest.run_id}' AND CloseTime IS NOT NULL"
@@ -124,7 +124,7 @@ class Tenant:
 
 @pytest_asyncio.fixture
 async def tenant(harness: WorkflowHarness) -> AsyncIterator[Tenant]:
-    """An organisation without limits of its own. Its workflows are terminated after the test."""
+    """An organisation without limits of its own. The fixture terminates the organisation's workflows after the test."""
     name = f"o{uuid.uuid4().hex[:12]}"
     harness.activities.accounts[S3_KEY.split(":")[4]] = name
     yield Tenant(name, harness, EnvironmentService(harness.client, harness.task_queue))

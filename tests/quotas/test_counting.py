@@ -1,4 +1,4 @@
-"""What counts towards a quota, and what frees it."""
+"""Test which workflows count towards a quota, and when a quota has capacity again."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ DISABLED = ("s3", "KMS.DisabledException", "The key is disabled.", Phase.VALIDAT
 
 
 async def start_by_hand(tenant: Tenant, name: str) -> None:
-    """Start an environment in Temporal, and wait until visibility shows that the quota stopped it."""
+    """Start a workflow directly in Temporal, and wait until visibility shows that the quota stopped the workflow."""
     request = tenant.build_request(name)
     workflow_id = environment_workflow_id(request.environment_id)
     with pytest.raises(WorkflowFailureError):

@@ -57,7 +57,7 @@ class Backlog:
 
 
 class Turns(FakeActivities):
-    """Activities that record which environment gets each turn of the worker's slot: its id, or None for the backlog."""
+    """Activities that record, for each turn of the worker's slot, the environment's id, or None for the backlog."""
 
     @property
     def turns(self) -> list[str | None]:

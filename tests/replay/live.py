@@ -31,7 +31,7 @@ def build_replayer() -> Replayer:
 
 
 async def find_replay_failures(client: Client, task_queue: str = TASK_QUEUE) -> dict[str, Exception | None]:
-    """Return, for each running or stopped workflow run, the error that its replay raises, or None if it replays."""
+    """Replay each running or stopped workflow run, and return the error of each replay, or None."""
     runs = client.list_workflows(f"TaskQueue = '{task_queue}' AND {REPLAYABLE_RUNS_QUERY}")
     async with build_replayer().workflow_replay_iterator(runs.map_histories()) as results:
         return {f"{one.history.workflow_id} {one.history.run_id}": one.replay_failure async for one in results}

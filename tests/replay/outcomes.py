@@ -137,12 +137,12 @@ async def ready_with_a_tenant(harness: WorkflowHarness) -> Handle:
 
 
 async def ready_with_tenant_commands_handed_over(harness: WorkflowHarness) -> Handle:
-    """No tenant role is given, so the workflow returns the commands."""
+    """No tenant role is given, so the workflow returns the commands that set the tenant name."""
     return await harness.start_provision(build_provision_request("ready-with-commands", tenant="acme"))
 
 
 async def stopped_while_reconciling_the_tenant(harness: WorkflowHarness) -> Handle:
-    """All resources are ready, but the tenant name cannot be put on one of the keys."""
+    """All resources are ready, but the tenant name cannot be set on one of the keys."""
     harness.activities.script["reconcile_key"] = [build_aws_failure(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     return await harness.start_provision(
         build_provision_request("stopped-while-naming", tenant="acme", tenant_role_arn=ROLE, on_failure="rollback")
@@ -167,7 +167,7 @@ async def tenant_reconciled_in_part(harness: WorkflowHarness) -> Handle:
 
 
 async def tenant_commands_handed_over(harness: WorkflowHarness) -> Handle:
-    """No tenant role is given, so the workflow returns the commands."""
+    """No tenant role is given, so the workflow returns the commands that set the tenant name."""
     return await harness.start_reconcile_tenant(build_tenant_request("tenant-commands", tenant_role_arn=None))
 
 
@@ -220,7 +220,7 @@ async def deleted_on_platform_keys(harness: WorkflowHarness) -> Handle:
 
 
 async def deletion_stopped(harness: WorkflowHarness) -> Handle:
-    """The deletion stops, and keeps a bucket because it contains objects that byok did not write."""
+    """The deletion stops, and keeps a bucket that contains objects that byok did not write."""
     buckets = tuple(one.name for one in _EVERYTHING.buckets)
     harness.activities.listed = [_EVERYTHING, build_owned_resources(buckets=buckets)]
     kept = RemovalResult(resource=buckets[0], removed=False, why_kept="it holds objects that are not ours")
@@ -229,7 +229,7 @@ async def deletion_stopped(harness: WorkflowHarness) -> Handle:
 
 
 async def deletion_refused_by_aws(harness: WorkflowHarness) -> Handle:
-    """The deletion request names a different Region from the one that AWS reports, and nothing is removed."""
+    """The deletion request specifies a Region other than the Region that AWS reports, so nothing is removed."""
     far = OwnedResource(name="byok-acme-files-1", region="us-east-1")
     harness.activities.listed = [OwnedResources(buckets=(far,))]
     return await harness.start_delete(build_delete_request("deletion-refused"))

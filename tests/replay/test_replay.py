@@ -1,6 +1,6 @@
 """The saved histories replay with the current workflows, so a running environment survives a worker upgrade.
 
-`BYOK_TEST_RECORD=1 pytest tests/replay` records the histories of all outcomes again; `-k` selects some of them. Until
+`BYOK_TEST_RECORD=1 pytest tests/replay` records the histories of all outcomes again; `-k` selects some outcomes. Until
 0.1.0 is tagged, every commit that changes a workflow must include newly recorded histories. Once 0.1.0 is tagged, a
 saved history never changes, and a change to a workflow's activities must be guarded by `workflow.patched()`.
 """

@@ -1,4 +1,4 @@
-"""Which tokens byok sends to STS: only recent GetCallerIdentity requests that are addressed to STS (contract 146)."""
+"""byok sends a token to STS only if it is a recent GetCallerIdentity request addressed to STS (contract 146)."""
 
 import base64
 import re

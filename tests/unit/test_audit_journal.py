@@ -85,7 +85,7 @@ async def test_pieces_are_closed_by_size_and_by_age(tmp_path: Path) -> None:
 
 
 def test_killed_process_loses_no_flushed_record(tmp_path: Path) -> None:
-    """Records that `append` confirmed are in the journal after `kill -9`; a torn last line is skipped."""
+    """Records that `append` confirmed are in the journal after `kill -9`; an incomplete last line is skipped."""
     program = (
         PREAMBLE
         + """

@@ -1,4 +1,4 @@
-"""Features that the API models in botocore lack (docs/behaviour.md)."""
+"""Check which features are missing in botocore's models of AWS's APIs (docs/behaviour.md)."""
 
 from botocore import session
 from botocore.model import ServiceModel

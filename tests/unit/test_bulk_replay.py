@@ -31,7 +31,10 @@ async def stop_environments(
 async def collect(
     service: EnvironmentService, code: str, names: Sequence[str], *, dry_run: bool = False
 ) -> list[BulkReplayOutcome]:
-    """Replay, and return the outcomes of this test's environments in order. All tests share the Temporal server."""
+    """Run a bulk replay, and return the outcomes of this test's environments, in order.
+
+    The bulk replay includes the environments of other tests, because all tests share the Temporal server.
+    """
     outcomes = [one async for one in replay_all(service, code, dry_run=dry_run)]
     return sorted((one for one in outcomes if one.environment_id in names), key=lambda one: one.environment_id)
 
@@ -55,7 +58,7 @@ async def test_all_environments_with_the_code_are_replayed_and_no_other(
     ended = await asyncio.gather(*(wait_until_ended(service, name) for name in names))
     assert {status.phase for status in ended} == {Phase.READY}
     assert (await service.read_status(other)).phase is Phase.STOPPED
-    # Visibility still lists the earlier runs, but they are not replayed again.
+    # Visibility still lists the earlier runs, but byok does not replay these runs again.
     assert await collect(service, "s3.TooManyBuckets", names) == []
 
 

@@ -38,16 +38,16 @@ def test_policy_is_extracted_unchanged_from_every_format(document: str) -> None:
     response = {"Policy": document, "PolicyName": "default"}
     for text in (
         document,
-        json.dumps(document),  # --query Policy --output json
+        json.dumps(document),  # The output with --query Policy --output json.
         json.dumps(response, indent=4),
         dump_yaml(response),
         dump_yaml({"PolicyName": "default", "Policy": document}),
-        dump_yaml([response]),  # --output yaml-stream
-        dump_yaml(document),  # --query Policy --output yaml
+        dump_yaml([response]),  # The output with --output yaml-stream.
+        dump_yaml(document),  # The output with --query Policy --output yaml.
         dump_yaml(response).replace("\n", "\r\n"),
     ):
         assert extract_document(text) == document
-    assert extract_document(f"{document.rstrip()}\tdefault\n") == document.rstrip()  # --output text
+    assert extract_document(f"{document.rstrip()}\tdefault\n") == document.rstrip()  # the output with --output text
     assert parse_policy(f"{document.rstrip()}\tdefault\n")["Statement"] == POLICY["Statement"]
 
 

@@ -224,8 +224,8 @@ def test_remedy_suits_the_outcome() -> None:
         assert (row.remedy is Remedy.NAME_TAKEN) == (row.outcome is ErrorOutcome.EXISTS), row
 
 
-# A bucket policy may name a role that has not propagated yet. HEAD requests return 400 if the object's key cannot be
-# used.
+# A bucket policy may name a role that has not propagated yet. HEAD requests return 400 if S3 cannot use the KMS key of
+# the object.
 POSSIBLY_TEMPORARY = [("s3", "400"), ("s3", "MalformedPolicy")]
 
 
@@ -247,8 +247,8 @@ def test_errors_that_botocore_retries_are_retried() -> None:
         (row.service, row.code) for row in ERROR_RULES if row.code in retried if row.outcome not in {RETRY, HOLD}
     }
 
-    # KMS does not use this code for throttling: the key has its maximum number of aliases (KMS API reference,
-    # CreateAlias).
+    # KMS does not use this code for throttling. The code means that the key has the maximum number of aliases (KMS API
+    # reference, CreateAlias).
     assert stopped == {("kms", "LimitExceededException")}
 
 
@@ -324,8 +324,8 @@ OTHER_CALLERS = [
     "arn:aws:sts::999988887777:assumed-role/Platform/worker",
     "arn:aws:iam::111122223333:user/Operator",
 ]
-# The forms of AWS's message, as recorded for S3 with a key in another account, and as documented in the IAM user guide,
-# "Access denied error messages".
+# The forms of AWS's access-denied message, as recorded for S3 with a key in another account, and as documented in the
+# IAM user guide, "Access denied error messages".
 DENIALS = [
     (
         "s3",

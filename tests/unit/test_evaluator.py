@@ -1,4 +1,4 @@
-"""Policy evaluation: the contract's statements with the context of real requests, and each of IAM's rules."""
+"""Evaluate the contract's policy statements with the context of real requests, and test each of IAM's rules."""
 
 from typing import Any
 

@@ -47,7 +47,10 @@ class ShellWithFakeAws:
     folder: Path
 
     def run(self, text: str, fails: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a script, then print to stderr its exit code and any variables that it left behind."""
+        """Run a script in the shell.
+
+        At the end, stderr contains the script's exit code and the values of variables that the script has not unset.
+        """
         (self.folder / "aws").write_text(AWS)
         (self.folder / "aws").chmod(0o755)
         environment = {**os.environ, "CALLS": str(self.folder), "FAILS": str(fails)}

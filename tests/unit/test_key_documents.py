@@ -1,4 +1,4 @@
-"""The pages for key administrators say what a customer must know about the two keys."""
+"""The pages for key administrators contain all facts that a customer must know about the two keys."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""byok parses the collection script's output in every form in which people send it, and reports incomplete output."""
+"""byok parses the collection script's output in every format in which users send it, and reports incomplete output."""
 
 import json
 import textwrap

@@ -1,6 +1,6 @@
 """Models of data that passes through Temporal: requests reject unknown fields, and records ignore them.
 
-Once the record of a resource says that byok created the resource, later observations do not change this.
+Once a record states that byok created a resource, later observations do not change this statement.
 """
 
 from datetime import UTC, datetime
@@ -64,7 +64,7 @@ def test_invalid_field_is_named_without_its_value(field: str, value: Any) -> Non
 
 
 def test_invalid_arn_is_a_valid_request() -> None:
-    """An invalid ARN becomes a finding with a remedy (contract 82, 83)."""
+    """An invalid ARN is reported as a finding with a remedy, not as an invalid request (contract 82, 83)."""
     assert ProvisionRequest.model_validate({**ASKED, "s3_key_arn": "alias/payments"}).s3_key_arn == "alias/payments"
 
 

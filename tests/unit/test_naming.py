@@ -24,7 +24,7 @@ REGIONS = st.from_regex(REGION_PATTERN.rstrip("$"), fullmatch=True)
 
 
 def assert_legal_bucket_name(name: str) -> None:
-    """Check AWS's rules ("General purpose bucket naming rules", S3 user guide), and that the name has no dots."""
+    """Check that a name follows "General purpose bucket naming rules" (S3 user guide), and contains no dots."""
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", name), name
     assert not name.startswith(("xn--", "sthree-", "amzn-s3-demo-")), name
     assert not name.endswith(("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")), name

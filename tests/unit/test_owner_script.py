@@ -50,7 +50,7 @@ def run_script(folder: Path, shell: str, text: str, typed: str = "") -> subproce
         f"\n  {S3} \n\n{RDS}\n",
         f"{PAYLOAD}\n",  # D4
         f"{json.dumps(json.loads(PAYLOAD), indent=2)}\n",
-        f"{json.dumps(PAYLOAD)}\n",  # as the AWS CLI prints it with --output json
+        f"{json.dumps(PAYLOAD)}\n",  # as the AWS CLI prints the payload with --output json
         f"{S3}\n{PAYLOAD}\n",
     ],
 )

@@ -25,7 +25,7 @@ NAMED = {"S3KmsKeyArn": S3, "RdsKmsKeyArn": RDS}
         {"s3_key_arn": PAYLOAD, "rds_key_arn": RDS},
         {"s3_key_arn": PAYLOAD, "rds_key_arn": ""},
         {"s3_key_arn": NAMED},
-        {"s3_key_arn": json.dumps(PAYLOAD)},  # as the AWS CLI prints it with --output json
+        {"s3_key_arn": json.dumps(PAYLOAD)},  # as the AWS CLI prints the payload with --output json
         {"s3_key_arn": json.dumps([PAYLOAD])},
         NAMED,
         {"s3_key_arn": S3, "rds_key_arn": RDS},

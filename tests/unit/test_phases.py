@@ -1,4 +1,4 @@
-"""Which RDS statuses are pending, mean that a cluster cannot access its key, or cause an immediate error."""
+"""Test which RDS statuses are pending, which indicate an inaccessible key, and which cause an immediate error."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""No text contains an idiom that reads like a translation; `IDIOMS` has a replacement for each."""
+"""No text contains an idiom that reads like a translation; `IDIOMS` has a replacement for each idiom."""
 
 import re
 from typing import Final

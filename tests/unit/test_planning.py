@@ -141,7 +141,7 @@ def test_cluster_that_proves_a_key_is_like_an_environments_but_leaves_nothing_to
         "byok:key-proof": RDS,
         "byok:created-by-run": "proof-1",
         "byok:managed-by": "byok",
-    }  # no environment tag, so deleting an environment never finds this cluster
+    }  # without an environment tag, so that the deletion of an environment never removes this cluster
     settings = task.cluster.settings
     assert (settings.deletion_protection, settings.backup_retention_days, settings.master_secret_key_arn) == (
         *(False, 1, None),

@@ -1,4 +1,4 @@
-"""Platform-managed keys: what a request must specify, what the plan contains, and whose keys the settings may name."""
+"""Platform-managed keys: the fields of a request, the plan, and the keys that the platform's settings can contain."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,6 +1,6 @@
 """The offline check evaluates every policy in the catalogue correctly.
 
-It reports which facts it cannot determine, and suggests the fix.
+The check also reports the facts that it cannot determine, and suggests a fix for each fault.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""The list of Regions matches botocore's, and byok refuses an unknown name and suggests the closest valid name."""
+"""The list of Regions matches botocore's list; byok refuses an unknown name and suggests the closest valid name."""
 
 from typing import Any
 

@@ -48,8 +48,8 @@ CUSTOMERS_KEY = {
     Remedy.TENANT_ROLE,
     Remedy.KEY_LIMIT,
 }
-"""Remedies that the customer must carry out. A remedy that is neither here nor in `ASKERS` says that the customer does
-not need to do anything."""
+"""Remedies that the customer must carry out. A remedy that is neither in this set nor in `ASKERS` says that the
+customer does not need to do anything."""
 ASKERS = {
     Remedy.CANCELLED,
     Remedy.MALFORMED_REQUEST,

@@ -33,7 +33,7 @@ def read_statements() -> dict[str, str]:
 
 
 def find_exemption(text: str) -> str | None:
-    """Return the reason why a statement needs no test of its own, or None if it needs one.
+    """Return the reason why a statement needs no test of its own; None if the statement needs a test.
 
     A valid exemption gives the reason and the source.
     """

@@ -61,7 +61,7 @@ async def list_attempts(service: EnvironmentService, environment_id: str) -> tup
 
 
 async def reset(service: EnvironmentService, environment_id: str, reason: str, event_id: int | None = None) -> str:
-    """Reset the current run to an event, as Temporal's CLI does; the default is the failed activity."""
+    """Reset the current run to an event, as Temporal's CLI does; by default, to the point at which a replay resumes."""
     status = await service.read_status(environment_id)
     if event_id is None:
         handle = service.client.get_workflow_handle(status.workflow_id, run_id=status.run_id)
@@ -89,7 +89,7 @@ async def delete_earlier_runs(service: EnvironmentService, environment_id: str) 
         await client.workflow_service.delete_workflow_execution(
             DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
         )
-    async with asyncio.timeout(240):  # the server deletes a run in the background, sometimes after a minute
+    async with asyncio.timeout(240):  # the server deletes a run in the background, sometimes only after a minute
         for run_id in earlier:
             while await describe_or_none(client.get_workflow_handle(status.workflow_id, run_id=run_id)):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
@@ -105,7 +105,7 @@ async def list_without_earlier_runs(service: EnvironmentService, environment_id:
 
 
 def times_in_order(attempts: tuple[Attempt, ...]) -> bool:
-    """Return whether no attempt ends before it begins, or begins before the previous attempt ends."""
+    """Return whether every attempt begins after the previous attempt has ended, and ends after it has begun."""
     each = all(one.ended_at is not None and one.started_at <= one.ended_at for one in attempts)
     return each and all(
         one.ended_at is not None and one.ended_at <= later.started_at for one, later in pairwise(attempts)
@@ -444,7 +444,7 @@ async def test_environment_stops_with_its_problem_even_if_the_stop_cannot_be_rec
 async def test_attempts_of_an_earlier_owner_of_the_id_are_not_shown(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    """A person with access to Temporal can start a workflow for another organisation with an id that was in use."""
+    """A user with access to Temporal can reuse an environment id for another organisation."""
     environment_id = f"globex-{environment_id}"
     await stop_environment(service, harness, environment_id)
     harness.activities.accounts = {parse_key_arn(S3_KEY).account: "globex"}

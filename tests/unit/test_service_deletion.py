@@ -79,7 +79,7 @@ async def test_run_that_created_nothing_proves_nothing(
 
     request = await service.build_delete_request(environment_id, region="us-east-1", s3_key_arn=OTHER_KEY)
 
-    # The workflow compares the requested Region and keys with what AWS reports.
+    # The workflow compares the requested Region and keys with the Region and keys that AWS reports.
     assert (request.region, request.s3_key_arn, request.rds_key_arn) == ("us-east-1", OTHER_KEY, None)
     assert (await service.build_delete_request(environment_id)).region == REGION
 

@@ -66,7 +66,7 @@ async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
 
     assert (replayed.step, ready.phase, ready.run_id) == (failed, Phase.READY, replayed.run_id)
     again = harness.activities.calls[before:]
-    assert again[0] == failed or failed in again[:2]  # a parallel activity may run first
+    assert again[0] == failed or failed in again[:2]  # a parallel activity can run first
     sequential = ("probe_s3_key", "ensure_cluster")
     done = sequential[: sequential.index(failed)] if failed in sequential else sequential
     assert not set(done) & set(again)

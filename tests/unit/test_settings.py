@@ -1,4 +1,4 @@
-"""byok reads settings from environment variables once, and refuses a misspelt name."""
+"""byok reads settings from environment variables once, and refuses a variable with a misspelt name."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Two requests share a run only if they ask for the same."""
+"""Two requests share a workflow run only if the requests have the same content."""
 
 import pytest
 

@@ -22,7 +22,10 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 @asynccontextmanager
 async def launch_chromium() -> AsyncIterator[Browser]:
-    """Launch the browser; if none is installed, skip the test, or fail it in CI."""
+    """Launch the browser.
+
+    If no browser is installed, skip the test; in CI, fail the test.
+    """
     path = browsers.find_browser()
     if path is None:
         words = "no Chromium or Chrome on this machine; `make test` installs one if it can"

@@ -1,4 +1,4 @@
-"""The wizard, run in the test process on a real Temporal server with scripted activities, and a simulated browser."""
+"""Run the wizard in the test process, with a real Temporal server, fake activities and a simulated browser."""
 
 import re
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""Every result of *Encryption at rest* is visible in a window of 900 px without scrolling, in a real Chromium."""
+"""Every result of *Encryption at rest* is visible without scrolling in a Chromium window that is 900 px high."""
 
 import os
 from pathlib import Path
@@ -70,7 +70,8 @@ ANSWERS: Final[dict[str, tuple[dict[str, Any], dict[str, str], str, tuple[str, .
 }  # fmt: skip
 
 
-# An element that contains the text lies completely within the window. Elements for screen readers are 1 px high.
+# For each text, an element that contains the text must lie completely within the window. Elements that are at most 1 px
+# high do not count, because only screen readers use these elements.
 ALL_VISIBLE = """texts => texts.every(text =>
   [...document.querySelectorAll("#answer *, #keys .fault")].some(element => {
     const box = element.getBoundingClientRect();

@@ -1,4 +1,4 @@
-"""The wizard's forms leave audit records, refused forms included (contract 147)."""
+"""The audit trail records every form that a user submits in the wizard, even a refused form (contract 147)."""
 
 from byok.audit.journal import AuditJournal
 from byok.audit.record import AuditAction, AuditOutcome, RecordKind

@@ -163,15 +163,15 @@ class FakeActivities:
     """Activities that succeed unless scripted otherwise.
 
     Attributes:
-        script: By activity name, a list with one step for each of the next attempts; a step is an exception to raise,
-            or a function to call before the attempt succeeds.
+        script: For each activity name, a list with one step for each of the next attempts; a step is an exception to
+            raise, or a function to call before the attempt succeeds.
         calls: The names of all attempts, in order.
-        inputs: By activity name, the inputs of its attempts.
-        removals: By activity name, the result to return instead of "removed".
-        findings: What `probe_environment` finds wrong before the keys get a tenant name.
+        inputs: For each activity name, the inputs of the activity's attempts.
+        removals: For each activity name, the result to return instead of "removed".
+        findings: The findings of `probe_environment`, which runs before the keys get a tenant name.
         conflicts: The problems of keys that other environments use.
-        unproved: The reason why the Aurora key cannot be proved; None if it can.
-        allows_aurora_proof: Whether a plan says that the platform allows proofs of Aurora keys.
+        unproved: The reason why the Aurora key cannot be proved; None if the key can be proved.
+        allows_aurora_proof: Whether plans state that the platform allows proofs of Aurora keys.
         joins_proofs: Whether a check joins the workflow that proves its Aurora key. By default, `await_aurora_proof`
             returns immediately: all tests share the keys, but each test has a separate task queue, so a check could
             otherwise join another test's proof.

@@ -1,4 +1,4 @@
-"""The results of activities that succeed, as the real activities would return them."""
+"""The results that the real activities return on success."""
 
 from byok.domain.models import (
     BucketEvidence,

@@ -152,7 +152,10 @@ async def run_harness(
     sandbox: bool = False,
     interceptors: Sequence[Interceptor] = (),
 ) -> AsyncIterator[WorkflowHarness]:
-    """Run a worker on a task queue, versioned if `deployment` is given and sandboxed if `sandbox` is true."""
+    """Run a worker on a task queue.
+
+    The worker is versioned if `deployment` is given, and runs workflows in Temporal's sandbox if `sandbox` is true.
+    """
     with ThreadPoolExecutor(8) as executor:
         async with Worker(
             temporal.client,
@@ -196,7 +199,7 @@ async def harness(temporal: WorkflowEnvironment, request: pytest.FixtureRequest)
     """A worker with scripted activities.
 
     Workflow tests run in Temporal's sandbox, which detects nondeterministic workflow code. The sandbox also reloads the
-    code for every run, so all other tests run without the sandbox, as workers do in production.
+    code for every run, which takes time, so all other tests run without the sandbox, as workers do in production.
     """
     sandbox = "tests/workflows/" in request.node.nodeid
     queue = f"queue-{uuid.uuid4().hex}"

@@ -24,7 +24,7 @@ OWNERS = {"no organisation": {}, "another organisation": {ACCOUNT: "globex"}}
 UNREGISTERED = pytest.mark.parametrize("accounts", OWNERS.values(), ids=OWNERS.keys())
 
 USES_KEYS = {contracts.PROVISION_ENVIRONMENT_WORKFLOW, CHECK_KEYS_WORKFLOW, contracts.RECONCILE_TENANT_WORKFLOW}
-"""The workflows that look up the accounts of the keys before they use a key. The tests below start each of them."""
+"""The workflows that check the accounts of the keys before they use a key. The tests start each of these workflows."""
 
 STARTED_AFTER_THE_LOOKUP = {contracts.PROVE_AURORA_KEY_WORKFLOW}
 REMOVES = {contracts.DELETE_ENVIRONMENT_WORKFLOW}
@@ -89,9 +89,10 @@ async def test_key_check_refuses_both_keys_without_using_them(
 
 
 async def test_neither_key_is_used_if_one_is_in_an_unregistered_account(harness: WorkflowHarness) -> None:
-    """Even if the S3 key is refused, byok tries the Aurora key.
+    """The accounts of both keys are checked before byok uses either key.
 
-    So byok must reject another organisation's key before it uses either key.
+    Otherwise, byok would use another organisation's Aurora key, because byok tries the Aurora key even if the S3 key is
+    refused.
     """
     harness.activities.accounts = {ACCOUNT: "acme"}
 

@@ -1,4 +1,4 @@
-"""The key check workflow: a refused key is part of the workflow's result, and does not make the workflow fail."""
+"""The workflow that checks keys reports a refused key in its result, and does not fail."""
 
 import uuid
 from typing import Any

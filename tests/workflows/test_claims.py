@@ -1,4 +1,4 @@
-"""If provisioning stops, it releases the claims on keys that encrypt nothing (contract 138)."""
+"""If provisioning stops, byok releases the claims on keys that encrypt nothing (contract 138)."""
 
 import asyncio
 import threading

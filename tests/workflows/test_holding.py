@@ -1,6 +1,7 @@
-"""A platform fault makes an environment hold, on a real Temporal server with a virtual clock (contract 151).
+"""A platform fault puts an environment on hold (contract 151).
 
-The fake activities raise the errors that botocore raises, and the real code of the activities translates these errors.
+The tests use a real Temporal server with a virtual clock. The fake activities raise the errors that botocore raises,
+and the real code of the activities translates these errors.
 """
 
 import threading

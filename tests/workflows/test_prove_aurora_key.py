@@ -42,7 +42,7 @@ def joined(harness: WorkflowHarness) -> WorkflowHarness:
 
 
 def hold_removal(harness: WorkflowHarness) -> tuple[threading.Event, threading.Event]:
-    """Make the next removal wait. Return the event that marks its start, and the event that lets it continue."""
+    """Hold the next removal; return an event that is set when the removal starts, and an event that ends the hold."""
     begun, release = threading.Event(), threading.Event()
 
     def hold() -> None:

@@ -1,4 +1,4 @@
-"""The workflow that provisions an environment, on a real Temporal server with scripted activities."""
+"""Run the workflow that provisions an environment on a real Temporal server with fake activities."""
 
 import threading
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """A worker records who started, replayed, cancelled or terminated each run (contract 147).
 
-A run acts only after its record is written.
+A run changes nothing before its record is written.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""What Temporal's server, SDK and CLI do without byok's plugin, client and commands (docs/behaviour.md).
+"""Test what Temporal's server, SDK and CLI do without byok's plugin, client and commands (docs/behaviour.md).
 
-If one of these tests fails after an upgrade, the behaviour has changed: update the page, and remove the code that byok
-no longer needs.
+If one of these tests fails after an upgrade, the behaviour has changed: update docs/behaviour.md, and remove the code
+that byok no longer needs.
 """
 
 import asyncio

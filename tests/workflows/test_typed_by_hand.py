@@ -1,6 +1,6 @@
 """If a user types malformed input into Temporal's UI or CLI, the workflow fails immediately.
 
-The error names the field.
+The error names the invalid field.
 """
 
 import asyncio
@@ -160,8 +160,8 @@ async def test_query_for_stopped_environments_finds_an_invalid_input(harness: Wo
     with pytest.raises(WorkflowFailureError):
         await handle.result()
 
-    async def found() -> None:  # visibility is eventually consistent
-        query = f"EnvironmentPhase = 'STOPPED' AND EnvironmentId = '{name}'"  # README's query, on this environment
+    async def found() -> None:  # Visibility is eventually consistent.
+        query = f"EnvironmentPhase = 'STOPPED' AND EnvironmentId = '{name}'"  # The query is from README.
         while not [one async for one in harness.client.list_workflows(query)]:
             pass
 

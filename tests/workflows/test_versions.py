@@ -127,7 +127,7 @@ async def builds(temporal: WorkflowEnvironment) -> AsyncIterator[WorkerBuilds]:
 
 
 def hold_activity(harness: WorkflowHarness, step: str) -> tuple[threading.Event, Callable[[], None]]:
-    """Hold an activity; return an event that is set when the activity begins, and a function that releases it."""
+    """Hold an activity; return an event that is set when the activity begins, and a function that ends the hold."""
     begun, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:

@@ -38,7 +38,7 @@ async def wait_until(
 
 
 async def wait_until_called(harness: WorkflowHarness, step: str) -> None:
-    """Wait until an activity has begun; `wait_until` cannot detect this, because a start does not change the status."""
+    """Wait until an activity has begun; `wait_until` cannot detect the start, which does not change the status."""
 
     async def called() -> None:
         while step not in harness.activities.calls:  # noqa: ASYNC110 - another thread adds it
