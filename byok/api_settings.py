@@ -23,7 +23,10 @@ _DAY_SECONDS: Final = 24 * 3600
 
 
 def must_match(pattern: str, words: str) -> AfterValidator:
-    """Build a validator that requires the whole text to match a pattern; `words` describes the pattern."""
+    """Build a validator that requires the whole text to match a pattern.
+
+    The error message describes the expected text with `words`.
+    """
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -109,11 +112,12 @@ class ApiSettings(BaseModel):
         organisation_claim: Name of the token claim that contains the caller's organisation.
         max_token_lifetime_seconds: The longest accepted lifetime of an OIDC token (`exp` minus `iat`).
         tokens: Bearer tokens for small deployments, as hashes (JSON).
-        session_secret: Secret that signs the wizard's cookies and the page tokens. All processes behind one address
-            must use the same secret. If it is not set, each process generates its own secret, and sessions end when the
-            process ends.
-        session_directory: Directory, shared by all processes behind one address, that records which sessions have
-            ended. Without this directory, only the process that handled a sign-out knows that the session has ended.
+        session_secret: Secret that signs the wizard's cookies and the page tokens. All processes behind the same
+            address must use the same secret. If no secret is set, each process generates its own secret, and a session
+            ends when the process that created it ends.
+        session_directory: Directory that records which sessions have ended. All processes behind the same address must
+            share the directory. Without this directory, only the process that handled a sign-out knows that the session
+            has ended.
         requests_per_minute: Maximum number of requests per minute from one client address.
         max_body_bytes: Maximum size of a request body.
         max_streams: Maximum number of open event streams per organisation, in each process.
@@ -156,7 +160,7 @@ class ApiSettings(BaseModel):
         if self.audience and not (self.issuer or self.staff_issuer):
             raise ValueError("BYOK_API__ISSUER: missing; BYOK_API__AUDIENCE needs an issuer")
         if self.issuer and self.issuer == self.staff_issuer:
-            raise ValueError("BYOK_API__STAFF_ISSUER: must differ from BYOK_API__ISSUER, or every customer were staff")
+            raise ValueError("BYOK_API__STAFF_ISSUER: must differ from BYOK_API__ISSUER, or customers would be staff")
         return self
 
     @model_validator(mode="after")

@@ -16,8 +16,8 @@ class AuditSettings(BaseModel):
             directory.
         bucket: The S3 bucket, with Object Lock, to which byok ships the journal. If no bucket is set, the journal stays
             in the directory.
-        bucket_region: The bucket's Region. The default is the home Region.
-        bucket_owner: The account that owns the bucket. The default is the platform role's account.
+        bucket_region: The bucket's Region; the home Region by default.
+        bucket_owner: The account that owns the bucket; the platform role's account by default.
         lock_mode: The retention mode of the objects.
         retention_days: The number of days for which S3 refuses to delete an object.
     """

@@ -36,11 +36,12 @@ AURORA_PROOF_UPDATE: Final = "await_proof"
 """The update of `ProveAuroraKey` that returns the verdict."""
 
 ENVIRONMENT_WORKFLOWS: Final = (PROVISION_ENVIRONMENT_WORKFLOW, DELETE_ENVIRONMENT_WORKFLOW)
+"""The workflows that run under an environment's workflow id."""
+
 ENVIRONMENT_WORKFLOWS_QUERY: Final = (
     f"WorkflowType IN ('{PROVISION_ENVIRONMENT_WORKFLOW}', '{DELETE_ENVIRONMENT_WORKFLOW}')"
 )
-"""The condition with which Temporal lists only the runs of environments."""
-"""The workflows that run under an environment's workflow id."""
+"""The visibility query that selects only the runs of environments."""
 
 REQUEST_MODELS: Final[Mapping[str, type[RegionRequest]]] = {
     PROVISION_ENVIRONMENT_WORKFLOW: ProvisionRequest,
@@ -55,7 +56,7 @@ ORGANISATION_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("Organisation")
 PHASE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentPhase")
 PROBLEM_CODE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("ProblemCode")
 CHECKED_KEYS_ATTRIBUTE: Final = SearchAttributeKey.for_keyword_list("CheckedKeys")
-"""A digest of each key that a key check uses (`byok.temporal_quotas.digest_key_arn`)."""
+"""The search attribute of a key check, with a digest of each checked key (`byok.temporal_quotas.digest_key_arn`)."""
 
 SEARCH_ATTRIBUTES: Final = (
     ENVIRONMENT_ID_ATTRIBUTE,
@@ -134,7 +135,7 @@ def tenant_workflow_id(environment_id: str) -> str:
 
 
 def find_environment_id(workflow_id: str) -> str | None:
-    """Return the id of the environment that a workflow id names; None if it names no environment."""
+    """Return the environment id that a workflow id contains, or None if the workflow belongs to no environment."""
     for prefix in (_ENVIRONMENT_PREFIX, _TENANT_PREFIX):
         if workflow_id.startswith(prefix):
             return workflow_id.removeprefix(prefix) or None
@@ -142,13 +143,19 @@ def find_environment_id(workflow_id: str) -> str | None:
 
 
 def key_check_workflow_id(request: CheckKeysRequest) -> str:
-    """Return the workflow id of a key check: identical checks share one run."""
+    """Return the workflow id of a key check.
+
+    Identical checks have the same id and share one run.
+    """
     digest = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
     return f"keys/{digest[:16]}"
 
 
 def claims_workflow_id(request: ListClaimsRequest) -> str:
-    """Return the workflow id of a request to list claims: identical requests share one run."""
+    """Return the workflow id of a request to list claims.
+
+    Identical requests have the same id and share one run.
+    """
     return f"claims/{request.account or 'all'}/{request.size}/{request.after or 'first'}"
 
 
@@ -161,7 +168,7 @@ def account_workflow_id(account: str) -> str:
 
 
 def account_proof_workflow_id(nonce: str) -> str:
-    """Return the id of the workflow that registers an AWS account after the customer proved to have its credentials.
+    """Return the id of the workflow that registers an AWS account after a successful account proof.
 
     Each nonce registers at most one account. The id contains only a hash of the nonce, so the nonce itself is not
     stored.
@@ -170,13 +177,19 @@ def account_proof_workflow_id(nonce: str) -> str:
 
 
 def list_accounts_workflow_id(request: ListAccountsRequest) -> str:
-    """Return the workflow id of a request to list registered accounts: identical requests share one run."""
+    """Return the workflow id of a request to list registered accounts.
+
+    Identical requests have the same id and share one run.
+    """
     whose = "all" if request.organisation is None else f"organisation/{request.organisation}"
     return f"accounts/{whose}/{request.size}/{request.after or 'first'}"
 
 
 def external_id_workflow_id(request: ExternalIdRequest) -> str:
-    """Return the workflow id of a request for an external id: identical requests share one run."""
+    """Return the workflow id of a request for an external id.
+
+    Identical requests have the same id and share one run.
+    """
     return f"external-id/organisation/{request.organisation}" if request.organisation else "external-id/vendor"
 
 
@@ -189,7 +202,7 @@ def aurora_proof_workflow_id(region: str, key_arn: str) -> str:
 def unfit_task_queue(task_queue: str) -> str:
     """Return the task queue that unfit workers poll.
 
-    The queue never has tasks: it exists only so that Temporal lists the unfit workers that poll it.
+    The queue never has tasks, and exists only so that Temporal lists the unfit workers, which poll this queue.
     """
     return f"{task_queue}-unfit"
 

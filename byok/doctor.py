@@ -71,7 +71,7 @@ async def _temporal() -> list[CheckResult]:
                 "Temporal",
                 ok=False,
                 detail=str(error),
-                fix="Start it, or correct TEMPORAL_ADDRESS. To run everything on this machine: byok up",
+                fix="Start the server, or correct TEMPORAL_ADDRESS. To run everything on this machine: byok up",
             )
         ]
     looks: tuple[Callable[[EnvironmentService], Awaitable[CheckResult]], ...] = (_server, _search_attributes, _workers)
@@ -108,7 +108,7 @@ async def _search_attributes(service: EnvironmentService) -> CheckResult:
         "search attributes",
         ok=False,
         detail=f"missing: {', '.join(key.name for key in missing)}",
-        fix=f"A worker registers them when it starts, or: temporal operator search-attribute create {options}",
+        fix=f"Start a worker, which adds the attributes, or run: temporal operator search-attribute create {options}",
     )
 
 
@@ -216,7 +216,7 @@ def _audit_trail(settings: Settings) -> CheckResult:
         "audit trail",
         ok=False,
         detail=f"{detail}; the oldest file is from {backlog.oldest:%Y-%m-%d %H:%M} UTC",
-        fix="No record is lost. See audit_shipping_failed in the logs of the worker and the web server.",
+        fix="No audit record is lost. See audit_shipping_failed in the logs of the worker and the web server.",
     )
 
 

@@ -82,10 +82,10 @@ class Settings(BaseSettings):
         platform_role_arn: The role that the customers' key policies name. The default is the role of the worker's AWS
             credentials.
         platform_keys: The platform's own keys for platform-managed environments, by Region (JSON). In every other
-            Region, such environments use the AWS managed keys of the platform's account.
-        home_region: The Region whose probe bucket holds the claims on all keys. It must not change while an environment
-            exists.
-        regions: The Regions in use, separated by commas. The default is the home Region.
+            Region, platform-managed environments use the AWS managed keys of the platform's account.
+        home_region: The Region whose probe bucket holds the claims on all keys. The home Region must not change while
+            an environment exists.
+        regions: The Regions in use, separated by commas; only the home Region by default.
         vendor: The vendor's names (`BYOK_VENDOR__NAME`).
         blueprint: File that defines an environment's contents. The default is the blueprint that comes with byok.
         quotas: How much one organisation may use (`BYOK_QUOTAS__…`).
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
         aws_read_timeout_seconds: How long a call waits for AWS to send data.
         aws_calls_per_second: Maximum rate of AWS calls per service, Region and worker. A call beyond this rate waits.
         hold_pause_seconds: Longest pause between two attempts while byok holds an environment because of a platform
-            fault, such as throttling. The first pauses are shorter.
+            fault, such as throttling. The first pauses of a hold are shorter.
         worker_check_seconds: Interval between two checks of a worker's identity and clock.
         activity_threads: Maximum number of concurrent AWS calls per worker.
         max_cached_workflows: Maximum number of unfinished workflows that one worker caches in memory; each uses an
@@ -104,9 +104,9 @@ class Settings(BaseSettings):
             which increases CPU time by a third.
         worker_deployment: Name of the worker deployment. Setting this name turns on worker versioning, so the worker
             gets new work only once its build is the current version.
-        worker_build_id: This worker's build id in the worker deployment. Set both settings or neither.
+        worker_build_id: This worker's build id in the worker deployment. Set both `worker_deployment` and
+            `worker_build_id`, or neither.
         api: Access, sessions and limits of the API and the wizard (`byok.api_settings`).
-        api: Authentication and limits of the API.
         audit: Where the audit trail is stored.
         log_level: Minimum severity of the messages to log.
         log_format: `json` for log collectors, `console` for people.
@@ -142,7 +142,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _no_unknown_names(cls, values: Any) -> Any:
-        """Reject unknown `BYOK_…` variables. Otherwise, a setting with a misspelled name would be silently ignored."""
+        """Reject unknown `BYOK_…` variables, so that a setting with a misspelled name is not silently ignored."""
         known = {ENV_PREFIX + name.upper() for name in cls.model_fields}
         unknown = sorted(
             name
@@ -159,7 +159,7 @@ class Settings(BaseSettings):
     def _regions_belong_together(self) -> Self:
         """Require that the Regions in use include the home Region and are all in the same partition.
 
-        A role exists in only one partition.
+        The Regions must be in one partition, because the platform role exists in only one partition.
         """
         if self.home_region not in self.regions:
             raise ValueError(f"BYOK_REGIONS: must contain the home Region, {self.home_region} (BYOK_HOME_REGION)")
@@ -189,7 +189,7 @@ class Settings(BaseSettings):
     def _version_is_whole(self) -> Self:
         """Require a deployment and a build id, or neither.
 
-        With only one of them, the worker would silently run unversioned.
+        With only one of the two settings, the worker would silently run unversioned.
         """
         if (self.worker_deployment is None) is not (self.worker_build_id is None):
             missing = "BYOK_WORKER_BUILD_ID" if self.worker_build_id is None else "BYOK_WORKER_DEPLOYMENT"

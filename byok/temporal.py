@@ -36,8 +36,8 @@ class LeanFailureConverter(DefaultFailureConverter):
     """Omits the stack trace and the cause from a failure that contains a problem or reports an invalid input.
 
     The stack trace and the cause would only show where in byok's code the error occurred, which does not help the
-    reader. They would also make the failure too large: if the server will retry an attempt, it keeps a failure of at
-    most 4 KiB and replaces a larger one with "Failure exceeds size limit."
+    reader. The stack trace and the cause would also make the failure too large: when the server retries an attempt, it
+    replaces a failure of more than 4 KiB with "Failure exceeds size limit."
     """
 
     def to_failure(
@@ -65,7 +65,7 @@ class _Plugin(SimplePlugin):
 
 
 def make_plugin(call_timeout: timedelta | None = None) -> SimplePlugin:
-    """Build byok's plugin. Pass it to a client. A worker or replayer then uses its client's plugin.
+    """Build byok's plugin. Pass the plugin to a client. A worker or replayer then uses the plugin of its client.
 
     Args:
         call_timeout: How long one of the client's calls may take; None for the SDK's limit.
@@ -81,7 +81,7 @@ def make_plugin(call_timeout: timedelta | None = None) -> SimplePlugin:
 
 
 async def connect(call_timeout: timedelta | None = None) -> Client:
-    """Connect to the server that Temporal's environment configuration names.
+    """Connect to the server that Temporal's environment configuration specifies.
 
     The configuration covers the address (`TEMPORAL_ADDRESS`), profiles, TLS and API keys.
 
@@ -90,7 +90,7 @@ async def connect(call_timeout: timedelta | None = None) -> Client:
 
     Raises:
         RuntimeError: The Temporal server cannot be reached.
-        RuntimeError: The configuration names a profile that does not exist.
+        RuntimeError: The configuration specifies a profile that does not exist.
     """
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", DEFAULT_ADDRESS)
@@ -100,13 +100,13 @@ async def connect(call_timeout: timedelta | None = None) -> Client:
 async def register_search_attributes(client: Client) -> None:
     """Register byok's search attributes in the namespace. Attributes that already exist stay unchanged.
 
-    Without its search attributes, a workflow would hang in its first phase. A worker therefore registers them before it
-    polls for work.
+    Without its search attributes, a workflow would hang in its first phase. A worker therefore registers the search
+    attributes before it polls for work.
 
     Raises:
         RuntimeError: The namespace does not exist, or Temporal denies access to it.
         RuntimeError: Search attributes are missing, and Temporal does not let a client add them (as on Temporal Cloud).
-            The message contains the command to run.
+            The error message contains the command that adds the search attributes.
     """
     asked = ListSearchAttributesRequest(namespace=client.namespace)
     try:

@@ -1,7 +1,8 @@
 """The interceptor that sets the fairness key of a workflow's activities to the workflow's organisation.
 
-Activities inherit the fairness key of their workflow. But a workflow that a person starts in Temporal's UI has no
-fairness key, so Temporal would dispatch its activities in one group with those of all other workflows without a key.
+Activities inherit the fairness key of their workflow. However, a workflow that a person starts in Temporal's UI has no
+fairness key, so Temporal would dispatch its activities in one group with the activities of all other workflows without
+a key.
 """
 
 from typing import Any

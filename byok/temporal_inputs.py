@@ -49,8 +49,8 @@ _CONVERTERS: Final = tuple(
     PydanticJSONPlainPayloadConverter() if isinstance(converter, JSONPlainPayloadConverter) else converter
     for converter in DefaultPayloadConverter.default_encoding_payload_converters
 )
-"""The payload converters. They are created only once and then shared, because the SDK creates a new
-`StrictPayloadConverter` for each activity."""
+"""The payload converters, which all instances of `StrictPayloadConverter` share, because the SDK creates a new instance
+for each activity."""
 
 _KNOWN_ENCODINGS: Final = frozenset(converter.encoding.encode() for converter in _CONVERTERS)
 
@@ -98,7 +98,7 @@ class StrictPayloadConverter(CompositePayloadConverter):
         other payloads. If the number of inputs is wrong, the SDK passes no type hints.
 
         Raises:
-            ApplicationError: Another payload of a workflow, such as a memo, cannot be decoded.
+            ApplicationError: A payload of a workflow that is not an input, such as a memo, cannot be decoded.
             ValidationError: An activity's payload does not match its model.
         """
         if not self._of_workflow:
@@ -188,7 +188,7 @@ def _encoding_error(payload: Payload) -> ApplicationError:
     raw = payload.metadata.get("encoding", b"")
     encoding = f"the encoding {raw.decode(errors='replace')[:_MAX_ENCODING_LENGTH]!r}" if raw else "an unknown encoding"
     message = (
-        f"byok cannot read an input with {encoding}. It accepts one JSON object with the encoding "
+        f"byok cannot read an input with {encoding}. byok accepts one JSON object with the encoding "
         f"{ACCEPTED_ENCODING!r}."
     )
     if raw not in _KNOWN_ENCODINGS:

@@ -1,7 +1,7 @@
 """Counts what an organisation uses, from Temporal's list of workflows (visibility).
 
-Visibility is eventually consistent: a workflow appears in it shortly after it starts. Requests that arrive at the same
-time can therefore exceed a quota by the number of requests that visibility does not show yet.
+Visibility is eventually consistent: a workflow appears in visibility shortly after the workflow starts. Requests that
+arrive at the same time can therefore exceed a quota by the number of requests that visibility does not show yet.
 """
 
 import hashlib

@@ -32,13 +32,13 @@ retryable codes."""
 
 MAX_RETRY_DURATION: Final = timedelta(seconds=2)
 """How long to retry a read after its first failure. The time before that failure does not count, because a single long
-poll may take longer than this."""
+poll can take longer than the retry duration."""
 
 _FIRST_WAIT: Final = timedelta(milliseconds=50)
 _LONGEST_WAIT: Final = timedelta(milliseconds=400)
 _READS: Final = ("count_", "describe_", "get_", "list_")
 _WAITS_FOR_WORKERS: Final = ("poll_", "query_", "update_workflow")
-"""Calls that wait for a worker. The duration of such a call says nothing about the server."""
+"""Calls that wait for a worker, so that their duration says nothing about the server."""
 
 
 class ReadRetryingServiceClient(ServiceClient):
@@ -69,7 +69,7 @@ class ReadRetryingServiceClient(ServiceClient):
         self._inner.update_api_key(api_key)
 
     async def _rpc_call(self, rpc: str, req: Message, resp_type: type[Any], *, retry: bool, **options: Any) -> Any:
-        """Send a call. If the call is a read, retry it when it fails with a transient status code.
+        """Send a call. Retry the call if it is a read and fails with a transient status code.
 
         Raises:
             RPCError: The server rejected the call, the read kept failing for `MAX_RETRY_DURATION`, or the server did

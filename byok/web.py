@@ -96,7 +96,9 @@ def _serve(settings: Settings, host: str, port: int) -> int:
             "BYOK_API__ISSUER, BYOK_API__AUDIENCE and BYOK_API__JWKS_URL, or BYOK_API__TOKENS; or listen on 127.0.0.1."
         )
     if settings.platform_role_arn is None:
-        return _refuse("BYOK_PLATFORM_ROLE_ARN is not set. Set it to the role that the customers' key policies name.")
+        return _refuse(
+            "BYOK_PLATFORM_ROLE_ARN is not set. Set the variable to the role that the customers' key policies name."
+        )
     configure_logging(settings)
     warn_without_public_url(settings.api)
     journal = AuditJournal(settings.audit.directory)
@@ -120,8 +122,8 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         find_local_aws(os.environ),
     )
     try:
-        # Objects that exist now stay in memory until the process ends. Exempting them from garbage collection shortens
-        # the collections, during which requests wait.
+        # Objects that exist now stay in memory until the process ends. Exempting these objects from garbage collection
+        # shortens the collections, during which requests wait.
         gc.collect()
         gc.freeze()
         _Server(build_server_config(state, settings.api, host, port)).run()
@@ -170,7 +172,7 @@ def make_asgi_app(state: ApiState, settings: ApiSettings) -> ASGIApp:
 
 
 def find_local_aws(environ: Mapping[str, str]) -> str | None:
-    """Return the endpoint of the local AWS as `scheme://host:port`; None if AWS_ENDPOINT_URL names no loopback host."""
+    """Return the endpoint of the local AWS as `scheme://host:port`; None if AWS_ENDPOINT_URL is not a loopback URL."""
     found = urlsplit(environ.get("AWS_ENDPOINT_URL", ""))
     return f"{found.scheme}://{found.netloc}" if found.hostname and is_loopback_host(found.hostname) else None
 

@@ -37,17 +37,18 @@ if TYPE_CHECKING:
 
 MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
 """A request must reach AWS within five minutes of its timestamp (IAM user guide, "AWS Signature Version 4 for API
-requests"). Some services accept fifteen minutes."""
+requests"). Some services accept a delay of fifteen minutes."""
 
 MAX_UNFIT_INTERVAL: Final = timedelta(seconds=30)
-"""The longest time between two checks of an unfit worker, so that it starts polling soon after it is repaired."""
+"""The longest time between two checks of an unfit worker, so that the worker starts polling soon after an operator
+fixes the fault."""
 
 
 class Fitness(StrEnum):
     """The result of a check.
 
-    UNKNOWN means that AWS did not check the worker's credentials, for example because AWS could not be reached. The
-    worker may be fit or unfit.
+    UNKNOWN means that AWS did not check the worker's credentials, for example because AWS could not be reached, so byok
+    does not know whether the worker is fit.
     """
 
     FIT = "fit"
@@ -64,13 +65,13 @@ class FitnessResult:
 
 
 class WorkerIdentity:
-    """Checks the worker's identity and clock with GetCallerIdentity, which needs no permission (STS API reference).
+    """Checks the worker's identity and clock with GetCallerIdentity, which requires no permissions (STS API reference).
 
     Attributes:
         session: The session of the last check. An unfit worker gets a new session for each check, because a session
             caches its credentials.
-        platform_role_arn: The role that the worker must have. If no role is configured, this is the role of the first
-            session.
+        platform_role_arn: The role that the worker must have: the configured role or, if no role is configured, the
+            role of the first session.
 
     Args:
         config: The configuration of the STS client.
@@ -119,7 +120,7 @@ class WorkerIdentity:
 
 
 def measure_clock_skew(answer: Mapping[str, Any]) -> timedelta | None:
-    """Return how far this machine's clock is ahead of AWS's, according to the `Date` header of a response.
+    """Return how far this machine's clock is ahead of AWS's clock, according to the `Date` header of a response.
 
     Returns:
         The difference, negative if the clock is behind, or None if the response has no valid date.
@@ -168,11 +169,11 @@ async def _take_no_work() -> None:
 
 @dataclass(frozen=True)
 class WorkerSupervisor:
-    """Runs a worker while it is fit; otherwise, shows in Temporal why it is unfit.
+    """Runs a worker while it is fit; otherwise, shows in Temporal why the worker is unfit.
 
     Attributes:
-        check: Checks the worker. Runs in a thread.
-        make_worker: Creates the worker. Called each time the worker becomes fit.
+        check: The function that checks the worker. The function runs in a thread.
+        make_worker: The function that creates the worker. The function is called each time the worker becomes fit.
         interval: The time between two checks.
         details: More fields for the log line that reports the start of the worker.
     """

@@ -29,7 +29,8 @@ valid, plus five minutes for clock skew. STS itself accepts the request for 15 m
 (aws-iam-authenticator, `presignedURLExpiration`)."""
 
 _MAX_EXPIRES_SECONDS: Final = 900
-"""The maximum that EKS's own verifier accepts. The AWS CLI sets 60 (`URL_TIMEOUT`)."""
+"""The maximum `X-Amz-Expires` that EKS's own verifier accepts. The AWS CLI sets `X-Amz-Expires` to 60
+(`URL_TIMEOUT`)."""
 
 _TOKEN: Final = re.compile(r"k8s-aws-v1\.([A-Za-z0-9_-]+)")
 
@@ -43,7 +44,8 @@ _STS_SUFFIX_BY_PARTITION: Final = {
     "aws-iso-f": "csp.hci.ic.gov",
     "aws-us-gov": "amazonaws.com",
 }
-"""Copied from botocore (`partitions.json`), for the reason that `byok.domain.regions` gives."""
+"""The suffixes are copied from botocore (`partitions.json`), because importing botocore would make every command slow
+(see `byok.domain.regions`)."""
 
 _GLOBAL_ENDPOINT: Final = "https://sts.amazonaws.com"
 """The endpoint that the AWS CLI uses if the user has set `sts_regional_endpoints = legacy` (botocore, `sts` endpoint
@@ -59,9 +61,11 @@ _REQUIRED: Final = {
     "X-Amz-SignedHeaders": f"host;{NONCE_HEADER}",
     "X-Amz-Signature": r"[0-9a-f]{64}",
 }
+"""The request's required query parameters, each with a pattern for its value."""
+
 _OPTIONAL: Final = {"X-Amz-Security-Token": r"[\x21-\x7e]+"}
-"""The query parameters of the request, each with a pattern for its value. Temporary credentials have a session token
-(AWS General Reference, "Signature Version 4 query parameters")."""
+"""The request's optional query parameter, with a pattern for its value. Only requests that are signed with temporary
+credentials have a session token (AWS General Reference, "Signature Version 4 query parameters")."""
 
 
 class InvalidProofTokenError(ValueError):
@@ -116,7 +120,8 @@ def parse_proof_token(token: str, endpoints: frozenset[str], now: datetime) -> S
     """
     url = _decode(token.strip())
     endpoint, separator, query = url.partition("/?")
-    # Comparing everything before the query string excludes other schemes, hosts, ports and paths, and user information.
+    # This comparison covers the whole URL before the query string, so it also rejects other schemes, ports and paths,
+    # and user information.
     if not separator or endpoint not in endpoints:
         raise InvalidProofTokenError(
             "the signed request is not addressed to AWS STS in the platform's partition. Run the command exactly as "

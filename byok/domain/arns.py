@@ -1,8 +1,8 @@
 """ARNs of keys and roles: functions that parse them, and the rules for the keys that an environment may use.
 
 The rules are pure (contract 81-84, 115-117, 123-124, D6-D8), so this module never calls AWS. Only AWS knows whether a
-key exists and is enabled, and whether the platform role may use it. The probe and the CreateDBCluster call
-determine this.
+key exists and is enabled, and whether the platform role may use it: byok learns this from the key probe and the
+CreateDBCluster call.
 """
 
 import re
@@ -63,7 +63,8 @@ class KeyPair:
 
 _AWS_MANAGED: Final = "alias/aws/"
 AWS_MANAGED_KEYS: Final = KeyPair(f"{_AWS_MANAGED}s3", f"{_AWS_MANAGED}rds")
-"""The AWS managed keys for S3 and RDS in the platform's account, by their aliases: only AWS knows their ARNs."""
+"""The AWS managed keys for S3 and RDS in the platform's account, by their aliases, because byok does not know the keys'
+ARNs."""
 
 # The prefix of a Region's name determines its partition (botocore's partitions.json, `regionRegex`).
 _PARTITION_BY_REGION_PREFIX: Final = (
@@ -191,7 +192,8 @@ def role_arn_of_session(caller_arn: str) -> str | None:
 def is_session_of_role(caller_arn: str, role_arn: str) -> bool:
     """Return whether a caller is a session of a role.
 
-    Compares only the account and the role's name, because the ARN of a session does not contain the role's path.
+    This function compares only the account and the role's name, because the ARN of a session does not contain the
+    role's path.
     """
     own = role_arn_of_session(caller_arn)
     return (
@@ -307,14 +309,14 @@ def _pair_faults(keys: dict[KeyPurpose, KeyArn], platform_account: str | None) -
     # The replicas of a multi-Region key have the same key id and key material, so byok treats them as one key.
     one_replicated = s3.is_multi_region and (s3.account, s3.key_id) == (rds.account, rds.key_id)
     if s3 == rds or one_replicated:
-        message = f"{rds} is used for both S3 and Aurora. Each needs its own key."
+        message = f"{rds} is used for both S3 and Aurora. S3 and Aurora must have different keys."
         yield KeyArnFinding(KeyPurpose.RDS, str(rds), KeyArnErrorCode.SAME_KEY, message)
-    # A key in the platform's account already has a finding. Replacing that key with a key in the customer's account
-    # also puts both keys in one account.
+    # There is already a finding about any key in the platform's account. Replacing that key with a key in the
+    # customer's account also puts both keys in one account.
     elif s3.account != rds.account and platform_account not in (s3.account, rds.account):
         message = (
             f"The S3 key is in account {s3.account}, but the Aurora key is in {rds.account}. "
-            f"Both must be in the same account."
+            f"Both keys must be in the same account."
         )
         yield KeyArnFinding(KeyPurpose.RDS, str(rds), KeyArnErrorCode.OTHER_ACCOUNT, message)
 

@@ -17,7 +17,7 @@ class _Part(BaseModel):
 
 
 class MasterAuthentication(StrEnum):
-    """How the database's master user authenticates. Neither method can use the customer's key (D15)."""
+    """How the database's master user authenticates. Neither method uses the customer's key (D15)."""
 
     IAM = "iam"
     MANAGED_SECRET = "managed-secret"  # noqa: S105 - the name of a way to sign in, not a secret

@@ -1,4 +1,4 @@
-"""Customer- and platform-managed encryption: the platform's keys, and why an environment cannot switch the kind."""
+"""Customer-managed and platform-managed encryption, and why an environment cannot be switched between them."""
 
 from typing import Final, Self
 
@@ -32,14 +32,14 @@ class PlatformKeys(BaseModel):
 
     @property
     def pair(self) -> KeyPair:
-        """The two ARNs as one value."""
+        """The two ARNs as a `KeyPair`."""
         return KeyPair(self.s3_key_arn, self.rds_key_arn)
 
     def require_location(self, region: str, account: str) -> None:
         """Check that both keys are in the given Region and in the platform's account.
 
         Raises:
-            ValueError: A key is in another Region or account. The message names the key.
+            ValueError: A key is in another Region or account; the message contains the key's ARN.
         """
         for arn in self.pair.arns:
             key = parse_key_arn(arn)
@@ -48,7 +48,9 @@ class PlatformKeys(BaseModel):
 
 
 def find_encryption_of_key(key: str | None, platform_account: str) -> Encryption | None:
-    """Return the kind of encryption that a key is used for; None if `key` is None or does not name a key.
+    """Return the kind of encryption that a key is used for.
+
+    The result is None if `key` is None, or is neither a key ARN nor the alias of an AWS managed key.
 
     A customer's key is never in the platform's account (contract 124), so the account in the key's ARN determines the
     kind of encryption.

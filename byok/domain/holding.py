@@ -22,8 +22,8 @@ _STEPS: Final = 600
 """The ratio of the longest pause to the ceiling of the first pause: by default, 10 minutes to 1 second."""
 
 _EXTRA: Final = 0.2
-"""The maximum random extra, as a fraction of the longest pause, which prevents held activities from retrying at the
-same time."""
+"""The maximum random extra, as a fraction of the longest pause. The random extra prevents held activities from retrying
+at the same time."""
 
 
 def choose_pause(
@@ -31,14 +31,15 @@ def choose_pause(
 ) -> timedelta:
     """Return how long to wait before the next attempt.
 
-    The ceiling of the pause doubles with each attempt until it reaches the longest pause. Until then, the pause is a
-    random time between zero and the ceiling ("full jitter", AWS Architecture Blog, "Exponential Backoff And Jitter").
-    From then on, the pause is the longest pause plus a random extra of up to a fifth.
+    The ceiling of the pause doubles with each attempt until it reaches the longest pause. While the ceiling is shorter
+    than the longest pause, the pause is a random time between zero and the ceiling ("full jitter", AWS Architecture
+    Blog, "Exponential Backoff And Jitter"). Once the ceiling has reached the longest pause, the pause is the longest
+    pause plus a random extra of up to a fifth.
 
     Args:
         attempt: The number of the attempt that failed, starting at 1 with the first attempt of this hold.
         longest: The longest pause, without the random extra.
-        uniform: Chooses a random number between two numbers.
+        uniform: The function that returns a random number between its two arguments.
     """
     ceiling = longest / _STEPS * 2 ** min(attempt - 1, _STEPS.bit_length())
     if ceiling < longest:

@@ -50,8 +50,8 @@ def proof_cluster_identifiers(vendor: VendorProfile) -> tuple[str, ...]:
     """Return the names of the clusters that prove Aurora keys.
 
     The number of names limits how many keys can be proved at the same time, because a cluster's name must be unique
-    within its account and Region. These names are longer than the name of any environment's cluster, so they never
-    collide.
+    within its account and Region. The names are longer than the name of any environment's cluster, so a cluster that
+    proves a key never has the name of an environment's cluster.
     """
     return tuple(f"{vendor.resource_prefix}-{_PROOF_CLUSTER}-{slot}" for slot in range(1, MAX_PROOF_CLUSTERS + 1))
 
@@ -62,7 +62,10 @@ def proof_tag_key(vendor: VendorProfile) -> str:
 
 
 def proof_tags(vendor: VendorProfile, key_arn: str, proof_id: str) -> dict[str, str]:
-    """Return the tags of a cluster that proves an Aurora key. Such a cluster belongs to no environment."""
+    """Return the tags of a cluster that proves an Aurora key.
+
+    The cluster has no environment's tags, because it belongs to no environment.
+    """
     return {proof_tag_key(vendor): key_arn, **_creation_tags(vendor, proof_id)}
 
 
@@ -84,8 +87,9 @@ def organisation_tag_key(vendor: VendorProfile) -> str:
 def owner_tags(vendor: VendorProfile, environment_id: str, organisation: str | None) -> dict[str, str]:
     """Return the tags that decide whether a resource belongs to an environment.
 
-    An environment of an organisation owns only resources with the organisation's tag, so that an organisation that
-    requests an id of the vendor's owns nothing of the vendor's (contract 146).
+    An environment of an organisation owns only resources with the organisation's tag (contract 146). If the tag were
+    not required, an organisation could request an environment id that the vendor uses, and would own the vendor's
+    resources.
     """
     owner = {} if organisation is None else {organisation_tag_key(vendor): organisation}
     return {environment_tag_key(vendor): environment_id, **owner}

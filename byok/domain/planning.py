@@ -71,14 +71,14 @@ class Platform:
         """Check the platform's own keys.
 
         Raises:
-            ValueError: A key is in another account or Region. The message names the key.
+            ValueError: A key is in another account or Region; the message contains the key's ARN.
         """
         for region, keys in self.keys.items():
             keys.require_location(region, self.account)
 
     @property
     def account(self) -> str:
-        """The platform's account, derived from the role (D3)."""
+        """The id of the platform's account, taken from the platform role's ARN (D3)."""
         return account_id_of_role(self.role_arn)
 
     @property
@@ -111,7 +111,7 @@ def plan_aurora_proof(task: AuroraProofTask, platform: Platform) -> DatabaseTask
     """Plan the cluster that proves an Aurora key.
 
     The cluster has the settings of an environment's cluster, except that it has no deletion protection and no managed
-    secret, and that backups are kept for the minimum period. Its name is the first of
+    secret, and that backups are kept for the minimum period. The cluster's name is the first of
     `naming.proof_cluster_identifiers`.
     """
     environment = task.environment
@@ -158,7 +158,9 @@ def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime
 
 
 def plan_deletion(request: DeleteRequest, platform: Platform, at: datetime) -> DeletionPlan:
-    """Plan a deletion. The plan names every resource that an environment can have, whether or not it exists.
+    """Plan a deletion.
+
+    The plan contains the name of every resource that an environment can have, whether or not the resource exists.
 
     Args:
         request: The deletion. If the request omits the ARN of a customer key, that ARN is empty in the plan.

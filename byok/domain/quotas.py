@@ -15,8 +15,8 @@ KEY_CHECK_WINDOW: Final = timedelta(hours=1)
 """The sliding window in which byok counts the checks of a key."""
 
 IN_FLIGHT_RETRY_AFTER: Final = timedelta(minutes=1)
-"""How long to wait before a retry if too many environments are in flight. byok cannot know when one of them will
-finish."""
+"""How long to wait before a retry if too many environments are in flight. byok cannot predict when an environment in
+flight becomes ready or stops."""
 
 Limit = Annotated[int, Field(ge=0, le=1_000_000)]
 
@@ -60,7 +60,7 @@ class QuotaOverrides(BaseModel):
 
 
 class Quotas(QuotaLimits):
-    """The limits of all organisations. An environment without an organisation, which the vendor owns, has no limit.
+    """The limits of all organisations. There are no limits for the vendor's own environments.
 
     Attributes:
         organisations: The limits that differ from the common limits, by organisation name.

@@ -2,8 +2,8 @@
 
 The labels are an alias for each key, and the same tags on both keys.
 
-Only this module defines which names are valid. byok validates a name before it creates anything. Otherwise, an invalid
-name would not cause an error until the last phase.
+Only this module defines which names are valid. byok validates a name before it creates anything, because an invalid
+name would otherwise cause an error only in the last phase.
 """
 
 import re
@@ -15,7 +15,8 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.phases import AliasOutcome
 from byok.domain.vendor import VendorProfile
 
-# The characters that an alias may contain. A tag value may contain all of them and more (KMS, CreateAlias and Tag).
+# The characters that an alias may contain. A tag value may contain all these characters and more (KMS, CreateAlias and
+# Tag).
 _NAME: Final = re.compile(r"[A-Za-z0-9/_-]+")
 
 

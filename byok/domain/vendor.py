@@ -98,7 +98,7 @@ class VendorProfile(BaseModel):
         resource_prefix: First part of every cluster and bucket name.
         tag_prefix: First part of the key of every tag that byok sets on the resources it creates.
         s3_alias: The S3 key's alias, with `{tenant}` as the placeholder for the tenant name.
-        rds_alias: The Aurora key's alias, with the same placeholder.
+        rds_alias: The Aurora key's alias, with `{tenant}` as the placeholder for the tenant name.
         tenant_tags: The tag keys that have the tenant name as their value on both KMS keys.
         tenant_pattern: The tenant name that the platform assigns, with `{environment_id}` as the placeholder for the
             environment's id.

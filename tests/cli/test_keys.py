@@ -104,7 +104,7 @@ def test_onboarding_text_for_a_customer_names_no_byok_commands(run: Run) -> None
         ((*WHERE, *NAMED, "--external-id", "x"), "No such option: --external-id"),
         ((*WHERE, *NAMED, "--organisation", "Acme"), "--organisation"),
         ((*WHERE, *NAMED, "--s3-key-arn", KEYS[0]), "belong together"),
-        ((*WHERE, *NAMED, "--s3-key-arn", KEYS[0], "--rds-key-arn", KEYS[0]), "Each needs its own key"),
+        ((*WHERE, *NAMED, "--s3-key-arn", KEYS[0], "--rds-key-arn", KEYS[0]), "S3 and Aurora must have different keys"),
         ((*WHERE, *NAMED, "--payload", "{}"), "lacks S3KmsKeyArn"),
     ],
 )

@@ -49,7 +49,7 @@ def test_surrounding_text_and_wrapped_lines_are_ignored(sent: str) -> None:
 
 @given(st.integers(1, len(PRINTED) - 1))
 def test_truncated_text_is_reported(length: int) -> None:
-    with pytest.raises(CollectedKeysError, match=r"end is missing.*keys.json|not the script's output"):
+    with pytest.raises(CollectedKeysError, match=r"output is missing.*keys.json|not the script's output"):
         CollectedKeys.parse(PRINTED[:length] + "\n~ $ ")
 
 

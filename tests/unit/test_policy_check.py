@@ -283,7 +283,7 @@ def test_policy_with_an_incomplete_statement_is_refused(element: str) -> None:
     policy = POLICY_CASES[0].build_policy(PLACE)
     del policy["Statement"][1][element]
 
-    with pytest.raises(PolicyDocumentError, match=f"AllowAtaccamaPlatformS3Access: it needs exactly one of {element}"):
+    with pytest.raises(PolicyDocumentError, match=f"PlatformS3Access: must contain exactly one of {element}"):
         parse_policy(json.dumps(policy))
 
 
@@ -291,7 +291,7 @@ def test_statement_without_a_principal_is_refused_on_an_older_key_too() -> None:
     policy = POLICY_CASES[0].build_policy(PLACE)
     del policy["Statement"][1]["Principal"]
 
-    with pytest.raises(PolicyDocumentError, match="it needs exactly one of Principal"):
+    with pytest.raises(PolicyDocumentError, match="must contain exactly one of Principal"):
         parse_policy(json.dumps(policy), on_a_key=True)
 
 
@@ -302,7 +302,7 @@ def test_incomplete_statement_on_an_older_key_is_reported_without_effect(element
 
     first = run_check(parse_policy(json.dumps(policy), on_a_key=True), KeyPurpose.S3).findings[0]
 
-    assert f"It has no {element} and therefore no effect" in first.message
+    assert f"Without {element}, the statement has no effect" in first.message
     assert (first.severity, list(first.paste)) == (Severity.STOPS, PLACE.build_statements(KeyPurpose.S3))
 
 

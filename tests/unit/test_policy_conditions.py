@@ -66,7 +66,7 @@ def test_added_condition_is_named_with_its_result(text: str) -> None:
 
     assert (first.code, first.severity) == ("policy.Tightened", severity)
     assert text in first.message
-    assert first.message.startswith("Statement AllowAtaccamaPlatformS3Access: It is tightened: the added")
+    assert first.message.startswith("Statement AllowAtaccamaPlatformS3Access: The statement is tightened: the added")
 
 
 @pytest.mark.parametrize("operator", ["ForAllValues:IpAddress", "ForAnyValue:NotIpAddress"])

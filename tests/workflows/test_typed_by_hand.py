@@ -73,7 +73,7 @@ MALFORMED = [
     pytest.param([raw_payload(b"{environment_id: acme}")], "Invalid JSON", id="not JSON"),
     pytest.param([raw_payload(b"acme", b"binary/plain")], "it received bytes", id="not declared as JSON"),
     pytest.param([raw_payload(b"{}", b"json/protobuf")] * 2, "it received 2", id="two inputs that no converter reads"),
-    pytest.param([RawValue(Payload(data=b"{}"))], "an unknown encoding. It accepts one JSON", id="no encoding"),
+    pytest.param([RawValue(Payload(data=b"{}"))], "an unknown encoding. byok accepts one JSON", id="no encoding"),
     pytest.param([raw_payload(b"{}", b"\xff" * 99)], "accepts one JSON object", id="encoding that is no text"),
 ]
 

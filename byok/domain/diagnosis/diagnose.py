@@ -25,7 +25,7 @@ from byok.domain.vendor import TENANT_PLACEHOLDER, VendorProfile
 
 @dataclass(frozen=True)
 class _KeyContext:
-    """One key, and the context that its findings need."""
+    """One key, and the data with which byok builds the findings about the key."""
 
     which: KeyPurpose
     facts: CollectedKey
@@ -65,7 +65,7 @@ def _remedy_context(collection: CollectedKeys, vendor: VendorProfile, which: Key
 def diagnose_collected_keys(
     collection: CollectedKeys, vendor: VendorProfile, at: datetime | None = None
 ) -> tuple[Finding, ...]:
-    """Return all findings about the two keys, most severe first. If there are none, both keys are usable.
+    """Return all findings about the two keys, most severe first. If no findings are returned, both keys are usable.
 
     Args:
         collection: The facts.
@@ -107,7 +107,7 @@ _OF_EXCHANGE: Final = {DenialCause.OTHER_KEYS_STATEMENT.value}
 def _are_exchanged(findings: list[Finding]) -> bool:
     """Return whether each key's policy contains the other key's statements.
 
-    In that case, the two ARNs are swapped, and the policies are correct.
+    If each policy contains the other key's statements, the two ARNs are swapped, and the policies are correct.
     """
     return {finding.key for finding in findings if finding.code in _OF_EXCHANGE} == set(KeyPurpose)
 
@@ -118,8 +118,8 @@ def _exchange_finding(collection: CollectedKeys) -> Finding:
         None,
         Severity.STOPS,
         "Each of the two keys has the other key's statements. The two ARNs seem to be swapped.",
-        f"Use {collection.rds.arn} as {KeyPurpose.S3.field_label}, "
-        f"and {collection.s3.arn} as {KeyPurpose.RDS.field_label}.",
+        f"Use {collection.rds.arn} as the {KeyPurpose.S3.field_label}, "
+        f"and {collection.s3.arn} as the {KeyPurpose.RDS.field_label}.",
     )
 
 
@@ -135,8 +135,8 @@ def _arn_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterator[
 def _caller_explains_it(collection: CollectedKeys, key: _KeyContext) -> bool:
     """Return whether facts about a key are missing because of the identity that ran the script.
 
-    The identity is the cause if the script ran without credentials, or with credentials of another account. Otherwise,
-    a permission is missing.
+    The identity is the cause if the script ran without credentials, or with credentials of another account. If the
+    script ran with credentials of the key's account, a permission is missing.
     """
     caller = collection.caller
     return caller.error is not None or (caller.account is not None and caller.account != key.account)
@@ -233,7 +233,7 @@ def _day(moment: datetime) -> str:
 
 
 def _not_seen(key: _KeyContext) -> Finding:
-    """Build the finding for a key that the script could not read, or whose policy it could not read.
+    """Build the finding for a key that the script could not read, or for a key whose policy the script could not read.
 
     The identity that ran the script is in the key's account, so it probably lacks a permission.
     """
@@ -289,7 +289,7 @@ def _note_findings(key: _KeyContext) -> Iterator[Finding]:
         yield key.finding(
             "key.MaterialExpires",
             f"The imported key material of {key.facts.arn} expires on {_day(facts.valid_to)}.",
-            "Import the key material again before that date. Otherwise, the data cannot be read from then on.",
+            "Import the key material again before it expires. Otherwise, the data becomes unreadable when it expires.",
             Severity.NOTE,
         )
 
@@ -300,7 +300,7 @@ def _can_be_rotated(facts: KeyMetadata) -> bool:
 
 
 def _tenant_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterator[Finding]:
-    """Yield a finding if the keys have different tenant names, and one for each key that has tags but no alias."""
+    """Yield the findings about keys with different tenant names, and about keys with a tenant tag but no alias."""
     named: set[tuple[KeyPurpose, str]] = set()
     for which in KeyPurpose:
         key = collection.key(which)
@@ -316,7 +316,7 @@ def _tenant_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterat
             None,
             Severity.NOTE,
             f"The aliases and tags contain {len(tenants)} different tenant names: {where}.",
-            "This does not affect the environment. Set the correct name on both keys: redeploy the stack with "
+            "The environment is not affected. Set the correct name on both keys: redeploy the stack with "
             "TenantName, or ask the platform's operator for the commands (`byok tenant`).",
         )
 
@@ -331,7 +331,7 @@ def _of_lone_tag(which: KeyPurpose, tenant: str, region: str, vendor: VendorProf
         which,
         Severity.NOTE,
         f"The {which.display_name} has tags with the tenant name {tenant}, but not the alias {alias}.",
-        "This does not affect the environment. The alias may point to another key. This command prints that key "
+        "The environment is not affected. The alias may point to another key, which this command prints "
         f"(replace byok with your AWS CLI profile):\n  aws kms list-aliases --profile byok --region {region} "
         f"--query \"Aliases[?AliasName=='{alias}'].TargetKeyId\" --output text\n"
         "If that key does not need the alias, delete the alias, and set the tenant name on the keys again with the "

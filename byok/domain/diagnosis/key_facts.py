@@ -2,8 +2,8 @@
 
 The script (`byok.onboarding.collection_script`) prints one JSON object that contains the AWS CLI's output. Because
 people copy this object from a terminal, it may be surrounded by the prompt, contain line breaks that the terminal
-inserted, or be cut off. The parser accepts the text if none of the output is missing. Otherwise, it raises an error
-that says what is missing.
+inserted, or be cut off. The parser accepts the text if it contains the complete output. If a part of the output is
+missing, the parser raises an error that says what is missing.
 """
 
 import json
@@ -44,7 +44,7 @@ class _Collected(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _nothing_is_absent(cls, values: Any) -> Any:
-        """Treat `null` like an absent field."""
+        """Remove the fields that are `null`, so that they count as absent."""
         return {name: one for name, one in values.items() if one is not None} if isinstance(values, dict) else values
 
 
@@ -55,7 +55,7 @@ class _OfAws(_Collected):
 
 
 class CliOutput(_OfAws):
-    """The output of one command, or the command's error. Empty if the command did not run.
+    """The output of one command, or the command's error. All fields have their defaults if the command did not run.
 
     Attributes:
         error: The AWS CLI's error message, on one line.
@@ -126,7 +126,7 @@ class Tags(CliOutput):
 
 
 class CallerIdentity(CliOutput):
-    """Output of `sts get-caller-identity`, which names the identity that ran the script."""
+    """Output of `sts get-caller-identity`, which shows the identity that ran the script."""
 
     account: str | None = None
     arn: str | None = None
@@ -153,7 +153,7 @@ class CollectedKeys(_Collected):
     """The script's output.
 
     Attributes:
-        platform_role_arn: The role that the key policies must name.
+        platform_role_arn: The role to which the key policies must grant access.
         region: The environment's Region.
         organisation: The organisation that owns the environment; None for the vendor.
         caller: The identity that ran the script.
@@ -215,7 +215,9 @@ def _content(text: str) -> dict[str, Any]:
             return content
         cut_off, damaged = cut_off or found is None, damaged or found is not None
     if cut_off:
-        raise CollectedKeysError(f"The end is missing. Copy everything that the script printed, or {_AS_A_FILE}.")
+        raise CollectedKeysError(
+            f"The end of the script's output is missing. Copy everything that the script printed, or {_AS_A_FILE}."
+        )
     if damaged:
         raise CollectedKeysError(f"The script's output was altered in transit and is not valid. Please {_AS_A_FILE}.")
     raise CollectedKeysError(

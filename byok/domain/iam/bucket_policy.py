@@ -1,4 +1,4 @@
-"""The policy of an environment's bucket. It requires TLS, and denies writes with any key except the environment's."""
+"""The policy of an environment's bucket, which requires TLS and denies writes with any key except the environment's."""
 
 from typing import Any, Final
 
@@ -18,11 +18,12 @@ def build_bucket_policy(bucket_arn: str, key_arn: str) -> dict[str, Any]:
     operator is true if the header is missing, so the statement also has a `Null` condition that requires the header
     (IAM user guide, "Condition operators").
 
-    Replication and UpdateObjectEncryption must name the environment's key, so their statement has no `Null` condition.
-    A replica gets its source object's encryption type, not the bucket's default (S3 user guide, "Default bucket
-    encryption", "Replication"). UpdateObjectEncryption always changes an object's encryption to a key that the request
-    names (S3 API reference, UpdateObjectEncryption). Both actions support the condition key for the KMS key id (service
-    authorization reference, "Amazon S3").
+    Replication and UpdateObjectEncryption requests must specify the environment's key, so the statement for these
+    actions has no `Null` condition. A replica gets its source object's encryption type, not the bucket's default (S3
+    user guide, "Default bucket encryption", "Replication"). UpdateObjectEncryption always changes an object's
+    encryption to a key that the request specifies (S3 API reference, UpdateObjectEncryption). `s3:ReplicateObject` and
+    `s3:UpdateObjectEncryption` support the condition key for the KMS key id (service authorization reference, "Amazon
+    S3").
 
     Args:
         bucket_arn: The bucket's ARN.
@@ -47,7 +48,10 @@ def build_bucket_policy(bucket_arn: str, key_arn: str) -> dict[str, Any]:
 
 
 def build_probe_bucket_policy(bucket_arn: str) -> dict[str, Any]:
-    """Build the probe bucket's policy, which requires TLS but no specific key: probes use many different keys."""
+    """Build the probe bucket's policy.
+
+    The policy requires TLS but no specific key, because probes use many different keys.
+    """
     condition = {"Bool": {"aws:SecureTransport": "false"}}
     return {
         "Version": "2012-10-17",
@@ -67,8 +71,9 @@ def _deny_keys_except(key_arn: str, objects: str) -> list[dict[str, Any]]:
 def _deny_named_keys(objects: str) -> list[dict[str, Any]]:
     """Return the statements for the AWS managed key, whose ARN is not known.
 
-    A write uses this key if the request's headers specify `aws:kms` and name no key (S3 API reference, PutObject). A
-    replication or UpdateObjectEncryption request would have to name a key, so the policy denies both types of request.
+    A write uses the AWS managed key if the request's headers specify `aws:kms` but no key (S3 API reference,
+    PutObject). A replication or UpdateObjectEncryption request must specify the ARN of a key, so the policy denies both
+    types of request.
     """
     other_type = {"Null": {_ALGORITHM: "false"}, "StringNotEquals": {_ALGORITHM: "aws:kms"}}
     return [

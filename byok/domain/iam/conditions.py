@@ -92,7 +92,7 @@ def all_conditions_hold(tests: Iterable[ConditionResult]) -> bool:
 
 
 def normalize_conditions(block: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], frozenset[str]]:
-    """Return the values by operator and lower-case key, so that equivalent condition blocks compare equal."""
+    """Return a condition block's values by operator and lower-case key, so that equivalent blocks compare equal."""
     return {
         (operator, key.lower()): frozenset(_text(value) for value in as_list(values))
         for operator, tests in block.items()

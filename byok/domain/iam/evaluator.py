@@ -53,7 +53,8 @@ class AccessRequest:
         caller: The principal that makes the call.
         action: The action, for example `kms:CreateGrant`.
         resource: The ARN of the resource.
-        context: The request's condition keys and their values. A key that AWS does not add to the request is absent.
+        context: The request's condition keys and their values. A condition key that AWS does not add to the request is
+            absent.
     """
 
     caller: CallingPrincipal
@@ -67,8 +68,8 @@ class Decision:
     """The outcome of evaluating a call, and the statement that decided it.
 
     Attributes:
-        by_account: Whether the statement names the caller's whole account. If so, the account's IAM policies decide
-            which of its principals have access.
+        by_account: Whether the statement names the caller's whole account, so that the account's IAM policies decide
+            which of the account's principals have access.
     """
 
     effect: Effect
@@ -114,7 +115,7 @@ class StatementEvaluation:
 
     @property
     def applies(self) -> bool:
-        """Whether all parts match.
+        """Whether all parts of the statement match the call.
 
         Raises:
             UnknownConditionError: The result depends on a condition that byok cannot evaluate.
@@ -186,9 +187,9 @@ def decide_access(
     """Evaluate a key policy together with the caller's identity policies.
 
     If the caller is in the key's account, the key policy alone can allow the call by naming the caller. If the key
-    policy names the account instead, the caller's identity policies must also allow the call. If the caller is in
-    another account, both the key policy and the caller's identity policies must allow the call (KMS developer guide,
-    "Allowing users in other accounts to use a KMS key").
+    policy names the caller's account instead of the caller, the caller's identity policies must also allow the call. If
+    the caller is in another account, both the key policy and the caller's identity policies must allow the call (KMS
+    developer guide, "Allowing users in other accounts to use a KMS key").
 
     Args:
         resource_policy: The key policy.

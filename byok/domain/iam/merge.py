@@ -108,7 +108,7 @@ def merge_policy(
     Args:
         text: The policy document, or the whole output of `aws kms get-key-policy`.
         which: Which of the two keys the policy is for.
-        platform_role_arn: The role that the statements name.
+        platform_role_arn: The ARN of the platform role, to which the statements grant access.
         region: The environment's Region.
         vendor: The vendor's names.
         key_arn: The key's ARN, or None if it is unknown. If the ARN is known, byok checks that the key's own account
@@ -164,7 +164,8 @@ def _edits(
         places = [place for place, one in enumerate(present) if one.get("Sid") == statement["Sid"]]
         if len(places) > 1:
             raise PolicyMergeError(
-                "policy.SidTwice", f"{len(places)} statements have the Sid {statement['Sid']}. Keep only one of them."
+                "policy.SidTwice",
+                f"{len(places)} statements have the Sid {statement['Sid']}. Keep only one statement with this Sid.",
             )
         if not places:
             added.append(statement["Sid"])
@@ -177,7 +178,7 @@ def _edits(
         end = spans[-1][1]
         edits.append(((end, end), appended))
         if not isinstance(policy["Statement"], list):
-            # A policy with a single statement may omit the array, but a policy with two statements must have it.
+            # A policy with a single statement may omit the array, but a policy with two statements must have an array.
             edits += [((whole[0], whole[0]), "["), ((whole[1], whole[1]), "]")]
     return edits, added, replaced
 

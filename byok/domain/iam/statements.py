@@ -1,8 +1,8 @@
 """The key policy statements that the customer appends, exactly as in the contract (contract 61-73).
 
-byok's commands and templates all use these functions. With real values, a customer can paste the statements. With a
-template language's references in place of the values, the statements become part of a template. This module only builds
-statements; `byok.domain.iam.evaluator` evaluates policies.
+byok's commands and templates all use these functions. Called with real values, the functions build statements that a
+customer can paste. Called with a template language's references, the functions build statements for a template. This
+module only builds statements; `byok.domain.iam.evaluator` evaluates policies.
 """
 
 from dataclasses import dataclass
@@ -42,8 +42,8 @@ class StatementParameters:
         account: The account of the platform role.
         via_s3: The value of `kms:ViaService` for S3 in the environment's Region.
         via_rds: The value of `kms:ViaService` for RDS in the environment's Region.
-        organisation: The organisation that owns the environment; None for the vendor. This value is used only if the
-            vendor profile turns on session tags.
+        organisation: The organisation that owns the environment; None for the vendor. The statements require the
+            organisation's session tag only if the vendor profile turns on session tags.
     """
 
     role_arn: Any
@@ -67,9 +67,9 @@ class StatementParameters:
 def build_key_statements(which: KeyPurpose, grantee: StatementParameters, vendor: VendorProfile) -> list[Statement]:
     """Build the statements for one of the two keys.
 
-    The S3 key has one statement. The Aurora key has two, because RDS uses grants, which need an additional condition.
-    If the vendor profile turns on session tags, each statement allows only sessions that act for the organisation that
-    owns the environment.
+    The S3 key has one statement. The Aurora key has two statements, because RDS uses grants, which need an additional
+    condition. If the vendor profile turns on session tags, each statement allows only sessions that act for the
+    organisation that owns the environment.
     """
     if which is KeyPurpose.S3:
         return [_statement(vendor.s3_access_sid, S3_KEY_ACTIONS, grantee, grantee.via_s3, vendor)]

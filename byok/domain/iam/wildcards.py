@@ -68,7 +68,7 @@ def make_variable_filler(context: Context, version: str | None = VERSION_WITH_VA
     """Return a function that fills in the variables in a policy's `Resource` and `Condition` values for one request.
 
     Args:
-        context: The request's condition keys. A variable that names a multi-valued key has no value.
+        context: The request's condition keys. A variable that refers to a multi-valued condition key has no value.
         version: The policy's `Version`. In a policy without a version, or with an earlier version than 2012-10-17,
             variables are literal text.
     """

@@ -24,7 +24,7 @@ class Attempt(RecordModel):
     Attributes:
         number: The position among all attempts, starting at 1. A gap in the numbers means that byok no longer has the
             data of an attempt.
-        kind: How the attempt began. A replay resumes the attempt before it; a replay that starts over counts as
+        kind: How the attempt began. A replay resumes the previous attempt; a replay that starts over counts as
             provisioning.
         run_id: The id of the attempt's run in Temporal.
         ended_at: When the attempt ended; None while it runs, or if the end is not known.
@@ -50,13 +50,13 @@ class Attempt(RecordModel):
 class StoppedAttempt(RecordModel):
     """What a workflow reports about itself just before it stops.
 
-    The workflow reports its stop in a signal to itself, because a reset reapplies to the new run the signals that the
-    stopped run received after the reset point. The new run therefore has the data of its earlier attempts, even after
-    Temporal has deleted their runs.
+    The workflow reports its stop in a signal to itself, because Temporal reapplies signals when it resets a workflow:
+    the new run gets all signals that the stopped run received after the reset point. The new run therefore has the data
+    of all earlier attempts, even after Temporal has deleted the earlier runs.
 
     Attributes:
         ended_at: When the attempt stopped.
-        timeline: The phases of this attempt and of the earlier ones. The last entry is STOPPED.
+        timeline: The phases of this attempt and of the earlier attempts. The last entry is STOPPED.
     """
 
     run_id: str

@@ -11,7 +11,7 @@ from byok.domain.scopes import ORGANISATION_PATTERN
 
 
 class RequestModel(BaseModel):
-    """Base class for models of user input. It rejects unknown fields and keeps values out of error messages."""
+    """Base class for models of user input, which reject unknown fields and keep values out of error messages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

@@ -23,8 +23,8 @@ class Environment(RecordModel):
         tags: The tags of every resource that the environment owns.
         owner_tags: The tags that decide whether a resource belongs to the environment.
         run_tag: Key of the tag that contains the id of the run that created a resource.
-        run_id: Id of the run that the plan was made for. A workflow reset does not change the id. Empty if the plan
-            does not create any resources.
+        run_id: Id of the run that the plan was made for. A workflow reset does not change the id. The id is empty if
+            the plan does not create any resources.
         probe_bucket: The platform's bucket for key probes in this Region.
         profile: The customer's AWS CLI profile, for use in the commands in remedies.
     """
@@ -52,8 +52,8 @@ class Environment(RecordModel):
         """Return the environment with the keys that AWS reports, and with the kind of encryption that these keys imply.
 
         Args:
-            s3_key_arn: The S3 key; None if AWS reports none.
-            rds_key_arn: The Aurora key; None if AWS reports none.
+            s3_key_arn: The S3 key; None if AWS reports no S3 key.
+            rds_key_arn: The Aurora key; None if AWS reports no Aurora key.
         """
         keys = {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
         reported: dict[str, object] = {name: key for name, key in keys.items() if key is not None}
@@ -65,19 +65,19 @@ class Environment(RecordModel):
 
     @property
     def customer_keys(self) -> tuple[KeyPurpose, ...]:
-        """The keys that belong to the customer: both, or none if they are platform-managed."""
+        """The purposes of the customer's keys; empty if the keys are platform-managed."""
         return tuple(KeyPurpose) if self.encryption is Encryption.CUSTOMER_MANAGED else ()
 
     @property
     def platform_account(self) -> str:
-        """The platform's account, derived from the role (D3)."""
+        """The id of the platform's account, taken from the platform role's ARN (D3)."""
         return account_id_of_role(self.platform_role_arn)
 
     def expected_key_arn(self, which: KeyPurpose, reported: str | None) -> str:
         """Return the ARN of the key that AWS must report for one of the environment's resources.
 
-        byok knows only the alias of an AWS managed key, not the ARN. For an environment that uses such a key, byok
-        therefore accepts any key of the platform's account.
+        byok knows only the alias of an AWS managed key, not the ARN. For an environment that uses AWS managed keys,
+        byok therefore accepts any key of the platform's account.
 
         Args:
             which: The key.
@@ -169,7 +169,7 @@ class EnvironmentPlan(KeyCheckPlan):
     """The complete plan of an environment, made before the first AWS call.
 
     Attributes:
-        tenant: How to put the requested tenant name on both keys; None if the request names no tenant.
+        tenant: How to put the requested tenant name on both keys; None if the request contains no tenant name.
         tenant_name: The tenant name that is assigned to the environment once the environment is ready.
     """
 
@@ -209,7 +209,7 @@ class InventoryTask(RecordModel):
     """Input of the activity that lists the resources that an environment owns.
 
     Attributes:
-        final_snapshot: Name of the snapshot that the deletion takes, or None if it takes none.
+        final_snapshot: Name of the snapshot that the deletion takes, or None if the deletion takes no snapshot.
     """
 
     environment: Environment

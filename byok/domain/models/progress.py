@@ -13,21 +13,21 @@ from byok.domain.phases import AliasOutcome, KeyVerdict, Phase
 
 
 class Problem(RecordModel):
-    """A problem that stopped an operation. Temporal's UI, the CLI, the API and the wizard all show it.
+    """A problem that stopped an operation. Temporal's UI, the CLI, the API and the wizard all show the problem.
 
     Attributes:
         code: `<service>.<error code>` with the code that AWS sent, or one of byok's own codes (`arn.…`, `byok.…`).
         message: AWS's message, unchanged, or byok's message.
         operation: The AWS operation that failed, or None if byok itself detected the problem.
-        key: Which of the two keys is affected, or None if neither key is.
+        key: Which of the two keys is affected, or None if neither key is affected.
         key_arn: The ARN of the affected key, as entered.
         phase: The phase in which the problem occurred.
         request_id: The request id that AWS returned, for a support case.
         region: The environment's Region.
         at: When the problem occurred.
         remediation: The remedy, with the customer's values filled in.
-        held_since: When byok began to hold the environment, if the problem is a platform fault (contract 151). None for
-            every other problem.
+        held_since: When byok began to hold the environment because of this problem; None unless the problem is a
+            platform fault (contract 151).
     """
 
     code: str
@@ -49,7 +49,7 @@ class CheckedKey(RecordModel):
     Attributes:
         service: The service that used the key, `S3` or `RDS`, if the key is proved.
         at: When the service used the key.
-        request_id: The request id that AWS returned for that call; None if the response was lost.
+        request_id: The request id that AWS returned for the call that used the key; None if the response was lost.
         problem: The problem that caused the key to be refused, or the problem on the platform's side that prevented a
             proof.
         reason: Why the key is not proved.
@@ -115,8 +115,8 @@ class KeyCheckResult(RecordModel):
 
     Attributes:
         keys: The verdict on each key.
-        findings: All problems that the check found; empty if it found none. If a problem is the platform's fault, the
-            key is *not proved* rather than *refused*.
+        findings: All problems that the check found; empty if the check found no problems. If a problem is the
+            platform's fault, the key is *not proved* rather than *refused*.
     """
 
     region: str
@@ -128,7 +128,7 @@ class KeyConflicts(RecordModel):
     """Which of the two keys other environments already use (contract 129).
 
     Attributes:
-        problems: One problem for each such key.
+        problems: One problem for each key that another environment already uses.
     """
 
     problems: tuple[Problem, ...] = ()
@@ -162,7 +162,7 @@ class TenantOutcome(RecordModel):
     """The result of putting a tenant name on two keys.
 
     Attributes:
-        keys: The reconciled keys. Empty if the request contains no role; only one key if byok could not reconcile the
+        keys: The reconciled keys: no keys if the request contains no role, and one key if byok could not reconcile the
             other key.
         commands: The commands that the customer must run, if the request contains no role.
     """
@@ -218,7 +218,9 @@ class TimelineEntry(RecordModel):
 
 
 class EnvironmentProgress(RecordModel):
-    """The progress of an environment. It is stored in the workflow's memo, so that you can read it without a worker.
+    """The progress of an environment.
+
+    byok stores the progress in the workflow's memo, which can be read even if no worker is running.
 
     Attributes:
         tenant_name: The assigned tenant name; None until the evidence is complete.

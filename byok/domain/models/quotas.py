@@ -13,8 +13,9 @@ class QuotaTask(RecordModel):
     Attributes:
         environment_id: The environment to provision; None for a key check.
         key_arns: The keys to check; empty for an environment.
-        started_at: When the workflow started. Only workflows that started earlier count. If two workflows start at
-            nearly the same time and the quota has room for only one of them, byok therefore refuses only the later one.
+        started_at: When the workflow started. Only workflows that started earlier count towards the quotas. If two
+            workflows start at nearly the same time and the quota has room for only one of them, byok therefore refuses
+            only the later one.
         profile: The customer's AWS CLI profile, as in the request.
     """
 

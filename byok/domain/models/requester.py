@@ -19,7 +19,7 @@ class EntryPoint(StrEnum):
 
 
 class Requester(RecordModel):
-    """The person or program that made a request (contract 147). byok stores it with each workflow that it starts.
+    """The person or program that made a request (contract 147). byok stores the requester with the workflow.
 
     Attributes:
         subject: The name of the person or program: the token's subject or name, or the user and host of the CLI.

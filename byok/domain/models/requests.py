@@ -27,8 +27,8 @@ class RegionRequest(RequestModel):
 
     Attributes:
         organisation: The organisation that owns the environment. The keys must be in AWS accounts that are registered
-            for the organisation (contract 146). None if the vendor owns the environment; byok then does not check the
-            accounts.
+            for the organisation (contract 146). None if the vendor owns the environment, in which case byok does not
+            check the accounts.
         region: The environment's AWS Region.
         key_grace_seconds: How long to retry an ambiguous access-denied error while a policy change propagates (D14).
         profile: The customer's AWS CLI profile, which is used in the commands of every remedy (contract 40, 130).
@@ -46,7 +46,7 @@ class RegionRequest(RequestModel):
 
 
 class KeyPairRequest(RegionRequest):
-    """A request that names the customer's two keys.
+    """A request that contains the ARNs of the customer's two keys.
 
     This model does not validate the ARNs, so that an invalid ARN results in a finding with a remedy instead of a
     validation error.
@@ -61,7 +61,7 @@ class KeyPairRequest(RegionRequest):
 
     @property
     def key_pair(self) -> KeyPair:
-        """The two ARNs as one value."""
+        """The two ARNs as a `KeyPair`."""
         return KeyPair(self.s3_key_arn, self.rds_key_arn)
 
 
@@ -87,8 +87,8 @@ class CheckKeysRequest(KeyPairRequest):
     """The input of `CheckKeys`.
 
     Attributes:
-        environment_id: The environment that the keys are for, if it is known. This environment may already use the
-            keys, but a key that another environment uses is refused.
+        environment_id: The environment that the keys are for, if it is known. The check accepts keys that this
+            environment already uses, but refuses a key that another environment uses.
         prove_aurora_key: Whether to prove the Aurora key by creating a cluster without instances, which byok then
             deletes.
     """
@@ -117,7 +117,8 @@ class ProvisionRequest(RegionRequest):
             an invalid name results in a finding. If the keys are platform-managed, the environment gets the name, but
             byok does not put the name on any keys.
         tenant_role_arn: The role in the customer's account that the worker assumes, with the organisation's external
-            id, to put the name on the keys (D11). Without a role, byok returns the commands for the customer to run.
+            id, to put the tenant name on the keys (D11). Without a role, byok returns the commands for the customer to
+            run.
         stack_name: The CloudFormation stack in the customer's account that contains the keys. byok stores the name with
             the environment, so that later commands update this stack (contract 130).
     """
@@ -145,16 +146,15 @@ class ProvisionRequest(RegionRequest):
 
     @property
     def key_pair(self) -> KeyPair | None:
-        """The ARNs of the customer's two keys as one value; None if the keys are platform-managed."""
+        """The ARNs of the customer's two keys as a `KeyPair`; None if the keys are platform-managed."""
         return KeyPair(self.s3_key_arn, self.rds_key_arn) if self.s3_key_arn and self.rds_key_arn else None
 
 
 class DeleteRequest(RegionRequest):
     """The input of `DeleteEnvironment`.
 
-    byok determines the environment's resources from what AWS reports. The workflow compares the request's Region,
-    encryption and keys with what AWS reports. If they differ, the workflow stops before it removes anything (contract
-    137).
+    byok determines the environment's resources from what AWS reports. If the request's Region, encryption or keys
+    differ from what AWS reports, the workflow stops before it removes anything (contract 137).
 
     Attributes:
         environment_id: The id of the environment to delete.

@@ -81,7 +81,7 @@ class Resources(RecordModel):
         return self.model_copy(update={"buckets": tuple(buckets.values())})
 
     def only_named(self, names: Iterable[str]) -> Self:
-        """Return a copy with only the resources that have one of these names."""
+        """Return a copy with only the resources that have one of the given names."""
         kept = frozenset(names)
         return self.model_copy(
             update={
@@ -157,7 +157,7 @@ class OwnedResource(RecordModel):
     Attributes:
         name: The identifier of a database, or the name of a bucket.
         key_arn: The ARN of the KMS key that AWS reports for the resource; None if AWS reports no key. For a bucket that
-            is encrypted with the AWS managed key, this is the key's alias, because S3 reports no ARN.
+            is encrypted with the AWS managed key, `key_arn` is the key's alias, because S3 reports no ARN.
     """
 
     name: str
@@ -212,7 +212,7 @@ class BucketWithForeignObjects(RecordModel):
     """A bucket that contains objects that provisioning did not write.
 
     Attributes:
-        keys: The keys of a few of these objects.
+        keys: The object keys of a few objects that provisioning did not write.
     """
 
     bucket: str
@@ -245,7 +245,7 @@ class RemovalResult(RecordModel):
 
     Attributes:
         resource: The resource's name in AWS.
-        removed: Whether the resource no longer exists. Also true if it never existed.
+        removed: Whether the resource no longer exists; also true if the resource never existed.
         why_kept: Why the resource was kept, or None if it was removed.
     """
 

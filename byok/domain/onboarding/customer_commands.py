@@ -92,7 +92,7 @@ class CustomerCommands:
         Each policy consists of AWS's default statement, followed by byok's statements. CreateKey also sets the policy,
         so that no key ever exists without its policy. The first command that fails ends the script, so the payload is
         printed only if all commands succeed. Everything runs in one subshell, so that no variables remain in the key
-        administrator's shell. The profile is named in only one place.
+        administrator's shell. The script specifies the AWS CLI profile in only one place.
         """
         account = 'aws sts get-caller-identity "$@" --query Account --output text'
         steps = [f"set -- {self._account_options}", f"ACCOUNT=$({account})"]
@@ -245,7 +245,7 @@ def build_put_policy_command(region: str, key_arn: str, file: str) -> str:
 _VARIABLES: Final = {KeyPurpose.S3: "S3_KEY_ARN", KeyPurpose.RDS: "RDS_KEY_ARN"}
 _ACCOUNT: Final = "$ACCOUNT"
 _JOINT: Final = " &&\n"
-"""Joins two commands, so that the second runs only if the first succeeds."""
+"""Joins two commands, so that the second command runs only if the first command succeeds."""
 
 
 def _join_lines(*lines: str) -> str:

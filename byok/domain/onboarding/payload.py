@@ -79,7 +79,7 @@ def _strip(value: Any) -> Any:
 
 
 def is_payload(value: Any) -> bool:
-    """Return whether a value of an ARN field is meant as the onboarding payload, valid or not."""
+    """Return whether the value of an ARN field is intended as the onboarding payload, valid or not."""
     return isinstance(value, Mapping) or (
         isinstance(value, str) and (value.lstrip().startswith(("{", "[", '"{')) or value.strip() in {"None", "null"})
     )

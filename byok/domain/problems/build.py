@@ -108,7 +108,7 @@ def find_tenant_request_problems(
 ) -> tuple[Problem, ...]:
     """Check a tenant name, and the role that sets it on the keys, against byok's validation rules (contract 105, D11).
 
-    These rules do not require an AWS call.
+    The validation rules do not require an AWS call.
 
     Args:
         tenant: The name.

@@ -1,7 +1,7 @@
 """Builds remedies: instructions for fixing a problem, with the reader's values filled in.
 
-Most readers are the customers' key administrators, who know the AWS console but may not be developers. A remedy
-therefore says who must act, gives every step, and ends with how to retry. The texts are in
+Most readers are the customers' key administrators, who know the AWS console but are not necessarily developers. A
+remedy therefore says who must act, gives every step, and ends with how to retry. The texts are in
 `byok.domain.problems.remedy_texts`. `byok.domain.problems.aws_errors` decides which remedy belongs to an error.
 """
 
@@ -26,7 +26,7 @@ class RemedyContext:
 
     Attributes:
         platform_role_arn: The role that the key policies name; None if the role is not known yet.
-        key: The customer's key that is at fault; None if neither key is.
+        key: The customer's key that is at fault; None if neither key is at fault.
         key_arn: The ARN of the key at fault, as the user entered it.
         request_kind: What the user requested. The last step of a remedy is to retry this request.
         profile: The customer's AWS CLI profile.
@@ -78,7 +78,7 @@ class RemedyContext:
 
     @property
     def statements_json(self) -> str:
-        """The key policy statements for this key as JSON, ready to paste. Empty if the platform role is not known."""
+        """The key policy statements for this key as JSON, ready to paste; empty if the platform role is not known."""
         if self.platform_role_arn is None:
             return ""
         render = build_rds_key_statements if self.key is KeyPurpose.RDS else build_s3_key_statements
@@ -87,7 +87,7 @@ class RemedyContext:
 
     @property
     def session_tag_hint(self) -> str:
-        """A clause with the session tag's required value that ends a list of conditions; empty if there is no tag."""
+        """The end of a list of conditions, with the session tag's required value; empty if there is no session tag."""
         organisation = self.vendor.session_organisation(self.organisation)
         return f", {ORGANISATION_CONDITION_KEY} is {organisation}" if organisation else ""
 

@@ -11,7 +11,7 @@ from byok.domain.arns import KeyArnErrorCode
 
 
 class Remedy(StrEnum):
-    """A remedy for a problem. Every `ErrorRule` names a remedy."""
+    """A remedy for a problem. Every `ErrorRule` has a remedy."""
 
     ENABLE_KEY = "enable-key"
     CANCEL_DELETION = "cancel-deletion"
@@ -71,8 +71,8 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     Remedy.KEY_STATE: (
         "The {key} cannot be used in its current state. Print the state ({profile}):\n"
         "  aws kms describe-key {kms} --query KeyMetadata.KeyState --output text\n"
-        "Creating and Updating end on their own. Unavailable means that you must connect the key's custom key store. "
-        "You can use the key once its state is Enabled.\n{again}"
+        "The states Creating and Updating end on their own. Unavailable means that you must connect the key's custom "
+        "key store. You can use the key once its state is Enabled.\n{again}"
     ),
     Remedy.SYMMETRIC_KEY: (
         "{key_arn} is not a symmetric encryption key (SYMMETRIC_DEFAULT, ENCRYPT_DECRYPT). The type and usage of a KMS "
@@ -102,7 +102,7 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "allow {role} to use KMS.\n{moment}\n{again}"
     ),
     Remedy.RDS_KEY: (
-        "RDS returns the same error for every reason why it cannot use the {key}. Check these in order:\n"
+        "RDS returns the same error for every reason why it cannot use the {key}. Check these points in order:\n"
         "1. The key exists in {region}, and this command prints Enabled, SYMMETRIC_DEFAULT and ENCRYPT_DECRYPT "
         "({profile}):\n"
         '  aws kms describe-key {kms} --query "KeyMetadata.[KeyState,KeySpec,KeyUsage]" --output text\n'
@@ -141,17 +141,18 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     Remedy.PLATFORM_MANAGED_KEY: (
         "The customer does not need to do anything, because the keys of this environment are platform-managed: "
         "{key_arn} is a key of the platform's account {account}. The platform's operator must make the key usable:\n"
-        "1. The key is a symmetric encryption key in {region}, it is enabled, and its policy and the IAM policy of "
-        "{role} allow the calls that AWS's message names.\n"
-        "2. BYOK_PLATFORM_KEYS names the key that existing resources of the environment were created with.\n"
-        "3. If a cluster is inaccessible-encryption-credentials-recoverable, start it (RDS, StartDBCluster) within 7 "
-        "days after it lost the key.\n{again}"
+        "1. Make sure that the key is an enabled symmetric encryption key in {region}, and that its policy and the IAM "
+        "policy of {role} allow the calls in AWS's message.\n"
+        "2. Make sure that BYOK_PLATFORM_KEYS contains the key that existing resources of the environment were created "
+        "with.\n"
+        "3. If the status of a cluster is inaccessible-encryption-credentials-recoverable, start the cluster (RDS, "
+        "StartDBCluster) within 7 days after it lost the key.\n{again}"
     ),
     Remedy.ENCRYPTION_CANNOT_CHANGE: (
         "Nothing was changed. To use the other kind of encryption, create an environment with a different id. To "
-        "continue with this environment, retry with the encryption that it already uses. If its keys are "
-        "customer-managed, specify the environment's own two keys. If its keys are platform-managed, specify no keys "
-        "and `encryption: platform-managed`."
+        "continue with this environment, retry with the encryption that the environment already uses. If "
+        "the environment's keys are customer-managed, specify these two keys. If the environment's keys are "
+        "platform-managed, specify no keys and `encryption: platform-managed`."
     ),
     Remedy.PLATFORM_PERMISSION: (
         "The customer does not need to do anything. The platform's operator must allow {role} to call this operation, "
@@ -190,8 +191,8 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "deleted."
     ),
     Remedy.UNPROVED: (
-        "The customer does not need to do anything. AWS reports settings that differ from the requested ones, so the "
-        "environment does not become ready. The platform's operator must find out who changed the resource, and "
+        "The customer does not need to do anything. AWS reports settings that differ from the requested settings, so "
+        "the environment does not become ready. The platform's operator must find out who changed the resource, and "
         "correct or delete the resource.\n{again}"
     ),
     Remedy.QUOTA: (
@@ -293,15 +294,15 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, str]] = {
         "A key of another partition can never be used in {region}.\n{create}\n{again_with_arn}"
     ),
     KeyArnErrorCode.OTHER_REGION: (
-        "If you already have a {key} in {region}, copy its ARN from the AWS KMS console of that Region. If not, create "
-        "a key there.\n{create}\n{again_with_arn}"
+        "If you already have a {key} in {region}, copy its ARN from the AWS KMS console of that Region. Otherwise, "
+        "create a key in that Region.\n{create}\n{again_with_arn}"
     ),
     KeyArnErrorCode.OTHER_REGION_REPLICA: (
-        "Use the replica of this key in {region}. If there is one, this command prints its ARN, {replica} "
-        "({profile}):\n"
+        "Use the replica of this key in {region}. If the replica exists, this command prints its ARN, "
+        "{replica} ({profile}):\n"
         "  aws kms describe-key {in_account} --key-id {replica} --query KeyMetadata.Arn --output text\n"
-        "If there is none, create one in the AWS KMS console of the primary key's Region (the key > Regionality > "
-        "Create new replica keys).\nA replica has its own key policy. {append}\n{again_with_arn}"
+        "If there is no replica, create one in the AWS KMS console of the primary key's Region (the key > "
+        "Regionality > Create new replica keys).\nA replica has its own key policy. {append}\n{again_with_arn}"
     ),
     KeyArnErrorCode.PLATFORM_ACCOUNT: (
         "{account} is the platform's account. The {key} must be in the customer's own account.\n{create}\n"
@@ -309,6 +310,7 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, str]] = {
     ),
     KeyArnErrorCode.SAME_KEY: "S3 and Aurora need separate keys. Create a second key.\n{create}\n{again_with_arn}",
     KeyArnErrorCode.OTHER_ACCOUNT: (
-        "Use a {key} in the account of the S3 key. If there is none, create one there.\n{create}\n{again_with_arn}"
+        "Use a {key} in the account of the S3 key. If that account has no other key, create one.\n"
+        "{create}\n{again_with_arn}"
     ),
 }

@@ -106,7 +106,7 @@ ENCRYPTION_CONTEXT_ACTIONS: Final = frozenset(
 """The actions whose calls can have an encryption context (KMS developer guide, "kms:EncryptionContext:context-key")."""
 
 UNKNOWN_PART: Final = "…"
-"""The placeholder for an unknown part of a context value; the part has at least one character."""
+"""The placeholder for an unknown part of a context value. The unknown part has at least one character."""
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,9 @@ class PlatformPrincipal:
     def access_requests_for(self, call: PlatformCall, vendor: VendorProfile) -> tuple[AccessRequest, ...]:
         """Return the requests that KMS receives when the platform makes a call: one for each encryption context.
 
-        If the bucket has a Bucket Key, as an environment's buckets do (D13), S3 sends the bucket's ARN as the
-        encryption context. Otherwise, as for a probe, S3 sends the object's ARN (S3 user guide, "Reducing the cost of
-        SSE-KMS with Amazon S3 Bucket Keys").
+        For a bucket with a Bucket Key, such as an environment's bucket (D13), S3 sends the bucket's ARN as the
+        encryption context. For a bucket without a Bucket Key, such as the probe bucket, S3 sends the object's ARN (S3
+        user guide, "Reducing the cost of SSE-KMS with Amazon S3 Bucket Keys").
         """
         access = self._access(self.caller, call.action, call.service, self.region, for_resource=call.for_aws_resource)
         tag = vendor.session_organisation(self.organisation)
@@ -164,8 +164,8 @@ class PlatformPrincipal:
     ) -> Iterator[tuple[str, AccessRequest]]:
         """Yield calls that the policy must deny, each with a description of the access that the policy must not grant.
 
-        These denials are required by contract 74-79. If the vendor profile turns on session tags, the policy must also
-        deny every session that acts for another organisation.
+        Contract 74-79 requires the policy to deny these calls. If the vendor profile turns on session tags, the policy
+        must also deny every session that acts for another organisation.
         """
         tag = vendor.session_organisation(self.organisation)
         for meaning, access in self._forbidden_access_requests(which):

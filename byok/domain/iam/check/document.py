@@ -1,6 +1,6 @@
 """Parses a key policy, provided either as the policy document or as the output of `aws kms get-key-policy`.
 
-The output may be in any format except `table`.
+The output of the AWS CLI can be in any format except `table`.
 
 The IAM user guide, "Grammar of the IAM JSON policy language", defines the structure of a policy. This module does not
 check condition operators; the evaluator does.
@@ -61,10 +61,10 @@ def parse_policy(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
 
     Args:
         text: The policy document, or the whole output of `aws kms get-key-policy`.
-        on_a_key: Whether KMS has already saved the policy. If so, a statement without Action or Resource is accepted,
-            because PutKeyPolicy used to accept such a statement although it "has no effect" (KMS API reference,
-            PutKeyPolicy). AWS notified the owners of keys with such a statement that KMS would reject it as malformed
-            starting August 18, 2025; older keys may still have such a statement.
+        on_a_key: Whether KMS has already saved the policy. In a saved policy, a statement without Action or Resource is
+            accepted, because PutKeyPolicy used to accept such a statement although it "has no effect" (KMS API
+            reference, PutKeyPolicy). AWS notified the owners of keys with such a statement that KMS would reject it as
+            malformed starting August 18, 2025; older keys may still have such a statement.
 
     Raises:
         PolicyDocumentError: KMS would reject the policy, or the text is not a key policy.
@@ -92,10 +92,10 @@ def parse_document(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
 def require_no_deleted_principal(policy: dict[str, Any]) -> None:
     """Check that a policy does not contain the unique id of a deleted user or role.
 
-    KMS rejects a new policy that contains one.
+    KMS rejects a new policy that contains such an id.
 
     Raises:
-        PolicyDocumentError: The policy contains such an id.
+        PolicyDocumentError: The policy contains the id of a deleted user or role.
     """
     for number, statement in enumerate(extract_statements(policy), start=1):
         deleted = next((entry for entry in _aws_principals(statement) if is_deleted_principal(entry)), None)
@@ -114,7 +114,7 @@ def _instead(content: dict[str, Any]) -> str:
     if near:
         return f" The element's name is Statement, not {near}."
     if {"Effect", "Principal"} & set(content):
-        return " This is a single statement. Provide the whole policy that contains it."
+        return " This is a single statement. Provide the whole policy that contains this statement."
     if {"Resources", "AWSTemplateFormatVersion"} & set(content):
         return " This is a CloudFormation template. Provide a key's policy, as `aws kms get-key-policy` prints it."
     if "KeyMetadata" in content:
@@ -130,9 +130,11 @@ def _check_frame(policy: dict[str, Any], text: str) -> None:
 
     unknown = sorted(set(policy) - _PARTS)
     if unknown:
-        raise refuse(f"Unknown policy element {', '.join(unknown)}; a policy may have {', '.join(sorted(_PARTS))}.")
+        raise refuse(
+            f"Unknown policy element {', '.join(unknown)}; the allowed elements are {', '.join(sorted(_PARTS))}."
+        )
     if policy.get("Version", _VERSIONS[0]) not in _VERSIONS:
-        raise refuse(f"Version must be {' or '.join(_VERSIONS)}, the versions of the policy language.")
+        raise refuse(f"Version must be {' or '.join(_VERSIONS)}, which are the versions of the policy language.")
     if not isinstance(policy.get("Id", ""), str):
         raise refuse("Id must be a string.")
     size = len(text.encode(errors="surrogatepass"))
@@ -202,7 +204,7 @@ def _check_statement(statement: Any, number: int, needed: tuple[str, ...]) -> No
 
     name = f"Statement {number}"
     if not isinstance(statement, dict):
-        raise refuse("it is not a JSON object.")
+        raise refuse("the statement is not a JSON object.")
     if not isinstance(statement.get("Sid", ""), str):
         raise refuse("Sid must be a string.")
     if statement.get("Sid"):
@@ -215,7 +217,7 @@ def _check_statement(statement: Any, number: int, needed: tuple[str, ...]) -> No
     for element in _NEEDED:
         present = {element, f"Not{element}"} & set(statement)
         if len(present) > 1 or (not present and element in needed):
-            raise refuse(f"it needs exactly one of {element} and Not{element}.")
+            raise refuse(f"must contain exactly one of {element} and Not{element}.")
     for element in sorted({"Action", "NotAction", "Resource", "NotResource"} & set(statement)):
         values = as_list(statement[element])
         if not values or not all(isinstance(value, str) for value in values):

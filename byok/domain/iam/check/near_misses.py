@@ -1,6 +1,6 @@
 """Explains why a call is denied: finds the statement that nearly allows the call, and the parts that do not match.
 
-byok considers only the statements whose Sid, principal or conditions show that they are intended for the platform. It
+byok considers only the statements whose Sid, principal or conditions show that they are intended for the platform. byok
 ignores statements that the customer wrote for other principals. byok explains the statement with the fewest mismatches,
 and lists all mismatches of that statement.
 """
@@ -88,8 +88,8 @@ def _is_meant_for_us(one: StatementEvaluation, platform: PlatformPrincipal, vend
     accounts = [test.holds for key, test in tests.items() if key in _ACCOUNT_KEYS]
     if accounts:
         return False not in accounts
-    # Without an AWS principal, the statement is for a service. If such a statement also has `aws:SourceAccount` or
-    # `aws:SourceArn`, the customer uses the service, not the platform.
+    # A statement without an AWS principal is for a service. If such a statement also has `aws:SourceAccount` or
+    # `aws:SourceArn`, the customer, not the platform, uses the service.
     if not entries:
         return bool(_services(one.statement)) and not {"aws:sourceaccount", "aws:sourcearn"} & set(tests)
     return any(entry == "*" or _account_in(entry) is None for entry in entries)
@@ -106,7 +106,7 @@ def _account_in(principal: str) -> str | None:
 
 
 def _is_about(one: StatementEvaluation, call: PlatformCall, wanted: str, vendor: VendorProfile) -> bool:
-    """Return whether a statement is the one that should allow the call, or seems intended to allow it."""
+    """Return whether a statement seems intended to allow the call."""
     if one.sid == wanted:
         return True
     if one.sid in expected_sids(KeyPurpose.S3, vendor) | expected_sids(KeyPurpose.RDS, vendor):
@@ -138,14 +138,14 @@ def _wrong_principal(statement: Any, platform: PlatformPrincipal) -> StatementMi
     if "NotPrincipal" in statement:
         return StatementMismatch(
             DenialCause.NOT_PRINCIPAL,
-            "It has NotPrincipal, which with Allow grants access to everyone except the principals it names; use "
-            f"Principal with the platform role {platform.role_arn}.",
+            "NotPrincipal with Allow grants access to everyone except the principals that are listed; use Principal "
+            f"with the platform role {platform.role_arn}.",
         )
     entries = list(_principals(statement))
     shown = ", ".join(entries)
     for cause, is_it, words in _PRINCIPAL_FAULTS:
         if any(is_it(entry, platform) for entry in entries):
-            return StatementMismatch(cause, f"Principal is {shown}: {words} It must be {platform.role_arn}.")
+            return StatementMismatch(cause, f"Principal is {shown}: {words} Principal must be {platform.role_arn}.")
     if not entries:
         return StatementMismatch(DenialCause.SERVICE_PRINCIPAL, _explain_service_principal(statement, platform))
     return StatementMismatch(
@@ -169,17 +169,19 @@ def _services(statement: Any) -> list[str]:
 def _explain_service_principal(statement: Any, platform: PlatformPrincipal) -> str:
     services = _services(statement)
     if not services:
-        return f"Principal names no AWS principal; it must be the platform role {platform.role_arn}."
+        return f"Principal contains no AWS principal; Principal must be the platform role {platform.role_arn}."
     return (
-        f"Principal is the service {', '.join(services)}, but S3 and RDS use the key as the role that calls them. It "
-        f"must be the platform role {platform.role_arn}; the condition on kms:ViaService names the service."
+        f"Principal is the service {', '.join(services)}, but S3 and RDS use the key as the role that calls them. "
+        f"Principal must be the platform role {platform.role_arn}, and the condition on kms:ViaService must specify "
+        "the service."
     )
 
 
 def _is_same_role_spelled_differently(entry: str, role_arn: str) -> bool:
-    """Return whether an ARN differs from the role's only in path or case.
+    """Return whether an ARN differs from the platform role's ARN only in path or case.
 
-    Such an ARN can only mean that role, because a role name is unique within its account, regardless of path and case.
+    An ARN with a different path or case can only refer to the same role, because a role name is unique within its
+    account, regardless of path and case.
     """
     start, end = entry.lower().split("/")[0], entry.lower().rpartition("/")[2]
     return (start, end) == (role_arn.lower().split("/")[0], role_arn.lower().rpartition("/")[2])
@@ -200,7 +202,7 @@ _PRINCIPAL_FAULTS: Final = (
     (
         DenialCause.ROLE_OF_ANOTHER_ACCOUNT,
         lambda entry, platform: _account_in(entry) != platform.account,
-        "this is not in the platform's account.",
+        "this principal is not in the platform's account.",
     ),
     (
         DenialCause.ROLE_SPELLING,
@@ -214,10 +216,10 @@ def _wrong_action(statement: Any, call: PlatformCall) -> StatementMismatch:
     if "NotAction" in statement:
         return StatementMismatch(
             DenialCause.NOT_ACTION,
-            f"It has NotAction, which excludes {call.action}; use Action with {call.permission}.",
+            f"NotAction excludes {call.action}; use Action with {call.permission}.",
         )
     if "Action" not in statement:
-        words = f"It has no Action and therefore no effect; Action must list {call.permission}."
+        words = f"Without Action, the statement has no effect; Action must list {call.permission}."
         return StatementMismatch(DenialCause.ACTION_MISSING, words)
     actions = as_list(statement["Action"])
     stem = call.permission.removesuffix("*")
@@ -236,7 +238,7 @@ def _wrong_action(statement: Any, call: PlatformCall) -> StatementMismatch:
 def _wrong_resource(one: StatementEvaluation, platform: PlatformPrincipal) -> StatementMismatch:
     if not {"Resource", "NotResource"} & set(one.statement):
         words = (
-            "It has no Resource and therefore no effect; Resource must be *, which in a key policy means the key "
+            "Without Resource, the statement has no effect; Resource must be *, which in a key policy means the key "
             "itself."
         )
         return StatementMismatch(DenialCause.RESOURCE, words)

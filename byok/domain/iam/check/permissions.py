@@ -1,4 +1,4 @@
-"""Decides for each permission which statement allows or denies the call, or why the decision is uncertain."""
+"""Determines for each permission which statement allows or denies the call, or why the decision is uncertain."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -32,8 +32,8 @@ class PermissionResult:
         verdict: The policy's decision on the call.
         sid: The Sid of the statement that decides, or of the statement that comes closest to allowing the call.
         misfits: The reasons why the call is not allowed; empty if it is allowed.
-        tightened: The conditions that are in the deciding statement but not in byok's statement, and that the call
-            satisfies: a description of each condition, and whether the condition will expire.
+        tightened: The conditions of the deciding statement that byok's statement does not have and that the call
+            satisfies. Each item is a condition's description, and whether the condition will expire.
     """
 
     call: PlatformCall

@@ -34,7 +34,8 @@ def has_policy_administrator(
 
     Args:
         policy: A well-formed policy.
-        account: The key's account. If it is None, any account except `platform_account` may be the key's account.
+        account: The key's account. If the account is unknown (None), the check assumes that any account except
+            `platform_account` could be the key's account.
         platform_account: The platform's account.
         key_arn: The key's ARN, or None if it is unknown.
     """

@@ -66,7 +66,7 @@ def _explain_arn(entry: str) -> str:
     if not resource:
         return f"the ARN ends too early. {whole}"
     if resource.startswith("group/"):
-        return "an IAM group is not a principal. Name the group's users, or a role."
+        return "an IAM group is not a principal. Use the group's users or a role instead."
     kind = resource.split("/")[0]
     return (
         f"{kind} is not a type of principal, or the principal's name is missing. The ARN of a role is "

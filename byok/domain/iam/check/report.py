@@ -155,7 +155,7 @@ def _explain_row(row: PermissionResult) -> str:
 _PER_ACTION: Final = {DenialCause.ACTION_MISSING, DenialCause.STAR_MISSING, DenialCause.NOT_ACTION}
 _NAMES_ITS_STATEMENT: Final = {DenialCause.EXPLICIT_DENY, DenialCause.OTHER_KEYS_STATEMENT}
 _THEIRS: Final = {DenialCause.EXPLICIT_DENY, DenialCause.DENY_UNKNOWABLE}
-"""The causes that the customer fixes by changing one of their own statements, not by pasting one of byok's."""
+"""The causes that the customer fixes by changing their own statement, not by pasting byok's statement."""
 
 
 def _denial(

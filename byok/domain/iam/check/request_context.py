@@ -62,10 +62,10 @@ def _is_surely_absent(key: str, access: AccessRequest) -> bool:
 def _judge_source_ip(test: ConditionResult) -> ConditionResult:
     """Evaluate a condition on the caller's IP address.
 
-    A service that makes the call on the role's behalf has a different address. `aws:SourceIp` "denies access if an AWS
-    service makes calls on the principal's behalf" (IAM user guide, "Global condition context keys"). AWS does not say
-    whether the condition key is absent or contains the service's own address, so the result is certain only if it is
-    the same in both cases.
+    A service that makes the call on the role's behalf has a different IP address than the caller. `aws:SourceIp`
+    "denies access if an AWS service makes calls on the principal's behalf" (IAM user guide, "Global condition context
+    keys"). AWS does not say whether the condition key is absent or contains the service's own address, so the result is
+    certain only if it is the same in both cases.
     """
     name = test.operator.rpartition(":")[2].removesuffix("IfExists")
     every_address = any(network.endswith("/0") for network in test.wanted)
@@ -100,7 +100,7 @@ def _judge_partly_known(
 
 
 def _may_match(pattern: str, actual: str) -> bool:
-    """Return whether a pattern may match a partly known S3 ARN. A bucket name never contains a slash."""
+    """Return whether a pattern could match a partly known S3 ARN. A bucket name never contains a slash."""
     if "${" in pattern:
         return True
     beginning, known = re.split(r"[*?]", pattern)[0], actual.split(UNKNOWN_PART, maxsplit=1)[0]

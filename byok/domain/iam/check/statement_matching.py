@@ -64,7 +64,10 @@ def _doubts(one: StatementEvaluation, platform: PlatformPrincipal) -> Iterator[s
 
 
 def _may_exempt_the_platform(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
-    """Return whether a Deny names the platform in NotPrincipal. AWS does not say exactly what such a Deny exempts."""
+    """Return whether a Deny statement names the platform in NotPrincipal.
+
+    AWS does not say exactly which principals a Deny statement with NotPrincipal exempts.
+    """
     return one.statement.get("Effect") == "Deny" and bool(_exempted_entries(one, platform))
 
 
@@ -98,6 +101,6 @@ def _explain_exemption(one: StatementEvaluation, platform: PlatformPrincipal) ->
             "platform's session."
         )
     return (
-        f"NotPrincipal names {role} and its account but no session of the role, so AWS may deny the session. Instead "
+        f"NotPrincipal names {role} and its account, but no session of the role, so AWS may deny the session. Instead "
         "of NotPrincipal, AWS recommends Principal * with ArnNotEquals on aws:PrincipalArn."
     )

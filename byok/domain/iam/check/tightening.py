@@ -21,8 +21,8 @@ def find_added_conditions(statement: Any, ours: Statement) -> frozenset[tuple[st
         ours: The statement that byok needs.
 
     Returns:
-        The added conditions. Empty if there are none, or if the statement is not a copy because it does not allow the
-        platform role or lacks one of byok's conditions.
+        The added conditions. The set is empty if there are no added conditions, or if the statement is not a copy
+        because it does not allow the platform role or lacks one of byok's conditions.
     """
     principal = statement.get("Principal")
     named = as_list(principal.get("AWS", [])) if isinstance(principal, dict) else []
@@ -36,7 +36,7 @@ def find_added_conditions(statement: Any, ours: Statement) -> frozenset[tuple[st
 
 def explain_added_condition(test: ConditionResult, call: PlatformCall) -> str:
     """Explain what an added condition requires, and whether a call satisfies it."""
-    said = f"It is tightened: the added {test.operator} on {test.key} requires {' or '.join(test.wanted)}"
+    said = f"The statement is tightened: the added {test.operator} on {test.key} requires {' or '.join(test.wanted)}"
     if test.holds is None:
         return f"{said}; whether the call satisfies it cannot be determined: {test.unknown}."
     if test.holds:

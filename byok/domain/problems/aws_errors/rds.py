@@ -42,7 +42,7 @@ RDS_ERROR_RULES: Final = (
         "DBClusterSnapshotNotFoundFault",
         "DBInstanceNotFound",
     ),
-    # RDS may not see a new role immediately (Terraform's AWS provider also retries an error with this text).
+    # RDS might not recognise a new role immediately (Terraform's AWS provider also retries an error with this text).
     ErrorRule(
         "rds",
         "InvalidParameterValue",

@@ -25,7 +25,7 @@ S3_KEY_ERROR_RULES: Final = (
     key_error_rule("s3", "KMS.KMSInvalidStateException", STOP, Remedy.CANCEL_DELETION, r"pending (replica )?deletion"),
     key_error_rule("s3", "KMS.KMSInvalidStateException", STOP, Remedy.IMPORT_MATERIAL, r"pending import"),
     key_error_rule("s3", "KMS.KMSInvalidStateException", STOP_AFTER_GRACE, Remedy.KEY_STATE),
-    # These messages show that one of the platform's policies denies access, not the customer's key policy (IAM user
+    # These messages show that one of the platform's policies, not the customer's key policy, denies access (IAM user
     # guide, "Access denied error messages"). byok still retries, because a policy change may be propagating.
     key_error_rule(
         "s3",

@@ -1,4 +1,4 @@
-"""The error table, which decides how byok handles an AWS error. No other module makes this decision.
+"""The error table, which alone decides how byok handles an AWS error.
 
 A rule matches the service and the error code (`error.response["Error"]["Code"]`, never boto's class name). A rule also
 matches the message if the code alone is too broad. Rules ignore the HTTP status, which is not specific enough: KMS
