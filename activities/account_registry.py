@@ -1,4 +1,4 @@
-"""The registry of AWS accounts: which organisation may use keys in which account (contract 146)."""
+"""The registry of AWS accounts, which records the organisation that may use keys in each account (contract 146)."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -11,20 +11,22 @@ from byok.domain.models import AccountRegistration, Problem
 from byok.domain.problems.remediation import Remedy
 
 NOT_REGISTERED_CODE: Final = "byok.AccountNotRegistered"
-"""Code of the problem that a key is in an account that is not registered for the environment's organisation."""
+"""The problem code for a key whose account is not registered for the environment's organisation."""
 
 _ACCOUNTS: Final = "accounts/"
 _BY_ORGANISATION: Final = "accounts-by-organisation/"
-"""An index, so that listing the accounts of one organisation does not read those of all others. `accounts/` decides."""
+"""An index, so that a list of one organisation's accounts does not require reading the records of all other accounts.
+Only the records under `accounts/` are authoritative."""
 
 
 @dataclass(frozen=True)
 class AccountRegistry:
     """Stores one object per registered account in the home Region's probe bucket.
 
-    S3 writes the object only if it does not exist yet, so an account belongs to one organisation, even if two
-    organisations are registered at the same moment. A lookup makes the same single call whether the account is
-    registered for the requesting organisation, for another organisation, or not at all.
+    S3 writes an account's object only if the object does not exist yet, so an account belongs to at most one
+    organisation, even if two organisations register the account at the same moment. A lookup always makes the same
+    single call, whether the account is registered for the requesting organisation, for another organisation, or not at
+    all.
 
     Attributes:
         bucket: The home Region's probe bucket.
@@ -38,7 +40,7 @@ class AccountRegistry:
         return None if record is None else str(record["organisation"])
 
     def register(self, account: str, organisation: str) -> str:
-        """Register an account for an organisation, unless the account is registered already.
+        """Register an account for an organisation, unless the account is already registered.
 
         Returns: The organisation for which the account is registered after the call.
         """
@@ -64,7 +66,7 @@ class AccountRegistry:
 
         Args:
             organisation: Yield only the accounts of this organisation.
-            after: The account after which the list begins; None to begin with the first one.
+            after: The account after which the list begins; None to begin with the first account.
         """
         prefix = _ACCOUNTS if organisation is None else _index_key(organisation, "")
         for item in self.bucket.list_objects(prefix, prefix + (after or "")):
@@ -76,7 +78,7 @@ class AccountRegistry:
     def list_unregistered(self, step: ActivityContext, keys: Iterable[KeyPurpose]) -> tuple[Problem, ...]:
         """Return a problem for each key whose account is not registered for the environment's organisation.
 
-        An invalid ARN is skipped, because the ARN rules report it.
+        An invalid ARN is skipped, because the validation of the ARNs reports it.
         """
         accounts: dict[KeyPurpose, str] = {}
         for which in keys:

@@ -37,10 +37,10 @@ class AccountActivities:
         """Return a problem for each customer key whose account is not registered for the environment's organisation.
 
         The problem is the same whether or not another organisation has registered the account. An invalid ARN is
-        skipped, because the ARN rules report it.
+        skipped, because the validation of the ARNs reports it.
 
         Raises:
-            ApplicationError: AWS returned an error. The error table decides whether it stops the activity.
+            ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.
         """
         step = self._step(environment)
         with step.translate_aws_errors(), self._refuse_foreign_bucket(step):

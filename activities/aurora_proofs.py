@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef
 
 LEFTOVER_AGE: Final = timedelta(hours=1)
-"""A proof cluster older than this was left behind by a workflow that ended without removing it.
+"""The age from which byok treats a proof cluster as left behind by a workflow that ended without removing it.
 
-A removal takes minutes.
+Normally, removing a proof cluster takes minutes.
 """
 
 _AGAIN_AFTER_A_STOP: Final = timedelta(minutes=5)
@@ -76,7 +76,7 @@ class AuroraProofActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def ensure_proof_cluster(self, task: AuroraProofTask) -> CheckedKey:
-        """Create a cluster encrypted with the Aurora key, or find the one that an earlier attempt created.
+        """Create a cluster encrypted with the Aurora key, or find the cluster that an earlier attempt created.
 
         Returns:
             The verdict: proved, or not proved if the maximum number of clusters for proving keys has already been
@@ -93,7 +93,7 @@ class AuroraProofActivities:
             existing = self._find_clusters(rds)
             own = {"Key": environment.run_tag, "Value": task.proof_id}
             for cluster in existing.values():
-                if own in cluster.get("TagList", []):  # an earlier attempt created it, but lost the response
+                if own in cluster.get("TagList", []):  # an earlier attempt created this cluster, but lost the response
                     return self._proved(step, cluster, cluster["ClusterCreateTime"], None)
             for name in naming.proof_cluster_identifiers(self.platform.vendor):
                 if name in existing:
@@ -103,11 +103,11 @@ class AuroraProofActivities:
                 except ClientError as error:
                     if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
                         raise
-                    continue  # another proof has just taken this name
+                    continue  # another proof has just used this name
                 request_id = answer["ResponseMetadata"].get("RequestId")
                 return self._proved(step, answer["DBCluster"], datetime.now(UTC), request_id)
         reason = (
-            f"{naming.MAX_PROOF_CLUSTERS} clusters for proving Aurora keys already exist in {environment.region}, "
+            f"In {environment.region}, {naming.MAX_PROOF_CLUSTERS} clusters for proving Aurora keys already exist, "
             "which is the maximum. Check again in a few minutes."
         )
         return CheckedKey.not_proved(KeyPurpose.RDS, environment.rds_key_arn, reason)
@@ -116,7 +116,7 @@ class AuroraProofActivities:
     def remove_proof_clusters(self, environment: Environment) -> None:
         """Remove the clusters that prove this key, and all proof clusters that earlier workflows left behind.
 
-        The activity succeeds once they are gone.
+        The activity succeeds once these clusters are gone.
 
         Raises:
             ApplicationError: `rds.NotReady`, retried after `poll`, until the clusters are gone. Temporal retries the
@@ -143,7 +143,7 @@ class AuroraProofActivities:
     def _must_go(self, cluster: "DBClusterTypeDef", environment: Environment) -> bool:
         tags = {tag.get("Key"): tag.get("Value") for tag in cluster.get("TagList", [])}
         proves = tags.get(naming.proof_tag_key(self.platform.vendor))
-        if proves is None:  # the cluster has the name of a proof cluster, but was not created for a proof
+        if proves is None:  # the cluster is named like a proof cluster, but was not created for a proof
             return False
         return proves == environment.rds_key_arn or cluster["ClusterCreateTime"] < datetime.now(UTC) - LEFTOVER_AGE
 

@@ -57,7 +57,7 @@ def explain_head_denials(client: "BaseClient", check_credentials: Callable[[], o
 
 
 def mark_own_session_error(error: ClientError) -> None:
-    """Record that STS refused the worker a session of its own role, so that no customer's role is blamed."""
+    """Mark an STS error as a problem with the worker's own role, so that byok does not blame a customer's role."""
     error.response.setdefault("ResponseMetadata", cast("Any", {}))[_SERVICE] = _OWN_SESSION  # type: ignore[typeddict-unknown-key]
 
 

@@ -1,4 +1,4 @@
-"""Rejects buckets that another AWS account owns, with an error that says so."""
+"""Rejects a bucket that belongs to another AWS account, with an error that states this cause."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def refuse_foreign_bucket(step: ActivityContext, s3: "S3Client", bucket: str) -> Iterator[None]:
     """If another account owns the bucket, report this cause instead of a missing permission.
 
-    S3 returns the same error in both cases: 403 Access Denied (S3 user guide, "Verifying bucket ownership with bucket
-    owner condition"). ListBuckets distinguishes the two cases, because it returns only buckets that the caller's
-    account owns (S3 API reference, ListBuckets).
+    For a bucket of another account and for a missing permission, S3 returns the same error: 403 Access Denied (S3 user
+    guide, "Verifying bucket ownership with bucket owner condition"). byok finds the cause with ListBuckets, which
+    returns only buckets that the caller's account owns (S3 API reference, ListBuckets).
 
     Raises:
         ApplicationError: Stops with `byok.BucketOfAnotherAccount`.

@@ -35,7 +35,7 @@ def build_bucket_arn(name: str, region: str) -> str:
 def create_bucket_if_absent(s3: "S3Client", name: str, region: str, tags: dict[str, str]) -> None:
     """Create a bucket with its tags, unless the bucket already exists in the platform's account.
 
-    CreateBucket itself sets the tags, so the bucket never exists without them. S3 rejects us-east-1 as a location
+    CreateBucket itself sets the tags, so the bucket never exists without its tags. S3 rejects us-east-1 as a location
     constraint (S3 API reference, CreateBucket).
     """
     configuration: dict[str, object] = {}
@@ -102,7 +102,7 @@ def required_bucket_settings(name: str, environment: Environment) -> tuple[Bucke
         "Rules": [
             {
                 "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", **named},
-                "BucketKeyEnabled": True,  # one call to KMS then serves many objects (D13)
+                "BucketKeyEnabled": True,  # with a bucket key, one call to KMS serves many objects (D13)
             }
         ]
     }

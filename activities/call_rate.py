@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class TokenBucket:
-    """A token bucket that has room for one second's tokens and is full at first.
+    """A token bucket that holds at most the tokens of one second, and is full at first.
 
-    A caller that finds no token reserves the next one, and sleeps outside the lock until the token is due. So callers
-    get their tokens in order, and no caller blocks another. boto3 runs in threads, so a sleep does not delay
-    heartbeats, which the worker's event loop sends.
+    A caller that finds no token reserves the next token, and sleeps outside the lock until that token is due. Callers
+    therefore get their tokens in order, and a sleeping caller does not block other callers. boto3 runs in threads, so a
+    sleep does not delay heartbeats, which the worker's event loop sends.
 
     Attributes:
         per_second: How many tokens are added per second.

@@ -1,4 +1,4 @@
-"""Activities that release claims, and that list claims and whether the claimed keys are in use (contract 123, 138)."""
+"""Activities that release claims, list claims, and check whether the claimed keys are in use (contract 123, 138)."""
 
 import contextlib
 from collections.abc import Iterable
@@ -32,14 +32,14 @@ _SAVED_EVERY: Final = 100
 
 @dataclass(frozen=True)
 class ClaimActivities:
-    """The activities for claims on keys. They check in AWS whether the claimed keys are in use."""
+    """The activities for claims on keys, which check in AWS whether the claimed keys are in use."""
 
     clients: AwsClients
     platform: Platform
 
     @activity.defn(no_thread_cancel_exception=True)
     def release_unused_claims(self, environment: Environment) -> None:
-        """For each of the customer's two keys, release the claim unless the key encrypts a resource of the environment.
+        """Release the claims on those of the customer's two keys that encrypt no resource of the environment.
 
         Raises:
             ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.
@@ -58,7 +58,8 @@ class ClaimActivities:
     def release_all_claims(self, task: ReleaseClaimsTask) -> None:
         """Release all claims of an environment, except those on keys that still encrypt one of its resources.
 
-        The activity searches the claims on keys in the accounts of the given keys or, if no key is known, all claims.
+        The activity searches only the claims in the accounts that own the task's keys or, if the task contains no key
+        ARN, all claims.
 
         Raises:
             ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.
@@ -117,7 +118,7 @@ def _keys_in_use(owned: OwnedResources) -> frozenset[str]:
 
 
 def _parse_all(key_arns: Iterable[str]) -> list[KeyArn]:
-    """Parse key ARNs. Text that is not a key ARN is skipped, because no claim can exist for it."""
+    """Parse key ARNs. Text that is not a key ARN is skipped, because no claim can exist for such text."""
     found: list[KeyArn] = []
     for arn in key_arns:
         with contextlib.suppress(InvalidKeyArnError):

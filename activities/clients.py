@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 _USER_AGENT: Final = f"byok/{__version__} Boto3/{boto3.__version__}"
-"""The user agent, which appears in the customer's CloudTrail. Botocore appends its own name. Without this setting,
-botocore builds a user agent for every call, which takes a tenth of the call's CPU time."""
+"""The user agent, which appears in the customer's CloudTrail. Botocore appends its own name. If this string were not
+set, botocore would build a user agent for every call, which takes a tenth of the call's CPU time."""
 
 _SHORTEST_SESSION: Final = 900
 """The shortest session that STS allows, in seconds (AssumeRole, DurationSeconds)."""
@@ -65,7 +65,8 @@ class AwsClients:
             instance role.
         config: See `build_client_config`.
         account: The platform's account id. S3 refuses every call on a bucket that another account owns.
-        calls_per_second: The maximum rate of calls per service and Region. A call beyond this rate waits.
+        calls_per_second: The maximum rate of calls per service and Region. A call that would exceed this rate is
+            delayed.
         tagged_role: The role for sessions with an organisation's tag; None if the vendor profile turns such tags off.
     """
 

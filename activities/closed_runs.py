@@ -1,7 +1,7 @@
 """Records what no activity can record: cancelled and terminated runs, and runs that failed before their first activity.
 
 Cancellations and terminations in Temporal appear only in the run's history, and a run with invalid input runs no
-activity. This loop finds such runs after they have ended (contract 147).
+activity. This module therefore searches Temporal for runs that have ended, and records them (contract 147).
 """
 
 import asyncio
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 class ClosedRunRecorder:
     """Polls Temporal for runs that were cancelled or terminated, or that failed.
 
-    The time of the last poll is stored in the journal's directory, so that a restart of the worker skips no run.
+    The time of the last poll is stored in the journal's directory, so that no run is missed when the worker restarts.
 
     Args:
         client: The worker's client.

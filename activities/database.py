@@ -1,4 +1,4 @@
-"""Activities that create, adopt, await, verify and delete the Aurora cluster and its writer."""
+"""Activities that create, adopt, wait for, verify and delete the Aurora cluster and its writer."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -256,7 +256,8 @@ class DatabaseActivities:
 
     def _still_deleting_error(self, step: ActivityContext, name: str) -> ApplicationError:
         """Build a retryable error, so that the activity creates the resource again once RDS has deleted the old one."""
-        return self._not_ready_error(step, f"{name} is still being deleted. byok creates it again once it is gone.")
+        message = f"{name} is still being deleted. Once the deletion ends, byok creates {name} again."
+        return self._not_ready_error(step, message)
 
     def _not_ready_error(self, step: ActivityContext, message: str) -> ApplicationError:
         return step.retry_later_error("rds.NotReady", message, self.poll)
@@ -280,7 +281,10 @@ def _require_pending(step: ActivityContext, name: str, status: str, pending: fro
 
 
 def _require_own_cluster(step: ActivityContext, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":
-    """Return the cluster, or stop if it does not have the environment's tag and key. A matching name is not enough."""
+    """Return the cluster, or stop if the cluster does not have the environment's tag and key.
+
+    A matching name alone does not prove that the cluster belongs to the environment.
+    """
     name, environment = task.cluster.identifier, task.environment
     if not rds_resources.is_tagged_for(found, environment):
         raise step.non_retryable_error(

@@ -27,7 +27,7 @@ def find_encryption_conflict(step: ActivityContext, key: str | None) -> str | No
 
 
 def require_same_encryption(step: ActivityContext, name: str, key: str | None) -> None:
-    """Stop if a resource's key shows that the environment has the other kind of encryption.
+    """Stop if a resource's key shows that the environment does not have the requested kind of encryption.
 
     Args:
         step: The activity's context.
@@ -44,7 +44,7 @@ def require_same_encryption(step: ActivityContext, name: str, key: str | None) -
 
 
 def build_conflict_problems(step: ActivityContext, conflict: str) -> tuple[Problem, ...]:
-    """Build a problem for each of the customer's keys, because the environment cannot use either of them."""
+    """Build a problem for each of the customer's two keys, because the environment can use neither key."""
     return tuple(
         replace(step, key=which).build_problem(
             ENCRYPTION_CANNOT_CHANGE_CODE, conflict, Remedy.ENCRYPTION_CANNOT_CHANGE, customer_key=True

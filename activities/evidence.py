@@ -1,4 +1,7 @@
-"""Collects the evidence that an environment uses the customer's keys. A single activity reads all of it from AWS."""
+"""Collects the evidence that an environment uses the customer's keys.
+
+A single activity reads all the evidence from AWS.
+"""
 
 import asyncio
 from dataclasses import dataclass

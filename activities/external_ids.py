@@ -17,19 +17,18 @@ from byok.domain.planning import Platform, plan_no_environment
 
 _EXTERNAL_IDS: Final = "external-ids/"
 _RANDOM_BYTES: Final = 24
-"""192 random bits, which no attacker can guess. The external id then consists of 32 characters: letters, digits,
-`-` and `_`."""
+"""192 random bits, which no attacker can guess. An external id has 32 characters: letters, digits, `-` and `_`."""
 
 
 @dataclass(frozen=True)
 class ExternalIds:
     """Stores one random external id per organisation, and one for the vendor's own environments.
 
-    The vendor generates the external id, which is unique per customer. Otherwise, a customer could enter another
-    customer's role together with the external id that this role requires (IAM user guide, "The confused deputy
-    problem"). The external id cannot be derived from ARNs, and it never changes, because the customers' trust policies
-    contain it. S3 writes the object that contains an external id only if this object does not exist yet, so two workers
-    always use the same external id.
+    The vendor generates the external id, which is unique per customer. If customers chose their external ids, a
+    customer could enter another customer's role together with the external id that this role requires (IAM user guide,
+    "The confused deputy problem"). The external id cannot be derived from ARNs, and it never changes, because the
+    customers' trust policies contain it. S3 writes the object that contains an external id only if this object does not
+    exist yet, so all workers use the same external id for an organisation.
 
     Attributes:
         bucket: The home Region's probe bucket.
@@ -72,7 +71,7 @@ class ExternalIdActivities:
         The first call generates the external id.
 
         Raises:
-            ApplicationError: AWS returned an error. The error table decides whether it stops the activity.
+            ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.
         """
         step = ActivityContext(
             plan_no_environment(self.platform), self.platform.vendor, Phase.RECONCILING_TENANT, KeyPurpose.S3

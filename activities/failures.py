@@ -36,8 +36,8 @@ from byok.domain.vendor import VendorProfile
 
 _FIRST_REFUSAL: Final = "first-refusal"
 _GRACE_STEPS: Final = (timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=4))
-"""The pauses between retries of an ambiguous access-denied error. The last pause repeats until the grace period ends.
-Most policy changes propagate within 1 to 2 s."""
+"""The pauses between retries of a call that failed with an ambiguous access-denied error. The last pause repeats until
+the grace period ends. Most policy changes propagate within 1 to 2 s."""
 
 _ASKED_AGAIN: Final = "A key change may still be propagating. byok retries for another {left} s."
 
@@ -94,7 +94,7 @@ class ActivityContext:
 
         Raises:
             ApplicationError: AWS returned an error, or a call failed. The type is `<service>.<error code>`, and the
-                details contain a `Problem`. The error is non-retryable if the workflow must stop. If it is a
+                details contain a `Problem`. The error is non-retryable if the workflow must stop. If the cause is a
                 platform fault, the error is retryable, with a growing delay (contract 151).
         """
         try:
@@ -116,7 +116,7 @@ class ActivityContext:
     ) -> ApplicationError:
         """Build the error for a stop that was not caused by an AWS error.
 
-        The cause is a conflict, lost access to a key, or a failed verification.
+        The cause is a conflict, the loss of access to a key, or a failed verification.
         """
         return _failure(self.build_problem(code, message, remedy, customer_key=customer_key))
 
@@ -207,7 +207,7 @@ class ActivityContext:
         """Build an error that is retryable until the grace period ends, in case a policy change is propagating (D14).
 
         The grace period starts with the first access-denied error, not with the activity, so neither a worker that
-        starts late nor an earlier throttling error shortens it.
+        starts late nor an earlier throttling error shortens the grace period.
         """
         first = load_from_previous_attempt(_FIRST_REFUSAL)
         if first is None:
@@ -218,7 +218,7 @@ class ActivityContext:
             return _failure(why)
         pause = _GRACE_STEPS[min(activity.info().attempt, len(_GRACE_STEPS)) - 1]
         # The remedy is shown only when the activity stops. While Temporal still retries, the remedy would be premature,
-        # and would make the failure exceed Temporal's size limit for failures of attempts that are retried.
+        # and the failure would exceed the size limit that Temporal sets for the failure of a retried attempt.
         asked_again = why.model_copy(update={"remediation": _ASKED_AGAIN.format(left=round(left.total_seconds()))})
         return _failure(asked_again, retry=True, delay=min(pause, left))
 

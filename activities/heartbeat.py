@@ -1,7 +1,9 @@
 """Heartbeats during AWS calls, and values that one attempt of an activity saves for the next attempt.
 
-boto blocks the activity's thread during a call, so a task on the worker's event loop sends the heartbeats. (With a
-heartbeat thread per activity, each heartbeat would need two wake-ups and would interrupt the threads that do the work.)
+boto blocks the activity's thread during a call, so a task on the worker's event loop sends the heartbeats. If each
+activity had its own heartbeat thread, each heartbeat would need two wake-ups and would interrupt the threads that do
+the work.
+
 Because of the heartbeats, Temporal notices a killed worker after the heartbeat timeout, not after the activity's
 start-to-close timeout. The heartbeats also contain the saved values, so the next attempt can read them on any worker.
 """
@@ -100,12 +102,12 @@ class _Beating(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         if activity.info().is_local:
-            return await super().execute_activity(
-                input
-            )  # needs no heartbeats, because the workflow task's timeout detects a killed worker
+            # A local activity needs no heartbeats, because the workflow task's timeout detects a killed worker.
+            return await super().execute_activity(input)
         if inspect.iscoroutinefunction(input.fn):
             _LOOP.set(asyncio.get_running_loop())
-        # The task and the activity share one dictionary of saved values, even if the activity runs in a thread.
+        # The heartbeat task and the activity share one dictionary of saved values, even if the activity runs in a
+        # thread.
         beats = asyncio.create_task(self._beat(_notes()))
         try:
             return await super().execute_activity(input)

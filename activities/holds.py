@@ -48,7 +48,7 @@ class _Hold:
 
 
 def continue_hold() -> tuple[datetime, timedelta]:
-    """Begin or continue a hold, and return when it began and how long to wait before the next attempt."""
+    """Begin or continue a hold. Return the hold's start time, and how long to wait before the next attempt."""
     info, hold = activity.info(), _Hold.load()
     if hold.since is None:
         hold = _Hold(info.started_time, info.attempt, hold.earlier)
@@ -57,7 +57,7 @@ def continue_hold() -> tuple[datetime, timedelta]:
 
 
 def has_patience_for(delay: timedelta) -> bool:
-    """Return whether an activity may wait for a resource for another `delay`. End any hold that is in progress.
+    """Return whether the activity has enough waiting time left for another `delay`. End any hold that is in progress.
 
     The time that the activity spent on hold does not count as waiting.
     """

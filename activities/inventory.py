@@ -37,7 +37,7 @@ class Inventory:
     platform: Platform
 
     def list_databases(self) -> ListedDatabases:
-        """List all databases. RDS cannot filter by tag, so one listing serves any number of environments.
+        """List all databases, once for any number of environments, because RDS cannot filter by tag.
 
         Raises:
             ClientError: RDS refused a call.
@@ -91,7 +91,7 @@ class Inventory:
 
 @dataclass(frozen=True)
 class InventoryActivities:
-    """The activity that lists what an environment owns."""
+    """The activity that lists the resources that an environment owns."""
 
     clients: AwsClients
     platform: Platform

@@ -1,4 +1,4 @@
-"""Prevent two environments from sharing a key."""
+"""Prevents two environments from sharing a key."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -40,13 +40,13 @@ class KeyClaims:
 
         Platform-managed keys are not claimed, because all platform-managed environments of a Region share them. An
         organisation's environment claims only keys in accounts that are registered for the organisation (contract 146).
-        The workflow has already checked this, but the account can be unregistered before a replay.
+        The workflow has already checked the registration, but the account can be unregistered before a replay.
 
         Raises:
             ApplicationError: Contains a `byok.KeyInUse` problem for each key that another environment has claimed, a
-                `byok.AccountNotRegistered` problem for each key in an account that is not registered, unless the
-                environment already holds the claim, or a `byok.BucketOfAnotherAccount` problem if another account owns
-                the probe bucket.
+                `byok.AccountNotRegistered` problem for each key that the environment has not claimed yet and whose
+                account is not registered, or a `byok.BucketOfAnotherAccount` problem if another account owns the probe
+                bucket.
         """
         unregistered = self._list_unregistered(keys)
         if unregistered:
@@ -58,7 +58,7 @@ class KeyClaims:
     def list_conflicts(self) -> tuple[Problem, ...]:
         """Return a problem for each key that another environment has claimed, without claiming any key (contract 129).
 
-        An invalid ARN is skipped, because the ARN rules report it.
+        An invalid ARN is skipped, because the validation of the ARNs reports it.
 
         Raises:
             ApplicationError: Contains a `byok.BucketOfAnotherAccount` problem if another account owns the probe bucket.
@@ -88,7 +88,7 @@ class KeyClaims:
         for item in self._bucket.list_objects(prefix, prefix if after is None else f"{CLAIMS}{after}"):
             name = item["Key"]
             claim = self._read(name)
-            if claim is None:  # released since it was listed
+            if claim is None:  # the claim was released after it was listed
                 continue
             owner, key_id = name.removeprefix(CLAIMS).split("/", 1)
             yield KeyClaim(
@@ -124,8 +124,8 @@ class KeyClaims:
     def _is_own(self, claim: _Claim) -> bool:
         """Return whether the environment holds a claim.
 
-        An organisation can request an id that the vendor or another organisation uses. The id alone decides only for
-        the vendor's environments.
+        An organisation can request an environment id that the vendor or another organisation uses. For an
+        organisation's environment, the claim's organisation must therefore match as well.
         """
         environment = self._environment
         same_owner = environment.organisation in (None, claim.organisation)
@@ -138,8 +138,8 @@ class KeyClaims:
     def _list_unregistered(self, keys: tuple[KeyPurpose, ...]) -> tuple[Problem, ...]:
         """Return a problem for each key whose account is not registered for the environment's organisation.
 
-        Skip keys that the environment has already claimed. A claim of another environment is not reported, because it
-        would reveal to the organisation that the key is in use.
+        Skip keys that the environment has already claimed. A claim of another environment is not reported, because a
+        report would reveal to the organisation that the key is in use.
         """
         environment = self._environment
         if environment.organisation is None:
@@ -175,7 +175,7 @@ def _claim_on(key_arn: str) -> str:
 def _describe_holder(claim: _Claim, organisation: str | None) -> str:
     """Describe the environment that holds a claim.
 
-    Omit the environment's id if the caller's organisation does not own the environment.
+    The description omits the environment's id if the caller's organisation does not own the environment.
     """
     return (
         f"environment {claim.environment_id}" if organisation in (None, claim.organisation) else "another environment"

@@ -1,8 +1,8 @@
 """Proves the S3 key by using it, and looks up which environments have claimed the two keys.
 
 The platform role may use a customer's key only through S3 and RDS. AWS denies a direct call to KMS even if the key is
-set up correctly, so a direct call would prove nothing (D2). byok therefore writes an object that is encrypted with the
-key to one of the platform's buckets, reads the object back and deletes it.
+set up correctly, so a direct call would prove nothing (D2). byok therefore writes an object, encrypted with the key,
+to one of the platform's buckets, reads the object back and deletes it.
 """
 
 from dataclasses import dataclass
@@ -43,12 +43,13 @@ class KeyActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def probe_s3_key(self, environment: Environment) -> CheckedKey:
-        """Use the S3 key in the same way as the environment's buckets, with two objects that are deleted afterwards.
+        """Use the S3 key as the environment's buckets use it, with two objects that are deleted afterwards.
 
         The first object, written without a bucket key, determines the verdict, because S3 caches bucket keys, and a
         cached bucket key could hide a revocation (D13). The second object, written with a bucket key, has the bucket's
-        ARN as its encryption context, like all objects in the environment's buckets. This write detects a key policy
-        that allows only the ARNs of objects (S3 user guide, "Changes to note before enabling an S3 Bucket Key").
+        ARN as its encryption context, like all objects in the environment's buckets. The second write fails if the key
+        policy allows only the ARNs of objects as encryption context (S3 user guide, "Changes to note before enabling an
+        S3 Bucket Key").
 
         Raises:
             ApplicationError: Stops immediately or after the grace period with `s3.KMS.…` or `s3.AccessDenied` and AWS's
@@ -85,7 +86,8 @@ class KeyActivities:
     def probe_key_claims(self, environment: Environment) -> KeyConflicts:
         """Look up which environments have claimed the two keys, without creating a claim (contract 129).
 
-        Return a problem for both keys if the environment already exists and uses platform-managed keys (contract 9).
+        Return a problem for each of the two keys if the environment already exists and uses platform-managed keys
+        (contract 9).
 
         Raises:
             ApplicationError: Stops with `byok.BucketOfAnotherAccount` if another account owns the probe bucket. Other

@@ -39,7 +39,10 @@ class TaggedRole:
 
 
 class _TaggedCredentials(CredentialProvider):
-    """Gets credentials when the first call needs them, and renews them before they expire. It is thread-safe."""
+    """Gets credentials when the first call needs them, and renews them before they expire.
+
+    This class is thread-safe.
+    """
 
     METHOD = "byok-organisation-session"
 

@@ -31,7 +31,10 @@ class PlanActivities:
 
     @activity.defn
     async def plan_environment(self, request: ProvisionRequest) -> EnvironmentPlan:
-        """Plan a complete environment before the first call to AWS. The workflow runs this as a local activity."""
+        """Plan a complete environment before the first call to AWS.
+
+        The workflow runs this activity as a local activity.
+        """
         return plan_environment(request, self.platform, datetime.now(UTC), activity.info().workflow_run_id or "")
 
     @activity.defn

@@ -1,6 +1,7 @@
 """The platform's bucket in a Region, for key probes and, in the home Region, for the platform's own records.
 
-These records are the key claims, the registered accounts and the external ids. The first write creates the bucket.
+The platform's records are the key claims, the registered accounts and the external ids. The first write creates the
+bucket.
 """
 
 import json
@@ -77,7 +78,7 @@ class ProbeBucket:
         return None if found is None else json.loads(found["Body"].read())
 
     def write_record_once(self, key: str, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Store a record as JSON, unless the object exists already.
+        """Store a record as JSON, unless the object already exists.
 
         S3 writes the object only if it does not exist yet. If several workers write the same object at the same moment,
         only one of them succeeds.

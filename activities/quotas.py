@@ -18,7 +18,7 @@ from byok.temporal_quotas import QuotaCounter
 class QuotaActivities:
     """The activity that queries Temporal to count an organisation's environments and key checks.
 
-    It does not call AWS.
+    This activity does not call AWS.
     """
 
     quotas: Quotas

@@ -92,7 +92,7 @@ def find_cluster_snapshot(rds: "RDSClient", name: str) -> ClusterSnapshot | None
 
 
 def require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef", final_snapshot: str | None) -> None:
-    """Check that RDS can take the final snapshot of a cluster, if one is requested.
+    """If a final snapshot of a cluster is requested, check that RDS can take the snapshot.
 
     Raises:
         ApplicationError: Stops if a final snapshot is requested and the cluster has lost access to its key.
@@ -100,7 +100,7 @@ def require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef", 
     if final_snapshot is None or found.get("Status", "") not in rds_statuses.KEY_LOST:
         return
     step = replace(step, environment=step.environment.with_keys(rds_key_arn=found.get("KmsKeyId")))
-    message = f"{found['DBClusterIdentifier']} is {found['Status']}: RDS cannot take a final snapshot of it."
+    message = f"{found['DBClusterIdentifier']} is {found['Status']}, so RDS cannot take a final snapshot."
     raise step.non_retryable_error(f"rds.{found['Status']}", message, Remedy.NO_FINAL_SNAPSHOT, customer_key=True)
 
 

@@ -163,8 +163,8 @@ class RunHistory:
 class RunRecordInterceptor(Interceptor):
     """Writes a run's record before the run's first activity on this worker.
 
-    If the record cannot be written, the activity fails, and Temporal retries it. Without its record, a run therefore
-    never calls AWS.
+    If the record cannot be written, the activity fails, and Temporal retries it. A run therefore never calls AWS before
+    its record is written.
 
     Args:
         client: The worker's client.
@@ -194,7 +194,7 @@ class RunRecordInterceptor(Interceptor):
                 self._recorded.popitem(last=False)
         try:
             await asyncio.shield(writing)
-        except Exception:  # the next activity of the run tries again
+        except Exception:  # the run's next activity tries again to write the record
             if self._recorded.get(run_id) is writing:
                 del self._recorded[run_id]
             raise
@@ -220,6 +220,7 @@ class _Recording(ActivityInboundInterceptor):
                 if not info.is_local:
                     message = f"The run's audit record cannot be written: {error}"
                     raise ApplicationError(message, type=UNWRITABLE_ERROR_TYPE) from error
-                # A local activity only computes. The next activity, which calls AWS, waits for the record.
+                # A local activity does not call AWS, so it continues. The next activity, which calls AWS, waits for the
+                # record.
                 log.warning("run_not_recorded_yet", error=str(error))
         return await super().execute_activity(input)

@@ -44,7 +44,7 @@ class S3Probe:
 
         Args:
             key_arn: The key.
-            bucket_key: Whether S3 uses a bucket key, which it may have cached.
+            bucket_key: Whether S3 uses a bucket key, which S3 may have cached.
 
         Raises:
             ClientError: S3 rejected one of the calls.

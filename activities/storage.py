@@ -248,7 +248,7 @@ def _checksum(item: InitialObject) -> str:
 
 
 def _require_writable(s3: "S3Client", task: BucketTask, item: InitialObject, *, empty: bool = False) -> None:
-    """Write an object and read it back, unless the object is already there.
+    """Write an object and read it back, unless the object already exists.
 
     Reading needs a separate permission, and the environment's services cannot start without that permission.
     """

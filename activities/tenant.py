@@ -56,10 +56,11 @@ class TenantActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def probe_environment(self, environment: Environment) -> EnvironmentProbeResult:
-        """Check that an environment exists and that it was created with these two keys (contract 12, 123).
+        """Check that an environment exists and that it was created with the two keys in the request (contract 12, 123).
 
-        The check covers the resources that have the environment's tag, and the key that encrypts each of them. Buckets
-        may be missing, because the vendor may have added them to the blueprint after the environment was created.
+        The check covers the resources that have the environment's tag, and the key that encrypts each of them. Some
+        buckets can be missing, because the vendor may have added them to the blueprint after the environment was
+        created.
 
         Returns: The findings for both keys, with the code `byok.EnvironmentNotThere`, `byok.EncryptionCannotChange` or
         `byok.NotThisEnvironmentsKeys`.
@@ -89,7 +90,7 @@ class TenantActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def build_tenant_commands(self, task: TenantCommandsTask) -> TenantOutcome:
-        """Return the commands with which the customer puts the tenant name on both keys, and change nothing.
+        """Return the commands with which the customer can put the tenant name on both keys. Nothing is changed.
 
         The commands include the organisation's external id, so that the customer can instead deploy a tenant role with
         which the platform puts the name on the keys.
@@ -116,10 +117,9 @@ class TenantActivities:
     def reconcile_key(self, task: ReconcileKeyTask) -> ReconciledKey:
         """Put the tenant's alias and tags on one key.
 
-        If the alias already points to another key, this activity does not change the alias unless the task says to
-        repoint it, because the alias belongs to the customer, and something may depend on it. If the alias stays
-        unchanged, the activity does not write the tags either, because otherwise the alias and the tags would be on
-        different keys.
+        An alias that already points to another key is changed only if the task requests the change, because the alias
+        belongs to the customer, and other software may depend on the alias. If the alias stays unchanged, the activity
+        does not write the tags either, because otherwise the alias and the tags would be on different keys.
 
         Raises:
             ApplicationError: `sts.AccessDenied` if the worker cannot assume the role, or `kms.…` with AWS's message if
@@ -171,7 +171,7 @@ def _missing_findings(step: ActivityContext, why: str) -> EnvironmentProbeResult
 
 
 def _other_key_findings(step: ActivityContext, on: dict[str, str | None]) -> tuple[Problem, ...]:
-    """Return a finding if any of these resources does not use the key that the request names."""
+    """Return a finding if any of the given resources is not encrypted with the key in the request."""
     key = step.environment.key_arn(step.key)
     conflict = next(filter(None, (find_encryption_conflict(step, used) for used in on.values())), None)
     if conflict is not None:
@@ -207,7 +207,8 @@ def _reconcile_alias(
 ) -> tuple[AliasOutcome, str | None]:
     """Reconcile the alias, and return its state.
 
-    If the alias points to another key, or did so until it was repointed, also return the id of that key.
+    If the alias points to another key, or pointed to another key until this call changed it, also return the id of that
+    key.
     """
     marks, key_id = task.marks, parse_key_arn(task.marks.key_arn).key_id
     if marks.alias in present:
@@ -235,8 +236,8 @@ def _reconcile_alias(
 def _alias_target(kms: "KMSClient", alias: str) -> str | None:
     """Return the id of the key that an alias points to.
 
-    Returns None if the alias has been deleted, or if ListAliases does not show it yet. An AWS-managed alias may have no
-    key (KMS, AliasListEntry).
+    Returns None if the alias has been deleted, or if ListAliases does not list it yet. The alias of an AWS managed key
+    is not necessarily associated with a key (KMS, AliasListEntry).
     """
     for page in kms.get_paginator("list_aliases").paginate():
         for found in page["Aliases"]:

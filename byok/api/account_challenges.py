@@ -27,12 +27,12 @@ class Challenge:
 class ChallengeSigner:
     """Issues nonces of the form `<organisation>.<expiry>.<random text>.<signature>`.
 
-    The nonce begins with the organisation's name, so that a key administrator sees for whom they register their
-    account. The name of an EKS cluster cannot contain a dot (botocore, `eks`, ClusterName), so a token for a nonce
-    gives no access to a cluster.
+    The nonce begins with the organisation's name, so that a key administrator sees for which organisation they register
+    their account. The name of an EKS cluster cannot contain a dot (botocore, `eks`, ClusterName), so a token that
+    contains a nonce does not give access to any EKS cluster.
 
     Args:
-        secret: The signing secret; all processes behind one address must share it.
+        secret: The signing secret, which all processes behind one address must share.
         clock: Returns the time in seconds since 1970.
     """
 
@@ -60,7 +60,8 @@ class ChallengeSigner:
             raise invalid_field_error("nonce", _UNKNOWN) from error
         owner, expires, _ = signed.decode().split(".")
         # base64 can represent one signature as several strings, which differ in padding and unused bits. Only the exact
-        # text is accepted, because any other text would count as an unused nonce.
+        # text that byok issued is accepted, because any other spelling of the same nonce would count as an unused
+        # nonce.
         if owner != organisation or self._signer.sign(signed) != nonce.encode():
             raise invalid_field_error("nonce", _UNKNOWN)
         if int(expires) < self._clock():

@@ -1,7 +1,7 @@
 """The routes that leave audit records (contract 147).
 
-A test compares this table with the routes of the API and the wizard, so that a new route that changes something cannot
-be forgotten.
+A test compares this table with the routes of the API and the wizard, so that no route that changes something is missing
+from the table.
 """
 
 import re
@@ -36,10 +36,10 @@ AUDITED_ROUTES: Final[Mapping[tuple[str, str], AuditAction | None]] = {
     ("POST", "/sign-in"): AuditAction.SIGN_IN,
     ("POST", "/sign-out"): AuditAction.SIGN_OUT,
 }
-"""What each route does. None: the route changes nothing and uses no key, so it leaves no record."""
+"""The audit action of each route; None for a route that changes nothing and uses no key, and so leaves no record."""
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-"""The methods that only read (RFC 9110, section 9.2.1)."""
+"""The HTTP methods that only read (RFC 9110, section 9.2.1)."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class AuditedRequest:
     """A request to a route that leaves audit records.
 
     Attributes:
-        fields: The fields in the path, as the client sent them.
+        fields: The path parameters, as the client sent them.
     """
 
     action: AuditAction
@@ -63,7 +63,10 @@ _ROUTES: Final[tuple[tuple[str, re.Pattern[str], EntryPoint, AuditAction], ...]]
 
 
 def match_audited_route(scope: Scope) -> AuditedRequest | None:
-    """Return what a request asks for; None if its route leaves no audit records, or does not exist."""
+    """Return the action and the path parameters of a request.
+
+    Return None if the route does not exist or leaves no audit records.
+    """
     if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
         return None
     for method, pattern, via, action in _ROUTES:

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 
 class RequestAudit:
-    """The audit records of one request. It implements the service's `RequestRecorder`."""
+    """The audit records of one request. This class implements the service's `RequestRecorder`."""
 
     def __init__(self, journal: AuditJournal, asked: AuditedRequest, requester: Requester) -> None:
         self._journal = journal
@@ -71,7 +71,9 @@ class RequestAudit:
         self._workflow_id, self._run_id = workflow_id, run_id
 
     async def record_outcome(self, status: int, code: str | None) -> None:
-        """Write the outcome, unless the request succeeded without an intent, for example because a form is shown again.
+        """Write the outcome of the request.
+
+        No outcome is written if the request succeeded without an intent, for example because a form is shown again.
 
         Raises:
             JournalUnwritableError: The record cannot be written.
@@ -147,7 +149,7 @@ class AuditMiddleware:
 
 
 def find_request_audit(request: Request) -> RequestAudit | None:
-    """Return the audit records of a request; None if its route leaves none."""
+    """Return the audit records of a request; None if the route leaves no audit records."""
     found: RequestAudit | None = request.scope["state"].get(_STATE)
     return found
 

@@ -45,7 +45,7 @@ class Caller:
 
     @property
     def environment_id_prefix(self) -> str:
-        """The prefix of the ids of the caller's new environments; empty for the vendor's staff."""
+        """The prefix that the ids of the caller's new environments must have; empty for the vendor's staff."""
         return environment_id_prefix(self.organisation)
 
 
@@ -91,7 +91,7 @@ class StaticTokenAuth:
             raise UnknownTokenError("Invalid token.")
         if found.expires is not None and found.expires <= datetime.now(UTC):
             # Only the holder of the token sees this message.
-            raise UnauthenticatedError("The token has expired. Ask the person who gave you the token for a new one.")
+            raise UnauthenticatedError("The token has expired. Ask the person who gave you the token for a new token.")
         return Caller(
             None if found.organisation == EVERY_ORGANISATION else found.organisation,
             frozenset(found.scopes),

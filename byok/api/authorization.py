@@ -1,7 +1,7 @@
 """Authorizes callers: checks the scope that a route requires, and whether the caller may use an environment.
 
-All dependencies are coroutines, because FastAPI runs plain functions in a thread pool, which would take longer than the
-functions themselves.
+All dependencies are coroutines, because FastAPI runs plain functions in a thread pool, and the switch to a thread would
+take longer than the functions themselves.
 """
 
 from http import HTTPStatus
@@ -55,7 +55,7 @@ async def _service(request: Request, caller: AnyCaller, reason: Reason) -> Envir
 
 
 Service = Annotated[EnvironmentService, Depends(_service)]
-"""The service, acting on behalf of the caller: it finds only the environments of the caller's organisation."""
+"""The service that acts on behalf of the caller, and that finds only the environments of the caller's organisation."""
 
 
 class RequireScope:
@@ -101,13 +101,13 @@ def _require_staff(caller: Caller) -> Caller:
         ProblemError: The caller belongs to an organisation.
     """
     if caller.organisation is not None:
-        raise ProblemError(HTTPStatus.FORBIDDEN, "byok.Forbidden", "Only the vendor's staff may do this.")
+        raise ProblemError(HTTPStatus.FORBIDDEN, "byok.Forbidden", "Only the vendor's staff may make this request.")
     return caller
 
 
 StaffCaller = Annotated[Caller, Depends(_staff)]
 AccountsCaller = Annotated[Caller, Depends(_accounts_staff)]
-"""The vendor's staff with the scope for registering accounts (contract 146)."""
+"""A caller who belongs to the vendor's staff and has the scope for registering accounts (contract 146)."""
 
 EnvironmentId = Annotated[
     str,
@@ -142,7 +142,9 @@ _Request = TypeVar("_Request", ProvisionRequest, CheckKeysRequest)
 
 
 def claim_request(caller: Caller, request: _Request) -> _Request:
-    """Return the request with the caller's organisation. The vendor's staff may make requests for any organisation.
+    """Return the request with the caller's organisation filled in.
+
+    The vendor's staff may make requests for any organisation.
 
     Raises:
         ProblemError: The request names another organisation, or its environment id does not begin with the name of the

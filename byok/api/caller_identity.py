@@ -1,7 +1,7 @@
 """Sends a customer's pre-signed request to STS, and returns the AWS account that STS reports.
 
-The request is a credential. `urllib` writes no log, and no error in this module contains the URL or STS's message,
-because STS's message about a wrong signature repeats the request.
+The pre-signed request is a credential. `urllib` writes no log, and no error in this module contains the URL or STS's
+message, because STS's message about a wrong signature repeats the request.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ async def fetch_account(request: SignedIdentityRequest, nonce: str) -> str:
 
     Args:
         request: The request, which is addressed to STS.
-        nonce: The value of the signed header. STS refuses the request if the customer signed another value.
+        nonce: The value of the signed header. STS refuses the request if the customer signed a different value.
 
     Raises:
         ProblemError: STS refused the request, cannot be reached, or sent an unexpected response.

@@ -28,7 +28,7 @@ class _BodyTooLargeError(Exception):
 class BodyLimitMiddleware:
     """Buffers a request's body.
 
-    If the body is too large or arrives too slowly, rejects the request without reading the rest.
+    A request whose body is too large or arrives too slowly is rejected, and the rest of the body is not read.
 
     Attributes:
         app: The application.

@@ -38,8 +38,8 @@ _ASK_AGAIN_SECONDS: Final = 30.0
 """The minimum time between two refreshes that are triggered by unknown keys. Without a minimum, every forged token
 would cause a refresh."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
-"""After a failed attempt to load the issuer's keys, requests fail immediately for this long, without another call to
-the issuer."""
+"""How long requests fail immediately, without another call to the issuer, after an attempt to load the issuer's keys
+has failed."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class OidcAuth:
         jwks_url: The URL of the issuer's public keys.
         max_lifetime_seconds: The longest accepted lifetime of a token.
         organisation_claim: The claim that names the caller's organisation; None for the issuer of the vendor's staff,
-            who may use the environments of all organisations. No claim can give a customer the access of the vendor's
-            staff.
+            who may use the environments of all organisations. No claim can give a customer the access rights of the
+            vendor's staff.
     """
 
     issuer: str
@@ -196,8 +196,8 @@ class OidcAuth:
             try:
                 self._keys = await asyncio.to_thread(self._load_keys)
             except (jwt.PyJWTError, ValueError, OSError) as error:
-                # There was no response, or it was invalid. From now on, requests that are waiting for this lock fail
-                # immediately, instead of each waiting for a timeout.
+                # The issuer's response was missing or invalid. From now on, requests that are waiting for this lock
+                # fail immediately, so that they do not each wait for a timeout.
                 self._not_before = time.monotonic() + _AFTER_A_FAILURE_SECONDS
                 raise IdentityProviderUnavailableError("Cannot load the issuer's keys: try again later.") from error
             self._loaded_at = time.monotonic()

@@ -23,8 +23,8 @@ class SameOriginMiddleware:
 
     Attributes:
         app: The application.
-        public_url: The only origin whose pages may change anything. If it is None, the host of the origin must be the
-            host of the request.
+        public_url: The only origin whose pages may send requests that change anything. If `public_url` is None, the
+            host of the origin must be the host of the request.
     """
 
     app: ASGIApp

@@ -16,7 +16,7 @@ class PageTokenSigner:
     """Signs page tokens.
 
     Args:
-        secret: The signing secret; all processes behind one address must share it.
+        secret: The signing secret, which all processes behind one address must share.
     """
 
     def __init__(self, secret: str) -> None:

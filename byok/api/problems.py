@@ -58,7 +58,7 @@ STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
 
 
 class FieldError(BaseModel):
-    """The name of an invalid field, and why it is invalid. The value is never included."""
+    """The name of an invalid field, and why it is invalid. The field's value is never included."""
 
     field: str
     message: str
@@ -112,7 +112,7 @@ def invalid_field_error(field: str, message: str) -> ProblemError:
 
 
 def build_retry_headers(error: errors.ServiceError) -> dict[str, str]:
-    """Build the headers that say when to repeat a refused request; empty if repeating the request does not help."""
+    """Build the headers that tell the client when to retry a refused request; empty if a retry does not help."""
     if isinstance(error, errors.QuotaExceededError):
         return build_quota_headers(error.exceeded)
     return {"Retry-After": "5"} if STATUS_BY_ERROR[type(error)] is HTTPStatus.SERVICE_UNAVAILABLE else {}

@@ -11,7 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from byok.api.problems import build_problem_response
 
 PROBE_PATHS: Final = frozenset({"/health", "/ready"})
-"""The paths that load balancers and container platforms request by IP address and over http. They reveal no data."""
+"""The paths of the health checks, which load balancers and container platforms request by IP address and over http. The
+responses reveal no data."""
 
 _HSTS: Final = "max-age=31536000"
 """How long browsers use only https for this host: a year, in seconds (RFC 6797)."""
@@ -77,8 +78,8 @@ class ResponseHeadersMiddleware:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                # Static files contain no customer data. A browser may cache them, but must revalidate them before each
-                # use.
+                # Static files contain no customer data, so browsers may cache static files, but must revalidate them
+                # before each use.
                 headers["Cache-Control"] = "no-cache" if scope["path"].startswith("/static/") else "no-store"
                 if self.https and scope["scheme"] == "https":  # RFC 6797 section 7.2 forbids the header over http
                     headers["Strict-Transport-Security"] = _HSTS

@@ -48,7 +48,7 @@ class OnboardingValues(BaseModel):
 
 
 class PermissionCheckResponse(BaseModel):
-    """A permission that the platform needs on a key, and whether a policy grants it."""
+    """A permission that the platform needs on a key, and whether a policy grants this permission."""
 
     permission: str
     action: str
@@ -91,7 +91,7 @@ class AcceptedResponse(BaseModel):
     """An accepted request.
 
     Attributes:
-        started: Whether this request started the work; False if an earlier request did.
+        started: Whether this request started the work; False if an earlier request started the work.
         step: The activity at which a replay resumes; None if the replay starts over or the request is not a replay.
     """
 
@@ -112,7 +112,7 @@ class EnvironmentPage(BaseModel):
     """A page of the list of environments.
 
     Attributes:
-        next: The value of `after` for the next page; None on the last page.
+        next: The value of `after` with which to request the next page; None on the last page.
     """
 
     environments: list[EnvironmentSummary]

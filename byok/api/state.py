@@ -31,12 +31,12 @@ class ApiState:
 
     Attributes:
         access: Authenticates callers.
-        platform_role_arn: The role that the customers' key policies name.
+        platform_role_arn: The ARN of the platform role, to which the customers' key policies grant permissions.
         vendor: The vendor profile.
         regions: The Regions in use.
         connect: Connects to Temporal and returns the service.
         secret: Signs page tokens and session cookies.
-        max_streams: How many streams one organisation may have open.
+        max_streams: The maximum number of streams that one organisation can have open at the same time.
         local_aws: The endpoint of the local AWS; None if the platform uses AWS.
         journal: The journal of the audit trail.
         shipper: Ships the audit trail; None if no bucket is set.
@@ -103,7 +103,7 @@ class ApiState:
     async def lifespan(self) -> AsyncIterator[None]:
         """Connect to Temporal in the background, retrying until the connection succeeds, and ship the audit trail.
 
-        Meanwhile, pages that do not need Temporal are already served.
+        Pages that do not need Temporal are served even before the connection succeeds.
         """
         tasks = [asyncio.create_task(self._keep_connecting())]
         if self.shipper is not None:

@@ -1,4 +1,4 @@
-"""Runs one poller for each watched environment, however many clients watch it."""
+"""Runs only one poller for each watched environment, no matter how many clients watch the environment."""
 
 import asyncio
 import time
@@ -60,7 +60,7 @@ class StatusBroadcaster:
 
     Attributes:
         reader: Reads a status.
-        max_streams: How many streams one organisation may have open.
+        max_streams: The maximum number of streams that one organisation can have open at the same time.
         poll: The interval between two polls of a watched environment that does not change.
     """
 
@@ -78,13 +78,14 @@ class StatusBroadcaster:
         """
         if self._open[caller.organisation] >= self.max_streams:
             raise TooManyStreamsError(
-                f"The limit of {self.max_streams} open event streams is reached: close one, or poll the status instead."
+                f"The limit of {self.max_streams} open event streams is reached: close a stream, or poll the status "
+                "instead."
             )
 
     async def follow(self, environment_id: str, caller: Caller) -> AsyncIterator[EnvironmentStatus]:
         """Yield an environment's status now and after every change, until the environment reaches a final phase.
 
-        A slow watcher may miss statuses, but never the last one. Every status contains the timeline of all phases.
+        A slow watcher can miss statuses, but never the last status. Every status contains the timeline of all phases.
         The stream ends when the caller's token expires. A client with a new token can reconnect and continue.
 
         Raises:

@@ -104,7 +104,7 @@ def main() -> None:
 
             traceback.print_exc()
     finally:
-        # Use os._exit() instead of sys.exit(), because threads of Temporal's native core may still be running. Such a
-        # thread sometimes calls into Python while Python is shutting down, which aborts the process with code 134
-        # (temporalio/sdk-python issue 300). All output is already flushed, and nothing is left to clean up.
+        # Use os._exit() instead of sys.exit(), because threads of Temporal's native core may still be running. A thread
+        # of the native core sometimes calls into Python while Python is shutting down, which aborts the process with
+        # code 134 (temporalio/sdk-python issue 300). All output is already flushed, and nothing is left to clean up.
         os._exit(code)

@@ -73,7 +73,9 @@ def expand_payload(given: dict[str, object]) -> dict[str, object]:
         given = {name: value.strip() if isinstance(value, str) else value for name, value in given.items()}
         differing = [OPTION_BY_FIELD[name] for name, arn in named.items() if given.get(name, arn) not in {arn, payload}]
         if differing:
-            raise UsageError(f"--payload names a different key from {' and '.join(differing)}: pass one or the other.")
+            raise UsageError(
+                f"--payload names a different key from {' and '.join(differing)}: pass either the payload or the ARNs."
+            )
         return expand_payload_fields({**given, **named})
     except PayloadError as error:
         raise UsageError(str(error)) from error

@@ -1,8 +1,8 @@
 """Render environments, keys and policies for people.
 
-All output is plain lines without boxes, because users copy ARNs, commands and policy statements from the output. For
-the same reason, only prose is wrapped here; the terminal wraps all other long lines. Only `render_progress` truncates
-lines to the terminal's width, because this output is redrawn in place.
+All output is plain lines without boxes, because users copy ARNs, commands and policy statements from the output. To
+keep copied text intact, this module wraps only prose; the terminal wraps all other long lines. Only `render_progress`
+truncates lines to the terminal's width, because its output is redrawn in place.
 """
 
 import json

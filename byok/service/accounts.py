@@ -37,12 +37,12 @@ async def register_proved_account(
 
     See `EnvironmentService.register_proved_account`.
 
-    Temporal starts at most one workflow for each nonce, whichever process requests it, because Temporal retains a
-    closed workflow for far longer than a nonce is valid. S3 accepts only the first of two concurrent registrations, so
-    this workflow can run at the same time as other changes to the account.
+    Temporal starts at most one workflow for each nonce, no matter which process requests the workflow, because Temporal
+    retains a closed workflow for far longer than a nonce is valid. S3 accepts only the first of two concurrent
+    registrations, so this workflow can run at the same time as other changes to the account.
     """
     used = AccountProofUsedError(
-        "This nonce was used before. List the accounts to see whether the account is registered; if it is not, "
+        "This nonce has already been used. List the accounts to see whether the account is registered; if it is not, "
         "request a new challenge."
     )
     workflow_id = contracts.account_proof_workflow_id(nonce)
@@ -61,7 +61,7 @@ async def register_proved_account(
         # The caller has credentials for the account, so the caller may learn that the account is registered, but not
         # for which organisation.
         raise AccountConflictError(
-            f"AWS account {request.account} is registered for another organisation, so it was not registered for "
+            f"AWS account {request.account} is registered for another organisation, so byok did not register it for "
             f"{request.organisation}. If your organisation owns the account, ask the vendor to change the registration."
         ) from error
 

@@ -13,22 +13,22 @@ from byok.service.environment_reader import EnvironmentReader
 from byok.service.errors import EnvironmentNotFoundError
 
 _MEMO_MAX_BYTES: Final = 2048
-"""The SDK logs a warning (TMPRL1103) if the memo of a start request is larger than this."""
+"""The maximum size of the memo, because the SDK logs a warning (TMPRL1103) if the memo of a start request is larger."""
 
 _OVERHEAD_BYTES: Final = 128
-"""The space that the memo's field names and encodings need."""
+"""How many bytes of the memo are reserved for field names and encodings."""
 
 
 async def build_attempts_memo(
     client: Client, environment_id: str, organisation: str | None, used_bytes: int
 ) -> dict[str, Any]:
-    """Return the memo field with the owner's attempts so far; empty if there were none.
+    """Return the memo field with the owner's attempts so far; empty if there were no attempts.
 
     Args:
         client: A client with the plugin from `byok.temporal.make_plugin()`.
         environment_id: The environment.
         organisation: The organisation that owns the environment. Attempts of an earlier owner of the id are left out.
-        used_bytes: The size of the other memo fields. The larger these fields are, the fewer attempts the memo lists.
+        used_bytes: The size of the other memo fields. The larger these fields are, the fewer attempts fit in the memo.
     """
     reader = EnvironmentReader(client)
     try:

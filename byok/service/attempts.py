@@ -2,9 +2,9 @@
 
 The history of the current run contains the attempts that a reset resumed: each reset adds an event to the history, and
 reapplies the reports of earlier stops to the new run (`workflows.attempts`). The memo lists the attempts before the
-workflow's start. Temporal keeps the history and the memo for as long as the current run. If attempts are missing there,
-for example because a person started the workflow in Temporal's UI or terminated an attempt, byok reads them from the
-earlier runs that Temporal has not deleted yet.
+workflow's start. Temporal keeps the history and the memo for as long as it keeps the current run. If the history and
+the memo lack an attempt, for example because a person started the workflow in Temporal's UI or terminated an attempt,
+byok reads the attempt from an earlier run that Temporal has not deleted yet.
 """
 
 import contextlib
@@ -39,7 +39,10 @@ class _Beginning:
 
 @dataclass
 class _Chain:
-    """The beginnings and stops that a run's history records for the run and for the runs that it resumes, by run id."""
+    """The attempts in a run's history: how each attempt began and how it stopped, by run id.
+
+    The history contains the attempt of the run itself, and the attempts of all earlier runs that the run resumes.
+    """
 
     beginnings: dict[str, _Beginning] = field(default_factory=dict)
     stops: dict[str, StoppedAttempt] = field(default_factory=dict)
@@ -62,7 +65,7 @@ async def list_attempts(
     retained = {one.run_id async for one in client.list_workflows(f"WorkflowId = '{current.workflow_id}'")}
     for run_id in (retained | found.keys()) - carried.keys() - chain.stops.keys() - {current.run_id}:
         status = await read_run_status(run_id)
-        if status is None or status.organisation != current.organisation:  # the id had another owner before
+        if status is None or status.organisation != current.organisation:  # a run of the id's earlier owner
             continue
         if run_id not in found:
             own = await _read_chain(client, current.workflow_id, run_id)

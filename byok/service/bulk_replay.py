@@ -26,7 +26,7 @@ class BulkReplayOutcome:
 
     Attributes:
         result: How the environment continues; None if it was not replayed.
-        refusal: Why the environment was not replayed; None if it was replayed or, in a dry run, would have been.
+        refusal: Why the environment was not replayed; None if it was replayed or, in a dry run, would be replayed.
     """
 
     environment_id: str
@@ -67,7 +67,7 @@ async def replay_all(
     Args:
         service: The service.
         code: The problem code.
-        dry_run: Whether only to report which environments would be replayed.
+        dry_run: Whether to report which environments would be replayed, without replaying them.
 
     Yields:
         The outcome for each environment, as soon as it is known. An environment that no longer has this problem is left

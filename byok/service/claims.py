@@ -1,4 +1,4 @@
-"""Lists the claims on keys, and says what each claim means and what to do about it (contract 138)."""
+"""Lists the claims on keys, and explains what each claim means and what to do about the claim (contract 138)."""
 
 import asyncio
 from datetime import datetime
@@ -26,7 +26,7 @@ class ClaimState(StrEnum):
 
 
 class ExplainedClaim(RecordModel):
-    """A claim on a key, and what to do about it.
+    """A claim on a key, and what to do about the claim.
 
     Attributes:
         account: The account that owns the key.
@@ -110,10 +110,10 @@ def _find_state(claim: KeyClaim, phase: Phase | None) -> ClaimState:
 
 _ADVICE = {
     ClaimState.IN_USE: "The key encrypts resources of {name}. Nothing to do.",
-    ClaimState.PENDING: "{name} is {phase}. Nothing to do: byok releases the key if the environment does not use it.",
+    ClaimState.PENDING: "{name} is {phase}. Nothing to do: byok releases the claim if {name} does not use the key.",
     ClaimState.UNUSED: (
         "{name} has resources, but the key encrypts none of them. Replay {name} to use the key, or delete {name} to "
-        "release it."
+        "release the key."
     ),
     ClaimState.LEFT_OVER: (
         "{name} has no resources in AWS and is {phase}. To release the claim, delete {name} (Region {region})."

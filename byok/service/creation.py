@@ -1,4 +1,4 @@
-"""Creates an environment: starts its workflow, or finds the one that an identical earlier request started."""
+"""Creates an environment: starts its workflow, or finds the workflow that an identical earlier request started."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -37,7 +37,8 @@ class CreateResult:
     """The result of a request to create an environment.
 
     Attributes:
-        started: Whether this request started the environment; False if an identical earlier request did.
+        started: Whether this request started the environment; False if an identical earlier request started the
+            environment.
     """
 
     environment_id: str
@@ -49,7 +50,7 @@ class CreateResult:
 async def create_environment(
     reader: EnvironmentReader, counter: QuotaCounter, task_queue: str, request: ProvisionRequest, key: str | None
 ) -> CreateResult:
-    """Start an environment, or return the existing one. See `EnvironmentService.create`."""
+    """Start an environment, or return the existing environment. See `EnvironmentService.create`."""
     with translate_temporal_errors():
         try:
             await _require_quota_if_new(reader, counter, request)
@@ -63,7 +64,7 @@ async def create_environment(
             await require_environment_quota(counter, request.organisation, request.environment_id)
             try:
                 return await _start(reader, task_queue, request, policy, key)
-            except WorkflowAlreadyStartedError:  # another request, or a repeat of this one, was first
+            except WorkflowAlreadyStartedError:  # another request started the workflow first
                 found = await _find_existing(reader, request)
         return await _require_same_request(reader, request, found, key)
 
@@ -75,7 +76,7 @@ async def _require_quota_if_new(reader: EnvironmentReader, counter: QuotaCounter
 
     Raises:
         QuotaExceededError: The environment does not exist, and its organisation has used up a quota.
-        WorkflowAlreadyStartedError: The environment exists, so the request is not for a new one.
+        WorkflowAlreadyStartedError: The environment exists, so the request is not for a new environment.
     """
     try:
         await require_environment_quota(counter, request.organisation, request.environment_id)
@@ -101,8 +102,8 @@ async def _find_existing(reader: EnvironmentReader, request: ProvisionRequest) -
     """Return the status of the environment that has the requested id.
 
     Raises:
-        EnvironmentConflictError: The environment belongs to another organisation. The message reveals neither this nor
-            anything else about the environment.
+        EnvironmentConflictError: The environment belongs to another organisation. The message reveals neither the owner
+            nor anything else about the environment.
     """
     taken = EnvironmentConflictError(f"The name {request.environment_id} is not available. Choose another name.")
     try:

@@ -21,7 +21,8 @@ async def build_delete_request(
 ) -> DeleteRequest:
     """Build the request from the environment's status, and compare the caller's values with the status.
 
-    If the request lacks a value, the workflow gets the value from AWS. See `EnvironmentService.build_delete_request`.
+    If neither the status nor the caller provides a value, the workflow reads the value from AWS. See
+    `EnvironmentService.build_delete_request`.
     """
     given = {"region": region, "s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
     if encryption is None and (s3_key_arn or rds_key_arn):

@@ -1,7 +1,6 @@
 """Refuses requests whose kind of encryption differs from the environment's, as far as Temporal's records show.
 
-The workflow makes the final decision: it also refuses such a request, based on the keys of the existing resources in
-AWS.
+The workflow makes the final decision, because it compares the request with the keys of the existing resources in AWS.
 """
 
 from byok.domain.encryption import explain_encryption_conflict
@@ -25,7 +24,7 @@ def require_same_encryption(status: EnvironmentStatus, asked: Encryption) -> Non
     """Require that a request specifies the environment's kind of encryption (contract 9, 132).
 
     Raises:
-        EncryptionCannotChangeError: The environment has the other kind of encryption.
+        EncryptionCannotChangeError: The environment uses a different kind of encryption.
     """
     if status.encryption is None or status.encryption is asked:
         return

@@ -34,15 +34,15 @@ POLL_INTERVAL: Final = timedelta(milliseconds=500)
 and adds nothing to the history."""
 
 MIN_POLL_INTERVAL: Final = timedelta(milliseconds=100)
-"""The interval after a change; it is short because changes come in quick succession. With each poll that finds no
-change, the interval doubles, up to `POLL_INTERVAL`."""
+"""The first interval after a change, which is short because another change often follows soon. With each poll that
+finds no change, the interval doubles, up to `POLL_INTERVAL`."""
 
 NO_WORKER_TIMEOUT: Final = timedelta(seconds=15)
 """How long a task may stay unclaimed before a waiting caller gets `NoWorkerError`."""
 
 
 _PAGE_SIZE: Final = 1000
-"""How many workflows to request from Temporal at a time. This is the maximum that Temporal allows."""
+"""How many workflows to request from Temporal at a time, which is the maximum that Temporal allows."""
 
 
 class RequestRecorder(Protocol):
@@ -69,8 +69,8 @@ class EnvironmentReader:
         task_queue: The task queue that the workers poll.
 
     Attributes:
-        requester: On whose behalf the service acts. The service finds only the environments of the requester's
-            organisation. None for a program that may use all environments, such as the CLI.
+        requester: The person or program on whose behalf the service acts. The service finds only the environments of
+            the requester's organisation. None for a program that may use all environments, such as the CLI.
         recorder: Writes the audit records of the request; None if a worker writes them.
     """
 
@@ -143,7 +143,7 @@ class EnvironmentReader:
     async def list_attempts(self, status: EnvironmentStatus) -> tuple[Attempt, ...]:
         """Return all attempts to provision or delete an environment, oldest first (contract 148).
 
-        This method reads histories, so do not call it to poll an environment.
+        This method reads histories, so do not use this method to poll an environment.
 
         Args:
             status: The environment's current status.
@@ -195,7 +195,7 @@ class EnvironmentReader:
             query += f" AND {contracts.ORGANISATION_ATTRIBUTE.name} = '{self._organisation}'"
         if phase is not None:
             # An environment that stopped only because its tenant name could not be put on its keys is ready once the
-            # keys have the name. Visibility still reports such an environment as STOPPED.
+            # keys have the name, although visibility still reports it as STOPPED.
             phases = {phase, Phase.STOPPED} if phase is Phase.READY else {phase}
             query += (
                 f" AND {contracts.PHASE_ATTRIBUTE.name} IN ({', '.join(f'{one.value!r}' for one in sorted(phases))})"
@@ -216,7 +216,7 @@ class EnvironmentReader:
         )
 
     async def _latest_runs(self, workflow_ids: set[str]) -> dict[str, str]:
-        """Return the id of each workflow's latest run."""
+        """Return the run id of each workflow's latest run."""
         executions: list[WorkflowExecution] = []
         for some in split_query_batches(sorted(workflow_ids)):
             ids = ", ".join(f"'{workflow_id}'" for workflow_id in some)
@@ -259,7 +259,7 @@ class EnvironmentReader:
 
     async def _require_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
-        # Ignore the time before the caller began to wait, because there may not have been a worker yet.
+        # Ignore the time before the caller began to wait: a worker may have started only shortly before that moment.
         if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_TIMEOUT:
             return
         described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()
@@ -314,7 +314,7 @@ class EnvironmentReader:
 
 
 def _find_latest_runs(executions: Iterable[WorkflowExecution]) -> dict[str, str]:
-    """Return the id of each workflow's latest run among these runs."""
+    """Return the run id of each workflow's latest run among the given runs."""
     latest: dict[str, WorkflowExecution] = {}
     for execution in executions:
         known = latest.setdefault(execution.id, execution)

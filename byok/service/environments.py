@@ -73,11 +73,11 @@ class EnvironmentService(EnvironmentReader):
         Args:
             request: The environment to create.
             key: The idempotency key. A second request with the same key has no effect, even if the environment has
-                stopped since the first request, unless another operation on the environment came in between.
+                stopped meanwhile, unless another operation on the environment ran between the two requests.
 
         Raises:
             EnvironmentConflictError: The environment is running or ready, and was requested with different values. The
-            environment exists and uses a different type of encryption.
+                environment exists and uses a different kind of encryption.
             EnvironmentBusyError: The environment is being deleted.
             IdempotencyKeyReusedError: The key was used for a request with different values.
             QuotaExceededError: The request would start an environment, and its organisation has used up a quota.
@@ -131,7 +131,7 @@ class EnvironmentService(EnvironmentReader):
         Raises:
             AccountConflictError: The account is registered for another organisation. The error does not name that
                 organisation.
-            AccountProofUsedError: The nonce was used before.
+            AccountProofUsedError: The nonce has already been used.
             AccountsUnavailableError: AWS did not respond, or refused the request.
             NoWorkerError: No worker is available.
         """
@@ -190,7 +190,7 @@ class EnvironmentService(EnvironmentReader):
         """Build the request that gives an environment's keys a tenant name.
 
         Args:
-            environment_id: The environment; the request uses its keys and Region.
+            environment_id: The environment whose keys and Region the request uses.
             tenant: The tenant name. The default is the environment's current name, which the platform assigned.
             role_arn: The role that byok uses to put the tenant name on the keys. The default is the role that byok last
                 used for these keys, or else the role in the environment's original request, if any.
@@ -201,7 +201,7 @@ class EnvironmentService(EnvironmentReader):
 
         Raises:
             EnvironmentNotFoundError: No environment has this id.
-            EnvironmentNotReadyError: The environment is not ready, so its keys cannot get a name yet (contract 12).
+            EnvironmentNotReadyError: Only the keys of a ready environment can be given a tenant name (contract 12).
             NoCustomerKeysError: The environment's keys are platform-managed.
         """
         return build_tenant_request(
@@ -312,16 +312,16 @@ class EnvironmentService(EnvironmentReader):
         Args:
             environment_id: The environment.
             final_snapshot: Whether to take a snapshot of the cluster first.
-            region: The environment's Region. It is required if Temporal no longer has the workflow; otherwise, byok
-                compares the Region, the encryption and the keys with the workflow's data in Temporal. The workflow
-                compares all of these values with what AWS reports.
+            region: The environment's Region. The Region is required if Temporal no longer has the workflow; otherwise,
+                byok compares the Region, the encryption and the keys with the workflow's data in Temporal. In both
+                cases, the workflow compares the Region, the encryption and the keys with what AWS reports.
             encryption: Whose keys the environment uses.
             s3_key_arn: The environment's S3 key.
             rds_key_arn: The environment's Aurora key.
 
         Raises:
             DeletionDiffersError: The Region or a key differs from the workflow's data in Temporal.
-            EncryptionCannotChangeError: The environment uses a different type of encryption.
+            EncryptionCannotChangeError: The environment uses a different kind of encryption.
             EnvironmentNotFoundError: Temporal does not have the workflow, and the Region was not passed.
             EnvironmentNotReadyError: The environment is already deleted, or its Region is unknown.
         """

@@ -170,6 +170,6 @@ class NoWorkerError(ServiceError):
 
 
 class KeyCheckFailedError(ServiceError):
-    """The key check itself failed, which says nothing about the keys."""
+    """The key check itself failed, so there is no verdict on the keys."""
 
     code = "byok.CheckFailed"

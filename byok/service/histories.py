@@ -18,7 +18,7 @@ from byok.domain.models import Problem, RegionRequest
 from byok.temporal_inputs import require_valid_input
 
 _LAST_EVENTS: Final = 20
-"""The number of events to read from the end of a history. Workflow tasks add fewer events than this after a failure."""
+"""The number of events to read from the end of a history, which is more than workflow tasks add after a failure."""
 
 Request = TypeVar("Request", bound=RegionRequest)
 
@@ -48,7 +48,7 @@ async def read_workflow_input_error(
 async def _read_inputs(
     client: Client, handle: WorkflowHandle[object, object], kind: type[RegionRequest]
 ) -> list[object]:
-    """Return a workflow's inputs, decoded as its worker decodes them."""
+    """Return a workflow's inputs, decoded in the same way as the worker decodes the inputs."""
     started = await anext(handle.fetch_history_events(page_size=1))
     payloads = started.workflow_execution_started_event_attributes.input.payloads
     context = WorkflowSerializationContext(namespace=client.namespace, workflow_id=handle.id)

@@ -27,8 +27,8 @@ class Pause(RecordModel):
 
     Attributes:
         since: When the pause began.
-        by: The identity of the Temporal client that began the pause, or of the author of the workflow rule that
-            triggered it.
+        by: The identity of the Temporal client that began the pause or, if a workflow rule triggered the pause, of the
+            author of that rule.
         reason: The reason that the operator gave, if any.
     """
 

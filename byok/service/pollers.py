@@ -1,4 +1,4 @@
-"""Lists the workers that poll a task queue, and the workers that are unfit to do so."""
+"""Lists the workers that poll a task queue, and the unfit workers, which accept no tasks."""
 
 import asyncio
 from dataclasses import dataclass

@@ -38,8 +38,8 @@ async def start_provisioning(
     """Start provisioning.
 
     Setting the memo and the search attributes at the start saves the workflow two events and one action. Temporal
-    rejects search attributes that no worker has registered in the namespace yet. In that case, byok starts the workflow
-    without search attributes, and the workflow publishes its first phase itself.
+    rejects search attributes that no worker has registered in the namespace yet. If Temporal rejects the search
+    attributes, byok starts the workflow without them, and the workflow publishes its first phase itself.
 
     Args:
         client: A client with the plugin from `byok.temporal.make_plugin()`.
@@ -57,7 +57,7 @@ async def start_provisioning(
         named[IDEMPOTENCY_KEY_MEMO] = key
     entry = TimelineEntry(phase=_FIRST, entered_at=datetime.now(UTC))
     progress = EnvironmentProgress(request=request, phase=_FIRST, timeline=(entry,))
-    if policy is not WorkflowIDReusePolicy.REJECT_DUPLICATE:  # otherwise, there is no earlier run
+    if policy is not WorkflowIDReusePolicy.REJECT_DUPLICATE:  # if duplicates are rejected, there is no earlier run
         size = len(progress.model_dump_json()) + len(key or "") + measure_requester(requester)
         named |= await build_attempts_memo(client, request.environment_id, request.organisation, used_bytes=size)
     published = {PROGRESS_MEMO: progress, **named}

@@ -1,4 +1,4 @@
-"""Refuses a request that would exceed one of its organisation's quotas, before byok starts a workflow for it.
+"""Refuses a request that would exceed a quota of the requester's organisation, before byok starts a workflow.
 
 The workflow repeats the check, because requests can arrive at the same time, and because a person can start a workflow
 in Temporal.
@@ -33,8 +33,8 @@ async def require_key_check_quota(counter: QuotaCounter, request: CheckKeysReque
     Args:
         counter: Counts what the organisation uses.
         request: The check.
-        may_join: Whether to allow the request if an identical check is in progress, because the request then starts no
-            workflow.
+        may_join: Whether to allow the request if an identical check is in progress, in which case no new workflow
+            starts.
 
     Raises:
         QuotaExceededError: The organisation has checked a key too often.

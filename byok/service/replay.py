@@ -1,6 +1,6 @@
 """Decides whether a stopped environment can be replayed, and whether it resumes or starts over.
 
-This module makes no calls to Temporal; `byok.service.lifecycle` makes them.
+This module makes no calls to Temporal; `byok.service.lifecycle` makes these calls.
 """
 
 from collections.abc import AsyncIterable, Mapping
@@ -27,7 +27,7 @@ would not help, because only the earlier activities can repair the resource."""
 
 @dataclass(frozen=True)
 class ResetPoint:
-    """The point in a history that a run can be reset to.
+    """A point in a run's history to which the run can be reset.
 
     Attributes:
         event_id: The id of the WorkflowTaskCompleted event of the workflow task that scheduled the failed activity.
@@ -41,9 +41,9 @@ class ResetPoint:
 async def find_reset_point(events: AsyncIterable[HistoryEvent]) -> ResetPoint | None:
     """Return the point just before the first activity that failed; None if no activity failed.
 
-    Later failures are consequences of the first failure, because activities that run in parallel with the failed one
-    are cancelled. A reset to the last workflow task would not help, because it would only replay the recorded failure,
-    without calling AWS.
+    Later failures are consequences of the first failure, because the activities that run in parallel with the failed
+    activity are cancelled. A reset to the last workflow task would not help, because it would only replay the recorded
+    failure, without calling AWS.
     """
     scheduled: dict[int, ResetPoint] = {}
     async for event in events:
@@ -128,7 +128,11 @@ def find_replay_options(status: EnvironmentStatus) -> ReplayOptions | None:
 
 
 def can_resume(status: EnvironmentStatus) -> bool:
-    """Return whether a run can resume. After a rollback or drift, a run must repeat earlier activities instead."""
+    """Return whether a run can resume.
+
+    A run cannot resume after a rollback, or if a resource is missing, was changed or is being deleted, because the
+    earlier activities must then be repeated.
+    """
     rolled_back = any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
     return not rolled_back and not any(problem.code in DRIFT_PROBLEM_CODES for problem in status.problems)
 
@@ -153,7 +157,7 @@ def replace_keys(request: ProvisionRequest, changes: Mapping[str, str]) -> Provi
 
 
 def require_keys_in_use_unchanged(status: EnvironmentStatus, request: ProvisionRequest) -> None:
-    """Require that a request keep the key of every existing resource (contract 8).
+    """Require that a request keeps the key of every existing resource (contract 8).
 
     The key of an existing resource cannot change.
 

@@ -24,7 +24,9 @@ async def run_short_workflow(
     id_reuse_policy: WorkflowIDReusePolicy = WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     id_conflict_policy: WorkflowIDConflictPolicy = WorkflowIDConflictPolicy.USE_EXISTING,
 ) -> _Result:
-    """Start a workflow, or by default join the run in progress with the same id, and return its result.
+    """Start a workflow, and return the workflow's result.
+
+    If a run with the same id is already in progress, this function by default waits for the result of that run instead.
 
     `what` is the beginning of the error message if no worker is available.
 

@@ -1,7 +1,7 @@
 """Builds an environment's status from Temporal's description of its workflow, without a worker or a query.
 
 This module defines the JSON that `--json` prints, and decides whether a workflow reported its outcome before it ended.
-The module makes no calls to Temporal; other modules of `byok.service` make them.
+The module makes no calls to Temporal; other modules of `byok.service` make these calls.
 """
 
 from collections.abc import Sequence
@@ -45,8 +45,8 @@ class EnvironmentSummary(RecordModel):
     """An entry in the list of environments.
 
     Attributes:
-        created_at: When the environment was first requested. Replays do not change it.
-        started_at: When the workflow was started; for a workflow that was reset, its original start.
+        created_at: When the environment was first requested. Replays do not change this time.
+        started_at: When the workflow was started. A reset does not change this time.
     """
 
     environment_id: str
@@ -124,14 +124,14 @@ class EnvironmentStatus(RecordModel):
             commands that set them.
         tenant_problems: The problems that stopped the last request to set the tenant name; the environment works
             without this name.
-        deletion: The proof that nothing is left, once the phase is DELETED.
+        deletion: The proof that no resource of the environment is left; None until the phase is DELETED.
         tenant_role_arn: The role that last set the tenant name on the keys or, if no role has set it yet, the role that
             will set it.
         stack_name: The name of the CloudFormation stack that contains the keys; None if the user did not specify a
             name.
         pending: The steps that the environment currently waits for; empty once its workflow has ended.
-        created_at: When the environment was first requested. Replays do not change it.
-        started_at: When the workflow was started; for a workflow that was reset, its original start.
+        created_at: When the environment was first requested. Replays do not change this time.
+        started_at: When the workflow was started. A reset does not change this time.
         holding: The platform fault that prevents the environment from making progress, if any. byok retries
             automatically, and the customer does not need to do anything.
     """
@@ -240,7 +240,7 @@ class EnvironmentStatus(RecordModel):
         )
 
     def with_tenant_runs(self, runs: Sequence[TenantRun]) -> Self:
-        """Merge the results of runs of the tenant workflow into the status. The latest outcome wins.
+        """Merge the results of runs of the tenant workflow into the status. The latest outcome takes precedence.
 
         Args:
             runs: The known runs, most recent first.

@@ -36,7 +36,7 @@ def build_tenant_request(
     The parameters are those of `EnvironmentService.build_reconcile_tenant_request`.
 
     Raises:
-        EnvironmentNotReadyError: The environment is not ready, so its keys cannot get a name yet (contract 12).
+        EnvironmentNotReadyError: Only the keys of a ready environment can be given a tenant name (contract 12).
         NoCustomerKeysError: The environment's keys are platform-managed.
     """
     require_customer_keys(status)
@@ -67,7 +67,7 @@ async def start_tenant_workflow(
     """Start the tenant workflow, or return the running workflow if it has the same request.
 
     Raises:
-        DifferentNamingInProgressError: A different request to name these keys is in progress.
+        DifferentNamingInProgressError: A different request to put a tenant name on these keys is in progress.
     """
     workflow_id = tenant_workflow_id(request.environment_id)
     try:
@@ -105,9 +105,10 @@ async def list_tenant_runs(client: Client, environment_id: str) -> list[TenantRu
 
 
 async def apply_completed_namings(client: Client, found: Sequence[EnvironmentSummary]) -> list[EnvironmentSummary]:
-    """Set the phase to READY for stopped environments that lacked only the tenant name, if the keys now have it.
+    """Set the phase to READY for stopped environments that lacked only the tenant name, if the keys now have this name.
 
-    One query covers up to fifty such environments. Usually, there are no such environments, and no query is needed.
+    One query covers up to fifty environments. Usually, no environment lacks only its tenant name, and no query is
+    needed.
     """
     named: dict[str, datetime] = {}
     awaiting = [tenant_workflow_id(item.environment_id) for item in found if item.awaits_name]

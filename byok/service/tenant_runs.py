@@ -41,5 +41,5 @@ class TenantRun:
         return cls(progress, execution.status is WorkflowExecutionStatus.COMPLETED, execution.close_time, problems)
 
     def is_running_or_ended_after(self, moment: datetime | None) -> bool:
-        """Return whether the run is still running or ended at or after this moment."""
+        """Return whether the run is still running, or ended at or after a given time."""
         return self.closed_at is None or moment is None or self.closed_at >= moment

@@ -1,4 +1,4 @@
-"""Says how long each phase of an environment ran, and which phases failed."""
+"""Reports how long each phase of an environment ran, and which phases failed."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ class PhaseRun:
     Attributes:
         seconds: How long the phase ran, or has run so far; None if the environment stays in the phase until a user
             acts. The time between a stop and a replay counts as STOPPED, not as part of the phase that was resumed.
-        running: Whether the phase is the current one.
+        running: Whether the phase is the current phase.
         failed: Whether the environment stopped in this phase, or the phase is STOPPED.
     """
 

@@ -41,7 +41,7 @@ async def problem_of_unreported_end(
     )
     ended = problem_of_end(described, failure, phase, region, again)
     if isinstance(failure, ApplicationError) and failure.type != INVALID_INPUT_ERROR_TYPE:
-        remedy = "The platform's operator must fix this: see the workflow's history in Temporal."
+        remedy = "The platform's operator must fix this problem: see the workflow's history in Temporal."
         return ended.model_copy(
             update={"code": "byok.WorkflowFailed", "message": failure.message, "remediation": remedy}
         )

@@ -1,7 +1,7 @@
 """Finds the worker build of a run, the builds that get new work, and the build that a run needs after a reset.
 
 With Worker Deployment Versioning, several builds of the worker run in parallel. Each run stays on the build that it
-started on (`worker.deployment`), and new runs go to the build that an operator has set as the current one.
+started on (`worker.deployment`), and new runs go to the build that an operator has set as the current build.
 `byok.service.pollers` lists the workers.
 """
 
@@ -33,7 +33,10 @@ class TaskQueueRouting:
     ramping: WorkerDeploymentVersion | None = None
 
     def accepts_version(self, version: WorkerDeploymentVersion | None) -> bool:
-        """Return whether workers with this version get new work; None means workers without a version."""
+        """Return whether workers with this version get new work.
+
+        The version None stands for workers without a version.
+        """
         return version == self.current or (version is not None and version == self.ramping)
 
 
@@ -72,7 +75,7 @@ def find_pinned_version(described: WorkflowExecutionDescription) -> WorkerDeploy
 
 
 def explain_no_worker(described: WorkflowExecutionDescription, routing: TaskQueueRouting, found: Workers) -> str | None:
-    """Explain why no worker can claim a run's tasks, and how to fix that; None if a worker can claim them.
+    """Explain why no worker can claim a run's tasks, and how to fix the cause; None if a worker can claim the tasks.
 
     Args:
         described: The run.

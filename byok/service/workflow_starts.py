@@ -1,4 +1,4 @@
-"""Builds the memo field that names a workflow's requester, and the priority that contains its organisation."""
+"""Builds the memo field with a workflow's requester, and the priority with the requester's organisation."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from byok.domain.models import Requester
 
 
 def build_requester_memo(requester: Requester | None) -> dict[str, Any]:
-    """Return the memo field that says who requested a workflow (contract 147); empty if the requester is not known."""
+    """Return the memo field with the requester of a workflow (contract 147); empty if the requester is not known."""
     return {} if requester is None else {REQUESTER_MEMO: requester}
 
 
@@ -19,10 +19,10 @@ def measure_requester(requester: Requester | None) -> int:
 
 
 def build_priority(organisation: str | None) -> Priority:
-    """Return the priority with which Temporal distributes a workflow's tasks and those of its activities.
+    """Return the priority with which Temporal distributes the tasks of a workflow and of its activities.
 
-    The fairness key is the organisation, so a backlog of one organisation does not delay the others. Temporal ignores
-    the key unless the server's dynamic configuration sets `matching.enableFairness` (Temporal, "Task Queue Priority and
-    Fairness").
+    The fairness key is the organisation, so a backlog of one organisation does not delay other organisations. Temporal
+    ignores the fairness key unless the server's dynamic configuration sets `matching.enableFairness` (Temporal, "Task
+    Queue Priority and Fairness").
     """
     return Priority(fairness_key=organisation)

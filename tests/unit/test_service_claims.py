@@ -32,7 +32,7 @@ def build_claim(environment_id: str, number: int = 1, *, exists: bool = False, u
     ("exists", "used", "state", "advice"),
     [
         (True, True, ClaimState.IN_USE, "Nothing to do"),
-        (True, False, ClaimState.UNUSED, "or delete {name} to release it"),
+        (True, False, ClaimState.UNUSED, "or delete {name} to release the key"),
         (False, False, ClaimState.LEFT_OVER, f"To release the claim, delete {{name}} (Region {REGION})"),
     ],
 )

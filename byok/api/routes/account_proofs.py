@@ -35,7 +35,7 @@ class ChallengeResponse(BaseModel):
     """A nonce, and the command that signs the nonce with the credentials of an AWS account.
 
     Attributes:
-        nonce: The text to sign. It begins with the organisation's name.
+        nonce: The text to sign, which begins with the organisation's name.
         expires_at: The time until which byok accepts a token for this nonce.
         command: The command to run. The customer replaces the profile `byok` with a profile that has credentials for
             the account.
@@ -47,7 +47,10 @@ class ChallengeResponse(BaseModel):
 
 
 class AccountProofRequest(RequestModel):
-    """The token that the command printed. It is never stored, logged or repeated in an error."""
+    """A nonce, and the token that the command printed for this nonce.
+
+    The token is never stored, logged or repeated in an error.
+    """
 
     nonce: str = Field(min_length=1, max_length=256)
     token: SecretStr = Field(min_length=1, max_length=MAX_TOKEN_LENGTH)

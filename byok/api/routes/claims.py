@@ -22,6 +22,6 @@ router = APIRouter(
 async def list_claims(_: StaffCaller, service: Service, request: Annotated[ListClaimsRequest, Query()]) -> ClaimPage:
     """List which environment claimed each key, whether the environment uses the key, and what to do about the claim.
 
-    Only the vendor's staff may list claims, because they show the keys and environments of all organisations.
+    Only the vendor's staff may list claims, because the list shows the keys and environments of all organisations.
     """
     return await service.list_claims(request)

@@ -138,8 +138,8 @@ async def list_attempts(environment_id: ReadableId, service: Service) -> Attempt
 
     The list shows the problem, the start and end times, and the requester of each attempt.
 
-    The status does not contain the attempts, because clients poll the status, and byok must read workflow histories to
-    list the attempts.
+    The status does not contain the attempts, because clients poll the status often, and listing the attempts requires
+    reading workflow histories.
     """
     found = await service.list_attempts(await service.read_status(environment_id))
     return AttemptList(attempts=list(found))
@@ -185,7 +185,7 @@ async def delete(
     service: Service,
     confirm: Annotated[
         str,
-        Query(max_length=ENVIRONMENT_ID_MAX_LENGTH, description="The id again, to confirm the deletion."),
+        Query(max_length=ENVIRONMENT_ID_MAX_LENGTH, description="The environment's id again, to confirm the deletion."),
     ],
     final_snapshot: Annotated[bool, Query(description="Whether to take a snapshot of the database first.")] = True,
     region: Annotated[

@@ -13,7 +13,7 @@ router = APIRouter(tags=["health"])
 
 @router.get("/health")
 async def health() -> Health:
-    """Return OK if this process responds. No other service is called."""
+    """Return OK if this process responds. This check calls no other service."""
     return Health()
 
 

@@ -46,8 +46,8 @@ class PolicyCheckRequest(BaseModel):
 async def check_keys(caller: WriteCaller, service: Service, state: State, request: CheckKeysRequest) -> KeyCheckResult:
     """Return a verdict on each key: proved, refused or not proved.
 
-    If `prove_aurora_key` is true, byok creates a cluster without instances to prove the Aurora key, and then removes
-    the cluster. Otherwise, the Aurora key is never proved.
+    byok tries to prove the Aurora key only if `prove_aurora_key` is true: byok creates a cluster without instances, and
+    then removes the cluster.
     """
     request = claim_request(caller, request)
     require_region_in_use(state, request.region)

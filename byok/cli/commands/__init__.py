@@ -1,4 +1,4 @@
 """One module per command or group of commands.
 
-Functions import what they need only when they run, so that `byok --help` stays fast.
+Functions import their dependencies only when they are called, so that `byok --help` stays fast.
 """

@@ -118,7 +118,7 @@ def check_as_json(found: "KeyCheckResult") -> "dict[str, object]":
 
 
 def exit_code_for_check(found: "KeyCheckResult") -> int:
-    """Return the exit code of `byok check` for a result whose ARNs passed the ARN rules."""
+    """Return the exit code of `byok check` for a result with two valid ARNs."""
     if found.keys.any_refused:
         return EXIT_CUSTOMER_KEY
     return EXIT_OK if found.keys.all_proved else EXIT_NOT_PROVED

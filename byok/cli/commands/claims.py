@@ -20,8 +20,8 @@ def claims(
 ) -> None:
     """List which environment has claimed which key.
 
-    A key belongs to one environment. A worker checks in AWS whether the environment exists and uses the key. If the
-    environment does not exist or does not use the key, the list says what to do.
+    A key can belong to only one environment. A worker checks in AWS whether the environment exists and uses the key. If
+    the environment does not exist or does not use the key, the list says what to do.
 
     Exit codes: 0 listed; 1 the claims cannot be listed; 2 incorrect usage.
     """

@@ -26,7 +26,7 @@ def create(
     rds_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's Aurora key.")] = None,
     payload: Annotated[str | None, typer.Option(help="The onboarding payload, instead of the two ARNs.")] = None,
     platform_managed: Annotated[
-        bool, typer.Option("--platform-managed", help="Use the platform's own keys, instead of the customer's.")
+        bool, typer.Option("--platform-managed", help="Use the platform's own keys instead of the customer's keys.")
     ] = False,
     on_failure: Annotated[
         OnFailure | None, typer.Option(help="Keep or remove the created resources after a stop. [default: keep]")

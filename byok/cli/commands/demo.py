@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from byok.local.stack import DevStack
 
 _DATABASE_SECONDS: Final = 0.4
-"""How long the local AWS takes to create a cluster or an instance: long enough to show that byok waits."""
+"""How long the local AWS takes to create a cluster or an instance, which is long enough to show that byok waits."""
 
 _SETTINGS: Final = {"BYOK_DATABASE_POLL_SECONDS": "0.2"}
-"""The worker's settings. The worker must poll often, because the local AWS creates the database so quickly."""
+"""The worker's settings. The worker must poll often, because the local AWS creates a cluster in less than a second."""
 
 
 def demo() -> None:

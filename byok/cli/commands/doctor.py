@@ -38,8 +38,8 @@ def doctor(
     Checks Temporal, workers, AWS, the platform role and the blueprint.
 
     `byok doctor` checks the network and the credentials of the machine that it runs on. To check a worker's
-    credentials, run `byok doctor` where the worker runs. With --customer, `byok doctor` runs no checks. Instead, it
-    prints a script of plain AWS CLI commands for the key administrator. `byok diagnose` reads the script's output.
+    credentials, run `byok doctor` where the worker runs. With --customer, `byok doctor` runs no checks, but prints a
+    script of plain AWS CLI commands for the key administrator. `byok diagnose` reads the script's output.
 
     Exit codes: 0 every check passed; 1 a check failed; 2 incorrect usage.
     """

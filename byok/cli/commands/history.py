@@ -19,9 +19,9 @@ def history(
 ) -> None:
     """Show every attempt to provision or delete an environment.
 
-    An attempt begins with a start or a replay, and ends when the environment is ready, deleted or stopped. The history
-    shows when each attempt began and ended, the problem that stopped it, and who began it. A gap in the numbers means
-    that Temporal no longer has a record of an attempt.
+    An attempt begins with a start or a replay, and ends when the environment is ready, deleted or stopped. For each
+    attempt, the history shows who began the attempt, when it began and ended, and which problem stopped it. A gap in
+    the numbers means that Temporal no longer has a record of an attempt.
 
     Exit codes: 0 shown; 1 there is no such environment, or Temporal cannot be reached.
     """

@@ -20,9 +20,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the status as JSON."
 
 def replay(
     name: Annotated[str | None, typer.Argument(help="The environment's id; omit it with --all.")] = None,
-    s3_key_arn: Annotated[str | None, typer.Option(help="ARN of another S3 key, to replace the rejected one.")] = None,
+    s3_key_arn: Annotated[str | None, typer.Option(help="ARN of another S3 key, to replace the rejected key.")] = None,
     rds_key_arn: Annotated[
-        str | None, typer.Option(help="ARN of another Aurora key, to replace the rejected one.")
+        str | None, typer.Option(help="ARN of another Aurora key, to replace the rejected key.")
     ] = None,
     payload: Annotated[str | None, typer.Option(help="The onboarding payload, instead of the two ARNs.")] = None,
     every: Annotated[
@@ -60,8 +60,8 @@ def replay(
 def cancel(name: Name, reason: Reason = None, wait: Wait = False, as_json: AsJson = False) -> None:
     """Cancel the operation in progress on an environment.
 
-    The step in progress finishes first. Then all resources are kept or, if the environment was created with
-    --on-failure rollback, removed. `byok status` shows the result.
+    The step in progress finishes first. byok then keeps all resources or, if the environment was created with
+    --on-failure rollback, removes them. `byok status` shows the result.
 
     Exit codes: 0 cancellation requested, or completed with --wait; 1 there is nothing to cancel; 2 incorrect usage.
     """

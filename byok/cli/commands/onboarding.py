@@ -53,8 +53,8 @@ def onboarding(
     """Print what a customer needs to create the two keys.
 
     If you pass the keys, byok also prints the commands that let the platform set the tenant name on the keys. These
-    commands contain the organisation's external id, which a worker reads. If you do not pass the keys, byok calls
-    neither AWS nor Temporal.
+    commands contain the organisation's external id, so a worker must be running. If you do not pass the keys, byok
+    calls neither AWS nor Temporal.
 
     Exit codes: 0 printed; 1 the external id cannot be read; 2 incorrect usage.
     """
@@ -238,7 +238,7 @@ def _show_tenant_role(kit: "OnboardingKit", prose: Callable[[str], None]) -> Non
 
     prose(
         "The platform can set the tenant name on the keys itself if you create a role for this purpose in your "
-        "account. The role allows nothing else, and it applies only to these two keys. The role is optional: the "
+        "account. The role allows no other actions, and it applies only to these two keys. The role is optional: the "
         "environment works without it."
     )
     commands = kit.tenant_role_commands()

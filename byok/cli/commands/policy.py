@@ -130,7 +130,7 @@ def merge(
 ) -> None:
     """Add the platform's statements to a key policy.
 
-    Everything else stays unchanged, byte for byte.
+    The rest of the policy stays unchanged, byte for byte.
 
     An outdated platform statement is replaced, unless the replacement would discard one of the customer's own changes.
     Line endings and a byte order mark are kept; UTF-16 becomes UTF-8. byok does not change the key: the key

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TenantRoleArn = Annotated[
     str | None,
-    typer.Option("--tenant-role-arn", help="The role in the customer's account that may set the name on the keys."),
+    typer.Option("--tenant-role-arn", help="The role that byok assumes to set the name on the keys."),
 ]
 
 
