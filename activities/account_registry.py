@@ -46,7 +46,7 @@ class AccountRegistry:
         """
         record = self.bucket.write_record_once(_ACCOUNTS + account, {"organisation": organisation})
         if record["organisation"] == organisation:
-            self.bucket.s3.put_object(Bucket=self.bucket.name, Key=_index_key(organisation, account), Body=b"")
+            self.bucket.write_index_entry(_index_key(organisation, account))
         return str(record["organisation"])
 
     def unregister(self, account: str, organisation: str) -> bool:
@@ -57,8 +57,7 @@ class AccountRegistry:
         """
         if self.find(account) != organisation:
             return False
-        for key in (_ACCOUNTS + account, _index_key(organisation, account)):
-            self.bucket.s3.delete_object(Bucket=self.bucket.name, Key=key)
+        self.bucket.delete_objects(_ACCOUNTS + account, _index_key(organisation, account))
         return True
 
     def list_accounts(self, organisation: str | None, after: str | None) -> Iterator[AccountRegistration]:

@@ -4,13 +4,11 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
 
 from temporalio import activity
 
 from activities.clients import AwsClients
 from activities.failures import ActivityContext
-from activities.heartbeat import load_from_previous_attempt, save_for_retry
 from activities.inventory import Inventory
 from activities.key_claims import KeyClaims
 from byok.domain.arns import InvalidKeyArnError, KeyArn, KeyPurpose, parse_key_arn
@@ -20,14 +18,9 @@ from byok.domain.models import (
     KeyClaimPage,
     ListClaimsRequest,
     OwnedResources,
-    ReleaseClaimsTask,
 )
 from byok.domain.phases import Phase, request_kind_for_phase
 from byok.domain.planning import Platform, plan_no_environment
-
-_DONE: Final = "claims-done"
-_SAVED_EVERY: Final = 100
-"""The number of claims after which the activity saves the position from which its next attempt continues."""
 
 
 @dataclass(frozen=True)
@@ -55,27 +48,18 @@ class ClaimActivities:
                     KeyClaims(self.clients, self.platform, step).release_key(str(key))
 
     @activity.defn(no_thread_cancel_exception=True)
-    def release_all_claims(self, task: ReleaseClaimsTask) -> None:
+    def release_all_claims(self, environment: Environment) -> None:
         """Release all claims of an environment, except those on keys that still encrypt one of its resources.
 
-        The activity searches only the claims in the accounts that own the task's keys or, if the task contains no key
-        ARN, all claims.
+        The activity finds the claims in the index, so it does not need to know the keys.
 
         Raises:
             ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.
         """
-        environment, step = task.environment, self._step(task.environment, Phase.DELETING)
-        claims = KeyClaims(self.clients, self.platform, step)
-        accounts: set[str | None] = {key.account for key in _parse_all(task.key_arns)}
+        step = self._step(environment, Phase.DELETING)
         with step.translate_aws_errors():
             used = _keys_in_use(self._find_resources(environment))
-            for account in accounts or {None}:
-                done = f"{_DONE}-{account}"
-                for count, claim in enumerate(claims.list_claims(account, load_from_previous_attempt(done)), 1):
-                    if claim.environment_id == environment.environment_id and claim.global_key_id not in used:
-                        claims.release_key(claim.key_arn)
-                    if count % _SAVED_EVERY == 0:
-                        save_for_retry(done, claim.global_key_id)
+            KeyClaims(self.clients, self.platform, step).release_all(used)
 
     @activity.defn(no_thread_cancel_exception=True)
     def list_key_claims(self, request: ListClaimsRequest) -> KeyClaimPage:

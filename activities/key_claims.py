@@ -1,9 +1,9 @@
 """Prevents two environments from sharing a key."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from activities.account_registry import AccountRegistry
 from activities.bucket_owner import refuse_foreign_bucket
@@ -14,6 +14,9 @@ from byok.domain.arns import InvalidKeyArnError, KeyPurpose, parse_key_arn
 from byok.domain.models import Environment, KeyClaim, Problem
 from byok.domain.planning import Platform
 from byok.domain.problems.remediation import Remedy
+
+_BY_ENVIRONMENT: Final = "claims-by-environment/"
+"""An index, so that a deletion does not read the claims of all environments. `claims/` decides."""
 
 
 class _Claim(NamedTuple):
@@ -29,6 +32,11 @@ class KeyClaims:
     S3 writes the object only if it does not exist yet. If two environments that request the same key start at the same
     moment, only one of them can claim the key. The replicas of a multi-Region key share one key id, and therefore one
     claim.
+
+    An index has an entry for each claim, so that a deletion finds the environment's claims. byok writes the entry
+    before the claim and deletes it after the claim, so every claim has its entry, even if a worker is killed between
+    two writes. An entry without a claim does no harm, because only the claim decides who holds the key. Two workflows
+    never change the same part of the index at the same time, because their workflow id contains the environment's id.
     """
 
     clients: AwsClients
@@ -73,9 +81,27 @@ class KeyClaims:
         return self._list_conflicts(tuple(KeyPurpose), look_up)
 
     def release_key(self, key_arn: str) -> None:
-        """Release the claim on a key, if this environment holds the claim."""
-        if self._holds_claim(key_arn):
-            self._bucket.s3.delete_object(Bucket=self._bucket.name, Key=_claim_on(key_arn))
+        """Release the claim on a key, if this environment holds the claim.
+
+        Raises:
+            ClientError: S3 refused a call.
+        """
+        self._release(parse_key_arn(key_arn).global_id)
+
+    def release_all(self, keys_in_use: Container[str]) -> None:
+        """Release all claims that this environment holds, except the claims on keys in use.
+
+        Args:
+            keys_in_use: The keys in use, each as `<account>/<key id>`.
+
+        Raises:
+            ClientError: S3 refused a call.
+        """
+        prefix = self._index_key("")
+        for entry in self._bucket.list_objects(prefix, prefix):
+            key_id = entry["Key"].removeprefix(prefix)
+            if key_id not in keys_in_use:
+                self._release(key_id)
 
     def list_claims(self, account: str | None = None, after: str | None = None) -> Iterator[KeyClaim]:
         """Yield the claims on the keys of one account, or of all accounts, ordered by account and key id.
@@ -135,6 +161,22 @@ class KeyClaims:
         claim = self._read(_claim_on(key_arn))
         return claim is not None and self._is_own(claim)
 
+    def _release(self, key_id: str) -> None:
+        """Release the claim on a key, if this environment holds the claim, and delete the index entry.
+
+        Environments of different owners can have the same id, and then share their part of the index. So the entry
+        stays if the claim belongs to another owner's environment with this id.
+        """
+        claim = self._read(CLAIMS + key_id)
+        if claim is not None and claim.environment_id == self._environment.environment_id:
+            if not self._is_own(claim):
+                return
+            self._bucket.delete_objects(CLAIMS + key_id)
+        self._bucket.delete_objects(self._index_key(key_id))
+
+    def _index_key(self, key_id: str) -> str:
+        return f"{_BY_ENVIRONMENT}{self._environment.environment_id}/{key_id}"
+
     def _list_unregistered(self, keys: tuple[KeyPurpose, ...]) -> tuple[Problem, ...]:
         """Return a problem for each key whose account is not registered for the environment's organisation.
 
@@ -161,6 +203,7 @@ class KeyClaims:
     def _claim(self, which: KeyPurpose) -> _Claim:
         environment = self._environment
         own = _Claim(environment.environment_id, environment.organisation, environment.key_arn(which))
+        self._bucket.write_index_entry(self._index_key(parse_key_arn(own.key_arn).global_id))
         return _Claim(**self._bucket.write_record_once(_claim_on(own.key_arn), own._asdict()))
 
     def _read(self, name: str) -> _Claim | None:

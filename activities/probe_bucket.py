@@ -7,6 +7,7 @@ bucket.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import ClientError
@@ -102,6 +103,23 @@ class ProbeBucket:
             # If the object no longer exists, it was deleted between the two calls.
             return self.read_record(key) or self.write_record_once(key, record)
         return dict(record)
+
+    def write_index_entry(self, key: str) -> None:
+        """Write an empty object whose key is an entry of an index. An existing entry stays as it is.
+
+        Raises:
+            ClientError: S3 refused a call.
+        """
+        self.write(lambda: self.s3.put_object(Bucket=self.name, Key=key, Body=b""))
+
+    def delete_objects(self, *keys: str) -> None:
+        """Delete objects one after the other, in this order. Objects that do not exist are skipped.
+
+        Raises:
+            ClientError: S3 refused a call.
+        """
+        for key in keys:
+            none_if_absent(partial(self.s3.delete_object, Bucket=self.name, Key=key))
 
     def list_objects(self, prefix: str, after: str) -> "Iterator[ObjectTypeDef]":
         """Yield the objects with a prefix, ordered by key; none if the bucket does not exist yet.

@@ -80,9 +80,12 @@ class FloorProvisioner:
             self.s3.get_object(Bucket=environment.probe_bucket, Key=key)["Body"].read()
             self.s3.delete_object(Bucket=environment.probe_bucket, Key=key)
         for arn in (environment.s3_key_arn, environment.rds_key_arn):
+            key_id = parse_key_arn(arn).global_id
+            entry = f"claims-by-environment/{environment.environment_id}/{key_id}"
+            self.s3.put_object(Bucket=environment.probe_bucket, Key=entry, Body=b"")
             self.s3.put_object(
                 Bucket=environment.probe_bucket,
-                Key=f"claims/{parse_key_arn(arn).global_id}",
+                Key=f"claims/{key_id}",
                 Body=json.dumps({"environment_id": environment.environment_id, "key_arn": arn}).encode(),
                 ContentType="application/json",
                 IfNoneMatch="*",

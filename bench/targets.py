@@ -114,9 +114,9 @@ def _costs(results: BenchmarkResults) -> Iterator[Target]:
     two = by_buckets.get(2)
     if two is None:
         return
-    # The limit is 43 calls and not 40, because a second probe (three calls) uses an S3 Bucket Key to prove that S3 may
-    # decrypt (contract 126).
-    yield target_at_most("AWS calls, with two buckets and two polls per wait", 43, two.calls)
+    # The limit is 45 calls and not 40, because a second probe (three calls) uses an S3 Bucket Key to prove that S3 may
+    # decrypt (contract 126), and because each of the two claims has an entry in the index by environment.
+    yield target_at_most("AWS calls, with two buckets and two polls per wait", 45, two.calls)
     yield target_at_most("history events, with two buckets and two polls per wait", 60, two.events)
     yield target_at_most("billable actions, with two buckets and two polls per wait", 16, two.actions)
     most = by_buckets[max(by_buckets)]

@@ -28,7 +28,6 @@ with workflow.unsafe.imports_passed_through():
         OwnedResource,
         OwnedResources,
         Problem,
-        ReleaseClaimsTask,
         StoppedAttempt,
     )
     from byok.domain.phases import Phase, RequestKind
@@ -90,7 +89,7 @@ class DeleteEnvironment:
             )
             after = await self._find_resources(plan)
             self._require_gone(left, after)
-            await self._release_claims(plan, before)
+            await self._release_claims(plan)
         except (PhaseStoppedError, ActivityError, asyncio.CancelledError) as error:
             raise await self._stop(error, plan) from error
         deletion = DeletionResult(
@@ -214,20 +213,10 @@ class DeleteEnvironment:
         if problems or self._left_behind:
             raise PhaseStoppedError(problems or [self._leftover_problem()])
 
-    async def _release_claims(self, plan: DeletionPlan, found: OwnedResources) -> None:
-        """Release the claims on the keys in the plan, and on all keys that AWS reported (contract 138).
-
-        An environment with platform-managed keys has no claims.
-        """
-        environment = plan.environment
-        if not environment.customer_keys:
-            return
-        keys = (environment.s3_key_arn, environment.rds_key_arn, *found.s3_key_arns, *found.rds_key_arns)
-        await workflow.execute_activity_method(
-            ClaimActivities.release_all_claims,
-            ReleaseClaimsTask(environment=environment, key_arns=tuple(dict.fromkeys(keys))),
-            **READ_OPTIONS,
-        )
+    async def _release_claims(self, plan: DeletionPlan) -> None:
+        """Release all claims of the environment (contract 138). An environment with platform-managed keys has none."""
+        if plan.environment.customer_keys:
+            await workflow.execute_activity_method(ClaimActivities.release_all_claims, plan.environment, **READ_OPTIONS)
 
     def _leftover_problem(self) -> Problem:
         message = f"{len(self._left_behind)} left behind: {'; '.join(self._left_behind)}."

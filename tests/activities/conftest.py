@@ -38,7 +38,6 @@ from byok.domain.models import (
     InventoryTask,
     Problem,
     ProvisionRequest,
-    ReleaseClaimsTask,
 )
 from byok.domain.planning import Platform, plan_environment
 from localaws.accounts import PLATFORM_CREDENTIALS, PLATFORM_ROLE_ARN
@@ -108,11 +107,6 @@ class ActivityHarness:
     def inventory_task(self, final_snapshot: str | None = None) -> InventoryTask:
         """Return the input of the activity that lists the environment's resources."""
         return InventoryTask(environment=self.plan.environment, final_snapshot=final_snapshot)
-
-    def claims_release(self) -> ReleaseClaimsTask:
-        """Return the input of the activity that releases all claims of the environment."""
-        environment = self.plan.environment
-        return ReleaseClaimsTask(environment=environment, key_arns=(environment.s3_key_arn, environment.rds_key_arn))
 
     def bucket_removal(self, index: int = 0) -> BucketRemovalTask:
         """Return the input of the activity that removes one bucket."""

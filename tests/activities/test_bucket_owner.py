@@ -34,7 +34,7 @@ def test_every_call_on_a_bucket_names_its_owner(harness: ActivityHarness) -> Non
     harness.run_with_retries(harness.inventory.find_resources, harness.inventory_task())
     for index in range(len(harness.plan.buckets)):
         harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal(index))
-    harness.run_with_retries(harness.claims.release_all_claims, harness.claims_release())
+    harness.run_with_retries(harness.claims.release_all_claims, harness.plan.environment)
 
     calls = [call for call in harness.aws.call_control("GET", "calls")["calls"] if call["service"] == "s3"]
     without_owner = {call["operation"] for call in calls if "ExpectedBucketOwner" not in call["params"]}

@@ -3,22 +3,33 @@
 To find out which keys an environment uses, byok asks AWS (contract 123, 138).
 """
 
+import json
 from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
 
 from byok.domain.arns import KeyPurpose, parse_key_arn
-from byok.domain.models import KeyClaimPage, ListClaimsRequest, ReleaseClaimsTask
+from byok.domain.models import AccountRequest, KeyClaimPage, ListClaimsRequest
+from localaws.state import CUSTOMER_ACCOUNT
 from tests.activities.conftest import OTHER_REGION, PLATFORM, ActivityHarness, parse_stop_problem
 from tests.localaws.server import AwsHarness
 
 
 def list_claimed_keys(harness: ActivityHarness) -> set[str]:
     """Return the ids of all claimed keys. All claims are in the home Region's probe bucket."""
-    s3, claims = harness.aws.operator_client("s3"), "claims/"
-    found = s3.list_objects_v2(Bucket=PLATFORM.claims_bucket, Prefix=claims).get("Contents", [])
-    return {item["Key"].removeprefix(claims) for item in found}
+    return list_names(harness, "claims/")
+
+
+def list_index(harness: ActivityHarness) -> set[str]:
+    """Return all entries of the index of claims: `<environment id>/<account>/<key id>`."""
+    return list_names(harness, "claims-by-environment/")
+
+
+def list_names(harness: ActivityHarness, prefix: str) -> set[str]:
+    s3 = harness.aws.operator_client("s3")
+    found = s3.list_objects_v2(Bucket=PLATFORM.claims_bucket, Prefix=prefix).get("Contents", [])
+    return {item["Key"].removeprefix(prefix) for item in found}
 
 
 def claimed(*key_arns: str) -> set[str]:
@@ -37,8 +48,30 @@ def claim_keys(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
 
 
+def claim_keys_only(harness: ActivityHarness) -> None:
+    """Claim both keys for an environment whose cluster RDS then refuses to create."""
+    harness.aws.call_control("POST", "faults", service="rds", operation="CreateDBCluster", kind="refuse", times=1)
+    with pytest.raises(ApplicationError):
+        claim_keys(harness)
+
+
 def give_back(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.claims.release_unused_claims, harness.plan.environment)
+
+
+def release_all(harness: ActivityHarness) -> None:
+    harness.run_with_retries(harness.claims.release_all_claims, harness.plan.environment)
+
+
+def own_index(harness: ActivityHarness) -> set[str]:
+    return {f"{harness.plan.environment.environment_id}/{key}" for key in own_keys(harness)}
+
+
+def inject_claim_fault(harness: ActivityHarness, operation: str, kind: str, after_calls: int) -> None:
+    """Inject a fault into one call on the claims bucket, after this number of calls on it."""
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)  # creates the bucket
+    where = {"service": "s3", "operation": operation, "about": PLATFORM.claims_bucket}
+    harness.aws.call_control("POST", "faults", **where, kind=kind, after_calls=after_calls)
 
 
 def list_claims(harness: ActivityHarness, **request: Any) -> KeyClaimPage:
@@ -117,9 +150,10 @@ def test_keys_of_a_complete_environment_stay_claimed(harness: ActivityHarness) -
     harness.provision_environment()
 
     give_back(harness)
-    harness.run_with_retries(harness.claims.release_all_claims, harness.claims_release())
+    release_all(harness)
 
     assert list_claimed_keys(harness) == own_keys(harness)
+    assert list_index(harness) == own_index(harness)
 
 
 def test_replay_claims_the_s3_key_again(harness: ActivityHarness) -> None:
@@ -154,26 +188,118 @@ def test_claims_of_other_environments_are_never_released(harness: ActivityHarnes
     harness.plan = harness.build_plan(s3_key_arn=keys[0], rds_key_arn=keys[1])
 
     give_back(harness)
-    harness.run_with_retries(harness.claims.release_all_claims, harness.claims_release())
-    nothing_known = ReleaseClaimsTask(environment=harness.plan.environment, key_arns=("",))
-    harness.run_with_retries(harness.claims.release_all_claims, nothing_known)
+    release_all(harness)
 
     assert list_claimed_keys(harness) == theirs  # contract 138
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["known-key", "no-key-known"])
-def test_deletion_releases_claims_on_keys_that_nobody_names(harness: ActivityHarness, known: bool) -> None:
+def test_deletion_releases_claims_on_keys_that_nobody_names(harness: ActivityHarness) -> None:
     forgotten = harness.aws.create_s3_key()
     harness.plan = harness.build_plan(s3_key_arn=forgotten)
-    harness.aws.call_control("POST", "faults", service="rds", operation="CreateDBCluster", kind="refuse", times=1)
+    claim_keys_only(harness)
+
+    environment = harness.plan.environment.model_copy(update={"s3_key_arn": "", "rds_key_arn": ""})
+    harness.run_with_retries(harness.claims.release_all_claims, environment)
+
+    assert list_claimed_keys(harness) == list_index(harness) == set()  # contract 138
+
+
+@pytest.mark.parametrize("kind", ["error500", "lose_answer"])
+@pytest.mark.parametrize("writes", range(4))
+def test_claim_always_has_an_index_entry(harness: ActivityHarness, kind: str, writes: int) -> None:
+    """An attempt is killed before or after one of its four writes: an index entry and a claim for each key."""
+    inject_claim_fault(harness, "PutObject", kind, writes)
+    with pytest.raises(ApplicationError):
+        harness.run_once(harness.database.ensure_cluster, harness.database_task)
+
+    environment_id = harness.plan.environment.environment_id
+    assert {f"{environment_id}/{key}" for key in list_claimed_keys(harness)} <= list_index(harness)
+
+    release_all(harness)
+    assert list_claimed_keys(harness) == list_index(harness) == set()  # contract 138
+
+
+@pytest.mark.parametrize("writes", range(4))
+def test_attempt_after_a_kill_completes_the_claims(harness: ActivityHarness, writes: int) -> None:
+    inject_claim_fault(harness, "PutObject", "error500", writes)
+
+    claim_keys(harness)
+
+    assert list_claimed_keys(harness) == own_keys(harness)  # contract 123
+    assert list_index(harness) == own_index(harness)
+
+
+@pytest.mark.parametrize("kind", ["error500", "lose_answer"])
+@pytest.mark.parametrize("deletions", range(4))
+def test_release_continues_after_a_kill(harness: ActivityHarness, kind: str, deletions: int) -> None:
+    claim_keys_only(harness)
+    inject_claim_fault(harness, "DeleteObject", kind, deletions)
+    with pytest.raises(ApplicationError):
+        harness.run_once(harness.claims.release_all_claims, harness.plan.environment)
+    environment_id = harness.plan.environment.environment_id
+    assert {f"{environment_id}/{key}" for key in list_claimed_keys(harness)} <= list_index(harness)
+
+    release_all(harness)
+
+    assert list_claimed_keys(harness) == list_index(harness) == set()  # contract 138
+
+
+def test_refused_attempt_leaves_no_index_entry(harness: ActivityHarness) -> None:
+    claim_keys(harness)
+    theirs = own_index(harness)
+    holder = harness.plan.environment
+    harness.plan = harness.build_plan(s3_key_arn=holder.s3_key_arn, rds_key_arn=holder.rds_key_arn)
     with pytest.raises(ApplicationError):
         claim_keys(harness)
-    key_arns = (harness.plan.environment.rds_key_arn,) if known else ("", "")
+    assert list_index(harness) == theirs | own_index(harness)
 
-    task = ReleaseClaimsTask(environment=harness.plan.environment, key_arns=key_arns)
-    harness.run_with_retries(harness.claims.release_all_claims, task)
+    release_all(harness)
 
-    assert list_claimed_keys(harness) == set()  # contract 138
+    assert list_index(harness) == theirs
+
+
+def test_number_of_calls_that_release_claims_does_not_depend_on_other_claims(harness: ActivityHarness) -> None:
+    def count_calls() -> list[str]:
+        harness.plan = harness.build_plan()
+        claim_keys_only(harness)
+        harness.aws.call_control("DELETE", "calls")
+        release_all(harness)
+        return harness.aws.list_calls("s3")
+
+    alone = count_calls()
+    s3 = harness.aws.operator_client("s3")
+    for number in range(200):
+        key_id, environment_id = f"444455556666/{number:03}", f"other-{number}"
+        claim = {"environment_id": environment_id, "organisation": None, "key_arn": f"arn:aws:kms:::{number}"}
+        s3.put_object(Bucket=PLATFORM.claims_bucket, Key=f"claims-by-environment/{environment_id}/{key_id}", Body=b"")
+        s3.put_object(Bucket=PLATFORM.claims_bucket, Key=f"claims/{key_id}", Body=json.dumps(claim).encode())
+
+    assert count_calls() == alone
+    assert alone == ["ListBuckets", "ListObjectsV2", *["GetObject", "DeleteObject", "DeleteObject"] * 2]
+    assert len(list_claimed_keys(harness)) == len(list_index(harness)) == 200
+
+
+@pytest.mark.parametrize("owner", ["globex", None])
+def test_claim_of_another_owner_of_the_same_environment_id_stays(harness: ActivityHarness, owner: str | None) -> None:
+    def act_as(organisation: str | None) -> None:
+        environment = harness.plan.environment.model_copy(update={"organisation": organisation})
+        harness.plan = harness.plan.model_copy(update={"environment": environment})
+
+    if owner is not None:
+        account = AccountRequest(organisation=owner, account=CUSTOMER_ACCOUNT)
+        harness.run_with_retries(harness.accounts.register_account, account)
+    act_as(owner)
+    claim_keys_only(harness)
+    before = (list_claimed_keys(harness), list_index(harness))
+
+    act_as("acme")
+    release_all(harness)
+    give_back(harness)
+    assert (list_claimed_keys(harness), list_index(harness)) == before  # contract 138, 146
+
+    act_as(owner)
+    release_all(harness)
+    assert list_claimed_keys(harness) == list_index(harness) == set()  # contract 138
 
 
 def test_claims_are_listed_with_what_aws_says_of_their_use(harness: ActivityHarness) -> None:

@@ -106,7 +106,7 @@ def test_deletion_removes_resources_of_every_run(harness: ActivityHarness) -> No
     for bucket in plan.buckets:
         task = BucketRemovalTask(environment=plan.environment, bucket=bucket, phase=Phase.DELETING)
         harness.run_with_retries(harness.storage.remove_bucket, task)
-    harness.run_with_retries(harness.claims.release_all_claims, harness.claims_release())
+    harness.run_with_retries(harness.claims.release_all_claims, harness.plan.environment)
 
     assert_only_empty_probe_bucket_left(harness)
 

@@ -88,7 +88,8 @@ def test_provisioning_makes_no_unnecessary_calls(harness: ActivityHarness) -> No
         "PutBucketEncryption": buckets,
         "PutBucketVersioning": buckets,
         "PutBucketPolicy": buckets,
-        "PutObject": 2 + 2 + objects,  # probes with and without an S3 Bucket Key, two claims, initial objects
+        # probes with and without an S3 Bucket Key, two claims with their index entries, initial objects
+        "PutObject": 2 + 2 * 2 + objects,
         "GetObject": 2 + objects,
         "DeleteObject": 2,
     }
@@ -105,5 +106,6 @@ def test_second_build_writes_nothing(harness: ActivityHarness) -> None:
     assert not harness.run_with_retries(harness.database.ensure_writer, harness.database_task).created
 
     writes = [call for call in harness.aws.list_calls() if call.startswith(("Create", "Put", "Delete", "Modify"))]
-    # Each write attempts to claim a key; S3 rejects both writes because the keys are already claimed.
-    assert writes == ["PutObject", "PutObject"]
+    # For each key, one write repeats the index entry, and one attempts to claim the key. S3 rejects the second write,
+    # because the key is already claimed.
+    assert writes == ["PutObject"] * 4

@@ -55,7 +55,6 @@ from byok.domain.models import (
     ReconcileKeyTask,
     ReconcileTenantPlan,
     ReconcileTenantRequest,
-    ReleaseClaimsTask,
     RemovalResult,
     TenantCommandsTask,
     TenantOutcome,
@@ -252,7 +251,7 @@ class FakeActivities:
         self._attempt(given)
 
     @activity.defn
-    def release_all_claims(self, given: ReleaseClaimsTask) -> None:
+    def release_all_claims(self, given: Environment) -> None:
         self._attempt(given)
 
     @activity.defn

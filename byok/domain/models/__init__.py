@@ -25,7 +25,6 @@ from byok.domain.models.plans import (
     KeyLabels,
     ReconcileKeyTask,
     ReconcileTenantPlan,
-    ReleaseClaimsTask,
     TenantCommandsTask,
     TenantPlan,
 )
@@ -133,7 +132,6 @@ __all__ = [
     "ReconciledKey",
     "RecordModel",
     "RegionRequest",
-    "ReleaseClaimsTask",
     "RemovalResult",
     "RequestModel",
     "Requester",

@@ -227,17 +227,6 @@ class ForeignObjectsTask(RecordModel):
     buckets: tuple[str, ...]
 
 
-class ReleaseClaimsTask(RecordModel):
-    """Input of the activity that releases all claims of a deleted environment.
-
-    Attributes:
-        key_arns: The known ARNs of the environment's keys.
-    """
-
-    environment: Environment
-    key_arns: tuple[str, ...]
-
-
 class DeletionPlan(RecordModel):
     """The plan of a deletion.
 
