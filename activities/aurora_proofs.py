@@ -6,6 +6,7 @@ refuses to delete a cluster that is still being created, so the removal takes lo
 `ProveAuroraKey` runs both steps.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,7 @@ from temporalio.exceptions import ApplicationError
 from activities.aws_errors import decide_error_outcome
 from activities.clients import AwsClients
 from activities.failures import ActivityContext, retried_later
+from activities.ownership import has_tags
 from activities.rds_resources import create_cluster_params, find_clusters, is_encrypted_with_own_key
 from byok.contracts import AURORA_PROOF_UPDATE, PROVE_AURORA_KEY_WORKFLOW, aurora_proof_workflow_id
 from byok.domain import naming, rds_statuses
@@ -78,9 +80,13 @@ class AuroraProofActivities:
     def ensure_proof_cluster(self, task: AuroraProofTask) -> CheckedKey:
         """Create a cluster encrypted with the Aurora key, or find the cluster that an earlier attempt created.
 
+        An organisation may occupy only some of the names, so that others can always prove a key. An attempt tries the
+        first free name, and lists the clusters again if another attempt takes this name first. Concurrent checks of one
+        organisation can therefore exceed its limit only if another proof's cluster disappears at the same moment.
+
         Returns:
-            The verdict: proved, or not proved if the maximum number of clusters for proving keys has already been
-            reached.
+            The verdict: proved, or not proved if the maximum number of clusters for proving keys, or the organisation's
+            maximum, has already been reached.
 
         Raises:
             ApplicationError: `rds.KMSKeyNotAccessibleFault`, after the grace period. For other RDS errors, see the
@@ -92,10 +98,12 @@ class AuroraProofActivities:
         with step.translate_aws_errors():
             existing = self._find_clusters(rds)
             own = {"Key": environment.run_tag, "Value": task.proof_id}
-            for cluster in existing.values():
-                if own in cluster.get("TagList", []):  # an earlier attempt created this cluster, but lost the response
-                    return self._proved(step, cluster, cluster["ClusterCreateTime"], None)
             for name in naming.proof_cluster_identifiers(self.platform.vendor):
+                for cluster in existing.values():
+                    if own in cluster.get("TagList", []):  # an earlier attempt created it, but lost the response
+                        return self._proved(step, cluster, cluster["ClusterCreateTime"], None)
+                if self._has_reached_limit(existing, environment):
+                    break
                 if name in existing:
                     continue
                 try:
@@ -103,13 +111,11 @@ class AuroraProofActivities:
                 except ClientError as error:
                     if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
                         raise
-                    continue  # another proof has just used this name
+                    existing = self._find_clusters(rds)  # another proof has just taken this name
+                    continue
                 request_id = answer["ResponseMetadata"].get("RequestId")
                 return self._proved(step, answer["DBCluster"], datetime.now(UTC), request_id)
-        reason = (
-            f"In {environment.region}, {naming.MAX_PROOF_CLUSTERS} clusters for proving Aurora keys already exist, "
-            "which is the maximum. Check again in a few minutes."
-        )
+        reason = self._describe_limit(existing, environment)
         return CheckedKey.not_proved(KeyPurpose.RDS, environment.rds_key_arn, reason)
 
     @activity.defn(no_thread_cancel_exception=True)
@@ -139,6 +145,23 @@ class AuroraProofActivities:
 
     def _find_clusters(self, rds: "RDSClient") -> "dict[str, DBClusterTypeDef]":
         return find_clusters(rds, naming.proof_cluster_identifiers(self.platform.vendor))
+
+    def _has_reached_limit(self, existing: "Mapping[str, DBClusterTypeDef]", environment: Environment) -> bool:
+        """Return whether the organisation has as many proof clusters as it may have. The vendor has no such limit."""
+        wanted = naming.organisation_tags(self.platform.vendor, environment.organisation)
+        own = [one for one in existing.values() if wanted and has_tags(one.get("TagList", []), wanted)]
+        return len(own) >= naming.MAX_PROOF_CLUSTERS_PER_ORGANISATION
+
+    def _describe_limit(self, existing: "Mapping[str, DBClusterTypeDef]", environment: Environment) -> str:
+        """Return why no cluster was created. The text names no organisation except the environment's own."""
+        number, owner, limited = naming.MAX_PROOF_CLUSTERS, "", "the maximum"
+        if self._has_reached_limit(existing, environment):
+            number, owner = naming.MAX_PROOF_CLUSTERS_PER_ORGANISATION, f" of {environment.organisation}"
+            limited = "the maximum for one organisation"
+        return (
+            f"{number} clusters for proving Aurora keys{owner} already exist in {environment.region}, which is "
+            f"{limited}. Check again in a few minutes."
+        )
 
     def _must_go(self, cluster: "DBClusterTypeDef", environment: Environment) -> bool:
         tags = {tag.get("Key"): tag.get("Value") for tag in cluster.get("TagList", [])}

@@ -16,6 +16,9 @@ limit."""
 MAX_PROOF_CLUSTERS: Final = 3
 """The maximum number of Aurora keys that can be proved at the same time in one account and Region."""
 
+MAX_PROOF_CLUSTERS_PER_ORGANISATION: Final = MAX_PROOF_CLUSTERS - 1
+"""The maximum number of these keys that belong to one organisation, so that others can always prove a key."""
+
 _PROOF_CLUSTER: Final = "key-proof-cluster-without-instances"
 
 BUCKET_PURPOSE_PATTERN: Final = r"^[a-z][a-z0-9]{0,11}$"
@@ -61,12 +64,10 @@ def proof_tag_key(vendor: VendorProfile) -> str:
     return f"{vendor.tag_prefix}:key-proof"
 
 
-def proof_tags(vendor: VendorProfile, key_arn: str, proof_id: str) -> dict[str, str]:
-    """Return the tags of a cluster that proves an Aurora key.
-
-    The cluster has no environment's tags, because it belongs to no environment.
-    """
-    return {proof_tag_key(vendor): key_arn, **_creation_tags(vendor, proof_id)}
+def proof_tags(vendor: VendorProfile, key_arn: str, proof_id: str, organisation: str | None = None) -> dict[str, str]:
+    """Return the tags of a cluster that proves an Aurora key. Such a cluster belongs to no environment."""
+    owner = organisation_tags(vendor, organisation)
+    return {proof_tag_key(vendor): key_arn, **owner, **_creation_tags(vendor, proof_id)}
 
 
 def environment_tag_key(vendor: VendorProfile) -> str:
@@ -79,9 +80,9 @@ def run_tag_key(vendor: VendorProfile) -> str:
     return f"{vendor.tag_prefix}:created-by-run"
 
 
-def organisation_tag_key(vendor: VendorProfile) -> str:
-    """Return the key of the tag that contains the organisation that owns a resource's environment."""
-    return f"{vendor.tag_prefix}:organisation"
+def organisation_tags(vendor: VendorProfile, organisation: str | None) -> dict[str, str]:
+    """Return the tag that contains the organisation that owns a resource; no tag if the vendor owns the resource."""
+    return {} if organisation is None else {f"{vendor.tag_prefix}:organisation": organisation}
 
 
 def owner_tags(vendor: VendorProfile, environment_id: str, organisation: str | None) -> dict[str, str]:
@@ -91,8 +92,7 @@ def owner_tags(vendor: VendorProfile, environment_id: str, organisation: str | N
     not required, an organisation could request an environment id that the vendor uses, and would own the vendor's
     resources.
     """
-    owner = {} if organisation is None else {organisation_tag_key(vendor): organisation}
-    return {environment_tag_key(vendor): environment_id, **owner}
+    return {environment_tag_key(vendor): environment_id, **organisation_tags(vendor, organisation)}
 
 
 def environment_tags(

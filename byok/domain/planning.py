@@ -115,7 +115,7 @@ def plan_aurora_proof(task: AuroraProofTask, platform: Platform) -> DatabaseTask
     `naming.proof_cluster_identifiers`.
     """
     environment = task.environment
-    tags = naming.proof_tags(platform.vendor, environment.rds_key_arn, task.proof_id)
+    tags = naming.proof_tags(platform.vendor, environment.rds_key_arn, task.proof_id, environment.organisation)
     identifier, *_ = naming.proof_cluster_identifiers(platform.vendor)
     settings = platform.blueprint.database.model_copy(
         update={

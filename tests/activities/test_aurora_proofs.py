@@ -3,6 +3,9 @@
 The tests check the verdicts, the maximum number of clusters, and the removal of the clusters.
 """
 
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -10,14 +13,18 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities import aurora_proofs
+from activities.aurora_proofs import AuroraProofActivities
 from byok.domain.models import AuroraProofTask, CheckedKey
 from tests.activities.conftest import ActivityHarness
 
 NAMES = [f"byok-key-proof-cluster-without-instances-{slot}" for slot in (1, 2, 3)]
 
 
-def prove(harness: ActivityHarness, proof_id: str = "proof-1", **keys: str) -> CheckedKey:
+def prove(
+    harness: ActivityHarness, proof_id: str = "proof-1", organisation: str | None = None, **keys: str
+) -> CheckedKey:
     environment = harness.build_plan(**keys).environment if keys else harness.plan.environment
+    environment = environment.model_copy(update={"organisation": organisation})
     task = AuroraProofTask(environment=environment, proof_id=proof_id)
     found: CheckedKey = harness.run_with_retries(harness.proofs.ensure_proof_cluster, task)
     return found
@@ -90,6 +97,69 @@ def test_fourth_key_in_a_region_is_not_proved_and_the_reason_says_so(harness: Ac
     assert found.verdict == "not proved"
     assert "which is the maximum" in str(found.reason)
     assert sorted(cluster["DBClusterIdentifier"] for cluster in list_clusters(harness)) == NAMES
+
+
+def prove_another_key(harness: ActivityHarness, organisation: str | None) -> CheckedKey:
+    return prove(harness, f"proof-{uuid.uuid4()}", organisation, rds_key_arn=harness.aws.create_rds_key())
+
+
+def test_one_organisation_leaves_a_cluster_to_others(harness: ActivityHarness) -> None:
+    assert [prove_another_key(harness, "acme").verdict for _ in range(2)] == ["proved"] * 2
+
+    refused = prove_another_key(harness, "acme")
+    others = prove_another_key(harness, "globex")
+
+    assert (refused.verdict, others.verdict) == ("not proved", "proved")
+    assert refused.reason == (
+        "2 clusters for proving Aurora keys of acme already exist in eu-central-1, which is the maximum for one "
+        "organisation. Check again in a few minutes."
+    )
+
+
+def test_reason_names_no_other_organisation(harness: ActivityHarness) -> None:
+    for organisation in ("acme", "acme", "globex"):
+        prove_another_key(harness, organisation)
+
+    refused = prove_another_key(harness, "globex")
+
+    assert refused.reason == (
+        "3 clusters for proving Aurora keys already exist in eu-central-1, which is the maximum. Check again in a few "
+        "minutes."
+    )
+
+
+def test_vendor_may_use_every_cluster(harness: ActivityHarness) -> None:
+    assert [prove_another_key(harness, None).verdict for _ in range(3)] == ["proved"] * 3
+
+
+def test_organisation_may_prove_again_once_a_cluster_is_gone(harness: ActivityHarness) -> None:
+    prove(harness, organisation="acme")
+    prove_another_key(harness, "acme")
+    assert prove_another_key(harness, "acme").verdict == "not proved"
+
+    remove(harness)
+
+    assert prove_another_key(harness, "acme").verdict == "proved"
+
+
+def test_concurrent_checks_of_one_organisation_leave_a_cluster_to_others(harness: ActivityHarness) -> None:
+    """RDS answers all checks before the first cluster exists, so each check first sees three free names."""
+    gate = threading.Barrier(4)
+    find = AuroraProofActivities._find_clusters
+
+    def find_at_the_same_time(self: AuroraProofActivities, rds: Any) -> dict[str, Any]:
+        found = find(self, rds)
+        if not found:
+            gate.wait(10)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as pool:
+        patch.setattr(AuroraProofActivities, "_find_clusters", find_at_the_same_time)
+        found = list(pool.map(lambda _: prove_another_key(harness, "acme").verdict, range(4)))
+
+    assert sorted(found) == ["not proved", "not proved", "proved", "proved"]
+    assert len(list_clusters(harness)) == 2
+    assert prove_another_key(harness, "globex").verdict == "proved"
 
 
 def test_only_own_and_left_behind_clusters_are_removed(
