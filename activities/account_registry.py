@@ -23,10 +23,10 @@ Only the records under `accounts/` are authoritative."""
 class AccountRegistry:
     """Stores one object per registered account in the home Region's probe bucket.
 
-    S3 writes an account's object only if the object does not exist yet, so an account belongs to at most one
-    organisation, even if two organisations register the account at the same moment. A lookup always makes the same
-    single call, whether the account is registered for the requesting organisation, for another organisation, or not at
-    all.
+    A conditional write creates an account's object only if the object does not exist yet, so an account belongs to at
+    most one organisation, even if two organisations register the account at the same moment. A lookup always makes the
+    same single call, whether the account is registered for the requesting organisation, for another organisation, or
+    not at all.
 
     Attributes:
         bucket: The home Region's probe bucket.

@@ -54,7 +54,7 @@ class AccountActivities:
         If the account is already registered for the organisation, nothing changes.
 
         Raises:
-            ApplicationError: Stops with `byok.AccountOfAnotherOrganisation` if the account is registered for another
+            ApplicationError: `byok.AccountOfAnotherOrganisation`, if the account is registered for another
                 organisation.
         """
         step = self._step(plan_no_environment(self.platform))

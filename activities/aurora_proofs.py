@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef
 
 LEFTOVER_AGE: Final = timedelta(hours=1)
-"""The age from which byok treats a proof cluster as left behind by a workflow that ended without removing it.
+"""If a proof cluster is older than this, byok assumes that a workflow ended without removing the cluster.
 
 Normally, removing a proof cluster takes minutes.
 """

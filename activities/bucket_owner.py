@@ -25,7 +25,7 @@ def refuse_foreign_bucket(step: ActivityContext, s3: "S3Client", bucket: str) ->
     returns only buckets that the caller's account owns (S3 API reference, ListBuckets).
 
     Raises:
-        ApplicationError: Stops with `byok.BucketOfAnotherAccount`.
+        ApplicationError: `byok.BucketOfAnotherAccount`, if another account owns the bucket.
         ClientError: Any other S3 error, unchanged.
     """
     try:

@@ -75,7 +75,7 @@ def read_bucket_tags(s3: "S3Client", bucket: str) -> "list[TagTypeDef]":
 
 @dataclass(frozen=True)
 class BucketSetting:
-    """One bucket setting: a function that reads it, its required value, and a function that writes that value."""
+    """A bucket setting: the functions that read and write the setting, and the required value."""
 
     read: Callable[["S3Client", str], object]
     wanted: object

@@ -149,7 +149,10 @@ class AwsClients:
             return self._made[service, region]
 
     def _make(self, service: str, region: str, **credentials: str) -> Any:
-        """Create a client. The caller must hold the lock, because creating a client is not thread-safe."""
+        """Create a client.
+
+        Call this method only while you hold the lock, because creating a client is not thread-safe.
+        """
         create: Any = self.session.client if isinstance(self.session, boto3.Session) else self.session.create_client
         made = create(service, region_name=region, config=self.config, **credentials)
         record_service_on_responses(made)

@@ -62,9 +62,9 @@ class DatabaseActivities:
         any resource.
 
         Raises:
-            ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period, and immediately with
-                `byok.KeyInUse`, `byok.NameTaken`, `byok.EncryptionCannotChange` or `byok.OtherKey`. Other errors: see
-                the error table.
+            ApplicationError: `rds.KMSKeyNotAccessibleFault`, if RDS still cannot use the key after the grace period; or
+                immediately `byok.KeyInUse`, `byok.NameTaken`, `byok.EncryptionCannotChange` or `byok.OtherKey`. For
+                other errors, see the error table.
         """
         step, rds = self._step(task, Phase.CREATING_CLUSTER), self._rds(task)
         with step.translate_aws_errors():
@@ -85,9 +85,10 @@ class DatabaseActivities:
         """Adopt or create the cluster's writer once the cluster is available.
 
         Raises:
-            ApplicationError: `rds.NotReady`, retried after `poll`, until the cluster is available. Stops immediately
-                with `byok.NameTaken`, and with `rds.<status>` if the database cannot become available on its own, for
-                example because it lost access to the customer's key. Other RDS errors: see the error table.
+            ApplicationError: `rds.NotReady`, retried after `poll`, until the cluster is available; `byok.NameTaken`, if
+                the cluster or the writer does not belong to the environment; or `rds.<status>`, if the database cannot
+                become available on its own, for example because the cluster lost access to the customer's key. For
+                other RDS errors, see the error table.
         """
         step = self._step(task, Phase.AWAITING_DATABASE)
         await self._find_available_cluster(step, task)
@@ -114,8 +115,10 @@ class DatabaseActivities:
         """Read the cluster and the writer back and compare them with the request (contract 98).
 
         Raises:
-            ApplicationError: Stops with `byok.VerificationFailed`, which names the field, its expected value and its
-                actual value. Raises the same errors as `ensure_writer` if a database is no longer available.
+            ApplicationError: `byok.VerificationFailed`, if the cluster or the writer no longer exists, or if a field
+                differs from the request. If a field differs, the error contains the field's name, the expected value
+                and the actual value. If the cluster or the writer is no longer available, the same errors as in
+                `ensure_writer`.
         """
         step, rds = self._step(task, Phase.VERIFYING), self._rds(task)
         with step.translate_aws_errors():
@@ -138,7 +141,7 @@ class DatabaseActivities:
         """Delete the writer if it may be removed. Temporal retries until the writer is gone.
 
         Raises:
-            ApplicationError: `rds.NotReady` while RDS deletes the writer. Other RDS errors: see the error table.
+            ApplicationError: `rds.NotReady`, while RDS deletes the writer. For other RDS errors, see the error table.
         """
         step = self._step(task, task.phase)
         with step.translate_aws_errors():
@@ -152,8 +155,8 @@ class DatabaseActivities:
         A rollback does not take a final snapshot, because the cluster was never handed over to the customer.
 
         Raises:
-            ApplicationError: The same errors as `remove_writer`. Stops if a final snapshot is requested and the cluster
-                has lost access to its key.
+            ApplicationError: The same errors as in `remove_writer`; also `rds.<status>`, if a final snapshot is
+                requested and the cluster has lost access to its key.
         """
         step = self._step(task, task.phase)
         with step.translate_aws_errors():
@@ -256,7 +259,7 @@ class DatabaseActivities:
 
     def _still_deleting_error(self, step: ActivityContext, name: str) -> ApplicationError:
         """Build a retryable error, so that the activity creates the resource again once RDS has deleted the old one."""
-        message = f"{name} is still being deleted. Once the deletion ends, byok creates {name} again."
+        message = f"{name} is still being deleted. Once the deletion is complete, byok will create {name} again."
         return self._not_ready_error(step, message)
 
     def _not_ready_error(self, step: ActivityContext, message: str) -> ApplicationError:

@@ -35,7 +35,7 @@ def require_same_encryption(step: ActivityContext, name: str, key: str | None) -
         key: The key that AWS reports for the resource.
 
     Raises:
-        ApplicationError: Stops with `byok.EncryptionCannotChange`.
+        ApplicationError: `byok.EncryptionCannotChange`, if the resource has the other kind of encryption.
     """
     conflict = find_encryption_conflict(step, key)
     if conflict is not None:

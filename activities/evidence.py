@@ -26,8 +26,8 @@ class EvidenceActivities:
         """Read back the cluster, writer, buckets and objects, and compare them with the request (contract 98, 119).
 
         Raises:
-            ApplicationError: Stops with `byok.VerificationFailed`, which names the field, its expected value and its
-                actual value.
+            ApplicationError: `byok.VerificationFailed`, if a field differs from the request. The error contains the
+                field, the expected value and the actual value.
         """
         task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
         database = asyncio.create_task(asyncio.to_thread(self.database.read_and_verify_database, task))

@@ -53,7 +53,7 @@ _NO_CREDENTIALS: Final = (
 )
 
 _RETRY_INTERVAL: Final = timedelta(seconds=5)
-"""The longest interval between retries of a call on a busy resource; see `workflows/activity_options.py`."""
+"""The maximum interval between retries of a call on a busy resource; see `workflows/activity_options.py`."""
 
 _BENIGN: Final = ApplicationErrorCategory.BENIGN
 
@@ -140,8 +140,8 @@ class ActivityContext:
             expected: The required values of the resource's fields.
 
         Raises:
-            ApplicationError: A field differs. Stops with `byok.VerificationFailed`, which names every field that
-                differs.
+            ApplicationError: `byok.VerificationFailed`, if a field differs from the request. The error contains every
+                field that differs, with the expected and the actual value.
         """
         reported = found.model_dump()
         wrong = [
@@ -162,7 +162,9 @@ class ActivityContext:
         operation: str | None = None,
         request_id: str | None = None,
     ) -> Problem:
-        """Build a problem for this activity. The problem names the customer's key only if the key is at fault.
+        """Build a problem for this activity.
+
+        The problem contains the ARN of a customer's key only if the key is at fault.
 
         If the keys are platform-managed, only the platform can fix a problem with a key.
         """

@@ -101,8 +101,8 @@ class InventoryActivities:
         """List everything that has the environment's tag, in all Regions in use, and the final snapshot.
 
         Raises:
-            ApplicationError: Stops, before anything is removed, if a final snapshot is requested and a cluster has lost
-                access to its key. Other AWS errors: see the error table.
+            ApplicationError: `rds.<status>`, if a final snapshot is requested and a cluster has lost access to its key;
+                nothing has been removed yet. For other AWS errors, see the error table.
         """
         environment, inventory = task.environment, Inventory(self.clients, self.platform)
         step = ActivityContext(

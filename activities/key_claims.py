@@ -29,9 +29,9 @@ class _Claim(NamedTuple):
 class KeyClaims:
     """Records which environment uses a key (contract 123), in one object per key in the home Region's probe bucket.
 
-    S3 writes the object only if it does not exist yet. If two environments that request the same key start at the same
-    moment, only one of them can claim the key. The replicas of a multi-Region key share one key id, and therefore one
-    claim.
+    A conditional write creates a key's object only if the object does not exist yet. If two environments that request
+    the same key start at the same moment, only one of them can claim the key. The replicas of a multi-Region key share
+    one key id, and therefore one claim.
 
     An index has an entry for each claim, so that a deletion finds the environment's claims. byok writes the entry
     before the claim and deletes it after the claim, so every claim has its entry, even if a worker is killed between
@@ -51,10 +51,10 @@ class KeyClaims:
         The workflow has already checked the registration, but the account can be unregistered before a replay.
 
         Raises:
-            ApplicationError: Contains a `byok.KeyInUse` problem for each key that another environment has claimed, a
-                `byok.AccountNotRegistered` problem for each key that the environment has not claimed yet and whose
-                account is not registered, or a `byok.BucketOfAnotherAccount` problem if another account owns the probe
-                bucket.
+            ApplicationError: A key cannot be claimed. The error contains a problem for each such key: `byok.KeyInUse`,
+                if another environment has claimed the key; `byok.AccountNotRegistered`, if the environment has not
+                claimed the key yet and the key's account is not registered. If another account owns the probe bucket,
+                the error contains the problem `byok.BucketOfAnotherAccount`.
         """
         unregistered = self._list_unregistered(keys)
         if unregistered:
@@ -69,7 +69,7 @@ class KeyClaims:
         An invalid ARN is skipped, because the validation of the ARNs reports it.
 
         Raises:
-            ApplicationError: Contains a `byok.BucketOfAnotherAccount` problem if another account owns the probe bucket.
+            ApplicationError: `byok.BucketOfAnotherAccount`, if another account owns the probe bucket.
         """
 
         def look_up(which: KeyPurpose) -> _Claim | None:

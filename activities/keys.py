@@ -52,9 +52,9 @@ class KeyActivities:
         S3 Bucket Key").
 
         Raises:
-            ApplicationError: Stops immediately or after the grace period with `s3.KMS.…` or `s3.AccessDenied` and AWS's
-                message, or with `byok.KeysExchanged` if S3 can use the other key of the pair instead (contract 127).
-                Stops immediately with `byok.ProbeMismatch` or `byok.BucketOfAnotherAccount`.
+            ApplicationError: `s3.KMS.…` or `s3.AccessDenied` with AWS's message, or `byok.KeysExchanged` if S3 can use
+                only the other key of the pair (contract 127), immediately or after the grace period; or
+                `byok.ProbeMismatch` or `byok.BucketOfAnotherAccount`, immediately.
         """
         step = self._step(environment)
         s3 = self.clients.on_behalf_of(environment.organisation).s3(environment.region)
@@ -90,8 +90,8 @@ class KeyActivities:
         (contract 9).
 
         Raises:
-            ApplicationError: Stops with `byok.BucketOfAnotherAccount` if another account owns the probe bucket. Other
-                RDS and S3 errors: see the error table.
+            ApplicationError: `byok.BucketOfAnotherAccount`, if another account owns the probe bucket. For other RDS and
+                S3 errors, see the error table.
         """
         step = self._step(environment)
         with step.translate_aws_errors():

@@ -81,8 +81,8 @@ class ProbeBucket:
     def write_record_once(self, key: str, record: Mapping[str, Any]) -> dict[str, Any]:
         """Store a record as JSON, unless the object already exists.
 
-        S3 writes the object only if it does not exist yet. If several workers write the same object at the same moment,
-        only one of them succeeds.
+        The write is conditional: S3 rejects the write if the object already exists. If several workers write the same
+        object at the same moment, only one of them succeeds.
 
         Returns:
             The record that the object contains after the call.

@@ -95,7 +95,7 @@ def require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef", 
     """If a final snapshot of a cluster is requested, check that RDS can take the snapshot.
 
     Raises:
-        ApplicationError: Stops if a final snapshot is requested and the cluster has lost access to its key.
+        ApplicationError: `rds.<status>`, if a final snapshot is requested and the cluster has lost access to its key.
     """
     if final_snapshot is None or found.get("Status", "") not in rds_statuses.KEY_LOST:
         return

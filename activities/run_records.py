@@ -1,8 +1,8 @@
 """Records who started, replayed, cancelled or terminated a workflow run, from the run's history (contract 147).
 
-The web server records its own requests. Runs that were started with the CLI or in Temporal have no other record, and
-any Temporal client can write the memo that names a requester. A worker therefore records every run, with the identity
-that Temporal recorded.
+The web server records its own requests. Runs that were started with the CLI or in Temporal have no other record. The
+memo that contains the requester is not reliable, because any Temporal client can write it. A worker therefore records
+every run, with the identity that Temporal recorded.
 """
 
 import asyncio

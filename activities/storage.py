@@ -53,7 +53,7 @@ _CHECKSUM: Final = "byok-sha256"
 _NAMED_AT_MOST: Final = 3
 """The maximum number of objects that a message lists as the reason for keeping a bucket.
 
-The number is limited because a bucket can contain millions of objects.
+The message does not list all objects, because a bucket can contain millions of objects.
 """
 
 
@@ -68,14 +68,14 @@ class StorageActivities:
     def ensure_bucket(self, task: BucketTask) -> BucketResource:
         """Adopt or create one of the environment's buckets, apply missing settings, and write its initial objects.
 
-        Writing these objects is the environment's first use of the key. The requests do not name a key, so they prove
-        that the bucket's default encryption works (contract 95-97).
+        Writing these objects is the environment's first use of the key. The requests do not specify a key, so they
+        prove that the bucket's default encryption works (contract 95-97).
 
         Raises:
-            ApplicationError: Stops immediately with `byok.BucketOfAnotherAccount`, `byok.NameTaken`,
-                `byok.EncryptionCannotChange` or `byok.OtherKey`. Stops immediately or after the grace period with
-                `s3.KMS.…` or `s3.AccessDenied`, and shows AWS's message. Other S3 errors: see the error table. If byok
-                has already created or adopted the bucket, the error's details include the bucket.
+            ApplicationError: `byok.BucketOfAnotherAccount`, `byok.NameTaken`, `byok.EncryptionCannotChange` or
+                `byok.OtherKey`, immediately; or `s3.KMS.…` or `s3.AccessDenied` with AWS's message, immediately or
+                after the grace period. For other S3 errors, see the error table. If byok has already created or adopted
+                the bucket, the error's details include the bucket.
         """
         step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
         claims = KeyClaims(self.clients, self.platform, step)
@@ -107,8 +107,9 @@ class StorageActivities:
         """Read back one bucket's default encryption and the keys of its objects (contract 98, 119).
 
         Raises:
-            ApplicationError: Stops with `byok.VerificationFailed`, which names the field, its expected value and its
-                actual value, or with `byok.BucketOfAnotherAccount`.
+            ApplicationError: `byok.VerificationFailed`, if a field differs from the request; the error contains the
+                field, the expected value and the actual value. `byok.BucketOfAnotherAccount`, if another account owns
+                the bucket.
         """
         step, key, s3 = self._step(environment, Phase.VERIFYING), environment.s3_key_arn, self._s3(environment)
         with step.translate_aws_errors(), refuse_foreign_bucket(step, s3, bucket.name):
@@ -126,7 +127,8 @@ class StorageActivities:
         The bucket is kept if it does not belong to the environment or contains other objects.
 
         Raises:
-            ApplicationError: Stops with `byok.BucketOfAnotherAccount`. Other S3 errors: see the error table.
+            ApplicationError: `byok.BucketOfAnotherAccount`, if another account owns the bucket. For other S3 errors,
+                see the error table.
         """
         step, s3 = self._step(task.environment, task.phase), self._s3(task.environment)
         name = task.bucket.name
@@ -224,7 +226,7 @@ def _require_own(s3: "S3Client", step: ActivityContext, claims: KeyClaims, task:
         message = f"The bucket {name} holds objects encrypted with {current}."
         raise step.non_retryable_error("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
     if algorithm == "aws:kms" and is_key_arn(current):
-        # An earlier request for this environment named another key. Release the claim on that key, so that other
+        # An earlier request for this environment contained another key. Release the claim on that key, so that other
         # environments can use it.
         claims.release_key(current)
 

@@ -92,8 +92,8 @@ class TenantActivities:
     def build_tenant_commands(self, task: TenantCommandsTask) -> TenantOutcome:
         """Return the commands with which the customer can put the tenant name on both keys. Nothing is changed.
 
-        The commands include the organisation's external id, so that the customer can instead deploy a tenant role with
-        which the platform puts the name on the keys.
+        The commands include the organisation's external id. With this id, the customer can deploy a tenant role, so
+        that the platform can put the name on the keys.
 
         Raises:
             ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.
@@ -122,7 +122,7 @@ class TenantActivities:
         does not write the tags either, because otherwise the alias and the tags would be on different keys.
 
         Raises:
-            ApplicationError: `sts.AccessDenied` if the worker cannot assume the role, or `kms.…` with AWS's message if
+            ApplicationError: `sts.AccessDenied`, if the worker cannot assume the role; `kms.…` with AWS's message, if
                 KMS returns an error.
         """
         marks = task.marks

@@ -1,4 +1,4 @@
-"""`python -m bench.client`: create environments through the service and print a `RunResult` as JSON."""
+"""`python -m bench.client`: create environments through `EnvironmentService` and print a `RunResult` as JSON."""
 
 import argparse
 import asyncio

@@ -113,7 +113,7 @@ class BenchStack:
             return await run_client(self.environment, *command)
 
     async def connect_service(self) -> EnvironmentService:
-        """Return a service that is connected to the Temporal server of this stack."""
+        """Return an `EnvironmentService` that is connected to the Temporal server of this stack."""
         return EnvironmentService(await Client.connect(f"{HOST}:{self.ports.temporal}", plugins=[make_plugin()]))
 
     def call_stand_in(self, method: str, what: str, **content: Any) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class BenchStack:
         return {name: ProcessUsage.of_process(child.pid) for name, child in self.children.items() if child.is_running}
 
     async def stop(self, *names: str) -> None:
-        """Stop the named processes, or all processes if no name is given."""
+        """Stop the processes with the given names, or all processes if no name is given."""
         for name in names or tuple(self.children):
             await self.children.pop(name).stop(_STOP_SECONDS, asyncio.Event())
 

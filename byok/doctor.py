@@ -174,7 +174,8 @@ def _platform_role(settings: Settings, caller: str) -> CheckResult:
             "platform role",
             ok=False,
             detail=f"{caller} is not a role session, and BYOK_PLATFORM_ROLE_ARN is not set",
-            fix="Set BYOK_PLATFORM_ROLE_ARN to the role that the customers' key policies name, and assume that role.",
+            fix="Set BYOK_PLATFORM_ROLE_ARN to the role to which the customers' key policies grant access, and assume "
+            "that role.",
         )
     if wanted is None:
         return CheckResult("platform role", ok=True, detail=f"{own}, the role of these credentials")
@@ -182,7 +183,7 @@ def _platform_role(settings: Settings, caller: str) -> CheckResult:
         return CheckResult(
             "platform role",
             ok=False,
-            detail=f"key policies name {wanted}, but these credentials belong to {caller}",
+            detail=f"key policies grant access to {wanted}, but these credentials belong to {caller}",
             fix=f"Run workers with credentials for {wanted}: the key policies grant no access to the current "
             "credentials.",
         )

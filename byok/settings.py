@@ -79,8 +79,8 @@ class Settings(BaseSettings):
     """All settings, read from `BYOK_…` environment variables. Two underscores join the parts of a nested name.
 
     Attributes:
-        platform_role_arn: The role that the customers' key policies name. The default is the role of the worker's AWS
-            credentials.
+        platform_role_arn: The role to which the customers' key policies grant access. The default is the role of the
+            worker's AWS credentials.
         platform_keys: The platform's own keys for platform-managed environments, by Region (JSON). In every other
             Region, platform-managed environments use the AWS managed keys of the platform's account.
         home_region: The Region whose probe bucket holds the claims on all keys. The home Region must not change while

@@ -92,7 +92,7 @@ class StrictPayloadConverter(CompositePayloadConverter):
         return converter
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
-        """Decode payloads. An error names the invalid field, but does not repeat the field's value.
+        """Decode payloads. An error contains the name of the invalid field, but not the field's value.
 
         A workflow's input that cannot be decoded becomes an `UndecodedInput`. The type hint distinguishes inputs from
         other payloads. If the number of inputs is wrong, the SDK passes no type hints.

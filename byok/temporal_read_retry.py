@@ -19,7 +19,7 @@ TRANSIENT_STATUS_CODES: Final = frozenset(
         # If this process cancels a call, the call raises asyncio.CancelledError, so a CANCELLED status always comes
         # from the server.
         RPCStatusCode.CANCELLED,
-        # SDK 1.35 reports UNKNOWN with the message "transport error" if a connection ends in the middle of a call.
+        # SDK 1.35 reports UNKNOWN with the message "transport error" if a connection is closed in the middle of a call.
         RPCStatusCode.UNKNOWN,
         RPCStatusCode.RESOURCE_EXHAUSTED,
         RPCStatusCode.ABORTED,

@@ -97,7 +97,8 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         )
     if settings.platform_role_arn is None:
         return _refuse(
-            "BYOK_PLATFORM_ROLE_ARN is not set. Set the variable to the role that the customers' key policies name."
+            "BYOK_PLATFORM_ROLE_ARN is not set. Set the variable to the role to which the customers' key policies "
+            "grant access."
         )
     configure_logging(settings)
     warn_without_public_url(settings.api)
@@ -165,7 +166,7 @@ def make_asgi_app(state: ApiState, settings: ApiSettings) -> ASGIApp:
 
     app: ASGIApp = both
     if settings.allows_anonymous:
-        # Without authentication, accept only local host names: otherwise, a web page could reach this server through a
+        # Without authentication, accept only local host names, so that a web page cannot reach this server through a
         # host name that resolves to 127.0.0.1 (DNS rebinding).
         app = TrustedHostMiddleware(both, allowed_hosts=["localhost", "127.0.0.1", "[::1]"], www_redirect=False)
     return wrap_with_security_middleware(app, settings, state.journal)

@@ -40,7 +40,7 @@ MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
 requests"). Some services accept a delay of fifteen minutes."""
 
 MAX_UNFIT_INTERVAL: Final = timedelta(seconds=30)
-"""The longest time between two checks of an unfit worker, so that the worker starts polling soon after an operator
+"""The maximum time between two checks of an unfit worker, so that the worker starts polling soon after an operator
 fixes the fault."""
 
 
@@ -91,8 +91,8 @@ class WorkerIdentity:
 
         Raises:
             RuntimeError: `BYOK_PLATFORM_ROLE_ARN` is not set, and the worker's credentials do not belong to a role. The
-                worker cannot recover by itself, because only an operator knows which role the customers' key policies
-                name.
+                worker cannot recover by itself, because only an operator knows to which role the customers' key
+                policies grant access.
         """
         result = self._check()
         if result.fitness is Fitness.UNFIT:
@@ -154,7 +154,7 @@ def _require_role(caller: str) -> str:
     if role is None:
         raise RuntimeError(
             f"BYOK_PLATFORM_ROLE_ARN is not set, and {caller} is not a role session. "
-            "Set the variable to the role that the customers' key policies name."
+            "Set the variable to the role to which the customers' key policies grant access."
         )
     return role
 
@@ -169,11 +169,11 @@ async def _take_no_work() -> None:
 
 @dataclass(frozen=True)
 class WorkerSupervisor:
-    """Runs a worker while it is fit; otherwise, shows in Temporal why the worker is unfit.
+    """Runs a worker while the worker is fit, and shows in Temporal why an unfit worker does not run.
 
     Attributes:
-        check: The function that checks the worker. The function runs in a thread.
-        make_worker: The function that creates the worker. The function is called each time the worker becomes fit.
+        check: Checks the worker, in a thread.
+        make_worker: Creates a worker, each time the worker becomes fit.
         interval: The time between two checks.
         details: More fields for the log line that reports the start of the worker.
     """

@@ -80,7 +80,7 @@ class Operation:
 def models(*params: str) -> Callable[[Handler], Operation]:
     """Declare the parameters that a handler models.
 
-    If a call has any other parameter, the call fails with an error that names the parameter.
+    If a call has any other parameter, the call fails with an error that contains the parameter's name.
     """
     return lambda handler: Operation(handler, frozenset(params))
 
@@ -89,7 +89,7 @@ def refuse_unmodelled_params(call: Call, modelled: Iterable[str]) -> None:
     """Reject parameters that are not modelled, because silently ignoring part of a request would be misleading.
 
     Raises:
-        AwsError: `NotImplemented`; the message names the parameters.
+        AwsError: `NotImplemented`; the message lists the parameters.
     """
     unmodelled = sorted({name for name, value in call.params.items() if value is not None} - set(modelled))
     if unmodelled:

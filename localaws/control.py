@@ -57,7 +57,7 @@ class ControlEndpoint:
         self._reset = reset
 
     def handle_request(self, method: str, path: str, body: bytes) -> HttpResponse:
-        """Execute a control request. A malformed request gets a 400 response, which names the invalid fields."""
+        """Execute a control request. A malformed request gets a 400 response, which lists the invalid fields."""
         name = path.removeprefix(CONTROL_PATH_PREFIX)
         action = getattr(self, f"_{method.lower()}_{name}", None)
         if action is None:

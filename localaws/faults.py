@@ -84,7 +84,7 @@ class HeldCall:
 
 
 class ConnectionCut(Exception):  # noqa: N818 - an event, not an error
-    """The connection must be closed without a response."""
+    """Raised if the connection must be closed without a response."""
 
 
 # Throttling errors (`_THROTTLES`, `_THROTTLE`) and internal errors (`_ERRORS`, `_ERROR`), by service (S3 API reference,
@@ -114,7 +114,7 @@ RESOURCE_PARAM_NAMES: Final = (
     "RoleName",
     "StackName",
 )
-"""The parameters that name the resource of a call."""
+"""The parameters that identify the resource of a call."""
 
 MAX_HOLD_SECONDS: Final = 120.0
 """A held call is released after this many seconds, unless a test releases the call earlier."""
@@ -173,7 +173,7 @@ def inject_before(call: Call) -> Fault | None:
 
     Raises:
         AwsError: The service's throttling error, its internal error, or the error that a `refuse` fault specifies.
-        ConnectionCut: The timeout has passed, or the held call was released. The caller must get no response.
+        ConnectionCut: The timeout has passed, or the held call was released. The call must get no response.
     """
     fault, forgotten = _next(call)
     if fault is None:

@@ -29,7 +29,10 @@ def split_page(items: Sequence[Item], limit: int, marker: str | None) -> tuple[S
 
 
 def _encode_marker(position: int) -> str:
-    """Encode an opaque marker: "Do not attempt to construct this value" (botocore's KMS model, `Marker`)."""
+    """Encode a position as an opaque marker.
+
+    AWS tells clients about markers: "Do not attempt to construct this value" (botocore's KMS model, `Marker`).
+    """
     return base64.b64encode(f"from {position}".encode()).decode()
 
 

@@ -63,7 +63,7 @@ class StateFolder:
     _lock: TextIOWrapper | None = field(default=None, repr=False)
 
     def lock_and_restore(self) -> RestoreResult:
-        """Lock the folder, restore the saved state if it is valid, and mark that a run is in progress.
+        """Lock the folder, restore the saved state if it is valid, and record that a run is in progress.
 
         Raises:
             FolderInUseError: Another process is using the folder.

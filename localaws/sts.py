@@ -16,7 +16,7 @@ _HOUR: Final = 3600
 
 @models()
 def get_caller_identity(call: Call) -> dict[str, Any]:
-    """GetCallerIdentity: return the caller's identity. The caller needs no permission."""
+    """GetCallerIdentity: return the caller's identity. The call requires no permission."""
     return {"UserId": f"AIDA{call.caller.account}", "Account": call.caller.account, "Arn": call.caller.arn}
 
 

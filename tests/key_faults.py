@@ -170,7 +170,7 @@ def _own_account_in_condition(aws: AwsHarness, which: KeyPurpose) -> str:
 
 
 def _resource_of_another_key(aws: AwsHarness, which: KeyPurpose) -> str:
-    """Create a key whose statements name another key's ARN as the resource."""
+    """Create a key whose policy statements have another key's ARN as their resource."""
     other = create_valid_key(aws, which)
     return aws.create_key(*(statement | {"Resource": other} for statement in build_key_statements(which)))
 

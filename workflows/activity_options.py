@@ -4,11 +4,11 @@ Temporal handles all retries: botocore makes one attempt, and the activities dec
 (`next_retry_delay`). Every activity has a time limit across all attempts (`schedule_to_close_timeout`), except the
 removal of a cluster that proved a key.
 
-Most time limits are the sum of two times: the longest that the activity waits for a resource, and `MAX_HOLD`, the
-longest that the activity holds because of a platform fault (contract 151). The activity itself limits how long it waits
-for the resource (`activities.holds.has_patience_for`), so that time spent holding does not count as time spent waiting.
-If a fault lasts longer than the limit, the workflow stops and reports the fault. You can then replay the stopped
-workflow.
+Most time limits are the sum of two maximums: the maximum time that the activity waits for a resource, and `MAX_HOLD`,
+the maximum time that the activity holds because of a platform fault (contract 151). The activity itself limits how long
+it waits for the resource (`activities.holds.has_patience_for`), so that time spent holding does not count as time spent
+waiting. If a fault lasts longer than the limit, the workflow stops and reports the fault. You can then replay the
+stopped workflow.
 """
 
 from datetime import timedelta
@@ -32,7 +32,7 @@ _RETRY: Final = RetryPolicy(
     # Users do not notice a pause this short.
     initial_interval=timedelta(milliseconds=500),
     backoff_coefficient=2,
-    # This maximum applies only while a resource is busy. While an activity holds, the pauses grow to minutes
+    # `maximum_interval` applies only while a resource is busy. While an activity holds, the pauses grow to minutes
     # (`byok.domain.holding`).
     maximum_interval=timedelta(seconds=5),
     non_retryable_error_types=_DEFINITE,
@@ -70,7 +70,7 @@ PROBE_OPTIONS: Final = ActivityConfig(
     # probe bucket. S3 usually responds within milliseconds. If S3 is so slow that an attempt exceeds this timeout, the
     # next attempt starts over.
     start_to_close_timeout=timedelta(minutes=2),
-    # This limit exceeds the longest grace period (300 s), so that a failed probe ends with AWS's error, not with a
+    # This limit exceeds the maximum grace period (300 s), so that a failed probe ends with AWS's error, not with a
     # timeout.
     schedule_to_close_timeout=MAX_HOLD + timedelta(minutes=15),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,

@@ -127,7 +127,7 @@ class DeleteEnvironment:
         name, region = self._request.environment_id, self._request.region
         if {one.region for one in found.all_resources} - {region}:
             message = (
-                f"The request to delete {name} names the Region {region}, but AWS reports resources of {name} in "
+                f"The request to delete {name} specifies the Region {region}, but AWS reports resources of {name} in "
                 f"{_describe_regions(found.all_resources)}."
             )
             raise PhaseStoppedError([self._problem("byok.RegionDiffers", message, Remedy.DIFFERS_FROM_AWS)])
@@ -135,7 +135,7 @@ class DeleteEnvironment:
         problems = [
             self._problem(
                 "byok.KeyDiffers",
-                f"The request to delete {name} names {asked} as {which.field_label}, but AWS reports that its "
+                f"The request to delete {name} specifies {asked} as {which.field_label}, but AWS reports that its "
                 f"{what} encrypted with {' and '.join(reported)}.",
                 Remedy.DIFFERS_FROM_AWS,
             )

@@ -128,7 +128,7 @@ def to_workflow_failure(error: BaseException, what: str, problems: Sequence[Prob
 
     Args:
         error: The error that stopped the workflow.
-        what: The start of the headline, which names what stopped, such as "Environment acme".
+        what: What stopped, such as "Environment acme". The headline starts with this text.
         problems: The problems that the workflow has published.
     """
     if is_cancellation(error):

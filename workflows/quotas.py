@@ -12,8 +12,8 @@ from workflows.failures import PhaseStoppedError
 async def require_quota(request: ProvisionRequest | CheckKeysRequest) -> None:
     """Stop the workflow if it would exceed one of the organisation's quotas. The vendor's own workflows have no quota.
 
-    The service makes the same check before it starts a workflow. The check in the workflow also covers workflows that a
-    person starts directly in Temporal.
+    `byok.service` makes the same check before it starts a workflow. The check in the workflow also covers workflows
+    that a person starts directly in Temporal.
 
     Raises:
         PhaseStoppedError: A quota is used up.

@@ -28,10 +28,10 @@ class ReconcileTenant:
     the workflow writes, it checks that the environment exists and uses the keys in the request. If the request contains
     no role, the workflow does not change or verify anything, and its result contains the commands to run (D11).
 
-    Because the workflow id is fixed, only one run per environment can be active. The service starts the workflow only
-    after provisioning has ended. If you start this workflow yourself while provisioning uses the same keys, nothing
-    coordinates the two workflows. If the two workflows write different tenant names, the keys end up with both aliases,
-    and with the tags from the workflow that writes last.
+    Because the workflow id is fixed, only one run per environment can be active. `EnvironmentService` starts the
+    workflow only after provisioning has ended. If you start this workflow yourself while provisioning uses the same
+    keys, nothing coordinates the two workflows. If the two workflows write different tenant names, the keys end up with
+    both aliases, and with the tags from the workflow that writes last.
     """
 
     def __init__(self) -> None:

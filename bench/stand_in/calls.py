@@ -11,7 +11,7 @@ _REFUSED_AT_MOST: Final = 10_000
 
 
 class CallLeftUnanswered(Exception):  # noqa: N818 - an event, not an error
-    """The call is held: it is not executed and gets no response."""
+    """Raised for a held call, which is not executed and gets no response."""
 
 
 class CallLog:

@@ -1,7 +1,7 @@
 """Writes the audit records of HTTP requests (contract 147).
 
-The service writes the intent before it acts. The middleware writes the outcome before the client receives the response,
-even for requests that are refused before they reach a route.
+`EnvironmentService` writes the intent before it acts. The middleware writes the outcome before the client receives the
+response, even for requests that are refused before they reach a route.
 """
 
 from http import HTTPStatus
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 
 class RequestAudit:
-    """The audit records of one request. This class implements the service's `RequestRecorder`."""
+    """The audit records of one request. This class implements `byok.service.environment_reader.RequestRecorder`."""
 
     def __init__(self, journal: AuditJournal, asked: AuditedRequest, requester: Requester) -> None:
         self._journal = journal
@@ -45,8 +45,8 @@ class RequestAudit:
     async def record_intent(self, action: AuditAction, target: AuditTarget) -> None:
         """See `RequestRecorder`.
 
-        The record contains the route's action instead of `action`, because the service can handle a replay as the
-        creation of an environment.
+        The record contains the route's action instead of `action`, because `EnvironmentService` can handle a replay as
+        the creation of an environment.
         """
         if self.has_intent:
             return
@@ -59,7 +59,7 @@ class RequestAudit:
         self.has_intent = True
 
     async def record_own_intent(self) -> None:
-        """Write the intent of a request that the service does not carry out, such as a sign-in.
+        """Write the intent of a request that `EnvironmentService` does not carry out, such as a sign-in.
 
         Raises:
             AuditUnavailableError: The record cannot be written.

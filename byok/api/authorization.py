@@ -41,10 +41,12 @@ AnyCaller = Annotated[Caller, Depends(_authenticate)]
 
 
 def find_service(request: Request, caller: Caller, reason: str | None = None) -> EnvironmentService:
-    """Return the service, acting on behalf of the caller. Routes that do not always need Temporal call this function.
+    """Return an `EnvironmentService` that acts on behalf of the caller.
+
+    Routes that do not always need Temporal call this function.
 
     Raises:
-        TemporalUnreachableError: The service is not connected yet.
+        TemporalUnreachableError: The server is not connected to Temporal yet.
     """
     requester = build_requester(request, caller, EntryPoint.API, reason)
     return api_state(request).service.on_behalf_of(requester, find_request_audit(request))
@@ -55,7 +57,8 @@ async def _service(request: Request, caller: AnyCaller, reason: Reason) -> Envir
 
 
 Service = Annotated[EnvironmentService, Depends(_service)]
-"""The service that acts on behalf of the caller, and that finds only the environments of the caller's organisation."""
+"""An `EnvironmentService` that acts on behalf of the caller, and finds only the environments of the caller's
+organisation."""
 
 
 class RequireScope:
@@ -147,7 +150,7 @@ def claim_request(caller: Caller, request: _Request) -> _Request:
     The vendor's staff may make requests for any organisation.
 
     Raises:
-        ProblemError: The request names another organisation, or its environment id does not begin with the name of the
+        ProblemError: The request is for another organisation, or its environment id does not begin with the name of the
             caller's organisation. The error does not reveal whether the environment exists.
     """
     if caller.organisation is None:

@@ -52,7 +52,7 @@ async def fetch_account(request: SignedIdentityRequest, nonce: str) -> str:
 
     Args:
         request: The request, which is addressed to STS.
-        nonce: The value of the signed header. STS refuses the request if the customer signed a different value.
+        nonce: The value of the nonce header. STS refuses the request if the customer signed a different value.
 
     Raises:
         ProblemError: STS refused the request, cannot be reached, or sent an unexpected response.

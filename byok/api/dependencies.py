@@ -38,7 +38,7 @@ def require_region_in_use(state: ApiState, region: str) -> None:
     """Require that the platform uses the Region of a request.
 
     Raises:
-        ProblemError: The platform does not use the Region. The error names the Regions in use.
+        ProblemError: The platform does not use the Region. The error lists the Regions in use.
     """
     try:
         regions.require_region_in_use(region, state.regions)

@@ -1,4 +1,4 @@
-"""Ends the connections of clients that send their requests too slowly, because uvicorn has no timeout for headers."""
+"""Closes the connection of a client that sends its request too slowly, because uvicorn has no timeout for headers."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 def make_http_protocol(timeout_seconds: float) -> type[H11Protocol]:
-    """Build a protocol class that ends a connection if a request's headers are not complete in time.
+    """Build a protocol class that closes a connection if a request's headers are not complete in time.
 
     The timeout starts when the client connects, and again at the first byte of each further request. Between two
     requests, uvicorn's keep-alive timeout applies. `byok.api.limits` limits the time for a request's body.

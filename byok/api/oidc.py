@@ -92,9 +92,9 @@ class OidcAuth:
         audience: The required audience (`aud`).
         jwks_url: The URL of the issuer's public keys.
         max_lifetime_seconds: The longest accepted lifetime of a token.
-        organisation_claim: The claim that names the caller's organisation; None for the issuer of the vendor's staff,
-            who may use the environments of all organisations. No claim can give a customer the access rights of the
-            vendor's staff.
+        organisation_claim: The claim that contains the caller's organisation; None for the issuer of the vendor's
+            staff, who may use the environments of all organisations. No claim can give a customer the access rights of
+            the vendor's staff.
     """
 
     issuer: str
@@ -118,7 +118,7 @@ class OidcAuth:
             raise UnknownTokenError("A bearer token is required.")
         claims = await self._verify(token)
         if not claims["sub"]:
-            raise UnauthenticatedError("The token's claim sub must name the token's holder.")
+            raise UnauthenticatedError("The token's claim sub must not be empty.")
         if int(claims["exp"]) - int(claims["iat"]) > self.max_lifetime_seconds:
             raise UnauthenticatedError(f"The token's lifetime must not exceed {self.max_lifetime_seconds} seconds.")
         return Caller(
@@ -135,14 +135,14 @@ class OidcAuth:
             return None
         organisation = claims.get(self.organisation_claim)
         if not isinstance(organisation, str):
-            raise UnauthenticatedError(f"The token's claim {self.organisation_claim} must name an organisation.")
+            raise UnauthenticatedError(f"The token's claim {self.organisation_claim} must contain an organisation.")
         return require_organisation_name(organisation)
 
     async def _verify(self, token: str) -> dict[str, Any]:
         """Return the claims of a valid token.
 
-        A token that names another issuer is rejected before byok verifies its signature, so such tokens never make byok
-        load this issuer's keys.
+        A token of another issuer is rejected before byok verifies its signature, so such tokens never make byok load
+        this issuer's keys.
 
         If none of the loaded keys signed the token, load the keys again, because issuers rotate their keys. The new key
         may have the same id as the old key.

@@ -234,5 +234,5 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def _name(location: tuple[int | str, ...]) -> str:
-    """Return a field's name without its first element, which names the part of the request, such as `body`."""
+    """Return a field's name without the first element, which is the part of the request, such as `body`."""
     return ".".join(str(part) for part in location[1:]) or str(location[0])

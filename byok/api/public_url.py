@@ -51,7 +51,7 @@ class PublicUrlMiddleware:
             return "byok.WrongHost", f"This server only answers requests for {self.public_url}."
         if scope["scheme"] != public.scheme:
             return "byok.WrongScheme", (
-                f"The request arrived over {scope['scheme']}: send it to {self.public_url} instead. If a proxy "
+                f"The request arrived over {scope['scheme']}: send the request to {self.public_url}. If a proxy "
                 f"received the request over {public.scheme}, the proxy must set X-Forwarded-Proto, and the server's "
                 "FORWARDED_ALLOW_IPS must contain the proxy's address."
             )

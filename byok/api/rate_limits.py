@@ -1,6 +1,6 @@
 """The headers of a response to a request that exceeds a limit.
 
-`RateLimit-Policy` names the exceeded limit, and `RateLimit` reports that no units remain (IETF,
+`RateLimit-Policy` identifies the exceeded limit, and `RateLimit` reports that no units remain (IETF,
 draft-ietf-httpapi-ratelimit-headers-11). The older `X-RateLimit-…` headers have no specification, and cannot describe a
 limit without a time window. `Retry-After` (RFC 9110, 10.2.3) is sent only if waiting helps.
 """

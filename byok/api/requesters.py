@@ -1,4 +1,4 @@
-"""Builds the requester of an HTTP request, on whose behalf the service acts (contract 147)."""
+"""Builds the requester of an HTTP request, on whose behalf `EnvironmentService` acts (contract 147)."""
 
 import re
 import uuid

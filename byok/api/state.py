@@ -1,4 +1,7 @@
-"""Holds the state of a running application: the status broadcaster and, once connected to Temporal, the service."""
+"""Holds the state of a running application.
+
+The state contains the status broadcaster and, once the application is connected to Temporal, an `EnvironmentService`.
+"""
 
 import asyncio
 import contextlib
@@ -34,13 +37,13 @@ class ApiState:
         platform_role_arn: The ARN of the platform role, to which the customers' key policies grant permissions.
         vendor: The vendor profile.
         regions: The Regions in use.
-        connect: Connects to Temporal and returns the service.
+        connect: Connects to Temporal and returns an `EnvironmentService`.
         secret: Signs page tokens and session cookies.
         max_streams: The maximum number of streams that one organisation can have open at the same time.
         local_aws: The endpoint of the local AWS; None if the platform uses AWS.
         journal: The journal of the audit trail.
         shipper: Ships the audit trail; None if no bucket is set.
-        opened: An event that is set once the service is connected.
+        opened: An event that is set once the server is connected to Temporal.
     """
 
     access: Authenticator
@@ -59,11 +62,11 @@ class ApiState:
 
     @property
     def service(self) -> EnvironmentService:
-        """The connected service.
+        """An `EnvironmentService` that is connected to Temporal.
 
         Raises:
-            TemporalUnreachableError: The service is not connected yet. The server keeps trying to connect in the
-                background.
+            TemporalUnreachableError: The server is not connected to Temporal yet. The server keeps trying to connect in
+                the background.
         """
         if self._service is None:
             raise TemporalUnreachableError(
@@ -76,7 +79,7 @@ class ApiState:
         """The status broadcaster.
 
         Raises:
-            TemporalUnreachableError: The service is not connected yet.
+            TemporalUnreachableError: The server is not connected to Temporal yet.
         """
         if self._followers is None:
             self._followers = StatusBroadcaster(self.service, self.max_streams)

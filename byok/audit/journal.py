@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class JournalUnwritableError(Exception):
-    """A record could not be flushed to the disk. The error's message gives the reason."""
+    """A record could not be flushed to disk. The error's message gives the reason."""
 
 
 @dataclass
@@ -70,10 +70,10 @@ class AuditJournal:
         self._flushing: asyncio.Task[None] | None = None
 
     async def append(self, record: AuditRecord) -> None:
-        """Append a record, and return once the record is on the disk.
+        """Append a record, and return once the record is on disk.
 
         Raises:
-            JournalUnwritableError: The record might not be on the disk.
+            JournalUnwritableError: The record might not be on disk.
         """
         flushed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((record.model_dump_json(exclude_none=True).encode() + b"\n", flushed))
@@ -98,7 +98,7 @@ class AuditJournal:
             raise JournalUnwritableError(f"The audit journal {self.directory} cannot be written: {error}") from error
 
     def close(self) -> None:
-        """Close the open piece. Call this after the last `append`."""
+        """Close the open piece. Call this method after the last `append`."""
         self._disk.submit(self._close_piece).result()
         self._disk.shutdown()
 
@@ -150,8 +150,8 @@ class AuditJournal:
             return self._piece
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         name = f"{datetime.now(UTC):{_TIME_FORMAT}}-{uuid.uuid4().hex[:8]}{PIECE_SUFFIX}"
-        # The piece is renamed to its final name only after it is locked. Otherwise, a shipper could mistake the empty
-        # file for a closed piece.
+        # The piece gets its final name only after the piece is locked, so that a shipper cannot mistake the empty file
+        # for a closed piece.
         hidden, path = self.directory / f".{name}", self.directory / name
         descriptor = os.open(hidden, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:

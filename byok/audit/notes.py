@@ -31,7 +31,7 @@ async def parse_note(converter: DataConverter, text: str) -> tuple[Requester | N
     """Return the requester that the reason of a reset or a cancellation contains, and a readable reason.
 
     The readable reason is the reason that the requester gave. If the requester of a reset gave no reason, the readable
-    reason names the activity at which the run resumes. If a person wrote the text, the requester is None, and the
+    reason contains the activity at which the run resumes. If a person wrote the text, the requester is None, and the
     readable reason is the whole text.
     """
     own = _RESET_REASON.fullmatch(text)

@@ -98,7 +98,7 @@ class AuditTarget(RecordModel):
     Attributes:
         organisation: The organisation that owns the environment or the account.
         accounts: The AWS accounts that own the keys, or the account to register.
-        key_arns: The keys that the request names.
+        key_arns: The keys in the request.
     """
 
     environment_id: str | None = None

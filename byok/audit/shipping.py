@@ -1,7 +1,7 @@
 """Ships closed pieces of the journal to an S3 bucket with Object Lock (contract 147).
 
-A piece stays on the disk until S3 has confirmed that its object is stored, so the shipper needs no other record of its
-progress. An S3 outage delays only the shipping.
+A piece stays on disk until S3 has confirmed that the piece's object is stored, so the shipper does not need to record
+its progress. An S3 outage delays only the shipping.
 """
 
 import asyncio
@@ -73,8 +73,8 @@ class S3AuditSink:
                 ChecksumAlgorithm="SHA256",
                 ObjectLockMode=self.mode,
                 ObjectLockRetainUntilDate=datetime.now(UTC) + self.retention,
-                # "Uploads the object only if the object key name does not already exist in the bucket specified.
-                # Otherwise, Amazon S3 returns a 412 Precondition Failed error" (botocore's S3 model).
+                # S3 stores the object only if the bucket has no object with this key. If the bucket has such an object,
+                # S3 returns "412 Precondition Failed" (botocore's S3 model).
                 IfNoneMatch="*",
                 ExpectedBucketOwner=self.owner,
             )
@@ -113,8 +113,8 @@ class AuditShipper:
         """Ship all closed pieces, and return how many were shipped.
 
         Raises:
-            BotoCoreError: The sink cannot be reached. The piece stays on the disk.
-            ClientError: The sink refuses a piece. The piece stays on the disk.
+            BotoCoreError: The sink cannot be reached. The piece stays on disk.
+            ClientError: The sink refuses a piece. The piece stays on disk.
         """
         await self._journal.close_old_piece()
         return await asyncio.to_thread(self._ship)

@@ -18,8 +18,8 @@ def load_blueprint(path: Path | None) -> Blueprint:
         path: The file, or None for the default blueprint that comes with byok.
 
     Raises:
-        ValueError: The file cannot be read, is not YAML, or fails validation. The message names the file and, if
-            validation failed, every invalid field.
+        ValueError: The file cannot be read, is not YAML, or fails validation. The message contains the file's name and,
+            if validation failed, every invalid field.
     """
     path = path or DEFAULT_PATH
     try:

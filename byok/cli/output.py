@@ -23,7 +23,7 @@ EXIT_INTERRUPTED: Final = 130
 
 
 class UsageError(Exception):
-    """The input is invalid, and nothing was started. The message names the field."""
+    """The input is invalid, and nothing was started. The message contains the name of the field."""
 
     code = "byok.InvalidInput"
 

@@ -16,7 +16,8 @@ KeyName = Annotated[str, typer.Argument(metavar="{s3|aurora}", help="Which of th
 PlatformRole = Annotated[
     str | None,
     typer.Option(
-        "--platform-role-arn", help="The platform role that the key policies name. [default: BYOK_PLATFORM_ROLE_ARN]"
+        "--platform-role-arn",
+        help="The platform role, to which the key policies grant access. [default: BYOK_PLATFORM_ROLE_ARN]",
     ),
 ]
 
@@ -69,5 +70,5 @@ def parse_key_purpose(name: str) -> KeyPurpose:
     """
     names = {"s3": KeyPurpose.S3, "aurora": KeyPurpose.RDS, "rds": KeyPurpose.RDS}
     if name.lower() not in names:
-        raise UsageError(f"{name!r} does not name a key: pass s3 or aurora.")
+        raise UsageError(f"{name!r} is not a key: pass s3 or aurora.")
     return names[name.lower()]

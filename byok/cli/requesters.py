@@ -1,4 +1,4 @@
-"""Builds the requester of a command, and connects to the service on the requester's behalf (contract 147)."""
+"""Builds the requester of a command, and connects to Temporal on the requester's behalf (contract 147)."""
 
 import getpass
 import socket
@@ -41,7 +41,7 @@ def build_cli_requester(reason: str | None) -> "Requester":
 
 
 async def connect_as_requester(reason: str | None) -> "EnvironmentService":
-    """Connect to Temporal, and return a service that acts on behalf of the user who runs the command."""
+    """Connect to Temporal, and return an `EnvironmentService` that acts on behalf of the user who runs the command."""
     from byok.service.connection import connect_service
     from byok.settings import Settings
 

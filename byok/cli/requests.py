@@ -65,7 +65,7 @@ def expand_payload(given: dict[str, object]) -> dict[str, object]:
     """Return the options, with the onboarding payload split into two key ARNs. Any key option may contain the payload.
 
     Raises:
-        UsageError: The payload is invalid, or the options and the payload name different keys.
+        UsageError: The payload is invalid, or the options and the payload contain different keys.
     """
     try:
         payload = given.pop("payload", None)
@@ -73,9 +73,7 @@ def expand_payload(given: dict[str, object]) -> dict[str, object]:
         given = {name: value.strip() if isinstance(value, str) else value for name, value in given.items()}
         differing = [OPTION_BY_FIELD[name] for name, arn in named.items() if given.get(name, arn) not in {arn, payload}]
         if differing:
-            raise UsageError(
-                f"--payload names a different key from {' and '.join(differing)}: pass either the payload or the ARNs."
-            )
+            raise UsageError(f"--payload and {' and '.join(differing)} differ: pass either the payload or the ARNs.")
         return expand_payload_fields({**given, **named})
     except PayloadError as error:
         raise UsageError(str(error)) from error

@@ -308,7 +308,8 @@ def _leftovers(status: EnvironmentStatus) -> Text:
     kept += [f"bucket {bucket.name}" for bucket in found.buckets]
     if not kept:
         rolled_back = any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
-        # The text covers only this run. An earlier run may have left resources that this run did not reach.
+        # This line of the output covers only this run. An earlier run may have left resources that this run did not
+        # reach.
         return Text(f"  {'All created resources were removed.' if rolled_back else 'This run created nothing.'}", "dim")
     return Text(f"  Kept: {', '.join(kept)}", "dim")
 

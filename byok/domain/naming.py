@@ -53,7 +53,7 @@ def proof_cluster_identifiers(vendor: VendorProfile) -> tuple[str, ...]:
     """Return the names of the clusters that prove Aurora keys.
 
     The number of names limits how many keys can be proved at the same time, because a cluster's name must be unique
-    within its account and Region. The names are longer than the name of any environment's cluster, so a cluster that
+    within its account and Region. These names are longer than the name of any environment's cluster, so a cluster that
     proves a key never has the name of an environment's cluster.
     """
     return tuple(f"{vendor.resource_prefix}-{_PROOF_CLUSTER}-{slot}" for slot in range(1, MAX_PROOF_CLUSTERS + 1))

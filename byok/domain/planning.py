@@ -49,7 +49,7 @@ class Platform:
     """The vendor's configuration.
 
     Attributes:
-        role_arn: The role that the key policies name.
+        role_arn: The role to which the key policies grant access.
         vendor: The vendor's names.
         blueprint: The contents of every environment.
         prove_aurora_keys: Whether a check may create clusters that prove an Aurora key.

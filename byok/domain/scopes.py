@@ -23,7 +23,7 @@ class Scope(StrEnum):
 def environment_id_prefix(organisation: str | None) -> str:
     """Return the prefix of the ids of an organisation's new environments; empty if there is no organisation.
 
-    The prefix serves only to prevent two organisations from using the same id. The organisation named in the request
-    owns the environment.
+    The prefix serves only to prevent two organisations from using the same id. The organisation in the request owns the
+    environment.
     """
     return "" if organisation is None else f"{organisation}-"

@@ -2,8 +2,8 @@
 
 The labels are an alias for each key, and the same tags on both keys.
 
-Only this module defines which names are valid. byok validates a name before it creates anything, because an invalid
-name would otherwise cause an error only in the last phase.
+Only this module defines which tenant names are valid. byok validates a name before it creates anything, because an
+invalid name would otherwise cause an error only in the last phase.
 """
 
 import re

@@ -25,7 +25,7 @@ class Customer:
     Attributes:
         kms: A KMS client with the customer's credentials.
         cloudformation: A CloudFormation client with the customer's credentials.
-        platform_role_arn: The platform role that the key policies name.
+        platform_role_arn: The platform role, to which the key policies grant access.
         region: The Region of the keys.
         vendor: The vendor's names.
     """

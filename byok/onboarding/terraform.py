@@ -30,7 +30,7 @@ def render_terraform_file(
     """Return the file's text.
 
     Args:
-        platform_role_arn: The role that the key policies name.
+        platform_role_arn: The role to which the key policies grant access.
         region: The environment's Region.
         vendor: The vendor's names.
         organisation: The organisation that owns the environment; None for the vendor.

@@ -58,8 +58,8 @@ async def register_proved_account(
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
         )
     except AccountConflictError as error:
-        # The caller has credentials for the account, so the caller may learn that the account is registered, but not
-        # for which organisation.
+        # The requester has credentials for the account, so byok may tell the requester that the account is registered,
+        # but not for which organisation.
         raise AccountConflictError(
             f"AWS account {request.account} is registered for another organisation, so byok did not register it for "
             f"{request.organisation}. If your organisation owns the account, ask the vendor to change the registration."
@@ -100,8 +100,8 @@ async def _run(
     """Run a short workflow.
 
     Raises:
-        AccountBusyError: Another request is changing the registration of the account; `already_started`, if given, is
-            raised instead.
+        AccountBusyError: Another request is changing the registration of the account. If `already_started` is given,
+            this function raises `already_started`, not AccountBusyError.
     """
     busy = AccountBusyError("Another request is changing the registration of this account: try again.")
     reads = workflow_type == contracts.LIST_ACCOUNTS_WORKFLOW

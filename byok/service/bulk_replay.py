@@ -37,8 +37,8 @@ class BulkReplayOutcome:
 async def find_stopped_environments(service: EnvironmentService, code: str) -> list[str]:
     """Return the ids of the stopped environments whose first problem has this code, in alphabetical order.
 
-    Visibility lists all runs, and is eventually consistent. The caller must therefore read the latest run of each
-    environment.
+    Visibility lists all runs, and is eventually consistent, so some of these environments may no longer be stopped.
+    Read each environment's latest run before you replay it.
 
     Raises:
         InvalidRequestError: The code contains a quotation mark, so it is not a problem code.

@@ -12,7 +12,9 @@ from byok.temporal import DEFAULT_ADDRESS, connect
 
 
 async def connect_service(quotas: Quotas | None = None, *, call_timeout: timedelta | None = None) -> EnvironmentService:
-    """Connect to Temporal with the settings from Temporal's environment configuration, and return the service.
+    """Connect to Temporal, and return an `EnvironmentService`.
+
+    The settings of the connection come from Temporal's environment configuration.
 
     Args:
         quotas: How much each organisation may use; needed only by a program that starts workflows.

@@ -49,7 +49,7 @@ class RequestRecorder(Protocol):
     """Writes the audit records of one request."""
 
     async def record_intent(self, action: AuditAction, target: AuditTarget) -> None:
-        """Write the intent record, and return once the record is on the disk. A second call does nothing.
+        """Write the intent record, and return once the record is on disk. A second call does nothing.
 
         Raises:
             AuditUnavailableError: The record cannot be written.
@@ -69,8 +69,8 @@ class EnvironmentReader:
         task_queue: The task queue that the workers poll.
 
     Attributes:
-        requester: The person or program on whose behalf the service acts. The service finds only the environments of
-            the requester's organisation. None for a program that may use all environments, such as the CLI.
+        requester: The person or program on whose behalf this object acts. Only the environments of the requester's
+            organisation can be found. None for a program that may use all environments, such as the CLI.
         recorder: Writes the audit records of the request; None if a worker writes them.
     """
 
@@ -82,7 +82,7 @@ class EnvironmentReader:
         self._task_queue = task_queue
 
     def on_behalf_of(self, requester: Requester, recorder: RequestRecorder | None = None) -> Self:
-        """Return a copy of the service that acts on behalf of a requester.
+        """Return a copy of this object that acts on behalf of a requester.
 
         The copy writes an audit record before each action.
         """
@@ -102,7 +102,7 @@ class EnvironmentReader:
             fields: The fields of the request.
 
         Raises:
-            AuditUnavailableError: The record cannot be written. The caller must not carry out the action.
+            AuditUnavailableError: The record cannot be written, so the action must not be carried out.
         """
         if self.recorder is not None:
             await self.recorder.record_intent(action, AuditTarget.from_fields(fields))

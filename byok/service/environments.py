@@ -129,7 +129,7 @@ class EnvironmentService(EnvironmentReader):
             nonce: The nonce of the proof; a nonce can register at most one account.
 
         Raises:
-            AccountConflictError: The account is registered for another organisation. The error does not name that
+            AccountConflictError: The account is registered for another organisation. The error does not reveal which
                 organisation.
             AccountProofUsedError: The nonce has already been used.
             AccountsUnavailableError: AWS did not respond, or refused the request.
@@ -219,7 +219,7 @@ class EnvironmentService(EnvironmentReader):
         """Put the tenant name on both keys. If byok has no role to use, return the commands to run.
 
         Args:
-            request: The naming request. If an identical request is in progress, return that request's result.
+            request: The tenant name and the keys. If an identical request is in progress, return its result.
             on_pending: Called with each pending step, repeatedly while the workflow runs.
 
         Raises:
@@ -307,7 +307,7 @@ class EnvironmentService(EnvironmentReader):
         s3_key_arn: str | None = None,
         rds_key_arn: str | None = None,
     ) -> DeleteRequest:
-        """Build the request that deletes an environment. The caller must already have the user's confirmation.
+        """Build the request that deletes an environment, after the user has confirmed the deletion.
 
         Args:
             environment_id: The environment.

@@ -6,7 +6,7 @@ from byok.domain.quotas import QUOTA_EXCEEDED_CODE, ExceededQuota
 
 
 class ServiceError(Exception):
-    """Base class of the service's errors. `code` is for programs, and the exception's text is for people."""
+    """Base class of the errors of `byok.service`. `code` is for programs, and the exception's text is for people."""
 
     code = "byok.Error"
 

@@ -162,8 +162,8 @@ def require_keys_in_use_unchanged(status: EnvironmentStatus, request: ProvisionR
     The key of an existing resource cannot change.
 
     Raises:
-        KeyCannotChangeError: An existing resource is encrypted with a different key. The message names the resource and
-            its key.
+        KeyCannotChangeError: An existing resource is encrypted with a different key. The message contains the
+            resource's name and the ARN of the resource's key.
     """
     if request.key_pair is None:
         return

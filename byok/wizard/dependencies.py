@@ -114,4 +114,5 @@ async def _service(
 
 
 Service = Annotated[EnvironmentService, Depends(_service)]
-"""The service, acting on behalf of the user: it finds only the environments of the user's organisation."""
+"""An `EnvironmentService` that acts on behalf of the user, and finds only the environments of the user's
+organisation."""

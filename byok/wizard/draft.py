@@ -121,7 +121,7 @@ class EnvironmentDraft(BaseModel):
         return ProvisionRequest.model_validate(values)
 
     def field_errors(self, prefix: str, regions: Sequence[str], *names: str) -> dict[str, str]:
-        """Return an error message for each of the named fields that is invalid.
+        """Return an error message for each of the given fields that is invalid.
 
         A field is invalid if its value is missing or malformed, or if the value is a Region that is not in use.
 

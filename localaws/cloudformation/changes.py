@@ -66,7 +66,8 @@ def build_desired_state(call: Call, stack: Stack | None, *, template_alone: bool
     parameters = resolve_parameters(template, call.params.get("Parameters", []), previous.parameters)
     rules.check_assertions(call, template, parameters)
     tags = call.params.get("Tags")
-    # "If you don't specify this parameter, CloudFormation doesn't modify the stack's tags" (botocore, UpdateStack).
+    # An update without `Tags` keeps the tags: "If you don't specify this parameter, CloudFormation doesn't modify the
+    # stack's tags" (botocore, UpdateStack).
     kept = previous.tags if tags is None else {tag["Key"]: tag["Value"] for tag in tags}
     return DesiredState(
         template=template,

@@ -94,7 +94,10 @@ def update_assume_role_policy(call: Call) -> dict[str, Any]:
 
 @models("RoleName")
 def delete_role(call: Call) -> dict[str, Any]:
-    """DeleteRole: delete a role and end its sessions, or reject the call if the role still has inline policies."""
+    """DeleteRole: delete a role and invalidate its sessions.
+
+    The call is rejected if the role still has inline policies.
+    """
     role = _role(call)
     if role.policies:
         raise AwsError("DeleteConflict", "Cannot delete entity, must delete policies first.", 409)
@@ -232,7 +235,7 @@ def _tags(role: Role) -> list[dict[str, str]]:
 
 
 def _url_encode(document: dict[str, Any]) -> str:
-    """Encode a policy: policies are "URL-encoded compliant with RFC 3986" (botocore, GetRole)."""
+    """Encode a policy. IAM returns policies "URL-encoded compliant with RFC 3986" (botocore, GetRole)."""
     return quote(render_policy(document))
 
 

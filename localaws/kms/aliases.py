@@ -23,7 +23,7 @@ _NAME: Final = re.compile(r"alias/[a-zA-Z0-9/_-]{1,250}")
 def create_alias(call: Call) -> dict[str, Any]:
     """CreateAlias: create an alias for a key in the caller's account.
 
-    The caller needs permission on the alias and on the key.
+    CreateAlias requires permission on the alias and on the key.
     """
     name, arn = call.params["AliasName"], _arn(call)
     if not name.startswith("alias/"):
@@ -45,8 +45,8 @@ def create_alias(call: Call) -> dict[str, Any]:
 def update_alias(call: Call) -> dict[str, Any]:
     """UpdateAlias: point an alias at another key of the same kind.
 
-    The caller needs permission on the alias, the old key and the new key. Therefore, a role without permission on the
-    old key cannot move the alias. We found no recording that shows the order in which AWS checks the permissions.
+    UpdateAlias requires permission on the alias, the old key and the new key. Therefore, a role without permission on
+    the old key cannot move the alias. We found no recording that shows the order in which AWS checks the permissions.
     """
     check_identity_policies(call, _arn(call))
     alias = _find(call)
@@ -60,7 +60,7 @@ def update_alias(call: Call) -> dict[str, Any]:
 
 @models("AliasName")
 def delete_alias(call: Call) -> dict[str, Any]:
-    """DeleteAlias: delete an alias. The caller needs permission on the alias and on the alias's key."""
+    """DeleteAlias: delete an alias. The call requires permission on the alias and on the alias's key."""
     check_identity_policies(call, _arn(call))
     alias = _find(call)
     require_own_key(call, alias.target)
@@ -108,7 +108,7 @@ def _target(call: Call) -> str:
 def _own_arn(call: Call, reference: str) -> str:
     """Return the ARN of a key in the caller's account.
 
-    The caller needs no permission, because the key is not accessed.
+    The function checks no permission, because it does not access the key.
     """
     try:
         arn = resolve_key_arn(reference, call.caller.account, call.region)

@@ -68,7 +68,8 @@ class KeyUse:
         via: The service that calls KMS for the caller, as the value of `kms:ViaService`. None for a direct call.
         for_aws_resource: Whether the use creates a grant for an AWS resource (`kms:GrantIsForAWSResource`).
         context: The encryption context.
-        ciphertext: Whether the key is identified only by a ciphertext. In that case, an error does not name the key.
+        ciphertext: Whether the key is identified only by a ciphertext. In that case, an error does not contain the
+            key's ARN.
         tags: The tags that the request adds to the key.
         tag_keys: The tag keys in the request.
     """

@@ -34,8 +34,8 @@ def decrypt(call: Call) -> dict[str, Any]:
 
     Raises:
         AwsError: `InvalidCiphertextException`, or the error for a key that the caller may not use.
-            `IncorrectKeyException` if the key named in the call is not the key that the ciphertext identifies
-            (botocore's KMS model, Decrypt). We found no recording of the message of `IncorrectKeyException`.
+            `IncorrectKeyException` if the key in the call is not the key that the ciphertext identifies (botocore's KMS
+            model, Decrypt). We found no recording of the message of `IncorrectKeyException`.
     """
     try:
         envelope = json.loads(call.params["CiphertextBlob"])

@@ -83,8 +83,8 @@ def require_key_state_not_in(key: Key, *states: str) -> None:
 def stop_dry_run(call: Call) -> None:
     """End a dry run. Handlers call this function after all checks, immediately before the operation itself.
 
-    KMS developer guide, "Testing your permissions": KMS verifies that the caller has the permission, but does not
-    execute the operation.
+    In a dry run, KMS verifies that the caller has the permission, but does not execute the operation (KMS developer
+    guide, "Testing your permissions").
 
     Raises:
         AwsError: `DryRunOperationException` if the call is a dry run. The message comes from the CloudTrail events in

@@ -70,8 +70,8 @@ def parse_key_policy(call: Call, key_arn: str) -> dict[str, Any]:
 def _caller_may_change(call: Call, policy: dict[str, Any], key_arn: str) -> bool:
     """Return whether the caller may change the policy again. Permissions granted to other principals do not count.
 
-    KMS API reference, CreateKey and PutKeyPolicy: "The key policy must allow the calling principal to make a subsequent
-    PutKeyPolicy request on the KMS key."
+    The KMS API reference (CreateKey and PutKeyPolicy) says, "The key policy must allow the calling principal to make a
+    subsequent PutKeyPolicy request on the KMS key."
     """
     context = KeyUse(call.caller, "kms:PutKeyPolicy", call.region).condition_keys | build_key_condition_keys(key_arn)
     access = AccessRequest(call.caller, "kms:PutKeyPolicy", key_arn, context)

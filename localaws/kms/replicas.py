@@ -18,8 +18,8 @@ from localaws.state import STATE, KeyRevision
 def replicate_key(call: Call) -> dict[str, Any]:
     """ReplicateKey.
 
-    The caller needs permission on the primary key, and kms:CreateKey in the replica's Region. A call with tags also
-    needs kms:TagResource in that Region (botocore, ReplicateKey).
+    ReplicateKey requires permission on the primary key, and kms:CreateKey in the replica's Region. A call with tags
+    also requires kms:TagResource in that Region (botocore, ReplicateKey).
     """
     key, region, tags = require_own_key(call), call.params["ReplicaRegion"], call.params.get("Tags") or []
     check_identity_policies(call, action="CreateKey")

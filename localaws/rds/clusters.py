@@ -149,7 +149,8 @@ def modify_db_cluster(call: Call) -> dict[str, Any]:
 def delete_db_cluster(call: Call) -> dict[str, Any]:
     """DeleteDBCluster, with or without a final snapshot.
 
-    The call is rejected if the cluster has deletion protection, still has instances, or is being created or deleted.
+    RDS rejects DeleteDBCluster if the cluster has deletion protection, still has instances, or is being created or
+    deleted.
     """
     resources.refuse_kept_backups(call)
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])

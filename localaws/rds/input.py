@@ -96,7 +96,8 @@ def check_new_cluster(params: _Params) -> None:
             f"Invalid backup retention period: {params['BackupRetentionPeriod']}. Must be between 1 and 35 days."
         )
     if params.get("KmsKeyId") and not params.get("StorageEncrypted"):
-        # CloudFormation's page AWS::RDS::DBCluster: with KmsKeyId "you must set the StorageEncrypted property".
+        # The CloudFormation reference for AWS::RDS::DBCluster says that if you set KmsKeyId, "you must set the
+        # StorageEncrypted property".
         raise invalid_combination_error("KmsKeyId can be specified only when StorageEncrypted is true.")
     check_tags(params.get("Tags", []))
     _check_master_user(params)

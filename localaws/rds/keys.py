@@ -117,7 +117,7 @@ def _customer_key(call: Call, reference: str, service: str, actions: Iterable[st
     except KmsError as refused:
         raise key_not_accessible_error(reference) from refused
     key = STATE.keys[arn]
-    # KMS developer guide, "How Amazon RDS uses AWS KMS": symmetric encryption keys only.
+    # RDS supports only symmetric encryption keys (KMS developer guide, "How Amazon RDS uses AWS KMS").
     if key.spec != "SYMMETRIC_DEFAULT" or key.usage != "ENCRYPT_DECRYPT":
         raise key_not_accessible_error(reference)
     return key.arn

@@ -1,8 +1,8 @@
 """Computes the status of clusters and instances from the current time, so that no background thread is needed.
 
-A record keeps the last transition (create, start, stop, delete) and the time when the transition ends. Every read
-computes the status from the record, so no status is lost when the process restarts, and a test can shorten a transition
-instead of sleeping.
+A record keeps the last transition (create, start, stop, delete) and the time when the transition is complete. Every
+read computes the status from the record, so no status is lost when the process restarts, and a test can shorten a
+transition instead of sleeping.
 
 Source of the statuses: Aurora user guide, "Viewing DB cluster status".
 """
@@ -57,7 +57,7 @@ class Lifecycle:
     key_lost_at: float | None = None
 
     def transition_to(self, order: DatabaseStatus, now: float, seconds: float) -> None:
-        """Start a transition that takes `seconds` seconds. Until the transition ends, the status is `order`."""
+        """Start a transition that takes `seconds` seconds. Until the transition is complete, the status is `order`."""
         self.order = order
         self.until = now + seconds
 
@@ -85,7 +85,7 @@ class Lifecycle:
     def start_recovery(self, now: float, seconds: float) -> None:
         """Start a stopped cluster, or recover it from `inaccessible-encryption-credentials-recoverable`.
 
-        The caller must first check that the key is usable.
+        Check that the cluster's key is usable before you call this method.
         """
         self.key_lost_at = None
         self.transition_to(DatabaseStatus.STARTING, now, seconds)

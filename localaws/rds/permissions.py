@@ -16,7 +16,8 @@ def authorize_with_tags(call: Call, kind: str, name: str) -> None:
     arn = name if name.startswith("arn:") else build_resource_arn(call, kind, name)
     authorize(call, arn)
     if call.params.get("Tags") and call.operation != "AddTagsToResource":
-        # Service authorization reference, Amazon RDS: creating a resource with tags also needs rds:AddTagsToResource.
+        # Creating a resource with tags also requires rds:AddTagsToResource (service authorization reference, "Amazon
+        # RDS").
         authorize(dataclasses.replace(call, operation="AddTagsToResource"), arn)
 
 

@@ -27,12 +27,12 @@ def get_identifier(database: Database) -> str:
 
 
 def new_lifecycle(order: DatabaseStatus = DatabaseStatus.CREATING) -> Lifecycle:
-    """Create a lifecycle whose transition starts now; the status is `order` until the transition ends."""
+    """Create a lifecycle whose transition starts now. The status is `order` until the transition is complete."""
     return Lifecycle(order, time.time() + STATE.database_seconds)
 
 
 def start_transition(database: Database, status: DatabaseStatus) -> None:
-    """Start a transition of a database. It takes `STATE.database_seconds`."""
+    """Start a transition of a database. The transition takes `STATE.database_seconds`."""
     database.life.transition_to(status, time.time(), STATE.database_seconds)
 
 

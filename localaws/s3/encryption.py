@@ -107,7 +107,7 @@ def remember_upload(call: Call, bucket: FakeBucket) -> None:
 
 
 def complete_upload(call: Call, bucket: FakeBucket) -> None:
-    """Give the object of a completed upload the upload's own S3 Bucket Key setting instead of the bucket's setting."""
+    """Apply the upload's own S3 Bucket Key setting, not the bucket's, to the object that a completed upload created."""
     stored: FakeKey | None = find_object(bucket, call.params["Key"], None)
     if stored is not None:
         stored.bucket_key_enabled = str(call.params["UploadId"] in STATE.bucket_key_uploads).lower()

@@ -1,6 +1,7 @@
 """S3's operations: how a request identifies its operation, and which parameters of each operation are modelled.
 
-If a parameter in a header or in the query is not modelled, an error names the parameter. moto handles request bodies.
+If a parameter in a header or in the query is not modelled, the request fails with an error that contains the parameter.
+moto handles request bodies.
 """
 
 import re

@@ -1,6 +1,7 @@
 """byok uses only buckets in the platform's account (contract 154).
 
-Calls on a bucket pass `ExpectedBucketOwner`. If another account owns the bucket, the problem names the bucket.
+Calls on a bucket pass `ExpectedBucketOwner`. If another account owns the bucket, the problem contains the bucket's
+name.
 """
 
 import json

@@ -83,7 +83,7 @@ class Provision:
 
 @dataclass(frozen=True)
 class WriteForeignObject:
-    """A service writes an object to a bucket of the environment."""
+    """One of the customer's services writes an object to a bucket of the environment."""
 
     environment: int
 
@@ -149,7 +149,7 @@ class TwoEnvironments:
 
     @property
     def service(self) -> EnvironmentService:
-        """The service that the CLI and the API use."""
+        """The `EnvironmentService` that the CLI and the API use."""
         return ForgetfulService(self.client, self.queue, self.forgotten)
 
     async def run(self, command: Command) -> EnvironmentStatus | None:

@@ -69,7 +69,7 @@ async def open_api_state(
     regions: Sequence[str] = (REGION, "us-west-2"),
     local_aws: str | None = None,
 ) -> AsyncIterator[ApiState]:
-    """Create the API's state, and wait until the service is connected.
+    """Create the API's state, and wait until the API is connected to Temporal.
 
     Without an authenticator, the API allows every caller.
     """

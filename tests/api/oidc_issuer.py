@@ -21,7 +21,10 @@ ALL = "environments:read environments:write environments:delete"
 
 @cache
 def generate_private_key(whose: str) -> rsa.RSAPrivateKey:
-    """Generate a private key, or return the cached key; `whose` names the key's owner, and each owner has one key."""
+    """Generate a private key, or return the cached key.
+
+    `whose` is the name of the key's owner, and each owner has one key.
+    """
     return rsa.generate_private_key(65537, 2048)
 
 
@@ -79,8 +82,8 @@ class OidcIssuer:
     def issue_token(self, organisation: str = "acme", scope: str = ALL, **changes: Any) -> str:
         """Issue a token, which is valid unless `changes` makes it invalid.
 
-        `changes` can override each claim, the key id, the signing key and the algorithm. The value None removes a
-        claim or the key id.
+        `changes` can override any claim, the key id, the signing key and the algorithm. The value None removes a claim
+        or the key id.
         """
         key, algorithm = changes.pop("key", self.key), changes.pop("algorithm", "RS256")
         name = changes.pop("kid", self.name)

@@ -219,7 +219,7 @@ READS = {
     *("list_attempts", "list_claims", "list_environments"),
     *("list_environments_page", "list_workers", "read_routing", "read_status", "wait_for_result", "record_intent"),
 }
-"""The methods of the service that change nothing and use no key."""
+"""The methods of `EnvironmentService` that change nothing and use no key."""
 
 
 async def test_service_acts_only_after_the_intent_is_written(

@@ -1,4 +1,4 @@
-"""Only the vendor's staff can list claims; requests that name a Region that is not in use are refused."""
+"""Only the vendor's staff can list claims; requests for a Region that is not in use are refused."""
 
 import uuid
 from datetime import UTC, datetime

@@ -78,7 +78,7 @@ async def test_unknown_last_event_ids_restart_the_stream(
 
 
 class StatusCountingService(EnvironmentService):
-    """A service that counts how often the status of each environment is read."""
+    """An `EnvironmentService` that counts how often the status of each environment is read."""
 
     looks: Counter[str]
 

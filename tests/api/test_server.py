@@ -32,10 +32,10 @@ from tests.workflows.fake_activities import PLATFORM
 
 
 class NeverReadyService:
-    """A service whose only environment waits for its database forever."""
+    """An `EnvironmentService` whose only environment waits for its database forever."""
 
     def on_behalf_of(self, _: Requester, __: RequestRecorder | None = None) -> "NeverReadyService":
-        """Return this service unchanged, because it ignores the requester."""
+        """Return this object unchanged, because this fake service ignores the requester."""
         return self
 
     async def read_status(self, environment_id: str) -> EnvironmentStatus:

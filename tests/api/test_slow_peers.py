@@ -51,12 +51,12 @@ async def drip(writer: asyncio.StreamWriter, text: bytes) -> None:
 
 
 async def read_until_cut_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: bytes) -> bytes:
-    """Send bytes slowly, and return everything that the server sends before it ends the connection."""
+    """Send bytes slowly, and return everything that the server sends before it closes the connection."""
     sending = asyncio.create_task(drip(writer, text * 1000))
     try:
         async with asyncio.timeout(PATIENCE):
             return await reader.read()
-    except ConnectionResetError:  # the server ended the connection while a byte was in transit
+    except ConnectionResetError:  # the server closed the connection while a byte was in transit
         return b""
     finally:
         sending.cancel()

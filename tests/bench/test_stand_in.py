@@ -110,7 +110,7 @@ class RecordingHarness(ActivityHarness):
         self.provision_environment()
         self.run_with_retries(
             self.database.read_and_verify_database, self.database_task
-        )  # read one resource at a time, because the evidence activity would read them all concurrently
+        )  # read one resource at a time, because the evidence activity would read all resources concurrently
         for bucket in self.plan.buckets:
             self.storage.read_and_verify_bucket(self.plan.environment, bucket)
         buckets, removal = range(len(self.plan.buckets)), self.database_removal(FINAL)

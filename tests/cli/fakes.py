@@ -80,7 +80,7 @@ def make_status(
 
 @dataclass
 class FakeService:
-    """A service that returns configured results.
+    """A fake `EnvironmentService` that returns configured results.
 
     Attributes:
         statuses: The statuses that `watch_status` yields, in order; `read_status` returns the last of them.

@@ -60,4 +60,4 @@ def test_all_pages_are_listed(run: Run, service: FakeService) -> None:
 
 def test_no_registered_account_is_said(run: Run, service: FakeService) -> None:
     service.account_pages = [AccountPage()]
-    assert run("accounts", "list").err == "No account is registered.\n"
+    assert run("accounts", "list").err == "No accounts are registered.\n"

@@ -1,7 +1,7 @@
 """Make schemathesis parse the keys template as CloudFormation does, including short forms such as `!Sub`.
 
-Otherwise, schemathesis's parser fails at the first short form and ends the test thread. The run would then skip all
-later operations, but still pass.
+Without these hooks, schemathesis's parser fails at the first short form and ends the test thread. The run then skips
+all later operations, but still passes.
 """
 
 import schemathesis

@@ -1,4 +1,7 @@
-"""Check keys through the service and the CLI, with real processes. The key checks leave nothing behind in AWS."""
+"""Check keys through `EnvironmentService` and the CLI, with real processes.
+
+The key checks leave nothing behind in AWS.
+"""
 
 import asyncio
 import json

@@ -36,7 +36,7 @@ async def test_platform_managed_environment_lives_and_never_switches(machine: St
     named = await machine.run_program("byok", "tenant", name, "--json")
     assert (named.code, named.json["error"]["code"]) == (1, "byok.NoCustomerKeys")
 
-    # Temporal's UI starts a workflow without byok's service, so the workflow itself must reject invalid requests.
+    # Temporal's UI starts a workflow without `EnvironmentService`, so the workflow itself must reject invalid requests.
     client = await machine.stack.connect_client()
     for workflow, value, code in (
         ("DeleteEnvironment", _build_delete(name, **keys.__dict__), "byok.EncryptionCannotChange"),

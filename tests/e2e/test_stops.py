@@ -217,7 +217,10 @@ async def test_rollback_removes_created_resources(machine: StackHarness) -> None
 
 
 async def test_complete_environment_started_again_with_rollback_loses_nothing(machine: StackHarness) -> None:
-    """Start the workflow directly, without the service's checks, with different keys and `on_failure=rollback`."""
+    """Start the workflow directly, with different keys and `on_failure=rollback`.
+
+    A workflow that is started directly skips the checks of `EnvironmentService`.
+    """
     first = machine.build_request()
     assert (await machine.provision(first)).phase is Phase.READY
     (cluster,) = machine.list_environment_clusters(first.environment_id)

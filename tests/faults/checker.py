@@ -74,7 +74,7 @@ async def check_ready(machine: StackHarness, request: ProvisionRequest, status: 
 async def check_stopped(
     machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, *codes: str, key: KeyPurpose | None
 ) -> Verdict:
-    """Check that an environment is STOPPED, and that its problem has one of these codes and names this key."""
+    """Check that an environment is STOPPED, and that its problem has one of these codes and this key's ARN."""
     verdict = Verdict()
     verdict.expect("the phase", status.phase, Phase.STOPPED)
     problem = status.problem

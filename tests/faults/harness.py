@@ -22,7 +22,8 @@ MAX_CONCURRENT_CASES: Final = 40
 fifty threads."""
 
 LONG_READ_TIMEOUT_SECONDS: Final = "110"
-"""The worker's read timeout for AWS calls, in seconds, for cases that hold calls. No call is held for this long."""
+"""The worker's read timeout for AWS calls, in seconds, for cases that hold calls. Every held call is released
+sooner."""
 SHORT_READ_TIMEOUT_SECONDS: Final = "30" if RUN_ALL_CASES else "4"
 """The worker's read timeout, in seconds, for cases that do not hold calls. This timeout must expire if a call gets no
 response, but not if the call is merely slow. Calls are slow when many clients list a Region's resources at the same

@@ -33,7 +33,7 @@ from tests.localaws.server import REGION
 from tests.requested_keys import keys_of
 
 REST_TIMEOUT_SECONDS: Final = 120.0
-"""The time limit for an operation to end. In these tests, every operation takes only seconds, but Temporal needs ten
+"""The maximum duration of an operation. In these tests, every operation takes only seconds, but Temporal needs ten
 seconds (`HEARTBEAT_TIMEOUT`) to notice that an activity has been abandoned."""
 PROGRESS_TIMEOUT_SECONDS: Final = 40.0
 

@@ -240,7 +240,7 @@ async def test_environments_survive_long_throttling_with_few_calls(steady: Fault
 
 
 def find_environment(runs: list[ScenarioRun], call: dict[str, dict[str, str]]) -> str | None:
-    """Return the id of the environment whose resource a call names, or None."""
+    """Return the id of the environment whose resource a call uses, or None."""
     values = " ".join(call["params"].values())
     return next((run.request.environment_id for run in runs if run.find_placeholder(values)), None)
 

@@ -1,4 +1,4 @@
-"""Changes to aliases and tags in the customer's account by a role whose policy names only two keys."""
+"""Changes to aliases and tags in the customer's account by a role whose policy allows changes only to two keys."""
 
 import json
 from dataclasses import dataclass

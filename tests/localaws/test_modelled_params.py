@@ -1,4 +1,4 @@
-"""No parameter of AWS's API is ignored: either the local AWS models the parameter, or an error names it.
+"""The local AWS ignores no parameter of AWS's API: a parameter that is not modelled causes an error.
 
 botocore's models list all parameters. The decorator `models(…)` of a handler, and `S3_PARAMS`, declare which parameters
 are modelled.

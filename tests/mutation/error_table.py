@@ -1,8 +1,8 @@
 """Change each rule of the error table and run the table's tests: `python -m tests.mutation.error_table`.
 
 mutmut changes only code in functions, but the error table is data that Python builds when it imports the modules. This
-program makes the changes in memory and prints the changes that no test detects. It runs the tests for each change in a
-separate forked process, so the changes do not affect each other.
+program makes the changes in memory and prints the changes that no test detects. The program runs the tests for each
+change in a separate forked process, so the changes do not affect each other.
 """
 
 import contextlib

@@ -61,7 +61,8 @@ def read_mutants(file: Path, codes: dict[str, int | None]) -> Iterator[Mutant]:
     """Yield the changes that mutmut tested in a file.
 
     Args:
-        file: The file with mutmut's changes: for each function, the original and each changed function.
+        file: The file that mutmut wrote. For each function of a module, the file contains the original and every
+            changed version.
         codes: The exit code of each change's tests, or None if mutmut did not run the tests.
     """
     text = file.read_text()

@@ -69,7 +69,7 @@ def one_or_many(items: st.SearchStrategy[str], most: int = 3) -> st.SearchStrate
     return items | st.lists(items, min_size=1, max_size=most, unique=True)
 
 
-# The principals that a statement may name.
+# The principals that a statement can contain.
 _PRINCIPALS: Final = st.sampled_from(
     [
         f"arn:aws:iam::{PLATFORM}:root",
@@ -87,7 +87,7 @@ _FOR: Final = st.one_of(
     st.builds(lambda who: {"NotPrincipal": {"AWS": who}}, one_or_many(_PRINCIPALS)),
 )
 
-# The actions that a statement may name.
+# The actions that a statement can contain.
 _ACTIONS: Final = st.sampled_from(
     [
         *("kms:*", "KMS:*", "kms:Decrypt", "kms:decrypt", "kms:GenerateDataKey*", "kms:GenerateDataKe?", "kms:De*"),
@@ -183,13 +183,14 @@ def _choices(operator: str, key: str) -> list[str]:
     """Return the values to choose from, without the values that the simulator evaluates incorrectly."""
     values = _VALUES[key]
     if operator.startswith("Arn"):
-        # The simulator splits a pattern at the colon in a variable's name. AWS supports variables here: "You can use a
-        # policy variable with the ARN condition operator" (IAM user guide, "ARN condition operators").
+        # The simulator splits a pattern at the colon in a variable's name. AWS supports variables in ARN patterns. The
+        # IAM user guide says, "You can use a policy variable with the ARN condition operator" ("ARN condition
+        # operators").
         values = [value for value in values if "${" not in value]
     if "Not" in operator:
         # In the simulator, an inverted operator never matches a variable that has no value. In AWS, an
-        # inverted operator matches such a variable: "Inverted condition operators like StringNotEquals or StringNotLike
-        # do match against a null value" (IAM user guide, "Policy variables with no value").
+        # inverted operator matches such a variable. The IAM user guide says, "Inverted condition operators like
+        # StringNotEquals or StringNotLike do match against a null value" ("Policy variables with no value").
         values = [value for value in values if _NO_VALUE not in value]
     return values
 
@@ -215,7 +216,7 @@ def _statements(draw: st.DrawFn, *, with_principals: bool) -> dict[str, Any]:
 
 
 def policy_strategy(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any]]:
-    """Return a strategy for key policies, whose statements name principals, or for identity policies.
+    """Return a strategy for key policies, whose statements specify principals, or for identity policies.
 
     All policies have the version 2012-10-17, because the simulator replaces variables regardless of the `Version`. In
     AWS, variables in a policy with an earlier version "are treated as literal strings" (IAM user guide, "IAM JSON
@@ -228,7 +229,7 @@ def policy_strategy(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any
 ALLOW_ALL_POLICY: Final = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 KEY_POLICY_STRATEGY: Final = policy_strategy(with_principals=True)
 # Half of the identity policies allow everything, because cross-account access also needs permission from the identity
-# policy. Otherwise, almost every call would be denied.
+# policy. If no identity policy allowed everything, almost every call would be denied.
 IDENTITY_POLICIES_STRATEGY: Final = st.lists(
     st.just(ALLOW_ALL_POLICY) | policy_strategy(with_principals=False), max_size=2
 )

@@ -30,7 +30,7 @@ class Tenant:
     """An organisation that no other test uses.
 
     Attributes:
-        service: The service with the organisation's quotas; the worker has the same quotas.
+        service: An `EnvironmentService` with the organisation's quotas; the worker has the same quotas.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Tenant:
     service: EnvironmentService
 
     def limit(self, **limits: int) -> None:
-        """Set the quotas of the organisation, for the service and the worker."""
+        """Set the quotas of the organisation, for `EnvironmentService` and the worker."""
         quotas = Quotas.model_validate({"organisations": {self.name: limits}})
         self.harness.activities.quotas = quotas
         self.service = EnvironmentService(self.harness.client, self.harness.task_queue, quotas)

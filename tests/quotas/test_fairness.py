@@ -139,7 +139,7 @@ async def take_turns(
 
     Args:
         client: A client of the server.
-        how: How the backlog and the environments are started: by the service or in Temporal.
+        how: How the backlog and the environments are started: through `EnvironmentService` or directly in Temporal.
         organisations: The organisation of each environment.
         backlog: Whether to queue the backlog.
     """

@@ -62,7 +62,10 @@ _EVERYTHING: Final = build_owned_resources(
 
 
 async def ready(harness: WorkflowHarness) -> Handle:
-    """Every activity succeeds. The service starts the workflow and publishes the first phase in the same request."""
+    """Every activity succeeds.
+
+    `EnvironmentService` starts the workflow and publishes the first phase in the same request.
+    """
     created = await EnvironmentService(harness.client, harness.task_queue).create(build_provision_request("ready"))
     return harness.client.get_workflow_handle(created.workflow_id, run_id=created.run_id)
 

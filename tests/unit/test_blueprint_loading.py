@@ -1,4 +1,4 @@
-"""Load blueprints from files: the packaged blueprint is valid, and an error names the file and the field."""
+"""Load blueprints from files: the packaged blueprint is valid, and an error contains the file and the field."""
 
 from pathlib import Path
 

@@ -51,8 +51,8 @@ def test_workflow_input_accepts_the_payload() -> None:
         ({"s3_key_arn": '{"S3KmsKeyArn":"x"}'}, "lacks RdsKmsKeyArn"),
         ({"s3_key_arn": '{"S3KmsKeyArn":"x","RdsKmsKeyArn":null}'}, "lacks RdsKmsKeyArn"),
         ({"s3_key_arn": "[1, 2]"}, "not a JSON object"),
-        ({"s3_key_arn": PAYLOAD, "rds_key_arn": S3}, "names a different key"),
-        ({**NAMED, "rds_key_arn": S3}, "names a different key"),
+        ({"s3_key_arn": PAYLOAD, "rds_key_arn": S3}, "contains a different key"),
+        ({**NAMED, "rds_key_arn": S3}, "contains a different key"),
         ({"S3KmsKeyArn": S3}, "lacks RdsKmsKeyArn"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The policy check names conditions that the customer added, and principals that KMS rejects."""
+"""The policy check reports conditions that the customer added, and principals that KMS rejects."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""A finding of the policy check names the access, the statement and the next step."""
+"""Each finding of the policy check specifies the access, the statement and the next step."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""The structure of the project: every package exists, states its purpose, and has modules of limited length.
+"""Every package exists and states its purpose, and no module is too long.
 
-import-linter checks which packages may import which other packages (pyproject.toml). This module checks the other
-rules.
+import-linter checks which packages may import which other packages (pyproject.toml). This module checks the other rules
+of the project's structure.
 """
 
 import ast
@@ -75,7 +75,7 @@ OUTSIDE_ERRORS = {
     *("ActivityError", "ApplicationError", "BotoCoreError", "CancelledError", "ClientError", "RPCError"),
     *("ValidationError", "WorkflowAlreadyStartedError", "WorkflowFailureError"),
 }
-"""The errors from asyncio, botocore, pydantic and Temporal that docstrings may name."""
+"""The errors from asyncio, botocore, pydantic and Temporal that docstrings may mention."""
 
 
 def test_docstrings_name_errors_that_exist() -> None:

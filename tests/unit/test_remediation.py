@@ -1,4 +1,7 @@
-"""For both keys and in every partition, a remedy has valid commands, no placeholders, and a last step."""
+"""A remedy's commands are valid, no placeholder is left, and the last line gives the next step.
+
+The tests check every remedy for each key and in each partition.
+"""
 
 import json
 import re

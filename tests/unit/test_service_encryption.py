@@ -1,4 +1,4 @@
-"""The service refuses a kind of encryption that differs from the environment's own (contract 9, 132)."""
+"""`EnvironmentService` refuses a kind of encryption that differs from the environment's own (contract 9, 132)."""
 
 import pytest
 
@@ -80,7 +80,10 @@ async def test_stopped_environment_with_a_cluster_keeps_its_encryption(
 async def test_environment_that_created_nothing_may_be_requested_anew(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    """The service accepts the request; the workflow would refuse it if AWS reported resources of an earlier run."""
+    """`EnvironmentService` accepts the request.
+
+    The workflow would refuse the request if AWS reported resources of an earlier run.
+    """
     disabled = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
     harness.activities.script["probe_s3_key"] = [disabled]
     await provision(service, environment_id, CUSTOMER_MANAGED)

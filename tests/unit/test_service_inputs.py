@@ -39,7 +39,7 @@ async def start_by_hand(
 
 @pytest.fixture
 def unpolled(temporal: WorkflowEnvironment) -> EnvironmentService:
-    """The service on a task queue without a worker."""
+    """An `EnvironmentService` whose task queue has no worker."""
     return EnvironmentService(temporal.client, f"unpolled-{uuid.uuid4().hex}")
 
 

@@ -1,4 +1,7 @@
-"""Replay, cancel and delete environments through the service, on a real Temporal server with scripted activities."""
+"""Replay, cancel and delete environments through `EnvironmentService`.
+
+The tests use a real Temporal server and scripted activities.
+"""
 
 import asyncio
 import threading

@@ -149,7 +149,7 @@ async def test_environment_stopped_elsewhere_is_not_ready_after_it_is_named(
     await create_and_wait(service, environment_id, tenant="acme", tenant_role_arn=ROLE)
     await service.reconcile_tenant(
         build_tenant_request(environment_id)
-    )  # built without the service, which would refuse the request
+    )  # built without `EnvironmentService`, which would refuse the request
 
     assert (await service.read_status(environment_id)).phase is Phase.STOPPED
 

@@ -1,8 +1,8 @@
 """Find Chromium or Chrome for the browser tests, and install Chromium if neither exists.
 
-`make test` runs `python -m tests.wizard.browsers`. If this machine has no browser and this program runs as root, it
-installs Debian's Chromium package. Otherwise, or if that fails, it installs Playwright's Chromium. The tests never
-install a browser.
+`make test` runs `python -m tests.wizard.browsers`. If this machine has no browser, the program installs one: Debian's
+Chromium package if the program runs as root, or else Playwright's Chromium. If Debian's package cannot be installed,
+the program also installs Playwright's Chromium. The tests never install a browser.
 """
 
 import os

@@ -83,7 +83,7 @@ async def test_sign_out_ends_no_other_session(visit: Open) -> None:
 
 
 class ChangingService(NeverReadyService):
-    """A service whose only environment is in the phase that the test sets."""
+    """An `EnvironmentService` whose only environment is in the phase that the test sets."""
 
     phase = Phase.AWAITING_DATABASE
 

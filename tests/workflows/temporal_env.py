@@ -190,7 +190,7 @@ def environment_id() -> str:
 
 @pytest.fixture
 def service(harness: WorkflowHarness) -> EnvironmentService:
-    """A service that uses the task queue of the harness."""
+    """An `EnvironmentService` that uses the task queue of the harness."""
     return EnvironmentService(harness.client, harness.task_queue)
 
 

@@ -91,8 +91,8 @@ async def test_key_check_refuses_both_keys_without_using_them(
 async def test_neither_key_is_used_if_one_is_in_an_unregistered_account(harness: WorkflowHarness) -> None:
     """The accounts of both keys are checked before byok uses either key.
 
-    Otherwise, byok would use another organisation's Aurora key, because byok tries the Aurora key even if the S3 key is
-    refused.
+    Without this check, byok would use another organisation's Aurora key, because byok tries the Aurora key even if the
+    S3 key is refused.
     """
     harness.activities.accounts = {ACCOUNT: "acme"}
 

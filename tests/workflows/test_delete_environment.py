@@ -189,7 +189,7 @@ async def test_resources_in_another_region_stop_the_deletion(harness: WorkflowHa
     (problem,) = await stop_deletion(harness, build_delete_request(environment_id))
 
     assert problem.code == "byok.RegionDiffers"  # contract 137
-    assert f"names the Region {REGION}, but AWS reports" in problem.message
+    assert f"specifies the Region {REGION}, but AWS reports" in problem.message
     assert f"us-east-1 ({FORMER})" in problem.message
     assert "Nothing was deleted" in problem.remediation
 
@@ -206,7 +206,7 @@ async def test_other_keys_than_aws_reports_stop_the_deletion(
     (problem,) = await stop_deletion(harness, build_delete_request(environment_id, **{field: other}))
 
     assert problem.code == "byok.KeyDiffers"  # contract 137
-    assert f"names {other} as {label}" in problem.message
+    assert f"specifies {other} as {label}" in problem.message
     assert problem.message.endswith(f"encrypted with {reported}.")
 
 

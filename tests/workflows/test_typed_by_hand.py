@@ -1,7 +1,4 @@
-"""If a user types malformed input into Temporal's UI or CLI, the workflow fails immediately.
-
-The error names the invalid field.
-"""
+"""If a user types malformed input into Temporal's UI or CLI, the workflow fails immediately and reports the field."""
 
 import asyncio
 import json

@@ -266,7 +266,7 @@ async def test_waiting_for_a_build_names_the_build_and_the_command(
 
     begun = threading.Event()
 
-    def until_the_worker_ends() -> None:  # otherwise, a task from the last poll would be lost
+    def until_the_worker_ends() -> None:  # without this wait, a task from the last poll would be lost
         begun.set()
         activity.wait_for_worker_shutdown_sync(20)
 
@@ -275,7 +275,7 @@ async def test_waiting_for_a_build_names_the_build_and_the_command(
     assert await asyncio.to_thread(begun.wait, 20)
     await builds.start_worker("2")
     await builds.stop_worker("1")
-    # Otherwise, byok would count worker 1 as running for another minute, because the server still lists it.
+    # The server still lists worker 1. Without this setting, byok would count worker 1 as running for another minute.
     monkeypatch.setattr(pollers, "_WORKER_SEEN_WITHIN", timedelta(0))
     with pytest.raises(NoWorkerError, match=r"is pinned to build 1 .*environment/versions-waits --versioning-override"):
         await builds.ends_ready("versions-waits")

@@ -100,7 +100,7 @@ async def prove_account(
     """Register, for the caller's organisation, the AWS account whose credentials signed the nonce.
 
     A nonce registers at most one account. If the account is registered for another organisation, the response is 409
-    Conflict, and does not name that organisation.
+    Conflict, and does not reveal which organisation.
     """
     state.challenge_signer.verify(request.nonce, organisation)
     try:

@@ -73,7 +73,7 @@ def list_accounts(
                 "\n".join(f"{one.account}  {one.organisation}  {one.registered_at:%Y-%m-%d %H:%M} UTC" for one in found)
             )
         else:
-            print_message("No account is registered.")
+            print_message("No accounts are registered.")
 
 
 def _request(organisation: str, account: str) -> "AccountRequest":

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from byok.service.status import EnvironmentStatus
 
 Name = Annotated[str, typer.Argument(help="The environment's id.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait for the operation to end, then show the outcome.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until the operation is complete, then show the outcome.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the status as JSON.")]
 
 

@@ -39,9 +39,7 @@ File = Annotated[
 ]
 KeyArnOption = Annotated[
     str | None,
-    typer.Option(
-        "--key-arn", help="The key's ARN, which is compared with the keys and accounts that the policy names."
-    ),
+    typer.Option("--key-arn", help="The key's ARN, which is compared with the keys and accounts in the policy."),
 ]
 
 

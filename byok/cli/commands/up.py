@@ -33,7 +33,7 @@ def up(
 
     Starts Temporal, a local AWS, a worker, the wizard and the HTTP API.
 
-    Everything listens on 127.0.0.1 only. A second Ctrl-C ends everything immediately.
+    Everything listens on 127.0.0.1 only. A second Ctrl-C kills every process immediately.
 
     Exit codes: 0 stopped on request; 1 a process could not start or has exited.
     """

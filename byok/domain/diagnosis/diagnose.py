@@ -289,7 +289,7 @@ def _note_findings(key: _KeyContext) -> Iterator[Finding]:
         yield key.finding(
             "key.MaterialExpires",
             f"The imported key material of {key.facts.arn} expires on {_day(facts.valid_to)}.",
-            "Import the key material again before it expires. Otherwise, the data becomes unreadable when it expires.",
+            "Import the key material again before that day. If the key material expires, the data becomes unreadable.",
             Severity.NOTE,
         )
 

@@ -27,8 +27,8 @@ def build_bucket_policy(bucket_arn: str, key_arn: str) -> dict[str, Any]:
 
     Args:
         bucket_arn: The bucket's ARN.
-        key_arn: Full ARN of the key, or the alias of the AWS managed key. IAM compares this text and does not check
-            whether the key exists.
+        key_arn: Full ARN of the key, or the alias of the AWS managed key. IAM compares this text with the key in the
+            request, and does not check whether the key exists.
     """
     objects = f"{bucket_arn}/*"
     deny_other_keys = _deny_named_keys(objects) if is_aws_managed(key_arn) else _deny_keys_except(key_arn, objects)

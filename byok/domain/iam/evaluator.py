@@ -53,8 +53,8 @@ class AccessRequest:
         caller: The principal that makes the call.
         action: The action, for example `kms:CreateGrant`.
         resource: The ARN of the resource.
-        context: The request's condition keys and their values. A condition key that AWS does not add to the request is
-            absent.
+        context: The request's condition keys and their values. The mapping contains only the condition keys that AWS
+            adds to the request.
     """
 
     caller: CallingPrincipal
@@ -68,8 +68,8 @@ class Decision:
     """The outcome of evaluating a call, and the statement that decided it.
 
     Attributes:
-        by_account: Whether the statement names the caller's whole account, so that the account's IAM policies decide
-            which of the account's principals have access.
+        by_account: Whether the statement's principal is the caller's whole account, so that the account's IAM policies
+            decide which of the account's principals have access.
     """
 
     effect: Effect
@@ -141,7 +141,7 @@ def evaluate_statements(
     Args:
         policy: The policy document.
         access: The call.
-        with_principals: True for a resource policy, whose statements name principals; False for an identity policy.
+        with_principals: True for a resource policy, whose statements specify principals; False for an identity policy.
     """
     version = policy.get("Version")
     fill = make_variable_filler(access.context, version)
@@ -164,7 +164,7 @@ def evaluate_policy(policy: Policy, access: AccessRequest, *, with_principals: b
     Args:
         policy: The policy document.
         access: The call.
-        with_principals: True for a resource policy, whose statements name principals; False for an identity policy.
+        with_principals: True for a resource policy, whose statements specify principals; False for an identity policy.
 
     Raises:
         UnknownConditionError: A condition uses an operator or value that byok does not support.
@@ -186,8 +186,8 @@ def decide_access(
 ) -> Decision:
     """Evaluate a key policy together with the caller's identity policies.
 
-    If the caller is in the key's account, the key policy alone can allow the call by naming the caller. If the key
-    policy names the caller's account instead of the caller, the caller's identity policies must also allow the call. If
+    If the caller is in the key's account, a key policy statement for the caller itself is enough to allow the call. If
+    the statement's principal is the caller's whole account, the caller's identity policies must also allow the call. If
     the caller is in another account, both the key policy and the caller's identity policies must allow the call (KMS
     developer guide, "Allowing users in other accounts to use a KMS key").
 
@@ -237,9 +237,9 @@ def _match_named_principal(principal: Any, caller: CallingPrincipal) -> Principa
 
 def _is_about_resource(statement: Mapping[str, Any], access: AccessRequest, fill: Fill) -> bool:
     if not {"Resource", "NotResource"} & set(statement):
-        # A trust policy names no resource, because it applies only to the role that it is attached to (IAM user guide,
-        # "Roles terms and concepts"). A key policy statement without a resource "has no effect" (KMS API reference,
-        # PutKeyPolicy).
+        # A trust policy has no Resource element, because the policy applies only to the role that it is attached to
+        # (IAM user guide, "Roles terms and concepts"). A key policy statement without a resource "has no effect" (KMS
+        # API reference, PutKeyPolicy).
         return access.action.startswith("sts:")
     return _matches(statement, "Resource", access.resource, fill=fill)
 

@@ -31,7 +31,7 @@ class Finding:
         code: The code of the finding: `policy.…`, `key.…`, `arn.…` or `caller.…`.
         key: Which of the two keys the finding is about, or None if it is about both keys or neither.
         severity: The consequence of the finding.
-        message: What byok found, and what byok expects instead.
+        message: What byok found, and what byok expected.
         remedy: What to do about the finding.
         permissions: The permissions that the platform lacks because of the error.
         sid: The Sid of the policy statement that the finding is about, if any.

@@ -2,7 +2,7 @@
 
 byok edits the document as text, so that a diff between the input and the output shows only byok's statements. If a
 statement has one of byok's Sids but a different meaning, byok considers the statement outdated and replaces it in
-place. If the replacement would discard something that the customer added, byok raises an error instead.
+place. If the replacement would discard something that the customer added, byok replaces nothing and raises an error.
 """
 
 import codecs

@@ -18,7 +18,7 @@ RDS_KEY_DESCRIBE_ACTIONS: Final = ("kms:DescribeKey",)
 RDS_KEY_GRANT_ACTIONS: Final = ("kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant")
 
 ORGANISATION_TAG: Final = "organisation"
-"""The session tag that names the organisation for which the platform acts."""
+"""The session tag that contains the organisation for which the platform acts."""
 
 ORGANISATION_CONDITION_KEY: Final = f"aws:PrincipalTag/{ORGANISATION_TAG}"
 """The condition key for the session tag (IAM user guide, "Pass session tags in AWS STS"). S3 and RDS pass the "session

@@ -19,7 +19,7 @@ class Environment(RecordModel):
         encryption: Whether the two keys are the customer's or the platform's.
         s3_key_arn: The ARN of the S3 key, as entered, or the alias of the platform's AWS managed key.
         rds_key_arn: The ARN of the Aurora key, as entered, or the alias of the platform's AWS managed key.
-        platform_role_arn: The vendor's role that the key policies name.
+        platform_role_arn: The vendor's role, to which the key policies grant access.
         tags: The tags of every resource that the environment owns.
         owner_tags: The tags that decide whether a resource belongs to the environment.
         run_tag: Key of the tag that contains the id of the run that created a resource.

@@ -183,7 +183,10 @@ class DeleteRequest(RegionRequest):
 
     @property
     def named_encryption(self) -> Encryption | None:
-        """Whose keys the environment uses, according to the request; the customer's if the request names a key."""
+        """Whose keys the environment uses, according to the request.
+
+        The customer's if the request contains a key ARN.
+        """
         named = self.s3_key_arn or self.rds_key_arn
         return Encryption.CUSTOMER_MANAGED if named else self.encryption
 

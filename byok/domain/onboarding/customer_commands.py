@@ -37,7 +37,7 @@ class CustomerCommands:
     """The commands of one customer's onboarding.
 
     Attributes:
-        platform_role_arn: The role that the key policies name.
+        platform_role_arn: The role to which the key policies grant access.
         region: The environment's Region.
         stack_name: Name of the stack that contains the keys.
         profile: The customer's AWS CLI profile.
@@ -159,7 +159,7 @@ class CustomerCommands:
             + _JOINT.join(self.name_key_commands(which, arn, tenant) for which, arn in keys.items()),
             _comment(
                 "If Terraform created the keys, run this command. Save the value, for example in terraform.tfvars. "
-                "Otherwise, the next apply removes the name."
+                "If the value is not saved, the next apply removes the name."
             )
             + f"terraform apply -var tenant_name={shlex.quote(tenant)}",
         ]

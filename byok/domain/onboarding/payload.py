@@ -58,7 +58,7 @@ def expand_payload_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a request's fields, with the ARNs taken from the payload if the request contains one.
 
     Raises:
-        PayloadError: The payload is invalid, or the payload and the ARN fields name different keys.
+        PayloadError: The payload is invalid, or the payload and the ARN fields contain different keys.
     """
     fields = {name: _strip(value) if name in _FIELDS else value for name, value in values.items()}
     given = {field: fields[field] for field in _FIELDS if is_payload(fields.get(field))}
@@ -68,7 +68,7 @@ def expand_payload_fields(values: Mapping[str, Any]) -> dict[str, Any]:
         for field, arn in parse_payload(payload).items():
             other = fields.get(field)
             if not is_payload(other) and other not in {None, "", arn}:
-                raise PayloadError(f"{where} contains the onboarding payload, but {field} names a different key.")
+                raise PayloadError(f"{where} contains the onboarding payload, but {field} contains a different key.")
             fields[field] = arn
     return fields
 

@@ -25,7 +25,7 @@ class RemedyContext:
     """The values to insert into a remedy.
 
     Attributes:
-        platform_role_arn: The role that the key policies name; None if the role is not known yet.
+        platform_role_arn: The role to which the key policies grant access; None if the role is not known yet.
         key: The customer's key that is at fault; None if neither key is at fault.
         key_arn: The ARN of the key at fault, as the user entered it.
         request_kind: What the user requested. The last step of a remedy is to retry this request.
@@ -219,5 +219,6 @@ def _meant_for_other(subject: RemedyContext) -> str:
     sid = subject.vendor.s3_access_sid if key is KeyPurpose.RDS else subject.vendor.rds_grants_sid
     return (
         f"If the key policy has the statement {sid}, this key is the {key.other.display_name}: leave its policy "
-        f"unchanged, and retry with the ARN of the {key.display_name} as {key.field_label}. Otherwise:\n"
+        f"unchanged, and retry with the ARN of the {key.display_name} as {key.field_label}. If the policy "
+        "does not have this statement:\n"
     )

@@ -86,7 +86,7 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "AWS cannot find {key_arn}. List the ARNs of all keys in {region} and compare them with this ARN ({profile}):\n"
         '  aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text\n'
         "If the ARN is in the list, the new key may not have propagated yet: wait a minute, then retry with the same "
-        "values. Otherwise, retry with the correct ARN as {field}."
+        "values. If the ARN is not in the list, retry with the correct ARN as {field}."
     ),
     Remedy.S3_KEY_POLICY: (
         "Either the policy of the {key} does not let the platform use the key through S3, or the key does not exist. "
@@ -206,7 +206,7 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     Remedy.TENANT_ROLE: (
         "The platform cannot assume the optional role in the customer's account, or the role does not allow this call. "
         "The key administrator compares the role with the template that the vendor sent (`byok template tenant-role`): "
-        "its trust policy must name {role} and the same external id, and its permissions must name both key ARNs. Both "
+        "the role must trust {role} with the same external id, and the role's policy must list both key ARNs. Both "
         "key policies must still contain the default statement, which AWS adds for the account. The tenant name can "
         "also be set without a role, with the commands that the vendor sends.\n{moment}\n{again}"
     ),
@@ -225,7 +225,7 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "Then retry with the correct ARN as {field}."
     ),
     Remedy.CANCELLED: "No error occurred: a user requested the cancellation. {again}",
-    Remedy.MALFORMED_REQUEST: "Nothing was created. Correct the field named above, then retry.",
+    Remedy.MALFORMED_REQUEST: "Nothing was created. Correct the field in the message above, then retry.",
     Remedy.ORGANISATION_QUOTA: "byok has not used the keys, and has created nothing. {advice} {again}",
     Remedy.ACCOUNT_NOT_REGISTERED: (
         "If the account belongs to {organisation}, the vendor's staff must register it:\n"
@@ -294,7 +294,7 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, str]] = {
         "A key of another partition can never be used in {region}.\n{create}\n{again_with_arn}"
     ),
     KeyArnErrorCode.OTHER_REGION: (
-        "If you already have a {key} in {region}, copy its ARN from the AWS KMS console of that Region. Otherwise, "
+        "If you already have a {key} in {region}, copy its ARN from the AWS KMS console of that Region. If not, "
         "create a key in that Region.\n{create}\n{again_with_arn}"
     ),
     KeyArnErrorCode.OTHER_REGION_REPLICA: (

@@ -1,6 +1,7 @@
 """The resource types of a stack.
 
-The handlers of the API calls create the resources, with the caller's permissions.
+To create a resource, the local AWS calls its own KMS or IAM operation, with the permissions of the caller that changes
+the stack.
 """
 
 from typing import Final

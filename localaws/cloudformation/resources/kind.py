@@ -74,12 +74,12 @@ class ResourceType:
         update: Updates an existing resource from the old properties to the new properties.
         delete: Deletes a resource. Succeeds even if the resource no longer exists.
         required: Required properties.
-        fixed: Properties that cannot be changed: "If you change the value of … on an existing KMS key, the update
-            request fails".
+        fixed: Properties that cannot be changed. The CloudFormation reference says, for example: "If you change the
+            value of … on an existing KMS key, the update request fails".
         replacing: Properties that, when changed, cause a new resource to be created.
         name: The property that sets a custom name, if any. For IAM, a custom name requires CAPABILITY_NAMED_IAM.
-        not_modelled: CloudFormation properties that the local AWS does not model. If a template sets any of them, an
-            error names these properties.
+        not_modelled: CloudFormation properties that the local AWS does not model. If a template sets any of these
+            properties, the error lists the properties that the template sets.
     """
 
     service: str

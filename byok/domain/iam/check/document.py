@@ -109,7 +109,7 @@ def require_no_deleted_principal(policy: dict[str, Any]) -> None:
 
 
 def _instead(content: dict[str, Any]) -> str:
-    """Return a hint for JSON without statements, which says what the JSON seems to be and what to provide instead."""
+    """Return a hint for JSON without statements: what the JSON seems to be, and which document to provide."""
     near = next((name for name in content if name != "Statement" and name.lower().startswith("statement")), None)
     if near:
         return f" The element's name is Statement, not {near}."

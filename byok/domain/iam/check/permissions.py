@@ -54,7 +54,7 @@ def decide_permission(
 ) -> PermissionResult:
     """Decide one permission.
 
-    The call counts as allowed only if it is allowed with every encryption context that S3 sends.
+    The permission is granted only if the policy allows the call with every encryption context that S3 sends.
     """
     ours = statements_by_sid(which, platform, vendor)[expected_sid(which, call, vendor)]
     results = [
@@ -100,8 +100,8 @@ def _decide(
 def first_match(found: list[StatementMatch], effect: str, applies: bool | None) -> StatementMatch | None:
     """Return the first statement with the given effect that applies to the call, or None.
 
-    If `applies` is None, return the first statement that might apply. A statement that names the caller takes
-    precedence over a statement that names the caller's whole account.
+    If `applies` is None, return the first statement that might apply. A statement for the caller itself takes
+    precedence over a statement for the caller's whole account.
     """
     fitting = [match for match in found if match.one.statement["Effect"] == effect and match.applies is applies]
     return min(fitting, key=lambda match: match.one.addressed is PrincipalMatch.ACCOUNT, default=None)

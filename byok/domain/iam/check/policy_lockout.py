@@ -52,7 +52,7 @@ def has_policy_administrator(
 
 
 def _allowed_callers(policy: Policy, everybody_of: str) -> Iterator[CallingPrincipal]:
-    """Yield the principals that Allow statements name, without the ids of deleted principals."""
+    """Yield the principals in Allow statements, without the ids of deleted principals."""
     for statement in extract_statements(policy):
         principal = statement.get("Principal") if statement["Effect"] == "Allow" else None
         entries = [principal] if principal == "*" else as_list(principal.get("AWS", [])) if principal else []
@@ -87,7 +87,7 @@ def _is_certain(test: ConditionResult) -> bool:
 
 
 def _key_named_in(policy: Policy) -> str | None:
-    """Return the ARN of a key that the policy names, or None. A key policy can apply only to its own key."""
+    """Return the ARN of a key that occurs in the policy, or None. A key policy can apply only to its own key."""
     elements = (
         value
         for statement in extract_statements(policy)

@@ -40,8 +40,8 @@ def explain_invalid_principal(entry: str) -> str | None:
         return "a wildcard cannot stand for part of a principal; only * alone is accepted."
     if re.fullmatch(r"[a-z0-9.-]+\.amazonaws\.com(\.cn)?", entry):
         return (
-            "it is a service. The platform uses the key through a service, but as the platform role: Principal must "
-            "name the role, and kms:ViaService must name the service."
+            "it is a service. The platform uses the key through a service, but as the platform role: Principal must be "
+            "the role, and kms:ViaService must be the service."
         )
     if not entry.startswith("arn:"):
         digits = entry.replace("-", "")
@@ -66,7 +66,7 @@ def _explain_arn(entry: str) -> str:
     if not resource:
         return f"the ARN ends too early. {whole}"
     if resource.startswith("group/"):
-        return "an IAM group is not a principal. Use the group's users or a role instead."
+        return "an IAM group is not a principal. Use the group's users or a role as the principal."
     kind = resource.split("/")[0]
     return (
         f"{kind} is not a type of principal, or the principal's name is missing. The ARN of a role is "

@@ -81,7 +81,7 @@ def _judge_partly_known(
 ) -> ConditionResult:
     """Evaluate a condition on a partly unknown value.
 
-    The result is certain only if the unknown parts do not affect it.
+    The result of the condition is certain only if the unknown parts of the value do not affect the result.
     """
     if test.operator.endswith("Null"):
         return test

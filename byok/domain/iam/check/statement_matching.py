@@ -30,7 +30,7 @@ def match_statements(policy: Policy, access: AccessRequest, platform: PlatformPr
 
 
 def is_resource_unknowable(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
-    """Return whether a statement names a specific key and byok does not know which key the policy belongs to."""
+    """Return whether a statement is limited to specific keys and byok does not know which key the policy belongs to."""
     if platform.key_arn is not None:
         return False
     patterns = as_list(one.statement.get("Resource", one.statement.get("NotResource", [])))
@@ -64,7 +64,7 @@ def _doubts(one: StatementEvaluation, platform: PlatformPrincipal) -> Iterator[s
 
 
 def _may_exempt_the_platform(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
-    """Return whether a Deny statement names the platform in NotPrincipal.
+    """Return whether a Deny statement lists the platform role in NotPrincipal.
 
     AWS does not say exactly which principals a Deny statement with NotPrincipal exempts.
     """
@@ -92,15 +92,15 @@ def _explain_exemption(one: StatementEvaluation, platform: PlatformPrincipal) ->
     root, role = platform.caller.root_arn, platform.role_arn
     sessions = [entry for entry in entries if entry.startswith(_session_prefix(platform))]
     if not {platform.account, root} & entries:
-        return f"NotPrincipal names {min(entries)} but not its account, {root}, so AWS may deny the whole account."
+        return f"NotPrincipal contains {min(entries)} but not its account, {root}, so AWS may deny the whole account."
     if role not in entries:
-        return f"NotPrincipal names the platform's account but not its role, {role}, so AWS may deny the role."
+        return f"NotPrincipal contains the platform's account but not its role, {role}, so AWS may deny the role."
     if sessions:
         return (
             f"NotPrincipal exempts only the session {sessions[0]}, and this check does not know the name of the "
             "platform's session."
         )
     return (
-        f"NotPrincipal names {role} and its account, but no session of the role, so AWS may deny the session. Instead "
+        f"NotPrincipal lists {role} and its account, but no session of the role, so AWS may deny the session. Instead "
         "of NotPrincipal, AWS recommends Principal * with ArnNotEquals on aws:PrincipalArn."
     )

@@ -86,7 +86,7 @@ def classify_error(
         code: The error code in AWS's response.
         message: AWS's message.
         key_arn: The customer's key that the call used. An RDS call can involve up to three keys, and RDS's message
-            names the affected key in brackets. If that key is not `key_arn`, it is one of the platform's keys.
+            contains the affected key in brackets. If that key is not `key_arn`, it is one of the platform's keys.
         platform_role_arn: The role that the worker must use. If AWS denies a call by another principal, the worker has
             the wrong credentials, and the cause is neither a key policy nor a missing permission.
     """
