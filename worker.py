@@ -27,6 +27,7 @@ from activities.clients import AwsClients, build_client_config
 from activities.closed_runs import ClosedRunRecorder
 from activities.database import DatabaseActivities
 from activities.describe_batcher import DescribeBatcher
+from activities.environment_records import RecordActivities
 from activities.evidence import EvidenceActivities
 from activities.external_ids import ExternalIdActivities
 from activities.heartbeat import HEARTBEAT_INTERVAL, HeartbeatInterceptor
@@ -51,6 +52,7 @@ from byok.worker_fitness import WorkerIdentity, WorkerSupervisor
 from workflows.accounts import ListAccounts, RegisterAccount, UnregisterAccount
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
+from workflows.environment_record import select_record_workflow
 from workflows.get_external_id import GetExternalId
 from workflows.list_key_claims import ListKeyClaims
 from workflows.prove_aurora_key import ProveAuroraKey
@@ -98,6 +100,7 @@ def build_activities(settings: Settings, session: boto3.Session, platform_role_a
     evidence = EvidenceActivities(database, storage)
     tenant = TenantActivities(clients, platform)
     accounts, external_ids = AccountActivities(clients, platform), ExternalIdActivities(clients, platform)
+    records = RecordActivities()
     return [
         plan.plan_key_check,
         plan.plan_environment,
@@ -129,6 +132,9 @@ def build_activities(settings: Settings, session: boto3.Session, platform_role_a
         accounts.unregister_account,
         accounts.list_accounts,
         AttemptActivities().record_stop,
+        records.open_record,
+        records.report_run,
+        records.report_tenant,
         QuotaActivities(settings.quotas, settings.vendor).find_exceeded_quota,
         external_ids.get_external_id,
     ]
@@ -139,7 +145,8 @@ def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig
 
     A versioned worker receives new workflows only once its build is the current version. Workflows are pinned, so each
     workflow stays on the build that started it until the workflow ends. Most workflows take minutes, and a workflow
-    takes hours only if byok holds its environment, so an old build rarely has to keep running for long.
+    takes hours only if byok holds its environment, so an old build rarely has to keep running for long. Only the record
+    of an environment, which lives as long as the environment, moves to the current build (`select_record_workflow`).
 
     The versioning behaviour is set here and not on the workflows, because an unversioned worker must not send a
     versioning behaviour. If an unversioned worker sent one, the server would reject the worker's workflow tasks, and
@@ -164,6 +171,7 @@ def make_worker(
 
     The client's plugin provides the data converter and the input validation.
     """
+    deployment = build_worker_deployment_config(settings)
     return Worker(
         client,
         task_queue=TASK_QUEUE,
@@ -178,6 +186,7 @@ def make_worker(
             UnregisterAccount,
             ListAccounts,
             GetExternalId,
+            select_record_workflow(versioned=deployment is not None),
         ],
         activities=activities,
         # The sandbox detects nondeterministic workflow code. Only the tests use the sandbox, because in production it
@@ -192,7 +201,7 @@ def make_worker(
             LogContextInterceptor(),
             RunRecordInterceptor(client, journal),
         ],
-        deployment_config=build_worker_deployment_config(settings),
+        deployment_config=deployment,
         # By default, the SDK sends a heartbeat only after 4/5 of the heartbeat timeout. If that one heartbeat is lost,
         # the activity times out.
         max_heartbeat_throttle_interval=HEARTBEAT_INTERVAL,

@@ -110,7 +110,11 @@ class ProbeBucket:
         Raises:
             ClientError: S3 refused a call.
         """
-        self.write(lambda: self.s3.put_object(Bucket=self.name, Key=key, Body=b""))
+        try:
+            self.write(lambda: self.s3.put_object(Bucket=self.name, Key=key, Body=b"", IfNoneMatch="*"))
+        except ClientError as error:
+            if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
+                raise
 
     def delete_objects(self, *keys: str) -> None:
         """Delete objects one after the other, in this order. Objects that do not exist are skipped.

@@ -31,6 +31,7 @@ REGISTER_ACCOUNT_WORKFLOW: Final = "RegisterAccount"
 UNREGISTER_ACCOUNT_WORKFLOW: Final = "UnregisterAccount"
 LIST_ACCOUNTS_WORKFLOW: Final = "ListAccounts"
 GET_EXTERNAL_ID_WORKFLOW: Final = "GetExternalId"
+ENVIRONMENT_RECORD_WORKFLOW: Final = "EnvironmentRecord"
 
 AURORA_PROOF_UPDATE: Final = "await_proof"
 """The update of `ProveAuroraKey` that returns the verdict."""
@@ -88,6 +89,15 @@ STOP_SIGNAL: Final = "record_stop"
 """The signal with which an environment's workflow reports that it has stopped, as
 `byok.domain.models.StoppedAttempt`."""
 
+RECORD_MEMO: Final = "record"
+"""The memo field of `EnvironmentRecord` that contains `byok.domain.models.RecordSummary`."""
+
+RUN_REPORT_SIGNAL: Final = "report_run"
+"""The signal of `EnvironmentRecord` with which an environment's workflow reports: `byok.domain.models.RunReport`."""
+
+TENANT_REPORT_SIGNAL: Final = "report_tenant"
+"""The signal of `EnvironmentRecord` with which the tenant workflow reports: `byok.domain.models.TenantReport`."""
+
 _UNFIT: Final = " unfit: "
 _MAX_IDENTITY_LENGTH: Final = 500
 """Temporal rejects identities of more than 1,000 characters (`limit.maxIDLength`)."""
@@ -100,6 +110,7 @@ INVALID_INPUT_PROBLEM_CODE: Final = "byok.InvalidInput"
 
 _ENVIRONMENT_PREFIX: Final = "environment/"
 _TENANT_PREFIX: Final = "tenant/"
+_RECORD_PREFIX: Final = "record/"
 
 
 def name_attribute_type(key: SearchAttributeKey[Any]) -> str:
@@ -134,9 +145,14 @@ def tenant_workflow_id(environment_id: str) -> str:
     return f"{_TENANT_PREFIX}{environment_id}"
 
 
+def record_workflow_id(environment_id: str) -> str:
+    """Return the workflow id of the record of an environment."""
+    return f"{_RECORD_PREFIX}{environment_id}"
+
+
 def find_environment_id(workflow_id: str) -> str | None:
     """Return the environment id that a workflow id contains, or None if the workflow belongs to no environment."""
-    for prefix in (_ENVIRONMENT_PREFIX, _TENANT_PREFIX):
+    for prefix in (_ENVIRONMENT_PREFIX, _TENANT_PREFIX, _RECORD_PREFIX):
         if workflow_id.startswith(prefix):
             return workflow_id.removeprefix(prefix) or None
     return None

@@ -9,29 +9,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from temporalio.client import Client, WorkflowExecution
+from temporalio.client import Client
 
 from byok.contracts import (
     CHECK_KEYS_WORKFLOW,
     CHECKED_KEYS_ATTRIBUTE,
+    ENVIRONMENT_RECORD_WORKFLOW,
     ENVIRONMENT_WORKFLOWS_QUERY,
     ORGANISATION_ATTRIBUTE,
-    PHASE_ATTRIBUTE,
-    PROBLEM_CODE_ATTRIBUTE,
     PROVISION_ENVIRONMENT_WORKFLOW,
-    environment_id_from_workflow_id,
     environment_workflow_id,
+    record_workflow_id,
 )
-from byok.domain.phases import Phase
 from byok.domain.quotas import (
     IN_FLIGHT_RETRY_AFTER,
     KEY_CHECK_WINDOW,
-    QUOTA_EXCEEDED_CODE,
     ExceededQuota,
     Quota,
     Quotas,
 )
-from byok.domain.scopes import environment_id_prefix
 
 
 def digest_key_arn(key_arn: str) -> str:
@@ -68,15 +64,11 @@ class QuotaCounter:
         """
         limits = self.quotas.limits_for(organisation)
         theirs = f"{ORGANISATION_ATTRIBUTE.name} = '{organisation}'{_started_before(before)}"
-        # Each environment has at least one provisioning run, so byok lists the environments only if the number of
-        # provisioning runs reaches the quota.
-        at_most = await self._count(f"WorkflowType = '{PROVISION_ENVIRONMENT_WORKFLOW}' AND {theirs}")
-        if at_most >= limits.environments:
-            found = await self._list_environments(organisation, before)
-            if environment_id not in found and len(found) >= limits.environments:
-                return ExceededQuota(
-                    quota=Quota.ENVIRONMENTS, organisation=organisation, limit=limits.environments, used=len(found)
-                )
+        found = await self._list_environments(organisation, before, limits.environments)
+        if environment_id not in found and len(found) >= limits.environments:
+            return ExceededQuota(
+                quota=Quota.ENVIRONMENTS, organisation=organisation, limit=limits.environments, used=len(found)
+            )
         others = f"WorkflowId != '{environment_workflow_id(environment_id)}'"
         # A paused workflow counts as in flight, but a query for `ExecutionStatus = 'Running'` does not return it.
         running = await self._count(f"{ENVIRONMENT_WORKFLOWS_QUERY} AND {theirs} AND {others} AND CloseTime IS NULL")
@@ -129,27 +121,25 @@ class QuotaCounter:
             )
         return None
 
-    async def _list_environments(self, organisation: str, before: datetime | None) -> set[str]:
-        """Return the ids of the organisation's environments that are not DELETED.
+    async def _list_environments(self, organisation: str, before: datetime | None, limit: int) -> set[str]:
+        """Return the ids of the organisation's environments; empty if their number cannot reach the limit.
 
-        The query does not filter by organisation, because a deletion that a person starts in Temporal may lack the
-        organisation.
+        An environment exists from its first request until its record is closed. Until a new environment has a record,
+        its provisioning workflow counts.
         """
-        prefix = environment_workflow_id(environment_id_prefix(organisation))
-        query = f"{ENVIRONMENT_WORKFLOWS_QUERY} AND WorkflowId STARTS_WITH '{prefix}'{_started_before(before)}"
-        latest: dict[str, WorkflowExecution] = {}
-        owned: set[str] = set()
-        async for run in self.client.list_workflows(query):
-            if run.typed_search_attributes.get(PROBLEM_CODE_ATTRIBUTE) == QUOTA_EXCEEDED_CODE:
-                continue  # this run created nothing, so only an earlier run can show whether the environment exists
-            if run.typed_search_attributes.get(ORGANISATION_ATTRIBUTE) == organisation:
-                owned.add(run.id)
-            if run.id not in latest or run.start_time > latest[run.id].start_time:
-                latest[run.id] = run
+        theirs = f"{ORGANISATION_ATTRIBUTE.name} = '{organisation}' AND CloseTime IS NULL"
+        queries = {
+            record_workflow_id(""): f"WorkflowType = '{ENVIRONMENT_RECORD_WORKFLOW}' AND {theirs}",
+            environment_workflow_id(""): (
+                f"WorkflowType = '{PROVISION_ENVIRONMENT_WORKFLOW}' AND {theirs}{_started_before(before)}"
+            ),
+        }
+        if sum([await self._count(query) for query in queries.values()]) < limit:
+            return set()
         return {
-            environment_id_from_workflow_id(workflow_id)
-            for workflow_id in owned
-            if latest[workflow_id].typed_search_attributes.get(PHASE_ATTRIBUTE) != Phase.DELETED
+            run.id.removeprefix(prefix)
+            for prefix, query in queries.items()
+            async for run in self.client.list_workflows(query)
         }
 
     async def _count(self, query: str) -> int:

@@ -150,6 +150,20 @@ RECORD_STOP_OPTIONS: Final = ActivityConfig(
     retry_policy=_RETRY,
 )
 
+OPEN_RECORD_OPTIONS: Final = LocalActivityConfig(
+    start_to_close_timeout=timedelta(seconds=10),  # an attempt makes at most three calls to Temporal
+    # Without its record, an environment must not be created.
+    schedule_to_close_timeout=timedelta(minutes=15),
+    retry_policy=_RETRY,
+)
+
+REPORT_OPTIONS: Final = LocalActivityConfig(
+    start_to_close_timeout=timedelta(seconds=10),  # an attempt makes at most two calls to Temporal
+    # A run shows its outcome only after this activity has ended.
+    schedule_to_close_timeout=timedelta(minutes=1),
+    retry_policy=_RETRY,
+)
+
 REMOVE_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=3),
     # RDS takes up to half an hour to delete a cluster with its instance.

@@ -1,13 +1,21 @@
 """Carry the record of a stopped attempt into the run that resumes the attempt after a reset."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.attempts import AttemptActivities
-    from byok.domain.models import Problem, StoppedAttempt
+    from byok.domain.models import (
+        Attempt,
+        AttemptKind,
+        DeleteRequest,
+        EnvironmentProgress,
+        Problem,
+        StoppedAttempt,
+    )
 from workflows.activity_options import RECORD_STOP_OPTIONS
 from workflows.cancellation import finish_despite_cancellation
 from workflows.progress import ProgressPublisher
@@ -48,6 +56,26 @@ class AttemptRecorder:
         self._resumed, self._started_at = stop, workflow.now()
         if self._progress is not None:
             self._progress.resume_after(stop.timeline)
+
+    def describe(self, progress: EnvironmentProgress, ended_at: datetime | None = None) -> Attempt:
+        """Return this attempt.
+
+        Args:
+            progress: The progress of the attempt.
+            ended_at: When the attempt ended; None while it runs.
+        """
+        problem, resumed = progress.first_problem, self._resumed is not None
+        kind = AttemptKind.DELETION if isinstance(progress.request, DeleteRequest) else AttemptKind.PROVISIONING
+        return Attempt(
+            kind=AttemptKind.REPLAY if resumed and kind is AttemptKind.PROVISIONING else kind,
+            run_id=workflow.info().run_id,
+            # The call that started the workflow has published the first phase, and its clock says when.
+            started_at=self._started_at if resumed else min(self._started_at, progress.timeline[0].entered_at),
+            ended_at=ended_at,
+            phase=progress.phase,
+            problem_code=problem.code if problem else None,
+            problem_phase=problem.phase if problem else None,
+        )
 
     async def report_stop(self, problems: Sequence[Problem]) -> None:
         """Record in the history that this attempt stops.

@@ -39,6 +39,7 @@ from workflows.attempts import AttemptRecorder
 from workflows.failures import PhaseStoppedError, extract_problems, is_cancellation, to_workflow_failure
 from workflows.progress import ProgressPublisher
 from workflows.removal import Leftover, remove_resources
+from workflows.reports import RunReporter
 from workflows.workflow_id import require_workflow_id
 
 
@@ -60,6 +61,7 @@ class DeleteEnvironment:
 
     def __init__(self) -> None:
         self._attempts = AttemptRecorder()
+        self._reporter = RunReporter(self._attempts)
 
     @workflow.run
     async def run(self, request: DeleteRequest) -> DeletionResult:
@@ -74,6 +76,7 @@ class DeleteEnvironment:
         self._left_behind: tuple[str, ...] = ()
         plan: DeletionPlan | None = None
         try:
+            await self._reporter.report_start(self._record.progress)
             plan = await self._plan()
             _require_region_in_use(plan)
             before = await self._find_resources(plan)
@@ -98,7 +101,9 @@ class DeleteEnvironment:
             final_snapshot=after.final_snapshot,
             collected_at=workflow.now(),
         )
-        self._record.enter_phase(Phase.DELETED, deletion=deletion)
+        deleted = self._record.advance(Phase.DELETED, deletion=deletion)
+        await self._reporter.report_end(deleted)
+        self._record.publish(deleted)
         return deletion
 
     @workflow.signal(
@@ -242,7 +247,9 @@ class DeleteEnvironment:
             found = await self._find_resources(plan or await self._plan())
             left = tuple(f"{name}: not removed yet" for name in found.names)
         await self._attempts.report_stop(problems)
-        self._record.enter_phase(Phase.STOPPED, problems=problems, left_behind=left)
+        stopped = self._record.advance(Phase.STOPPED, problems=problems, left_behind=left)
+        await self._reporter.report_end(stopped)
+        self._record.publish(stopped)
         return to_workflow_failure(error, f"Deletion of environment {self._request.environment_id}", problems)
 
 

@@ -59,6 +59,11 @@ class ProgressPublisher:
         """The current phase."""
         return self._progress.phase
 
+    @property
+    def progress(self) -> EnvironmentProgress:
+        """The progress that was published last."""
+        return self._progress
+
     def correct_request(self, request: DeleteRequest) -> None:
         """Replace the request's values with the values that AWS reports.
 
@@ -86,7 +91,21 @@ class ProgressPublisher:
         left_behind: Sequence[str] = (),
         deletion: DeletionResult | None = None,
     ) -> None:
-        """Enter a phase, and publish the progress in the memo, the search attributes and the details.
+        """Enter a phase and publish the progress. `advance` describes the arguments."""
+        self.publish(
+            self.advance(phase, problems=problems, evidence=evidence, left_behind=left_behind, deletion=deletion)
+        )
+
+    def advance(
+        self,
+        phase: Phase,
+        *,
+        problems: Sequence[Problem] = (),
+        evidence: Evidence | None = None,
+        left_behind: Sequence[str] = (),
+        deletion: DeletionResult | None = None,
+    ) -> EnvironmentProgress:
+        """Return the progress in the next phase, without publishing it.
 
         Args:
             phase: The new phase.
@@ -97,10 +116,8 @@ class ProgressPublisher:
         """
         earlier = self._progress
         if earlier.timeline and earlier.timeline[-1].phase is phase:
-            # The call that started the workflow has already published this phase.
-            workflow.set_current_details(_as_markdown(earlier))
-            return
-        self._progress = earlier.model_copy(
+            return earlier
+        return earlier.model_copy(
             update={
                 "phase": phase,
                 "timeline": (*self._list_phases_that_ran(), TimelineEntry(phase=phase, entered_at=workflow.now())),
@@ -113,7 +130,15 @@ class ProgressPublisher:
                 "deletion": deletion,
             }
         )
-        self._publish(first=len(self._progress.timeline) == 1)
+
+    def publish(self, progress: EnvironmentProgress) -> None:
+        """Publish the progress in the memo, the search attributes and the details."""
+        if progress is self._progress:
+            # The call that started the workflow has already published this phase.
+            workflow.set_current_details(format_progress(progress))
+            return
+        self._progress = progress
+        self._publish(first=len(progress.timeline) == 1)
 
     def resume_after(self, timeline: Sequence[TimelineEntry]) -> None:
         """Publish the phases of the stopped attempts, followed by the current phase, which a reset resumed.
@@ -155,7 +180,7 @@ class ProgressPublisher:
             attributes.append(PROBLEM_CODE_ATTRIBUTE.value_set(self._progress.first_problem.code))
         workflow.upsert_search_attributes(attributes)
         workflow.upsert_memo({PROGRESS_MEMO: self._progress})
-        workflow.set_current_details(_as_markdown(self._progress))
+        workflow.set_current_details(format_progress(self._progress))
 
 
 class TenantProgressPublisher:
@@ -165,6 +190,11 @@ class TenantProgressPublisher:
         self._progress = TenantProgress(request=request)
         workflow.upsert_search_attributes([ENVIRONMENT_ID_ATTRIBUTE.value_set(request.environment_id)])
         self._publish()
+
+    @property
+    def progress(self) -> TenantProgress:
+        """The progress that was published last."""
+        return self._progress
 
     def publish_outcome(self, outcome: TenantOutcome) -> None:
         """Publish the outcome so far."""
@@ -196,7 +226,8 @@ def _published_progress(request: ProvisionRequest | DeleteRequest) -> Environmen
     return begun if begun is not None and begun.request == request else None
 
 
-def _as_markdown(progress: EnvironmentProgress) -> str:
+def format_progress(progress: EnvironmentProgress) -> str:
+    """Return an environment's progress as Markdown for Temporal's UI."""
     lines = [f"### {progress.request.environment_id}: {progress.phase}", "", *_requester()]
     if progress.request.encryption is not None:
         lines += [f"Encryption: {progress.request.encryption}", ""]
@@ -211,12 +242,18 @@ def _as_markdown(progress: EnvironmentProgress) -> str:
     return "\n".join(lines)
 
 
-def _requester() -> list[str]:
-    """Return who requested the run, and why, if byok started the run (contract 147)."""
+def find_requester() -> Requester | None:
+    """Return who requested the run; None if byok did not start the run."""
     try:
         sender: Requester | None = workflow.memo_value(REQUESTER_MEMO, None, type_hint=Requester)
     except ApplicationError:  # another program stored something else under the same memo key
-        return []
+        return None
+    return sender
+
+
+def _requester() -> list[str]:
+    """Return who requested the run, and why, if byok started the run (contract 147)."""
+    sender = find_requester()
     if sender is None:
         return []
     why = f": {sender.reason}" if sender.reason else ""

@@ -54,6 +54,7 @@ from workflows.key_validation import examine_other_key, validate_keys
 from workflows.progress import ProgressPublisher
 from workflows.quotas import require_quota
 from workflows.removal import Leftover, remove_resources
+from workflows.reports import RunReporter
 from workflows.tenant_names import reconcile_keys
 from workflows.workflow_id import require_workflow_id
 
@@ -80,6 +81,7 @@ class ProvisionEnvironment:
         self._database_available = False
         self._evidence: Evidence | None = None
         self._attempts = AttemptRecorder()
+        self._reporter = RunReporter(self._attempts)
 
     @workflow.run
     async def run(self, request: ProvisionRequest) -> Evidence:
@@ -98,7 +100,9 @@ class ProvisionEnvironment:
             await self._name_keys(plan)
         except (PhaseStoppedError, ActivityError, asyncio.CancelledError) as error:
             raise await self._stop(error) from error
-        self._record.enter_phase(Phase.READY, evidence=evidence)
+        ready = self._record.advance(Phase.READY, evidence=evidence)
+        await self._reporter.report_end(ready)
+        self._record.publish(ready)
         return evidence
 
     @workflow.signal(
@@ -117,6 +121,7 @@ class ProvisionEnvironment:
             PlanActivities.plan_environment, request, **LOCAL_PLAN_OPTIONS
         )
         await require_quota(request)
+        await self._reporter.report_start(self._record.progress)
         findings = await validate_keys(request, plan)
         if findings:
             raise PhaseStoppedError(findings)
@@ -217,7 +222,11 @@ class ProvisionEnvironment:
         if unfinished is not None and unfinished.environment.customer_keys:
             await self._release_unused_claims(unfinished)
         await self._attempts.report_stop(problems)
-        self._record.enter_phase(Phase.STOPPED, problems=problems, left_behind=left_behind, evidence=self._evidence)
+        stopped = self._record.advance(
+            Phase.STOPPED, problems=problems, left_behind=left_behind, evidence=self._evidence
+        )
+        await self._reporter.report_end(stopped)
+        self._record.publish(stopped)
         return to_workflow_failure(error, f"Environment {self._request.environment_id}", problems)
 
     async def _roll_back(self, plan: EnvironmentPlan) -> tuple[Leftover, ...]:

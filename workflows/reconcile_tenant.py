@@ -15,6 +15,7 @@ from workflows.activity_options import PLAN_OPTIONS, READ_OPTIONS, with_summary
 from workflows.failures import PhaseStoppedError, extract_problems, to_workflow_failure
 from workflows.key_validation import find_unregistered_accounts
 from workflows.progress import TenantProgressPublisher
+from workflows.reports import report_tenant
 from workflows.tenant_names import reconcile_keys
 from workflows.workflow_id import require_workflow_id
 
@@ -48,7 +49,8 @@ class ReconcileTenant:
             plan = await workflow.execute_activity_method(PlanActivities.plan_tenant, request, **PLAN_OPTIONS)
             await self._name_keys(request, plan)
         except (PhaseStoppedError, ActivityError, asyncio.CancelledError) as error:
-            raise self._stop(request, error) from error
+            raise await self._stop(request, error) from error
+        await report_tenant(self._record.progress, completed=True)
         return self._outcome
 
     async def _name_keys(self, request: ReconcileTenantRequest, plan: ReconcileTenantPlan) -> None:
@@ -72,10 +74,11 @@ class ReconcileTenant:
         self._outcome = outcome
         self._record.publish_outcome(outcome)
 
-    def _stop(
+    async def _stop(
         self, request: ReconcileTenantRequest, error: PhaseStoppedError | ActivityError | asyncio.CancelledError
     ) -> BaseException:
         """Publish the problems, and return the exception that ends the workflow."""
         problems = extract_problems(error, request, Phase.RECONCILING_TENANT, workflow.now())
         self._record.publish_problems(problems)
+        await report_tenant(self._record.progress, completed=False)
         return to_workflow_failure(error, f"Tenant {request.tenant} on the keys of {request.environment_id}", problems)

@@ -12,6 +12,7 @@ from pydantic import Field
 from byok.contracts import (
     CHECK_KEYS_WORKFLOW,
     DELETE_ENVIRONMENT_WORKFLOW,
+    ENVIRONMENT_RECORD_WORKFLOW,
     GET_EXTERNAL_ID_WORKFLOW,
     LIST_ACCOUNTS_WORKFLOW,
     LIST_KEY_CLAIMS_WORKFLOW,
@@ -84,11 +85,12 @@ WORKFLOW_ACTIONS: Final[Mapping[str, AuditAction | None]] = {
     LIST_ACCOUNTS_WORKFLOW: None,
     GET_EXTERNAL_ID_WORKFLOW: None,
     LIST_KEY_CLAIMS_WORKFLOW: None,
+    ENVIRONMENT_RECORD_WORKFLOW: None,
 }
 """The audit action of each workflow type.
 
 None means that byok writes no audit record for the workflow, because the workflow uses no customer key and changes
-neither an environment nor a registration.
+neither an environment nor a registration. An environment's record only repeats what audited runs report.
 """
 
 

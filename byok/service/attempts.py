@@ -22,7 +22,7 @@ from temporalio.exceptions import ApplicationError
 
 from byok.audit.notes import parse_note
 from byok.contracts import DELETE_ENVIRONMENT_WORKFLOW, REQUESTER_MEMO, STOP_SIGNAL
-from byok.domain.models import Attempt, AttemptKind, Requester, StoppedAttempt
+from byok.domain.models import Attempt, AttemptKind, EnvironmentRecordState, Requester, StoppedAttempt
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
 
@@ -72,6 +72,11 @@ async def list_attempts(
             found[run_id] = _build_attempts(own, status)[run_id]
         found[run_id] = _with_end(found[run_id], status)
     return tuple(_number(sorted(found.values(), key=lambda one: one.started_at)))
+
+
+def list_recorded_attempts(record: EnvironmentRecordState, current: EnvironmentStatus) -> tuple[Attempt, ...]:
+    """Return the attempts in a record, oldest first. The status of the environment says how the last one ended."""
+    return tuple(_with_end(one, current) if one.run_id == current.run_id else one for one in record.attempts)
 
 
 async def _read_chain(client: Client, workflow_id: str, run_id: str) -> _Chain:

@@ -18,12 +18,14 @@ from byok.service.errors import (
     IdempotencyKeyReusedError,
     QuotaExceededError,
 )
-from byok.service.histories import describe_conflict, diff_requests, read_workflow_request
+from byok.service.histories import describe_conflict, diff_requests
 from byok.service.provisioning import start_provisioning
 from byok.service.quotas import require_environment_quota
+from byok.service.records import read_provision_request
 from byok.service.status import EnvironmentStatus
 from byok.service.temporal_errors import describe_or_none, translate_temporal_errors
 from byok.temporal_quotas import QuotaCounter
+from byok.temporal_records import find_record
 
 _RESTART_AFTER: Final = {
     Phase.DELETED: WorkflowIDReusePolicy.ALLOW_DUPLICATE,
@@ -53,6 +55,7 @@ async def create_environment(
     """Start an environment, or return the existing environment. See `EnvironmentService.create`."""
     with translate_temporal_errors():
         try:
+            await _require_no_record(reader, request)
             await _require_quota_if_new(reader, counter, request)
             return await _start(reader, task_queue, request, WorkflowIDReusePolicy.REJECT_DUPLICATE, key)
         except WorkflowAlreadyStartedError:
@@ -67,6 +70,18 @@ async def create_environment(
             except WorkflowAlreadyStartedError:  # another request started the workflow first
                 found = await _find_existing(reader, request)
         return await _require_same_request(reader, request, found, key)
+
+
+async def _require_no_record(reader: EnvironmentReader, request: ProvisionRequest) -> None:
+    """Require that the environment has no record. Its workflow may be gone from Temporal (contract 134).
+
+    Raises:
+        WorkflowAlreadyStartedError: The environment exists.
+    """
+    found = await find_record(reader.client, request.environment_id)
+    if found is not None and found.is_open:
+        workflow_id = contracts.environment_workflow_id(request.environment_id)
+        raise WorkflowAlreadyStartedError(workflow_id, contracts.PROVISION_ENVIRONMENT_WORKFLOW)
 
 
 async def _require_quota_if_new(reader: EnvironmentReader, counter: QuotaCounter, request: ProvisionRequest) -> None:
@@ -117,7 +132,7 @@ async def _find_existing(reader: EnvironmentReader, request: ProvisionRequest) -
 
 async def _has_request_key(reader: EnvironmentReader, found: EnvironmentStatus, key: str | None) -> bool:
     """Return whether a request with this idempotency key started the run."""
-    if key is None:
+    if key is None or found.record is not None:  # the key is gone with the workflow
         return False
     described = await reader.client.get_workflow_handle(found.workflow_id, run_id=found.run_id).describe()
     return bool(await described.memo_value(contracts.IDEMPOTENCY_KEY_MEMO, None) == key)
@@ -127,13 +142,12 @@ async def _require_same_request(
     reader: EnvironmentReader, request: ProvisionRequest, found: EnvironmentStatus, key: str | None
 ) -> CreateResult:
     """Return the existing environment if it was requested with the same values."""
-    handle = reader.client.get_workflow_handle(found.workflow_id, run_id=found.run_id)
-    if (await handle.describe()).workflow_type == contracts.DELETE_ENVIRONMENT_WORKFLOW:
+    if found.phase is Phase.DELETING:
         raise EnvironmentBusyError(
             f"{request.environment_id} is being deleted. Try again once `byok status {request.environment_id}` "
             f"shows {Phase.DELETED}."
         )
-    earlier = await read_workflow_request(reader.client, handle, ProvisionRequest)
+    earlier = await read_provision_request(reader.client, found)
     if earlier is None:
         raise EnvironmentConflictError(
             f"The running workflow of {request.environment_id} has an input that byok cannot read. The "

@@ -5,7 +5,7 @@
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, Self, TypeVar
 
@@ -16,16 +16,18 @@ from byok import contracts
 from byok.audit.record import AuditAction, AuditTarget
 from byok.domain.models import Attempt, Requester
 from byok.domain.phases import Phase
-from byok.service.attempts import list_attempts
+from byok.service.attempts import list_attempts, list_recorded_attempts
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
 from byok.service.histories import read_workflow_failure, read_workflow_input_error, read_workflow_task_failure
 from byok.service.pending import PendingStep
 from byok.service.pollers import PollingWorker, Workers, list_workers
+from byok.service.records import build_recorded_status, build_recorded_summary, list_recorded_tenant_runs
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, read_organisation
 from byok.service.temporal_errors import describe_or_none, translate_temporal_errors
-from byok.service.tenant_names import apply_completed_namings, list_tenant_runs, split_query_batches
+from byok.service.tenant_names import apply_completed_namings, list_tenant_runs
 from byok.service.unreported_ends import FailureLoaders
 from byok.service.versions import TaskQueueRouting, explain_no_worker, read_task_queue_routing
+from byok.temporal_records import FoundRecord, find_record
 
 Result = TypeVar("Result")
 
@@ -129,7 +131,7 @@ class EnvironmentReader:
         with translate_temporal_errors():
             described = await describe_or_none(handle)
             if described is None or not await self._is_visible(described):
-                raise EnvironmentNotFoundError(f"Environment {environment_id} not found.")
+                return await self._read_recorded_status(environment_id)
             status = await EnvironmentStatus.from_description(described, self._fetch(described))
             if status.unclaimed_since is not None:
                 status = status.with_unfit_workers(await list_workers(self.client, self._task_queue))
@@ -140,6 +142,20 @@ class EnvironmentReader:
                 else status
             )
 
+    async def _read_recorded_status(self, environment_id: str) -> EnvironmentStatus:
+        """Return the status of an environment from its record, because Temporal has deleted its workflow.
+
+        Raises:
+            EnvironmentNotFoundError: No environment of the requester's organisation has this id.
+        """
+        found = await find_record(self.client, environment_id)
+        if found is not None and self._organisation in (None, found.summary.organisation):
+            status = build_recorded_status(await found.read_state())
+            if status is not None and status.record is not None:
+                runs = await list_tenant_runs(self.client, environment_id)
+                return status.with_tenant_runs([*runs, *list_recorded_tenant_runs(status.record)])
+        raise EnvironmentNotFoundError(f"Environment {environment_id} not found.")
+
     async def list_attempts(self, status: EnvironmentStatus) -> tuple[Attempt, ...]:
         """Return all attempts to provision or delete an environment, oldest first (contract 148).
 
@@ -148,6 +164,8 @@ class EnvironmentReader:
         Args:
             status: The environment's current status.
         """
+        if status.record is not None:
+            return list_recorded_attempts(status.record, status)
 
         async def read_run(run_id: str) -> EnvironmentStatus | None:
             described = await describe_or_none(self.client.get_workflow_handle(status.workflow_id, run_id=run_id))
@@ -186,42 +204,38 @@ class EnvironmentReader:
     async def _list_by_creation(self, prefix: str, phase: Phase | None) -> list[EnvironmentSummary]:
         """Return all environments, most recently created first.
 
-        Temporal sorts its list of workflows by close time, and rejects any other order. byok therefore has to read all
-        workflows even for one page. For 10,000 environments, this takes about ten seconds.
+        Environments whose workflow Temporal has deleted come from their records. Temporal sorts its list of workflows
+        by close time, and rejects any other order. byok therefore has to read all workflows even for one page. For
+        10,000 environments, this takes about ten seconds.
         """
-        of_prefix = f"WorkflowId STARTS_WITH '{contracts.environment_workflow_id(prefix)}'"
-        query = f"{contracts.ENVIRONMENT_WORKFLOWS_QUERY} AND {of_prefix}"
-        if self._organisation is not None:
-            query += f" AND {contracts.ORGANISATION_ATTRIBUTE.name} = '{self._organisation}'"
-        if phase is not None:
-            # An environment that stopped only because its tenant name could not be put on its keys is ready once the
-            # keys have the name, although visibility still reports it as STOPPED.
-            phases = {phase, Phase.STOPPED} if phase is Phase.READY else {phase}
-            query += (
-                f" AND {contracts.PHASE_ATTRIBUTE.name} IN ({', '.join(f'{one.value!r}' for one in sorted(phases))})"
-            )
+        workflows = f"{contracts.ENVIRONMENT_WORKFLOWS_QUERY} AND WorkflowId STARTS_WITH "
+        records = f"WorkflowType = '{contracts.ENVIRONMENT_RECORD_WORKFLOW}' AND WorkflowId STARTS_WITH "
         with translate_temporal_errors():
-            executions = [one async for one in self.client.list_workflows(query, page_size=_PAGE_SIZE)]
-            latest = _find_latest_runs(executions)
-            if phase is not None:  # the latest run of an environment may be in another phase
-                latest = await self._latest_runs(set(latest))
-            found = [
-                await EnvironmentSummary.from_execution(one) for one in executions if latest.get(one.id) == one.run_id
-            ]
-            named = await apply_completed_namings(self.client, found)
+            executions, recorded = await asyncio.gather(
+                self._list_latest_runs(f"{workflows}'{contracts.environment_workflow_id(prefix)}'"),
+                self._list_latest_runs(f"{records}'{contracts.record_workflow_id(prefix)}'"),
+            )
+            summaries = [await EnvironmentSummary.from_execution(one) for one in executions]
+            found = {one.environment_id: one for one in await apply_completed_namings(self.client, summaries)}
+            for execution in recorded:
+                record = await FoundRecord.from_execution(self.client, execution)
+                if record is not None:
+                    found.setdefault(record.summary.environment_id, build_recorded_summary(record.summary))
         return sorted(
-            (one for one in named if phase in (None, one.phase)),
+            (one for one in found.values() if phase in (None, one.phase)),
             key=lambda one: (one.created_at, one.environment_id),
             reverse=True,
         )
 
-    async def _latest_runs(self, workflow_ids: set[str]) -> dict[str, str]:
-        """Return the run id of each workflow's latest run."""
-        executions: list[WorkflowExecution] = []
-        for some in split_query_batches(sorted(workflow_ids)):
-            ids = ", ".join(f"'{workflow_id}'" for workflow_id in some)
-            executions += [one async for one in self.client.list_workflows(f"WorkflowId IN ({ids})")]
-        return _find_latest_runs(executions)
+    async def _list_latest_runs(self, query: str) -> list[WorkflowExecution]:
+        """Return the latest run of each workflow that matches a query and belongs to the requester's organisation."""
+        if self._organisation is not None:
+            query += f" AND {contracts.ORGANISATION_ATTRIBUTE.name} = '{self._organisation}'"
+        latest: dict[str, WorkflowExecution] = {}
+        async for one in self.client.list_workflows(query, page_size=_PAGE_SIZE):
+            if one.id not in latest or one.start_time > latest[one.id].start_time:
+                latest[one.id] = one
+        return list(latest.values())
 
     async def watch_status(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
         """Yield an environment's status after every change, until the environment reaches a final phase.
@@ -311,13 +325,3 @@ class EnvironmentReader:
             return await read_workflow_input_error(self.client, handle, described.workflow_type)
 
         return FailureLoaders(failure, task_failure, input_error)
-
-
-def _find_latest_runs(executions: Iterable[WorkflowExecution]) -> dict[str, str]:
-    """Return the run id of each workflow's latest run among the given runs."""
-    latest: dict[str, WorkflowExecution] = {}
-    for execution in executions:
-        known = latest.setdefault(execution.id, execution)
-        if execution.start_time > known.start_time:
-            latest[execution.id] = execution
-    return {workflow_id: execution.run_id for workflow_id, execution in latest.items()}

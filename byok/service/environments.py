@@ -32,11 +32,12 @@ from byok.service.encryption import require_same_encryption
 from byok.service.environment_reader import EnvironmentReader
 from byok.service.errors import NamingStoppedError, NotReplayableError
 from byok.service.external_ids import get_external_id
-from byok.service.histories import decode_failure_problems, read_workflow_request
+from byok.service.histories import decode_failure_problems
 from byok.service.key_checks import check_keys
 from byok.service.lifecycle import ReplayResult
 from byok.service.pending import PendingStep
 from byok.service.quotas import require_environment_quota
+from byok.service.records import read_provision_request
 from byok.service.replay import (
     can_resume,
     find_reset_point,
@@ -245,15 +246,15 @@ class EnvironmentService(EnvironmentReader):
     ) -> ReplayResult:
         """Resume a stopped environment from the failed activity.
 
-        Completed activities are not repeated. If different keys are given, or if the run cannot resume, the environment
-        starts over and adopts its existing resources.
+        Completed activities are not repeated. If keys are replaced, or if the run cannot resume, the environment starts
+        over and adopts its existing resources.
 
         Raises:
             EnvironmentNotFoundError: No environment has this id.
             NotReplayableError: The environment has not stopped, or a replay would not help; the message says why.
             KeyCannotChangeError: A key to be replaced already encrypts a resource.
             EncryptionCannotChangeError: Keys are given, but the environment's keys are platform-managed.
-            InvalidRequestError: An ARN is not valid.
+            InvalidRequestError: An ARN is invalid.
             QuotaExceededError: The environment's organisation has used up a quota.
         """
         status = await self.read_status(environment_id)
@@ -262,15 +263,15 @@ class EnvironmentService(EnvironmentReader):
         if changes:
             require_same_encryption(status, Encryption.CUSTOMER_MANAGED)
         require_replayable(status, other_keys=bool(changes))
-        handle = self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id)
         with translate_temporal_errors():
-            request = await read_workflow_request(self.client, handle, ProvisionRequest)
+            request = await read_provision_request(self.client, status)
             if request is None:
                 raise NotReplayableError(
                     f"Cannot replay {environment_id}: byok cannot read its original input. Specify all values again "
                     "with `byok create`; existing resources are adopted."
                 )
-            if not changes and can_resume(status):
+            if not changes and status.record is None and can_resume(status):
+                handle = self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id)
                 point = await find_reset_point(handle.fetch_history_events())
                 if point is not None:
                     await self.record_intent(AuditAction.REPLAY_ENVIRONMENT, request.model_dump())
@@ -312,17 +313,16 @@ class EnvironmentService(EnvironmentReader):
         Args:
             environment_id: The environment.
             final_snapshot: Whether to take a snapshot of the cluster first.
-            region: The environment's Region. The Region is required if Temporal no longer has the workflow; otherwise,
-                byok compares the Region, the encryption and the keys with the workflow's data in Temporal. In both
-                cases, the workflow compares the Region, the encryption and the keys with what AWS reports.
+            region: The environment's Region. It is required if the environment has no record. byok compares the values
+                with the record, and the workflow compares them with what AWS reports.
             encryption: Whose keys the environment uses.
             s3_key_arn: The environment's S3 key.
             rds_key_arn: The environment's Aurora key.
 
         Raises:
-            DeletionDiffersError: The Region or a key differs from the workflow's data in Temporal.
-            EncryptionCannotChangeError: The environment uses a different kind of encryption.
-            EnvironmentNotFoundError: Temporal does not have the workflow, and the Region was not passed.
+            DeletionDiffersError: The Region or a key differs from the environment's record.
+            EncryptionCannotChangeError: The environment uses a different type of encryption.
+            EnvironmentNotFoundError: The environment has no record, and the Region was not passed.
             EnvironmentNotReadyError: The environment is already deleted, or its Region is unknown.
         """
         return await build_delete_request(

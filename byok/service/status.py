@@ -6,7 +6,7 @@ The module makes no calls to Temporal; other modules of `byok.service` make thes
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from pydantic import Field
 from temporalio.client import WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
@@ -25,6 +25,7 @@ from byok.domain.models import (
     DeletionResult,
     EarlierAttempts,
     EnvironmentProgress,
+    EnvironmentRecordState,
     Evidence,
     Problem,
     RecordModel,
@@ -33,6 +34,8 @@ from byok.domain.models import (
     TenantOutcome,
     TimelineEntry,
 )
+from byok.domain.models.progress import is_only_unnamed
+from byok.domain.models.records import find_creation
 from byok.domain.phases import Encryption, Phase
 from byok.service.memos import read_memo
 from byok.service.pending import Holding, PendingStep, find_holding, list_pending_steps
@@ -79,7 +82,7 @@ class EnvironmentSummary(RecordModel):
             created_at=find_creation(await _earlier_attempts(execution), _started_at(execution, progress)),
             started_at=_started_at(execution, progress),
             closed_at=execution.close_time,
-            awaits_name=_awaits_name(phase, progress.evidence, progress.problems) if progress else False,
+            awaits_name=progress is not None and progress.awaits_name,
         )
 
     def as_ready_if_named_at(self, at: datetime | None) -> Self:
@@ -165,6 +168,8 @@ class EnvironmentStatus(RecordModel):
     created_at: datetime
     started_at: datetime
     closed_at: datetime | None = None
+    record: EnvironmentRecordState | None = Field(default=None, exclude=True, repr=False)
+    """The environment's record, if Temporal has deleted the environment's workflow."""
     earlier_attempts: tuple[Attempt, ...] = Field(default=(), exclude=True, repr=False)
     """Attempts before the workflow's start, as listed in its memo; `byok.service.attempts` finds all attempts."""
 
@@ -207,10 +212,10 @@ class EnvironmentStatus(RecordModel):
             fetch: Loads failures from the history if the workflow ended without a report, or if its worker is stuck.
         """
         progress = await _progress(described)
-        problems = progress.problems if progress else ()
+        fields = collect_progress_fields(progress) if progress else {}
         if _is_unreported_end(described, progress):
-            problems = (await problem_of_unreported_end(described, progress, fetch),)
-        request = progress.request if progress else None
+            ended = await problem_of_unreported_end(described, progress, fetch)
+            fields |= {"problem": ended, "problems": (ended,)}
         requester = await read_memo(described, REQUESTER_MEMO, Requester)
         earlier, started_at = await _earlier_attempts(described), _started_at(described, progress)
         pending = await list_pending_steps(described, fetch.task_failure)
@@ -218,17 +223,7 @@ class EnvironmentStatus(RecordModel):
             environment_id=environment_id_from_workflow_id(described.id),
             requested_by=requester.subject if requester else None,
             reason=requester.reason if requester else None,
-            phase=_phase(described, progress),
-            problem=problems[0] if problems else None,
-            problems=problems,
-            timeline=progress.timeline if progress else (),
-            resources=progress.resources if progress else Resources(),
-            evidence=progress.evidence if progress else None,
-            left_behind=progress.left_behind if progress else (),
-            tenant_name=progress.tenant_name if progress else None,
-            tenant=progress.tenant if progress else None,
-            deletion=progress.deletion if progress else None,
-            **({name: getattr(request, name) for name in _REQUEST_FIELDS if hasattr(request, name)}),
+            **{**fields, "phase": _phase(described, progress)},
             pending=pending,
             holding=find_holding(pending),
             workflow_id=described.id,
@@ -263,30 +258,19 @@ class EnvironmentStatus(RecordModel):
         done = next(
             (run.closed_at for run in runs if run.completed and run.is_running_or_ended_after(self.closed_at)), None
         )
-        if done is None or not _awaits_name(self.phase, self.evidence, self.problems):
+        awaits_name = self.phase is Phase.STOPPED and self.evidence is not None and is_only_unnamed(self.problems)
+        if done is None or not awaits_name:
             return status
         ready = TimelineEntry(phase=Phase.READY, entered_at=done)
         update = {"phase": Phase.READY, "problem": None, "problems": (), "timeline": (*self.timeline, ready)}
         return status.model_copy(update=update)
 
 
-def _awaits_name(phase: Phase, evidence: Evidence | None, problems: Sequence[Problem]) -> bool:
-    """Return whether an environment with complete evidence stopped only because setting the tenant name failed."""
-    stopped_there = all(problem.phase is Phase.RECONCILING_TENANT for problem in problems)
-    return phase is Phase.STOPPED and evidence is not None and stopped_there
-
-
-def find_creation(earlier: Sequence[Attempt], started_at: datetime) -> datetime:
-    """Return when an environment was created: at its first attempt, or at its first attempt after a deletion.
-
-    Args:
-        earlier: The attempts before the current workflow's start, in order.
-        started_at: When the current workflow was started.
-    """
-    created: datetime | None = None
-    for one in earlier:
-        created = None if one.phase is Phase.DELETED else created or one.started_at
-    return created or started_at
+def collect_progress_fields(progress: EnvironmentProgress) -> dict[str, Any]:
+    """Return the fields of a status that come from the progress."""
+    names = EnvironmentProgress.model_fields.keys() - {"request"}
+    request = {name: getattr(progress.request, name) for name in _REQUEST_FIELDS if hasattr(progress.request, name)}
+    return {**{name: getattr(progress, name) for name in names}, **request, "problem": progress.first_problem}
 
 
 def _started_at(execution: WorkflowExecution, progress: EnvironmentProgress | None) -> datetime:

@@ -112,14 +112,14 @@ async def apply_completed_namings(client: Client, found: Sequence[EnvironmentSum
     """
     named: dict[str, datetime] = {}
     awaiting = [tenant_workflow_id(item.environment_id) for item in found if item.awaits_name]
-    for some in split_query_batches(awaiting):
+    for some in _split(awaiting):
         async for run in _list_completed(client, some):
             if run.close_time is not None:
                 named[run.id] = max(run.close_time, named.get(run.id, run.close_time))
     return [item.as_ready_if_named_at(named.get(tenant_workflow_id(item.environment_id))) for item in found]
 
 
-def split_query_batches(workflow_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+def _split(workflow_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """Split workflow ids into batches that fit one visibility query."""
     for first in range(0, len(workflow_ids), _ASKED_FOR_AT_ONCE):
         yield workflow_ids[first : first + _ASKED_FOR_AT_ONCE]

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from temporalio.client import WorkflowExecution
 from temporalio.exceptions import ApplicationError, FailureError
@@ -10,6 +11,12 @@ from temporalio.exceptions import ApplicationError, FailureError
 from byok.contracts import INVALID_INPUT_ERROR_TYPE, INVALID_INPUT_PROBLEM_CODE, first_phase
 from byok.domain.models import EnvironmentProgress, Problem
 from byok.domain.phases import Phase
+
+UNREPORTED_END_CODE: Final = "byok.Ended"
+"""The problem code for a run that ended without reporting a problem."""
+
+_CREATE_AGAIN: Final = "Retry with the same values: existing resources are adopted."
+_DELETE_AGAIN: Final = "Retry the deletion: resources that are already deleted are skipped."
 
 
 @dataclass(frozen=True)
@@ -34,12 +41,7 @@ async def problem_of_unreported_end(
     phase = progress.phase if progress else first_phase(described.workflow_type)
     region = progress.request.region if progress else ""
     deletion, failure = phase is Phase.DELETING, await fetch.failure()
-    again = (
-        "Retry the deletion: resources that are already deleted are skipped."
-        if deletion
-        else "Retry with the same values: existing resources are adopted."
-    )
-    ended = problem_of_end(described, failure, phase, region, again)
+    ended = problem_of_end(described, failure, phase, region, _DELETE_AGAIN if deletion else _CREATE_AGAIN)
     if isinstance(failure, ApplicationError) and failure.type != INVALID_INPUT_ERROR_TYPE:
         remedy = "The platform's operator must fix this problem: see the workflow's history in Temporal."
         return ended.model_copy(
@@ -57,6 +59,18 @@ async def problem_of_unreported_end(
     return ended.model_copy(update={"code": INVALID_INPUT_PROBLEM_CODE, "message": message, "remediation": remedy})
 
 
+def problem_of_forgotten_end(progress: EnvironmentProgress) -> Problem:
+    """Build the problem for a run that reported no end to the environment's record, and whose workflow is gone."""
+    return Problem(
+        code=UNREPORTED_END_CODE,
+        message="The workflow ended without a report, and Temporal has deleted its history since.",
+        phase=progress.phase,
+        region=progress.request.region,
+        at=progress.timeline[-1].entered_at if progress.timeline else datetime.now(UTC),
+        remediation=_DELETE_AGAIN if progress.phase is Phase.DELETING else _CREATE_AGAIN,
+    )
+
+
 def problem_of_end(
     execution: WorkflowExecution, failure: FailureError | None, phase: Phase, region: str, again: str
 ) -> Problem:
@@ -64,7 +78,7 @@ def problem_of_end(
     how = execution.status.name.lower().replace("_", " ") if execution.status else "ended"
     why = f" ({failure.message})" if failure and failure.message else ""
     return Problem(
-        code="byok.Ended",
+        code=UNREPORTED_END_CODE,
         message=f"The workflow was {how} in Temporal before it finished{why}.",
         phase=phase,
         region=region,

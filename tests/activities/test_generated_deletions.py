@@ -30,7 +30,9 @@ from byok.service.errors import EnvironmentNotFoundError, ServiceError
 from byok.service.status import EnvironmentStatus
 from tests.activities.conftest import OTHER_REGION, PLATFORM, ActivityHarness
 from tests.localaws.server import REGION, AwsHarness
+from tests.workflows.temporal_env import build_temporal_activities
 from workflows.delete_environment import DeleteEnvironment
+from workflows.environment_record import EnvironmentRecord
 from workflows.prove_aurora_key import ProveAuroraKey
 from workflows.provision_environment import ProvisionEnvironment
 
@@ -90,7 +92,7 @@ class WriteForeignObject:
 
 @dataclass(frozen=True)
 class Forget:
-    """Temporal deletes the workflow at the end of its retention period."""
+    """Temporal loses the workflow and the record."""
 
     environment: int
 
@@ -122,7 +124,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
 
 
 class ForgetfulService(EnvironmentService):
-    """Simulates environments whose workflows Temporal has deleted; a real server would take too long to delete them."""
+    """Simulates environments whose workflows and records are lost; a real server would take too long to delete them."""
 
     def __init__(self, client: Client, task_queue: str, forgotten: set[str]) -> None:
         super().__init__(client, task_queue)
@@ -337,8 +339,8 @@ async def stage(temporal: WorkflowEnvironment, aws_server: AwsHarness) -> AsyncI
         async with Worker(
             temporal.client,
             task_queue=queue,
-            workflows=[ProvisionEnvironment, DeleteEnvironment, ProveAuroraKey],
-            activities=list_real_activities(ActivityHarness(aws_server)),
+            workflows=[ProvisionEnvironment, DeleteEnvironment, ProveAuroraKey, EnvironmentRecord],
+            activities=[*list_real_activities(ActivityHarness(aws_server)), *build_temporal_activities()],
             activity_executor=executor,
             max_concurrent_activities=6,
             workflow_runner=UnsandboxedWorkflowRunner(),

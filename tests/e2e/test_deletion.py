@@ -1,15 +1,10 @@
 """A deletion keeps the final snapshot and all data that byok did not write, and removes everything else."""
 
-import asyncio
 import json
 from typing import Any
 
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-
 from byok.domain.models import DeleteRequest
 from byok.domain.phases import Phase
-from byok.service.errors import EnvironmentNotFoundError
 from tests.e2e.conftest import StackHarness
 from tests.localaws.server import REGION
 from tests.requested_keys import keys_of
@@ -112,39 +107,3 @@ async def test_deletion_typed_into_temporal_for_another_region_stops_and_the_rig
     assert list_resources(machine, name) == before
     gone = await machine.run_program("byok", "delete", name, "--confirm", name, "--region", REGION, "--wait", "--json")
     assert (gone.code, gone.json["phase"]) == (0, "DELETED"), gone
-
-
-async def test_environment_that_temporal_forgot_is_deleted_by_its_region_and_its_claims_are_released(
-    machine: StackHarness,
-) -> None:
-    request = machine.build_request()
-    name = request.environment_id
-    await machine.provision(request)
-    await forget(machine, name)
-
-    unknown = await machine.run_program("byok", "delete", name, "--confirm", name, "--json")
-    listed = await machine.run_program("byok", "claims", "--limit", "10000", "--json")
-    gone = await machine.run_program("byok", "delete", name, "--confirm", name, "--region", REGION, "--wait", "--json")
-
-    assert (unknown.code, unknown.json["error"]["code"]) == (1, "byok.EnvironmentNotFound")
-    assert "pass the environment's Region" in unknown.err
-    held = [one for one in json.loads(listed.out) if one["environment_id"] == name]
-    assert [(one["state"], one["phase"], one["exists"]) for one in held] == [("in use", None, True)] * 2
-    assert (gone.code, gone.json["phase"]) == (0, "DELETED"), gone
-    again = machine.build_request(s3_key_arn=request.s3_key_arn, rds_key_arn=request.rds_key_arn)
-    assert (await machine.provision(again)).phase is Phase.READY  # contract 138
-
-
-async def forget(machine: StackHarness, name: str) -> None:
-    """Delete an environment's workflow from Temporal, as Temporal does after the retention period."""
-    client, execution = machine.service.client, WorkflowExecution(workflow_id=f"environment/{name}")
-    await client.workflow_service.delete_workflow_execution(
-        DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
-    )
-    async with asyncio.timeout(240):  # the server deletes the workflow in the background, sometimes only after a minute
-        while True:
-            try:
-                await machine.service.read_status(name)
-            except EnvironmentNotFoundError:
-                return
-            await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Check that each resource exists exactly once and uses the right key, and that the environment's status is correct.
+"""Check that each resource exists exactly once and uses the right key, and that status and record are correct.
 
 The checks read the resources from local AWS, and the status and the histories from Temporal.
 """
@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from byok.blueprints import load_blueprint
-from byok.contracts import environment_workflow_id, tenant_workflow_id
+from byok.contracts import environment_workflow_id, record_workflow_id, tenant_workflow_id
 from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
+from byok.service.records import build_recorded_status
 from byok.service.status import EnvironmentStatus
+from byok.service.unreported_ends import UNREPORTED_END_CODE
+from byok.temporal_records import find_record
 from tests.e2e.conftest import StackHarness
 from tests.localaws.server import VENDOR
 from tests.requested_keys import keys_of
@@ -67,7 +70,7 @@ async def check_ready(machine: StackHarness, request: ProvisionRequest, status: 
     if status.phase is not Phase.READY:
         verdict.lost.append(f"the problems are {[problem.code for problem in status.problems]}")
     await asyncio.to_thread(_complete, machine, request, verdict)
-    await check_history_for_secrets(machine, request, verdict)
+    await check_temporal(machine, request, status, verdict)
     return verdict
 
 
@@ -83,7 +86,7 @@ async def check_stopped(
     else:
         verdict.expect("the key at fault", problem.key, key)
     await asyncio.to_thread(check_no_duplicates, machine, request, verdict)
-    await check_history_for_secrets(machine, request, verdict)
+    await check_temporal(machine, request, status, verdict)
     return verdict
 
 
@@ -95,7 +98,7 @@ async def check_removed(
     verdict.expect("the phase", status.phase, phase)
     verdict.expect("what is left behind", status.left_behind, ())
     await asyncio.to_thread(_nothing_left, machine, request, snapshots, verdict)
-    await check_history_for_secrets(machine, request, verdict)
+    await check_temporal(machine, request, status, verdict)
     return verdict
 
 
@@ -191,9 +194,39 @@ def _nothing_left(machine: StackHarness, request: ProvisionRequest, snapshots: i
     verdict.expect("the number of final snapshots", len(kept), max(len(kept), snapshots))
 
 
-async def check_history_for_secrets(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
+async def check_temporal(
+    machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, verdict: Verdict
+) -> None:
+    """Check that the environment's record agrees with its status, and that no history contains a secret."""
+    await _check_record(machine, status, verdict)
+    await _check_histories_for_secrets(machine, request, verdict)
+
+
+async def _check_record(machine: StackHarness, status: EnvironmentStatus, verdict: Verdict) -> None:
+    """Check the record, unless the run was ended in Temporal before it could report its end."""
+    if status.problem is not None and status.problem.code == UNREPORTED_END_CODE:
+        return
+    found = await find_record(machine.service.client, status.environment_id)
+    if found is None:
+        verdict.lost.append("the environment has no record")
+        return
+    recorded = build_recorded_status(await found.read_state())
+    if recorded is None:
+        verdict.lost.append("the environment's record is empty")
+        return
+    verdict.expect("the recorded run", recorded.run_id, status.run_id)
+    verdict.expect("the recorded problems", recorded.problems, status.problems)
+    verdict.expect("the recorded resources", recorded.resources, status.resources)
+    verdict.expect("the recorded evidence", recorded.evidence, status.evidence)
+    verdict.expect("the recorded timeline", recorded.timeline, status.timeline)
+    runs = Counter(one.run_id for one in await machine.service.list_attempts(recorded))
+    verdict.doubled += [f"attempt {run_id} is recorded {count} times" for run_id, count in runs.items() if count > 1]
+
+
+async def _check_histories_for_secrets(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
     """Check that no workflow history of the environment contains a secret."""
-    ids = (environment_workflow_id(request.environment_id), tenant_workflow_id(request.environment_id))
+    builders = (environment_workflow_id, tenant_workflow_id, record_workflow_id)
+    ids = tuple(build(request.environment_id) for build in builders)
     async for run in machine.service.client.list_workflows(f"WorkflowId IN {ids}"):
         history = await machine.service.client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
         raw = b"".join(event.SerializeToString() for event in history.events)

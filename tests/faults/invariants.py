@@ -77,7 +77,7 @@ async def _ready(
     verdict.expect("the problem", status.problem, None)
     verdict.expect("what is left behind", status.left_behind, ())
     if not readable:
-        await checker.check_history_for_secrets(machine, request, verdict)
+        await checker.check_temporal(machine, request, status, verdict)
     return verdict
 
 
@@ -92,7 +92,7 @@ async def _check_stopped(
             broken = ", ".join(sorted(past.suspects)) or "none"
             verdict.lost.append(f"it reports {problem.code} for {problem.key}: {problem.message} (broken: {broken})")
     await asyncio.to_thread(_check_leftovers, machine, request, status, past, verdict)
-    await checker.check_history_for_secrets(machine, request, verdict)
+    await checker.check_temporal(machine, request, status, verdict)
     return verdict
 
 

@@ -34,7 +34,7 @@ from byok.local.temporal_server import build_server_command
 from byok.service.environments import EnvironmentService
 from tests.quotas.conftest import Tenant
 from tests.workflows.fake_activities import FakeActivities, build_provision_request
-from tests.workflows.temporal_env import build_server_options
+from tests.workflows.temporal_env import build_server_options, build_temporal_activities
 from workflows.provision_environment import ProvisionEnvironment
 
 ROOT = Path(__file__).parents[2]
@@ -151,7 +151,7 @@ async def take_turns(
         client,
         task_queue=queue,
         workflows=[Backlog, ProvisionEnvironment],
-        activities=[activities.plan_environment],
+        activities=[activities.plan_environment, *build_temporal_activities()],
         no_remote_activities=True,
         workflow_runner=UnsandboxedWorkflowRunner(),
     ):
@@ -172,7 +172,7 @@ async def take_turns(
             client,
             task_queue=queue,
             workflows=[Backlog, ProvisionEnvironment],
-            activities=activities.list_activities,
+            activities=[*activities.list_activities, *build_temporal_activities()],
             activity_executor=executor,
             max_concurrent_activities=1,
             workflow_runner=UnsandboxedWorkflowRunner(),

@@ -15,6 +15,7 @@ from byok.contracts import TASK_QUEUE
 from byok.temporal import connect, make_plugin
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
+from workflows.environment_record import EnvironmentRecord
 from workflows.list_key_claims import ListKeyClaims
 from workflows.prove_aurora_key import ProveAuroraKey
 from workflows.provision_environment import ProvisionEnvironment
@@ -26,7 +27,15 @@ REPLAYABLE_RUNS_QUERY: Final = "ExecutionStatus IN ('Running', 'Failed', 'Cancel
 
 def build_replayer() -> Replayer:
     """Build a replayer for all workflows."""
-    workflows = [ProvisionEnvironment, DeleteEnvironment, CheckKeys, ProveAuroraKey, ReconcileTenant, ListKeyClaims]
+    workflows = [
+        ProvisionEnvironment,
+        DeleteEnvironment,
+        CheckKeys,
+        ProveAuroraKey,
+        ReconcileTenant,
+        ListKeyClaims,
+        EnvironmentRecord,
+    ]
     return Replayer(workflows=workflows, plugins=[make_plugin()])
 
 

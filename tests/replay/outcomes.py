@@ -21,6 +21,7 @@ from byok.contracts import (
     aurora_proof_workflow_id,
     claims_workflow_id,
     key_check_workflow_id,
+    record_workflow_id,
 )
 from byok.domain.models import (
     BucketWithForeignObjects,
@@ -54,7 +55,7 @@ Handle = WorkflowHandle[Any, Any]
 Outcome = Callable[[WorkflowHarness], Awaitable[Handle]]
 
 _DISABLED: Final = ("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.")
-_NOT_ACCESSIBLE: Final = ("rds", "KMSKeyNotAccessibleFault", f"The specified KMS key [{RDS_KEY}] isn't accessible.")
+NOT_ACCESSIBLE: Final = ("rds", "KMSKeyNotAccessibleFault", f"The specified KMS key [{RDS_KEY}] isn't accessible.")
 
 _EVERYTHING: Final = build_owned_resources(
     instances=("byok-acme-writer",), clusters=("byok-acme",), buckets=("byok-acme-files-1", "byok-acme-former-2")
@@ -90,7 +91,7 @@ async def stopped_by_an_arn(harness: WorkflowHarness) -> Handle:
 
 async def stopped_by_the_aurora_key(harness: WorkflowHarness) -> Handle:
     """RDS refuses CreateDBCluster."""
-    harness.activities.script["ensure_cluster"] = [build_aws_failure(*_NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
+    harness.activities.script["ensure_cluster"] = [build_aws_failure(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
     return await harness.start_provision(build_provision_request("stopped-by-aurora-key"))
 
 
@@ -191,7 +192,7 @@ async def stopped_and_replayed(harness: WorkflowHarness) -> Handle:
 
 async def stopped_by_a_timeout(harness: WorkflowHarness) -> Handle:
     """AWS returns a retryable error until the activity times out."""
-    again = build_aws_failure(*_NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
+    again = build_aws_failure(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
     harness.activities.script["ensure_cluster"] = [again] * 99
     return await harness.start_provision(build_provision_request("stopped-by-a-timeout"))
 
@@ -263,6 +264,13 @@ async def deletion_cancelled(harness: WorkflowHarness) -> Handle:
     return handle
 
 
+async def record_closed(harness: WorkflowHarness) -> Handle:
+    """The record of an environment that is provisioned and deleted."""
+    await (await harness.start_provision(build_provision_request("recorded"))).result()
+    await (await harness.start_delete(build_delete_request("recorded"))).result()
+    return harness.client.get_workflow_handle(record_workflow_id("recorded"))
+
+
 async def keys_checked(harness: WorkflowHarness) -> Handle:
     """Both keys are proved."""
     request = CheckKeysRequest(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY, prove_aurora_key=True)
@@ -272,7 +280,7 @@ async def keys_checked(harness: WorkflowHarness) -> Handle:
 async def keys_refused(harness: WorkflowHarness) -> Handle:
     """Both keys are refused."""
     harness.activities.script["probe_s3_key"] = [build_aws_failure(*_DISABLED, Phase.VALIDATING_KEYS)]
-    harness.activities.script["await_aurora_proof"] = [build_aws_failure(*_NOT_ACCESSIBLE, Phase.VALIDATING_KEYS)]
+    harness.activities.script["await_aurora_proof"] = [build_aws_failure(*NOT_ACCESSIBLE, Phase.VALIDATING_KEYS)]
     request = CheckKeysRequest(
         region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY, environment_id="acme", prove_aurora_key=True
     )
@@ -322,6 +330,7 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     deletion_stopped_by_foreign_objects,
     deletion_cancelled,
     claims_listed,
+    record_closed,
     keys_checked,
     keys_refused,
     aurora_key_proved,

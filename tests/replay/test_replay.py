@@ -16,8 +16,11 @@ import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHistory
 from temporalio.workflow import NondeterminismError
 
+from byok.contracts import record_workflow_id
+from byok.domain.phases import Phase
 from tests.replay.live import build_replayer, find_replay_failures
-from tests.replay.outcomes import OUTCOMES, Outcome, stopped_by_the_aurora_key
+from tests.replay.outcomes import NOT_ACCESSIBLE, OUTCOMES, Outcome
+from tests.workflows.fake_activities import build_aws_failure, build_provision_request
 from tests.workflows.temporal_env import WorkflowHarness
 
 HISTORIES = Path(__file__).with_name("histories")
@@ -65,18 +68,23 @@ async def test_history_with_swapped_activities_does_not_replay(outcome: str, one
         await build_replayer().replay_workflow(parse_history(swapped))
 
 
-async def test_histories_of_a_running_temporal_are_replayed(harness: WorkflowHarness) -> None:
-    stopped = await stopped_by_the_aurora_key(harness)
+async def test_histories_of_a_running_temporal_are_replayed(harness: WorkflowHarness, environment_id: str) -> None:
+    """The stopped run and the open record of its environment."""
+    harness.activities.script["ensure_cluster"] = [build_aws_failure(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
+    stopped = await harness.start_provision(build_provision_request(environment_id))
     with pytest.raises(WorkflowFailureError):
         await stopped.result()
 
     async def replay_all() -> dict[str, Exception | None]:
-        while not (found := await find_replay_failures(harness.client, harness.task_queue)):  # noqa: ASYNC110
+        while True:
+            found = await find_replay_failures(harness.client, harness.task_queue)
+            if len(found) > 1:
+                return found
             await asyncio.sleep(0.05)
-        return found
 
     found = await asyncio.wait_for(replay_all(), 20)  # visibility is eventually consistent
-    assert found == {f"{stopped.id} {stopped.first_execution_run_id}": None}
+    record = await harness.client.get_workflow_handle(record_workflow_id(environment_id)).describe()
+    assert found == {f"{stopped.id} {stopped.first_execution_run_id}": None, f"{record.id} {record.run_id}": None}
 
 
 def without_stack_traces(value: Any) -> Any:

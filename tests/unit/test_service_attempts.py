@@ -9,10 +9,12 @@ import pytest
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest, ResetWorkflowExecutionRequest
+from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from activities.attempts import AttemptActivities
+from activities.environment_records import ID_IN_USE_CODE
 from byok.contracts import STOP_SIGNAL, environment_workflow_id
 from byok.domain.arns import parse_key_arn
 from byok.domain.models import Attempt, AttemptKind, EntryPoint, Requester, StoppedAttempt
@@ -444,13 +446,16 @@ async def test_environment_stops_with_its_problem_even_if_the_stop_cannot_be_rec
 async def test_attempts_of_an_earlier_owner_of_the_id_are_not_shown(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    """A user with access to Temporal can reuse an environment id for another organisation."""
+    """The record says who owns the id, so a run that another organisation starts in Temporal stops."""
     environment_id = f"globex-{environment_id}"
     await stop_environment(service, harness, environment_id)
     harness.activities.accounts = {parse_key_arn(S3_KEY).account: "globex"}
     theirs = await harness.start_provision(build_provision_request(environment_id, organisation="globex"))
-    await theirs.result()
+    with pytest.raises(WorkflowFailureError) as stopped:
+        await theirs.result()
 
+    assert isinstance(stopped.value.cause, ApplicationError)
+    assert stopped.value.cause.type == ID_IN_USE_CODE
     assert [one.run_id for one in await list_attempts(service, environment_id)] == [theirs.result_run_id]
 
 

@@ -2,7 +2,7 @@
 
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from temporalio.worker import Interceptor, UnsandboxedWorkflowRunner, Worker, Wo
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.attempts import AttemptActivities
+from activities.environment_records import RecordActivities
 from byok.contracts import (
     DELETE_ENVIRONMENT_WORKFLOW,
     PROGRESS_MEMO,
@@ -43,6 +44,7 @@ from tests.workflows.fake_activities import FakeActivities
 from workflows.accounts import ListAccounts, RegisterAccount, UnregisterAccount
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
+from workflows.environment_record import select_record_workflow
 from workflows.get_external_id import GetExternalId
 from workflows.list_key_claims import ListKeyClaims
 from workflows.prove_aurora_key import ProveAuroraKey
@@ -50,14 +52,24 @@ from workflows.provision_environment import ProvisionEnvironment
 from workflows.reconcile_tenant import ReconcileTenant
 
 # Settings of the Temporal server: use a clock per workflow, allow pauses of workflows, do not round timers up to a
-# second, do not wait 50 ms for each workflow task, and distribute tasks fairly between organisations.
+# second, do not wait 50 ms for each workflow task, delete workflows within a second instead of a minute, and distribute
+# tasks fairly between organisations.
 _SERVER = (
     "frontend.WorkflowTimeSkippingEnabled=true",
     "frontend.WorkflowPauseEnabled=true",
     'history.timerProcessorMaxTimeShift="1ms"',
     "history.transferProcessorMaxPollRPS=1000",
+    'history.transferProcessorUpdateAckInterval="20ms"',
+    'history.timerProcessorUpdateAckInterval="20ms"',
+    'history.visibilityProcessorUpdateAckInterval="20ms"',
     "matching.enableFairness=true",
 )
+
+
+def build_temporal_activities() -> list[Callable[..., Any]]:
+    """Return the real activities that call only Temporal."""
+    records = RecordActivities()
+    return [AttemptActivities().record_stop, records.open_record, records.report_run, records.report_tenant]
 
 
 def build_server_options(dynamic_config: Iterable[str]) -> dict[str, Any]:
@@ -171,8 +183,9 @@ async def run_harness(
                 UnregisterAccount,
                 ListAccounts,
                 GetExternalId,
+                select_record_workflow(versioned=deployment is not None),
             ],
-            activities=[*activities.list_activities, AttemptActivities().record_stop],
+            activities=[*activities.list_activities, *build_temporal_activities()],
             activity_executor=executor,
             max_concurrent_activities=8,
             deployment_config=deployment,

@@ -17,7 +17,7 @@ from temporalio.common import WorkerDeploymentVersion
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
-from byok.contracts import environment_workflow_id
+from byok.contracts import environment_workflow_id, record_workflow_id
 from byok.domain.phases import Phase
 from byok.service import environment_reader, pending, pollers
 from byok.service.environments import EnvironmentService
@@ -136,6 +136,18 @@ def hold_activity(harness: WorkflowHarness, step: str) -> tuple[threading.Event,
 
     harness.activities.script[step] = [hold]
     return begun, go_on.set
+
+
+async def test_record_of_an_environment_moves_to_the_current_build(builds: WorkerBuilds) -> None:
+    one = await builds.start_worker("1")
+    await (await one.start_provision(build_provision_request("versions-recorded"))).result()
+    await builds.start_worker("2")
+    await builds.stop_worker("1")
+
+    await builds.stages["2"].start_delete(build_delete_request("versions-recorded"))
+
+    record = builds.temporal.client.get_workflow_handle(record_workflow_id("versions-recorded"))
+    await asyncio.wait_for(record.result(), 30)
 
 
 async def test_run_completes_on_its_build_while_another_build_takes_new_runs(builds: WorkerBuilds) -> None:

@@ -44,6 +44,13 @@ from byok.domain.models.progress import (
     TimelineEntry,
 )
 from byok.domain.models.quotas import QuotaCheckResult, QuotaTask
+from byok.domain.models.records import (
+    EnvironmentRecordState,
+    RecordConflict,
+    RecordSummary,
+    RunReport,
+    TenantReport,
+)
 from byok.domain.models.requester import MAX_REASON_LENGTH, EntryPoint, Requester
 from byok.domain.models.requests import (
     CheckKeysRequest,
@@ -105,6 +112,7 @@ __all__ = [
     "EnvironmentPlan",
     "EnvironmentProbeResult",
     "EnvironmentProgress",
+    "EnvironmentRecordState",
     "Evidence",
     "ExternalIdRequest",
     "ForeignObjects",
@@ -130,17 +138,21 @@ __all__ = [
     "ReconcileTenantPlan",
     "ReconcileTenantRequest",
     "ReconciledKey",
+    "RecordConflict",
     "RecordModel",
+    "RecordSummary",
     "RegionRequest",
     "RemovalResult",
     "RequestModel",
     "Requester",
     "Resources",
+    "RunReport",
     "StoppedAttempt",
     "TenantCommandsTask",
     "TenantOutcome",
     "TenantPlan",
     "TenantProgress",
+    "TenantReport",
     "TimelineEntry",
     "WriterResource",
 ]

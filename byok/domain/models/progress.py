@@ -1,5 +1,6 @@
 """The progress, the problems and the results of workflows."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 
@@ -210,6 +211,11 @@ class EnvironmentProbeResult(RecordModel):
     findings: tuple[Problem, ...] = ()
 
 
+def is_only_unnamed(problems: Sequence[Problem]) -> bool:
+    """Return whether the tenant name is the only thing that failed."""
+    return all(problem.phase is Phase.RECONCILING_TENANT for problem in problems)
+
+
 class TimelineEntry(RecordModel):
     """A phase, and the time at which the environment entered the phase."""
 
@@ -241,6 +247,11 @@ class EnvironmentProgress(RecordModel):
     def first_problem(self) -> Problem | None:
         """The first problem, or None."""
         return self.problems[0] if self.problems else None
+
+    @property
+    def awaits_name(self) -> bool:
+        """Whether the environment is complete, and stopped only because setting the tenant name failed."""
+        return self.phase is Phase.STOPPED and self.evidence is not None and is_only_unnamed(self.problems)
 
 
 class KeyClaim(RecordModel):

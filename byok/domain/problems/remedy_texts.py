@@ -40,6 +40,7 @@ class Remedy(StrEnum):
     PLATFORM_SESSION = "platform-session"
     PLATFORM_OPERATOR = "platform-operator"
     NAME_TAKEN = "name-taken"
+    ID_IN_USE = "id-in-use"
     BUCKET_OF_ANOTHER_ACCOUNT = "bucket-of-another-account"
     OTHER_KEY = "other-key"
     UNPROVED = "unproved"
@@ -176,6 +177,10 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "The customer does not need to do anything. A resource that does not belong to this environment has the name "
         "that the environment needs, and byok does not change that resource. The platform's operator must delete or "
         "rename it, or choose another environment id.\n{again}"
+    ),
+    Remedy.ID_IN_USE: (
+        "The customer does not need to do anything. Nothing was created. The platform's operator must choose another "
+        "environment id or, if the existing environment is no longer needed, delete it first.\n{again}"
     ),
     Remedy.BUCKET_OF_ANOTHER_ACCOUNT: (
         "The customer does not need to do anything. All AWS accounts share one namespace for bucket names, and another "

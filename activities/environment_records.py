@@ -1,0 +1,98 @@
+"""Activities that report to the record of an environment. They call only Temporal, and run as local activities."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from temporalio import activity
+
+from activities.run_records import UNKNOWN_SUBJECT, RunHistory
+from byok.audit.record import AuditOutcome
+from byok.domain.models import (
+    EnvironmentRecordState,
+    Problem,
+    ProvisionRequest,
+    RecordConflict,
+    RunReport,
+    TenantReport,
+)
+from byok.domain.problems.build import build_problem
+from byok.domain.problems.remediation import Remedy, RemedyContext
+from byok.domain.vendor import VendorProfile
+from byok.temporal_records import find_record, send_report
+
+ID_IN_USE_CODE: Final = "byok.EnvironmentExists"
+"""The problem code for an id that another environment has."""
+
+
+class RecordActivities:
+    """Reports to records. Each report can be sent any number of times with the same effect."""
+
+    @activity.defn
+    async def open_record(self, report: RunReport) -> RecordConflict:
+        """Report the start of a run, and begin the record if the environment has none.
+
+        If the record belongs to another environment with the same id, report nothing and return the conflict.
+
+        Raises:
+            RPCError: Temporal does not respond.
+        """
+        found = await find_record(activity.client(), report.progress.request.environment_id)
+        if found is not None and found.is_open:
+            problem = _find_conflict(report, await found.read_state())
+            if problem is not None:
+                return RecordConflict(problem=problem)
+        await _send(report)
+        return RecordConflict()
+
+    @activity.defn
+    async def report_run(self, report: RunReport) -> None:
+        """Report the end of a run.
+
+        Raises:
+            RPCError: Temporal does not respond.
+        """
+        await _send(await _with_author(report))
+
+    @activity.defn
+    async def report_tenant(self, report: TenantReport) -> None:
+        """Report the end of a tenant run.
+
+        Raises:
+            RPCError: Temporal does not respond.
+        """
+        await _send(report)
+
+
+async def _send(report: RunReport | TenantReport) -> None:
+    await send_report(activity.client(), activity.info().task_queue, report)
+
+
+async def _with_author(report: RunReport) -> RunReport:
+    """Add who began the attempt, and why (contract 148). Only the history of the run says who reset it."""
+    info = activity.info()
+    if info.workflow_id is None or info.workflow_run_id is None:  # only a test could call this outside a workflow
+        raise AssertionError("report_run was called outside a workflow")
+    history = await RunHistory.fetch(activity.client(), info.workflow_id, info.workflow_run_id)
+    record = await history.build_start_record(AuditOutcome.ACCEPTED)
+    if record is None:
+        return report
+    by = None if record.requester.subject == UNKNOWN_SUBJECT else record.requester.subject
+    update = {"by": by, "reason": record.requester.reason}
+    return report.model_copy(update={"attempt": report.attempt.model_copy(update=update)})
+
+
+def _find_conflict(report: RunReport, state: EnvironmentRecordState) -> Problem | None:
+    """Return why the run must not provision its environment, according to the record of that id (contract 135)."""
+    request = report.progress.request
+    if state.latest is None or not isinstance(request, ProvisionRequest):
+        return None
+    name, region = request.environment_id, state.possible_region
+    if state.latest.progress.request.organisation != request.organisation:
+        message = f"The name {name} is not available."
+    elif region not in (None, request.region):
+        message = f"{name} exists in {region}, so it cannot be created in {request.region}."
+    else:
+        return None
+    context = RemedyContext(request.region, None, VendorProfile(), organisation=request.organisation)
+    phase = report.progress.phase
+    return build_problem(ID_IN_USE_CODE, message, Remedy.ID_IN_USE, context, phase=phase, at=datetime.now(UTC))

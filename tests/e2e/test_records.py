@@ -1,0 +1,79 @@
+"""On real processes, an environment exists for every entry point after Temporal has deleted its workflows."""
+
+import json
+from typing import Any
+
+import httpx
+
+from byok.contracts import record_workflow_id
+from byok.domain.phases import Phase
+from tests.e2e.conftest import StackHarness
+from tests.localaws.server import REGION
+from tests.wizard.conftest import Browser
+from tests.workflows.forgetting import delete_workflow, forget_workflows
+
+
+async def ask_everywhere(web: StackHarness, name: str) -> dict[str, Any]:
+    """Return what the CLI, the API and the wizard say about an environment, without the times at which runs ended."""
+    status = (await web.run_program("byok", "status", name, "--json")).json
+    listed = json.loads((await web.run_program("byok", "list", "--json")).out)
+    history = json.loads((await web.run_program("byok", "history", name, "--json")).out)
+    async with httpx.AsyncClient(base_url=web.stack.web_url, timeout=60) as http:
+        api = (await http.get(f"/v1/environments/{name}")).json()
+        page = await Browser(http).open_page(f"/environments/{name}")
+        pages = await Browser(http).open_page("/environments")
+    for one in (status, api):
+        del one["closed_at"]
+        one["timeline"] = [entry["phase"] for entry in one["timeline"]]
+        for attempt in one.get("attempts", ()):
+            del attempt["ended_at"]
+    return {
+        "status": status,
+        "list": [(one["phase"], one["region"], one["tenant_name"]) for one in listed if one["environment_id"] == name],
+        "history": [(one["run_id"], one["phase"], one["by"]) for one in history],
+        "api": api,
+        "page": [word in page.text for word in ("READY", status["evidence"]["database"]["key_arn"])],
+        "pages": name in pages.text,
+    }
+
+
+async def test_environment_outlives_its_workflows_at_every_entry_point(web: StackHarness) -> None:
+    request = web.build_request()
+    name = request.environment_id
+    assert (await web.provision(request)).phase is Phase.READY
+    before = await ask_everywhere(web, name)
+
+    await forget_workflows(web.service.client, name)
+
+    assert await ask_everywhere(web, name) == before  # contract 134
+    assert all(before["page"])
+    assert before["pages"]
+    named = await web.run_program("byok", "tenant", name, "acme", "--commands-only", "--json")
+    assert (named.code, named.json["tenant"]) == (0, "acme"), named
+    repeated = await web.run_program(
+        *("byok", "create", "--name", name, "--region", REGION, "--key-grace-seconds", "0", "--json"),
+        *("--s3-key-arn", request.s3_key_arn or "", "--rds-key-arn", request.rds_key_arn or ""),
+    )
+    assert repeated.code == 0, repeated
+    deleted = await web.run_program("byok", "delete", name, "--confirm", name, "--wait", "--json")
+    assert (deleted.code, deleted.json["phase"]) == (0, "DELETED"), deleted
+
+
+async def test_environment_without_a_record_is_deleted_by_its_region(web: StackHarness) -> None:
+    request = web.build_request()
+    name = request.environment_id
+    await web.provision(request)
+    await forget_workflows(web.service.client, name)
+    await delete_workflow(web.service.client, record_workflow_id(name))
+
+    unknown = await web.run_program("byok", "delete", name, "--confirm", name, "--json")
+    listed = await web.run_program("byok", "claims", "--limit", "10000", "--json")
+    gone = await web.run_program("byok", "delete", name, "--confirm", name, "--region", REGION, "--wait", "--json")
+
+    assert (unknown.code, unknown.json["error"]["code"]) == (1, "byok.EnvironmentNotFound")
+    assert "pass the environment's Region" in unknown.err
+    held = [one for one in json.loads(listed.out) if one["environment_id"] == name]
+    assert [(one["state"], one["phase"], one["exists"]) for one in held] == [("in use", None, True)] * 2
+    assert (gone.code, gone.json["phase"]) == (0, "DELETED"), gone
+    again = web.build_request(s3_key_arn=request.s3_key_arn, rds_key_arn=request.rds_key_arn)
+    assert (await web.provision(again)).phase is Phase.READY  # contract 138

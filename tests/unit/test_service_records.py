@@ -1,0 +1,431 @@
+"""An environment's record outlives its workflows: everything works as before once Temporal has deleted them."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, UnpauseWorkflowExecutionRequest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+import workflows.environment_record
+from activities.environment_records import ID_IN_USE_CODE
+from byok.contracts import (
+    ENVIRONMENT_RECORD_WORKFLOW,
+    INVALID_INPUT_ERROR_TYPE,
+    RUN_REPORT_SIGNAL,
+    environment_workflow_id,
+    record_workflow_id,
+)
+from byok.domain.models import (
+    Attempt,
+    AttemptKind,
+    ClusterResource,
+    EntryPoint,
+    EnvironmentProgress,
+    EnvironmentRecordState,
+    Requester,
+    Resources,
+    RunReport,
+    TimelineEntry,
+)
+from byok.domain.models.records import MAX_RECORDED_ATTEMPTS
+from byok.domain.phases import Phase
+from byok.domain.quotas import Quota
+from byok.service.environments import EnvironmentService
+from byok.service.errors import EnvironmentConflictError, EnvironmentNotFoundError
+from byok.service.status import EnvironmentStatus
+from byok.service.unreported_ends import UNREPORTED_END_CODE
+from byok.temporal_records import find_record, send_report
+from tests.quotas.conftest import Tenant, tenant
+from tests.workflows.fake_activities import (
+    RDS_KEY,
+    REGION,
+    S3_KEY,
+    build_aws_failure,
+    build_delete_request,
+    build_provision_request,
+)
+from tests.workflows.forgetting import delete_workflow, forget_workflows
+from tests.workflows.temporal_env import WorkflowHarness
+from tests.workflows.watching import wait_until_called, wait_until_ended
+
+DISABLED = ("s3", "KMS.DisabledException", "The key is disabled.", Phase.VALIDATING_KEYS)
+NO_ROLE = ("sts", "AccessDenied", "not authorized to perform: sts:AssumeRole", Phase.RECONCILING_TENANT)
+ANA = Requester(via=EntryPoint.API, subject="ana", request_id="r-1", reason="ticket 7")
+OTHER_KEY = S3_KEY.replace("1111-4111", "1111-4222")
+MOMENT = datetime(2026, 11, 29, tzinfo=UTC)
+
+
+async def create_ready(service: EnvironmentService, harness: WorkflowHarness, environment_id: str) -> None:
+    await service.create(build_provision_request(environment_id, tenant="acme"))
+
+
+async def create_named(service: EnvironmentService, harness: WorkflowHarness, environment_id: str) -> None:
+    """The environment gets its tenant name after it is ready."""
+    await create_ready(service, harness, environment_id)
+    await wait_until_ended(service, environment_id)
+    await service.reconcile_tenant(await service.build_reconcile_tenant_request(environment_id, "globex"))
+
+
+async def create_stopped(service: EnvironmentService, harness: WorkflowHarness, environment_id: str) -> None:
+    harness.activities.script["probe_s3_key"] = [build_aws_failure(*DISABLED)]
+    await service.create(build_provision_request(environment_id))
+
+
+async def create_replayed(service: EnvironmentService, harness: WorkflowHarness, environment_id: str) -> None:
+    await create_stopped(service, harness, environment_id)
+    await wait_until_ended(service, environment_id)
+    await service.on_behalf_of(ANA).replay(environment_id)
+
+
+async def create_named_after_a_stop(service: EnvironmentService, harness: WorkflowHarness, environment_id: str) -> None:
+    """The tenant name is the only thing that fails, and a later request sets it."""
+    harness.activities.script["reconcile_key"] = [build_aws_failure(*NO_ROLE)]
+    role = {"tenant": "acme", "tenant_role_arn": "arn:aws:iam::444455556666:role/TenantRole"}
+    await service.create(build_provision_request(environment_id, **role))
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.STOPPED
+    await service.reconcile_tenant(await service.build_reconcile_tenant_request(environment_id))
+
+
+async def stop_deletion(service: EnvironmentService, harness: WorkflowHarness, environment_id: str) -> None:
+    await create_ready(service, harness, environment_id)
+    await wait_until_ended(service, environment_id)
+    harness.activities.script["find_resources"] = [build_aws_failure("s3", "KMS.DisabledException", "", Phase.DELETING)]
+    await service.delete(await service.build_delete_request(environment_id))
+
+
+async def delete(service: EnvironmentService, harness: WorkflowHarness, environment_id: str) -> None:
+    await create_ready(service, harness, environment_id)
+    await wait_until_ended(service, environment_id)
+    await service.delete(await service.build_delete_request(environment_id))
+
+
+PASTS = {
+    "READY": create_ready,
+    "READY, named later": create_named,
+    "STOPPED": create_stopped,
+    "READY after a replay": create_replayed,
+    "READY, named after a stop": create_named_after_a_stop,
+    "deletion STOPPED": stop_deletion,
+    "DELETED": delete,
+}
+
+
+def without_moments_of_the_end(status: EnvironmentStatus) -> dict[str, Any]:
+    """Return a status without the times at which runs were closed: a run reports a few milliseconds before that."""
+    return {**status.model_dump(exclude={"closed_at"}), "timeline": [entry.phase for entry in status.timeline]}
+
+
+@pytest.mark.parametrize("past", PASTS)
+async def test_status_list_and_attempts_are_the_same_without_the_workflows(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str, past: str
+) -> None:
+    await PASTS[past](service, harness, environment_id)
+    before = await wait_until_ended(service, environment_id)
+    before = await service.read_status(environment_id)
+    attempts = await service.list_attempts(before)
+    (listed,) = (await service.list_environments_page(prefix=environment_id))[0]
+
+    await forget_workflows(harness.client, environment_id)
+
+    after = await service.read_status(environment_id)
+    assert without_moments_of_the_end(after) == without_moments_of_the_end(before)  # contract 134
+    (found,) = (await service.list_environments_page(prefix=environment_id))[0]
+    assert found.model_dump(exclude={"closed_at"}) == {
+        **listed.model_dump(exclude={"closed_at"}),
+        "tenant_name": after.tenant_name,  # without a record, the list shows only the name from provisioning
+    }
+    for phase in Phase:
+        assert bool((await service.list_environments_page(prefix=environment_id, phase=phase))[0]) == (
+            phase is after.phase
+        )
+    assert [
+        (one.number, one.kind, one.run_id, one.phase, one.problem_code, one.by, one.reason)
+        for one in await service.list_attempts(after)
+    ] == [(one.number, one.kind, one.run_id, one.phase, one.problem_code, one.by, one.reason) for one in attempts]
+
+
+async def test_forgotten_environment_exists_for_a_new_request(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    await create_ready(service, harness, environment_id)
+    ready = await wait_until_ended(service, environment_id)
+    await forget_workflows(harness.client, environment_id)
+
+    again = await service.create(build_provision_request(environment_id, tenant="acme"))
+    assert (again.started, again.run_id) == (False, ready.run_id)
+    for changes in ({"s3_key_arn": OTHER_KEY}, {"region": "eu-west-1"}):
+        with pytest.raises(EnvironmentConflictError):  # contract 135
+            await service.create(build_provision_request(environment_id, tenant="acme", **changes))
+    assert harness.activities.calls.count("ensure_cluster") == 1
+
+
+async def test_forgotten_environment_is_replayed_named_and_deleted(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    await create_stopped(service, harness, environment_id)
+    await wait_until_ended(service, environment_id)
+    await forget_workflows(harness.client, environment_id)
+
+    await service.replay(environment_id)
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
+    await forget_workflows(harness.client, environment_id)
+
+    named = await service.reconcile_tenant(await service.build_reconcile_tenant_request(environment_id, "globex"))
+    assert named.tenant == "globex"
+    await forget_workflows(harness.client, environment_id)
+    assert (await service.read_status(environment_id)).tenant_name == "globex"
+
+    await service.delete(await service.build_delete_request(environment_id))
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.DELETED
+    record = await find_record(harness.client, environment_id)
+    assert record is not None
+    assert not record.is_open
+
+    await forget_workflows(harness.client, environment_id)
+    created = await service.create(build_provision_request(environment_id, region="eu-west-1", s3_key_arn=OTHER_KEY))
+    assert created.started
+
+
+async def test_forgotten_environments_count_towards_the_quota(tenant: Tenant) -> None:
+    await tenant.use_up(Quota.ENVIRONMENTS)
+
+    await forget_workflows(tenant.harness.client, f"{tenant.name}-first")
+
+    found = await tenant.find_exceeded(Quota.ENVIRONMENTS)
+    assert found is not None
+    assert found.used == 1
+
+
+async def test_forgotten_environment_of_another_organisation_is_not_found(
+    service: EnvironmentService, harness: WorkflowHarness
+) -> None:
+    environment_id = f"acme-{uuid.uuid4().hex[:8]}"
+    harness.activities.accounts = {S3_KEY.split(":")[4]: "acme"}
+    await service.create(build_provision_request(environment_id, organisation="acme"))
+    await wait_until_ended(service, environment_id)
+    await forget_workflows(harness.client, environment_id)
+    globex = service.on_behalf_of(ANA.model_copy(update={"organisation": "globex"}))
+    acme = service.on_behalf_of(ANA.model_copy(update={"organisation": "acme"}))
+
+    with pytest.raises(EnvironmentNotFoundError):
+        await globex.read_status(environment_id)
+    assert (await globex.list_environments_page(prefix=environment_id))[0] == []
+    assert (await acme.read_status(environment_id)).phase is Phase.READY
+    assert len((await acme.list_environments_page(prefix=environment_id))[0]) == 1
+
+
+async def test_run_that_was_terminated_and_forgotten_counts_as_stopped(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    denied = build_aws_failure(*DISABLED, retry_after=timedelta(hours=1))
+    harness.activities.script["probe_s3_key"] = [denied]
+    await service.create(build_provision_request(environment_id))
+    await wait_until_called(harness, "probe_s3_key")
+    await harness.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate("a test")
+    await forget_workflows(harness.client, environment_id)
+
+    status = await service.read_status(environment_id)
+    (listed,) = (await service.list_environments_page(prefix=environment_id))[0]
+
+    assert (status.phase, status.problem and status.problem.code) == (Phase.STOPPED, UNREPORTED_END_CODE)
+    assert (listed.phase, listed.problem_code) == (Phase.STOPPED, UNREPORTED_END_CODE)
+    await service.replay(environment_id)
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
+
+
+async def test_id_of_a_recorded_environment_cannot_be_used_in_another_region(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    """A user can start the workflow in Temporal, where the service checks nothing."""
+    await create_ready(service, harness, environment_id)
+    ready = await wait_until_ended(service, environment_id)
+    await forget_workflows(harness.client, environment_id)
+    keys = {
+        name: arn.replace("eu-central-1", "eu-west-1")
+        for name, arn in (("s3_key_arn", S3_KEY), ("rds_key_arn", RDS_KEY))
+    }
+    begun = len(harness.activities.calls)
+
+    other = await harness.start_provision(build_provision_request(environment_id, region="eu-west-1", **keys))
+    with pytest.raises(WorkflowFailureError) as stopped:
+        await other.result()
+
+    assert isinstance(stopped.value.cause, ApplicationError)
+    assert stopped.value.cause.type == ID_IN_USE_CODE  # contract 135
+    assert f"{environment_id} exists in eu-central-1" in stopped.value.cause.message
+    assert harness.activities.calls[begun:] == ["plan_environment"]
+    await forget_workflows(harness.client, environment_id)
+    assert without_moments_of_the_end(await service.read_status(environment_id)) == without_moments_of_the_end(ready)
+
+
+async def test_run_that_a_record_refused_does_not_hide_the_environment_from_its_owner(
+    service: EnvironmentService, harness: WorkflowHarness
+) -> None:
+    environment_id = f"acme-{uuid.uuid4().hex[:8]}"
+    harness.activities.accounts = {S3_KEY.split(":")[4]: "acme"}
+    acme = service.on_behalf_of(ANA.model_copy(update={"organisation": "acme"}))
+    await acme.create(build_provision_request(environment_id, organisation="acme"))
+    await wait_until_ended(acme, environment_id)
+
+    refused = await harness.start_provision(build_provision_request(environment_id))
+    with pytest.raises(WorkflowFailureError):
+        await refused.result()
+
+    assert (await acme.read_status(environment_id)).phase is Phase.READY
+
+
+async def test_record_continues_as_new_without_losing_anything(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflows.environment_record, "_MAX_REPORTS", 2)
+    await create_replayed(service, harness, environment_id)
+    await wait_until_ended(service, environment_id)
+    before = await service.read_status(environment_id)
+    attempts = await service.list_attempts(before)
+    handle = harness.client.get_workflow_handle(record_workflow_id(environment_id))
+
+    runs = [one async for one in harness.client.list_workflows(f"WorkflowId = '{record_workflow_id(environment_id)}'")]
+    assert len(runs) > 1
+    await forget_workflows(harness.client, environment_id)
+
+    after = await service.read_status(environment_id)
+    assert without_moments_of_the_end(after) == without_moments_of_the_end(before)
+    assert [one.run_id for one in await service.list_attempts(after)] == [one.run_id for one in attempts]
+    memo = (await handle.describe()).raw_description.workflow_execution_info.memo
+    assert memo.ByteSize() < 2048  # the SDK's limit without a warning
+
+
+async def test_paused_record_can_be_read_and_receives_reports_later(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    await create_stopped(service, harness, environment_id)
+    await wait_until_ended(service, environment_id)
+    client, record = harness.client, WorkflowExecution(workflow_id=record_workflow_id(environment_id))
+    values = {"namespace": client.namespace, "workflow_id": record.workflow_id, "identity": "ops", "reason": "a test"}
+    await client.workflow_service.pause_workflow_execution(
+        PauseWorkflowExecutionRequest(**values, request_id=str(uuid.uuid4()))
+    )
+
+    await service.replay(environment_id)
+    ready = await wait_until_ended(service, environment_id)
+    await forget_workflows(client, environment_id)
+
+    assert without_moments_of_the_end(await service.read_status(environment_id)) == without_moments_of_the_end(ready)
+    await client.workflow_service.unpause_workflow_execution(
+        UnpauseWorkflowExecutionRequest(**values, request_id=str(uuid.uuid4()))
+    )
+    assert without_moments_of_the_end(await service.read_status(environment_id)) == without_moments_of_the_end(ready)
+
+
+async def test_record_of_a_lost_record_begins_with_the_next_report(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    await create_stopped(service, harness, environment_id)
+    await wait_until_ended(service, environment_id)
+    await harness.client.get_workflow_handle(record_workflow_id(environment_id)).terminate("a test")
+    await delete_workflow(harness.client, record_workflow_id(environment_id))
+
+    await service.replay(environment_id)
+    await wait_until_ended(service, environment_id)
+    await forget_workflows(harness.client, environment_id)
+
+    assert (await service.read_status(environment_id)).phase is Phase.READY
+
+
+@pytest.mark.parametrize("value", ["text", 7, {"latest": "text"}, None])
+async def test_record_started_by_hand_with_an_invalid_input_fails(
+    harness: WorkflowHarness, environment_id: str, value: object
+) -> None:
+    with pytest.raises(WorkflowFailureError) as failed:
+        await harness.client.execute_workflow(
+            ENVIRONMENT_RECORD_WORKFLOW, value, id=record_workflow_id(environment_id), task_queue=harness.task_queue
+        )
+
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert failed.value.cause.type == INVALID_INPUT_ERROR_TYPE
+
+
+def build_report(environment_id: str, run_id: str, minute: int, ended: int | None = None) -> RunReport:
+    """Build the report of a run that began at a minute and, if `ended` is given, ended at another minute."""
+    phase = Phase.VALIDATING_KEYS if ended is None else Phase.READY
+    began = MOMENT + timedelta(minutes=minute)
+    return RunReport(
+        progress=EnvironmentProgress(
+            request=build_provision_request(environment_id),
+            phase=phase,
+            timeline=(TimelineEntry(phase=Phase.VALIDATING_KEYS, entered_at=began),),
+        ),
+        attempt=Attempt(
+            kind=AttemptKind.PROVISIONING,
+            run_id=run_id,
+            started_at=began,
+            ended_at=None if ended is None else MOMENT + timedelta(minutes=ended),
+            phase=phase,
+        ),
+    )
+
+
+def test_repeated_and_late_reports_change_nothing() -> None:
+    start, end = build_report("acme", "first", 0), build_report("acme", "first", 0, ended=5)
+    later = build_report("acme", "second", 10)
+
+    state = EnvironmentRecordState().apply(start).apply(end)
+    assert state.apply(end) == state.apply(start) == state
+    both = state.apply(later)
+    assert both.apply(end) == both
+    assert [one.run_id for one in both.attempts] == ["first", "second"]
+    assert both.latest == later
+
+
+def test_deletion_in_a_wrong_region_does_not_change_where_the_resources_are() -> None:
+    end = build_report("acme", "first", 0, ended=5)
+    resources = Resources(
+        cluster=ClusterResource(identifier="byok-acme", arn="arn", status="available", key_arn=RDS_KEY)
+    )
+    created = end.model_copy(update={"progress": end.progress.model_copy(update={"resources": resources})})
+    wrong = build_report("acme", "second", 10, ended=11)
+    request = build_delete_request("acme", region="us-east-1", s3_key_arn=None, rds_key_arn=None)
+    wrong = wrong.model_copy(update={"progress": wrong.progress.model_copy(update={"request": request})})
+
+    state = EnvironmentRecordState().apply(created).apply(wrong)
+
+    assert (state.region, state.possible_region) == (REGION, REGION)
+
+
+def test_report_about_another_environment_is_ignored() -> None:
+    state = EnvironmentRecordState().apply(build_report("acme", "first", 0))
+
+    assert state.receive(build_report("globex", "second", 10), "acme") == state
+
+
+def test_record_keeps_the_first_and_the_latest_attempts() -> None:
+    state = EnvironmentRecordState()
+    for number in range(MAX_RECORDED_ATTEMPTS + 10):
+        state = state.apply(build_report("acme", f"run-{number}", number))
+
+    assert len(state.attempts) == MAX_RECORDED_ATTEMPTS
+    assert [one.number for one in state.attempts[:2]] == [1, 12]  # the gap shows that attempts are missing
+    assert state.attempts[-1].number == MAX_RECORDED_ATTEMPTS + 10
+
+
+async def test_signal_that_cannot_be_decoded_is_ignored(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    await create_ready(service, harness, environment_id)
+    ready = await wait_until_ended(service, environment_id)
+    handle = harness.client.get_workflow_handle(record_workflow_id(environment_id))
+
+    await handle.signal(RUN_REPORT_SIGNAL, "nonsense")
+    await send_report(harness.client, harness.task_queue, build_report(environment_id, "late", -10, ended=-5))
+    await forget_workflows(harness.client, environment_id)
+
+    after = await service.read_status(environment_id)
+    assert (after.phase, after.run_id) == (Phase.READY, ready.run_id)
+    assert (await handle.describe()).status is not None
+
+
+__all__ = ["tenant"]
