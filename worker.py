@@ -37,6 +37,7 @@ from activities.keys import KeyActivities
 from activities.organisation_sessions import TaggedRole
 from activities.planning import PlanActivities
 from activities.quotas import QuotaActivities
+from activities.record_rebuilding import RebuildActivities
 from activities.run_records import RunRecordInterceptor
 from activities.storage import StorageActivities
 from activities.tenant import TenantActivities
@@ -57,6 +58,7 @@ from workflows.get_external_id import GetExternalId
 from workflows.list_key_claims import ListKeyClaims
 from workflows.prove_aurora_key import ProveAuroraKey
 from workflows.provision_environment import ProvisionEnvironment
+from workflows.rebuild_records import RebuildRecords
 from workflows.reconcile_tenant import ReconcileTenant
 
 # After a worker is killed, Temporal waits this long before it gives the worker's cached workflows to another worker.
@@ -100,7 +102,7 @@ def build_activities(settings: Settings, session: boto3.Session, platform_role_a
     evidence = EvidenceActivities(database, storage)
     tenant = TenantActivities(clients, platform)
     accounts, external_ids = AccountActivities(clients, platform), ExternalIdActivities(clients, platform)
-    records = RecordActivities()
+    records, rebuilding = RecordActivities(), RebuildActivities(clients, platform, evidence)
     return [
         plan.plan_key_check,
         plan.plan_environment,
@@ -135,6 +137,8 @@ def build_activities(settings: Settings, session: boto3.Session, platform_role_a
         records.open_record,
         records.report_run,
         records.report_tenant,
+        rebuilding.list_unrecorded_environments,
+        rebuilding.rebuild_record,
         QuotaActivities(settings.quotas, settings.vendor).find_exceeded_quota,
         external_ids.get_external_id,
     ]
@@ -186,6 +190,7 @@ def make_worker(
             UnregisterAccount,
             ListAccounts,
             GetExternalId,
+            RebuildRecords,
             select_record_workflow(versioned=deployment is not None),
         ],
         activities=activities,

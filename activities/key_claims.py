@@ -103,6 +103,17 @@ class KeyClaims:
             if key_id not in keys_in_use:
                 self._release(key_id)
 
+    def list_key_arns_of_environment(self) -> list[str]:
+        """Return the ARNs of the keys that this environment has claimed.
+
+        Raises:
+            ClientError: S3 refused a call.
+        """
+        prefix = self._index_key("")
+        entries = self._bucket.list_objects(prefix, prefix)
+        claims = [self._read(CLAIMS + entry["Key"].removeprefix(prefix)) for entry in entries]
+        return [claim.key_arn for claim in claims if claim is not None and self._is_own(claim)]
+
     def list_claims(self, account: str | None = None, after: str | None = None) -> Iterator[KeyClaim]:
         """Yield the claims on the keys of one account, or of all accounts, ordered by account and key id.
 

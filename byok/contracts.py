@@ -32,6 +32,7 @@ UNREGISTER_ACCOUNT_WORKFLOW: Final = "UnregisterAccount"
 LIST_ACCOUNTS_WORKFLOW: Final = "ListAccounts"
 GET_EXTERNAL_ID_WORKFLOW: Final = "GetExternalId"
 ENVIRONMENT_RECORD_WORKFLOW: Final = "EnvironmentRecord"
+REBUILD_RECORDS_WORKFLOW: Final = "RebuildRecords"
 
 AURORA_PROOF_UPDATE: Final = "await_proof"
 """The update of `ProveAuroraKey` that returns the verdict."""
@@ -111,6 +112,9 @@ INVALID_INPUT_PROBLEM_CODE: Final = "byok.InvalidInput"
 _ENVIRONMENT_PREFIX: Final = "environment/"
 _TENANT_PREFIX: Final = "tenant/"
 _RECORD_PREFIX: Final = "record/"
+
+REBUILD_RECORDS_WORKFLOW_ID: Final = "rebuild-records"
+"""The id of `RebuildRecords`: only one run at a time rebuilds records."""
 
 
 def name_attribute_type(key: SearchAttributeKey[Any]) -> str:

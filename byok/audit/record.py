@@ -18,6 +18,7 @@ from byok.contracts import (
     LIST_KEY_CLAIMS_WORKFLOW,
     PROVE_AURORA_KEY_WORKFLOW,
     PROVISION_ENVIRONMENT_WORKFLOW,
+    REBUILD_RECORDS_WORKFLOW,
     RECONCILE_TENANT_WORKFLOW,
     REGISTER_ACCOUNT_WORKFLOW,
     UNREGISTER_ACCOUNT_WORKFLOW,
@@ -54,6 +55,7 @@ class AuditAction(StrEnum):
     TERMINATE = "workflow.terminate"
     DELETE_ENVIRONMENT = "environment.delete"
     SET_TENANT_NAME = "tenant.set"
+    REBUILD_RECORDS = "records.rebuild"
     CHECK_KEYS = "keys.check"
     PROVE_AURORA_KEY = "keys.prove-aurora"
     REGISTER_ACCOUNT = "account.register"
@@ -86,6 +88,7 @@ WORKFLOW_ACTIONS: Final[Mapping[str, AuditAction | None]] = {
     GET_EXTERNAL_ID_WORKFLOW: None,
     LIST_KEY_CLAIMS_WORKFLOW: None,
     ENVIRONMENT_RECORD_WORKFLOW: None,
+    REBUILD_RECORDS_WORKFLOW: AuditAction.REBUILD_RECORDS,
 }
 """The audit action of each workflow type.
 

@@ -15,6 +15,7 @@ from byok.cli.commands.create import create
 from byok.cli.commands.demo import demo
 from byok.cli.commands.doctor import diagnose, doctor
 from byok.cli.commands.history import history
+from byok.cli.commands.inventory import inventory
 from byok.cli.commands.lifecycle import cancel, delete, replay
 from byok.cli.commands.onboarding import onboarding, template
 from byok.cli.commands.policy import policy
@@ -58,6 +59,7 @@ app.command()(delete)
 app.command()(check)
 app.command()(claims)
 app.add_typer(accounts, name="accounts")
+app.add_typer(inventory, name="inventory")
 app.command()(tenant)
 app.command()(onboarding)
 app.command()(template)

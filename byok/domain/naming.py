@@ -80,9 +80,14 @@ def run_tag_key(vendor: VendorProfile) -> str:
     return f"{vendor.tag_prefix}:created-by-run"
 
 
+def organisation_tag_key(vendor: VendorProfile) -> str:
+    """Return the key of the tag that contains the organisation that owns a resource."""
+    return f"{vendor.tag_prefix}:organisation"
+
+
 def organisation_tags(vendor: VendorProfile, organisation: str | None) -> dict[str, str]:
     """Return the tag that contains the organisation that owns a resource; no tag if the vendor owns the resource."""
-    return {} if organisation is None else {f"{vendor.tag_prefix}:organisation": organisation}
+    return {} if organisation is None else {organisation_tag_key(vendor): organisation}
 
 
 def owner_tags(vendor: VendorProfile, environment_id: str, organisation: str | None) -> dict[str, str]:

@@ -71,6 +71,7 @@ class EnvironmentReader:
         task_queue: The task queue that the workers poll.
 
     Attributes:
+        task_queue: The task queue that the workers poll.
         requester: The person or program on whose behalf this object acts. Only the environments of the requester's
             organisation can be found. None for a program that may use all environments, such as the CLI.
         recorder: Writes the audit records of the request; None if a worker writes them.
@@ -81,7 +82,7 @@ class EnvironmentReader:
 
     def __init__(self, client: Client, task_queue: str = contracts.TASK_QUEUE) -> None:
         self.client = client
-        self._task_queue = task_queue
+        self.task_queue = task_queue
 
     def on_behalf_of(self, requester: Requester, recorder: RequestRecorder | None = None) -> Self:
         """Return a copy of this object that acts on behalf of a requester.
@@ -134,7 +135,7 @@ class EnvironmentReader:
                 return await self._read_recorded_status(environment_id)
             status = await EnvironmentStatus.from_description(described, self._fetch(described))
             if status.unclaimed_since is not None:
-                status = status.with_unfit_workers(await list_workers(self.client, self._task_queue))
+                status = status.with_unfit_workers(await list_workers(self.client, self.task_queue))
             # A separate tenant workflow may have put the tenant name on the keys after this workflow ended.
             return (
                 status.with_tenant_runs(await list_tenant_runs(self.client, environment_id))
@@ -259,17 +260,17 @@ class EnvironmentReader:
     async def list_workers(self) -> list[PollingWorker]:
         """Return the workers that recently polled the task queue for both workflows and activities."""
         with translate_temporal_errors():
-            return (await list_workers(self.client, self._task_queue)).fit
+            return (await list_workers(self.client, self.task_queue)).fit
 
     async def list_all_workers(self) -> Workers:
         """Return the workers that recently polled the task queue, and the unfit workers."""
         with translate_temporal_errors():
-            return await list_workers(self.client, self._task_queue)
+            return await list_workers(self.client, self.task_queue)
 
     async def read_routing(self) -> TaskQueueRouting:
         """Return the worker versions that get new work from the task queue."""
         with translate_temporal_errors():
-            return await read_task_queue_routing(self.client, self._task_queue)
+            return await read_task_queue_routing(self.client, self.task_queue)
 
     async def _require_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
@@ -279,7 +280,7 @@ class EnvironmentReader:
         described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()
         why = explain_no_worker(described, await self.read_routing(), await self.list_all_workers())
         if why is not None:
-            where = f"task queue {self._task_queue!r} of namespace {self.client.namespace!r}"
+            where = f"task queue {self.task_queue!r} of namespace {self.client.namespace!r}"
             raise NoWorkerError(f"{what}, but no worker is processing it: {why.replace('{where}', where)}")
 
     async def wait_for_result(

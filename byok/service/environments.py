@@ -84,7 +84,7 @@ class EnvironmentService(EnvironmentReader):
             QuotaExceededError: The request would start an environment, and its organisation has used up a quota.
         """
         await self.record_intent(AuditAction.CREATE_ENVIRONMENT, request.model_dump())
-        created = await create_environment(self, self._counter, self._task_queue, request, key)
+        created = await create_environment(self, self._counter, self.task_queue, request, key)
         self.note_run(created.workflow_id, created.run_id)
         return created
 
@@ -97,7 +97,7 @@ class EnvironmentService(EnvironmentReader):
             QuotaExceededError: The organisation has checked a key too often.
         """
         await self.record_intent(AuditAction.CHECK_KEYS, request.model_dump())
-        return await check_keys(self, self._counter, self._task_queue, request)
+        return await check_keys(self, self._counter, self.task_queue, request)
 
     async def list_claims(self, request: ListClaimsRequest) -> ClaimPage:
         """Return a page of the claims on keys, each with its meaning and the recommended action (contract 138).
@@ -106,7 +106,7 @@ class EnvironmentService(EnvironmentReader):
             NoWorkerError: No worker is available.
             ClaimsUnavailableError: AWS did not respond, or refused the request.
         """
-        return await list_claims(self, self._task_queue, request)
+        return await list_claims(self, self.task_queue, request)
 
     async def register_account(self, request: AccountRequest) -> None:
         """Register an AWS account for an organisation (contract 146).
@@ -120,7 +120,7 @@ class EnvironmentService(EnvironmentReader):
             NoWorkerError: No worker is available.
         """
         await self.record_intent(AuditAction.REGISTER_ACCOUNT, request.model_dump())
-        await accounts.register_account(self, self._task_queue, request)
+        await accounts.register_account(self, self.task_queue, request)
 
     async def register_proved_account(self, request: AccountRequest, nonce: str) -> None:
         """Register an AWS account for an organisation that has proved that it has credentials for the account.
@@ -137,7 +137,7 @@ class EnvironmentService(EnvironmentReader):
             NoWorkerError: No worker is available.
         """
         await self.record_intent(AuditAction.REGISTER_ACCOUNT, request.model_dump())
-        await accounts.register_proved_account(self, self._task_queue, request, nonce)
+        await accounts.register_proved_account(self, self.task_queue, request, nonce)
 
     async def unregister_account(self, request: AccountRequest) -> bool:
         """Unregister an AWS account, and return whether it was registered for the organisation.
@@ -150,7 +150,7 @@ class EnvironmentService(EnvironmentReader):
             NoWorkerError: No worker is available.
         """
         await self.record_intent(AuditAction.UNREGISTER_ACCOUNT, request.model_dump())
-        return await accounts.unregister_account(self, self._task_queue, request)
+        return await accounts.unregister_account(self, self.task_queue, request)
 
     async def list_accounts(self, request: ListAccountsRequest) -> AccountPage:
         """Return a page of the registered AWS accounts. An organisation sees only its own accounts.
@@ -161,7 +161,7 @@ class EnvironmentService(EnvironmentReader):
         """
         if self._organisation is not None:
             request = request.model_copy(update={"organisation": self._organisation})
-        return await accounts.list_accounts(self, self._task_queue, request)
+        return await accounts.list_accounts(self, self.task_queue, request)
 
     async def get_external_id(self, organisation: str | None = None) -> str:
         """Return the external id that the trust policies of an organisation's tenant roles must require (D11).
@@ -176,7 +176,7 @@ class EnvironmentService(EnvironmentReader):
             NoWorkerError: No worker is available.
         """
         request = ExternalIdRequest(organisation=self._organisation or organisation)
-        return await get_external_id(self, self._task_queue, request)
+        return await get_external_id(self, self.task_queue, request)
 
     async def build_reconcile_tenant_request(
         self,
@@ -230,7 +230,7 @@ class EnvironmentService(EnvironmentReader):
         """
         await self.record_intent(AuditAction.SET_TENANT_NAME, request.model_dump())
         with translate_temporal_errors():
-            handle = await start_tenant_workflow(self.client, self._task_queue, request, self.requester)
+            handle = await start_tenant_workflow(self.client, self.task_queue, request, self.requester)
             self.note_run(handle.id, handle.result_run_id)
             try:
                 return await self.wait_for_result(handle, "The tenant name was accepted", on_pending)
@@ -347,4 +347,4 @@ class EnvironmentService(EnvironmentReader):
         await self.record_intent(AuditAction.DELETE_ENVIRONMENT, request.model_dump())
         self.note_run(contracts.environment_workflow_id(request.environment_id), None)
         with translate_temporal_errors():
-            return await lifecycle.start_deletion(self.client, self._task_queue, request, self.requester)
+            return await lifecycle.start_deletion(self.client, self.task_queue, request, self.requester)

@@ -71,6 +71,12 @@ class AccountsUnavailableError(ServiceError):
     code = "byok.AccountsUnavailable"
 
 
+class RebuildFailedError(ServiceError):
+    """The records of environments could not be rebuilt from AWS."""
+
+    code = "byok.RebuildFailed"
+
+
 class QuotaExceededError(ServiceError):
     """The organisation has used up one of its quotas, which `exceeded` describes. Nothing was started."""
 

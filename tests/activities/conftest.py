@@ -191,6 +191,18 @@ def parse_stop_problem(error: ApplicationError) -> Problem:
     return Problem.model_validate(error.details[0])
 
 
+def list_real_activities(harness: ActivityHarness) -> list[Any]:
+    """Return all activities of a harness, as a worker registers them."""
+    owners: list[Any] = [harness.plans, harness.keys, harness.proofs, harness.database, harness.storage]
+    owners += [harness.evidence, harness.inventory, harness.claims]
+    return [
+        getattr(owner, name)
+        for owner in owners
+        for name in dir(type(owner))
+        if hasattr(getattr(type(owner), name), "__temporal_activity_definition")
+    ]
+
+
 @pytest.fixture
 def harness(aws: AwsHarness, monkeypatch: pytest.MonkeyPatch) -> ActivityHarness:
     """An environment with two valid keys."""

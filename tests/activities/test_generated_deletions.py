@@ -10,7 +10,7 @@ import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import pytest_asyncio
@@ -28,7 +28,7 @@ from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from byok.service.errors import EnvironmentNotFoundError, ServiceError
 from byok.service.status import EnvironmentStatus
-from tests.activities.conftest import OTHER_REGION, PLATFORM, ActivityHarness
+from tests.activities.conftest import OTHER_REGION, PLATFORM, ActivityHarness, list_real_activities
 from tests.localaws.server import REGION, AwsHarness
 from tests.workflows.temporal_env import build_temporal_activities
 from workflows.delete_environment import DeleteEnvironment
@@ -281,18 +281,6 @@ class TwoEnvironments:
                 written = s3.put_object(Bucket=bucket["Name"], Key="theirs", Body=b"theirs")
                 self.foreign.add((bucket["Name"], written["VersionId"]))
                 return
-
-
-def list_real_activities(harness: ActivityHarness) -> list[Any]:
-    """Return all activities of a harness, as a worker registers them."""
-    owners: list[Any] = [harness.plans, harness.keys, harness.proofs, harness.database, harness.storage]
-    owners += [harness.evidence, harness.inventory, harness.claims]
-    return [
-        getattr(owner, name)
-        for owner in owners
-        for name in dir(type(owner))
-        if hasattr(getattr(type(owner), name), "__temporal_activity_definition")
-    ]
 
 
 @dataclass

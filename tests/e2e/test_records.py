@@ -1,5 +1,6 @@
 """On real processes, an environment exists for every entry point after Temporal has deleted its workflows."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -59,12 +60,13 @@ async def test_environment_outlives_its_workflows_at_every_entry_point(web: Stac
     assert (deleted.code, deleted.json["phase"]) == (0, "DELETED"), deleted
 
 
-async def test_environment_without_a_record_is_deleted_by_its_region(web: StackHarness) -> None:
-    request = web.build_request()
-    name = request.environment_id
-    await web.provision(request)
-    await forget_workflows(web.service.client, name)
-    await delete_workflow(web.service.client, record_workflow_id(name))
+async def test_environments_without_records_are_rebuilt_from_aws_or_deleted_by_their_region(web: StackHarness) -> None:
+    kept, removed = web.build_request(tenant="acme"), web.build_request()
+    names = [one.environment_id for one in (kept, removed)]
+    before, _ = await asyncio.gather(web.provision(kept), web.provision(removed))
+    await forget_workflows(web.service.client, *names)
+    await asyncio.gather(*(delete_workflow(web.service.client, record_workflow_id(name)) for name in names))
+    name = removed.environment_id
 
     unknown = await web.run_program("byok", "delete", name, "--confirm", name, "--json")
     listed = await web.run_program("byok", "claims", "--limit", "10000", "--json")
@@ -75,5 +77,30 @@ async def test_environment_without_a_record_is_deleted_by_its_region(web: StackH
     held = [one for one in json.loads(listed.out) if one["environment_id"] == name]
     assert [(one["state"], one["phase"], one["exists"]) for one in held] == [("in use", None, True)] * 2
     assert (gone.code, gone.json["phase"]) == (0, "DELETED"), gone
-    again = web.build_request(s3_key_arn=request.s3_key_arn, rds_key_arn=request.rds_key_arn)
+    again = web.build_request(s3_key_arn=removed.s3_key_arn, rds_key_arn=removed.rds_key_arn)
     assert (await web.provision(again)).phase is Phase.READY  # contract 138
+
+    name = kept.environment_id
+    rebuilt = await web.run_program(
+        "byok", "inventory", "rebuild", "--reason", "Temporal's database was lost", "--json"
+    )
+
+    assert rebuilt.code == 0, rebuilt
+    assert [one["phase"] for one in rebuilt.json["rebuilt"] if one["environment_id"] == name] == ["READY"]
+    assert rebuilt.json["unknown"]
+    status = (await ask_everywhere(web, name))["status"]
+    known = before.model_dump(mode="json")
+    for field in ("region", "encryption", "s3_key_arn", "rds_key_arn", "resources", "phase"):
+        assert without_creation(status[field]) == without_creation(known[field]), field  # contract 136
+    assert status["evidence"]["database"] == known["evidence"]["database"]
+    nothing = await web.run_program("byok", "inventory", "rebuild")
+    assert (nothing.code, "0 records rebuilt" in nothing.out) == (0, True), nothing
+    deleted = await web.run_program("byok", "delete", name, "--confirm", name, "--wait", "--json")
+    assert (deleted.code, deleted.json["phase"]) == (0, "DELETED"), deleted
+
+
+def without_creation(value: Any) -> Any:
+    """Return a value without `created`, because AWS does not show whether a run created or adopted a resource."""
+    if isinstance(value, dict):
+        return {key: without_creation(item) for key, item in value.items() if key != "created"}
+    return [without_creation(item) for item in value] if isinstance(value, list) else value

@@ -19,6 +19,7 @@ from workflows.environment_record import EnvironmentRecord
 from workflows.list_key_claims import ListKeyClaims
 from workflows.prove_aurora_key import ProveAuroraKey
 from workflows.provision_environment import ProvisionEnvironment
+from workflows.rebuild_records import RebuildRecords
 from workflows.reconcile_tenant import ReconcileTenant
 
 REPLAYABLE_RUNS_QUERY: Final = "ExecutionStatus IN ('Running', 'Failed', 'Canceled')"
@@ -35,6 +36,7 @@ def build_replayer() -> Replayer:
         ReconcileTenant,
         ListKeyClaims,
         EnvironmentRecord,
+        RebuildRecords,
     ]
     return Replayer(workflows=workflows, plugins=[make_plugin()])
 

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from temporalio.api.common.v1 import Payload
@@ -18,6 +18,8 @@ from temporalio.exceptions import ApplicationError
 from byok.contracts import (
     CHECK_KEYS_WORKFLOW,
     LIST_KEY_CLAIMS_WORKFLOW,
+    REBUILD_RECORDS_WORKFLOW,
+    REBUILD_RECORDS_WORKFLOW_ID,
     aurora_proof_workflow_id,
     claims_workflow_id,
     key_check_workflow_id,
@@ -26,10 +28,14 @@ from byok.contracts import (
 from byok.domain.models import (
     BucketWithForeignObjects,
     CheckKeysRequest,
+    ClusterResource,
     ListClaimsRequest,
     OwnedResource,
     OwnedResources,
+    RebuildRequest,
     RemovalResult,
+    UnrecordedEnvironment,
+    UnrecordedPage,
 )
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
@@ -271,6 +277,16 @@ async def record_closed(harness: WorkflowHarness) -> Handle:
     return harness.client.get_workflow_handle(record_workflow_id("recorded"))
 
 
+async def records_rebuilt(harness: WorkflowHarness) -> Handle:
+    """The record of one environment is rebuilt."""
+    cluster = ClusterResource(identifier="byok-lost", arn="arn", status="available", key_arn=RDS_KEY)
+    lost = UnrecordedEnvironment(environment_id="lost", region=REGION, cluster=cluster, created_at=datetime.now(UTC))
+    harness.activities.unrecorded = [UnrecordedPage(environments=(lost,))]
+    return await harness.client.start_workflow(
+        REBUILD_RECORDS_WORKFLOW, RebuildRequest(), id=REBUILD_RECORDS_WORKFLOW_ID, task_queue=harness.task_queue
+    )
+
+
 async def keys_checked(harness: WorkflowHarness) -> Handle:
     """Both keys are proved."""
     request = CheckKeysRequest(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY, prove_aurora_key=True)
@@ -331,6 +347,7 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     deletion_cancelled,
     claims_listed,
     record_closed,
+    records_rebuilt,
     keys_checked,
     keys_refused,
     aurora_key_proved,

@@ -33,7 +33,7 @@ async def start_by_hand(
     service: EnvironmentService, workflow_type: str, workflow_id: str, arguments: list[object], **memo: object
 ) -> None:
     await service.client.start_workflow(
-        workflow_type, args=arguments, id=workflow_id, task_queue=service._task_queue, memo=memo or None
+        workflow_type, args=arguments, id=workflow_id, task_queue=service.task_queue, memo=memo or None
     )
 
 

@@ -51,6 +51,8 @@ from byok.domain.models import (
     ProvisionRequest,
     QuotaCheckResult,
     QuotaTask,
+    RebuildRequest,
+    RebuiltRecord,
     ReconciledKey,
     ReconcileKeyTask,
     ReconcileTenantPlan,
@@ -58,6 +60,8 @@ from byok.domain.models import (
     RemovalResult,
     TenantCommandsTask,
     TenantOutcome,
+    UnrecordedEnvironment,
+    UnrecordedPage,
     WriterResource,
 )
 from byok.domain.onboarding.customer_commands import CustomerCommands
@@ -179,6 +183,7 @@ class FakeActivities:
         foreign: The buckets with objects that provisioning did not write.
         claims: All claims on keys.
         accounts: The organisation of each registered AWS account.
+        unrecorded: The pages of environments that have no record.
         quotas: The quotas of the organisations. The activity that checks the quotas is the real one, and counts
             workflows in the Temporal server.
     """
@@ -197,6 +202,7 @@ class FakeActivities:
     foreign: tuple[BucketWithForeignObjects, ...] = ()
     claims: list[KeyClaim] = field(default_factory=list)
     accounts: dict[str, str] = field(default_factory=dict)
+    unrecorded: list[UnrecordedPage] = field(default_factory=list)
     quotas: Quotas = field(default_factory=Quotas)
 
     def _attempt(self, given: Any) -> None:
@@ -300,6 +306,16 @@ class FakeActivities:
         ]
         more = len(found) > given.size
         return AccountPage(accounts=tuple(found[: given.size]), after=found[given.size - 1].account if more else None)
+
+    @activity.defn
+    def list_unrecorded_environments(self, given: RebuildRequest) -> UnrecordedPage:
+        self._attempt(given)
+        return self.unrecorded.pop(0) if self.unrecorded else UnrecordedPage()
+
+    @activity.defn
+    def rebuild_record(self, given: UnrecordedEnvironment) -> RebuiltRecord:
+        self._attempt(given)
+        return RebuiltRecord(environment_id=given.environment_id, region=given.region, phase=Phase.READY)
 
     @activity.defn
     def plan_tenant(self, given: ReconcileTenantRequest) -> ReconcileTenantPlan:

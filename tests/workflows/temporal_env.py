@@ -49,6 +49,7 @@ from workflows.get_external_id import GetExternalId
 from workflows.list_key_claims import ListKeyClaims
 from workflows.prove_aurora_key import ProveAuroraKey
 from workflows.provision_environment import ProvisionEnvironment
+from workflows.rebuild_records import RebuildRecords
 from workflows.reconcile_tenant import ReconcileTenant
 
 # Settings of the Temporal server: use a clock per workflow, allow pauses of workflows, do not round timers up to a
@@ -183,6 +184,7 @@ async def run_harness(
                 UnregisterAccount,
                 ListAccounts,
                 GetExternalId,
+                RebuildRecords,
                 select_record_workflow(versioned=deployment is not None),
             ],
             activities=[*activities.list_activities, *build_temporal_activities()],

@@ -46,10 +46,15 @@ from byok.domain.models.progress import (
 from byok.domain.models.quotas import QuotaCheckResult, QuotaTask
 from byok.domain.models.records import (
     EnvironmentRecordState,
+    RebuildRequest,
+    RebuildResult,
+    RebuiltRecord,
     RecordConflict,
     RecordSummary,
     RunReport,
     TenantReport,
+    UnrecordedEnvironment,
+    UnrecordedPage,
 )
 from byok.domain.models.requester import MAX_REASON_LENGTH, EntryPoint, Requester
 from byok.domain.models.requests import (
@@ -134,6 +139,9 @@ __all__ = [
     "ProvisionRequest",
     "QuotaCheckResult",
     "QuotaTask",
+    "RebuildRequest",
+    "RebuildResult",
+    "RebuiltRecord",
     "ReconcileKeyTask",
     "ReconcileTenantPlan",
     "ReconcileTenantRequest",
@@ -154,5 +162,7 @@ __all__ = [
     "TenantProgress",
     "TenantReport",
     "TimelineEntry",
+    "UnrecordedEnvironment",
+    "UnrecordedPage",
     "WriterResource",
 ]

@@ -11,6 +11,7 @@ from byok.domain.models.base import RecordModel, RequestModel
 from byok.domain.models.progress import EnvironmentProgress, Problem, TenantProgress
 from byok.domain.models.requester import Requester
 from byok.domain.models.requests import ProvisionRequest
+from byok.domain.models.resources import ClusterResource
 from byok.domain.phases import Encryption, Phase
 
 MAX_RECORDED_ATTEMPTS: Final = 200
@@ -73,6 +74,76 @@ class RecordConflict(RecordModel):
     """
 
     problem: Problem | None = None
+
+
+class RebuildRequest(RequestModel):
+    """The input of `RebuildRecords`.
+
+    Attributes:
+        after: The environment id after which the search begins; None to search all environments.
+        rebuilt: The records that earlier runs of this workflow have rebuilt.
+        skipped: The number of environments that already had a record.
+    """
+
+    after: str | None = None
+    rebuilt: tuple["RebuiltRecord", ...] = ()
+    skipped: int = 0
+
+
+class UnrecordedEnvironment(RecordModel):
+    """An environment that has resources in AWS, but no record.
+
+    Attributes:
+        request: The request, as far as AWS shows it; None if AWS does not show both keys.
+        cluster: The environment's cluster.
+        created_at: When the cluster was created.
+        reason: Why there is no request.
+    """
+
+    environment_id: str
+    region: str
+    request: ProvisionRequest | None = None
+    cluster: ClusterResource
+    created_at: datetime
+    reason: str | None = None
+
+
+class UnrecordedPage(RecordModel):
+    """Some of the environments that have resources in AWS but no record.
+
+    Attributes:
+        skipped: The number of environments on this page that have a record or are being changed.
+        after: The environment id after which the next page begins; None on the last page.
+    """
+
+    environments: tuple[UnrecordedEnvironment, ...] = ()
+    skipped: int = 0
+    after: str | None = None
+
+
+class RebuiltRecord(RecordModel):
+    """What byok made of an environment that had no record.
+
+    Attributes:
+        phase: The phase in the new record; None if there is no new record.
+        problem: Why the environment is stopped, or why there is no new record.
+    """
+
+    environment_id: str
+    region: str
+    phase: Phase | None = None
+    problem: str | None = None
+
+
+class RebuildResult(RecordModel):
+    """The result of `RebuildRecords`.
+
+    Attributes:
+        skipped: The number of environments that already had a record.
+    """
+
+    rebuilt: tuple[RebuiltRecord, ...] = ()
+    skipped: int = 0
 
 
 class EnvironmentRecordState(RequestModel):

@@ -1,0 +1,68 @@
+"""`byok inventory`: makes the records of environments again from what AWS shows."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from byok.cli.output import exit_on_error, make_console, print_json
+from byok.cli.requesters import Reason, connect_as_requester
+
+if TYPE_CHECKING:
+    from byok.domain.models import RebuildResult
+
+inventory = typer.Typer(
+    name="inventory", no_args_is_help=True, rich_markup_mode=None, help="Compare byok's records with AWS."
+)
+
+
+@inventory.callback()
+def accept_inventory_commands() -> None:
+    """Keep `rebuild` a command of its own, although it is the only one."""
+
+
+@inventory.command()
+def rebuild(
+    reason: Reason = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Make the records of environments that have resources in AWS but no record.
+
+    Use this command after a loss of Temporal's database. A worker searches all Regions in use, compares the resources
+    of each environment with the blueprint, and begins a record: READY if everything is in place, otherwise STOPPED.
+    The command changes nothing in AWS, and no existing record.
+
+    Exit codes: 0 every environment has a record; 1 an environment has no record, or AWS did not respond; 2 incorrect
+    usage.
+    """
+    import asyncio
+
+    with exit_on_error(as_json=as_json):
+        result = asyncio.run(_rebuild(reason))
+        if as_json:
+            from byok.service.rebuilding import UNKNOWN_AFTER_REBUILD
+
+            print_json({**result.model_dump(mode="json"), "unknown": list(UNKNOWN_AFTER_REBUILD)})
+        else:
+            make_console().print(_format(result))
+        if any(one.phase is None for one in result.rebuilt):
+            raise typer.Exit(1)
+
+
+async def _rebuild(reason: str | None) -> "RebuildResult":
+    from byok.service.rebuilding import rebuild_records
+
+    return await rebuild_records(await connect_as_requester(reason))
+
+
+def _format(result: "RebuildResult") -> str:
+    from byok.service.rebuilding import UNKNOWN_AFTER_REBUILD
+
+    lines = [
+        f"{one.environment_id}  {one.region}  {one.phase or 'no record'}" + (f"  {one.problem}" if one.problem else "")
+        for one in result.rebuilt
+    ]
+    made = sum(one.phase is not None for one in result.rebuilt)
+    lines.append(f"{made} records rebuilt; {result.skipped} environments already had one or are being changed.")
+    if made:
+        lines += ["AWS does not show, so the rebuilt records lack:", *(f"  - {one}" for one in UNKNOWN_AFTER_REBUILD)]
+    return "\n".join(lines)

@@ -1,0 +1,212 @@
+"""Records are made again from the resources, tags, claims and encryption settings that AWS reports (contract 136)."""
+
+import uuid
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+import activities.record_rebuilding
+from activities.record_rebuilding import RebuildActivities
+from byok.contracts import (
+    PROVISION_ENVIRONMENT_WORKFLOW,
+    REBUILD_RECORDS_WORKFLOW,
+    REBUILD_RECORDS_WORKFLOW_ID,
+    environment_workflow_id,
+    record_workflow_id,
+)
+from byok.domain.models import ProvisionRequest, RebuildRequest, RebuildResult
+from byok.domain.phases import Encryption, Phase
+from byok.service.environments import EnvironmentService
+from byok.service.status import EnvironmentStatus
+from tests.activities.conftest import OTHER_REGION, PLATFORM, ActivityHarness, list_real_activities
+from tests.localaws.server import REGION, AwsHarness
+from tests.workflows.forgetting import delete_workflow, forget_workflows
+from tests.workflows.temporal_env import build_temporal_activities
+from workflows.environment_record import EnvironmentRecord
+from workflows.provision_environment import ProvisionEnvironment
+from workflows.rebuild_records import RebuildRecords
+
+
+@dataclass
+class Stage:
+    """A worker whose activities call the local AWS."""
+
+    client: Client
+    aws: AwsHarness
+    queue: str
+
+    @property
+    def service(self) -> EnvironmentService:
+        return EnvironmentService(self.client, self.queue)
+
+    async def provision(self, region: str = REGION, **changes: Any) -> ProvisionRequest:
+        """Provision an environment; `changes` replaces fields of the request."""
+        keys = {"s3_key_arn": self.aws.create_s3_key(region), "rds_key_arn": self.aws.create_rds_key(region)}
+        values = {"environment_id": f"env-{uuid.uuid4().hex[:8]}", "region": region, "key_grace_seconds": 0, **keys}
+        request = ProvisionRequest.model_validate(values | changes)
+        await self.client.execute_workflow(
+            PROVISION_ENVIRONMENT_WORKFLOW,
+            request,
+            id=environment_workflow_id(request.environment_id),
+            task_queue=self.queue,
+        )
+        return request
+
+    async def lose(self, *requests: ProvisionRequest) -> None:
+        """Delete the workflows and the records of environments."""
+        names = [request.environment_id for request in requests]
+        await forget_workflows(self.client, *names)
+        for name in names:
+            await delete_workflow(self.client, record_workflow_id(name))
+
+    async def rebuild(self) -> RebuildResult:
+        result: RebuildResult = await self.client.execute_workflow(
+            REBUILD_RECORDS_WORKFLOW,
+            RebuildRequest(),
+            id=REBUILD_RECORDS_WORKFLOW_ID,
+            task_queue=self.queue,
+            result_type=RebuildResult,
+        )
+        return result
+
+    async def read(self, request: ProvisionRequest) -> EnvironmentStatus:
+        return await self.service.read_status(request.environment_id)
+
+
+@pytest_asyncio.fixture
+async def stage(
+    temporal: WorkflowEnvironment, aws: AwsHarness, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Stage]:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
+    aws.call_control("POST", "settings", database_seconds=0, propagation_seconds=0)
+    harness, queue = ActivityHarness(aws), f"queue-{uuid.uuid4().hex}"
+    rebuilding = RebuildActivities(harness.clients, PLATFORM, harness.evidence)
+    with ThreadPoolExecutor(6) as executor:
+        async with Worker(
+            temporal.client,
+            task_queue=queue,
+            workflows=[ProvisionEnvironment, EnvironmentRecord, RebuildRecords],
+            activities=[
+                *list_real_activities(harness),
+                *build_temporal_activities(),
+                rebuilding.list_unrecorded_environments,
+                rebuilding.rebuild_record,
+            ],
+            activity_executor=executor,
+            workflow_runner=UnsandboxedWorkflowRunner(),
+        ):
+            yield Stage(temporal.client, aws, queue)
+
+
+async def test_records_are_rebuilt_in_every_region_in_use(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activities.record_rebuilding, "_PAGE_SIZE", 1)
+    requests = [await stage.provision(), await stage.provision(OTHER_REGION), await stage.provision()]
+    before = {one.environment_id: await stage.read(one) for one in requests}
+    await stage.lose(*requests[:2])
+
+    result = await stage.rebuild()
+
+    assert {one.environment_id: (one.region, one.phase) for one in result.rebuilt} == {
+        one.environment_id: (one.region, Phase.READY) for one in requests[:2]
+    }
+    assert result.skipped == 1
+    for request in requests:
+        status, known = await stage.read(request), before[request.environment_id]
+        assert (status.region, status.s3_key_arn, status.rds_key_arn) == (
+            request.region,
+            request.s3_key_arn,
+            request.rds_key_arn,
+        )
+        assert status.evidence is not None
+        assert known.evidence is not None
+        assert (status.evidence.database, status.evidence.buckets) == (known.evidence.database, known.evidence.buckets)
+        assert status.tenant_name == known.tenant_name
+
+
+async def test_drift_is_reported_in_the_rebuilt_record(stage: Stage) -> None:
+    request = await stage.provision()
+    await stage.lose(request)
+    s3 = stage.aws.operator_client("s3")
+    for bucket in s3.list_buckets()["Buckets"]:
+        if f"-{request.environment_id}-" in bucket["Name"]:
+            s3.put_bucket_encryption(
+                Bucket=bucket["Name"],
+                ServerSideEncryptionConfiguration={
+                    "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+                },
+            )
+
+    (rebuilt,) = (await stage.rebuild()).rebuilt
+
+    assert rebuilt.phase is Phase.STOPPED
+    assert rebuilt.problem is not None
+    assert rebuilt.problem.startswith("byok.VerificationFailed: ")
+    status = await stage.read(request)
+    assert status.resources.cluster is not None
+    assert (status.phase, status.region) == (Phase.STOPPED, REGION)
+
+
+async def test_claims_tell_the_s3_key_of_an_environment_without_buckets(stage: Stage) -> None:
+    request = await stage.provision()
+    await stage.lose(request)
+    s3 = stage.aws.operator_client("s3")
+    for bucket in [one["Name"] for one in s3.list_buckets()["Buckets"] if f"-{request.environment_id}-" in one["Name"]]:
+        for version in s3.list_object_versions(Bucket=bucket).get("Versions", []):
+            s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+        s3.delete_bucket(Bucket=bucket)
+
+    await stage.rebuild()
+
+    assert (await stage.read(request)).s3_key_arn == request.s3_key_arn
+
+
+async def test_platform_managed_environment_is_rebuilt_as_such(stage: Stage) -> None:
+    request = await stage.provision(encryption=Encryption.PLATFORM_MANAGED, s3_key_arn=None, rds_key_arn=None)
+    await stage.lose(request)
+
+    await stage.rebuild()
+
+    status = await stage.read(request)
+    assert (status.phase, status.encryption) == (Phase.READY, Encryption.PLATFORM_MANAGED)
+
+
+async def test_environment_whose_workflow_runs_and_existing_records_stay_as_they_are(stage: Stage) -> None:
+    ready, running = await stage.provision(), await stage.provision()
+    before = await stage.read(ready)
+    await stage.lose(running)
+    await stage.client.start_workflow(
+        PROVISION_ENVIRONMENT_WORKFLOW,
+        running,
+        id=environment_workflow_id(running.environment_id),
+        task_queue="a-queue-without-workers",
+    )
+
+    result = await stage.rebuild()
+
+    assert (result.rebuilt, result.skipped) == ((), 2)
+    assert await stage.read(ready) == before
+
+
+async def test_environment_whose_request_cannot_be_derived_is_named(stage: Stage) -> None:
+    request = await stage.provision()
+    await stage.lose(request)
+    rds = stage.aws.operator_client("rds")
+    (cluster,) = [
+        one for one in rds.describe_db_clusters()["DBClusters"] if request.environment_id in one["DBClusterIdentifier"]
+    ]
+    rds.add_tags_to_resource(
+        ResourceName=cluster["DBClusterArn"], Tags=[{"Key": "byok:organisation", "Value": "globex"}]
+    )
+
+    (rebuilt,) = (await stage.rebuild()).rebuilt
+
+    assert rebuilt.phase is None
+    assert rebuilt.problem is not None
+    assert "must begin with globex-" in rebuilt.problem

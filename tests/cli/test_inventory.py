@@ -1,0 +1,66 @@
+"""`byok inventory rebuild` makes lost records again from AWS (contract 136)."""
+
+import pytest
+
+from byok.domain.models import RebuildResult, RebuiltRecord
+from byok.domain.phases import Phase
+from byok.service import rebuilding
+from byok.service.environment_reader import EnvironmentReader
+from byok.service.errors import RebuildFailedError
+from tests.cli.conftest import Run
+from tests.cli.fakes import FakeService
+
+READY = RebuiltRecord(environment_id="acme", region="eu-central-1", phase=Phase.READY)
+DRIFTED = RebuiltRecord(
+    environment_id="globex", region="eu-west-1", phase=Phase.STOPPED, problem="byok.VerificationFailed: …"
+)
+UNKNOWN = RebuiltRecord(environment_id="initech", region="eu-west-1", problem="s3_key_arn: Field required")
+
+
+@pytest.fixture
+def answer(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> list[RebuildResult | Exception]:
+    """What the service returns or raises."""
+    answers: list[RebuildResult | Exception] = []
+
+    async def rebuild(_: EnvironmentReader) -> RebuildResult:
+        found = answers.pop()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(rebuilding, "rebuild_records", rebuild)
+    return answers
+
+
+def test_each_environment_and_what_aws_does_not_show_are_listed(
+    run: Run, answer: list[RebuildResult | Exception]
+) -> None:
+    answer.append(RebuildResult(rebuilt=(READY, DRIFTED), skipped=3))
+
+    ended = run("inventory", "rebuild")
+
+    assert ended.code == 0
+    assert ended.out.splitlines()[:3] == [
+        "acme  eu-central-1  READY",
+        "globex  eu-west-1  STOPPED  byok.VerificationFailed: …",
+        "2 records rebuilt; 3 environments already had one or are being changed.",
+    ]
+    assert all(one in ended.out for one in rebuilding.UNKNOWN_AFTER_REBUILD)
+
+
+def test_environment_without_a_record_is_an_error(run: Run, answer: list[RebuildResult | Exception]) -> None:
+    answer.append(RebuildResult(rebuilt=(UNKNOWN,)))
+
+    ended = run("inventory", "rebuild", "--json")
+
+    assert ended.code == 1
+    assert ended.json["rebuilt"][0]["problem"] == "s3_key_arn: Field required"
+    assert ended.json["unknown"] == list(rebuilding.UNKNOWN_AFTER_REBUILD)
+
+
+def test_refusal_by_aws_is_an_error(run: Run, answer: list[RebuildResult | Exception]) -> None:
+    answer.append(RebuildFailedError("The records cannot be rebuilt: rds.AccessDenied: …"))
+
+    ended = run("inventory", "rebuild")
+
+    assert (ended.code, ended.err) == (1, "The records cannot be rebuilt: rds.AccessDenied: …\n")
