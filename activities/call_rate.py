@@ -40,7 +40,7 @@ class TokenBucket:
             self.sleep(due - now)
 
     def limit(self, client: "BaseClient") -> None:
-        """Take a token before each call of a client, before botocore signs the request."""
+        """Make a client take a token before each call, before botocore signs the request."""
 
         def wait(**_: object) -> None:
             self.acquire()

@@ -48,7 +48,7 @@ class RunHistory:
     """The history of one run, which shows who did what.
 
     Attributes:
-        client: A client with the data converter of the run's payloads.
+        client: A client whose data converter can decode the run's payloads.
         events: The run's events so far, starting with the first event.
     """
 

@@ -95,8 +95,8 @@ class Database:
 
     Attributes:
         output: The resource as the Describe… operation returns it, without the status.
-        life: The last transition and the time when the transition is complete. The status is computed from these
-            values.
+        life: The most recent status change, and the time at which the change is complete. The status is computed from
+            these values.
         grant_id: Id of RDS's grant on the cluster's customer key. None for a cluster with any other kind of key, and
             for instances and snapshots.
     """

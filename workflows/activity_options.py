@@ -5,10 +5,10 @@ Temporal handles all retries: botocore makes one attempt, and the activities dec
 removal of a cluster that proved a key.
 
 Most time limits are the sum of two maximums: the maximum time that the activity waits for a resource, and `MAX_HOLD`,
-the maximum time that the activity holds because of a platform fault (contract 151). The activity itself limits how long
-it waits for the resource (`activities.holds.has_patience_for`), so that time spent holding does not count as time spent
-waiting. If a fault lasts longer than the limit, the workflow stops and reports the fault. You can then replay the
-stopped workflow.
+the maximum time that the activity holds because of a platform fault (contract 151). The activity itself measures how
+long it has waited for the resource, and leaves out the time during which it held (`activities.holds.has_patience_for`).
+If a fault lasts longer than the limit, the workflow stops and reports the fault. You can then replay the stopped
+workflow.
 """
 
 from datetime import timedelta

@@ -33,8 +33,8 @@ def choose_pause(
 
     The ceiling of the pause doubles with each attempt until it reaches the longest pause. While the ceiling is shorter
     than the longest pause, the pause is a random time between zero and the ceiling ("full jitter", AWS Architecture
-    Blog, "Exponential Backoff And Jitter"). Once the ceiling has reached the longest pause, the pause is the longest
-    pause plus a random extra of up to a fifth.
+    Blog, "Exponential Backoff And Jitter"). From then on, the pause is `longest`,
+    lengthened by a random amount of up to a fifth of `longest`.
 
     Args:
         attempt: The number of the attempt that failed, starting at 1 with the first attempt of this hold.

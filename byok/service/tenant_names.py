@@ -107,7 +107,7 @@ async def list_tenant_runs(client: Client, environment_id: str) -> list[TenantRu
 async def apply_completed_namings(client: Client, found: Sequence[EnvironmentSummary]) -> list[EnvironmentSummary]:
     """Set the phase to READY for stopped environments that lacked only the tenant name, if the keys now have this name.
 
-    One query covers up to fifty environments. Usually, no environment lacks only its tenant name, and no query is
+    One query covers up to fifty environments. Usually, no such environment exists, so no query is
     needed.
     """
     named: dict[str, datetime] = {}

@@ -1,4 +1,4 @@
-"""Builds the problem for a workflow that ended without reporting a problem."""
+"""Builds the problem for a workflow that ended without reporting an outcome."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from byok.domain.models import EnvironmentProgress, Problem
 from byok.domain.phases import Phase
 
 UNREPORTED_END_CODE: Final = "byok.Ended"
-"""The problem code for a run that ended without reporting a problem."""
+"""The problem code for a run that ended without reporting an outcome."""
 
 _CREATE_AGAIN: Final = "Retry with the same values: existing resources are adopted."
 _DELETE_AGAIN: Final = "Retry the deletion: resources that are already deleted are skipped."
@@ -37,7 +37,7 @@ class FailureLoaders:
 async def problem_of_unreported_end(
     described: WorkflowExecution, progress: EnvironmentProgress | None, fetch: FailureLoaders
 ) -> Problem:
-    """Build the problem for a workflow that ended without reporting a problem, for example because of invalid input."""
+    """Build the problem for a workflow that ended without reporting an outcome, for example due to invalid input."""
     phase = progress.phase if progress else first_phase(described.workflow_type)
     region = progress.request.region if progress else ""
     deletion, failure = phase is Phase.DELETING, await fetch.failure()

@@ -33,7 +33,7 @@ class Finding:
         severity: The consequence of the finding.
         message: What byok found, and what byok expected.
         remedy: What to do about the finding.
-        permissions: The permissions that the platform lacks because of the error.
+        permissions: The permissions that are missing as a result of the error.
         sid: The Sid of the policy statement that the finding is about, if any.
         paste: The correct statements, if pasting them fixes the error.
     """
