@@ -29,7 +29,7 @@ class RecordActivities:
 
     @activity.defn
     async def open_record(self, report: RunReport) -> RecordConflict:
-        """Report the start of a run, and begin the record if the environment has none.
+        """Report a run, and begin the record if the environment has none.
 
         If the record belongs to another environment with the same id, report nothing and return the conflict.
 
@@ -41,7 +41,7 @@ class RecordActivities:
             problem = _find_conflict(report, await found.read_state())
             if problem is not None:
                 return RecordConflict(problem=problem)
-        await _send(report)
+        await _send(report if report.attempt.ended_at is None else await _with_author(report))
         return RecordConflict()
 
     @activity.defn

@@ -248,7 +248,7 @@ class DeleteEnvironment:
             left = tuple(f"{name}: not removed yet" for name in found.names)
         await self._attempts.report_stop(problems)
         stopped = self._record.advance(Phase.STOPPED, problems=problems, left_behind=left)
-        await self._reporter.report_end(stopped)
+        await self._reporter.report_end(stopped, cancelled=is_cancellation(error))
         self._record.publish(stopped)
         return to_workflow_failure(error, f"Deletion of environment {self._request.environment_id}", problems)
 

@@ -225,7 +225,7 @@ class ProvisionEnvironment:
         stopped = self._record.advance(
             Phase.STOPPED, problems=problems, left_behind=left_behind, evidence=self._evidence
         )
-        await self._reporter.report_end(stopped)
+        await self._reporter.report_end(stopped, cancelled=is_cancellation(error))
         self._record.publish(stopped)
         return to_workflow_failure(error, f"Environment {self._request.environment_id}", problems)
 

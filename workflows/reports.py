@@ -1,6 +1,7 @@
 """Reports to the record of an environment, from the workflows that change the environment."""
 
 import asyncio
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -18,8 +19,8 @@ from workflows.progress import find_requester
 class RunReporter:
     """Reports the start and the end of a run.
 
-    A run that did not report its start does not report its end either: it changed nothing, because a quota or the
-    record of another environment with the same id refused it.
+    A run that was refused reports nothing, because a quota or the record of another environment with the same id
+    refused it.
     """
 
     def __init__(self, attempts: AttemptRecorder) -> None:
@@ -41,18 +42,23 @@ class RunReporter:
             raise PhaseStoppedError((answer.problem,))
         self._started = True
 
-    async def report_end(self, progress: EnvironmentProgress) -> None:
-        """Report how this run ends, even if it has been cancelled.
+    async def report_end(self, progress: EnvironmentProgress, *, cancelled: bool = False) -> None:
+        """Report how this run ends, even while it is being cancelled.
 
         If Temporal does not accept the report, the run ends without it.
 
         Args:
             progress: The progress with the final phase, which the run has not published yet.
+            cancelled: Whether the run ends because of a cancellation, possibly before it could report its start.
         """
+        if not self._started and not cancelled:
+            return
+        attempt = self._attempts.describe(progress, workflow.now())
+        report = RunReport(progress=progress, attempt=attempt, requester=find_requester())
         if self._started:
-            attempt = self._attempts.describe(progress, workflow.now())
-            report = RunReport(progress=progress, attempt=attempt, requester=find_requester())
             await _send(workflow.start_local_activity_method(RecordActivities.report_run, report, **REPORT_OPTIONS))
+        else:
+            await _send(workflow.start_local_activity_method(RecordActivities.open_record, report, **REPORT_OPTIONS))
 
 
 async def report_tenant(progress: TenantProgress, *, completed: bool) -> None:
@@ -61,7 +67,7 @@ async def report_tenant(progress: TenantProgress, *, completed: bool) -> None:
     await _send(workflow.start_local_activity_method(RecordActivities.report_tenant, report, **REPORT_OPTIONS))
 
 
-async def _send(report: asyncio.Task[None]) -> None:
+async def _send(report: asyncio.Task[Any]) -> None:
     try:
         await finish_despite_cancellation(report)
     except ActivityError as error:

@@ -15,6 +15,9 @@ _TUNING: Final = (
     ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000"),
     # Without this setting, the server ignores the fairness keys of the organisations.
     ("--dynamic-config-value", "matching.enableFairness=true"),
+    # Tasks are distributed fairly only within a partition of a task queue, and the default is four partitions.
+    ("--dynamic-config-value", "matching.numTaskqueueReadPartitions=1"),
+    ("--dynamic-config-value", "matching.numTaskqueueWritePartitions=1"),
     # With these options, storing histories on disk is as fast as keeping them in memory. Histories persist after the
     # process exits, but the latest events may be lost in a power outage.
     ("--sqlite-pragma", "journal_mode=wal"),

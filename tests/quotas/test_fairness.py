@@ -208,8 +208,12 @@ def test_every_server_that_byok_configures_distributes_tasks_fairly() -> None:
     ports = Ports()
     compose = yaml.safe_load((ROOT / "deploy/temporal/dynamicconfig.yaml").read_text())
 
-    assert "matching.enableFairness=true" in build_server_command(ports, Path("a-database"))
+    local = build_server_command(ports, Path("a-database"))
+    assert "matching.enableFairness=true" in local
     assert compose["matching.enableFairness"] == [{"value": True}]
+    for partitions in ("matching.numTaskqueueReadPartitions", "matching.numTaskqueueWritePartitions"):
+        assert f"{partitions}=1" in local
+        assert compose[partitions] == [{"value": 1}]
 
 
 async def test_workflow_has_its_organisation_as_fairness_key(tenant: Tenant) -> None:

@@ -9,6 +9,7 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, UnpauseWorkflowExecutionRequest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
 
 import workflows.environment_record
 from activities.environment_records import ID_IN_USE_CODE
@@ -49,7 +50,7 @@ from tests.workflows.fake_activities import (
     build_provision_request,
 )
 from tests.workflows.forgetting import delete_workflow, forget_workflows
-from tests.workflows.temporal_env import WorkflowHarness
+from tests.workflows.temporal_env import WorkflowHarness, run_harness
 from tests.workflows.watching import wait_until_called, wait_until_ended
 
 DISABLED = ("s3", "KMS.DisabledException", "The key is disabled.", Phase.VALIDATING_KEYS)
@@ -235,6 +236,32 @@ async def test_run_that_was_terminated_and_forgotten_counts_as_stopped(
     assert (listed.phase, listed.problem_code) == (Phase.STOPPED, UNREPORTED_END_CODE)
     await service.replay(environment_id)
     assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
+
+
+@pytest.mark.parametrize("start", ["provisioning", "deletion"])
+async def test_run_that_is_cancelled_before_it_begins_is_recorded(
+    service: EnvironmentService,
+    harness: WorkflowHarness,
+    temporal: WorkflowEnvironment,
+    environment_id: str,
+    start: str,
+) -> None:
+    await create_ready(service, harness, environment_id)
+    await wait_until_ended(service, environment_id)
+    queue = WorkflowHarness(harness.client, f"queue-{uuid.uuid4().hex}", harness.activities)
+    if start == "provisioning":
+        await (await queue.start_provision(build_provision_request(environment_id))).cancel()
+    else:
+        await (await queue.start_delete(build_delete_request(environment_id))).cancel()
+
+    async with run_harness(temporal, harness.activities, queue.task_queue):
+        cancelled = await wait_until_ended(service, environment_id)
+
+    assert cancelled.problem is not None
+    assert cancelled.problem.code == "byok.Cancelled"
+    await forget_workflows(harness.client, environment_id)
+    after = await service.read_status(environment_id)
+    assert (after.phase, after.run_id, after.problems) == (Phase.STOPPED, cancelled.run_id, cancelled.problems)
 
 
 async def test_id_of_a_recorded_environment_cannot_be_used_in_another_region(
