@@ -17,7 +17,11 @@ from tests.workflows.forgetting import delete_workflow, forget_workflows
 async def ask_everywhere(web: StackHarness, name: str) -> dict[str, Any]:
     """Return what the CLI, the API and the wizard say about an environment, without the times at which runs ended."""
     status = (await web.run_program("byok", "status", name, "--json")).json
-    listed = json.loads((await web.run_program("byok", "list", "--json")).out)
+    listed: list[dict[str, Any]] = []
+    async with asyncio.timeout(20):  # visibility is eventually consistent
+        while [one["phase"] for one in listed] != [status["phase"]]:
+            found = json.loads((await web.run_program("byok", "list", "--json")).out)
+            listed = [one for one in found if one["environment_id"] == name]
     history = json.loads((await web.run_program("byok", "history", name, "--json")).out)
     async with httpx.AsyncClient(base_url=web.stack.web_url, timeout=60) as http:
         api = (await http.get(f"/v1/environments/{name}")).json()
@@ -30,7 +34,7 @@ async def ask_everywhere(web: StackHarness, name: str) -> dict[str, Any]:
             del attempt["ended_at"]
     return {
         "status": status,
-        "list": [(one["phase"], one["region"], one["tenant_name"]) for one in listed if one["environment_id"] == name],
+        "list": [(one["phase"], one["region"], one["tenant_name"]) for one in listed],
         "history": [(one["run_id"], one["phase"], one["by"]) for one in history],
         "api": api,
         "page": [word in page.text for word in ("READY", status["evidence"]["database"]["key_arn"])],

@@ -1,6 +1,8 @@
 """An environment's record outlives its workflows: everything works as before once Temporal has deleted them."""
 
+import asyncio
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,7 +39,7 @@ from byok.domain.phases import Phase
 from byok.domain.quotas import Quota
 from byok.service.environments import EnvironmentService
 from byok.service.errors import EnvironmentConflictError, EnvironmentNotFoundError
-from byok.service.status import EnvironmentStatus
+from byok.service.status import EnvironmentStatus, EnvironmentSummary
 from byok.service.unreported_ends import UNREPORTED_END_CODE
 from byok.temporal_records import find_record, send_report
 from tests.quotas.conftest import Tenant, tenant
@@ -120,6 +122,18 @@ def without_moments_of_the_end(status: EnvironmentStatus) -> dict[str, Any]:
     return {**status.model_dump(exclude={"closed_at"}), "timeline": [entry.phase for entry in status.timeline]}
 
 
+async def wait_until_listed(
+    service: EnvironmentService, environment_id: str, fact: Callable[[EnvironmentSummary], bool]
+) -> EnvironmentSummary:
+    """Wait until the list shows an environment as expected, because visibility is eventually consistent."""
+    async with asyncio.timeout(20):
+        while True:
+            found, _ = await service.list_environments_page(prefix=environment_id)
+            if found and fact(found[0]):
+                return found[0]
+            await asyncio.sleep(0.02)
+
+
 @pytest.mark.parametrize("past", PASTS)
 async def test_status_list_and_attempts_are_the_same_without_the_workflows(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, past: str
@@ -128,13 +142,15 @@ async def test_status_list_and_attempts_are_the_same_without_the_workflows(
     before = await wait_until_ended(service, environment_id)
     before = await service.read_status(environment_id)
     attempts = await service.list_attempts(before)
-    (listed,) = (await service.list_environments_page(prefix=environment_id))[0]
+    listed = await wait_until_listed(service, environment_id, lambda one: one.phase is before.phase)
 
     await forget_workflows(harness.client, environment_id)
 
     after = await service.read_status(environment_id)
     assert without_moments_of_the_end(after) == without_moments_of_the_end(before)  # contract 134
-    (found,) = (await service.list_environments_page(prefix=environment_id))[0]
+    found = await wait_until_listed(
+        service, environment_id, lambda one: (one.phase, one.tenant_name) == (after.phase, after.tenant_name)
+    )
     assert found.model_dump(exclude={"closed_at"}) == {
         **listed.model_dump(exclude={"closed_at"}),
         "tenant_name": after.tenant_name,  # without a record, the list shows only the name from provisioning
@@ -216,7 +232,7 @@ async def test_forgotten_environment_of_another_organisation_is_not_found(
         await globex.read_status(environment_id)
     assert (await globex.list_environments_page(prefix=environment_id))[0] == []
     assert (await acme.read_status(environment_id)).phase is Phase.READY
-    assert len((await acme.list_environments_page(prefix=environment_id))[0]) == 1
+    await wait_until_listed(acme, environment_id, lambda one: one.phase is Phase.READY)
 
 
 async def test_run_that_was_terminated_and_forgotten_counts_as_stopped(
@@ -230,7 +246,7 @@ async def test_run_that_was_terminated_and_forgotten_counts_as_stopped(
     await forget_workflows(harness.client, environment_id)
 
     status = await service.read_status(environment_id)
-    (listed,) = (await service.list_environments_page(prefix=environment_id))[0]
+    listed = await wait_until_listed(service, environment_id, lambda one: one.problem_code is not None)
 
     assert (status.phase, status.problem and status.problem.code) == (Phase.STOPPED, UNREPORTED_END_CODE)
     assert (listed.phase, listed.problem_code) == (Phase.STOPPED, UNREPORTED_END_CODE)
