@@ -1,16 +1,15 @@
 """Activities that report to the record of an environment. They call only Temporal, and run as local activities."""
 
 from datetime import UTC, datetime
-from typing import Final
 
 from temporalio import activity
 
 from activities.run_records import UNKNOWN_SUBJECT, RunHistory
 from byok.audit.record import AuditOutcome
+from byok.contracts import ID_IN_USE_CODE
 from byok.domain.models import (
     EnvironmentRecordState,
     Problem,
-    ProvisionRequest,
     RecordConflict,
     RunReport,
     TenantReport,
@@ -19,9 +18,6 @@ from byok.domain.problems.build import build_problem
 from byok.domain.problems.remediation import Remedy, RemedyContext
 from byok.domain.vendor import VendorProfile
 from byok.temporal_records import find_record, send_report
-
-ID_IN_USE_CODE: Final = "byok.EnvironmentExists"
-"""The problem code for an id that another environment has."""
 
 
 class RecordActivities:
@@ -82,17 +78,19 @@ async def _with_author(report: RunReport) -> RunReport:
 
 
 def _find_conflict(report: RunReport, state: EnvironmentRecordState) -> Problem | None:
-    """Return why the run must not provision its environment, according to the record of that id (contract 135)."""
+    """Return why the run must not change its environment, according to the record of that id (contract 135)."""
     request = report.progress.request
-    if state.latest is None or not isinstance(request, ProvisionRequest):
+    if state.latest is None or state.is_deleted:
         return None
-    name, region = request.environment_id, state.possible_region
+    name, region, remedy = request.environment_id, state.possible_region, Remedy.ID_IN_USE
     if state.latest.progress.request.organisation != request.organisation:
         message = f"The name {name} is not available."
-    elif region not in (None, request.region):
+        if request.deletion:
+            message, remedy = f"The request to delete {name} does not name its owner.", Remedy.OTHER_OWNER
+    elif not request.deletion and region not in (None, request.region):
         message = f"{name} exists in {region}, so it cannot be created in {request.region}."
     else:
         return None
     context = RemedyContext(request.region, None, VendorProfile(), organisation=request.organisation)
     phase = report.progress.phase
-    return build_problem(ID_IN_USE_CODE, message, Remedy.ID_IN_USE, context, phase=phase, at=datetime.now(UTC))
+    return build_problem(ID_IN_USE_CODE, message, remedy, context, phase=phase, at=datetime.now(UTC))

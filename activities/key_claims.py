@@ -103,8 +103,17 @@ class KeyClaims:
             if key_id not in keys_in_use:
                 self._release(key_id)
 
-    def list_key_arns_of_environment(self) -> list[str]:
-        """Return the ARNs of the keys that this environment has claimed.
+    def list_environment_ids(self) -> set[str]:
+        """Return the ids of all environments that have claimed a key.
+
+        Raises:
+            ClientError: S3 refused a call.
+        """
+        entries = self._bucket.list_objects(_BY_ENVIRONMENT, _BY_ENVIRONMENT)
+        return {entry["Key"].removeprefix(_BY_ENVIRONMENT).split("/", 1)[0] for entry in entries}
+
+    def read_own_claims(self) -> dict[str, str | None]:
+        """Return the organisation of each claim that this environment holds, by the ARN of the key.
 
         Raises:
             ClientError: S3 refused a call.
@@ -112,7 +121,7 @@ class KeyClaims:
         prefix = self._index_key("")
         entries = self._bucket.list_objects(prefix, prefix)
         claims = [self._read(CLAIMS + entry["Key"].removeprefix(prefix)) for entry in entries]
-        return [claim.key_arn for claim in claims if claim is not None and self._is_own(claim)]
+        return {claim.key_arn: claim.organisation for claim in claims if claim is not None and self._is_own(claim)}
 
     def list_claims(self, account: str | None = None, after: str | None = None) -> Iterator[KeyClaim]:
         """Yield the claims on the keys of one account, or of all accounts, ordered by account and key id.

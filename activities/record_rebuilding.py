@@ -1,10 +1,10 @@
 """Activities that make the records of environments again from what AWS shows (contract 136)."""
 
 import asyncio
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic import ValidationError
@@ -32,10 +32,12 @@ from byok.domain.models import (
     EnvironmentPlan,
     EnvironmentProgress,
     Evidence,
+    OwnedResources,
     Problem,
     ProvisionRequest,
     RebuildRequest,
     RebuiltRecord,
+    RecordedProgress,
     Resources,
     RunReport,
     TimelineEntry,
@@ -44,14 +46,15 @@ from byok.domain.models import (
     WriterResource,
 )
 from byok.domain.phases import Encryption, Phase
-from byok.domain.planning import Platform, plan_environment, plan_no_environment
+from byok.domain.planning import Platform, plan_buckets, plan_cluster, plan_environment, plan_no_environment
+from byok.domain.problems.remediation import Remedy
 from byok.domain.rds_statuses import AVAILABLE
 from byok.temporal_records import find_record, send_report
 
 if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef
 
-_PAGE_SIZE: Final = 25
+_PAGE_SIZE: Final = 100
 
 _Database: TypeAlias = "tuple[str, DBClusterTypeDef]"
 
@@ -66,24 +69,27 @@ class RebuildActivities:
 
     @activity.defn
     async def list_unrecorded_environments(self, request: RebuildRequest) -> UnrecordedPage:
-        """List environments that have a cluster but no record, in the order of their ids.
+        """List environments that have a cluster or claims but no record, in the order of their ids.
 
-        Every environment with resources has a cluster, because byok creates the cluster first. An environment whose
-        workflow is running is skipped, because the workflow reports its end to the record.
+        byok creates the cluster first and removes it before the buckets. An environment without a cluster is therefore
+        found by its claims, or not at all if its keys are platform-managed. An environment whose workflow is running is
+        skipped, because the workflow reports its end to the record.
 
         Raises:
             ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.
         """
-        step = self._step(plan_no_environment(self.platform).environment_id)
+        step = self._step(plan_no_environment(self.platform).environment_id, None)
         with step.translate_aws_errors():
             listed = await asyncio.to_thread(Inventory(self.clients, self.platform).list_databases)
-        found = self._find_clusters(listed)
-        after = request.after or ""
-        ids = list(islice((name for name in sorted(found) if name > after), _PAGE_SIZE + 1))
+            claimed = await asyncio.to_thread(KeyClaims(self.clients, self.platform, step).list_environment_ids)
+        clusters = self._find_clusters(listed)
+        ids = sorted(name for name in clusters.keys() | claimed if name > (request.after or ""))
         page, client = ids[:_PAGE_SIZE], activity.client()
         missing = [name for name in page if not await _is_known(client, name)]
         with step.translate_aws_errors():
-            environments = [await asyncio.to_thread(self._describe, name, found[name], listed) for name in missing]
+            environments = [
+                await asyncio.to_thread(self._describe, name, clusters.get(name, []), listed) for name in missing
+            ]
         return UnrecordedPage(
             environments=tuple(environments),
             skipped=len(page) - len(missing),
@@ -99,70 +105,108 @@ class RebuildActivities:
         Raises:
             ApplicationError: AWS returned an error that a retry can resolve.
         """
-        name, region, request = found.environment_id, found.region, found.request
-        if request is None:
-            return RebuiltRecord(environment_id=name, region=region, problem=found.reason)
+        name, request, cluster, created_at = found.environment_id, found.request, found.cluster, found.created_at
+        if request is None or cluster is None or created_at is None:
+            return RebuiltRecord(environment_id=name, region=found.region, problem=found.problem)
         run_id = f"rebuilt-{activity.info().workflow_run_id}"
         plan = plan_environment(request, self.platform, datetime.now(UTC), run_id)
-        evidence: Evidence | None = None
-        problem: Problem | None = None
-        try:
-            evidence = await self.evidence.collect_evidence(plan)
-        except ApplicationError as error:
-            problem = next((one for one in error.details if isinstance(one, Problem)), None)
-            if problem is None or not error.non_retryable:
-                raise
-        report = _build_report(found, plan, request, run_id, evidence, problem)
+        evidence, problem = None, self._build_problem(plan, found.problem)
+        if problem is None:
+            try:
+                evidence = await self.evidence.collect_evidence(plan)
+            except ApplicationError as error:
+                problem = next((one for one in error.details if isinstance(one, Problem)), None)
+                if problem is None or not error.non_retryable:
+                    raise
+        if await self._was_deleted(plan) or await _is_known(activity.client(), name):
+            return RebuiltRecord(environment_id=name, region=found.region, problem="It was changed in the meantime.")
+        resources = Resources(cluster=cluster) if evidence is None else _list_resources(plan, evidence)
+        report = _build_report(plan, request, created_at, run_id, resources, evidence, problem)
         await send_report(activity.client(), activity.info().task_queue, report)
-        return RebuiltRecord(
-            environment_id=name,
-            region=region,
-            phase=report.progress.phase,
-            problem=f"{problem.code}: {problem.message}" if problem else None,
-        )
+        told = f"{problem.code}: {problem.message}" if problem else None
+        return RebuiltRecord(environment_id=name, region=found.region, phase=report.progress.phase, problem=told)
 
-    def _find_clusters(self, listed: ListedDatabases) -> dict[str, _Database]:
-        """Return the cluster of each environment, with its Region, by environment id."""
-        key = naming.environment_tag_key(self.platform.vendor)
-        found: dict[str, _Database] = {}
+    def _find_clusters(self, listed: ListedDatabases) -> dict[str, list[_Database]]:
+        """Return the clusters with each environment's tag and name, each with its Region.
+
+        A restored or cloned cluster can have the tag, but has another name.
+        """
+        vendor, found = self.platform.vendor, defaultdict[str, list[_Database]](list)
         for region, cluster in listed.clusters:
-            name = _read_tags(cluster).get(key)
-            if name is not None:
-                found[name] = (region, cluster)
+            name = _read_tags(cluster).get(naming.environment_tag_key(vendor))
+            if name is not None and cluster["DBClusterIdentifier"] == naming.cluster_identifier(vendor, name):
+                found[name].append((region, cluster))
         return found
 
-    def _describe(self, name: str, database: _Database, listed: ListedDatabases) -> UnrecordedEnvironment:
-        region, cluster = database
+    def _describe(self, name: str, clusters: Sequence[_Database], listed: ListedDatabases) -> UnrecordedEnvironment:
+        if len(clusters) != 1:
+            where = ", ".join(region for region, _ in clusters)
+            why = f"It has clusters in several Regions: {where}." if clusters else "It has claims but no cluster."
+            return UnrecordedEnvironment(environment_id=name, problem=f"{why} Delete it with its Region.")
+        region, cluster = clusters[0]
         organisation = _read_tags(cluster).get(naming.organisation_tag_key(self.platform.vendor))
-        owned = Inventory(self.clients, self.platform).find_resources(name, listed, organisation)
+        owned = _in_region(Inventory(self.clients, self.platform).find_resources(name, listed, organisation), region)
+        tagged = _in_region(Inventory(self.clients, self.platform).find_resources(name, listed), region)
         rds_key_arn = cluster.get("KmsKeyId")
         encryption = find_encryption_of_key(rds_key_arn, self.platform.account) or Encryption.CUSTOMER_MANAGED
         values: dict[str, Any] = {"environment_id": name, "region": region, "encryption": encryption}
+        problem: str | None = None
+        if owned.names != tagged.names:
+            problem = "Its resources have the tags of different organisations."
         if encryption is Encryption.CUSTOMER_MANAGED:
-            s3_key_arn = next(iter(owned.s3_key_arns), None) or self._find_claimed_s3_key(name, rds_key_arn)
-            values |= {"rds_key_arn": rds_key_arn, "s3_key_arn": s3_key_arn}
-        request, reason = None, None
+            claims = KeyClaims(self.clients, self.platform, self._step(name, organisation)).read_own_claims()
+            claimed = [arn for arn in claims if arn != rds_key_arn]
+            values |= {"rds_key_arn": rds_key_arn, "s3_key_arn": next(iter([*claimed, *owned.s3_key_arns]), None)}
+            if set(claims.values()) - {organisation}:
+                problem = "Its claims and its cluster have different organisations."
+            elif problem is None and not {rds_key_arn, values["s3_key_arn"]} <= claims.keys():
+                problem = "It does not hold the claims on its keys. A replay claims them again."
+        request = None
         try:
             request = ProvisionRequest.model_validate({**values, "organisation": organisation})
         except ValidationError as error:
-            reason = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            problem = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         return UnrecordedEnvironment(
             environment_id=name,
             region=region,
             request=request,
             cluster=rds_resources.build_cluster_resource(cluster),
             created_at=cluster["ClusterCreateTime"],
-            reason=reason,
+            problem=problem or _find_missing(request, owned, self.platform),
         )
 
-    def _find_claimed_s3_key(self, name: str, rds_key_arn: str | None) -> str | None:
-        """Return the key that an environment has claimed besides its Aurora key, if it has no bucket yet."""
-        claims = KeyClaims(self.clients, self.platform, self._step(name)).list_key_arns_of_environment()
-        return next((arn for arn in claims if arn != rds_key_arn), None)
+    def _build_problem(self, plan: EnvironmentPlan, reason: str | None) -> Problem | None:
+        if reason is None:
+            return None
+        step = ActivityContext(plan.environment, self.platform.vendor, Phase.VERIFYING, KeyPurpose.RDS)
+        return step.build_problem("byok.VerificationFailed", reason, Remedy.UNPROVED)
 
-    def _step(self, environment_id: str) -> ActivityContext:
-        environment = plan_no_environment(self.platform).model_copy(update={"environment_id": environment_id})
+    async def _was_deleted(self, plan: EnvironmentPlan) -> bool:
+        rds = self.clients.rds(plan.environment.region)
+        with self._step(plan.environment.environment_id, None).translate_aws_errors():
+            return await asyncio.to_thread(rds_resources.find_cluster, rds, plan.cluster.identifier) is None
+
+    def _step(self, environment_id: str, organisation: str | None) -> ActivityContext:
+        update = {"environment_id": environment_id, "organisation": organisation}
+        environment = plan_no_environment(self.platform).model_copy(update=update)
         return ActivityContext(environment, self.platform.vendor, Phase.VERIFYING, KeyPurpose.RDS)
+
+
+def _in_region(owned: OwnedResources, region: str) -> OwnedResources:
+    kinds = {"instances": owned.instances, "clusters": owned.clusters, "buckets": owned.buckets}
+    return OwnedResources.model_validate(
+        {kind: tuple(one for one in found if one.region == region) for kind, found in kinds.items()}
+    )
+
+
+def _find_missing(request: ProvisionRequest | None, owned: OwnedResources, platform: Platform) -> str | None:
+    """Return which of an environment's planned resources lack the environment's tags; None if none does."""
+    if request is None:
+        return None
+    cluster = plan_cluster(request.environment_id, platform)
+    buckets = [bucket.name for bucket in plan_buckets(request.environment_id, request.region, platform)]
+    missing = [one for one in (cluster.writer_identifier, *buckets) if one not in owned.names]
+    return f"It has no resource with its tags and one of these names: {', '.join(missing)}." if missing else None
 
 
 async def _is_known(client: Client, name: str) -> bool:
@@ -180,10 +224,11 @@ async def _is_known(client: Client, name: str) -> bool:
 
 
 def _build_report(
-    found: UnrecordedEnvironment,
     plan: EnvironmentPlan,
     request: ProvisionRequest,
+    created_at: datetime,
     run_id: str,
+    resources: Resources,
     evidence: Evidence | None,
     problem: Problem | None,
 ) -> RunReport:
@@ -192,20 +237,20 @@ def _build_report(
         request=request,
         phase=phase,
         timeline=(
-            TimelineEntry(phase=Phase.VALIDATING_KEYS, entered_at=found.created_at),
+            TimelineEntry(phase=Phase.VALIDATING_KEYS, entered_at=created_at),
             TimelineEntry(phase=phase, entered_at=now),
         ),
         problems=() if problem is None else (problem,),
-        resources=Resources(cluster=found.cluster) if evidence is None else _list_resources(plan, evidence),
+        resources=resources,
         evidence=evidence,
         tenant_name=plan.tenant_name if evidence else None,
     )
     return RunReport(
-        progress=progress,
+        progress=RecordedProgress.from_progress(progress),
         attempt=Attempt(
             kind=AttemptKind.PROVISIONING,
             run_id=run_id,
-            started_at=found.created_at,
+            started_at=created_at,
             ended_at=now,
             phase=phase,
             problem_code=problem.code if problem else None,

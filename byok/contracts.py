@@ -83,6 +83,9 @@ IDEMPOTENCY_KEY_MEMO: Final = "request-key"
 ACCOUNT_OF_ANOTHER_ORGANISATION_CODE: Final = "byok.AccountOfAnotherOrganisation"
 """The problem code for an AWS account that is already registered for another organisation."""
 
+ID_IN_USE_CODE: Final = "byok.EnvironmentExists"
+"""The problem code of a run that changed nothing, because another environment's record has the same id."""
+
 EARLIER_ATTEMPTS_MEMO: Final = "earlier-attempts"
 """The memo field that contains `byok.domain.models.EarlierAttempts`, if an earlier workflow has the same id."""
 

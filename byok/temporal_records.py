@@ -4,21 +4,23 @@ A reader needs neither a worker nor a query: the state of a record is its workfl
 its history. A description of the workflow, or an entry in Temporal's list, contains the summary.
 """
 
-import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import ValidationError
+from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import (
     Priority,
+    SearchAttributeKey,
     SearchAttributePair,
     SearchAttributeUpdate,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
+from temporalio.converter import DataConverter, PayloadConverter, WorkflowSerializationContext
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -41,14 +43,33 @@ _REPORTS: Final[Mapping[str, type[RunReport | TenantReport]]] = {
 }
 
 
-def list_attribute_updates(summary: RecordSummary) -> list[SearchAttributeUpdate[Any]]:
-    """Return the search attributes of a record."""
-    optional = {PROBLEM_CODE_ATTRIBUTE: summary.problem_code, ORGANISATION_ATTRIBUTE: summary.organisation}
-    return [
-        ENVIRONMENT_ID_ATTRIBUTE.value_set(summary.environment_id),
-        PHASE_ATTRIBUTE.value_set(summary.phase.value),
-        *(key.value_unset() if value is None else key.value_set(value) for key, value in optional.items()),
-    ]
+class UnreadableRecordError(RuntimeError):
+    """This version of byok cannot read a record, because a newer version has written it."""
+
+
+def decode_report(
+    converter: PayloadConverter, name: str, payloads: Sequence[Payload]
+) -> RunReport | TenantReport | None:
+    """Decode a signal of a record; None if it is not a report that this version of byok knows."""
+    kind = _REPORTS.get(name)
+    if kind is None or len(payloads) != 1:
+        return None
+    try:
+        (report,) = converter.from_payloads(list(payloads), [kind])
+    except Exception:  # the sender chooses the payload, and each converter raises its own errors
+        return None
+    return report if isinstance(report, RunReport | TenantReport) else None
+
+
+def list_attribute_updates(environment_id: str, summary: RecordSummary | None) -> list[SearchAttributeUpdate[Any]]:
+    """Return the search attributes of a record. The number of updates does not depend on what the record contains."""
+    values: dict[SearchAttributeKey[str], str | None] = {
+        PHASE_ATTRIBUTE: None if summary is None else summary.phase.value,
+        PROBLEM_CODE_ATTRIBUTE: None if summary is None else summary.problem_code,
+        ORGANISATION_ATTRIBUTE: None if summary is None else summary.organisation,
+    }
+    optional = [key.value_unset() if value is None else key.value_set(value) for key, value in values.items()]
+    return [ENVIRONMENT_ID_ATTRIBUTE.value_set(environment_id), *optional]
 
 
 @dataclass(frozen=True)
@@ -81,24 +102,45 @@ class FoundRecord:
 
         Raises:
             RPCError: Temporal does not respond, or has deleted the record since it was found.
+            UnreadableRecordError: A newer version of byok has written the record.
         """
-        converter, state = self.client.data_converter, EnvironmentRecordState()
-        handle: WorkflowHandle[Any, Any] = self.client.get_workflow_handle(
-            record_workflow_id(self.summary.environment_id), run_id=self.run_id
-        )
+        environment_id = self.summary.environment_id
+        workflow_id, state = record_workflow_id(environment_id), EnvironmentRecordState()
+        context = WorkflowSerializationContext(namespace=self.client.namespace, workflow_id=workflow_id)
+        converter = self.client.data_converter.with_context(context)
+        handle: WorkflowHandle[Any, Any] = self.client.get_workflow_handle(workflow_id, run_id=self.run_id)
         async for event in handle.fetch_history_events():
-            # The workflow ignores what cannot be decoded, and so does the reader.
-            with contextlib.suppress(ApplicationError, ValidationError):
-                if event.HasField("workflow_execution_started_event_attributes"):
-                    payloads = event.workflow_execution_started_event_attributes.input.payloads
-                    (state,) = await converter.decode(payloads, [EnvironmentRecordState])
-                elif event.HasField("workflow_execution_signaled_event_attributes"):
-                    signal = event.workflow_execution_signaled_event_attributes
-                    kind = _REPORTS.get(signal.signal_name)
-                    if kind is not None:
-                        (report,) = await converter.decode(signal.input.payloads, [kind])
-                        state = state.receive(report, self.summary.environment_id)
+            if event.HasField("workflow_execution_started_event_attributes"):
+                payloads = event.workflow_execution_started_event_attributes.input.payloads
+                state = await _decode_state(converter, payloads, environment_id)
+            elif event.HasField("workflow_execution_signaled_event_attributes"):
+                signal = event.workflow_execution_signaled_event_attributes
+                decoded = await _decode_codec(converter, signal.input.payloads)
+                report = decode_report(converter.payload_converter, signal.signal_name, decoded)
+                state = state if report is None else state.receive(report, environment_id)
         return state
+
+
+async def _decode_state(
+    converter: DataConverter, payloads: Sequence[Payload], environment_id: str
+) -> EnvironmentRecordState:
+    try:
+        (state,) = await converter.decode(payloads, [EnvironmentRecordState])
+    except Exception as error:
+        raise UnreadableRecordError(
+            f"The record of {environment_id} cannot be read. Use the version of byok that the workers run."
+        ) from error
+    return cast("EnvironmentRecordState", state)
+
+
+async def _decode_codec(converter: DataConverter, payloads: Sequence[Payload]) -> Sequence[Payload]:
+    """Undo the payload codec, if there is one; empty if the codec rejects the payloads."""
+    if converter.payload_codec is None:
+        return payloads
+    try:
+        return await converter.payload_codec.decode(payloads)
+    except Exception:  # the sender chooses the payload, and each codec raises its own errors
+        return ()
 
 
 async def find_record(client: Client, environment_id: str) -> FoundRecord | None:
@@ -117,7 +159,7 @@ async def find_record(client: Client, environment_id: str) -> FoundRecord | None
 
 
 async def send_report(client: Client, task_queue: str, report: RunReport | TenantReport) -> None:
-    """Send a report to the record of its environment. If there is no open record, begin one.
+    """Send a report to the record of its environment. If there is no open record, a provisioning run begins one.
 
     Args:
         client: A client with the plugin from `byok.temporal.make_plugin()`.
@@ -127,11 +169,13 @@ async def send_report(client: Client, task_queue: str, report: RunReport | Tenan
     Raises:
         RPCError: Temporal does not respond.
     """
-    environment_id = report.progress.request.environment_id
-    if isinstance(report, TenantReport):  # a tenant run creates no environment, so it begins no record
+    environment_id = report.environment_id
+    # Neither a tenant run nor a deletion creates an environment, so neither begins a record.
+    if isinstance(report, TenantReport) or report.progress.request.deletion:
         handle = client.get_workflow_handle(record_workflow_id(environment_id))
+        name = TENANT_REPORT_SIGNAL if isinstance(report, TenantReport) else RUN_REPORT_SIGNAL
         try:
-            await handle.signal(TENANT_REPORT_SIGNAL, report)
+            await handle.signal(name, report)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
@@ -141,7 +185,7 @@ async def send_report(client: Client, task_queue: str, report: RunReport | Tenan
         raise AssertionError("the report has no summary")
     pairs = [
         SearchAttributePair(update.key, update.value)
-        for update in list_attribute_updates(summary)
+        for update in list_attribute_updates(environment_id, summary)
         if update.value is not None
     ]
     await client.start_workflow(

@@ -44,18 +44,20 @@ class AttemptRecorder:
         if self._resumed is not None:
             progress.resume_after(self._resumed.timeline)
 
-    def receive(self, stop: StoppedAttempt) -> None:
-        """Resume the timeline after an earlier attempt's stop.
+    def receive(self, stop: StoppedAttempt) -> bool:
+        """Resume the timeline after an earlier attempt's stop, and return whether it resumed.
 
         If this run is already stopping, the signal is this run's own report, and this method ignores the signal. This
         method does not compare run ids: after a reset to a point after the signal, the new run replays the signal, but
         has another run id.
         """
         if self._stopping:
-            return
+            return False
         self._resumed, self._started_at = stop, workflow.now()
-        if self._progress is not None:
-            self._progress.resume_after(stop.timeline)
+        if self._progress is None:
+            return False
+        self._progress.resume_after(stop.timeline)
+        return True
 
     def describe(self, progress: EnvironmentProgress, ended_at: datetime | None = None) -> Attempt:
         """Return this attempt.

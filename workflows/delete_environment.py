@@ -114,7 +114,8 @@ class DeleteEnvironment:
 
         The report is this attempt's own report or, after a reset, the report of the attempt that stopped earlier.
         """
-        self._attempts.receive(stop)
+        if self._attempts.receive(stop):
+            self._reporter.report_resumption(self._record.progress)
 
     async def _plan(self) -> DeletionPlan:
         return await workflow.execute_activity_method(PlanActivities.plan_deletion, self._request, **PLAN_OPTIONS)

@@ -1,20 +1,19 @@
 """The record of one environment, which stays open until the environment is deleted."""
 
 from collections import deque
+from collections.abc import Sequence
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
+from temporalio.common import RawValue, VersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
     from byok.contracts import (
         ENVIRONMENT_RECORD_WORKFLOW,
         RECORD_MEMO,
-        RUN_REPORT_SIGNAL,
-        TENANT_REPORT_SIGNAL,
         record_workflow_id,
     )
     from byok.domain.models import EnvironmentRecordState, RunReport, TenantReport
-    from byok.temporal_records import list_attribute_updates
+    from byok.temporal_records import decode_report, list_attribute_updates
 from workflows.progress import format_progress
 
 _MAX_REPORTS = 100
@@ -27,12 +26,15 @@ class EnvironmentRecord:
 
     The workflow id is `record/<environment id>`. Temporal never deletes an open workflow, so the record exists until
     the environment is deleted. The environment's workflows report to it by signals; it calls nothing and waits for
-    nothing else, so it costs nothing while nothing changes. Signals that the workflow has no use for, such as reports
-    about another environment, are ignored.
+    nothing else, so it costs nothing while nothing changes.
+
+    Every version of byok must be able to replay a record, also the version before an upgrade. The commands of the
+    workflow therefore depend only on the number of signals, not on whether this version can decode them. A signal that
+    it cannot decode, or that is about another environment, changes nothing.
     """
 
     def __init__(self) -> None:
-        self._reports: deque[RunReport | TenantReport] = deque()
+        self._signals: deque[tuple[str, Sequence[RawValue]]] = deque()
         self._received = 0
 
     @workflow.run
@@ -40,9 +42,10 @@ class EnvironmentRecord:
         """Receive reports until the environment is deleted, and return the last state."""
         self._publish(state)
         while not state.is_deleted:
-            await workflow.wait_condition(lambda: bool(self._reports))
-            while self._reports:
-                state = state.receive(self._reports.popleft(), self._environment_id)
+            await workflow.wait_condition(lambda: bool(self._signals))
+            while self._signals:
+                report = self._decode(*self._signals.popleft())
+                state = state if report is None else state.receive(report, self._environment_id)
             self._publish(state)
             if not state.is_deleted and self._is_long():
                 # Without `memo`, the new run would begin with the memo with which this run was started.
@@ -53,19 +56,14 @@ class EnvironmentRecord:
                 )
         return state
 
-    @workflow.signal(name=RUN_REPORT_SIGNAL, description="Receives the reports of provisioning and deletion.")
-    def report_run(self, report: RunReport) -> None:
-        """Receive a report of a run of the environment's workflow."""
-        self._receive(report)
-
-    @workflow.signal(name=TENANT_REPORT_SIGNAL, description="Receives the reports of the tenant workflow.")
-    def report_tenant(self, report: TenantReport) -> None:
-        """Receive a report of a run of the tenant workflow."""
-        self._receive(report)
-
-    def _receive(self, report: RunReport | TenantReport) -> None:
-        self._reports.append(report)
+    @workflow.signal(dynamic=True, description="Receives the reports of the environment's workflows.")
+    def receive(self, name: str, values: Sequence[RawValue]) -> None:
+        """Receive a signal with any name and any number of values."""
+        self._signals.append((name, values))
         self._received += 1
+
+    def _decode(self, name: str, values: Sequence[RawValue]) -> RunReport | TenantReport | None:
+        return decode_report(workflow.payload_converter(), name, [value.payload for value in values])
 
     @property
     def _environment_id(self) -> str:
@@ -76,11 +74,10 @@ class EnvironmentRecord:
 
     def _publish(self, state: EnvironmentRecordState) -> None:
         summary = state.summarise()
-        if summary is None or state.latest is None:
-            return
-        workflow.upsert_search_attributes(list_attribute_updates(summary))
+        workflow.upsert_search_attributes(list_attribute_updates(self._environment_id, summary))
         workflow.upsert_memo({RECORD_MEMO: summary})
-        workflow.set_current_details(format_progress(state.latest.progress))
+        if state.latest is not None:
+            workflow.set_current_details(format_progress(state.latest.progress))
 
 
 @workflow.defn(name=ENVIRONMENT_RECORD_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)

@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
         Problem,
         ProvisionRequest,
         ReconcileTenantRequest,
+        RecordedProgress,
         Requester,
         Resources,
         TenantOutcome,
@@ -226,7 +227,7 @@ def _published_progress(request: ProvisionRequest | DeleteRequest) -> Environmen
     return begun if begun is not None and begun.request == request else None
 
 
-def format_progress(progress: EnvironmentProgress) -> str:
+def format_progress(progress: EnvironmentProgress | RecordedProgress) -> str:
     """Return an environment's progress as Markdown for Temporal's UI."""
     lines = [f"### {progress.request.environment_id}: {progress.phase}", "", *_requester()]
     if progress.request.encryption is not None:

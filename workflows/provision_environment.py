@@ -113,7 +113,8 @@ class ProvisionEnvironment:
 
         The report is this attempt's own report or, after a reset, the report of the attempt that stopped earlier.
         """
-        self._attempts.receive(stop)
+        if self._attempts.receive(stop):
+            self._reporter.report_resumption(self._record.progress)
 
     async def _validate_keys(self, request: ProvisionRequest) -> EnvironmentPlan:
         self._begin(Phase.VALIDATING_KEYS)

@@ -1,13 +1,18 @@
 """Makes the records of environments again from what AWS shows, after a loss of Temporal's database (contract 136)."""
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.record_rebuilding import RebuildActivities
     from byok.contracts import REBUILD_RECORDS_WORKFLOW, REBUILD_RECORDS_WORKFLOW_ID
-    from byok.domain.models import RebuildRequest, RebuildResult
-from workflows.activity_options import READ_OPTIONS, with_summary
+    from byok.domain.models import RebuildRequest, RebuildResult, RebuiltRecord, UnrecordedEnvironment
+from workflows.activity_options import READ_OPTIONS, with_summary, without_hold
+from workflows.failures import is_cancellation
 from workflows.workflow_id import require_workflow_id
+
+_OPTIONS = without_hold(READ_OPTIONS)
+"""A person waits for the result, so the activities do not hold for hours."""
 
 
 @workflow.defn(name=REBUILD_RECORDS_WORKFLOW)
@@ -23,15 +28,22 @@ class RebuildRecords:
         """Rebuild the records, and return the outcome for each environment that had none."""
         require_workflow_id(REBUILD_RECORDS_WORKFLOW_ID, "the id of the workflow that rebuilds records")
         page = await workflow.execute_activity_method(
-            RebuildActivities.list_unrecorded_environments, request, **READ_OPTIONS
+            RebuildActivities.list_unrecorded_environments, request, **_OPTIONS
         )
-        rebuilt = [
-            await workflow.execute_activity_method(
-                RebuildActivities.rebuild_record, found, **with_summary(READ_OPTIONS, found.environment_id)
-            )
-            for found in page.environments
-        ]
-        result = RebuildResult(rebuilt=(*request.rebuilt, *rebuilt), skipped=request.skipped + page.skipped)
+        rebuilt = [await self._rebuild(found) for found in page.environments]
+        result = request.so_far.add(rebuilt, page.skipped)
         if page.after is not None:
-            workflow.continue_as_new(RebuildRequest(after=page.after, rebuilt=result.rebuilt, skipped=result.skipped))
+            workflow.continue_as_new(RebuildRequest(after=page.after, so_far=result))
         return result
+
+    async def _rebuild(self, found: UnrecordedEnvironment) -> RebuiltRecord:
+        """Rebuild one record. An environment that AWS does not describe in time must not prevent the others."""
+        options = with_summary(_OPTIONS, found.environment_id)
+        try:
+            return await workflow.execute_activity_method(RebuildActivities.rebuild_record, found, **options)
+        except ActivityError as error:
+            if is_cancellation(error):
+                raise
+            return RebuiltRecord(
+                environment_id=found.environment_id, region=found.region, problem=str(error.cause or error)
+            )

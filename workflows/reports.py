@@ -1,6 +1,7 @@
 """Reports to the record of an environment, from the workflows that change the environment."""
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
@@ -8,7 +9,7 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.environment_records import RecordActivities
-    from byok.domain.models import EnvironmentProgress, RunReport, TenantProgress, TenantReport
+    from byok.domain.models import EnvironmentProgress, RecordedProgress, RunReport, TenantProgress, TenantReport
 from workflows.activity_options import OPEN_RECORD_OPTIONS, REPORT_OPTIONS
 from workflows.attempts import AttemptRecorder
 from workflows.cancellation import finish_despite_cancellation
@@ -26,21 +27,31 @@ class RunReporter:
     def __init__(self, attempts: AttemptRecorder) -> None:
         self._attempts = attempts
         self._started = False
+        self._resuming: asyncio.Task[Any] | None = None
 
     async def report_start(self, progress: EnvironmentProgress) -> None:
-        """Report that this run has started. If the environment has no record, this begins it.
+        """Report that this run has started. If the environment has no record, a provisioning run begins it.
 
         Raises:
             PhaseStoppedError: The record belongs to another environment with the same id (contract 135).
             ActivityError: Temporal did not accept the report.
         """
-        report = RunReport(progress=progress, attempt=self._attempts.describe(progress), requester=find_requester())
+        report = self._build(progress)
         answer = await workflow.execute_local_activity_method(
             RecordActivities.open_record, report, **OPEN_RECORD_OPTIONS
         )
         if answer.problem is not None:
             raise PhaseStoppedError((answer.problem,))
         self._started = True
+
+    def report_resumption(self, progress: EnvironmentProgress) -> None:
+        """Report that a reset has resumed this run, without waiting until Temporal accepts the report.
+
+        A reset to a point after `report_start` does not execute `report_start` again.
+        """
+        if self._started:
+            report = self._build(progress)
+            self._resuming = workflow.start_local_activity_method(RecordActivities.report_run, report, **REPORT_OPTIONS)
 
     async def report_end(self, progress: EnvironmentProgress, *, cancelled: bool = False) -> None:
         """Report how this run ends, even while it is being cancelled.
@@ -51,23 +62,35 @@ class RunReporter:
             progress: The progress with the final phase, which the run has not published yet.
             cancelled: Whether the run ends because of a cancellation, possibly before it could report its start.
         """
+        if self._resuming is not None:
+            await _finish(self._resuming)
         if not self._started and not cancelled:
             return
-        attempt = self._attempts.describe(progress, workflow.now())
-        report = RunReport(progress=progress, attempt=attempt, requester=find_requester())
-        if self._started:
-            await _send(workflow.start_local_activity_method(RecordActivities.report_run, report, **REPORT_OPTIONS))
-        else:
-            await _send(workflow.start_local_activity_method(RecordActivities.open_record, report, **REPORT_OPTIONS))
+        activity = RecordActivities.report_run if self._started else RecordActivities.open_record
+        report = self._build(progress, workflow.now())
+        await _finish(workflow.start_local_activity_method(activity, report, **REPORT_OPTIONS))
+
+    def _build(self, progress: EnvironmentProgress, ended_at: datetime | None = None) -> RunReport:
+        attempt = self._attempts.describe(progress, ended_at)
+        recorded = RecordedProgress.from_progress(progress)
+        return RunReport(progress=recorded, attempt=attempt, requester=find_requester())
 
 
 async def report_tenant(progress: TenantProgress, *, completed: bool) -> None:
-    """Report how a tenant run ends, even if it has been cancelled."""
-    report = TenantReport(progress=progress, completed=completed, ended_at=workflow.now())
-    await _send(workflow.start_local_activity_method(RecordActivities.report_tenant, report, **REPORT_OPTIONS))
+    """Report how a tenant run ends, even while it is being cancelled."""
+    report = TenantReport(
+        environment_id=progress.request.environment_id,
+        organisation=progress.request.organisation,
+        role_arn=progress.confirmed_role_arn,
+        outcome=progress.outcome,
+        problems=progress.problems,
+        completed=completed,
+        ended_at=workflow.now(),
+    )
+    await _finish(workflow.start_local_activity_method(RecordActivities.report_tenant, report, **REPORT_OPTIONS))
 
 
-async def _send(report: asyncio.Task[Any]) -> None:
+async def _finish(report: asyncio.Task[Any]) -> None:
     try:
         await finish_despite_cancellation(report)
     except ActivityError as error:

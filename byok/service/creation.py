@@ -64,6 +64,7 @@ async def create_environment(
             require_same_encryption(found, request.encryption)
         policy = _RESTART_AFTER.get(found.phase)
         if policy is not None and not await _has_request_key(reader, found, key):
+            _require_region_of_resources(request, found)
             await require_environment_quota(counter, request.organisation, request.environment_id)
             try:
                 return await _start(reader, task_queue, request, policy, key)
@@ -128,6 +129,20 @@ async def _find_existing(reader: EnvironmentReader, request: ProvisionRequest) -
     if found.organisation != request.organisation and found.phase is not Phase.DELETED:
         raise taken
     return found
+
+
+def _require_region_of_resources(request: ProvisionRequest, found: EnvironmentStatus) -> None:
+    """Require that a stopped environment starts over in the Region in which it has resources (contract 135).
+
+    Raises:
+        EnvironmentConflictError: The environment has resources in another Region.
+    """
+    created = found.resources.cluster is not None or bool(found.resources.buckets)
+    if created and found.phase is not Phase.DELETED and found.region != request.region:
+        raise EnvironmentConflictError(
+            f"{request.environment_id} has resources in {found.region}, so it cannot be created in {request.region}. "
+            "Use that Region, or delete the environment first."
+        )
 
 
 async def _has_request_key(reader: EnvironmentReader, found: EnvironmentStatus, key: str | None) -> bool:

@@ -134,6 +134,8 @@ class EnvironmentReader:
             if described is None or not await self._is_visible(described):
                 return await self._read_recorded_status(environment_id)
             status = await EnvironmentStatus.from_description(described, self._fetch(described))
+            if status.was_refused_by_record:
+                return await self._read_recorded_status(environment_id, status)
             if status.unclaimed_since is not None:
                 status = status.with_unfit_workers(await list_workers(self.client, self.task_queue))
             # A separate tenant workflow may have put the tenant name on the keys after this workflow ended.
@@ -143,8 +145,15 @@ class EnvironmentReader:
                 else status
             )
 
-    async def _read_recorded_status(self, environment_id: str) -> EnvironmentStatus:
-        """Return the status of an environment from its record, because Temporal has deleted its workflow.
+    async def _read_recorded_status(
+        self, environment_id: str, refused: EnvironmentStatus | None = None
+    ) -> EnvironmentStatus:
+        """Return the status of an environment from its record.
+
+        Args:
+            environment_id: The environment.
+            refused: The status of a run that the record refused; None if Temporal has deleted the workflow. It is the
+                environment's status only if the record has disappeared since.
 
         Raises:
             EnvironmentNotFoundError: No environment of the requester's organisation has this id.
@@ -155,6 +164,8 @@ class EnvironmentReader:
             if status is not None and status.record is not None:
                 runs = await list_tenant_runs(self.client, environment_id)
                 return status.with_tenant_runs([*runs, *list_recorded_tenant_runs(status.record)])
+        if refused is not None:
+            return refused
         raise EnvironmentNotFoundError(f"Environment {environment_id} not found.")
 
     async def list_attempts(self, status: EnvironmentStatus) -> tuple[Attempt, ...]:
@@ -220,8 +231,11 @@ class EnvironmentReader:
             found = {one.environment_id: one for one in await apply_completed_namings(self.client, summaries)}
             for execution in recorded:
                 record = await FoundRecord.from_execution(self.client, execution)
-                if record is not None:
-                    found.setdefault(record.summary.environment_id, build_recorded_summary(record.summary))
+                if record is None:
+                    continue
+                live = found.get(record.summary.environment_id)
+                if live is None or live.problem_code == contracts.ID_IN_USE_CODE:
+                    found[record.summary.environment_id] = build_recorded_summary(record.summary)
         return sorted(
             (one for one in found.values() if phase in (None, one.phase)),
             key=lambda one: (one.created_at, one.environment_id),

@@ -64,11 +64,12 @@ def build_recorded_summary(summary: RecordSummary) -> EnvironmentSummary:
 async def read_provision_request(client: Client, status: EnvironmentStatus) -> ProvisionRequest | None:
     """Return the request of an environment's current run, from its record or its history; None if it is invalid."""
     if status.record is not None and status.record.latest is not None:
-        request = status.record.latest.progress.request
-        return request if isinstance(request, ProvisionRequest) else None
+        return status.record.latest.progress.request.to_provision_request()
     handle = client.get_workflow_handle(status.workflow_id, run_id=status.run_id)
     return await read_workflow_request(client, handle, ProvisionRequest)
 
 
 def _build_tenant_run(report: TenantReport) -> TenantRun:
-    return TenantRun(report.progress, report.completed, report.ended_at, report.progress.problems)
+    return TenantRun(
+        report.organisation, report.outcome, report.role_arn, report.completed, report.ended_at, report.problems
+    )

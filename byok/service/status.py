@@ -13,6 +13,7 @@ from temporalio.client import WorkflowExecution, WorkflowExecutionDescription, W
 
 from byok.contracts import (
     EARLIER_ATTEMPTS_MEMO,
+    ID_IN_USE_CODE,
     PROBLEM_CODE_ATTRIBUTE,
     PROGRESS_MEMO,
     REQUESTER_MEMO,
@@ -28,6 +29,8 @@ from byok.domain.models import (
     EnvironmentRecordState,
     Evidence,
     Problem,
+    Progress,
+    RecordedProgress,
     RecordModel,
     Requester,
     Resources,
@@ -174,6 +177,11 @@ class EnvironmentStatus(RecordModel):
     """Attempts before the workflow's start, as listed in its memo; `byok.service.attempts` finds all attempts."""
 
     @property
+    def was_refused_by_record(self) -> bool:
+        """Whether the run changed nothing, because the record of another environment with the same id refused it."""
+        return self.problem is not None and self.problem.code == ID_IN_USE_CODE
+
+    @property
     def is_deletion(self) -> bool:
         """Whether this is the status of a deletion, including a deletion that stopped before it began."""
         stopped = self.problem is not None and self.problem.phase is Phase.DELETING
@@ -240,9 +248,9 @@ class EnvironmentStatus(RecordModel):
         Args:
             runs: The known runs, most recent first.
         """
-        runs = [run for run in runs if run.progress.request.organisation == self.organisation]
-        later = [run.progress for run in runs if run.is_running_or_ended_after(self.closed_at)]
-        earlier = [run.progress for run in runs if not run.is_running_or_ended_after(self.closed_at)]
+        runs = [run for run in runs if run.organisation == self.organisation]
+        later = [run for run in runs if run.is_running_or_ended_after(self.closed_at)]
+        earlier = [run for run in runs if not run.is_running_or_ended_after(self.closed_at)]
         outcomes = [*(one.outcome for one in later), self.tenant, *(one.outcome for one in earlier)]
         roles = [one.confirmed_role_arn for one in later]
         roles += [self.tenant_role_arn, *(one.confirmed_role_arn for one in earlier)]
@@ -266,9 +274,9 @@ class EnvironmentStatus(RecordModel):
         return status.model_copy(update=update)
 
 
-def collect_progress_fields(progress: EnvironmentProgress) -> dict[str, Any]:
+def collect_progress_fields(progress: EnvironmentProgress | RecordedProgress) -> dict[str, Any]:
     """Return the fields of a status that come from the progress."""
-    names = EnvironmentProgress.model_fields.keys() - {"request"}
+    names = Progress.model_fields
     request = {name: getattr(progress.request, name) for name in _REQUEST_FIELDS if hasattr(progress.request, name)}
     return {**{name: getattr(progress, name) for name in names}, **request, "problem": progress.first_problem}
 

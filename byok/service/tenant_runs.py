@@ -7,7 +7,7 @@ from typing import Self
 from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 
 from byok.contracts import TENANT_MEMO
-from byok.domain.models import Problem, TenantProgress
+from byok.domain.models import Problem, TenantOutcome, TenantProgress
 from byok.domain.phases import Phase
 from byok.service.memos import read_memo
 from byok.service.unreported_ends import problem_of_end
@@ -18,11 +18,15 @@ class TenantRun:
     """A run of the tenant workflow.
 
     Attributes:
+        outcome: The result of the run, if it has one.
+        confirmed_role_arn: See `TenantProgress.confirmed_role_arn`.
         closed_at: When the run ended; None while it is running.
         problems: The problems that stopped the run.
     """
 
-    progress: TenantProgress
+    organisation: str | None
+    outcome: TenantOutcome | None
+    confirmed_role_arn: str | None
     completed: bool
     closed_at: datetime | None
     problems: tuple[Problem, ...]
@@ -38,7 +42,14 @@ class TenantRun:
         if not problems and not all_well:
             again = "Request the tenant name again with the same values: existing aliases and tags are not rewritten."
             problems = (problem_of_end(execution, None, Phase.RECONCILING_TENANT, progress.request.region, again),)
-        return cls(progress, execution.status is WorkflowExecutionStatus.COMPLETED, execution.close_time, problems)
+        return cls(
+            progress.request.organisation,
+            progress.outcome,
+            progress.confirmed_role_arn,
+            execution.status is WorkflowExecutionStatus.COMPLETED,
+            execution.close_time,
+            problems,
+        )
 
     def is_running_or_ended_after(self, moment: datetime | None) -> bool:
         """Return whether the run is still running, or ended at or after a given time."""

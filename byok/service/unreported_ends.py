@@ -9,7 +9,7 @@ from temporalio.client import WorkflowExecution
 from temporalio.exceptions import ApplicationError, FailureError
 
 from byok.contracts import INVALID_INPUT_ERROR_TYPE, INVALID_INPUT_PROBLEM_CODE, first_phase
-from byok.domain.models import EnvironmentProgress, Problem
+from byok.domain.models import EnvironmentProgress, Problem, RecordedProgress
 from byok.domain.phases import Phase
 
 UNREPORTED_END_CODE: Final = "byok.Ended"
@@ -59,7 +59,7 @@ async def problem_of_unreported_end(
     return ended.model_copy(update={"code": INVALID_INPUT_PROBLEM_CODE, "message": message, "remediation": remedy})
 
 
-def problem_of_forgotten_end(progress: EnvironmentProgress) -> Problem:
+def problem_of_forgotten_end(progress: RecordedProgress) -> Problem:
     """Build the problem for a run that reported no end to the environment's record, and whose workflow is gone."""
     return Problem(
         code=UNREPORTED_END_CODE,

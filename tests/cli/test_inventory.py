@@ -10,7 +10,6 @@ from byok.service.errors import RebuildFailedError
 from tests.cli.conftest import Run
 from tests.cli.fakes import FakeService
 
-READY = RebuiltRecord(environment_id="acme", region="eu-central-1", phase=Phase.READY)
 DRIFTED = RebuiltRecord(
     environment_id="globex", region="eu-west-1", phase=Phase.STOPPED, problem="byok.VerificationFailed: …"
 )
@@ -35,26 +34,24 @@ def answer(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> list[Rebuil
 def test_each_environment_and_what_aws_does_not_show_are_listed(
     run: Run, answer: list[RebuildResult | Exception]
 ) -> None:
-    answer.append(RebuildResult(rebuilt=(READY, DRIFTED), skipped=3))
+    answer.append(RebuildResult(ready=4, stopped=1, skipped=3, problems=(DRIFTED,)))
 
     ended = run("inventory", "rebuild")
 
     assert ended.code == 0
-    assert ended.out.splitlines()[:3] == [
-        "acme  eu-central-1  READY",
-        "globex  eu-west-1  STOPPED  byok.VerificationFailed: …",
-        "2 records rebuilt; 3 environments already had one or are being changed.",
-    ]
+    lines = ended.out.splitlines()
+    assert lines[0] == "globex  eu-west-1  STOPPED  byok.VerificationFailed: …"
+    assert " ".join(lines[1:3]).startswith("5 records rebuilt (4 READY, 1 STOPPED); 0 could not be; 3 environments")
     assert all(one in ended.out for one in rebuilding.UNKNOWN_AFTER_REBUILD)
 
 
 def test_environment_without_a_record_is_an_error(run: Run, answer: list[RebuildResult | Exception]) -> None:
-    answer.append(RebuildResult(rebuilt=(UNKNOWN,)))
+    answer.append(RebuildResult(missing=1, problems=(UNKNOWN,)))
 
     ended = run("inventory", "rebuild", "--json")
 
     assert ended.code == 1
-    assert ended.json["rebuilt"][0]["problem"] == "s3_key_arn: Field required"
+    assert ended.json["problems"][0]["problem"] == "s3_key_arn: Field required"
     assert ended.json["unknown"] == list(rebuilding.UNKNOWN_AFTER_REBUILD)
 
 
@@ -64,3 +61,9 @@ def test_refusal_by_aws_is_an_error(run: Run, answer: list[RebuildResult | Excep
     ended = run("inventory", "rebuild")
 
     assert (ended.code, ended.err) == (1, "The records cannot be rebuilt: rds.AccessDenied: …\n")
+
+
+def test_long_list_of_problems_is_cut(run: Run, answer: list[RebuildResult | Exception]) -> None:
+    answer.append(RebuildResult().add([DRIFTED] * 300, skipped=0))
+
+    assert "… and 100 more" in run("inventory", "rebuild").out

@@ -90,7 +90,7 @@ async def test_environments_without_records_are_rebuilt_from_aws_or_deleted_by_t
     )
 
     assert rebuilt.code == 0, rebuilt
-    assert [one["phase"] for one in rebuilt.json["rebuilt"] if one["environment_id"] == name] == ["READY"]
+    assert (rebuilt.json["ready"], rebuilt.json["problems"]) == (1, [])
     assert rebuilt.json["unknown"]
     status = (await ask_everywhere(web, name))["status"]
     known = before.model_dump(mode="json")

@@ -14,8 +14,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from activities.attempts import AttemptActivities
-from activities.environment_records import ID_IN_USE_CODE
-from byok.contracts import STOP_SIGNAL, environment_workflow_id
+from byok.contracts import ID_IN_USE_CODE, STOP_SIGNAL, environment_workflow_id
 from byok.domain.arns import parse_key_arn
 from byok.domain.models import Attempt, AttemptKind, EntryPoint, Requester, StoppedAttempt
 from byok.domain.phases import Phase
@@ -443,12 +442,13 @@ async def test_environment_stops_with_its_problem_even_if_the_stop_cannot_be_rec
     assert (first.problem_code, first.ended_at) == (CODE, stopped.closed_at)  # read from the earlier run itself
 
 
-async def test_attempts_of_an_earlier_owner_of_the_id_are_not_shown(
+async def test_run_for_another_organisation_is_no_attempt_of_the_environment(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     """The record says who owns the id, so a run that another organisation starts in Temporal stops."""
     environment_id = f"globex-{environment_id}"
     await stop_environment(service, harness, environment_id)
+    own = await service.read_status(environment_id)
     harness.activities.accounts = {parse_key_arn(S3_KEY).account: "globex"}
     theirs = await harness.start_provision(build_provision_request(environment_id, organisation="globex"))
     with pytest.raises(WorkflowFailureError) as stopped:
@@ -456,7 +456,7 @@ async def test_attempts_of_an_earlier_owner_of_the_id_are_not_shown(
 
     assert isinstance(stopped.value.cause, ApplicationError)
     assert stopped.value.cause.type == ID_IN_USE_CODE
-    assert [one.run_id for one in await list_attempts(service, environment_id)] == [theirs.result_run_id]
+    assert [one.run_id for one in await list_attempts(service, environment_id)] == [own.run_id]
 
 
 async def test_new_owner_of_an_id_does_not_carry_earlier_attempts(

@@ -7,18 +7,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, UnpauseWorkflowExecutionRequest
 from temporalio.client import WorkflowFailureError
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 import workflows.environment_record
-from activities.environment_records import ID_IN_USE_CODE
 from byok.contracts import (
-    ENVIRONMENT_RECORD_WORKFLOW,
-    INVALID_INPUT_ERROR_TYPE,
+    ID_IN_USE_CODE,
     RUN_REPORT_SIGNAL,
+    TENANT_REPORT_SIGNAL,
     environment_workflow_id,
     record_workflow_id,
 )
@@ -29,6 +29,7 @@ from byok.domain.models import (
     EntryPoint,
     EnvironmentProgress,
     EnvironmentRecordState,
+    RecordedProgress,
     Requester,
     Resources,
     RunReport,
@@ -41,7 +42,7 @@ from byok.service.environments import EnvironmentService
 from byok.service.errors import EnvironmentConflictError, EnvironmentNotFoundError
 from byok.service.status import EnvironmentStatus, EnvironmentSummary
 from byok.service.unreported_ends import UNREPORTED_END_CODE
-from byok.temporal_records import find_record, send_report
+from byok.temporal_records import find_record
 from tests.quotas.conftest import Tenant, tenant
 from tests.workflows.fake_activities import (
     RDS_KEY,
@@ -321,6 +322,69 @@ async def test_run_that_a_record_refused_does_not_hide_the_environment_from_its_
     assert (await acme.read_status(environment_id)).phase is Phase.READY
 
 
+async def test_deletion_that_does_not_name_the_owner_stops_and_changes_nothing(
+    service: EnvironmentService, harness: WorkflowHarness
+) -> None:
+    environment_id = f"acme-{uuid.uuid4().hex[:8]}"
+    harness.activities.accounts = {S3_KEY.split(":")[4]: "acme"}
+    await service.create(build_provision_request(environment_id, organisation="acme"))
+    await wait_until_ended(service, environment_id)
+    begun = len(harness.activities.calls)
+
+    deletion = await harness.start_delete(build_delete_request(environment_id))
+    with pytest.raises(WorkflowFailureError) as stopped:
+        await deletion.result()
+
+    assert isinstance(stopped.value.cause, ApplicationError)
+    assert stopped.value.cause.type == ID_IN_USE_CODE
+    assert harness.activities.calls[begun:] == []
+    status = await service.read_status(environment_id)
+    assert (status.phase, status.organisation) == (Phase.READY, "acme")
+    await delete_environment(service, environment_id)  # the service names the owner
+
+
+async def test_stopped_environment_with_resources_does_not_start_over_in_another_region(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    harness.activities.script["ensure_bucket"] = [build_aws_failure(*DISABLED)]
+    await service.create(build_provision_request(environment_id))
+    stopped = await wait_until_ended(service, environment_id)
+    assert stopped.resources.cluster is not None
+    keys = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
+    elsewhere = {name: arn.replace(REGION, "eu-west-1") for name, arn in keys.items()}
+
+    with pytest.raises(EnvironmentConflictError, match=f"has resources in {REGION}"):
+        await service.create(build_provision_request(environment_id, region="eu-west-1", **elsewhere))
+    refused = await harness.start_provision(build_provision_request(environment_id, region="eu-west-1", **elsewhere))
+    with pytest.raises(WorkflowFailureError):
+        await refused.result()
+
+    status = await service.read_status(environment_id)
+    assert (status.region, status.run_id) == (REGION, stopped.run_id)
+    assert (await service.build_delete_request(environment_id)).region == REGION
+    await service.replay(environment_id)
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
+
+
+async def test_replay_that_is_terminated_leaves_its_region_in_the_record(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    harness.activities.script["ensure_cluster"] = [build_aws_failure(*DISABLED)]
+    await service.create(build_provision_request(environment_id))
+    await wait_until_ended(service, environment_id)
+    harness.activities.script["ensure_bucket"] = [build_aws_failure(*DISABLED, retry_after=timedelta(hours=1))]
+    replayed = await service.replay(environment_id)
+    await wait_until_called(harness, "ensure_bucket")
+    await harness.client.get_workflow_handle(replayed.workflow_id).terminate("a test")
+    await forget_workflows(harness.client, environment_id)
+
+    record = await find_record(harness.client, environment_id)
+    assert record is not None
+    state = await record.read_state()
+    assert state.possible_region == REGION
+    assert [one.kind for one in state.attempts] == [AttemptKind.PROVISIONING, AttemptKind.REPLAY]
+
+
 async def test_record_continues_as_new_without_losing_anything(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -379,29 +443,20 @@ async def test_record_of_a_lost_record_begins_with_the_next_report(
     assert (await service.read_status(environment_id)).phase is Phase.READY
 
 
-@pytest.mark.parametrize("value", ["text", 7, {"latest": "text"}, None])
-async def test_record_started_by_hand_with_an_invalid_input_fails(
-    harness: WorkflowHarness, environment_id: str, value: object
-) -> None:
-    with pytest.raises(WorkflowFailureError) as failed:
-        await harness.client.execute_workflow(
-            ENVIRONMENT_RECORD_WORKFLOW, value, id=record_workflow_id(environment_id), task_queue=harness.task_queue
-        )
+def build_report(environment_id: str, run_id: str, minute: int, ended: int | None = None, **changes: Any) -> RunReport:
+    """Build the report of a run that began at a minute and, if `ended` is given, ended at another minute.
 
-    assert isinstance(failed.value.cause, ApplicationError)
-    assert failed.value.cause.type == INVALID_INPUT_ERROR_TYPE
-
-
-def build_report(environment_id: str, run_id: str, minute: int, ended: int | None = None) -> RunReport:
-    """Build the report of a run that began at a minute and, if `ended` is given, ended at another minute."""
+    `changes` replaces fields of the progress.
+    """
     phase = Phase.VALIDATING_KEYS if ended is None else Phase.READY
     began = MOMENT + timedelta(minutes=minute)
+    progress = EnvironmentProgress(
+        request=build_provision_request(environment_id),
+        phase=phase,
+        timeline=(TimelineEntry(phase=Phase.VALIDATING_KEYS, entered_at=began),),
+    )
     return RunReport(
-        progress=EnvironmentProgress(
-            request=build_provision_request(environment_id),
-            phase=phase,
-            timeline=(TimelineEntry(phase=Phase.VALIDATING_KEYS, entered_at=began),),
-        ),
+        progress=RecordedProgress.from_progress(progress.model_copy(update=changes)),
         attempt=Attempt(
             kind=AttemptKind.PROVISIONING,
             run_id=run_id,
@@ -410,6 +465,9 @@ def build_report(environment_id: str, run_id: str, minute: int, ended: int | Non
             phase=phase,
         ),
     )
+
+
+CLUSTER = ClusterResource(identifier="byok-acme", arn="arn", status="available", key_arn=RDS_KEY)
 
 
 def test_repeated_and_late_reports_change_nothing() -> None:
@@ -425,18 +483,55 @@ def test_repeated_and_late_reports_change_nothing() -> None:
 
 
 def test_deletion_in_a_wrong_region_does_not_change_where_the_resources_are() -> None:
-    end = build_report("acme", "first", 0, ended=5)
-    resources = Resources(
-        cluster=ClusterResource(identifier="byok-acme", arn="arn", status="available", key_arn=RDS_KEY)
-    )
-    created = end.model_copy(update={"progress": end.progress.model_copy(update={"resources": resources})})
-    wrong = build_report("acme", "second", 10, ended=11)
+    created = build_report("acme", "first", 0, ended=5, resources=Resources(cluster=CLUSTER))
     request = build_delete_request("acme", region="us-east-1", s3_key_arn=None, rds_key_arn=None)
-    wrong = wrong.model_copy(update={"progress": wrong.progress.model_copy(update={"request": request})})
 
-    state = EnvironmentRecordState().apply(created).apply(wrong)
+    state = EnvironmentRecordState().apply(created).apply(build_report("acme", "second", 10, ended=11, request=request))
 
     assert (state.region, state.possible_region) == (REGION, REGION)
+
+
+def test_latest_run_is_the_one_that_reported_last_whatever_the_clocks_say() -> None:
+    stopped, later = build_report("acme", "first", 10, ended=11), build_report("acme", "second", 9, ended=12)
+
+    state = EnvironmentRecordState().apply(stopped).apply(later)
+
+    assert state.latest == later
+    assert state.apply(stopped).latest == later
+
+
+def test_environment_that_is_created_again_begins_anew_before_its_old_record_has_closed() -> None:
+    created = build_report("acme", "first", 0, ended=5, resources=Resources(cluster=CLUSTER))
+    deleted = build_report("acme", "second", 6, ended=7, phase=Phase.DELETED, request=build_delete_request("acme"))
+    other = build_provision_request("globex-1", organisation="globex").model_copy(update={"environment_id": "acme"})
+
+    state = EnvironmentRecordState().apply(created).apply(deleted)
+    again = state.apply(build_report("acme", "third", 8))
+    taken = state.apply(build_report("acme", "third", 8, request=other))
+
+    assert (again.region, again.tenant, len(again.attempts)) == (None, None, 3)
+    assert (taken.region, len(taken.attempts)) == (None, 1)
+
+
+def test_report_of_another_organisation_is_ignored() -> None:
+    state = EnvironmentRecordState().apply(build_report("acme", "first", 0, ended=5))
+    other = build_provision_request("globex-1", organisation="globex").model_copy(update={"environment_id": "acme"})
+
+    assert state.apply(build_report("acme", "second", 10, request=other)) == state
+
+
+def test_every_part_of_a_record_accepts_fields_of_a_newer_version() -> None:
+    created = build_report("acme", "first", 0, ended=5, resources=Resources(cluster=CLUSTER))
+    state = EnvironmentRecordState().apply(created)
+
+    def with_unknown_fields(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {"new": 1, **{name: with_unknown_fields(item) for name, item in value.items()}}
+        return [with_unknown_fields(item) for item in value] if isinstance(value, list) else value
+
+    newer = with_unknown_fields(state.model_dump(mode="json"))
+
+    assert EnvironmentRecordState.model_validate(newer) == state
 
 
 def test_report_about_another_environment_is_ignored() -> None:
@@ -455,20 +550,37 @@ def test_record_keeps_the_first_and_the_latest_attempts() -> None:
     assert state.attempts[-1].number == MAX_RECORDED_ATTEMPTS + 10
 
 
-async def test_signal_that_cannot_be_decoded_is_ignored(
-    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+SIGNALS: dict[str, list[Any]] = {
+    "no value": [],
+    "two values": [build_report("acme", "a", 0), build_report("acme", "b", 0)],
+    "text": ["nonsense"],
+    "bytes": [RawValue(Payload(metadata={"encoding": b"binary/plain"}, data=b"\x00"))],
+    "unknown encoding": [RawValue(Payload(metadata={"encoding": b"binary/encrypted"}, data=b"\x00"))],
+}
+
+
+@pytest.mark.parametrize("name", [RUN_REPORT_SIGNAL, TENANT_REPORT_SIGNAL, "another"])
+@pytest.mark.parametrize("values", SIGNALS)
+async def test_signal_that_is_no_report_changes_nothing(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str, name: str, values: str
 ) -> None:
     await create_ready(service, harness, environment_id)
     ready = await wait_until_ended(service, environment_id)
     handle = harness.client.get_workflow_handle(record_workflow_id(environment_id))
 
-    await handle.signal(RUN_REPORT_SIGNAL, "nonsense")
-    await send_report(harness.client, harness.task_queue, build_report(environment_id, "late", -10, ended=-5))
-    await forget_workflows(harness.client, environment_id)
+    await handle.signal(name, args=SIGNALS[values])
+    await delete_environment(service, environment_id)
 
-    after = await service.read_status(environment_id)
-    assert (after.phase, after.run_id) == (Phase.READY, ready.run_id)
-    assert (await handle.describe()).status is not None
+    record = await find_record(harness.client, environment_id)
+    assert record is not None
+    assert [one.run_id for one in (await record.read_state()).attempts][:1] == [ready.run_id]
+    await asyncio.wait_for(handle.result(), 20)  # the record still receives reports, and closes
+
+
+async def delete_environment(service: EnvironmentService, environment_id: str) -> None:
+    """Delete an environment, and wait until it is deleted."""
+    await service.delete(await service.build_delete_request(environment_id))
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.DELETED
 
 
 __all__ = ["tenant"]

@@ -27,9 +27,10 @@ def rebuild(
 ) -> None:
     """Make the records of environments that have resources in AWS but no record.
 
-    Use this command after a loss of Temporal's database. A worker searches all Regions in use, compares the resources
-    of each environment with the blueprint, and begins a record: READY if everything is in place, otherwise STOPPED.
-    The command changes nothing in AWS, and no existing record.
+    Use this command after a loss of Temporal's database. A worker searches all Regions in use, compares the resources,
+    tags and claims of each environment with the blueprint, and begins a record: READY if everything is in place,
+    otherwise STOPPED. The command changes nothing in AWS, and no existing record. An environment without a cluster gets
+    no record, and is found only if it has claims on keys.
 
     Exit codes: 0 every environment has a record; 1 an environment has no record, or AWS did not respond; 2 incorrect
     usage.
@@ -44,7 +45,7 @@ def rebuild(
             print_json({**result.model_dump(mode="json"), "unknown": list(UNKNOWN_AFTER_REBUILD)})
         else:
             make_console().print(_format(result))
-        if any(one.phase is None for one in result.rebuilt):
+        if result.missing:
             raise typer.Exit(1)
 
 
@@ -58,11 +59,16 @@ def _format(result: "RebuildResult") -> str:
     from byok.service.rebuilding import UNKNOWN_AFTER_REBUILD
 
     lines = [
-        f"{one.environment_id}  {one.region}  {one.phase or 'no record'}" + (f"  {one.problem}" if one.problem else "")
-        for one in result.rebuilt
+        f"{one.environment_id}  {one.region or '-'}  {one.phase or 'no record'}  {one.problem}"
+        for one in result.problems
     ]
-    made = sum(one.phase is not None for one in result.rebuilt)
-    lines.append(f"{made} records rebuilt; {result.skipped} environments already had one or are being changed.")
-    if made:
+    hidden = result.stopped + result.missing - len(result.problems)
+    if hidden:
+        lines.append(f"… and {hidden} more")
+    lines.append(
+        f"{result.ready + result.stopped} records rebuilt ({result.ready} READY, {result.stopped} STOPPED); "
+        f"{result.missing} could not be; {result.skipped} environments already had one or are being changed."
+    )
+    if result.ready + result.stopped:
         lines += ["AWS does not show, so the rebuilt records lack:", *(f"  - {one}" for one in UNKNOWN_AFTER_REBUILD)]
     return "\n".join(lines)

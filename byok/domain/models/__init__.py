@@ -38,23 +38,28 @@ from byok.domain.models.progress import (
     KeyClaimPage,
     KeyConflicts,
     Problem,
+    Progress,
     ReconciledKey,
     TenantOutcome,
     TenantProgress,
     TimelineEntry,
 )
 from byok.domain.models.quotas import QuotaCheckResult, QuotaTask
-from byok.domain.models.records import (
-    EnvironmentRecordState,
+from byok.domain.models.rebuilding import (
     RebuildRequest,
     RebuildResult,
     RebuiltRecord,
+    UnrecordedEnvironment,
+    UnrecordedPage,
+)
+from byok.domain.models.records import (
+    EnvironmentRecordState,
     RecordConflict,
+    RecordedProgress,
+    RecordedRequest,
     RecordSummary,
     RunReport,
     TenantReport,
-    UnrecordedEnvironment,
-    UnrecordedPage,
 )
 from byok.domain.models.requester import MAX_REASON_LENGTH, EntryPoint, Requester
 from byok.domain.models.requests import (
@@ -136,6 +141,7 @@ __all__ = [
     "OwnedResource",
     "OwnedResources",
     "Problem",
+    "Progress",
     "ProvisionRequest",
     "QuotaCheckResult",
     "QuotaTask",
@@ -149,6 +155,8 @@ __all__ = [
     "RecordConflict",
     "RecordModel",
     "RecordSummary",
+    "RecordedProgress",
+    "RecordedRequest",
     "RegionRequest",
     "RemovalResult",
     "RequestModel",

@@ -223,16 +223,13 @@ class TimelineEntry(RecordModel):
     entered_at: datetime
 
 
-class EnvironmentProgress(RecordModel):
-    """The progress of an environment.
-
-    byok stores the progress in the workflow's memo, which can be read even if no worker is running.
+class Progress(RecordModel):
+    """The progress of an environment, without the request.
 
     Attributes:
         tenant_name: The assigned tenant name; None until the evidence is complete.
     """
 
-    request: ProvisionRequest | DeleteRequest
     phase: Phase
     timeline: tuple[TimelineEntry, ...]
     problems: tuple[Problem, ...] = ()
@@ -252,6 +249,15 @@ class EnvironmentProgress(RecordModel):
     def awaits_name(self) -> bool:
         """Whether the environment is complete, and stopped only because setting the tenant name failed."""
         return self.phase is Phase.STOPPED and self.evidence is not None and is_only_unnamed(self.problems)
+
+
+class EnvironmentProgress(Progress):
+    """The progress of an environment.
+
+    byok stores the progress in the workflow's memo, which can be read even if no worker is running.
+    """
+
+    request: ProvisionRequest | DeleteRequest
 
 
 class KeyClaim(RecordModel):

@@ -4,18 +4,70 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, Self
 
-from pydantic import ConfigDict
+from pydantic import ValidationError
 
+from byok.domain.customer_aws import DEFAULT_PROFILE
 from byok.domain.models.attempts import Attempt
-from byok.domain.models.base import RecordModel, RequestModel
-from byok.domain.models.progress import EnvironmentProgress, Problem, TenantProgress
+from byok.domain.models.base import RecordModel
+from byok.domain.models.progress import EnvironmentProgress, Problem, Progress, TenantOutcome
 from byok.domain.models.requester import Requester
-from byok.domain.models.requests import ProvisionRequest
-from byok.domain.models.resources import ClusterResource
-from byok.domain.phases import Encryption, Phase
+from byok.domain.models.requests import DeleteRequest, ProvisionRequest
+from byok.domain.phases import Encryption, OnFailure, Phase
 
 MAX_RECORDED_ATTEMPTS: Final = 200
 """The maximum number of attempts in a record. Beyond it, the record keeps the first attempt and the latest ones."""
+
+
+class RecordedRequest(RecordModel):
+    """A request as a record remembers it: the values of the request, without its rules.
+
+    A record outlives the versions of byok. If the rules for requests change, every record must stay readable, also
+    after a rollback to an earlier version.
+
+    Attributes:
+        deletion: Whether the request was to delete the environment.
+    """
+
+    deletion: bool
+    environment_id: str
+    region: str
+    organisation: str | None = None
+    encryption: Encryption | None = None
+    s3_key_arn: str | None = None
+    rds_key_arn: str | None = None
+    key_grace_seconds: int | None = None
+    on_failure: OnFailure = OnFailure.KEEP
+    tenant: str | None = None
+    tenant_role_arn: str | None = None
+    profile: str = DEFAULT_PROFILE
+    stack_name: str | None = None
+
+    @classmethod
+    def from_request(cls, request: ProvisionRequest | DeleteRequest) -> Self:
+        """Build the record of a request."""
+        return cls(deletion=isinstance(request, DeleteRequest), **request.model_dump(include=set(cls.model_fields)))
+
+    def to_provision_request(self) -> ProvisionRequest | None:
+        """Return the request to provision the environment; None if it was a deletion, or is no longer valid."""
+        if self.deletion:
+            return None
+        values = self.model_dump(exclude={"deletion"}, exclude_none=True)
+        try:
+            return ProvisionRequest.model_validate(values)
+        except ValidationError:
+            return None
+
+
+class RecordedProgress(Progress):
+    """The progress of an environment, as a record remembers it."""
+
+    request: RecordedRequest
+
+    @classmethod
+    def from_progress(cls, progress: EnvironmentProgress) -> Self:
+        """Build the record of a run's progress."""
+        fields = {name: getattr(progress, name) for name in Progress.model_fields}
+        return cls(request=RecordedRequest.from_request(progress.request), **fields)
 
 
 class RunReport(RecordModel):
@@ -27,20 +79,32 @@ class RunReport(RecordModel):
         requester: Who requested the run; None if a user started it in Temporal.
     """
 
-    progress: EnvironmentProgress
+    progress: RecordedProgress
     attempt: Attempt
     requester: Requester | None = None
+
+    @property
+    def environment_id(self) -> str:
+        """The environment that the report is about."""
+        return self.progress.request.environment_id
 
 
 class TenantReport(RecordModel):
     """What a run of the tenant workflow reports at its end.
 
     Attributes:
+        role_arn: The role that the run used, if the worker could assume it.
+        outcome: The result of the run, if it has one.
+        problems: The problems that stopped the run.
         completed: Whether the run did what it was asked to do.
         ended_at: When the run ended.
     """
 
-    progress: TenantProgress
+    environment_id: str
+    organisation: str | None = None
+    role_arn: str | None = None
+    outcome: TenantOutcome | None = None
+    problems: tuple[Problem, ...] = ()
     completed: bool
     ended_at: datetime
 
@@ -76,81 +140,8 @@ class RecordConflict(RecordModel):
     problem: Problem | None = None
 
 
-class RebuildRequest(RequestModel):
-    """The input of `RebuildRecords`.
-
-    Attributes:
-        after: The environment id after which the search begins; None to search all environments.
-        rebuilt: The records that earlier runs of this workflow have rebuilt.
-        skipped: The number of environments that already had a record.
-    """
-
-    after: str | None = None
-    rebuilt: tuple["RebuiltRecord", ...] = ()
-    skipped: int = 0
-
-
-class UnrecordedEnvironment(RecordModel):
-    """An environment that has resources in AWS, but no record.
-
-    Attributes:
-        request: The request, as far as AWS shows it; None if AWS does not show both keys.
-        cluster: The environment's cluster.
-        created_at: When the cluster was created.
-        reason: Why there is no request.
-    """
-
-    environment_id: str
-    region: str
-    request: ProvisionRequest | None = None
-    cluster: ClusterResource
-    created_at: datetime
-    reason: str | None = None
-
-
-class UnrecordedPage(RecordModel):
-    """Some of the environments that have resources in AWS but no record.
-
-    Attributes:
-        skipped: The number of environments on this page that have a record or are being changed.
-        after: The environment id after which the next page begins; None on the last page.
-    """
-
-    environments: tuple[UnrecordedEnvironment, ...] = ()
-    skipped: int = 0
-    after: str | None = None
-
-
-class RebuiltRecord(RecordModel):
-    """What byok made of an environment that had no record.
-
-    Attributes:
-        phase: The phase in the new record; None if there is no new record.
-        problem: Why the environment is stopped, or why there is no new record.
-    """
-
-    environment_id: str
-    region: str
-    phase: Phase | None = None
-    problem: str | None = None
-
-
-class RebuildResult(RecordModel):
-    """The result of `RebuildRecords`.
-
-    Attributes:
-        skipped: The number of environments that already had a record.
-    """
-
-    rebuilt: tuple[RebuiltRecord, ...] = ()
-    skipped: int = 0
-
-
-class EnvironmentRecordState(RequestModel):
+class EnvironmentRecordState(RecordModel):
     """Everything that the record of an environment contains.
-
-    The state is a workflow's input, so an invalid state fails the workflow (`byok.temporal_inputs`). It ignores unknown
-    fields, because an older worker can continue a record that a newer worker has written.
 
     Attributes:
         latest: The last report of the environment's latest run; None in a new record.
@@ -161,8 +152,6 @@ class EnvironmentRecordState(RequestModel):
             request to delete the environment in another Region does not change this.
     """
 
-    model_config = ConfigDict(extra="ignore")
-
     latest: RunReport | None = None
     attempts: tuple[Attempt, ...] = ()
     tenant: TenantReport | None = None
@@ -171,22 +160,28 @@ class EnvironmentRecordState(RequestModel):
 
     def receive(self, report: RunReport | TenantReport, environment_id: str) -> Self:
         """Return the state after a report, or the same state if the report is about another environment."""
-        return self.apply(report) if report.progress.request.environment_id == environment_id else self
+        return self.apply(report) if report.environment_id == environment_id else self
 
     def apply(self, report: RunReport | TenantReport) -> Self:
-        """Return the state after a report. A repeated report, or a late one from an earlier run, changes nothing else.
+        """Return the state after a report.
 
-        Reports can arrive twice, because Temporal repeats the activity that sends them.
+        A repeated report, or the late report of an earlier run, changes at most the list of attempts. Reports can
+        arrive twice, because Temporal repeats the activity that sends them. The run that reported last for the first
+        time is the latest run: runs of one environment follow each other, and the clocks of machines differ.
         """
         if isinstance(report, TenantReport):
             return self._with_tenant(report)
         attempt = report.attempt
+        if not self.is_deleted and not self._has_owner(report):
+            return self
         known = next((one for one in self.attempts if one.run_id == attempt.run_id), None)
         if known is not None and known.ended_at is not None and attempt.ended_at is None:
             return self
+        if known is None and self.is_deleted:  # the environment is created again before its old record has closed
+            return type(self)(attempts=self.attempts if self._has_owner(report) else ()).apply(report)
         others = [one for one in self.attempts if one.run_id != attempt.run_id]
         attempts = _number(sorted([*others, attempt], key=lambda one: one.started_at))
-        newer = self.latest is None or attempt.started_at >= self.latest.attempt.started_at
+        newer = known is None or self.latest is None or self.latest.attempt.run_id == attempt.run_id
         return self.model_copy(
             update={
                 "latest": report if newer else self.latest,
@@ -195,10 +190,22 @@ class EnvironmentRecordState(RequestModel):
             }
         )
 
+    def _has_owner(self, report: RunReport) -> bool:
+        """Return whether a report is about an environment of the same owner."""
+        latest = self.latest
+        return latest is None or latest.progress.request.organisation == report.progress.request.organisation
+
     def _with_tenant(self, report: TenantReport) -> Self:
         if self.tenant is not None and report.ended_at < self.tenant.ended_at:
             return self
         return self.model_copy(update={"tenant": report, "named": report if report.completed else self.named})
+
+    def _name_since(self, attempt: Attempt) -> str | None:
+        """Return the tenant name that a tenant run set after an attempt; None if there is none."""
+        tenant = self.tenant
+        if tenant is None or tenant.outcome is None or attempt.ended_at is None or tenant.ended_at < attempt.ended_at:
+            return None
+        return tenant.outcome.tenant
 
     def _was_named_since(self, moment: datetime | None) -> bool:
         return self.named is not None and moment is not None and self.named.ended_at >= moment
@@ -216,7 +223,7 @@ class EnvironmentRecordState(RequestModel):
         """
         if self.region is not None or self.latest is None or self.latest.attempt.ended_at is not None:
             return self.region
-        return self.latest.progress.request.region
+        return None if self.latest.progress.request.deletion else self.latest.progress.request.region
 
     @property
     def created_at(self) -> datetime | None:
@@ -232,7 +239,7 @@ class EnvironmentRecordState(RequestModel):
             return None
         progress, attempt = self.latest.progress, self.latest.attempt
         request, problem, phase = progress.request, progress.first_problem, progress.phase
-        named = self.tenant.progress.outcome if self.tenant is not None else None
+        named = self._name_since(attempt)
         if progress.awaits_name and self._was_named_since(attempt.ended_at):
             phase, problem = Phase.READY, None
         return RecordSummary(
@@ -242,16 +249,16 @@ class EnvironmentRecordState(RequestModel):
             region=request.region,
             encryption=request.encryption,
             problem_code=problem.code if problem else None,
-            tenant_name=named.tenant if named else progress.tenant_name,
+            tenant_name=named or progress.tenant_name,
             created_at=self.created_at or attempt.started_at,
             started_at=find_start(self.latest),
             closed_at=attempt.ended_at,
         )
 
 
-def _find_region_of_resources(progress: EnvironmentProgress) -> str | None:
+def _find_region_of_resources(progress: RecordedProgress) -> str | None:
     created = progress.resources.cluster is not None or bool(progress.resources.buckets)
-    return progress.request.region if created and isinstance(progress.request, ProvisionRequest) else None
+    return progress.request.region if created and not progress.request.deletion else None
 
 
 def find_start(report: RunReport) -> datetime:

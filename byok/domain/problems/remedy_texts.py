@@ -41,6 +41,7 @@ class Remedy(StrEnum):
     PLATFORM_OPERATOR = "platform-operator"
     NAME_TAKEN = "name-taken"
     ID_IN_USE = "id-in-use"
+    OTHER_OWNER = "other-owner"
     BUCKET_OF_ANOTHER_ACCOUNT = "bucket-of-another-account"
     OTHER_KEY = "other-key"
     UNPROVED = "unproved"
@@ -181,6 +182,10 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     Remedy.ID_IN_USE: (
         "The customer does not need to do anything. Nothing was created. The platform's operator must choose another "
         "environment id or, if the existing environment is no longer needed, delete it first.\n{again}"
+    ),
+    Remedy.OTHER_OWNER: (
+        "The customer does not need to do anything. Nothing was deleted. The platform's operator must check the "
+        "environment's id, and repeat the request with the organisation that owns the environment.\n{again}"
     ),
     Remedy.BUCKET_OF_ANOTHER_ACCOUNT: (
         "The customer does not need to do anything. All AWS accounts share one namespace for bucket names, and another "
