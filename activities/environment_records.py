@@ -42,7 +42,7 @@ class RecordActivities:
 
     @activity.defn
     async def report_run(self, report: RunReport) -> None:
-        """Report the end of a run.
+        """Report that a reset has resumed a run, or how a run ends.
 
         Raises:
             RPCError: Temporal does not respond.

@@ -118,7 +118,7 @@ class RebuildActivities:
                 problem = next((one for one in error.details if isinstance(one, Problem)), None)
                 if problem is None or not error.non_retryable:
                     raise
-        if await self._was_deleted(plan) or await _is_known(activity.client(), name):
+        if await self._was_deleted(plan) or await _is_known(activity.client(), name, except_run=run_id):
             return RebuiltRecord(environment_id=name, region=found.region, problem="It was changed in the meantime.")
         resources = Resources(cluster=cluster) if evidence is None else _list_resources(plan, evidence)
         report = _build_report(plan, request, created_at, run_id, resources, evidence, problem)
@@ -209,11 +209,15 @@ def _find_missing(request: ProvisionRequest | None, owned: OwnedResources, platf
     return f"It has no resource with its tags and one of these names: {', '.join(missing)}." if missing else None
 
 
-async def _is_known(client: Client, name: str) -> bool:
-    """Return whether an environment has an open record or a running workflow."""
+async def _is_known(client: Client, name: str, except_run: str | None = None) -> bool:
+    """Return whether an environment has a running workflow, or an open record.
+
+    The record of the run `except_run` does not count: an earlier attempt of the same activity has begun it.
+    """
     record = await find_record(client, name)
     if record is not None and record.is_open:
-        return True
+        latest = (await record.read_state()).latest if except_run is not None else None
+        return latest is None or latest.attempt.run_id != except_run
     try:
         described = await client.get_workflow_handle(environment_workflow_id(name)).describe()
     except RPCError as error:

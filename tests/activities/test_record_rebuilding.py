@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 import activities.record_rebuilding
+import workflows.rebuild_records
 from activities.record_rebuilding import RebuildActivities
 from byok.contracts import (
     PROVISION_ENVIRONMENT_WORKFLOW,
@@ -207,3 +209,68 @@ async def test_environment_whose_request_cannot_be_derived_is_named(stage: Stage
     assert rebuilt.phase is None
     assert rebuilt.problem is not None
     assert "must begin with globex-" in rebuilt.problem
+
+
+def list_claims(stage: Stage) -> tuple[Any, str, list[str]]:
+    s3 = stage.aws.operator_client("s3")
+    bucket = next(one["Name"] for one in s3.list_buckets()["Buckets"] if "-key-probes-" in one["Name"])
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix="claims/").get("Contents", [])
+    return s3, bucket, [one["Key"] for one in listed]
+
+
+async def test_environment_without_its_claims_is_not_ready(stage: Stage) -> None:
+    request = await stage.provision()
+    await stage.lose(request)
+    s3, bucket, keys = list_claims(stage)
+    for key in keys:
+        s3.delete_object(Bucket=bucket, Key=key)
+
+    (rebuilt,) = (await stage.rebuild()).problems
+
+    assert rebuilt.phase is Phase.STOPPED
+    assert "does not hold the claims" in (rebuilt.problem or "")
+    assert (await stage.read(request)).s3_key_arn == request.s3_key_arn
+
+
+async def test_environment_whose_buckets_lack_its_tags_is_not_ready(stage: Stage) -> None:
+    request = await stage.provision()
+    await stage.lose(request)
+    s3 = stage.aws.operator_client("s3")
+    bucket = next(one["Name"] for one in s3.list_buckets()["Buckets"] if f"-{request.environment_id}-" in one["Name"])
+    s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": []})
+
+    (rebuilt,) = (await stage.rebuild()).problems
+
+    assert rebuilt.phase is Phase.STOPPED
+    assert f"It has no resource with its tags and one of these names: {bucket}" in (rebuilt.problem or "")
+
+
+async def test_environment_that_has_only_claims_is_named(stage: Stage) -> None:
+    request = await stage.provision()
+    await stage.lose(request)
+    rds = stage.aws.operator_client("rds")
+    name = request.environment_id
+    rds.modify_db_cluster(DBClusterIdentifier=f"byok-{name}", DeletionProtection=False, ApplyImmediately=True)
+    rds.delete_db_instance(DBInstanceIdentifier=f"byok-{name}-writer", SkipFinalSnapshot=True)
+    rds.delete_db_cluster(DBClusterIdentifier=f"byok-{name}", SkipFinalSnapshot=True)
+
+    result = await stage.rebuild()
+
+    assert (result.missing, [one.environment_id for one in result.problems]) == (1, [name])
+    assert "It has claims but no cluster." in (result.problems[0].problem or "")
+
+
+async def test_environment_that_aws_does_not_describe_does_not_prevent_the_others(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {**workflows.rebuild_records._OPTIONS, "schedule_to_close_timeout": timedelta(seconds=3)}
+    monkeypatch.setattr(workflows.rebuild_records, "_OPTIONS", options)
+    broken, sound = await stage.provision(environment_id="aa-broken"), await stage.provision()
+    await stage.lose(broken, sound)
+    stage.aws.call_control(
+        "POST", "faults", service="rds", operation="*", kind="throttle", times=9999, about="aa-broken"
+    )
+
+    result = await stage.rebuild()
+
+    assert (result.ready, result.missing) == (1, 1)
