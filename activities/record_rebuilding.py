@@ -240,10 +240,7 @@ def _build_report(
     progress = EnvironmentProgress(
         request=request,
         phase=phase,
-        timeline=(
-            TimelineEntry(phase=Phase.VALIDATING_KEYS, entered_at=created_at),
-            TimelineEntry(phase=phase, entered_at=now),
-        ),
+        timeline=(TimelineEntry(phase=phase, entered_at=now),),
         problems=() if problem is None else (problem,),
         resources=resources,
         evidence=evidence,
