@@ -41,7 +41,7 @@ def test_each_environment_and_what_aws_does_not_show_are_listed(
     assert ended.code == 0
     lines = ended.out.splitlines()
     assert lines[0] == "globex  eu-west-1  STOPPED  byok.VerificationFailed: …"
-    assert " ".join(lines[1:3]).startswith("5 records rebuilt (4 READY, 1 STOPPED); 0 could not be; 3 environments")
+    assert " ".join(lines[1:3]).startswith("Records rebuilt: 5 (4 READY, 1 STOPPED). Not rebuilt: 0. Already recorded")
     assert all(one in ended.out for one in rebuilding.UNKNOWN_AFTER_REBUILD)
 
 

@@ -98,7 +98,7 @@ async def test_environments_without_records_are_rebuilt_from_aws_or_deleted_by_t
         assert without_creation(status[field]) == without_creation(known[field]), field  # contract 136
     assert status["evidence"]["database"] == known["evidence"]["database"]
     nothing = await web.run_program("byok", "inventory", "rebuild")
-    assert (nothing.code, "0 records rebuilt" in nothing.out) == (0, True), nothing
+    assert (nothing.code, "Records rebuilt: 0" in nothing.out) == (0, True), nothing
     deleted = await web.run_program("byok", "delete", name, "--confirm", name, "--wait", "--json")
     assert (deleted.code, deleted.json["phase"]) == (0, "DELETED"), deleted
 

@@ -66,8 +66,8 @@ def _format(result: "RebuildResult") -> str:
     if hidden:
         lines.append(f"… and {hidden} more")
     lines.append(
-        f"{result.ready + result.stopped} records rebuilt ({result.ready} READY, {result.stopped} STOPPED); "
-        f"{result.missing} could not be; {result.skipped} environments already had one or are being changed."
+        f"Records rebuilt: {result.ready + result.stopped} ({result.ready} READY, {result.stopped} STOPPED). "
+        f"Not rebuilt: {result.missing}. Already recorded, or being changed: {result.skipped}."
     )
     if result.ready + result.stopped:
         lines += ["AWS does not show, so the rebuilt records lack:", *(f"  - {one}" for one in UNKNOWN_AFTER_REBUILD)]
