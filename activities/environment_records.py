@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.run_records import UNKNOWN_SUBJECT, RunHistory
 from byok.audit.record import AuditOutcome
@@ -17,7 +18,7 @@ from byok.domain.models import (
 from byok.domain.problems.build import build_problem
 from byok.domain.problems.remediation import Remedy, RemedyContext
 from byok.domain.vendor import VendorProfile
-from byok.temporal_records import find_record, send_report
+from byok.temporal_records import FoundRecord, UnreadableRecordError, find_record, send_report
 
 
 class RecordActivities:
@@ -30,11 +31,12 @@ class RecordActivities:
         If the record belongs to another environment with the same id, report nothing and return the conflict.
 
         Raises:
+            ApplicationError: A newer version of byok has written the record.
             RPCError: Temporal does not respond.
         """
         found = await find_record(activity.client(), report.progress.request.environment_id)
         if found is not None and found.is_open:
-            problem = _find_conflict(report, await found.read_state())
+            problem = _find_conflict(report, await _read_state(found))
             if problem is not None:
                 return RecordConflict(problem=problem)
         await _send(report if report.attempt.ended_at is None else await _with_author(report))
@@ -57,6 +59,13 @@ class RecordActivities:
             RPCError: Temporal does not respond.
         """
         await _send(report)
+
+
+async def _read_state(found: FoundRecord) -> EnvironmentRecordState:
+    try:
+        return await found.read_state()
+    except UnreadableRecordError as error:
+        raise ApplicationError(str(error), type="byok.UnreadableRecord", non_retryable=True) from error
 
 
 async def _send(report: RunReport | TenantReport) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -22,7 +22,7 @@ from activities.inventory import Inventory, ListedDatabases
 from activities.key_claims import KeyClaims
 from byok.contracts import environment_workflow_id
 from byok.domain import naming
-from byok.domain.arns import KeyPurpose
+from byok.domain.arns import KeyPurpose, is_key_arn, parse_key_arn
 from byok.domain.encryption import find_encryption_of_key
 from byok.domain.models import (
     Attempt,
@@ -86,12 +86,8 @@ class RebuildActivities:
         ids = sorted(name for name in clusters.keys() | claimed if name > (request.after or ""))
         page, client = ids[:_PAGE_SIZE], activity.client()
         missing = [name for name in page if not await _is_known(client, name)]
-        with step.translate_aws_errors():
-            environments = [
-                await asyncio.to_thread(self._describe, name, clusters.get(name, []), listed) for name in missing
-            ]
         return UnrecordedPage(
-            environments=tuple(environments),
+            environments=tuple([await self._describe(name, clusters.get(name, []), listed) for name in missing]),
             skipped=len(page) - len(missing),
             after=page[-1] if len(ids) > len(page) else None,
         )
@@ -138,7 +134,21 @@ class RebuildActivities:
                 found[name].append((region, cluster))
         return found
 
-    def _describe(self, name: str, clusters: Sequence[_Database], listed: ListedDatabases) -> UnrecordedEnvironment:
+    async def _describe(
+        self, name: str, clusters: Sequence[_Database], listed: ListedDatabases
+    ) -> UnrecordedEnvironment:
+        """Describe an environment. If AWS refuses to describe it, this must not prevent the others."""
+        try:
+            with self._step(name, None).translate_aws_errors():
+                return await asyncio.to_thread(self._read_environment, name, clusters, listed)
+        except ApplicationError as error:
+            if not error.non_retryable:
+                raise
+            return UnrecordedEnvironment(environment_id=name, problem=error.message)
+
+    def _read_environment(
+        self, name: str, clusters: Sequence[_Database], listed: ListedDatabases
+    ) -> UnrecordedEnvironment:
         if len(clusters) != 1:
             where = ", ".join(region for region, _ in clusters)
             why = f"It has clusters in several Regions: {where}." if clusters else "It has claims but no cluster."
@@ -155,11 +165,13 @@ class RebuildActivities:
             problem = "Its resources have the tags of different organisations."
         if encryption is Encryption.CUSTOMER_MANAGED:
             claims = KeyClaims(self.clients, self.platform, self._step(name, organisation)).read_own_claims()
-            claimed = [arn for arn in claims if arn != rds_key_arn]
-            values |= {"rds_key_arn": rds_key_arn, "s3_key_arn": next(iter([*claimed, *owned.s3_key_arns]), None)}
+            claimed = [arn for arn in claims if rds_key_arn is None or not _is_same_key(arn, rds_key_arn)]
+            in_use = [arn for arn in owned.s3_key_arns if _holds_claim(claims, arn)]
+            s3_key_arn = next(iter([*in_use, *claimed, *owned.s3_key_arns]), None)
+            values |= {"rds_key_arn": rds_key_arn, "s3_key_arn": s3_key_arn}
             if set(claims.values()) - {organisation}:
                 problem = "Its claims and its cluster have different organisations."
-            elif problem is None and not {rds_key_arn, values["s3_key_arn"]} <= claims.keys():
+            elif problem is None and not all(_holds_claim(claims, arn) for arn in (rds_key_arn, s3_key_arn)):
                 problem = "It does not hold the claims on its keys. A replay claims them again."
         request = None
         try:
@@ -190,6 +202,15 @@ class RebuildActivities:
         update = {"environment_id": environment_id, "organisation": organisation}
         environment = plan_no_environment(self.platform).model_copy(update=update)
         return ActivityContext(environment, self.platform.vendor, Phase.VERIFYING, KeyPurpose.RDS)
+
+
+def _is_same_key(one: str, other: str) -> bool:
+    """Return whether two ARNs belong to the same key, or to replicas of one multi-Region key."""
+    return parse_key_arn(one).global_id == parse_key_arn(other).global_id
+
+
+def _holds_claim(claims: Iterable[str], key_arn: str | None) -> bool:
+    return key_arn is not None and is_key_arn(key_arn) and any(_is_same_key(claim, key_arn) for claim in claims)
 
 
 def _in_region(owned: OwnedResources, region: str) -> OwnedResources:

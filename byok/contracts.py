@@ -18,6 +18,7 @@ from byok.domain.models import (
     RegionRequest,
 )
 from byok.domain.phases import Phase
+from byok.domain.quotas import QUOTA_EXCEEDED_CODE
 
 TASK_QUEUE: Final = "byok"
 
@@ -85,6 +86,9 @@ ACCOUNT_OF_ANOTHER_ORGANISATION_CODE: Final = "byok.AccountOfAnotherOrganisation
 
 ID_IN_USE_CODE: Final = "byok.EnvironmentExists"
 """The problem code of a run that changed nothing, because another environment's record has the same id."""
+
+REFUSAL_CODES: Final = frozenset({ID_IN_USE_CODE, QUOTA_EXCEEDED_CODE})
+"""The problem codes of runs that changed nothing. The environment's record says more about it than such a run."""
 
 EARLIER_ATTEMPTS_MEMO: Final = "earlier-attempts"
 """The memo field that contains `byok.domain.models.EarlierAttempts`, if an earlier workflow has the same id."""

@@ -249,8 +249,7 @@ class DeleteEnvironment:
             left = tuple(f"{name}: not removed yet" for name in found.names)
         await self._attempts.report_stop(problems)
         stopped = self._record.advance(Phase.STOPPED, problems=problems, left_behind=left)
-        await self._reporter.report_end(stopped, cancelled=is_cancellation(error))
-        self._record.publish(stopped)
+        self._record.publish(await self._reporter.report_end(stopped, cancelled=is_cancellation(error)))
         return to_workflow_failure(error, f"Deletion of environment {self._request.environment_id}", problems)
 
 

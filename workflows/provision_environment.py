@@ -226,8 +226,7 @@ class ProvisionEnvironment:
         stopped = self._record.advance(
             Phase.STOPPED, problems=problems, left_behind=left_behind, evidence=self._evidence
         )
-        await self._reporter.report_end(stopped, cancelled=is_cancellation(error))
-        self._record.publish(stopped)
+        self._record.publish(await self._reporter.report_end(stopped, cancelled=is_cancellation(error)))
         return to_workflow_failure(error, f"Environment {self._request.environment_id}", problems)
 
     async def _roll_back(self, plan: EnvironmentPlan) -> tuple[Leftover, ...]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -15,6 +15,8 @@ from workflows.attempts import AttemptRecorder
 from workflows.cancellation import finish_despite_cancellation
 from workflows.failures import PhaseStoppedError
 from workflows.progress import find_requester
+
+_T = TypeVar("_T")
 
 
 class RunReporter:
@@ -51,12 +53,15 @@ class RunReporter:
         """
         if self._started:
             report = self._build(progress)
-            self._resuming = workflow.start_local_activity_method(RecordActivities.report_run, report, **REPORT_OPTIONS)
+            self._resuming = workflow.start_local_activity_method(
+                RecordActivities.open_record, report, **REPORT_OPTIONS
+            )
 
-    async def report_end(self, progress: EnvironmentProgress, *, cancelled: bool = False) -> None:
-        """Report how this run ends, even while it is being cancelled.
+    async def report_end(self, progress: EnvironmentProgress, *, cancelled: bool = False) -> EnvironmentProgress:
+        """Report how this run ends, even while it is being cancelled, and return the progress to publish.
 
-        If Temporal does not accept the report, the run ends without it.
+        If Temporal does not accept the report, the run ends without it. If the record refuses a run that was cancelled
+        before it could report its start, the refusal is the run's problem.
 
         Args:
             progress: The progress with the final phase, which the run has not published yet.
@@ -64,11 +69,15 @@ class RunReporter:
         """
         if self._resuming is not None:
             await _finish(self._resuming)
-        if not self._started and not cancelled:
-            return
-        activity = RecordActivities.report_run if self._started else RecordActivities.open_record
         report = self._build(progress, workflow.now())
-        await _finish(workflow.start_local_activity_method(activity, report, **REPORT_OPTIONS))
+        if self._started:
+            await _finish(workflow.start_local_activity_method(RecordActivities.report_run, report, **REPORT_OPTIONS))
+        elif cancelled:
+            opening = workflow.start_local_activity_method(RecordActivities.open_record, report, **REPORT_OPTIONS)
+            answer = await _finish(opening)
+            if answer is not None and answer.problem is not None:
+                return progress.model_copy(update={"problems": (answer.problem,)})
+        return progress
 
     def _build(self, progress: EnvironmentProgress, ended_at: datetime | None = None) -> RunReport:
         attempt = self._attempts.describe(progress, ended_at)
@@ -90,8 +99,9 @@ async def report_tenant(progress: TenantProgress, *, completed: bool) -> None:
     await _finish(workflow.start_local_activity_method(RecordActivities.report_tenant, report, **REPORT_OPTIONS))
 
 
-async def _finish(report: asyncio.Task[Any]) -> None:
+async def _finish(report: asyncio.Task[_T]) -> _T | None:
     try:
-        await finish_despite_cancellation(report)
+        return await finish_despite_cancellation(report)
     except ActivityError as error:
         workflow.logger.warning("the record of the environment was not updated", exc_info=error)
+        return None

@@ -134,7 +134,7 @@ class EnvironmentReader:
             if described is None or not await self._is_visible(described):
                 return await self._read_recorded_status(environment_id)
             status = await EnvironmentStatus.from_description(described, self._fetch(described))
-            if status.was_refused_by_record:
+            if status.was_refused:
                 return await self._read_recorded_status(environment_id, status)
             if status.unclaimed_since is not None:
                 status = status.with_unfit_workers(await list_workers(self.client, self.task_queue))
@@ -152,14 +152,15 @@ class EnvironmentReader:
 
         Args:
             environment_id: The environment.
-            refused: The status of a run that the record refused; None if Temporal has deleted the workflow. It is the
-                environment's status only if the record has disappeared since.
+            refused: The status of a run that was refused; None if Temporal has deleted the workflow. It is the
+                environment's status only if the environment has no open record.
 
         Raises:
             EnvironmentNotFoundError: No environment of the requester's organisation has this id.
         """
         found = await find_record(self.client, environment_id)
-        if found is not None and self._organisation in (None, found.summary.organisation):
+        usable = found is not None and (refused is None or found.is_open)
+        if found is not None and usable and self._organisation in (None, found.summary.organisation):
             status = build_recorded_status(await found.read_state())
             if status is not None and status.record is not None:
                 runs = await list_tenant_runs(self.client, environment_id)
@@ -234,7 +235,7 @@ class EnvironmentReader:
                 if record is None:
                     continue
                 live = found.get(record.summary.environment_id)
-                if live is None or live.problem_code == contracts.ID_IN_USE_CODE:
+                if live is None or (live.problem_code in contracts.REFUSAL_CODES and record.is_open):
                     found[record.summary.environment_id] = build_recorded_summary(record.summary)
         return sorted(
             (one for one in found.values() if phase in (None, one.phase)),

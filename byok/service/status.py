@@ -13,9 +13,9 @@ from temporalio.client import WorkflowExecution, WorkflowExecutionDescription, W
 
 from byok.contracts import (
     EARLIER_ATTEMPTS_MEMO,
-    ID_IN_USE_CODE,
     PROBLEM_CODE_ATTRIBUTE,
     PROGRESS_MEMO,
+    REFUSAL_CODES,
     REQUESTER_MEMO,
     environment_id_from_workflow_id,
     first_phase,
@@ -177,9 +177,9 @@ class EnvironmentStatus(RecordModel):
     """Attempts before the workflow's start, as listed in its memo; `byok.service.attempts` finds all attempts."""
 
     @property
-    def was_refused_by_record(self) -> bool:
-        """Whether the run changed nothing, because the record of another environment with the same id refused it."""
-        return self.problem is not None and self.problem.code == ID_IN_USE_CODE
+    def was_refused(self) -> bool:
+        """Whether the run changed nothing, because a quota or the record of the environment's id refused it."""
+        return self.problem is not None and self.problem.code in REFUSAL_CODES
 
     @property
     def is_deletion(self) -> bool:

@@ -13,6 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from byok.service.errors import TemporalRefusedError, TemporalUnreachableError
 from byok.temporal_read_retry import TRANSIENT_STATUS_CODES
+from byok.temporal_records import UnreadableRecordError
 
 _DOWN: Final = TRANSIENT_STATUS_CODES | {RPCStatusCode.DEADLINE_EXCEEDED}
 
@@ -23,7 +24,7 @@ def translate_temporal_errors() -> Iterator[None]:
 
     Raises:
         TemporalUnreachableError: The server cannot be reached, or keeps returning a transient error.
-        TemporalRefusedError: The server rejects the request.
+        TemporalRefusedError: The server rejects the request, or a newer version of byok has written the record.
     """
     try:
         yield
@@ -31,6 +32,8 @@ def translate_temporal_errors() -> Iterator[None]:
         if error.status in _DOWN:
             raise TemporalUnreachableError(f"Cannot reach the Temporal server: {error.message}") from error
         raise TemporalRefusedError(f"Temporal rejected the request: {error.message}") from error
+    except UnreadableRecordError as error:
+        raise TemporalRefusedError(str(error)) from error
 
 
 async def describe_or_none(handle: WorkflowHandle[Any, Any]) -> WorkflowExecutionDescription | None:

@@ -33,6 +33,7 @@ from byok.domain.models import (
     Requester,
     Resources,
     RunReport,
+    TenantReport,
     TimelineEntry,
 )
 from byok.domain.models.records import MAX_RECORDED_ATTEMPTS
@@ -343,6 +344,38 @@ async def test_deletion_that_does_not_name_the_owner_stops_and_changes_nothing(
     await delete_environment(service, environment_id)  # the service names the owner
 
 
+async def test_run_that_is_refused_while_it_is_cancelled_does_not_represent_the_environment(
+    service: EnvironmentService, harness: WorkflowHarness, temporal: WorkflowEnvironment
+) -> None:
+    environment_id = f"acme-{uuid.uuid4().hex[:8]}"
+    harness.activities.accounts = {S3_KEY.split(":")[4]: "acme"}
+    await service.create(build_provision_request(environment_id, organisation="acme"))
+    ready = await wait_until_ended(service, environment_id)
+    queue = WorkflowHarness(harness.client, f"queue-{uuid.uuid4().hex}", harness.activities)
+    handle = await queue.start_delete(build_delete_request(environment_id))
+    await handle.cancel()
+
+    async with run_harness(temporal, harness.activities, queue.task_queue):
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+
+    status = await service.read_status(environment_id)
+    assert (status.phase, status.organisation, status.run_id) == (Phase.READY, "acme", ready.run_id)
+
+
+async def test_run_that_a_quota_refused_does_not_represent_the_environment(tenant: Tenant) -> None:
+    first = await tenant.create("first")
+    await tenant.leave_running("other")
+    tenant.limit(in_flight=1)
+    await tenant.wait_until_exceeded(Quota.IN_FLIGHT)
+
+    refused = await tenant.harness.start_provision(tenant.build_request("first"))
+    with pytest.raises(WorkflowFailureError):
+        await refused.result()
+
+    assert (await tenant.service.read_status(first)).phase is Phase.READY
+
+
 async def test_stopped_environment_with_resources_does_not_start_over_in_another_region(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
@@ -516,8 +549,24 @@ def test_environment_that_is_created_again_begins_anew_before_its_old_record_has
 def test_report_of_another_organisation_is_ignored() -> None:
     state = EnvironmentRecordState().apply(build_report("acme", "first", 0, ended=5))
     other = build_provision_request("globex-1", organisation="globex").model_copy(update={"environment_id": "acme"})
+    name = TenantReport(environment_id="acme", organisation="globex", completed=True, ended_at=MOMENT)
 
     assert state.apply(build_report("acme", "second", 10, request=other)) == state
+    assert state.apply(name) == state
+
+
+def test_region_of_a_run_that_reported_no_end_is_kept() -> None:
+    state = EnvironmentRecordState().apply(build_report("acme", "first", 0))
+
+    assert state.apply(build_report("acme", "second", 10, ended=11)).possible_region == REGION
+
+
+def test_another_deletion_does_not_reopen_a_deleted_record() -> None:
+    request = build_delete_request("acme")
+    deleted = build_report("acme", "first", 0, ended=1, phase=Phase.DELETED, request=request)
+    state = EnvironmentRecordState().apply(deleted)
+
+    assert state.apply(build_report("acme", "second", 2, phase=Phase.DELETING, request=request)) == state
 
 
 def test_every_part_of_a_record_accepts_fields_of_a_newer_version() -> None:
@@ -555,6 +604,21 @@ SIGNALS: dict[str, list[Any]] = {
     "two values": [build_report("acme", "a", 0), build_report("acme", "b", 0)],
     "text": ["nonsense"],
     "bytes": [RawValue(Payload(metadata={"encoding": b"binary/plain"}, data=b"\x00"))],
+    "times without a time zone": [
+        {
+            "progress": {
+                "request": {"deletion": False, "environment_id": "any", "region": "eu-central-1"},
+                "phase": "READY",
+                "timeline": [],
+            },
+            "attempt": {
+                "kind": "provisioning",
+                "run_id": "a",
+                "started_at": "2026-11-29T00:00:00",
+                "phase": "READY",
+            },
+        }
+    ],
     "unknown encoding": [RawValue(Payload(metadata={"encoding": b"binary/encrypted"}, data=b"\x00"))],
 }
 

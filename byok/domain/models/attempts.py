@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from pydantic import AwareDatetime
+
 from byok.domain.models.base import RecordModel
 from byok.domain.models.progress import TimelineEntry
 from byok.domain.phases import Phase
@@ -38,8 +40,8 @@ class Attempt(RecordModel):
     number: int = 0
     kind: AttemptKind
     run_id: str
-    started_at: datetime
-    ended_at: datetime | None = None
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None = None
     phase: Phase
     problem_code: str | None = None
     problem_phase: Phase | None = None

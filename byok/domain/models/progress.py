@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.models.base import RecordModel
@@ -220,7 +220,7 @@ class TimelineEntry(RecordModel):
     """A phase, and the time at which the environment entered the phase."""
 
     phase: Phase
-    entered_at: datetime
+    entered_at: AwareDatetime
 
 
 class Progress(RecordModel):

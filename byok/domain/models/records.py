@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, Self
 
-from pydantic import ValidationError
+from pydantic import AwareDatetime, ValidationError
 
 from byok.domain.customer_aws import DEFAULT_PROFILE
 from byok.domain.models.attempts import Attempt
@@ -106,7 +106,7 @@ class TenantReport(RecordModel):
     outcome: TenantOutcome | None = None
     problems: tuple[Problem, ...] = ()
     completed: bool
-    ended_at: datetime
+    ended_at: AwareDatetime
 
 
 class RecordSummary(RecordModel):
@@ -177,6 +177,8 @@ class EnvironmentRecordState(RecordModel):
         known = next((one for one in self.attempts if one.run_id == attempt.run_id), None)
         if known is not None and known.ended_at is not None and attempt.ended_at is None:
             return self
+        if known is None and self.is_deleted and report.progress.request.deletion:
+            return self
         if known is None and self.is_deleted:  # the environment is created again before its old record has closed
             return type(self)(attempts=self.attempts if self._has_owner(report) else ()).apply(report)
         others = [one for one in self.attempts if one.run_id != attempt.run_id]
@@ -185,7 +187,9 @@ class EnvironmentRecordState(RecordModel):
         return self.model_copy(
             update={
                 "latest": report if newer else self.latest,
-                "region": _find_region_of_resources(report.progress) or self.region,
+                # A run that reported no end may have created resources, so a later run does not change its Region.
+                "region": _find_region_of_resources(report.progress)
+                or (self.possible_region if known is None else self.region),
                 "attempts": (*attempts[:1], *attempts[1:][-(MAX_RECORDED_ATTEMPTS - 1) :]),
             }
         )
@@ -196,6 +200,8 @@ class EnvironmentRecordState(RecordModel):
         return latest is None or latest.progress.request.organisation == report.progress.request.organisation
 
     def _with_tenant(self, report: TenantReport) -> Self:
+        if self.latest is None or self.latest.progress.request.organisation != report.organisation:
+            return self
         if self.tenant is not None and report.ended_at < self.tenant.ended_at:
             return self
         return self.model_copy(update={"tenant": report, "named": report if report.completed else self.named})
