@@ -105,6 +105,7 @@ async def stage(
             workflow_runner=UnsandboxedWorkflowRunner(),
         ):
             yield Stage(temporal.client, aws, queue)
+            aws.call_control("DELETE", "faults")
 
 
 async def test_records_are_rebuilt_in_every_region_in_use(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
