@@ -50,16 +50,7 @@ from byok.log import LogContextInterceptor, configure_logging
 from byok.settings import Settings, format_settings_error
 from byok.temporal import connect, register_search_attributes
 from byok.worker_fitness import WorkerIdentity, WorkerSupervisor
-from workflows.accounts import ListAccounts, RegisterAccount, UnregisterAccount
-from workflows.check_keys import CheckKeys
-from workflows.delete_environment import DeleteEnvironment
-from workflows.environment_record import select_record_workflow
-from workflows.get_external_id import GetExternalId
-from workflows.list_key_claims import ListKeyClaims
-from workflows.prove_aurora_key import ProveAuroraKey
-from workflows.provision_environment import ProvisionEnvironment
-from workflows.rebuild_records import RebuildRecords
-from workflows.reconcile_tenant import ReconcileTenant
+from workflows.registry import list_workflows
 
 # After a worker is killed, Temporal waits this long before it gives the worker's cached workflows to another worker.
 # The default is 10 s.
@@ -179,20 +170,7 @@ def make_worker(
     return Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[
-            ProvisionEnvironment,
-            DeleteEnvironment,
-            CheckKeys,
-            ProveAuroraKey,
-            ReconcileTenant,
-            ListKeyClaims,
-            RegisterAccount,
-            UnregisterAccount,
-            ListAccounts,
-            GetExternalId,
-            RebuildRecords,
-            select_record_workflow(versioned=deployment is not None),
-        ],
+        workflows=list_workflows(versioned=deployment is not None),
         activities=activities,
         # The sandbox detects nondeterministic workflow code. Only the tests use the sandbox, because in production it
         # would take a third of the worker's CPU time (decision 0024).

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError, RPCStatusCode
 
 from activities import rds_resources
 from activities.bucket_settings import build_bucket_arn
@@ -49,6 +48,7 @@ from byok.domain.phases import Encryption, Phase
 from byok.domain.planning import Platform, plan_buckets, plan_cluster, plan_environment, plan_no_environment
 from byok.domain.problems.remediation import Remedy
 from byok.domain.rds_statuses import AVAILABLE
+from byok.temporal_reads import describe_or_none
 from byok.temporal_records import find_record, send_report
 
 if TYPE_CHECKING:
@@ -155,8 +155,10 @@ class RebuildActivities:
             return UnrecordedEnvironment(environment_id=name, problem=f"{why} Delete it with its Region.")
         region, cluster = clusters[0]
         organisation = _read_tags(cluster).get(naming.organisation_tag_key(self.platform.vendor))
-        owned = _in_region(Inventory(self.clients, self.platform).find_resources(name, listed, organisation), region)
-        tagged = _in_region(Inventory(self.clients, self.platform).find_resources(name, listed), region)
+        inventory = Inventory(self.clients, self.platform)
+        tagged = owned = _in_region(inventory.find_resources(name, listed, organisation), region)
+        if organisation is not None:
+            tagged = _in_region(inventory.find_resources(name, listed), region)
         rds_key_arn = cluster.get("KmsKeyId")
         encryption = find_encryption_of_key(rds_key_arn, self.platform.account) or Encryption.CUSTOMER_MANAGED
         values: dict[str, Any] = {"environment_id": name, "region": region, "encryption": encryption}
@@ -239,13 +241,8 @@ async def _is_known(client: Client, name: str, except_run: str | None = None) ->
     if record is not None and record.is_open:
         latest = (await record.read_state()).latest if except_run is not None else None
         return latest is None or latest.attempt.run_id != except_run
-    try:
-        described = await client.get_workflow_handle(environment_workflow_id(name)).describe()
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return False
-        raise
-    return described.status is WorkflowExecutionStatus.RUNNING
+    described = await describe_or_none(client.get_workflow_handle(environment_workflow_id(name)))
+    return described is not None and described.status is WorkflowExecutionStatus.RUNNING
 
 
 def _build_report(

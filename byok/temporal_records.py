@@ -36,6 +36,7 @@ from byok.contracts import (
     record_workflow_id,
 )
 from byok.domain.models import EnvironmentRecordState, RecordSummary, RunReport, TenantReport
+from byok.temporal_reads import describe_or_none
 
 _REPORTS: Final[Mapping[str, type[RunReport | TenantReport]]] = {
     RUN_REPORT_SIGNAL: RunReport,
@@ -149,13 +150,8 @@ async def find_record(client: Client, environment_id: str) -> FoundRecord | None
     Raises:
         RPCError: Temporal does not respond.
     """
-    try:
-        described = await client.get_workflow_handle(record_workflow_id(environment_id)).describe()
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return None
-        raise
-    return await FoundRecord.from_execution(client, described)
+    described = await describe_or_none(client.get_workflow_handle(record_workflow_id(environment_id)))
+    return None if described is None else await FoundRecord.from_execution(client, described)
 
 
 async def send_report(client: Client, task_queue: str, report: RunReport | TenantReport) -> None:

@@ -89,13 +89,9 @@ class ProgressPublisher:
         *,
         problems: Sequence[Problem] = (),
         evidence: Evidence | None = None,
-        left_behind: Sequence[str] = (),
-        deletion: DeletionResult | None = None,
     ) -> None:
-        """Enter a phase and publish the progress. `advance` describes the arguments."""
-        self.publish(
-            self.advance(phase, problems=problems, evidence=evidence, left_behind=left_behind, deletion=deletion)
-        )
+        """Enter a phase that is not final, and publish the progress. `advance` describes the arguments."""
+        self.publish(self.advance(phase, problems=problems, evidence=evidence))
 
     def advance(
         self,

@@ -77,7 +77,7 @@ async def run_demo(stack: DevStack, follow: Follow, show: Show, headline: Say) -
         "globex stopped with AWS's exact error, and the remedy names the key",
     )
     outcome.record_expectation(
-        stopped.resources.cluster is None and not stopped.resources.buckets,
+        stopped.resources.is_empty,
         "at that point, no cluster and no bucket of globex existed",
     )
 

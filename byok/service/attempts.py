@@ -23,6 +23,7 @@ from temporalio.exceptions import ApplicationError
 from byok.audit.notes import parse_note
 from byok.contracts import DELETE_ENVIRONMENT_WORKFLOW, REQUESTER_MEMO, STOP_SIGNAL
 from byok.domain.models import Attempt, AttemptKind, EnvironmentRecordState, Requester, StoppedAttempt
+from byok.domain.models.attempts import number_attempts
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
 
@@ -71,7 +72,7 @@ async def list_attempts(
             own = await _read_chain(client, current.workflow_id, run_id)
             found[run_id] = _build_attempts(own, status)[run_id]
         found[run_id] = _with_end(found[run_id], status)
-    return tuple(_number(sorted(found.values(), key=lambda one: one.started_at)))
+    return number_attempts(sorted(found.values(), key=lambda one: one.started_at))
 
 
 def list_recorded_attempts(record: EnvironmentRecordState, current: EnvironmentStatus) -> tuple[Attempt, ...]:
@@ -160,15 +161,3 @@ def _with_end(attempt: Attempt, status: EnvironmentStatus) -> Attempt:
             "problem_phase": problem.phase if problem else None,
         }
     )
-
-
-def _number(attempts: list[Attempt]) -> list[Attempt]:
-    """Number the attempts.
-
-    Attempts from a memo keep their numbers, so a gap in the numbers shows that attempts are missing.
-    """
-    numbered: list[Attempt] = []
-    for one in attempts:
-        following = numbered[-1].number + 1 if numbered else 1
-        numbered.append(one.model_copy(update={"number": max(following, one.number)}))
-    return numbered

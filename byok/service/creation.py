@@ -23,8 +23,9 @@ from byok.service.provisioning import start_provisioning
 from byok.service.quotas import require_environment_quota
 from byok.service.records import read_provision_request
 from byok.service.status import EnvironmentStatus
-from byok.service.temporal_errors import describe_or_none, translate_temporal_errors
+from byok.service.temporal_errors import translate_temporal_errors
 from byok.temporal_quotas import QuotaCounter
+from byok.temporal_reads import describe_or_none
 from byok.temporal_records import find_record
 
 _RESTART_AFTER: Final = {
@@ -137,8 +138,7 @@ def _require_region_of_resources(request: ProvisionRequest, found: EnvironmentSt
     Raises:
         EnvironmentConflictError: The environment has resources in another Region.
     """
-    created = found.resources.cluster is not None or bool(found.resources.buckets)
-    if created and found.phase is not Phase.DELETED and found.region != request.region:
+    if not found.resources.is_empty and found.phase is not Phase.DELETED and found.region != request.region:
         raise EnvironmentConflictError(
             f"{request.environment_id} has resources in {found.region}, so it cannot be created in {request.region}. "
             "Use that Region, or delete the environment first."

@@ -23,10 +23,11 @@ from byok.service.pending import PendingStep
 from byok.service.pollers import PollingWorker, Workers, list_workers
 from byok.service.records import build_recorded_status, build_recorded_summary, list_recorded_tenant_runs
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, read_organisation
-from byok.service.temporal_errors import describe_or_none, translate_temporal_errors
+from byok.service.temporal_errors import translate_temporal_errors
 from byok.service.tenant_names import apply_completed_namings, list_tenant_runs
 from byok.service.unreported_ends import FailureLoaders
 from byok.service.versions import TaskQueueRouting, explain_no_worker, read_task_queue_routing
+from byok.temporal_reads import describe_or_none
 from byok.temporal_records import FoundRecord, find_record
 
 Result = TypeVar("Result")
@@ -159,12 +160,13 @@ class EnvironmentReader:
             EnvironmentNotFoundError: No environment of the requester's organisation has this id.
         """
         found = await find_record(self.client, environment_id)
-        usable = found is not None and (refused is None or found.is_open)
-        if found is not None and usable and self._organisation in (None, found.summary.organisation):
-            status = build_recorded_status(await found.read_state())
-            if status is not None and status.record is not None:
+        answers = found is not None and (refused is None or found.is_open)
+        if found is not None and answers and self._organisation in (None, found.summary.organisation):
+            state = await found.read_state()
+            status = build_recorded_status(state)
+            if status is not None:
                 runs = await list_tenant_runs(self.client, environment_id)
-                return status.with_tenant_runs([*runs, *list_recorded_tenant_runs(status.record)])
+                return status.with_tenant_runs([*runs, *list_recorded_tenant_runs(state)])
         if refused is not None:
             return refused
         raise EnvironmentNotFoundError(f"Environment {environment_id} not found.")

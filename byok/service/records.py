@@ -46,19 +46,10 @@ def list_recorded_tenant_runs(state: EnvironmentRecordState) -> list[TenantRun]:
 
 def build_recorded_summary(summary: RecordSummary) -> EnvironmentSummary:
     """Build the list entry of an environment whose workflow is gone."""
-    ended = summary.closed_at is not None
-    return EnvironmentSummary(
-        environment_id=summary.environment_id,
-        organisation=summary.organisation,
-        phase=summary.phase if ended else Phase.STOPPED,
-        region=summary.region,
-        encryption=summary.encryption,
-        problem_code=summary.problem_code if ended else UNREPORTED_END_CODE,
-        tenant_name=summary.tenant_name,
-        created_at=summary.created_at,
-        started_at=summary.started_at,
-        closed_at=summary.closed_at,
-    )
+    values = summary.model_dump()
+    if summary.closed_at is None:
+        values |= {"phase": Phase.STOPPED, "problem_code": UNREPORTED_END_CODE}
+    return EnvironmentSummary.model_validate(values)
 
 
 async def read_provision_request(client: Client, status: EnvironmentStatus) -> ProvisionRequest | None:

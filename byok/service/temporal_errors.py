@@ -1,14 +1,9 @@
-"""Translates the Temporal client's errors into the errors of `byok.service.errors`.
-
-If a workflow does not exist, `describe_or_none` translates the error into None.
-"""
+"""Translates the Temporal client's errors into the errors of `byok.service.errors`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
-from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
-from temporalio.client import WorkflowExecutionDescription, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok.service.errors import TemporalRefusedError, TemporalUnreachableError
@@ -34,25 +29,6 @@ def translate_temporal_errors() -> Iterator[None]:
         raise TemporalRefusedError(f"Temporal rejected the request: {error.message}") from error
     except UnreadableRecordError as error:
         raise TemporalRefusedError(str(error)) from error
-
-
-async def describe_or_none(handle: WorkflowHandle[Any, Any]) -> WorkflowExecutionDescription | None:
-    """Return the description of a workflow; None if the workflow does not exist.
-
-    Raises:
-        RPCError: The call failed, or the namespace does not exist.
-    """
-    try:
-        return await handle.describe()
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND or is_namespace_not_found(error):
-            raise
-        return None
-
-
-def is_namespace_not_found(error: RPCError) -> bool:
-    """Return whether the namespace does not exist."""
-    return any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in error.grpc_status.details)
 
 
 def extract_reason(error: RuntimeError) -> str:

@@ -14,9 +14,9 @@ from byok.service.encryption import require_customer_keys
 from byok.service.errors import DifferentNamingInProgressError, EnvironmentNotReadyError
 from byok.service.histories import diff_requests, read_workflow_request
 from byok.service.status import EnvironmentStatus, EnvironmentSummary
-from byok.service.temporal_errors import describe_or_none
 from byok.service.tenant_runs import TenantRun
 from byok.service.workflow_starts import build_priority, build_requester_memo
+from byok.temporal_reads import describe_or_none
 
 _ASKED_FOR_AT_ONCE: Final = 50
 """The maximum number of workflow ids in a visibility query."""

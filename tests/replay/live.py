@@ -13,14 +13,7 @@ from temporalio.worker import Replayer
 
 from byok.contracts import TASK_QUEUE
 from byok.temporal import connect, make_plugin
-from workflows.check_keys import CheckKeys
-from workflows.delete_environment import DeleteEnvironment
-from workflows.environment_record import EnvironmentRecord
-from workflows.list_key_claims import ListKeyClaims
-from workflows.prove_aurora_key import ProveAuroraKey
-from workflows.provision_environment import ProvisionEnvironment
-from workflows.rebuild_records import RebuildRecords
-from workflows.reconcile_tenant import ReconcileTenant
+from workflows.registry import list_workflows
 
 REPLAYABLE_RUNS_QUERY: Final = "ExecutionStatus IN ('Running', 'Failed', 'Canceled')"
 """Matches running workflows, and stopped workflows that a replay can resume."""
@@ -28,17 +21,7 @@ REPLAYABLE_RUNS_QUERY: Final = "ExecutionStatus IN ('Running', 'Failed', 'Cancel
 
 def build_replayer() -> Replayer:
     """Build a replayer for all workflows."""
-    workflows = [
-        ProvisionEnvironment,
-        DeleteEnvironment,
-        CheckKeys,
-        ProveAuroraKey,
-        ReconcileTenant,
-        ListKeyClaims,
-        EnvironmentRecord,
-        RebuildRecords,
-    ]
-    return Replayer(workflows=workflows, plugins=[make_plugin()])
+    return Replayer(workflows=list_workflows(versioned=False), plugins=[make_plugin()])
 
 
 async def find_replay_failures(client: Client, task_queue: str = TASK_QUEUE) -> dict[str, Exception | None]:

@@ -23,7 +23,7 @@ from byok.service.attempt_memo import build_attempts_memo
 from byok.service.environments import EnvironmentService
 from byok.service.replay import find_reset_point
 from byok.service.status import EnvironmentStatus
-from byok.service.temporal_errors import describe_or_none
+from byok.temporal_reads import describe_or_none
 from tests.workflows.fake_activities import (
     S3_KEY,
     FakeActivities,

@@ -124,6 +124,14 @@ def without_moments_of_the_end(status: EnvironmentStatus) -> dict[str, Any]:
     return {**status.model_dump(exclude={"closed_at"}), "timeline": [entry.phase for entry in status.timeline]}
 
 
+async def create_for_acme(service: EnvironmentService, harness: WorkflowHarness) -> EnvironmentStatus:
+    """Create an environment that the organisation acme owns, and return its last status."""
+    environment_id = f"acme-{uuid.uuid4().hex[:8]}"
+    harness.activities.accounts = {S3_KEY.split(":")[4]: "acme"}
+    await service.create(build_provision_request(environment_id, organisation="acme"))
+    return await wait_until_ended(service, environment_id)
+
+
 async def wait_until_listed(
     service: EnvironmentService, environment_id: str, fact: Callable[[EnvironmentSummary], bool]
 ) -> EnvironmentSummary:
@@ -222,10 +230,7 @@ async def test_forgotten_environments_count_towards_the_quota(tenant: Tenant) ->
 async def test_forgotten_environment_of_another_organisation_is_not_found(
     service: EnvironmentService, harness: WorkflowHarness
 ) -> None:
-    environment_id = f"acme-{uuid.uuid4().hex[:8]}"
-    harness.activities.accounts = {S3_KEY.split(":")[4]: "acme"}
-    await service.create(build_provision_request(environment_id, organisation="acme"))
-    await wait_until_ended(service, environment_id)
+    environment_id = (await create_for_acme(service, harness)).environment_id
     await forget_workflows(harness.client, environment_id)
     globex = service.on_behalf_of(ANA.model_copy(update={"organisation": "globex"}))
     acme = service.on_behalf_of(ANA.model_copy(update={"organisation": "acme"}))
@@ -310,11 +315,8 @@ async def test_id_of_a_recorded_environment_cannot_be_used_in_another_region(
 async def test_run_that_a_record_refused_does_not_hide_the_environment_from_its_owner(
     service: EnvironmentService, harness: WorkflowHarness
 ) -> None:
-    environment_id = f"acme-{uuid.uuid4().hex[:8]}"
-    harness.activities.accounts = {S3_KEY.split(":")[4]: "acme"}
     acme = service.on_behalf_of(ANA.model_copy(update={"organisation": "acme"}))
-    await acme.create(build_provision_request(environment_id, organisation="acme"))
-    await wait_until_ended(acme, environment_id)
+    environment_id = (await create_for_acme(acme, harness)).environment_id
 
     refused = await harness.start_provision(build_provision_request(environment_id))
     with pytest.raises(WorkflowFailureError):
@@ -326,10 +328,7 @@ async def test_run_that_a_record_refused_does_not_hide_the_environment_from_its_
 async def test_deletion_that_does_not_name_the_owner_stops_and_changes_nothing(
     service: EnvironmentService, harness: WorkflowHarness
 ) -> None:
-    environment_id = f"acme-{uuid.uuid4().hex[:8]}"
-    harness.activities.accounts = {S3_KEY.split(":")[4]: "acme"}
-    await service.create(build_provision_request(environment_id, organisation="acme"))
-    await wait_until_ended(service, environment_id)
+    environment_id = (await create_for_acme(service, harness)).environment_id
     begun = len(harness.activities.calls)
 
     deletion = await harness.start_delete(build_delete_request(environment_id))
@@ -347,10 +346,8 @@ async def test_deletion_that_does_not_name_the_owner_stops_and_changes_nothing(
 async def test_run_that_is_refused_while_it_is_cancelled_does_not_represent_the_environment(
     service: EnvironmentService, harness: WorkflowHarness, temporal: WorkflowEnvironment
 ) -> None:
-    environment_id = f"acme-{uuid.uuid4().hex[:8]}"
-    harness.activities.accounts = {S3_KEY.split(":")[4]: "acme"}
-    await service.create(build_provision_request(environment_id, organisation="acme"))
-    ready = await wait_until_ended(service, environment_id)
+    ready = await create_for_acme(service, harness)
+    environment_id = ready.environment_id
     queue = WorkflowHarness(harness.client, f"queue-{uuid.uuid4().hex}", harness.activities)
     handle = await queue.start_delete(build_delete_request(environment_id))
     await handle.cancel()

@@ -7,7 +7,7 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 
 from byok.contracts import environment_workflow_id, tenant_workflow_id
-from byok.service.temporal_errors import describe_or_none
+from byok.temporal_reads import describe_or_none
 
 _DEADLINE = 240
 """The server deletes a run in the background, sometimes after a minute."""

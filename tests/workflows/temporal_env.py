@@ -41,16 +41,10 @@ from byok.domain.models import (
 from byok.service.environments import EnvironmentService
 from byok.temporal import make_plugin, register_search_attributes
 from tests.workflows.fake_activities import FakeActivities
-from workflows.accounts import ListAccounts, RegisterAccount, UnregisterAccount
-from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
-from workflows.environment_record import select_record_workflow
-from workflows.get_external_id import GetExternalId
-from workflows.list_key_claims import ListKeyClaims
-from workflows.prove_aurora_key import ProveAuroraKey
 from workflows.provision_environment import ProvisionEnvironment
-from workflows.rebuild_records import RebuildRecords
 from workflows.reconcile_tenant import ReconcileTenant
+from workflows.registry import list_workflows
 
 # Settings of the Temporal server: use a clock per workflow, allow pauses of workflows, do not round timers up to a
 # second, do not wait 50 ms for each workflow task, delete workflows within a second instead of a minute, and distribute
@@ -173,20 +167,7 @@ async def run_harness(
         async with Worker(
             temporal.client,
             task_queue=task_queue,
-            workflows=[
-                ProvisionEnvironment,
-                DeleteEnvironment,
-                CheckKeys,
-                ProveAuroraKey,
-                ReconcileTenant,
-                ListKeyClaims,
-                RegisterAccount,
-                UnregisterAccount,
-                ListAccounts,
-                GetExternalId,
-                RebuildRecords,
-                select_record_workflow(versioned=deployment is not None),
-            ],
+            workflows=list_workflows(versioned=deployment is not None),
             activities=[*activities.list_activities, *build_temporal_activities()],
             activity_executor=executor,
             max_concurrent_activities=8,

@@ -1,6 +1,6 @@
 """The attempts to provision or delete an environment: when each one ran, why it stopped, and who began it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -47,6 +47,18 @@ class Attempt(RecordModel):
     problem_phase: Phase | None = None
     by: str | None = None
     reason: str | None = None
+
+
+def number_attempts(attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
+    """Number attempts, in order.
+
+    An attempt keeps a higher number that it already has, so a gap in the numbers shows that attempts are missing.
+    """
+    numbered: list[Attempt] = []
+    for one in attempts:
+        following = numbered[-1].number + 1 if numbered else 1
+        numbered.append(one.model_copy(update={"number": max(following, one.number)}))
+    return tuple(numbered)
 
 
 class StoppedAttempt(RecordModel):

@@ -1,13 +1,13 @@
 """The record of an environment: what byok remembers about it for as long as the environment exists (contract 134)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Self
 
 from pydantic import AwareDatetime, ValidationError
 
 from byok.domain.customer_aws import DEFAULT_PROFILE
-from byok.domain.models.attempts import Attempt
+from byok.domain.models.attempts import Attempt, number_attempts
 from byok.domain.models.base import RecordModel
 from byok.domain.models.progress import EnvironmentProgress, Problem, Progress, TenantOutcome
 from byok.domain.models.requester import Requester
@@ -182,7 +182,7 @@ class EnvironmentRecordState(RecordModel):
         if known is None and self.is_deleted:  # the environment is created again before its old record has closed
             return type(self)(attempts=self.attempts if self._has_owner(report) else ()).apply(report)
         others = [one for one in self.attempts if one.run_id != attempt.run_id]
-        attempts = _number(sorted([*others, attempt], key=lambda one: one.started_at))
+        attempts = number_attempts(sorted([*others, attempt], key=lambda one: one.started_at))
         newer = known is None or self.latest is None or self.latest.attempt.run_id == attempt.run_id
         return self.model_copy(
             update={
@@ -263,8 +263,7 @@ class EnvironmentRecordState(RecordModel):
 
 
 def _find_region_of_resources(progress: RecordedProgress) -> str | None:
-    created = progress.resources.cluster is not None or bool(progress.resources.buckets)
-    return progress.request.region if created and not progress.request.deletion else None
+    return None if progress.resources.is_empty or progress.request.deletion else progress.request.region
 
 
 def find_start(report: RunReport) -> datetime:
@@ -283,12 +282,3 @@ def find_creation(earlier: Iterable[Attempt], started_at: datetime) -> datetime:
     for one in earlier:
         created = None if one.phase is Phase.DELETED else created or one.started_at
     return min(created or started_at, started_at)
-
-
-def _number(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
-    """Number the attempts. An attempt keeps a higher number that it already has, so a gap shows missing attempts."""
-    numbered: list[Attempt] = []
-    for one in attempts:
-        following = numbered[-1].number + 1 if numbered else 1
-        numbered.append(one.model_copy(update={"number": max(following, one.number)}))
-    return tuple(numbered)

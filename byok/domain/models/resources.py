@@ -54,6 +54,11 @@ class Resources(RecordModel):
     writer: WriterResource | None = None
     buckets: tuple[BucketResource, ...] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the environment has neither a cluster nor a bucket. Without a cluster, there is no writer either."""
+        return self.cluster is None and not self.buckets
+
     def with_cluster(self, cluster: ClusterResource) -> Self:
         """Return a copy with the cluster's current state. If `created` was true, it stays true."""
         created = cluster.created or (self.cluster is not None and self.cluster.created)

@@ -1,0 +1,34 @@
+"""All workflows of byok, as a worker or a replayer registers them."""
+
+from workflows.accounts import ListAccounts, RegisterAccount, UnregisterAccount
+from workflows.check_keys import CheckKeys
+from workflows.delete_environment import DeleteEnvironment
+from workflows.environment_record import select_record_workflow
+from workflows.get_external_id import GetExternalId
+from workflows.list_key_claims import ListKeyClaims
+from workflows.prove_aurora_key import ProveAuroraKey
+from workflows.provision_environment import ProvisionEnvironment
+from workflows.rebuild_records import RebuildRecords
+from workflows.reconcile_tenant import ReconcileTenant
+
+
+def list_workflows(*, versioned: bool) -> list[type]:
+    """Return the workflow classes.
+
+    Args:
+        versioned: Whether they run on a versioned worker (`select_record_workflow`).
+    """
+    return [
+        ProvisionEnvironment,
+        DeleteEnvironment,
+        CheckKeys,
+        ProveAuroraKey,
+        ReconcileTenant,
+        ListKeyClaims,
+        RegisterAccount,
+        UnregisterAccount,
+        ListAccounts,
+        GetExternalId,
+        RebuildRecords,
+        select_record_workflow(versioned=versioned),
+    ]
