@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from temporalio import activity
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkerDeploymentVersion
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
@@ -103,8 +104,22 @@ class WorkerBuilds:
 
     async def get_build_id(self, environment_id: str) -> str:
         """Return the build id of the environment's latest run."""
-        described = await self.temporal.client.get_workflow_handle(environment_workflow_id(environment_id)).describe()
+        return await self._read_build_id(environment_workflow_id(environment_id))
+
+    async def _read_build_id(self, workflow_id: str) -> str:
+        described = await self.temporal.client.get_workflow_handle(workflow_id).describe()
         return described.raw_description.workflow_execution_info.versioning_info.deployment_version.build_id
+
+    async def moves_to(self, build: str, running: WorkflowHandle[Any, Any]) -> None:
+        """Wait until a running workflow is on a build.
+
+        A workflow can move at each of its workflow tasks. The server tells the worker's sticky queue of a new current
+        version some time after `read_routing` shows it, so that one task is not always enough. A signal that the
+        workflow does not handle adds a task and changes nothing else.
+        """
+        while await self._read_build_id(running.id) != build:
+            await running.signal("a task more")
+            await asyncio.sleep(0.05)
 
     async def provision_until_stopped(self, environment_id: str, build: str) -> None:
         """Provision an environment on a build until the provisioning stops at the first bucket."""
@@ -247,6 +262,7 @@ async def test_versioning_can_be_enabled_with_running_environments(builds: Worke
     assert await asyncio.to_thread(begun.wait, 20)
 
     await builds.start_worker("1")
+    await asyncio.wait_for(builds.moves_to("1", running), 20)
     go_on()
     await running.result()
 
