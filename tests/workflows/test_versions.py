@@ -12,7 +12,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from temporalio import activity
-from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
+from temporalio.api.enums.v1 import RoutingConfigUpdateState
+from temporalio.api.workflowservice.v1 import (
+    DescribeWorkerDeploymentRequest,
+    SetWorkerDeploymentCurrentVersionRequest,
+)
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkerDeploymentVersion
 from temporalio.service import RPCError
@@ -96,8 +100,15 @@ class WorkerBuilds:
 
         async def in_force() -> None:
             version = WorkerDeploymentVersion(self.name, build) if build else None
-            while (await self.service.read_routing()).current != version:  # noqa: ASYNC110 - the server sends no signal
+            while (await self.service.read_routing()).current != version or not await propagated():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
+
+        async def propagated() -> bool:
+            described = await client.workflow_service.describe_worker_deployment(
+                DescribeWorkerDeploymentRequest(namespace=client.namespace, deployment_name=self.name)
+            )
+            state = described.worker_deployment_info.routing_config_update_state
+            return state == RoutingConfigUpdateState.ROUTING_CONFIG_UPDATE_STATE_COMPLETED
 
         await asyncio.wait_for(accepted(), 20)
         await asyncio.wait_for(in_force(), 20)
