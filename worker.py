@@ -30,6 +30,7 @@ from activities.describe_batcher import DescribeBatcher
 from activities.environment_records import RecordActivities
 from activities.evidence import EvidenceActivities
 from activities.external_ids import ExternalIdActivities
+from activities.health import HealthActivities
 from activities.heartbeat import HEARTBEAT_INTERVAL, HeartbeatInterceptor
 from activities.holds import HoldInterceptor
 from activities.inventory import InventoryActivities
@@ -49,6 +50,7 @@ from byok.domain.planning import Platform
 from byok.log import LogContextInterceptor, configure_logging
 from byok.settings import Settings, format_settings_error
 from byok.temporal import connect, register_search_attributes
+from byok.temporal_health import ensure_health_schedules
 from byok.worker_fitness import WorkerIdentity, WorkerSupervisor
 from workflows.registry import list_workflows
 
@@ -79,6 +81,7 @@ def build_activities(settings: Settings, session: boto3.Session, platform_role_a
         keys=settings.platform_keys,
         home_region=settings.home_region,
         regions=settings.regions,
+        recover_clusters=settings.recover_clusters,
     )
     tagged = TaggedRole(platform.role_arn, platform.home_region) if settings.vendor.organisation_session_tag else None
     clients = AwsClients(
@@ -94,6 +97,7 @@ def build_activities(settings: Settings, session: boto3.Session, platform_role_a
     tenant = TenantActivities(clients, platform)
     accounts, external_ids = AccountActivities(clients, platform), ExternalIdActivities(clients, platform)
     records, rebuilding = RecordActivities(), RebuildActivities(clients, platform, evidence)
+    health = HealthActivities(clients, platform)
     return [
         plan.plan_key_check,
         plan.plan_environment,
@@ -130,6 +134,8 @@ def build_activities(settings: Settings, session: boto3.Session, platform_role_a
         records.report_tenant,
         rebuilding.list_unrecorded_environments,
         rebuilding.rebuild_record,
+        health.check_page,
+        health.verify_environment,
         QuotaActivities(settings.quotas, settings.vendor).find_exceeded_quota,
         external_ids.get_external_id,
     ]
@@ -209,6 +215,9 @@ async def run_worker(settings: Settings) -> None:
         raise RuntimeError(f"{error}. {fix}") from error
     client = await connect()
     await register_search_attributes(client)
+    if settings.health_check_seconds:
+        interval = timedelta(seconds=settings.health_check_seconds)
+        await ensure_health_schedules(client, TASK_QUEUE, settings.regions, interval)
     load_blueprint(settings.blueprint)  # even an unfit worker reports an invalid blueprint when it starts
     identity = WorkerIdentity(build_config(settings), settings.home_region, settings.platform_role_arn)
     with ThreadPoolExecutor(settings.activity_threads, thread_name_prefix="activity") as executor:

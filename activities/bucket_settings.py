@@ -75,8 +75,9 @@ def read_bucket_tags(s3: "S3Client", bucket: str) -> "list[TagTypeDef]":
 
 @dataclass(frozen=True)
 class BucketSetting:
-    """A bucket setting: the functions that read and write the setting, and the required value."""
+    """A bucket setting: its name, the functions that read and write it, and the required value."""
 
+    name: str
     read: Callable[["S3Client", str], object]
     wanted: object
     write: Callable[["S3Client", str], object]
@@ -109,6 +110,7 @@ def required_bucket_settings(name: str, environment: Environment) -> tuple[Bucke
     policy = build_bucket_policy(build_bucket_arn(name, environment.region), key)
     return (
         BucketSetting(
+            "public access block",
             lambda s3, bucket: s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"],
             PUBLIC_ACCESS_BLOCK,
             lambda s3, bucket: s3.put_public_access_block(
@@ -116,21 +118,25 @@ def required_bucket_settings(name: str, environment: Environment) -> tuple[Bucke
             ),
         ),
         BucketSetting(
+            "object ownership",
             lambda s3, bucket: s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"],
             BUCKET_OWNER_ENFORCED,
             lambda s3, bucket: s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=BUCKET_OWNER_ENFORCED),
         ),
         BucketSetting(
+            "default encryption",
             read_default_encryption,
             ("aws:kms", key, True),
             lambda s3, bucket: s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=encryption),
         ),
         BucketSetting(
+            "versioning",
             lambda s3, bucket: s3.get_bucket_versioning(Bucket=bucket).get("Status"),
             "Enabled",
             lambda s3, bucket: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}),
         ),
         BucketSetting(
+            "bucket policy",
             lambda s3, bucket: json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"]),
             policy,
             lambda s3, bucket: s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy)),

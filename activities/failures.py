@@ -211,6 +211,8 @@ class ActivityContext:
         The grace period starts with the first access-denied error, not with the activity, so neither a worker that
         starts late nor an earlier throttling error shortens the grace period.
         """
+        if self.environment.key_grace_seconds == 0:
+            return _failure(why)
         first = load_from_previous_attempt(_FIRST_REFUSAL)
         if first is None:
             first = why.at.isoformat()

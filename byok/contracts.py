@@ -34,6 +34,8 @@ LIST_ACCOUNTS_WORKFLOW: Final = "ListAccounts"
 GET_EXTERNAL_ID_WORKFLOW: Final = "GetExternalId"
 ENVIRONMENT_RECORD_WORKFLOW: Final = "EnvironmentRecord"
 REBUILD_RECORDS_WORKFLOW: Final = "RebuildRecords"
+CHECK_KEY_HEALTH_WORKFLOW: Final = "CheckKeyHealth"
+VERIFY_ENVIRONMENT_WORKFLOW: Final = "VerifyEnvironment"
 
 AURORA_PROOF_UPDATE: Final = "await_proof"
 """The update of `ProveAuroraKey` that returns the verdict."""
@@ -58,6 +60,11 @@ ENVIRONMENT_ID_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentId"
 ORGANISATION_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("Organisation")
 PHASE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentPhase")
 PROBLEM_CODE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("ProblemCode")
+REGION_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentRegion")
+HEALTH_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentHealth")
+"""The search attribute of a READY environment's record, with the last reported health. It does not show how old the
+last proof is."""
+
 CHECKED_KEYS_ATTRIBUTE: Final = SearchAttributeKey.for_keyword_list("CheckedKeys")
 """The search attribute of a key check, with a digest of each checked key (`byok.temporal_quotas.digest_key_arn`)."""
 
@@ -66,6 +73,8 @@ SEARCH_ATTRIBUTES: Final = (
     ORGANISATION_ATTRIBUTE,
     PHASE_ATTRIBUTE,
     PROBLEM_CODE_ATTRIBUTE,
+    REGION_ATTRIBUTE,
+    HEALTH_ATTRIBUTE,
     CHECKED_KEYS_ATTRIBUTE,
 )
 
@@ -106,9 +115,18 @@ RUN_REPORT_SIGNAL: Final = "report_run"
 TENANT_REPORT_SIGNAL: Final = "report_tenant"
 """The signal of `EnvironmentRecord` with which the tenant workflow reports: `byok.domain.models.TenantReport`."""
 
+HEALTH_REPORT_SIGNAL: Final = "report_health"
+"""The signal of `EnvironmentRecord` with which a check reports: `byok.domain.models.HealthReport`."""
+
+SWEEP_MEMO: Final = "sweep"
+"""The memo field of a completed `CheckKeyHealth` that contains `byok.domain.models.SweepOutcome`."""
+
 _UNFIT: Final = " unfit: "
 _MAX_IDENTITY_LENGTH: Final = 500
 """Temporal rejects identities of more than 1,000 characters (`limit.maxIDLength`)."""
+
+NO_HEALTH_ERROR_TYPE: Final = "NotReady"
+"""The failure type of `VerifyEnvironment` for an environment that is not READY."""
 
 INVALID_INPUT_ERROR_TYPE: Final = "InvalidInput"
 """The failure type of a workflow that received invalid input."""
@@ -119,6 +137,7 @@ INVALID_INPUT_PROBLEM_CODE: Final = "byok.InvalidInput"
 _ENVIRONMENT_PREFIX: Final = "environment/"
 _TENANT_PREFIX: Final = "tenant/"
 _RECORD_PREFIX: Final = "record/"
+_VERIFICATION_PREFIX: Final = "verification/"
 
 REBUILD_RECORDS_WORKFLOW_ID: Final = "rebuild-records"
 """The id of `RebuildRecords`: only one run at a time rebuilds records."""
@@ -161,9 +180,19 @@ def record_workflow_id(environment_id: str) -> str:
     return f"{_RECORD_PREFIX}{environment_id}"
 
 
+def verification_workflow_id(environment_id: str) -> str:
+    """Return the workflow id of `VerifyEnvironment`. Two requests at the same moment share one run."""
+    return f"{_VERIFICATION_PREFIX}{environment_id}"
+
+
+def health_schedule_id(region: str) -> str:
+    """Return the id of the schedule that starts the sweeps of a Region."""
+    return f"key-health/{region}"
+
+
 def find_environment_id(workflow_id: str) -> str | None:
     """Return the environment id that a workflow id contains, or None if the workflow belongs to no environment."""
-    for prefix in (_ENVIRONMENT_PREFIX, _TENANT_PREFIX, _RECORD_PREFIX):
+    for prefix in (_ENVIRONMENT_PREFIX, _TENANT_PREFIX, _RECORD_PREFIX, _VERIFICATION_PREFIX):
         if workflow_id.startswith(prefix):
             return workflow_id.removeprefix(prefix) or None
     return None

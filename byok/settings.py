@@ -91,6 +91,9 @@ class Settings(BaseSettings):
         quotas: How much one organisation may use (`BYOK_QUOTAS__…`).
         prove_aurora_keys: Whether a check may prove that an Aurora key works by creating a cluster without instances,
             which byok then removes.
+        health_check_seconds: Interval between two checks of the keys and resources of all environments in a Region; 0
+            creates no schedule for these checks. To stop the checks for a while, pause the schedule in Temporal.
+        recover_clusters: Whether byok starts a cluster that lost its key, once the key is usable again.
         database_poll_seconds: Interval between two polls of a cluster's or a writer's status.
         aws_connect_timeout_seconds: Timeout for connecting to AWS.
         aws_read_timeout_seconds: How long a call waits for AWS to send data.
@@ -124,6 +127,8 @@ class Settings(BaseSettings):
     blueprint: Path | None = None
     quotas: Quotas = Quotas()
     prove_aurora_keys: bool = True
+    health_check_seconds: float = Field(default=240, ge=0, le=300)
+    recover_clusters: bool = True
     database_poll_seconds: float = Field(default=60, gt=0, le=300)
     aws_connect_timeout_seconds: float = Field(default=5, gt=0, le=60)
     aws_read_timeout_seconds: float = Field(default=20, gt=0, le=120)

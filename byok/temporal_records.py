@@ -27,20 +27,31 @@ from temporalio.service import RPCError, RPCStatusCode
 from byok.contracts import (
     ENVIRONMENT_ID_ATTRIBUTE,
     ENVIRONMENT_RECORD_WORKFLOW,
+    HEALTH_ATTRIBUTE,
+    HEALTH_REPORT_SIGNAL,
     ORGANISATION_ATTRIBUTE,
     PHASE_ATTRIBUTE,
     PROBLEM_CODE_ATTRIBUTE,
     RECORD_MEMO,
+    REGION_ATTRIBUTE,
     RUN_REPORT_SIGNAL,
     TENANT_REPORT_SIGNAL,
     record_workflow_id,
 )
-from byok.domain.models import EnvironmentRecordState, RecordSummary, RunReport, TenantReport
+from byok.domain.models import (
+    EnvironmentRecordState,
+    HealthReport,
+    RecordReport,
+    RecordSummary,
+    RunReport,
+    TenantReport,
+)
 from byok.temporal_reads import describe_or_none
 
-_REPORTS: Final[Mapping[str, type[RunReport | TenantReport]]] = {
+_REPORTS: Final[Mapping[str, type[RecordReport]]] = {
     RUN_REPORT_SIGNAL: RunReport,
     TENANT_REPORT_SIGNAL: TenantReport,
+    HEALTH_REPORT_SIGNAL: HealthReport,
 }
 
 
@@ -48,9 +59,7 @@ class UnreadableRecordError(RuntimeError):
     """This version of byok cannot read a record, because a newer version has written it."""
 
 
-def decode_report(
-    converter: PayloadConverter, name: str, payloads: Sequence[Payload]
-) -> RunReport | TenantReport | None:
+def decode_report(converter: PayloadConverter, name: str, payloads: Sequence[Payload]) -> RecordReport | None:
     """Decode a signal of a record; None if it is not a report that this version of byok knows."""
     kind = _REPORTS.get(name)
     if kind is None or len(payloads) != 1:
@@ -59,7 +68,7 @@ def decode_report(
         (report,) = converter.from_payloads(list(payloads), [kind])
     except Exception:  # the sender chooses the payload, and each converter raises its own errors
         return None
-    return report if isinstance(report, RunReport | TenantReport) else None
+    return report if isinstance(report, RecordReport) else None
 
 
 def list_attribute_updates(environment_id: str, summary: RecordSummary | None) -> list[SearchAttributeUpdate[Any]]:
@@ -68,6 +77,8 @@ def list_attribute_updates(environment_id: str, summary: RecordSummary | None) -
         PHASE_ATTRIBUTE: None if summary is None else summary.phase.value,
         PROBLEM_CODE_ATTRIBUTE: None if summary is None else summary.problem_code,
         ORGANISATION_ATTRIBUTE: None if summary is None else summary.organisation,
+        REGION_ATTRIBUTE: None if summary is None else summary.region,
+        HEALTH_ATTRIBUTE: None if summary is None or summary.health is None else summary.health.state.value,
     }
     optional = [key.value_unset() if value is None else key.value_set(value) for key, value in values.items()]
     return [ENVIRONMENT_ID_ATTRIBUTE.value_set(environment_id), *optional]
@@ -154,7 +165,7 @@ async def find_record(client: Client, environment_id: str) -> FoundRecord | None
     return None if described is None else await FoundRecord.from_execution(client, described)
 
 
-async def send_report(client: Client, task_queue: str, report: RunReport | TenantReport) -> None:
+async def send_report(client: Client, task_queue: str, report: RecordReport) -> None:
     """Send a report to the record of its environment. If there is no open record, a provisioning run begins one.
 
     Args:
@@ -166,10 +177,10 @@ async def send_report(client: Client, task_queue: str, report: RunReport | Tenan
         RPCError: Temporal does not respond.
     """
     environment_id = report.environment_id
-    # Neither a tenant run nor a deletion creates an environment, so neither begins a record.
-    if isinstance(report, TenantReport) or report.progress.request.deletion:
+    # Only provisioning creates an environment, so nothing else begins a record.
+    if not isinstance(report, RunReport) or report.progress.request.deletion:
         handle = client.get_workflow_handle(record_workflow_id(environment_id))
-        name = TENANT_REPORT_SIGNAL if isinstance(report, TenantReport) else RUN_REPORT_SIGNAL
+        name = next(name for name, kind in _REPORTS.items() if isinstance(report, kind))
         try:
             await handle.signal(name, report)
         except RPCError as error:

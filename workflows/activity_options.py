@@ -164,6 +164,22 @@ REPORT_OPTIONS: Final = LocalActivityConfig(
     retry_policy=_RETRY,
 )
 
+SWEEP_OPTIONS: Final = ActivityConfig(
+    # A page of 500 environments takes some seconds. If AWS does not respond, each check ends after three attempts.
+    start_to_close_timeout=timedelta(minutes=4),
+    # If no worker can finish the page in time, the sweep fails, and the schedule starts the next one.
+    schedule_to_close_timeout=timedelta(minutes=5),
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+    retry_policy=_RETRY,
+)
+
+VERIFY_OPTIONS: Final = ActivityConfig(
+    start_to_close_timeout=timedelta(minutes=2),  # an attempt makes some thirty AWS calls
+    schedule_to_close_timeout=timedelta(minutes=5),  # a person waits for the result
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+    retry_policy=_RETRY,
+)
+
 REMOVE_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=3),
     # RDS takes up to half an hour to delete a cluster with its instance.

@@ -12,9 +12,9 @@ with workflow.unsafe.imports_passed_through():
         RECORD_MEMO,
         record_workflow_id,
     )
-    from byok.domain.models import EnvironmentRecordState, RunReport, TenantReport
+    from byok.domain.models import EnvironmentRecordState, RecordReport
     from byok.temporal_records import decode_report, list_attribute_updates
-from workflows.progress import format_progress
+from workflows.progress import format_health, format_progress
 
 _MAX_REPORTS = 100
 """How many reports a run receives before it continues as new. A reader fetches all of them."""
@@ -62,7 +62,7 @@ class EnvironmentRecord:
         self._signals.append((name, values))
         self._received += 1
 
-    def _decode(self, name: str, values: Sequence[RawValue]) -> RunReport | TenantReport | None:
+    def _decode(self, name: str, values: Sequence[RawValue]) -> RecordReport | None:
         return decode_report(workflow.payload_converter(), name, [value.payload for value in values])
 
     @property
@@ -76,8 +76,13 @@ class EnvironmentRecord:
         summary = state.summarise()
         workflow.upsert_search_attributes(list_attribute_updates(self._environment_id, summary))
         workflow.upsert_memo({RECORD_MEMO: summary})
-        if state.latest is not None:
-            workflow.set_current_details(format_progress(state.latest.progress))
+        if state.latest is None:
+            return
+        details = format_progress(state.latest.progress)
+        if summary is not None and summary.health is not None:
+            problems = state.health.report.problems if state.health is not None else ()
+            details += format_health(summary.health, problems)
+        workflow.set_current_details(details)
 
 
 @workflow.defn(name=ENVIRONMENT_RECORD_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)

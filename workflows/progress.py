@@ -27,6 +27,7 @@ with workflow.unsafe.imports_passed_through():
         DeletionResult,
         EnvironmentProgress,
         Evidence,
+        HealthSummary,
         Problem,
         ProvisionRequest,
         ReconcileTenantRequest,
@@ -239,6 +240,22 @@ def format_progress(progress: EnvironmentProgress | RecordedProgress) -> str:
     return "\n".join(lines)
 
 
+def format_health(health: HealthSummary, problems: Sequence[Problem]) -> str:
+    """Return the last reported health as Markdown for Temporal's UI.
+
+    A record cannot tell how old the last proof is, because a sweep that finds nothing new reports nothing. So the text
+    says when a check last reported, and where to see whether the checks go on.
+    """
+    lines = [
+        "",
+        "",
+        f"### Health: {health.state}, since {health.since:%Y-%m-%d %H:%M:%S} UTC",
+        "",
+        f"Last reported at {health.checked_at:%Y-%m-%d %H:%M:%S} UTC. `byok status` shows how old the last proof is.",
+    ]
+    return "\n".join([*lines, *_list_problems(problems)])
+
+
 def find_requester() -> Requester | None:
     """Return who requested the run; None if byok did not start the run."""
     try:
@@ -258,12 +275,16 @@ def _requester() -> list[str]:
 
 
 def _problems(problems: Sequence[Problem], retry: str) -> list[str]:
+    return [*_list_problems(problems), "", f"Retry: `{retry}`"] if problems else []
+
+
+def _list_problems(problems: Sequence[Problem]) -> list[str]:
     lines: list[str] = []
     for item in problems:
         lines += ["", f"**{item.code}** `{item.message}`", ""]
         lines += [f"- {name}: `{value}`" for name, value in _facts(item) if value]
         lines += ["", "```", item.remediation, "```"]
-    return [*lines, "", f"Retry: `{retry}`"] if problems else []
+    return lines
 
 
 def _tenant(outcome: TenantOutcome | None) -> list[str]:

@@ -1,6 +1,7 @@
 """All workflows of byok, as a worker or a replayer registers them."""
 
 from workflows.accounts import ListAccounts, RegisterAccount, UnregisterAccount
+from workflows.check_key_health import CheckKeyHealth
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
 from workflows.environment_record import select_record_workflow
@@ -10,6 +11,7 @@ from workflows.prove_aurora_key import ProveAuroraKey
 from workflows.provision_environment import ProvisionEnvironment
 from workflows.rebuild_records import RebuildRecords
 from workflows.reconcile_tenant import ReconcileTenant
+from workflows.verify_environment import VerifyEnvironment
 
 
 def list_workflows(*, versioned: bool) -> list[type]:
@@ -30,5 +32,7 @@ def list_workflows(*, versioned: bool) -> list[type]:
         ListAccounts,
         GetExternalId,
         RebuildRecords,
+        CheckKeyHealth,
+        VerifyEnvironment,
         select_record_workflow(versioned=versioned),
     ]

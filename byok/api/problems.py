@@ -32,6 +32,7 @@ STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
     errors.DeletionDiffersError: HTTPStatus.CONFLICT,
     errors.ClaimsUnavailableError: HTTPStatus.BAD_GATEWAY,
     errors.RebuildFailedError: HTTPStatus.BAD_GATEWAY,
+    errors.VerificationFailedError: HTTPStatus.BAD_GATEWAY,
     errors.AccountConflictError: HTTPStatus.CONFLICT,
     errors.AccountBusyError: HTTPStatus.CONFLICT,
     errors.AccountProofUsedError: HTTPStatus.CONFLICT,

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field
 
 from byok.contracts import (
+    CHECK_KEY_HEALTH_WORKFLOW,
     CHECK_KEYS_WORKFLOW,
     DELETE_ENVIRONMENT_WORKFLOW,
     ENVIRONMENT_RECORD_WORKFLOW,
@@ -22,6 +23,7 @@ from byok.contracts import (
     RECONCILE_TENANT_WORKFLOW,
     REGISTER_ACCOUNT_WORKFLOW,
     UNREGISTER_ACCOUNT_WORKFLOW,
+    VERIFY_ENVIRONMENT_WORKFLOW,
 )
 from byok.domain.arns import InvalidKeyArnError, parse_key_arn
 from byok.domain.models import Requester
@@ -56,6 +58,8 @@ class AuditAction(StrEnum):
     DELETE_ENVIRONMENT = "environment.delete"
     SET_TENANT_NAME = "tenant.set"
     REBUILD_RECORDS = "records.rebuild"
+    VERIFY_ENVIRONMENT = "environment.verify"
+    CHECK_KEY_HEALTH = "keys.check-health"
     CHECK_KEYS = "keys.check"
     PROVE_AURORA_KEY = "keys.prove-aurora"
     REGISTER_ACCOUNT = "account.register"
@@ -89,6 +93,8 @@ WORKFLOW_ACTIONS: Final[Mapping[str, AuditAction | None]] = {
     LIST_KEY_CLAIMS_WORKFLOW: None,
     ENVIRONMENT_RECORD_WORKFLOW: None,
     REBUILD_RECORDS_WORKFLOW: AuditAction.REBUILD_RECORDS,
+    VERIFY_ENVIRONMENT_WORKFLOW: AuditAction.VERIFY_ENVIRONMENT,
+    CHECK_KEY_HEALTH_WORKFLOW: AuditAction.CHECK_KEY_HEALTH,
 }
 """The audit action of each workflow type.
 

@@ -44,6 +44,7 @@ class RequestKind(StrEnum):
     ENVIRONMENT = "the environment"
     TENANT = "the tenant's name"
     DELETION = "the deletion"
+    HEALTH = "the health check"
 
 
 def request_kind_for_phase(phase: Phase) -> RequestKind:

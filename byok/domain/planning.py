@@ -57,6 +57,7 @@ class Platform:
             managed keys of the platform's account.
         home_region: The Region whose probe bucket contains the claims on all keys.
         regions: The Regions in use.
+        recover_clusters: Whether byok starts a cluster that lost its key, once the key is usable again.
     """
 
     role_arn: str
@@ -66,6 +67,7 @@ class Platform:
     keys: Mapping[str, PlatformKeys] = field(default_factory=dict)
     home_region: str = DEFAULT_HOME_REGION
     regions: tuple[str, ...] = (DEFAULT_HOME_REGION,)
+    recover_clusters: bool = True
 
     def __post_init__(self) -> None:
         """Check the platform's own keys.

@@ -42,5 +42,9 @@ INSTANCE_PENDING: Final = CLUSTER_PENDING | {
 """Instance statuses that change to `available` without intervention. Source: Aurora user guide, "DB instance
 status"."""
 
-KEY_LOST: Final = frozenset({"inaccessible-encryption-credentials", "inaccessible-encryption-credentials-recoverable"})
+KEY_LOST_RECOVERABLE: Final = "inaccessible-encryption-credentials-recoverable"
+"""The status of a cluster that has lost access to its key, and that StartDBCluster can recover for seven days once the
+key is usable again. Source: "Encrypting Amazon Aurora resources"."""
+
+KEY_LOST: Final = frozenset({"inaccessible-encryption-credentials", KEY_LOST_RECOVERABLE})
 """Statuses of a cluster that has lost access to its key. Source: "Encrypting Amazon Aurora resources"."""

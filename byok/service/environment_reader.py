@@ -14,21 +14,23 @@ from temporalio.exceptions import FailureError
 
 from byok import contracts
 from byok.audit.record import AuditAction, AuditTarget
-from byok.domain.models import Attempt, Requester
+from byok.domain.models import Attempt, HealthState, Requester
 from byok.domain.phases import Phase
 from byok.service.attempts import list_attempts, list_recorded_attempts
+from byok.service.environment_list import EnvironmentFilter, list_by_creation
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
+from byok.service.health import add_health
 from byok.service.histories import read_workflow_failure, read_workflow_input_error, read_workflow_task_failure
 from byok.service.pending import PendingStep
 from byok.service.pollers import PollingWorker, Workers, list_workers
-from byok.service.records import build_recorded_status, build_recorded_summary, list_recorded_tenant_runs
+from byok.service.records import build_recorded_status, list_recorded_tenant_runs
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, read_organisation
 from byok.service.temporal_errors import translate_temporal_errors
-from byok.service.tenant_names import apply_completed_namings, list_tenant_runs
+from byok.service.tenant_names import list_tenant_runs
 from byok.service.unreported_ends import FailureLoaders
 from byok.service.versions import TaskQueueRouting, explain_no_worker, read_task_queue_routing
 from byok.temporal_reads import describe_or_none
-from byok.temporal_records import FoundRecord, find_record
+from byok.temporal_records import find_record
 
 Result = TypeVar("Result")
 
@@ -42,10 +44,6 @@ finds no change, the interval doubles, up to `POLL_INTERVAL`."""
 
 NO_WORKER_TIMEOUT: Final = timedelta(seconds=15)
 """How long a task may stay unclaimed before a waiting caller gets `NoWorkerError`."""
-
-
-_PAGE_SIZE: Final = 1000
-"""How many workflows to request from Temporal at a time, which is the maximum that Temporal allows."""
 
 
 class RequestRecorder(Protocol):
@@ -129,22 +127,23 @@ class EnvironmentReader:
         Raises:
             EnvironmentNotFoundError: No environment of the requester's organisation has this id.
         """
-        handle = self.client.get_workflow_handle(contracts.environment_workflow_id(environment_id))
         with translate_temporal_errors():
-            described = await describe_or_none(handle)
-            if described is None or not await self._is_visible(described):
-                return await self._read_recorded_status(environment_id)
-            status = await EnvironmentStatus.from_description(described, self._fetch(described))
-            if status.was_refused:
-                return await self._read_recorded_status(environment_id, status)
-            if status.unclaimed_since is not None:
-                status = status.with_unfit_workers(await list_workers(self.client, self.task_queue))
-            # A separate tenant workflow may have put the tenant name on the keys after this workflow ended.
-            return (
-                status.with_tenant_runs(await list_tenant_runs(self.client, environment_id))
-                if status.phase.is_final
-                else status
-            )
+            return await add_health(self.client, await self._read_status(environment_id))
+
+    async def _read_status(self, environment_id: str) -> EnvironmentStatus:
+        described = await describe_or_none(
+            self.client.get_workflow_handle(contracts.environment_workflow_id(environment_id))
+        )
+        if described is None or not await self._is_visible(described):
+            return await self._read_recorded_status(environment_id)
+        status = await EnvironmentStatus.from_description(described, self._fetch(described))
+        if status.was_refused:
+            return await self._read_recorded_status(environment_id, status)
+        if status.unclaimed_since is not None:
+            status = status.with_unfit_workers(await list_workers(self.client, self.task_queue))
+        # A separate tenant workflow may have put the tenant name on the keys after this workflow ended.
+        runs = await list_tenant_runs(self.client, environment_id) if status.phase.is_final else []
+        return status.with_tenant_runs(runs) if status.phase.is_final else status
 
     async def _read_recorded_status(
         self, environment_id: str, refused: EnvironmentStatus | None = None
@@ -189,25 +188,34 @@ class EnvironmentReader:
         with translate_temporal_errors():
             return await list_attempts(self.client, status, read_run)
 
-    async def list_environments(self, limit: int = 100) -> list[EnvironmentSummary]:
-        """Return the environments, most recently created first."""
-        return (await self._list_by_creation("", None))[:limit]
+    async def list_environments(
+        self, limit: int = 100, *, phase: Phase | None = None, health: HealthState | None = None
+    ) -> list[EnvironmentSummary]:
+        """Return the environments, most recently created first, or only those with a phase or a health."""
+        return (await self._list(EnvironmentFilter(phase=phase, health=health)))[:limit]
 
     async def list_environments_page(
-        self, *, prefix: str = "", phase: Phase | None = None, size: int = 50, after: bytes | None = None
+        self,
+        *,
+        prefix: str = "",
+        phase: Phase | None = None,
+        health: HealthState | None = None,
+        size: int = 50,
+        after: bytes | None = None,
     ) -> tuple[list[EnvironmentSummary], bytes | None]:
         """Return a page of environments, in the order of `list_environments`.
 
         Args:
             prefix: Return only environments whose id begins with this text.
             phase: Return only environments in this phase.
+            health: Return only environments with this health.
             size: The maximum number of environments.
             after: The page token that the previous page returned.
 
         Returns:
             The page, and the token for the next page; the token is None after the last page.
         """
-        found = await self._list_by_creation(prefix, phase)
+        found = await self._list(EnvironmentFilter(prefix, phase, health))
         if after is not None:
             created_at, _, environment_id = after.decode().partition(" ")
             last = (datetime.fromisoformat(created_at), environment_id)
@@ -216,44 +224,9 @@ class EnvironmentReader:
         end = f"{page[-1].created_at.isoformat()} {page[-1].environment_id}".encode() if len(found) > size else None
         return page, end
 
-    async def _list_by_creation(self, prefix: str, phase: Phase | None) -> list[EnvironmentSummary]:
-        """Return all environments, most recently created first.
-
-        Environments whose workflow Temporal has deleted come from their records. Temporal sorts its list of workflows
-        by close time, and rejects any other order. byok therefore has to read all workflows even for one page. For
-        10,000 environments, this takes about ten seconds.
-        """
-        workflows = f"{contracts.ENVIRONMENT_WORKFLOWS_QUERY} AND WorkflowId STARTS_WITH "
-        records = f"WorkflowType = '{contracts.ENVIRONMENT_RECORD_WORKFLOW}' AND WorkflowId STARTS_WITH "
+    async def _list(self, wanted: EnvironmentFilter) -> list[EnvironmentSummary]:
         with translate_temporal_errors():
-            executions, recorded = await asyncio.gather(
-                self._list_latest_runs(f"{workflows}'{contracts.environment_workflow_id(prefix)}'"),
-                self._list_latest_runs(f"{records}'{contracts.record_workflow_id(prefix)}'"),
-            )
-            summaries = [await EnvironmentSummary.from_execution(one) for one in executions]
-            found = {one.environment_id: one for one in await apply_completed_namings(self.client, summaries)}
-            for execution in recorded:
-                record = await FoundRecord.from_execution(self.client, execution)
-                if record is None:
-                    continue
-                live = found.get(record.summary.environment_id)
-                if live is None or (live.problem_code in contracts.REFUSAL_CODES and record.is_open):
-                    found[record.summary.environment_id] = build_recorded_summary(record.summary)
-        return sorted(
-            (one for one in found.values() if phase in (None, one.phase)),
-            key=lambda one: (one.created_at, one.environment_id),
-            reverse=True,
-        )
-
-    async def _list_latest_runs(self, query: str) -> list[WorkflowExecution]:
-        """Return the latest run of each workflow that matches a query and belongs to the requester's organisation."""
-        if self._organisation is not None:
-            query += f" AND {contracts.ORGANISATION_ATTRIBUTE.name} = '{self._organisation}'"
-        latest: dict[str, WorkflowExecution] = {}
-        async for one in self.client.list_workflows(query, page_size=_PAGE_SIZE):
-            if one.id not in latest or one.start_time > latest[one.id].start_time:
-                latest[one.id] = one
-        return list(latest.values())
+            return await list_by_creation(self.client, self._organisation, wanted)
 
     async def watch_status(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
         """Yield an environment's status after every change, until the environment reaches a final phase.

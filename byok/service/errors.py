@@ -77,6 +77,12 @@ class RebuildFailedError(ServiceError):
     code = "byok.RebuildFailed"
 
 
+class VerificationFailedError(ServiceError):
+    """The verification of an environment did not complete."""
+
+    code = "byok.VerificationIncomplete"
+
+
 class QuotaExceededError(ServiceError):
     """The organisation has used up one of its quotas, which `exceeded` describes. Nothing was started."""
 

@@ -25,9 +25,11 @@ from byok.domain.models import (
     Attempt,
     DeletionResult,
     EarlierAttempts,
+    EnvironmentHealth,
     EnvironmentProgress,
     EnvironmentRecordState,
     Evidence,
+    HealthState,
     Problem,
     Progress,
     RecordedProgress,
@@ -53,11 +55,13 @@ class EnvironmentSummary(RecordModel):
     Attributes:
         created_at: When the environment was first requested. Replays do not change this time.
         started_at: When the workflow was started. A reset does not change this time.
+        health: The health of a READY environment; otherwise None.
     """
 
     environment_id: str
     organisation: str | None = None
     phase: Phase
+    health: HealthState | None = None
     region: str | None = None
     encryption: Encryption | None = None
     problem_code: str | None = None
@@ -138,6 +142,7 @@ class EnvironmentStatus(RecordModel):
         pending: The steps that the environment currently waits for; empty once its workflow has ended.
         created_at: When the environment was first requested. Replays do not change this time.
         started_at: When the workflow was started. A reset does not change this time.
+        health: Whether the keys and resources of a READY environment are still in order; otherwise None.
         holding: The platform fault that prevents the environment from making progress, if any. byok retries
             automatically, and the customer does not need to do anything.
     """
@@ -166,6 +171,7 @@ class EnvironmentStatus(RecordModel):
     stack_name: str | None = None
     pending: tuple[PendingStep, ...] = ()
     holding: Holding | None = None
+    health: EnvironmentHealth | None = None
     workflow_id: str
     run_id: str
     created_at: datetime

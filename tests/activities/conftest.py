@@ -58,31 +58,34 @@ class ActivityHarness:
     Args:
         aws: The local AWS to call.
         clients: The AWS clients to use; by default, the clients that all tests of a process share.
+        platform: The vendor's configuration.
     """
 
-    def __init__(self, aws: AwsHarness, clients: AwsClients | None = None) -> None:
-        self.aws = aws
+    def __init__(
+        self, aws: AwsHarness, clients: AwsClients | None = None, platform: Platform = PLATFORM, region: str = REGION
+    ) -> None:
+        self.aws, self.platform = aws, platform
         self.clients = clients or _shared_clients(aws.endpoint)
-        self.plans = PlanActivities(PLATFORM)
-        self.keys = KeyActivities(self.clients, PLATFORM)
+        self.plans = PlanActivities(platform)
+        self.keys = KeyActivities(self.clients, platform)
         self.describer = DescribeBatcher(self.clients, contextlib.nullcontext)
         poll = timedelta(milliseconds=10)
-        self.database = DatabaseActivities(self.clients, PLATFORM, poll, self.describer)
-        self.proofs = AuroraProofActivities(self.clients, PLATFORM, poll)
-        self.storage = StorageActivities(self.clients, PLATFORM)
-        self.inventory = InventoryActivities(self.clients, PLATFORM)
-        self.claims = ClaimActivities(self.clients, PLATFORM)
-        self.accounts = AccountActivities(self.clients, PLATFORM)
+        self.database = DatabaseActivities(self.clients, platform, poll, self.describer)
+        self.proofs = AuroraProofActivities(self.clients, platform, poll)
+        self.storage = StorageActivities(self.clients, platform)
+        self.inventory = InventoryActivities(self.clients, platform)
+        self.claims = ClaimActivities(self.clients, platform)
+        self.accounts = AccountActivities(self.clients, platform)
         self.evidence = EvidenceActivities(self.database, self.storage)
         self.run_id = "this-run"
-        self.plan = self.build_plan()
+        self.plan = self.build_plan(region=region)
 
     def build_plan(self, run_id: str = "this-run", **request: Any) -> EnvironmentPlan:
         """Plan an environment with two valid keys; `request` overrides fields of the default request."""
-        values = {"environment_id": f"env-{uuid.uuid4().hex[:8]}", "region": REGION, "key_grace_seconds": 0}
+        values = {"environment_id": f"env-{uuid.uuid4().hex[:8]}", "region": REGION, "key_grace_seconds": 0} | request
         keys = {"s3_key_arn": self.aws.create_s3_key, "rds_key_arn": self.aws.create_rds_key}
-        values |= {name: make() for name, make in keys.items() if name not in request} | request
-        return plan_environment(ProvisionRequest.model_validate(values), PLATFORM, datetime.now(UTC), run_id)
+        values |= {name: make(str(values["region"])) for name, make in keys.items() if name not in request}
+        return plan_environment(ProvisionRequest.model_validate(values), self.platform, self.now, run_id)
 
     @property
     def now(self) -> datetime:

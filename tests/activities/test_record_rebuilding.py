@@ -1,17 +1,12 @@
 """Records are made again from the resources, tags, claims and encryption settings that AWS reports (contract 136)."""
 
-import uuid
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 import activities.record_rebuilding
 import workflows.rebuild_records
@@ -25,41 +20,15 @@ from byok.contracts import (
 )
 from byok.domain.models import ProvisionRequest, RebuildRequest, RebuildResult
 from byok.domain.phases import Encryption, Phase
-from byok.service.environments import EnvironmentService
-from byok.service.status import EnvironmentStatus
-from tests.activities.conftest import OTHER_REGION, PLATFORM, ActivityHarness, list_real_activities
+from tests.activities.conftest import OTHER_REGION, PLATFORM, ActivityHarness
+from tests.activities.stage import Stage, run_stage
 from tests.localaws.server import REGION, AwsHarness
 from tests.workflows.forgetting import delete_workflow, forget_workflows
-from tests.workflows.temporal_env import build_temporal_activities
-from workflows.environment_record import EnvironmentRecord
-from workflows.provision_environment import ProvisionEnvironment
 from workflows.rebuild_records import RebuildRecords
 
 
-@dataclass
-class Stage:
-    """A worker whose activities call the local AWS."""
-
-    client: Client
-    aws: AwsHarness
-    queue: str
-
-    @property
-    def service(self) -> EnvironmentService:
-        return EnvironmentService(self.client, self.queue)
-
-    async def provision(self, region: str = REGION, **changes: Any) -> ProvisionRequest:
-        """Provision an environment; `changes` replaces fields of the request."""
-        keys = {"s3_key_arn": self.aws.create_s3_key(region), "rds_key_arn": self.aws.create_rds_key(region)}
-        values = {"environment_id": f"env-{uuid.uuid4().hex[:8]}", "region": region, "key_grace_seconds": 0, **keys}
-        request = ProvisionRequest.model_validate(values | changes)
-        await self.client.execute_workflow(
-            PROVISION_ENVIRONMENT_WORKFLOW,
-            request,
-            id=environment_workflow_id(request.environment_id),
-            task_queue=self.queue,
-        )
-        return request
+class RebuildStage(Stage):
+    """A worker that also rebuilds records."""
 
     async def lose(self, *requests: ProvisionRequest) -> None:
         """Delete the workflows and the records of environments."""
@@ -78,37 +47,20 @@ class Stage:
         )
         return result
 
-    async def read(self, request: ProvisionRequest) -> EnvironmentStatus:
-        return await self.service.read_status(request.environment_id)
-
 
 @pytest_asyncio.fixture
 async def stage(
     temporal: WorkflowEnvironment, aws: AwsHarness, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[RebuildStage]:
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
-    aws.call_control("POST", "settings", database_seconds=0, propagation_seconds=0)
-    harness, queue = ActivityHarness(aws), f"queue-{uuid.uuid4().hex}"
+    harness = ActivityHarness(aws)
     rebuilding = RebuildActivities(harness.clients, PLATFORM, harness.evidence)
-    with ThreadPoolExecutor(6) as executor:
-        async with Worker(
-            temporal.client,
-            task_queue=queue,
-            workflows=[ProvisionEnvironment, EnvironmentRecord, RebuildRecords],
-            activities=[
-                *list_real_activities(harness),
-                *build_temporal_activities(),
-                rebuilding.list_unrecorded_environments,
-                rebuilding.rebuild_record,
-            ],
-            activity_executor=executor,
-            workflow_runner=UnsandboxedWorkflowRunner(),
-        ):
-            yield Stage(temporal.client, aws, queue)
-            aws.call_control("DELETE", "faults")
+    activities: list[Callable[..., Any]] = [rebuilding.list_unrecorded_environments, rebuilding.rebuild_record]
+    async with run_stage(temporal.client, harness, [RebuildRecords], activities) as queue:
+        yield RebuildStage(temporal.client, aws, queue)
 
 
-async def test_records_are_rebuilt_in_every_region_in_use(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_records_are_rebuilt_in_every_region_in_use(stage: RebuildStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activities.record_rebuilding, "_PAGE_SIZE", 1)
     requests = [await stage.provision(), await stage.provision(OTHER_REGION), await stage.provision()]
     before = {one.environment_id: await stage.read(one) for one in requests}
@@ -130,7 +82,7 @@ async def test_records_are_rebuilt_in_every_region_in_use(stage: Stage, monkeypa
         assert status.tenant_name == known.tenant_name
 
 
-async def test_drift_is_reported_in_the_rebuilt_record(stage: Stage) -> None:
+async def test_drift_is_reported_in_the_rebuilt_record(stage: RebuildStage) -> None:
     request = await stage.provision()
     await stage.lose(request)
     s3 = stage.aws.operator_client("s3")
@@ -153,7 +105,7 @@ async def test_drift_is_reported_in_the_rebuilt_record(stage: Stage) -> None:
     assert (status.phase, status.region) == (Phase.STOPPED, REGION)
 
 
-async def test_claims_tell_the_s3_key_of_an_environment_without_buckets(stage: Stage) -> None:
+async def test_claims_tell_the_s3_key_of_an_environment_without_buckets(stage: RebuildStage) -> None:
     request = await stage.provision()
     await stage.lose(request)
     s3 = stage.aws.operator_client("s3")
@@ -167,7 +119,7 @@ async def test_claims_tell_the_s3_key_of_an_environment_without_buckets(stage: S
     assert (await stage.read(request)).s3_key_arn == request.s3_key_arn
 
 
-async def test_platform_managed_environment_is_rebuilt_as_such(stage: Stage) -> None:
+async def test_platform_managed_environment_is_rebuilt_as_such(stage: RebuildStage) -> None:
     request = await stage.provision(encryption=Encryption.PLATFORM_MANAGED, s3_key_arn=None, rds_key_arn=None)
     await stage.lose(request)
 
@@ -177,7 +129,7 @@ async def test_platform_managed_environment_is_rebuilt_as_such(stage: Stage) -> 
     assert (status.phase, status.encryption) == (Phase.READY, Encryption.PLATFORM_MANAGED)
 
 
-async def test_environment_whose_workflow_runs_and_existing_records_stay_as_they_are(stage: Stage) -> None:
+async def test_environment_whose_workflow_runs_and_existing_records_stay_as_they_are(stage: RebuildStage) -> None:
     ready, running = await stage.provision(), await stage.provision()
     before = await stage.read(ready)
     await stage.lose(running)
@@ -194,7 +146,7 @@ async def test_environment_whose_workflow_runs_and_existing_records_stay_as_they
     assert await stage.read(ready) == before
 
 
-async def test_environment_whose_request_cannot_be_derived_is_named(stage: Stage) -> None:
+async def test_environment_whose_request_cannot_be_derived_is_named(stage: RebuildStage) -> None:
     request = await stage.provision()
     await stage.lose(request)
     rds = stage.aws.operator_client("rds")
@@ -212,14 +164,14 @@ async def test_environment_whose_request_cannot_be_derived_is_named(stage: Stage
     assert "must begin with globex-" in rebuilt.problem
 
 
-def list_claims(stage: Stage) -> tuple[Any, str, list[str]]:
+def list_claims(stage: RebuildStage) -> tuple[Any, str, list[str]]:
     s3 = stage.aws.operator_client("s3")
     bucket = next(one["Name"] for one in s3.list_buckets()["Buckets"] if "-key-probes-" in one["Name"])
     listed = s3.list_objects_v2(Bucket=bucket, Prefix="claims/").get("Contents", [])
     return s3, bucket, [one["Key"] for one in listed]
 
 
-async def test_environment_without_its_claims_is_not_ready(stage: Stage) -> None:
+async def test_environment_without_its_claims_is_not_ready(stage: RebuildStage) -> None:
     request = await stage.provision()
     await stage.lose(request)
     s3, bucket, keys = list_claims(stage)
@@ -233,7 +185,7 @@ async def test_environment_without_its_claims_is_not_ready(stage: Stage) -> None
     assert (await stage.read(request)).s3_key_arn == request.s3_key_arn
 
 
-async def test_environment_whose_buckets_lack_its_tags_is_not_ready(stage: Stage) -> None:
+async def test_environment_whose_buckets_lack_its_tags_is_not_ready(stage: RebuildStage) -> None:
     request = await stage.provision()
     await stage.lose(request)
     s3 = stage.aws.operator_client("s3")
@@ -246,7 +198,7 @@ async def test_environment_whose_buckets_lack_its_tags_is_not_ready(stage: Stage
     assert f"It has no resource with its tags and one of these names: {bucket}" in (rebuilt.problem or "")
 
 
-async def test_environment_that_has_only_claims_is_named(stage: Stage) -> None:
+async def test_environment_that_has_only_claims_is_named(stage: RebuildStage) -> None:
     request = await stage.provision()
     await stage.lose(request)
     rds = stage.aws.operator_client("rds")
@@ -262,7 +214,7 @@ async def test_environment_that_has_only_claims_is_named(stage: Stage) -> None:
 
 
 async def test_environment_that_aws_does_not_describe_does_not_prevent_the_others(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: RebuildStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {**workflows.rebuild_records._OPTIONS, "schedule_to_close_timeout": timedelta(seconds=3)}
     monkeypatch.setattr(workflows.rebuild_records, "_OPTIONS", options)

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, ValidationError
 from byok.domain.customer_aws import DEFAULT_PROFILE
 from byok.domain.models.attempts import Attempt, number_attempts
 from byok.domain.models.base import RecordModel
+from byok.domain.models.health import HealthReport, HealthState, HealthSummary, RecordedHealth
 from byok.domain.models.progress import EnvironmentProgress, Problem, Progress, TenantOutcome
 from byok.domain.models.requester import Requester
 from byok.domain.models.requests import DeleteRequest, ProvisionRequest
@@ -109,6 +110,10 @@ class TenantReport(RecordModel):
     ended_at: AwareDatetime
 
 
+RecordReport = RunReport | TenantReport | HealthReport
+"""What a record receives."""
+
+
 class RecordSummary(RecordModel):
     """The part of a record that lists of environments show.
 
@@ -116,6 +121,7 @@ class RecordSummary(RecordModel):
         created_at: When the environment was first requested.
         started_at: When the run was started that reported last.
         closed_at: When that run ended; None if it has not reported its end.
+        health: The last reported health of a READY environment; otherwise None.
     """
 
     environment_id: str
@@ -123,11 +129,14 @@ class RecordSummary(RecordModel):
     phase: Phase
     region: str
     encryption: Encryption | None = None
+    s3_key_arn: str | None = None
+    rds_key_arn: str | None = None
     problem_code: str | None = None
     tenant_name: str | None = None
     created_at: datetime
     started_at: datetime
     closed_at: datetime | None = None
+    health: HealthSummary | None = None
 
 
 class RecordConflict(RecordModel):
@@ -150,6 +159,7 @@ class EnvironmentRecordState(RecordModel):
         named: The last report of a tenant run that completed.
         region: The Region in which the environment has resources; None if provisioning has reported no resource. A
             request to delete the environment in another Region does not change this.
+        health: The last report of a check since the environment became READY; None if no check has reported since.
     """
 
     latest: RunReport | None = None
@@ -157,12 +167,13 @@ class EnvironmentRecordState(RecordModel):
     tenant: TenantReport | None = None
     named: TenantReport | None = None
     region: str | None = None
+    health: RecordedHealth | None = None
 
-    def receive(self, report: RunReport | TenantReport, environment_id: str) -> Self:
+    def receive(self, report: RecordReport, environment_id: str) -> Self:
         """Return the state after a report, or the same state if the report is about another environment."""
         return self.apply(report) if report.environment_id == environment_id else self
 
-    def apply(self, report: RunReport | TenantReport) -> Self:
+    def apply(self, report: RecordReport) -> Self:
         """Return the state after a report.
 
         A repeated report, or the late report of an earlier run, changes at most the list of attempts. Reports can
@@ -171,6 +182,8 @@ class EnvironmentRecordState(RecordModel):
         """
         if isinstance(report, TenantReport):
             return self._with_tenant(report)
+        if isinstance(report, HealthReport):
+            return self._with_health(report)
         attempt = report.attempt
         if not self.is_deleted and not self._has_owner(report):
             return self
@@ -191,6 +204,7 @@ class EnvironmentRecordState(RecordModel):
                 "region": _find_region_of_resources(report.progress)
                 or (self.possible_region if known is None else self.region),
                 "attempts": (*attempts[:1], *attempts[1:][-(MAX_RECORDED_ATTEMPTS - 1) :]),
+                "health": None if newer else self.health,
             }
         )
 
@@ -205,6 +219,21 @@ class EnvironmentRecordState(RecordModel):
         if self.tenant is not None and report.ended_at < self.tenant.ended_at:
             return self
         return self.model_copy(update={"tenant": report, "named": report if report.completed else self.named})
+
+    def _with_health(self, report: HealthReport) -> Self:
+        """Return the state after a check. Only a READY environment has a health.
+
+        A check that began before the environment became READY, or before the last reported check, changes nothing.
+        """
+        summary, latest = self.summarise(), self.latest
+        if summary is None or latest is None or summary.phase is not Phase.READY:
+            return self
+        if summary.organisation != report.organisation or latest.attempt.ended_at is None:
+            return self
+        earlier = self.health.report.checked_at if self.health is not None else latest.attempt.ended_at
+        if report.checked_at < earlier:
+            return self
+        return self.model_copy(update={"health": RecordedHealth.following(self.health, report)})
 
     def _name_since(self, attempt: Attempt) -> str | None:
         """Return the tenant name that a tenant run set after an attempt; None if there is none."""
@@ -254,12 +283,24 @@ class EnvironmentRecordState(RecordModel):
             phase=phase,
             region=request.region,
             encryption=request.encryption,
+            s3_key_arn=request.s3_key_arn,
+            rds_key_arn=request.rds_key_arn,
             problem_code=problem.code if problem else None,
             tenant_name=named or progress.tenant_name,
             created_at=self.created_at or attempt.started_at,
             started_at=find_start(self.latest),
             closed_at=attempt.ended_at,
+            health=self._summarise_health(progress, attempt.ended_at) if phase is Phase.READY else None,
         )
+
+    def _summarise_health(self, progress: RecordedProgress, ready_at: datetime | None) -> HealthSummary | None:
+        """Return the health of a READY environment. Until a check reports, the evidence of its provisioning counts."""
+        if self.health is not None:
+            return self.health.summarise()
+        if progress.evidence is None or ready_at is None:
+            return None
+        proved_at = progress.evidence.collected_at
+        return HealthSummary(state=HealthState.HEALTHY, since=ready_at, checked_at=proved_at)
 
 
 def _find_region_of_resources(progress: RecordedProgress) -> str | None:

@@ -115,6 +115,7 @@ _RETRY: Final = {
     RequestKind.ENVIRONMENT: "Then retry with the same values: provisioning resumes where it stopped.",
     RequestKind.TENANT: "Then retry with the same values: byok skips a key that already has the name.",
     RequestKind.DELETION: "Then retry the deletion: byok skips resources that are already deleted.",
+    RequestKind.HEALTH: "byok checks the environment again within five minutes, so you do not need to retry anything.",
 }
 _PROPAGATION: Final = "KMS usually propagates a change within seconds, but in rare cases it takes minutes."
 

@@ -23,6 +23,8 @@ class Remedy(StrEnum):
     S3_KEY_POLICY = "s3-key-policy"
     RDS_KEY = "rds-key"
     CLUSTER_LOST_KEY = "cluster-lost-key"
+    READY_CLUSTER_LOST_KEY = "ready-cluster-lost-key"
+    DRIFT = "drift"
     KEY_IN_USE = "key-in-use"
     ACCOUNT_NOT_REGISTERED = "account-not-registered"
     ACCOUNT_OF_ANOTHER_ORGANISATION = "account-of-another-organisation"
@@ -124,6 +126,23 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "2. If the cluster's status above ends in -recoverable, the platform's operator starts the cluster (RDS, "
         "StartDBCluster) within 7 days after the cluster lost the key. If the status does not end in -recoverable, "
         "the cluster cannot be started again, and the operator must delete it.\n{again}"
+    ),
+    Remedy.READY_CLUSTER_LOST_KEY: (
+        "The database is down, because the cluster can no longer use the {key}.\n"
+        "1. The key administrator cancels the key's deletion, if one is scheduled, and enables the key ({profile}):\n"
+        "  aws kms cancel-key-deletion {kms}\n"
+        "  aws kms enable-key {kms}\n"
+        "2. If the cluster's status above ends in -recoverable, byok tries to start the cluster every few minutes, and "
+        "succeeds once the key is usable. Aurora keeps the cluster recoverable for 7 days after it lost the key. If "
+        "the vendor has turned this off (BYOK_RECOVER_CLUSTERS), the platform's operator starts the cluster (RDS, "
+        "StartDBCluster).\n"
+        "3. If the status does not end in -recoverable, the cluster cannot be started again. The platform's operator "
+        "restores a snapshot, which also needs the key.\n{again}"
+    ),
+    Remedy.DRIFT: (
+        "The customer does not need to do anything, because the keys work. Someone with access to the platform's "
+        "account {account} changed or deleted the resource above; CloudTrail shows who. The platform's operator "
+        "restores the resource or its setting.\n{again}"
     ),
     Remedy.KEY_IN_USE: (
         "{key_arn} is already used by another environment; each environment needs its own pair of keys. Create a new "

@@ -34,6 +34,7 @@ OPERATIONS_BY_SERVICE: Final[dict[str, tuple[str, ...]]] = {
         "DescribeDBClusters",
         "DescribeDBInstances",
         "ModifyDBCluster",
+        "StartDBCluster",
     ),
     "s3": (
         "CreateBucket",

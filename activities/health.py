@@ -1,0 +1,190 @@
+"""Activities that check the health of environments: one page of a sweep, or one environment (contract 139-143)."""
+
+import asyncio
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities import rds_resources
+from activities.clients import AwsClients
+from activities.failures import ActivityContext
+from activities.health_check import HealthCheck
+from byok.contracts import NO_HEALTH_ERROR_TYPE
+from byok.domain import naming
+from byok.domain.arns import KeyPurpose
+from byok.domain.models import (
+    HealthReport,
+    HealthState,
+    HealthTarget,
+    Problem,
+    SweepPage,
+    SweepPageRequest,
+    VerificationRequest,
+    VerificationResult,
+)
+from byok.domain.phases import Phase, RequestKind
+from byok.domain.planning import Platform, plan_no_environment
+from byok.temporal_health import list_targets, to_target
+from byok.temporal_records import find_record, send_report
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds.type_defs import DBClusterTypeDef
+
+COMPARE_EVERY: Final = timedelta(hours=1)
+"""How often a sweep compares the settings, tags and claims of a healthy environment. It takes some twenty calls."""
+
+_CONCURRENT_CHECKS: Final = 10
+"""How many environments a page checks at a time, so that a sweep does not take all threads of the worker."""
+
+_PAUSES: Final = (timedelta(milliseconds=500), timedelta(seconds=2))
+"""The pauses before a check is repeated to which AWS did not answer. One lost connection must not cost a proof."""
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class HealthActivities:
+    """Checks the keys and the resources of READY environments, and reports what changed to their records."""
+
+    clients: AwsClients
+    platform: Platform
+
+    @activity.defn
+    async def check_page(self, request: SweepPageRequest) -> SweepPage:
+        """Check one page of a Region's environments.
+
+        If AWS does not answer about an environment, the page lists the environment as unproved: a fault of the platform
+        is a fact about the Region, not about each environment.
+
+        Raises:
+            RPCError: Temporal does not respond.
+        """
+        targets, after = await list_targets(activity.client(), request.region, request.after)
+        try:
+            clusters = await self._describe_clusters(request.region, targets)
+        except ApplicationError as error:
+            unproved = tuple(one.environment_id for one in targets)
+            return SweepPage(checked=0, unproved=unproved, cause=_get_problem(error), after=after)
+        slots = asyncio.Semaphore(_CONCURRENT_CHECKS)
+
+        async def check(target: HealthTarget) -> HealthReport | Problem:
+            async with slots:
+                compare = _is_due(target, request)
+                cluster = clusters.get(self._cluster_of(target))
+                return await self._check(target, cluster, request.swept_at, thoroughly=compare)
+
+        found = await asyncio.gather(*(check(target) for target in targets))
+        changed = 0
+        for target, one in zip(targets, found, strict=True):
+            if isinstance(one, HealthReport) and _is_news(one, target):
+                await send_report(activity.client(), activity.info().task_queue, one)
+                changed += 1
+        faults = {
+            target.environment_id: one for target, one in zip(targets, found, strict=True) if isinstance(one, Problem)
+        }
+        return SweepPage(
+            checked=len(targets) - len(faults),
+            changed=changed,
+            unproved=tuple(faults),
+            cause=next(iter(faults.values()), None),
+            after=after,
+        )
+
+    @activity.defn
+    async def verify_environment(self, request: VerificationRequest) -> VerificationResult:
+        """Check everything about one environment now, and report it to the environment's record.
+
+        Raises:
+            ApplicationError: The environment has no record, or is not READY.
+            RPCError: Temporal does not respond.
+        """
+        client, checked_at = activity.client(), activity.info().current_attempt_scheduled_time
+        record = await find_record(client, request.environment_id)
+        target = to_target(record.summary) if record is not None and record.is_open else None
+        if target is None:
+            message = f"{request.environment_id} is not READY. Only a READY environment has a health."
+            raise ApplicationError(message, type=NO_HEALTH_ERROR_TYPE, non_retryable=True)
+        try:
+            clusters = await self._describe_clusters(target.region, [target])
+        except ApplicationError as error:
+            return VerificationResult(unreachable=_get_problem(error))
+        found = await self._check(target, clusters.get(self._cluster_of(target)), checked_at, thoroughly=True)
+        if isinstance(found, Problem):
+            return VerificationResult(unreachable=found)
+        await send_report(client, activity.info().task_queue, found)
+        return VerificationResult(report=found)
+
+    async def _check(
+        self, target: HealthTarget, cluster: "DBClusterTypeDef | None", at: datetime, *, thoroughly: bool
+    ) -> HealthReport | Problem:
+        """Check one environment. Return the problem if AWS did not answer."""
+        check = HealthCheck(self.clients, self.platform, target, cluster, at)
+        try:
+            return await _with_retries(lambda: check.run(thoroughly=thoroughly))
+        except ApplicationError as error:
+            return _get_problem(error)
+
+    async def _describe_clusters(self, region: str, targets: "list[HealthTarget]") -> "Mapping[str, DBClusterTypeDef]":
+        """Describe the clusters of all targets, a hundred with each call.
+
+        Raises:
+            ApplicationError: RDS did not answer.
+        """
+        environment = plan_no_environment(self.platform).model_copy(update={"region": region})
+        step = ActivityContext(environment, self.platform.vendor, Phase.READY, KeyPurpose.RDS, RequestKind.HEALTH)
+        rds, found = self.clients.rds(region), dict[str, "DBClusterTypeDef"]()
+
+        def describe(names: list[str]) -> "dict[str, DBClusterTypeDef]":
+            with step.translate_aws_errors():
+                return rds_resources.find_clusters(rds, names)
+
+        names = [self._cluster_of(target) for target in targets]
+        for start in range(0, len(names), rds_resources.MAX_RECORDS):
+            some = names[start : start + rds_resources.MAX_RECORDS]
+            found |= await _with_retries(lambda some=some: describe(some))  # type: ignore[misc]
+        return found
+
+    def _cluster_of(self, target: HealthTarget) -> str:
+        return naming.cluster_identifier(self.platform.vendor, target.environment_id)
+
+
+async def _with_retries(call: Callable[[], _Result]) -> _Result:
+    """Make blocking calls in a thread, and repeat them a few times if AWS does not answer."""
+    for pause in _PAUSES:
+        try:
+            return await asyncio.to_thread(call)
+        except ApplicationError as error:
+            if error.non_retryable:
+                raise
+        await asyncio.sleep(pause.total_seconds())
+    return await asyncio.to_thread(call)
+
+
+def _get_problem(error: ApplicationError) -> Problem:
+    return Problem.model_validate(error.details[0])
+
+
+def _is_due(target: HealthTarget, request: SweepPageRequest) -> bool:
+    """Return whether a sweep compares the settings of an environment.
+
+    It always does unless the environment is healthy, because only a comparison can show that a difference is gone. The
+    healthy ones take turns, so that each sweep compares an equal share of them.
+    """
+    if target.last is None or target.last.state is not HealthState.HEALTHY:
+        return True
+    shares = max(1, round(COMPARE_EVERY.total_seconds() / request.interval_seconds))
+    turn = int(request.swept_at.timestamp() // request.interval_seconds)
+    return zlib.crc32(target.environment_id.encode()) % shares == turn % shares
+
+
+def _is_news(report: HealthReport, target: HealthTarget) -> bool:
+    """Return whether a report says something that the record does not contain yet."""
+    last = target.last
+    if last is not None and last.digest is None:  # no check has reported since the environment became READY
+        return report.state is not last.state
+    return last is None or report.digest != last.digest

@@ -1,0 +1,193 @@
+"""Checks one environment: its S3 key by an object, its Aurora key by the cluster's status, and its settings."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from temporalio.exceptions import ApplicationError
+
+from activities import rds_resources
+from activities.bucket_owner import refuse_foreign_bucket
+from activities.clients import AwsClients
+from activities.drift import DRIFT_CODE, DriftCheck
+from activities.failures import ActivityContext
+from activities.health_object import HealthObject
+from byok.contracts import INVALID_INPUT_PROBLEM_CODE
+from byok.domain import rds_statuses
+from byok.domain.arns import KeyPurpose
+from byok.domain.models import (
+    EnvironmentPlan,
+    HealthReport,
+    HealthState,
+    HealthTarget,
+    KeyHealth,
+    KeyUse,
+    Problem,
+    ProvisionRequest,
+)
+from byok.domain.phases import Phase, RequestKind
+from byok.domain.planning import Platform, plan_environment, plan_no_environment
+from byok.domain.problems.remediation import Remedy
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds.type_defs import DBClusterTypeDef
+
+
+@dataclass
+class HealthCheck:
+    """The check of one environment.
+
+    Attributes:
+        cluster: The environment's cluster as RDS describes it, before or after a start; None if it does not exist.
+        at: When the check began.
+    """
+
+    clients: AwsClients
+    platform: Platform
+    target: HealthTarget
+    cluster: "DBClusterTypeDef | None"
+    at: datetime
+    _started: bool = field(default=False, init=False)
+
+    def run(self, *, thoroughly: bool) -> HealthReport:
+        """Check the environment, and start its cluster if the cluster lost its key and the key works again.
+
+        Args:
+            thoroughly: Whether to write to S3 as well as read, and to compare settings, tags and claims.
+
+        Raises:
+            ApplicationError: AWS did not answer, or refused a call for a reason that is not the customer's, and nothing
+                else shows that a key is lost.
+        """
+        refusal = self._start_lost_cluster()
+        s3, rds = self._check_s3_key(write=thoroughly), self._check_aurora_key()
+        problems = [one for one in (s3, rds, refusal) if isinstance(one, Problem)]
+        if self._status in rds_statuses.KEY_LOST or any(one.key is not None for one in problems):
+            # A lost key must be reported, whatever else could not be found out.
+            return self._report(HealthState.KEY_LOST, s3, rds, problems)
+        if isinstance(s3, ApplicationError):
+            raise s3
+        if self._is_starting():
+            return self._report(HealthState.RECOVERING, s3, rds, problems)
+        if thoroughly:
+            drift = DriftCheck(self.clients, self.platform, self._step(KeyPurpose.RDS), self._plan)
+            problems += drift.find(self.cluster)
+        elif self.cluster is None:
+            problems.append(self._vanished())
+        return self._report(HealthState.DEGRADED if problems else HealthState.HEALTHY, s3, rds, problems)
+
+    def _check_s3_key(self, *, write: bool) -> KeyUse | Problem | ApplicationError:
+        """Use the S3 key. Return AWS's refusal as a problem, and a fault of the platform as the error."""
+        environment = self._plan.environment
+        if KeyPurpose.S3 not in environment.customer_keys:
+            return KeyUse.PLATFORM_MANAGED
+        step = self._step(KeyPurpose.S3)
+        s3 = self.clients.on_behalf_of(environment.organisation).s3(environment.region)
+        try:
+            with step.translate_aws_errors(), refuse_foreign_bucket(step, s3, environment.probe_bucket):
+                mismatch = HealthObject(s3, environment).prove_key(write=write)
+        except ApplicationError as error:
+            problem = Problem.model_validate(error.details[0])
+            return problem if error.non_retryable and problem.key is not None else error
+        if mismatch is not None:
+            return step.non_retryable_error("byok.ProbeMismatch", mismatch, Remedy.UNPROVED)
+        return KeyUse.PROVED
+
+    def _check_aurora_key(self) -> KeyUse | Problem:
+        """Return what the cluster's status shows about the Aurora key."""
+        status = self._status
+        if status is None:
+            return KeyUse.UNREACHABLE
+        step, name = self._step(KeyPurpose.RDS), self._plan.cluster.identifier
+        if status in rds_statuses.KEY_LOST:
+            message = f"{name} is {status}: the cluster can no longer use its key."
+            return step.build_problem(f"rds.{status}", message, Remedy.READY_CLUSTER_LOST_KEY, customer_key=True)
+        if status != rds_statuses.AVAILABLE and status not in rds_statuses.CLUSTER_PENDING:
+            message = f"{name} is {status}. A cluster with this status does not become available on its own."
+            return step.build_problem(f"rds.{status}", message, Remedy.DRIFT)
+        managed = KeyPurpose.RDS not in self._plan.environment.customer_keys
+        return KeyUse.PLATFORM_MANAGED if managed else KeyUse.IN_USE
+
+    @property
+    def _status(self) -> str | None:
+        """The cluster's status; None if the cluster does not exist."""
+        return None if self.cluster is None else self.cluster.get("Status", "")
+
+    def _start_lost_cluster(self) -> Problem | None:
+        """Try to start the cluster if it lost its key.
+
+        RDS refuses while the key is unusable. The refusal changes nothing, so each check tries again, and only another
+        reason is a problem, such as a permission that the platform role lacks.
+        """
+        if self._status != rds_statuses.KEY_LOST_RECOVERABLE or not self.platform.recover_clusters:
+            return None
+        rds, name = self.clients.rds(self.target.region), self._plan.cluster.identifier
+        try:
+            with self._step(KeyPurpose.RDS).translate_aws_errors():
+                rds.start_db_cluster(DBClusterIdentifier=name)
+                self._started, self.cluster = True, rds_resources.find_cluster(rds, name)
+        except ApplicationError as error:
+            problem = Problem.model_validate(error.details[0])
+            return problem if error.non_retryable and problem.key is None else None
+        return None
+
+    def _is_starting(self) -> bool:
+        """Return whether RDS is starting the cluster after it lost its key."""
+        before = None if self.target.last is None else self.target.last.state
+        was_lost = self._started or before in (HealthState.KEY_LOST, HealthState.RECOVERING)
+        return was_lost and self._status in rds_statuses.CLUSTER_PENDING
+
+    @cached_property
+    def _plan(self) -> EnvironmentPlan:
+        """The environment's plan, without a grace period: a health check must not wait for a policy to propagate.
+
+        Raises:
+            ApplicationError: byok's rules for requests have changed, and no longer allow the environment's request.
+        """
+        fields = ("environment_id", "organisation", "region", "encryption", "s3_key_arn", "rds_key_arn")
+        values = {name: getattr(self.target, name) for name in fields if getattr(self.target, name) is not None}
+        try:
+            request = ProvisionRequest.model_validate({**values, "key_grace_seconds": 0})
+        except ValidationError as error:
+            step = ActivityContext(
+                plan_no_environment(self.platform), self.platform.vendor, Phase.READY, KeyPurpose.S3, RequestKind.HEALTH
+            )
+            text = str(error.errors(include_input=False, include_url=False))
+            raise step.non_retryable_error(INVALID_INPUT_PROBLEM_CODE, text, Remedy.PLATFORM_OPERATOR) from error
+        return plan_environment(request, self.platform, self.at, run_id="")
+
+    def _step(self, key: KeyPurpose) -> ActivityContext:
+        return ActivityContext(self._plan.environment, self.platform.vendor, Phase.READY, key, RequestKind.HEALTH)
+
+    def _vanished(self) -> Problem:
+        message = f"The cluster {self._plan.cluster.identifier} does not exist."
+        return self._step(KeyPurpose.RDS).build_problem(DRIFT_CODE, message, Remedy.DRIFT)
+
+    def _report(
+        self,
+        state: HealthState,
+        s3: KeyUse | Problem | ApplicationError,
+        rds: KeyUse | Problem,
+        problems: list[Problem],
+    ) -> HealthReport:
+        uses = {KeyPurpose.S3: _use_of(s3), KeyPurpose.RDS: _use_of(rds)}
+        environment = self._plan.environment
+        return HealthReport(
+            environment_id=self.target.environment_id,
+            organisation=self.target.organisation,
+            checked_at=self.at,
+            state=state,
+            cluster_status=self._status,
+            keys=tuple(
+                KeyHealth(key=which, key_arn=environment.key_arn(which) or None, use=use) for which, use in uses.items()
+            ),
+            problems=tuple(problems),
+        )
+
+
+def _use_of(found: KeyUse | Problem | ApplicationError) -> KeyUse:
+    if isinstance(found, KeyUse):
+        return found
+    return KeyUse.REFUSED if isinstance(found, Problem) and found.key is not None else KeyUse.UNREACHABLE

@@ -1,0 +1,311 @@
+"""The health of a READY environment: whether its keys still work, and whether its resources are as byok left them.
+
+A *sweep* checks all environments of a Region every few minutes, and `byok verify` checks one environment at once
+(contract 139-143, decision 0041).
+"""
+
+import hashlib
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, Self
+
+from pydantic import AwareDatetime, Field
+
+from byok.domain.arns import KeyPurpose
+from byok.domain.models.base import RecordModel, RegionName, RequestModel
+from byok.domain.models.progress import Problem
+from byok.domain.phases import Encryption
+from byok.domain.rds_statuses import KEY_LOST_RECOVERABLE
+
+RECOVERABLE_FOR: Final = timedelta(days=7)
+"""How long Aurora keeps a cluster recoverable that has lost its key (Aurora user guide, "Encrypting Amazon Aurora
+resources")."""
+
+MAX_PROOF_AGE: Final = timedelta(minutes=10)
+"""An environment whose last proof is older than this has the health UNKNOWN (contract 139)."""
+
+_DIGEST_LENGTH: Final = 12
+
+
+class HealthState(StrEnum):
+    """The health of an environment.
+
+    HEALTHY: both keys work, and all settings are as byok left them.
+    DEGRADED: both keys work, but a setting, policy, tag or claim differs, or a resource is missing.
+    KEY_LOST: AWS refuses to use a key, or the cluster has lost access to its key.
+    RECOVERING: the key works again, and RDS is starting the cluster.
+    UNKNOWN: byok has not proved the keys in the last ten minutes. This never says anything about the customer.
+    """
+
+    HEALTHY = "HEALTHY"
+    DEGRADED = "DEGRADED"
+    KEY_LOST = "KEY_LOST"
+    RECOVERING = "RECOVERING"
+    UNKNOWN = "UNKNOWN"
+
+
+class KeyUse(StrEnum):
+    """What a check found out about one key.
+
+    PROVED: the service has just used the key.
+    IN_USE: the running cluster uses the key by the grant from its creation. Whether RDS could use the key for a new
+    cluster is not proved: a key administrator who removes the platform's statements does not stop a running cluster.
+    REFUSED: AWS refused to use the key, or the cluster has lost access to it.
+    UNREACHABLE: AWS did not say anything about the key, because of a platform fault.
+    PLATFORM_MANAGED: the key is not the customer's.
+    """
+
+    PROVED = "proved"
+    IN_USE = "in use by grant; new use not proved"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    PLATFORM_MANAGED = "platform-managed"
+
+
+class KeyHealth(RecordModel):
+    """What a check found out about one key."""
+
+    key: KeyPurpose
+    key_arn: str | None
+    use: KeyUse
+
+
+class HealthReport(RecordModel):
+    """What a check of one environment found.
+
+    Attributes:
+        checked_at: When the check began.
+        state: Never UNKNOWN: a check that AWS did not answer is not reported to the record.
+        cluster_status: The cluster's status as RDS reports it; None if the cluster does not exist.
+        problems: Everything that is wrong, each with its remedy; empty if the state is HEALTHY.
+    """
+
+    environment_id: str
+    organisation: str | None = None
+    checked_at: AwareDatetime
+    state: HealthState
+    cluster_status: str | None = None
+    keys: tuple[KeyHealth, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """A short hash of what the report says, without what differs between two reports of the same fact.
+
+        AWS's messages contain session names and request ids, so only byok's own messages count.
+        """
+        facts = [
+            f"{one.code} {one.key or ''} {one.message if one.code.startswith('byok.') else ''}" for one in self.problems
+        ]
+        text = "\n".join([self.state, self.cluster_status or "", *sorted(facts)])
+        return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+
+
+class RecordedHealth(RecordModel):
+    """The last report in an environment's record, and when its state began.
+
+    Attributes:
+        since: When a check first found this state.
+        recoverable_until: When Aurora stops keeping the cluster recoverable, counted from the first check that found
+            the cluster in this status; None if the cluster has another status.
+    """
+
+    report: HealthReport
+    since: AwareDatetime
+    recoverable_until: AwareDatetime | None = None
+
+    @classmethod
+    def following(cls, earlier: Self | None, report: HealthReport) -> Self:
+        """Return the health after a report."""
+        same = earlier is not None and earlier.report.state is report.state
+        until = None
+        if report.cluster_status == KEY_LOST_RECOVERABLE:
+            known = earlier.recoverable_until if earlier is not None else None
+            until = known or report.checked_at + RECOVERABLE_FOR
+        since = earlier.since if earlier is not None and same else report.checked_at
+        return cls(report=report, since=since, recoverable_until=until)
+
+    def summarise(self) -> "HealthSummary":
+        """Return the part that lists show."""
+        problem = self.report.problems[0] if self.report.problems else None
+        return HealthSummary(
+            state=self.report.state,
+            since=self.since,
+            checked_at=self.report.checked_at,
+            problem_code=problem.code if problem else None,
+            digest=self.report.digest,
+        )
+
+
+class HealthSummary(RecordModel):
+    """The last reported health, as the list of records contains it.
+
+    Attributes:
+        checked_at: When the last reported check began. A sweep that finds nothing new reports nothing.
+        digest: `HealthReport.digest` of the report; None if no check has reported since the environment became READY.
+    """
+
+    state: HealthState
+    since: datetime
+    checked_at: datetime
+    problem_code: str | None = None
+    digest: str | None = None
+
+
+class HealthTarget(RecordModel):
+    """An environment to check.
+
+    Attributes:
+        last: The last reported health.
+    """
+
+    environment_id: str
+    organisation: str | None = None
+    region: str
+    encryption: Encryption | None = None
+    s3_key_arn: str | None = None
+    rds_key_arn: str | None = None
+    last: HealthSummary | None = None
+
+
+class SweepRequest(RequestModel):
+    """The input of `CheckKeyHealth`.
+
+    Attributes:
+        region: The Region whose environments the sweep checks.
+        interval_seconds: The time between two sweeps.
+    """
+
+    region: RegionName
+    interval_seconds: float = Field(gt=0)
+
+
+class SweepPageRequest(RecordModel):
+    """One page of a sweep.
+
+    Attributes:
+        swept_at: When the sweep began.
+        after: Temporal's token for the page, in base64; None for the first page.
+    """
+
+    region: str
+    interval_seconds: float
+    swept_at: AwareDatetime
+    after: str | None = None
+
+
+class SweepPage(RecordModel):
+    """What one page of a sweep found.
+
+    Attributes:
+        checked: How many environments byok checked.
+        changed: How many of them had changed since their last report.
+        unproved: The ids of the environments about which AWS said nothing.
+        cause: Why, for the first of them. The cause is usually the same for all: a fact about the Region.
+        after: The token for the next page; None after the last page.
+    """
+
+    checked: int
+    changed: int = 0
+    unproved: tuple[str, ...] = ()
+    cause: Problem | None = None
+    after: str | None = None
+
+
+MAX_LISTED_UNPROVED: Final = 50
+"""The maximum number of environments that a sweep's outcome lists as unproved. If more are unproved, the sweep proved
+none: the outcome is in a memo, and the SDK warns at memos of more than 2,048 bytes."""
+
+
+class SweepOutcome(RecordModel):
+    """The outcome of a completed sweep.
+
+    Attributes:
+        swept_at: When the sweep began. Every environment that it covers was checked after this time.
+        unproved_count: How many environments AWS said nothing about.
+        unproved: Their ids, if there are few; empty if there are many.
+        cause: Why AWS said nothing about the first of them.
+    """
+
+    region: str
+    swept_at: AwareDatetime
+    checked: int = 0
+    changed: int = 0
+    unproved_count: int = 0
+    unproved: tuple[str, ...] = ()
+    cause: Problem | None = None
+
+    def add(self, page: SweepPage) -> Self:
+        """Return the outcome including another page."""
+        count = self.unproved_count + len(page.unproved)
+        listed = (*self.unproved, *page.unproved) if count <= MAX_LISTED_UNPROVED else ()
+        return self.model_copy(
+            update={
+                "checked": self.checked + page.checked,
+                "changed": self.changed + page.changed,
+                "unproved_count": count,
+                "unproved": listed,
+                "cause": self.cause or (page.cause and page.cause.model_copy(update={"remediation": ""})),
+            }
+        )
+
+    def proves(self, environment_id: str) -> bool:
+        """Return whether AWS answered for an environment."""
+        return self.unproved_count <= MAX_LISTED_UNPROVED and environment_id not in self.unproved
+
+
+class VerificationRequest(RequestModel):
+    """The input of `VerifyEnvironment`."""
+
+    environment_id: str
+
+
+class VerificationResult(RecordModel):
+    """The outcome of a verification.
+
+    Attributes:
+        report: What the check found; None if AWS did not answer.
+        unreachable: Why AWS did not answer.
+    """
+
+    report: HealthReport | None = None
+    unreachable: Problem | None = None
+
+
+class EnvironmentHealth(RecordModel):
+    """The health of an environment, as byok knows it now.
+
+    Attributes:
+        state: UNKNOWN if the last proof is older than `MAX_PROOF_AGE`.
+        last_state: The state at the last proof.
+        since: When a check first found `state`, or when the last proof became too old.
+        proved_at: When byok last checked the environment and AWS answered.
+        cluster_status: The cluster's status when it was last reported.
+        recoverable_until: When Aurora stops keeping the cluster recoverable.
+        unreachable: Why the latest sweep of the Region got no answer about the environment; None if it got one.
+    """
+
+    state: HealthState
+    last_state: HealthState
+    since: datetime
+    proved_at: datetime
+    cluster_status: str | None = None
+    keys: tuple[KeyHealth, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    recoverable_until: datetime | None = None
+    unreachable: Problem | None = None
+
+
+def find_proof_time(last: HealthSummary, environment_id: str, sweep: SweepOutcome | None) -> datetime:
+    """Return when byok last proved an environment.
+
+    A sweep that finds nothing new reports nothing, so the proof is the latest of the last report and the last sweep.
+    """
+    if sweep is None or not sweep.proves(environment_id):
+        return last.checked_at
+    return max(last.checked_at, sweep.swept_at)
+
+
+def compute_state(last: HealthState, proved_at: datetime, now: datetime) -> HealthState:
+    """Return the health to show: the last state while its proof is recent, otherwise UNKNOWN (contract 139)."""
+    return last if now - proved_at <= MAX_PROOF_AGE else HealthState.UNKNOWN

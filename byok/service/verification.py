@@ -1,0 +1,53 @@
+"""Proves the keys of one environment, and compares its settings, at once."""
+
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+from byok.audit.record import AuditAction
+from byok.contracts import NO_HEALTH_ERROR_TYPE, VERIFY_ENVIRONMENT_WORKFLOW, verification_workflow_id
+from byok.domain.models import EnvironmentHealth, VerificationRequest, VerificationResult
+from byok.domain.phases import Phase
+from byok.service.environment_reader import EnvironmentReader
+from byok.service.errors import EnvironmentNotReadyError, VerificationFailedError
+from byok.service.short_workflows import explain_failure, run_short_workflow
+from byok.service.temporal_errors import translate_temporal_errors
+
+
+async def verify_environment(reader: EnvironmentReader, environment_id: str) -> EnvironmentHealth:
+    """Check one environment now, and return its health.
+
+    If AWS does not answer, the health is the last known one, and `unreachable` says why.
+
+    Raises:
+        AuditUnavailableError: The audit record cannot be written.
+        EnvironmentNotFoundError: No environment of the requester's organisation has this id.
+        EnvironmentNotReadyError: Only a READY environment has a health.
+        NoWorkerError: No worker is available.
+        VerificationFailedError: The check did not complete.
+    """
+    status = await reader.read_status(environment_id)
+    if status.phase is not Phase.READY:
+        raise EnvironmentNotReadyError(f"{environment_id} is {status.phase}. Only a READY environment has a health.")
+    fields = {name: getattr(status, name) for name in ("environment_id", "organisation", "region")}
+    keys = {"s3_key_arn": status.s3_key_arn, "rds_key_arn": status.rds_key_arn}
+    await reader.record_intent(AuditAction.VERIFY_ENVIRONMENT, {**fields, **keys})
+    with translate_temporal_errors():
+        try:
+            result = await run_short_workflow(
+                reader,
+                reader.task_queue,
+                VERIFY_ENVIRONMENT_WORKFLOW,
+                VerificationRequest(environment_id=environment_id),
+                verification_workflow_id(environment_id),
+                VerificationResult,
+                f"The verification of {environment_id} was requested",
+            )
+        except WorkflowFailureError as error:
+            reason = explain_failure(error)
+            if isinstance(reason, ApplicationError) and reason.type == NO_HEALTH_ERROR_TYPE:
+                raise EnvironmentNotReadyError(str(reason.message)) from error
+            raise VerificationFailedError(f"{environment_id} cannot be verified: {reason}") from error
+    health = (await reader.read_status(environment_id)).health
+    if health is None:  # the environment was changed while byok checked it
+        raise EnvironmentNotReadyError(f"{environment_id} is no longer READY.")
+    return health.model_copy(update={"unreachable": result.unreachable})

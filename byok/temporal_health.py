@@ -1,0 +1,159 @@
+"""Lists the environments whose health byok checks, and starts and reads the sweeps of a Region (decision 0041).
+
+A schedule in Temporal starts each sweep. The outcome of a completed sweep is in its workflow's memo, so that a reader
+needs neither a worker nor a query.
+"""
+
+import base64
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final
+
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionExecutionStartWorkflow,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleDescription,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from temporalio.common import Priority
+from temporalio.service import RPCError, RPCStatusCode
+
+from byok.contracts import (
+    CHECK_KEY_HEALTH_WORKFLOW,
+    ENVIRONMENT_RECORD_WORKFLOW,
+    PHASE_ATTRIBUTE,
+    REGION_ATTRIBUTE,
+    SWEEP_MEMO,
+    health_schedule_id,
+)
+from byok.domain.models import HealthTarget, RecordSummary, SweepOutcome, SweepRequest
+from byok.domain.phases import Phase
+from byok.temporal_reads import describe_or_none
+from byok.temporal_records import FoundRecord
+
+PAGE_SIZE: Final = 500
+"""How many environments one activity of a sweep checks."""
+
+_BEHIND_USERS: Final = Priority(priority_key=4)
+"""A sweep's tasks wait behind the requests of users, whose priority is 3 (Temporal's default)."""
+
+_SHORTEST_CATCHUP: Final = timedelta(seconds=10)
+"""Temporal rejects a shorter catch-up window."""
+
+
+def to_target(summary: RecordSummary) -> HealthTarget | None:
+    """Return what a check needs to know about an environment; None if the environment is not READY."""
+    if summary.phase is not Phase.READY:
+        return None
+    return HealthTarget(
+        environment_id=summary.environment_id,
+        organisation=summary.organisation,
+        region=summary.region,
+        encryption=summary.encryption,
+        s3_key_arn=summary.s3_key_arn,
+        rds_key_arn=summary.rds_key_arn,
+        last=summary.health,
+    )
+
+
+async def list_targets(client: Client, region: str, after: str | None) -> tuple[list[HealthTarget], str | None]:
+    """List one page of a Region's READY environments, from their records.
+
+    Args:
+        client: A client with the plugin from `byok.temporal.make_plugin()`.
+        region: The Region.
+        after: The token that the previous page returned.
+
+    Returns:
+        The page, and the token for the next page; the token is None after the last page.
+
+    Raises:
+        RPCError: Temporal does not respond.
+    """
+    query = (
+        f"WorkflowType = '{ENVIRONMENT_RECORD_WORKFLOW}' AND ExecutionStatus = 'Running' "
+        f"AND {PHASE_ATTRIBUTE.name} = '{Phase.READY}' AND {REGION_ATTRIBUTE.name} = '{region}'"
+    )
+    token = None if after is None else base64.b64decode(after)
+    pages = client.list_workflows(query, page_size=PAGE_SIZE, next_page_token=token)
+    await pages.fetch_next_page()
+    records = [await FoundRecord.from_execution(client, one) for one in pages.current_page or ()]
+    targets = [to_target(record.summary) for record in records if record is not None]
+    end = pages.next_page_token
+    return [one for one in targets if one is not None], base64.b64encode(end).decode() if end else None
+
+
+async def ensure_health_schedules(client: Client, task_queue: str, regions: Iterable[str], interval: timedelta) -> None:
+    """Create the schedule of each Region, or give an existing schedule the interval.
+
+    A schedule that an operator has paused stays paused.
+
+    Raises:
+        RPCError: Temporal does not respond.
+    """
+    for region in regions:
+        spec = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=interval)])
+        schedule_id = health_schedule_id(region)
+        action = ScheduleActionStartWorkflow(
+            CHECK_KEY_HEALTH_WORKFLOW,
+            SweepRequest(region=region, interval_seconds=interval.total_seconds()),
+            id=schedule_id,
+            task_queue=task_queue,
+            priority=_BEHIND_USERS,
+            static_summary=f"all environments in {region}",
+        )
+        # A sweep that was missed is not made up for: the next sweep checks the same environments.
+        catchup = max(min(interval, timedelta(minutes=1)), _SHORTEST_CATCHUP)
+        policy = SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=catchup)
+        try:
+            await client.create_schedule(schedule_id, Schedule(action=action, spec=spec, policy=policy))
+        except ScheduleAlreadyRunningError:
+
+            def replace(
+                found: ScheduleUpdateInput,
+                action: ScheduleActionStartWorkflow = action,
+                spec: ScheduleSpec = spec,
+                policy: SchedulePolicy = policy,
+            ) -> ScheduleUpdate | None:
+                current = found.description.schedule
+                if [one.every for one in current.spec.intervals] == [one.every for one in spec.intervals]:
+                    return None
+                return ScheduleUpdate(Schedule(action=action, spec=spec, policy=policy, state=current.state))
+
+            await client.get_schedule_handle(schedule_id).update(replace)
+
+
+async def read_sweep(client: Client, region: str) -> SweepOutcome | None:
+    """Return the outcome of the latest completed sweep of a Region; None if Temporal knows none.
+
+    Raises:
+        RPCError: Temporal does not respond.
+    """
+    described = await _describe_schedule(client, region)
+    if described is None:
+        return None
+    for started in reversed(described.info.recent_actions):
+        if not isinstance(started.action, ScheduleActionExecutionStartWorkflow):
+            continue
+        workflow = await describe_or_none(client.get_workflow_handle(started.action.workflow_id))
+        outcome = None if workflow is None else await workflow.memo_value(SWEEP_MEMO, None, type_hint=SweepOutcome)
+        if outcome is not None:
+            return outcome
+    return None
+
+
+async def _describe_schedule(client: Client, region: str) -> ScheduleDescription | None:
+    try:
+        return await client.get_schedule_handle(health_schedule_id(region)).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return None

@@ -1,0 +1,321 @@
+"""A READY environment has a health, which sweeps and verifications prove with real calls to the local AWS."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from temporalio.client import WorkflowExecutionDescription
+from temporalio.testing import WorkflowEnvironment
+
+import byok.temporal_health
+from activities.failures import ActivityContext
+from activities.health import HealthActivities
+from activities.key_claims import KeyClaims
+from byok.contracts import (
+    CHECK_KEY_HEALTH_WORKFLOW,
+    HEALTH_ATTRIBUTE,
+    HEALTH_REPORT_SIGNAL,
+    record_workflow_id,
+)
+from byok.domain.arns import KeyPurpose
+from byok.domain.models import (
+    EnvironmentHealth,
+    HealthState,
+    KeyUse,
+    ProvisionRequest,
+    SweepOutcome,
+    SweepRequest,
+)
+from byok.domain.models.health import RECOVERABLE_FOR
+from byok.domain.naming import cluster_identifier
+from byok.domain.phases import Encryption, Phase
+from byok.domain.planning import plan_buckets
+from byok.service.verification import verify_environment
+from byok.temporal_health import list_targets
+from tests.activities.conftest import PLATFORM as DEFAULT_PLATFORM
+from tests.activities.conftest import ActivityHarness
+from tests.activities.stage import Stage, run_stage
+from tests.localaws.server import AwsHarness
+from workflows.check_key_health import CheckKeyHealth
+from workflows.verify_environment import VerifyEnvironment
+
+HOME = "eu-west-3"
+"""A Region that no other test uses, because a sweep checks all environments of a Region."""
+
+PLATFORM = replace(DEFAULT_PLATFORM, regions=(HOME,), home_region=HOME)
+PENDING_DELETION = "s3.KMS.KMSInvalidStateException"
+LOST = "rds.inaccessible-encryption-credentials-recoverable"
+
+
+@dataclass
+class HealthStage(Stage):
+    """A worker that also checks environments. `recover_clusters` can be turned off."""
+
+    harness: ActivityHarness
+    platform: Any = field(default=PLATFORM)
+
+    async def provision_ready(self, **changes: Any) -> ProvisionRequest:
+        return await self.provision(HOME, **changes)
+
+    async def sweep(self) -> SweepOutcome:
+        outcome: SweepOutcome = await self.client.execute_workflow(
+            CHECK_KEY_HEALTH_WORKFLOW,
+            SweepRequest(region=HOME, interval_seconds=240),
+            id=f"sweep-{uuid.uuid4().hex}",
+            task_queue=self.queue,
+            result_type=SweepOutcome,
+        )
+        return outcome
+
+    async def listed(self, *requests: ProvisionRequest) -> None:
+        """Wait until Temporal lists environments as READY, because visibility is eventually consistent."""
+        names = {one.environment_id for one in requests}
+        async with asyncio.timeout(20):
+            found: set[str] = set()
+            while not names <= found:
+                found, after = set(), None
+                while True:
+                    targets, after = await list_targets(self.client, HOME, after)
+                    found |= {one.environment_id for one in targets}
+                    if after is None:
+                        break
+
+    async def verify(self, request: ProvisionRequest) -> EnvironmentHealth:
+        return await verify_environment(self.service, request.environment_id)
+
+    async def health(self, request: ProvisionRequest) -> EnvironmentHealth:
+        health = (await self.read(request)).health
+        assert health is not None
+        return health
+
+    async def describe_record(self, request: ProvisionRequest) -> WorkflowExecutionDescription:
+        return await self.client.get_workflow_handle(record_workflow_id(request.environment_id)).describe()
+
+    async def count_reports(self, request: ProvisionRequest) -> int:
+        handle = self.client.get_workflow_handle(record_workflow_id(request.environment_id))
+        events = [one async for one in handle.fetch_history_events()]
+        names = [one.workflow_execution_signaled_event_attributes.signal_name for one in events]
+        return names.count(HEALTH_REPORT_SIGNAL)
+
+    def s3(self) -> Any:
+        return self.aws.operator_client("s3", HOME)
+
+    def kms(self) -> Any:
+        return self.aws.customer_client("kms", HOME)
+
+
+async def open_stage(
+    temporal: WorkflowEnvironment, aws: AwsHarness, platform: Any = PLATFORM
+) -> AsyncIterator[HealthStage]:
+    harness = ActivityHarness(aws, platform=PLATFORM, region=HOME)
+    health = HealthActivities(harness.clients, platform)
+    activities: list[Callable[..., Any]] = [health.check_page, health.verify_environment]
+    async with run_stage(temporal.client, harness, [CheckKeyHealth, VerifyEnvironment], activities) as queue:
+        yield HealthStage(temporal.client, aws, queue, harness, platform)
+
+
+@pytest_asyncio.fixture
+async def stage(
+    temporal: WorkflowEnvironment, aws: AwsHarness, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[HealthStage]:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
+    async for one in open_stage(temporal, aws):
+        yield one
+
+
+async def test_new_environment_is_healthy_by_the_evidence_of_its_provisioning(stage: HealthStage) -> None:
+    request = await stage.provision_ready()
+
+    status = await stage.read(request)
+
+    assert status.health is not None
+    assert status.evidence is not None
+    assert (status.health.state, status.health.proved_at) == (HealthState.HEALTHY, status.evidence.collected_at)
+
+
+async def test_verification_proves_both_keys_and_reports(stage: HealthStage) -> None:
+    request = await stage.provision_ready()
+    before = await stage.health(request)
+
+    health = await stage.verify(request)
+
+    assert (health.state, health.problems, health.unreachable) == (HealthState.HEALTHY, (), None)
+    assert [(one.key, one.use) for one in health.keys] == [
+        (KeyPurpose.S3, KeyUse.PROVED),
+        (KeyPurpose.RDS, KeyUse.IN_USE),
+    ]
+    assert health.proved_at > before.proved_at
+    assert (await stage.describe_record(request)).typed_search_attributes[HEALTH_ATTRIBUTE] == "HEALTHY"
+
+
+# contract 140
+@pytest.mark.parametrize(
+    ("lose", "code"),
+    [
+        (lambda kms, key: kms.disable_key(KeyId=key), "s3.KMS.DisabledException"),
+        (
+            lambda kms, key: kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7),
+            "s3.KMS.KMSInvalidStateException",
+        ),
+        (lambda kms, key: kms.put_key_policy(KeyId=key, Policy=own_policy(kms)), "s3.AccessDenied"),
+    ],
+    ids=["disabled", "pending deletion", "statement removed"],
+)
+async def test_lost_s3_key_is_reported_and_so_is_its_return(
+    stage: HealthStage, lose: Callable[[Any, str], None], code: str
+) -> None:
+    request = await stage.provision_ready()
+    key, kms = request.s3_key_arn or "", stage.kms()
+    policy = kms.get_key_policy(KeyId=key)["Policy"]
+    lose(kms, key)
+
+    lost = await stage.verify(request)
+    with_key = lost.problems[0]
+
+    assert (lost.state, with_key.code, with_key.key, with_key.key_arn) == (
+        HealthState.KEY_LOST,
+        code,
+        KeyPurpose.S3,
+        key,
+    )
+    assert "within five minutes" in with_key.remediation
+    assert (await stage.read(request)).health == lost
+
+    if code == PENDING_DELETION:
+        kms.cancel_key_deletion(KeyId=key)
+    if code != "s3.AccessDenied":
+        kms.enable_key(KeyId=key)
+    kms.put_key_policy(KeyId=key, Policy=policy)
+    back = await stage.verify(request)
+    assert (back.state, back.problems) == (HealthState.HEALTHY, ())
+    assert back.since > lost.since
+
+
+def own_policy(kms: Any) -> str:
+    """Return a policy that grants nothing to the platform."""
+    return str(kms.get_key_policy(KeyId=kms.create_key()["KeyMetadata"]["Arn"])["Policy"])
+
+
+# contract 142, 143
+async def test_cluster_that_lost_its_key_recovers_without_human_action(stage: HealthStage) -> None:
+    request = await stage.provision_ready()
+    key, kms = request.rds_key_arn or "", stage.kms()
+    kms.disable_key(KeyId=key)
+
+    lost = await stage.verify(request)
+    still_lost = await stage.verify(request)
+    kms.enable_key(KeyId=key)
+    recovering = await stage.verify(request)
+    back = await stage.verify(request)
+
+    assert (lost.state, lost.problems[0].code) == (HealthState.KEY_LOST, LOST)
+    assert lost.recoverable_until == lost.since + RECOVERABLE_FOR == still_lost.recoverable_until
+    assert still_lost.since == lost.since
+    assert recovering.state in (HealthState.RECOVERING, HealthState.HEALTHY)
+    assert (back.state, back.recoverable_until, back.cluster_status) == (HealthState.HEALTHY, None, "available")
+
+
+async def test_cluster_is_not_started_where_the_vendor_has_turned_recovery_off(
+    temporal: WorkflowEnvironment, aws: AwsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
+    async for stage in open_stage(temporal, aws, replace(PLATFORM, recover_clusters=False)):
+        request = await stage.provision_ready()
+        stage.kms().disable_key(KeyId=request.rds_key_arn)
+        await stage.verify(request)
+        stage.kms().enable_key(KeyId=request.rds_key_arn)
+
+        assert (await stage.verify(request)).state is HealthState.KEY_LOST
+        assert "StartDBCluster" not in stage.aws.list_calls("rds")
+
+
+async def test_running_cluster_outlives_the_statement_on_its_key(stage: HealthStage) -> None:
+    request = await stage.provision_ready()
+    kms = stage.kms()
+    kms.put_key_policy(KeyId=request.rds_key_arn, Policy=own_policy(kms))
+
+    health = await stage.verify(request)
+
+    assert health.state is HealthState.HEALTHY
+    assert health.keys[1].use == "in use by grant; new use not proved"
+
+
+def bucket(request: ProvisionRequest) -> str:
+    return plan_buckets(request.environment_id, HOME, PLATFORM)[0].name
+
+
+def delete_bucket_policy(stage: HealthStage, request: ProvisionRequest) -> None:
+    stage.s3().delete_bucket_policy(Bucket=bucket(request))
+
+
+def suspend_versioning(stage: HealthStage, request: ProvisionRequest) -> None:
+    stage.s3().put_bucket_versioning(Bucket=bucket(request), VersioningConfiguration={"Status": "Suspended"})
+
+
+def delete_tags(stage: HealthStage, request: ProvisionRequest) -> None:
+    stage.s3().delete_bucket_tagging(Bucket=bucket(request))
+
+
+def delete_encryption(stage: HealthStage, request: ProvisionRequest) -> None:
+    stage.s3().delete_bucket_encryption(Bucket=bucket(request))
+
+
+def allow_deletion(stage: HealthStage, request: ProvisionRequest) -> None:
+    name = cluster_identifier(PLATFORM.vendor, request.environment_id)
+    rds = stage.aws.operator_client("rds", HOME)
+    rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
+
+
+def release_claim(stage: HealthStage, request: ProvisionRequest) -> None:
+    fields = request.model_dump(include={"environment_id", "s3_key_arn", "rds_key_arn"})
+    environment = stage.harness.build_plan(region=HOME, **fields).environment
+    step = ActivityContext(environment, PLATFORM.vendor, Phase.READY, KeyPurpose.S3)
+    KeyClaims(stage.harness.clients, PLATFORM, step).release_key(request.s3_key_arn or "")
+
+
+DRIFTS: dict[str, Callable[[HealthStage, ProvisionRequest], None]] = {
+    "another bucket policy": delete_bucket_policy,
+    "another versioning": suspend_versioning,
+    "does not have the environment's tags": delete_tags,
+    "another default encryption": delete_encryption,
+    "deletion_protection is False, expected True": allow_deletion,
+    "does not hold the claim on": release_claim,
+}
+
+
+@pytest.mark.parametrize("what", DRIFTS)
+async def test_difference_from_what_byok_set_is_named(stage: HealthStage, what: str) -> None:
+    request = await stage.provision_ready()
+    DRIFTS[what](stage, request)
+
+    health = await stage.verify(request)
+
+    assert (health.state, [one.code for one in health.problems]) == (HealthState.DEGRADED, ["byok.Drift"])
+    assert what in health.problems[0].message
+    assert health.problems[0].key is None
+
+
+async def test_platform_managed_environment_has_a_health(stage: HealthStage) -> None:
+    request = await stage.provision_ready(encryption=Encryption.PLATFORM_MANAGED, s3_key_arn=None, rds_key_arn=None)
+
+    health = await stage.verify(request)
+
+    assert (health.state, [one.use for one in health.keys]) == (HealthState.HEALTHY, [KeyUse.PLATFORM_MANAGED] * 2)
+
+
+async def test_sweep_reports_only_what_changed(stage: HealthStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(byok.temporal_health, "PAGE_SIZE", 1)
+    fine, lost = await stage.provision_ready(), await stage.provision_ready()
+    stage.kms().disable_key(KeyId=lost.s3_key_arn)
+
+    await stage.listed(fine, lost)
+    await stage.sweep()
+    await stage.sweep()
+
+    assert (await stage.count_reports(fine), await stage.count_reports(lost)) == (0, 1)
+    assert (await stage.health(fine)).state is HealthState.HEALTHY
+    assert (await stage.health(lost)).state is HealthState.KEY_LOST
