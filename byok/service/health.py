@@ -32,7 +32,8 @@ async def add_health(client: Client, status: EnvironmentStatus) -> EnvironmentSt
     last, recorded = None if found is None else found.summary.health, None
     if found is not None and last is not None and last.digest is not None:
         recorded = (await found.read_state()).health
-    last = last or _first_health(status)
+    if last is None and status.evidence is not None:  # the record does not have the run's last report yet
+        last = HealthSummary.from_evidence(status.evidence)
     if last is None:
         return status
     sweep = await read_sweep(client, status.region)
@@ -96,10 +97,3 @@ async def add_health_to_list(
         proved_at = find_proof_time(health, one.environment_id, sweeps[one.region or ""])
         found[one.environment_id] = compute_state(health.state, proved_at, now)
     return [one.model_copy(update={"health": found.get(one.environment_id)}) for one in environments]
-
-
-def _first_health(status: EnvironmentStatus) -> HealthSummary | None:
-    """Return the health that the evidence of the provisioning proves."""
-    if status.evidence is None or status.closed_at is None:
-        return None
-    return HealthSummary(state=HealthState.HEALTHY, since=status.closed_at, checked_at=status.evidence.collected_at)

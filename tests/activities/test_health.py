@@ -152,7 +152,7 @@ async def test_verification_proves_both_keys_and_reports(stage: HealthStage) -> 
     assert (await stage.describe_record(request)).typed_search_attributes[HEALTH_ATTRIBUTE] == "HEALTHY"
 
 
-# contract 140
+# contract 139, 140
 @pytest.mark.parametrize(
     ("lose", "code"),
     [
@@ -307,6 +307,7 @@ async def test_platform_managed_environment_has_a_health(stage: HealthStage) -> 
     assert (health.state, [one.use for one in health.keys]) == (HealthState.HEALTHY, [KeyUse.PLATFORM_MANAGED] * 2)
 
 
+# contract 141
 async def test_sweep_reports_only_what_changed(stage: HealthStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(byok.temporal_health, "PAGE_SIZE", 1)
     fine, lost = await stage.provision_ready(), await stage.provision_ready()

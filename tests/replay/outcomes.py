@@ -16,14 +16,18 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from byok.contracts import (
+    CHECK_KEY_HEALTH_WORKFLOW,
     CHECK_KEYS_WORKFLOW,
     LIST_KEY_CLAIMS_WORKFLOW,
     REBUILD_RECORDS_WORKFLOW,
     REBUILD_RECORDS_WORKFLOW_ID,
+    VERIFY_ENVIRONMENT_WORKFLOW,
     aurora_proof_workflow_id,
     claims_workflow_id,
+    health_schedule_id,
     key_check_workflow_id,
     record_workflow_id,
+    verification_workflow_id,
 )
 from byok.domain.models import (
     BucketWithForeignObjects,
@@ -34,8 +38,11 @@ from byok.domain.models import (
     OwnedResources,
     RebuildRequest,
     RemovalResult,
+    SweepPage,
+    SweepRequest,
     UnrecordedEnvironment,
     UnrecordedPage,
+    VerificationRequest,
 )
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
@@ -287,6 +294,30 @@ async def records_rebuilt(harness: WorkflowHarness) -> Handle:
     )
 
 
+async def region_swept(harness: WorkflowHarness) -> Handle:
+    """A sweep of two pages, in which AWS did not answer about one environment."""
+    harness.activities.swept = [
+        SweepPage(checked=2, changed=1, after="bmV4dA=="),
+        SweepPage(checked=0, unproved=("acme",)),
+    ]
+    return await harness.client.start_workflow(
+        CHECK_KEY_HEALTH_WORKFLOW,
+        SweepRequest(region=REGION, interval_seconds=240),
+        id=health_schedule_id(REGION),
+        task_queue=harness.task_queue,
+    )
+
+
+async def environment_verified(harness: WorkflowHarness) -> Handle:
+    """An environment is verified on request."""
+    return await harness.client.start_workflow(
+        VERIFY_ENVIRONMENT_WORKFLOW,
+        VerificationRequest(environment_id="verified"),
+        id=verification_workflow_id("verified"),
+        task_queue=harness.task_queue,
+    )
+
+
 async def keys_checked(harness: WorkflowHarness) -> Handle:
     """Both keys are proved."""
     request = CheckKeysRequest(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY, prove_aurora_key=True)
@@ -348,6 +379,8 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     claims_listed,
     record_closed,
     records_rebuilt,
+    region_swept,
+    environment_verified,
     keys_checked,
     keys_refused,
     aurora_key_proved,

@@ -45,6 +45,7 @@ CUSTOMERS_KEY = {
     Remedy.S3_KEY_POLICY,
     Remedy.RDS_KEY,
     Remedy.CLUSTER_LOST_KEY,
+    Remedy.READY_CLUSTER_LOST_KEY,
     Remedy.KEY_IN_USE,
     Remedy.OTHER_KEY,
     Remedy.NO_FINAL_SNAPSHOT,

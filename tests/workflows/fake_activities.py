@@ -38,6 +38,8 @@ from byok.domain.models import (
     ExternalIdRequest,
     ForeignObjects,
     ForeignObjectsTask,
+    HealthReport,
+    HealthState,
     InventoryTask,
     KeyCheckPlan,
     KeyClaim,
@@ -58,10 +60,14 @@ from byok.domain.models import (
     ReconcileTenantPlan,
     ReconcileTenantRequest,
     RemovalResult,
+    SweepPage,
+    SweepPageRequest,
     TenantCommandsTask,
     TenantOutcome,
     UnrecordedEnvironment,
     UnrecordedPage,
+    VerificationRequest,
+    VerificationResult,
     WriterResource,
 )
 from byok.domain.onboarding.customer_commands import CustomerCommands
@@ -184,6 +190,7 @@ class FakeActivities:
         claims: All claims on keys.
         accounts: The organisation of each registered AWS account.
         unrecorded: The pages of environments that have no record.
+        swept: The pages of a sweep.
         quotas: The quotas of the organisations. The activity that checks the quotas is the real one, and counts
             workflows in the Temporal server.
     """
@@ -203,6 +210,7 @@ class FakeActivities:
     claims: list[KeyClaim] = field(default_factory=list)
     accounts: dict[str, str] = field(default_factory=dict)
     unrecorded: list[UnrecordedPage] = field(default_factory=list)
+    swept: list[SweepPage] = field(default_factory=list)
     quotas: Quotas = field(default_factory=Quotas)
 
     def _attempt(self, given: Any) -> None:
@@ -316,6 +324,18 @@ class FakeActivities:
     def rebuild_record(self, given: UnrecordedEnvironment) -> RebuiltRecord:
         self._attempt(given)
         return RebuiltRecord(environment_id=given.environment_id, region=given.region, phase=Phase.READY)
+
+    @activity.defn
+    def check_page(self, given: SweepPageRequest) -> SweepPage:
+        self._attempt(given)
+        return self.swept.pop(0) if self.swept else SweepPage(checked=0)
+
+    @activity.defn
+    def verify_environment(self, given: VerificationRequest) -> VerificationResult:
+        self._attempt(given)
+        at = datetime.now(UTC)
+        report = HealthReport(environment_id=given.environment_id, checked_at=at, state=HealthState.HEALTHY)
+        return VerificationResult(report=report)
 
     @activity.defn
     def plan_tenant(self, given: ReconcileTenantRequest) -> ReconcileTenantPlan:

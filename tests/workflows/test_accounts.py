@@ -27,6 +27,9 @@ USES_KEYS = {contracts.PROVISION_ENVIRONMENT_WORKFLOW, CHECK_KEYS_WORKFLOW, cont
 """The workflows that check the accounts of the keys before they use a key. The tests start each of these workflows."""
 
 STARTED_AFTER_THE_LOOKUP = {contracts.PROVE_AURORA_KEY_WORKFLOW}
+OF_EXISTING_ENVIRONMENTS = {contracts.CHECK_KEY_HEALTH_WORKFLOW, contracts.VERIFY_ENVIRONMENT_WORKFLOW}
+"""They use only the keys of existing environments, whose accounts byok checked when it created the environment."""
+
 REMOVES = {contracts.DELETE_ENVIRONMENT_WORKFLOW}
 """A deletion is not refused: unregistering an account must not prevent the removal of an environment."""
 
@@ -44,7 +47,7 @@ WITHOUT_KEYS = {
 def test_every_workflow_type_is_in_one_table() -> None:
     types = {value for name, value in vars(contracts).items() if name.endswith("_WORKFLOW")}
 
-    assert types == USES_KEYS | STARTED_AFTER_THE_LOOKUP | REMOVES | WITHOUT_KEYS
+    assert types == USES_KEYS | STARTED_AFTER_THE_LOOKUP | OF_EXISTING_ENVIRONMENTS | REMOVES | WITHOUT_KEYS
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, Field
 from byok.domain.arns import KeyPurpose
 from byok.domain.models.base import RecordModel, RegionName, RequestModel
 from byok.domain.models.progress import Problem
+from byok.domain.models.resources import Evidence
 from byok.domain.phases import Encryption
 from byok.domain.rds_statuses import KEY_LOST_RECOVERABLE
 
@@ -150,6 +151,11 @@ class HealthSummary(RecordModel):
     checked_at: datetime
     problem_code: str | None = None
     digest: str | None = None
+
+    @classmethod
+    def from_evidence(cls, evidence: Evidence) -> Self:
+        """Return the health that the evidence of the provisioning proves."""
+        return cls(state=HealthState.HEALTHY, since=evidence.collected_at, checked_at=evidence.collected_at)
 
 
 class HealthTarget(RecordModel):

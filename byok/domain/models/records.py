@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, ValidationError
 from byok.domain.customer_aws import DEFAULT_PROFILE
 from byok.domain.models.attempts import Attempt, number_attempts
 from byok.domain.models.base import RecordModel
-from byok.domain.models.health import HealthReport, HealthState, HealthSummary, RecordedHealth
+from byok.domain.models.health import HealthReport, HealthSummary, RecordedHealth
 from byok.domain.models.progress import EnvironmentProgress, Problem, Progress, TenantOutcome
 from byok.domain.models.requester import Requester
 from byok.domain.models.requests import DeleteRequest, ProvisionRequest
@@ -290,17 +290,14 @@ class EnvironmentRecordState(RecordModel):
             created_at=self.created_at or attempt.started_at,
             started_at=find_start(self.latest),
             closed_at=attempt.ended_at,
-            health=self._summarise_health(progress, attempt.ended_at) if phase is Phase.READY else None,
+            health=self._summarise_health(progress) if phase is Phase.READY else None,
         )
 
-    def _summarise_health(self, progress: RecordedProgress, ready_at: datetime | None) -> HealthSummary | None:
+    def _summarise_health(self, progress: RecordedProgress) -> HealthSummary | None:
         """Return the health of a READY environment. Until a check reports, the evidence of its provisioning counts."""
         if self.health is not None:
             return self.health.summarise()
-        if progress.evidence is None or ready_at is None:
-            return None
-        proved_at = progress.evidence.collected_at
-        return HealthSummary(state=HealthState.HEALTHY, since=ready_at, checked_at=proved_at)
+        return None if progress.evidence is None else HealthSummary.from_evidence(progress.evidence)
 
 
 def _find_region_of_resources(progress: RecordedProgress) -> str | None:

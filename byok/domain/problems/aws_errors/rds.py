@@ -58,6 +58,7 @@ RDS_ERROR_RULES: Final = (
         "InvalidDBClusterSnapshotStateFault",
         "InvalidDBClusterStateFault",
         "InvalidDBInstanceState",
+        "InvalidDBShardGroupState",
         "InvalidDBSubnetGroupStateFault",
         "InvalidGlobalClusterStateFault",
         "PriorRequestNotComplete",
