@@ -19,7 +19,7 @@ from localaws.call import AwsError, Call, HttpResponse, Operation
 from localaws.cloudformation import operations as cloudformation
 from localaws.control import CONTROL_PATH_PREFIX, ControlEndpoint
 from localaws.iam import roles as iam
-from localaws.kms import aliases, cryptography, grants, replicas, tags
+from localaws.kms import aliases, cryptography, grants, imports, replicas, rotation, tags
 from localaws.kms import operations as kms
 from localaws.presigned import accepts_json, is_presigned, verify_presigned
 from localaws.protocol import (
@@ -44,6 +44,8 @@ HANDLERS: Final[dict[str, dict[str, Operation]]] = {
         **tags.HANDLERS,
         **grants.HANDLERS,
         **replicas.HANDLERS,
+        **rotation.HANDLERS,
+        **imports.HANDLERS,
     },
     "rds": rds.HANDLERS,
     "sts": sts.HANDLERS,

@@ -5,12 +5,14 @@
 - `GET /_localaws/faults` returns the pending faults. POST adds a fault. DELETE clears all faults and ends delays.
 - `GET /_localaws/held` returns the held calls. DELETE releases the held calls.
 - `POST /_localaws/settings` sets durations, such as `{"database_seconds": 0.2, "propagation_seconds": 5}`.
+- `POST /_localaws/elapse` moves waiting periods forward, such as `{"days": 7}`, and returns the keys that KMS deletes.
 - `POST /_localaws/reset` resets everything to its initial state.
 """
 
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,6 +21,7 @@ from localaws import faults, recorder
 from localaws.call import HttpResponse
 from localaws.protocol import SERVICES
 from localaws.state import STATE
+from localaws.waiting_periods import elapse
 
 CONTROL_PATH_PREFIX: Final = "/_localaws/"
 
@@ -43,6 +46,12 @@ class _SettingsInput(BaseModel):
 
     database_seconds: float | None = Field(default=None, ge=0, le=3600)
     propagation_seconds: float | None = Field(default=None, ge=0, le=3600)
+
+
+class _ElapseInput(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    days: int = Field(ge=1, le=365)
 
 
 class ControlEndpoint:
@@ -106,6 +115,10 @@ class ControlEndpoint:
         if settings.propagation_seconds is not None:
             STATE.propagation_seconds = settings.propagation_seconds
         return {"database_seconds": STATE.database_seconds, "propagation_seconds": STATE.propagation_seconds}
+
+    def _post_elapse(self, given: object) -> dict[str, Any]:
+        period = timedelta(days=_ElapseInput.model_validate(given).days)
+        return {"deleted_keys": elapse(period)}
 
     def _post_reset(self, _: object) -> dict[str, Any]:
         self._reset()

@@ -24,7 +24,7 @@ from typing import Any, Final
 from byok import __version__
 from localaws.state import STATE
 
-STATE_FORMAT_VERSION: Final = 3
+STATE_FORMAT_VERSION: Final = 4
 """The version of the saved state's format, which increases whenever the format changes."""
 
 _STATE: Final = "state"

@@ -45,8 +45,13 @@ class Key:
     """A KMS key.
 
     Attributes:
+        secret: The current key material; empty while a key with imported key material has no key material.
         rotation_days: The period of automatic rotation; None while rotation is disabled.
         next_rotation: The date of the next rotation; None while rotation is disabled.
+        earlier_secrets: The key material before each rotation, which decrypts what it encrypted.
+        rotations: The date of each on-demand rotation.
+        import_offers: The private key for each import token that GetParametersForImport returned.
+        material_id: The id of the imported key material, which stays after the key material has been deleted.
         replica: Whether the key is a replica of a multi-Region key in another Region.
     """
 
@@ -68,6 +73,10 @@ class Key:
     next_rotation: datetime | None = None
     deletion: datetime | None = None
     replica: bool = False
+    earlier_secrets: list[bytes] = field(default_factory=list)
+    rotations: list[datetime] = field(default_factory=list)
+    import_offers: dict[bytes, bytes] = field(default_factory=dict)
+    material_id: str = ""
 
     @property
     def latest(self) -> KeyRevision:

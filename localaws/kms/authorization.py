@@ -165,13 +165,15 @@ def authorize_key_use(arn: str, use: KeyUse) -> Key:
 
 
 def _authorize(key: Key, facts: KeyRevision, use: KeyUse) -> None:
-    if any(_grant_allows(grant, use) for grant in key.grants.values()):
-        return
     identities = get_identity_policies(use.caller)
     access = AccessRequest(use.caller, use.action, key.arn, use.condition_keys | build_key_condition_keys(key.arn))
+    by_key, by_identity = evaluate_policy(facts.policy, access), evaluate_identity_policies(identities, access)
+    # An explicit deny overrides a grant (KMS developer guide, "Key policies in AWS KMS").
+    granted = any(_grant_allows(grant, use) for grant in key.grants.values())
+    if granted and Effect.EXPLICIT_DENY not in {by_key.effect, by_identity.effect}:
+        return
     if decide_access(facts.policy, key.account, identities, access).allowed:
         return
-    by_key, by_identity = evaluate_policy(facts.policy, access), evaluate_identity_policies(identities, access)
     foreign = key.account != use.caller.account
     if foreign and not by_key.allowed:
         raise _access_denied(use, _HIDDEN)

@@ -8,7 +8,7 @@ import json
 import secrets
 from typing import Any, Final
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, MultiFernet
 
 from localaws.call import AwsError, Call, Operation, models
 from localaws.kms.authorization import KmsError, resolve_key_arn
@@ -49,7 +49,7 @@ def decrypt(call: Call) -> dict[str, Any]:
     if context != (call.params.get("EncryptionContext") or {}):
         raise AwsError("InvalidCiphertextException", "")
     stop_dry_run(call)
-    return {"KeyId": key.arn, "Plaintext": Fernet(key.secret).decrypt(envelope["data"].encode())}
+    return {"KeyId": key.arn, "Plaintext": _fernet(key).decrypt(envelope["data"].encode())}
 
 
 @models("KeyId", "EncryptionContext", "KeySpec", "NumberOfBytes", "DryRun")
@@ -77,10 +77,15 @@ def _resolve(call: Call, reference: str) -> str:
         raise AwsError(refused.code, refused.message) from refused
 
 
+def _fernet(key: Key) -> MultiFernet:
+    """Return the key's key material: the current key material encrypts, and all of it decrypts."""
+    return MultiFernet([Fernet(secret) for secret in (key.secret, *key.earlier_secrets)])
+
+
 def _seal(key: Key, plaintext: bytes, call: Call) -> bytes:
     data = plaintext if isinstance(plaintext, bytes) else base64.b64decode(plaintext)
     context = call.params.get("EncryptionContext") or {}
-    return json.dumps({"key": key.arn, "context": context, "data": Fernet(key.secret).encrypt(data).decode()}).encode()
+    return json.dumps({"key": key.arn, "context": context, "data": _fernet(key).encrypt(data).decode()}).encode()
 
 
 HANDLERS: Final[dict[str, Operation]] = {

@@ -1,4 +1,4 @@
-"""Key operations within an account and across accounts: create, describe, and change the state of keys.
+"""Key operations within an account and across accounts: create, describe, and change the state and policy of keys.
 
 Across accounts, only cryptographic operations, DescribeKey, GetKeyRotationStatus and grants work. No policy can allow
 any other operation (KMS developer guide, "Allowing users in other accounts to use a KMS key").
@@ -29,9 +29,6 @@ SYMMETRIC_SPEC: Final = "SYMMETRIC_DEFAULT"
 
 _MAX_WINDOW: Final = 30
 _MIN_WINDOW: Final = 7
-# Source: botocore's KMS model, EnableKeyRotation.
-_ROTATION_DAYS: Final = range(90, 2561)
-_USUAL_ROTATION_DAYS: Final = 365
 _MODELLED_ORIGINS: Final = ("AWS_KMS", "EXTERNAL")
 
 
@@ -76,7 +73,7 @@ def create_key(call: Call) -> dict[str, Any]:
         description=given.get("Description", ""),
         multi_region=multi_region,
         created=now,
-        secret=Fernet.generate_key(),
+        secret=b"" if origin == "EXTERNAL" else Fernet.generate_key(),
         revisions=[KeyRevision(now.timestamp(), "PendingImport" if origin == "EXTERNAL" else "Enabled", document)],
         tags=merge_tags({}, given.get("Tags") or []),
     )
@@ -160,11 +157,14 @@ def schedule_key_deletion(call: Call) -> dict[str, Any]:
 
 @models("KeyId")
 def cancel_key_deletion(call: Call) -> dict[str, Any]:
-    """CancelKeyDeletion: cancel the deletion of a key, and leave the key disabled."""
+    """CancelKeyDeletion: cancel the deletion of a key, and leave the key disabled.
+
+    We infer from the key states that a key without its imported key material returns to `PendingImport`.
+    """
     key = require_own_key(call)
     if key.latest.state != "PendingDeletion":
         raise AwsError("KMSInvalidStateException", f"{key.arn} is not pending deletion.")
-    key.add_revision(state="Disabled")
+    key.add_revision(state="Disabled" if key.secret else "PendingImport")
     key.deletion = None
     return {"KeyId": key.arn}
 
@@ -191,45 +191,6 @@ def list_key_policies(call: Call) -> dict[str, Any]:
     """ListKeyPolicies: return only the policy `default`, because no key is shared through AWS RAM."""
     require_own_key(call)
     return paginate(call, "PolicyNames", [DEFAULT_POLICY_NAME])
-
-
-@models("KeyId", "RotationPeriodInDays")
-def enable_key_rotation(call: Call) -> dict[str, Any]:
-    """EnableKeyRotation: enable rotation, by default every 365 days. The local AWS never rotates the key material."""
-    key, days = _require_rotatable_key(call), call.params.get("RotationPeriodInDays") or _USUAL_ROTATION_DAYS
-    if days not in _ROTATION_DAYS:
-        bounds = f"between {_ROTATION_DAYS.start} and {_ROTATION_DAYS.stop - 1}"
-        raise AwsError("ValidationException", f"RotationPeriodInDays is {days} and must be {bounds}")
-    key.rotation_days, key.next_rotation = days, datetime.now(UTC) + timedelta(days=days)
-    return {}
-
-
-@models("KeyId")
-def disable_key_rotation(call: Call) -> dict[str, Any]:
-    """DisableKeyRotation."""
-    key = _require_rotatable_key(call)
-    key.rotation_days = key.next_rotation = None
-    return {}
-
-
-@models("KeyId")
-def get_key_rotation_status(call: Call) -> dict[str, Any]:
-    """GetKeyRotationStatus.
-
-    The response contains the period and the next rotation date only while rotation is enabled.
-    """
-    key = authorize_key_call(call, "GetKeyRotationStatus")
-    status: dict[str, Any] = {"KeyRotationEnabled": key.rotation_days is not None, "KeyId": key.arn}
-    if key.rotation_days is not None:
-        status |= {"RotationPeriodInDays": key.rotation_days, "NextRotationDate": key.next_rotation}
-    return status
-
-
-def _require_rotatable_key(call: Call) -> Key:
-    key = require_own_key(call)
-    if key.spec != SYMMETRIC_SPEC:
-        raise AwsError("UnsupportedOperationException", f"{key.arn} cannot be rotated automatically.")
-    return key
 
 
 def _require_default_policy_name(call: Call) -> None:
@@ -260,7 +221,4 @@ HANDLERS: Final[dict[str, Operation]] = {
     "GetKeyPolicy": get_key_policy,
     "PutKeyPolicy": put_key_policy,
     "ListKeyPolicies": list_key_policies,
-    "EnableKeyRotation": enable_key_rotation,
-    "DisableKeyRotation": disable_key_rotation,
-    "GetKeyRotationStatus": get_key_rotation_status,
 }

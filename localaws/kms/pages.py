@@ -12,6 +12,7 @@ _USUAL_AND_MOST: Final = {
     "ListAliases": (50, 100),
     "ListGrants": (50, 100),
     "ListKeyPolicies": (100, 1000),
+    "ListKeyRotations": (100, 1000),
     "ListKeys": (100, 1000),
     "ListResourceTags": (50, 50),
 }

@@ -1,8 +1,8 @@
 """RDS: Aurora clusters that are encrypted with a customer's key.
 
 CreateDBCluster creates nothing if KMS denies the use of a key. While clusters exist, every RDS call checks whether the
-clusters' keys are still usable. Instances, snapshots, tags and subnet groups have separate modules. Every other RDS
-operation is rejected as not modelled.
+clusters' keys are still usable. Instances, snapshots, restores, tags and subnet groups have separate modules. Every
+other RDS operation is rejected as not modelled.
 """
 
 import time
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from byok.domain.arns import partition_of_region
 from localaws.call import AwsError, Call, Operation, models, not_modelled_error
-from localaws.rds import instances, resources
+from localaws.rds import instances, resources, restores
 from localaws.rds.input import (
     check_new_cluster,
     check_new_password,
@@ -253,5 +253,6 @@ HANDLERS: Final[dict[str, Operation]] = {
         "DescribeGlobalClusters": describe_global_clusters,
         **instances.HANDLERS,
         **resources.HANDLERS,
+        **restores.HANDLERS,
     }.items()
 }

@@ -236,3 +236,19 @@ def test_unmodelled_operation_is_refused_by_name(aws: AwsHarness) -> None:
     assert error_code(kms) == error_code(s3) == "NotImplemented"
     assert "kms:CreateCustomKeyStore" in str(kms.value)
     assert "website" in str(s3.value)
+
+
+def test_elapsed_waiting_period_deletes_a_key_and_its_aliases(aws: AwsHarness) -> None:
+    kms, due, later, kept = aws.customer_client("kms"), aws.create_key(), aws.create_key(), aws.create_key()
+    for key, name in ((due, "alias/due"), (later, "alias/later")):
+        kms.create_alias(AliasName=name, TargetKeyId=key)
+    kms.schedule_key_deletion(KeyId=due, PendingWindowInDays=7)
+    kms.schedule_key_deletion(KeyId=later, PendingWindowInDays=8)
+
+    assert aws.call_control("POST", "elapse", days=7) == {"deleted_keys": [due]}
+
+    with pytest.raises(ClientError, match="does not exist"):
+        kms.describe_key(KeyId=due)
+    assert [alias["AliasName"] for alias in kms.list_aliases()["Aliases"]] == ["alias/later"]
+    assert {key["KeyArn"] for key in kms.list_keys()["Keys"]} == {later, kept}
+    kms.cancel_key_deletion(KeyId=later)

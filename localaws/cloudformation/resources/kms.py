@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from localaws.call import AwsError, Operation
 from localaws.cloudformation.resources.kind import Resource, ResourceType, StackContext, merge_stack_tags
-from localaws.kms import aliases, tags
+from localaws.kms import aliases, rotation, tags
 from localaws.kms import operations as kms
 from localaws.state import STATE
 
-_KMS: Final[dict[str, Operation]] = {**kms.HANDLERS, **aliases.HANDLERS, **tags.HANDLERS}
+_KMS: Final[dict[str, Operation]] = {**kms.HANDLERS, **aliases.HANDLERS, **rotation.HANDLERS, **tags.HANDLERS}
 _DEFAULT_WINDOW: Final = 30
 
 
