@@ -1,0 +1,187 @@
+"""Builds the cells of an act that makes a key unusable, denies the platform role's calls, or has no effect."""
+
+from typing import Final
+
+from byok.domain.key_owner_acts.model import Cell, Outcome, Resource, Source
+
+DISABLED: Final = "s3.KMS.DisabledException"
+INVALID_STATE: Final = "s3.KMS.KMSInvalidStateException"
+ACCESS_DENIED: Final = "s3.AccessDenied"
+NOT_ACCESSIBLE: Final = "rds.KMSKeyNotAccessibleFault"
+KEY_LOST: Final = "rds.inaccessible-encryption-credentials-recoverable"
+
+S3_TIME: Final = (
+    "Usually seconds, sometimes several minutes. S3 can use a cached S3 Bucket Key for longer; AWS gives no limit."
+)
+CLUSTER_TIME: Final = "Immediately, or when RDS next needs the key. AWS gives no limit."
+KMS_TIME: Final = "Usually seconds, sometimes several minutes."
+NOT_APPLICABLE: Final = "-"
+NOTHING: Final = "Nothing."
+NO_STARTS: Final = "Nothing, because byok does not start clusters. RDS returns `KMSKeyNotAccessibleFault`."
+NO_RESTORES: Final = "Nothing, because byok does not restore clusters. RDS returns `KMSKeyNotAccessibleFault`."
+
+SECRET_CELL: Final = Cell(
+    Outcome.UNAFFECTED,
+    "byok never encrypts this password with your key. By default, no such password exists. If RDS manages one, one of "
+    "the platform's keys encrypts it.",
+    NOT_APPLICABLE,
+    NOT_APPLICABLE,
+    NOTHING,
+    (Source.A3,),
+)
+
+
+def build_unusable_cells(
+    s3_code: str, cause: str, undo: str, sources: tuple[Source, ...], *, already: bool = False
+) -> dict[Resource, Cell]:
+    """Build the cells of an act after which the key exists, but cannot be used.
+
+    Args:
+        s3_code: The problem code of the error that S3 returns.
+        cause: Why the key cannot be used, as the end of a sentence.
+        undo: How to make the key usable again, as a sentence without its full stop.
+        sources: The sources for the key's state and S3's error.
+        already: Whether the key was unusable before the act.
+    """
+    outcome = Outcome.STILL_STOPPED if already else Outcome.STOPS
+    s3_sources = (*sources, Source.K2, Source.S2)
+    recovery = f"Yes: {_lower(undo)}. Then, within 7 days after the loss, the vendor starts the cluster."
+    lost = "is" if already else "becomes"
+    return {
+        Resource.OBJECTS: Cell(
+            outcome,
+            f"Reads fail, because {cause}.",
+            S3_TIME,
+            f"Yes: {_lower(undo)}.",
+            f"`{s3_code}`",
+            s3_sources,
+            s3_code,
+        ),
+        Resource.WRITES: Cell(
+            outcome,
+            f"Writes fail, because {cause}.",
+            S3_TIME,
+            f"Yes: {_lower(undo)}.",
+            f"`{s3_code}`",
+            s3_sources,
+            s3_code,
+        ),
+        Resource.RUNNING_CLUSTER: Cell(
+            outcome,
+            f"The cluster {lost} inaccessible. After 7 days, it can no longer be started, only restored from a backup.",
+            CLUSTER_TIME,
+            recovery,
+            f"`{KEY_LOST}`",
+            (Source.A1, Source.A2, Source.A4),
+            KEY_LOST,
+        ),
+        Resource.STOPPED_CLUSTER: Cell(
+            outcome,
+            "The cluster stays stopped. The vendor cannot start it.",
+            KMS_TIME,
+            f"Yes: {_lower(undo)}. Then the vendor can start the cluster.",
+            NO_STARTS,
+            (Source.A1, Source.A5, Source.A7),
+            NOT_ACCESSIBLE,
+        ),
+        Resource.SNAPSHOTS: _build_unrestorable(outcome, "The snapshots", f"Yes: {_lower(undo)}."),
+        Resource.BACKUPS: _build_unrestorable(outcome, "The backups", f"Yes: {_lower(undo)}."),
+        Resource.SECRET: SECRET_CELL,
+    }
+
+
+def build_denied_cells(undo: str, *more: Source) -> dict[Resource, Cell]:
+    """Build the cells of an act after which the key works, but the key policy denies the platform role's calls.
+
+    Args:
+        undo: How to allow the calls again, as a sentence without its full stop.
+        more: Sources that only this act has.
+    """
+    s3_sources = (*more, Source.S4, Source.S5, Source.K2, Source.S2)
+    yes, says = f"Yes: {_lower(undo)}.", f"`{ACCESS_DENIED}`, after the grace period"
+    why = "because the key policy no longer allows the platform role to use the key"
+    denied = "because a restore creates a cluster, for which the platform role needs access to the key"
+    restore_sources = (*more, Source.A2, Source.A6, Source.K2)
+    return {
+        Resource.OBJECTS: Cell(Outcome.STOPS, f"Reads fail, {why}.", S3_TIME, yes, says, s3_sources, ACCESS_DENIED),
+        Resource.WRITES: Cell(Outcome.STOPS, f"Writes fail, {why}.", S3_TIME, yes, says, s3_sources, ACCESS_DENIED),
+        Resource.RUNNING_CLUSTER: Cell(
+            Outcome.UNAFFECTED,
+            "The cluster keeps running and its data stays readable, because RDS uses the grant that it created with "
+            "the cluster.",
+            NOT_APPLICABLE,
+            NOT_APPLICABLE,
+            NOTHING,
+            (Source.A1,),
+        ),
+        Resource.STOPPED_CLUSTER: Cell(
+            Outcome.UNAFFECTED,
+            "The vendor can start the cluster, because RDS keeps the grant for as long as the cluster exists.",
+            NOT_APPLICABLE,
+            NOT_APPLICABLE,
+            NOTHING,
+            (Source.A1,),
+        ),
+        Resource.SNAPSHOTS: Cell(
+            Outcome.STOPS,
+            f"The snapshots stay, but cannot be restored, {denied}.",
+            KMS_TIME,
+            yes,
+            NO_RESTORES,
+            restore_sources,
+            NOT_ACCESSIBLE,
+        ),
+        Resource.BACKUPS: Cell(
+            Outcome.STOPS,
+            f"The backups stay, but cannot be restored, {denied}.",
+            KMS_TIME,
+            yes,
+            NO_RESTORES,
+            restore_sources,
+            NOT_ACCESSIBLE,
+        ),
+        Resource.SECRET: SECRET_CELL,
+    }
+
+
+def build_unaffected_cells(
+    existing: str, new: str, undo: str, source: Source, *, says: str = NOTHING
+) -> dict[Resource, Cell]:
+    """Build the cells of an act that affects no resource.
+
+    Args:
+        existing: Why existing data stays readable.
+        new: Why new data can be written.
+        undo: Whether the act can be undone.
+        source: The source for both reasons.
+        says: What byok reports.
+    """
+
+    def unaffected(what: str, *more: Source) -> Cell:
+        return Cell(Outcome.UNAFFECTED, what, NOT_APPLICABLE, undo, says, (source, *more))
+
+    return {
+        Resource.OBJECTS: unaffected(f"Reads work. {existing}"),
+        Resource.WRITES: unaffected(f"Writes work. {new}"),
+        Resource.RUNNING_CLUSTER: unaffected(f"The cluster keeps running. {existing}"),
+        Resource.STOPPED_CLUSTER: unaffected(f"The vendor can start the cluster. {existing}"),
+        Resource.SNAPSHOTS: unaffected(f"The snapshots can be restored. {existing}"),
+        Resource.BACKUPS: unaffected(f"The backups can be restored. {existing}"),
+        Resource.SECRET: SECRET_CELL,
+    }
+
+
+def _build_unrestorable(outcome: Outcome, what: str, undo: str) -> Cell:
+    return Cell(
+        outcome,
+        f"{what} stay, but cannot be restored without the key.",
+        KMS_TIME,
+        undo,
+        NO_RESTORES,
+        (Source.A4, Source.A6),
+        NOT_ACCESSIBLE,
+    )
+
+
+def _lower(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
