@@ -40,13 +40,16 @@ gets the status `inaccessible-encryption-credentials-recoverable`, and after 7 d
 
 **byok reports** a problem code the next time that it uses the key or the resource: in a key check (`byok
 check`), or when it provisions, replays or deletes an environment. byok does not monitor an environment that
-is ready. The [grace period](glossary.md) is how long byok retries a
-denied call.
+is ready. The [grace period](glossary.md) is how long byok retries a denied call.
+
+**After** is how long the effect usually takes. AWS does not give a limit: a change to a key usually reaches
+S3 and RDS within seconds, but can take several minutes. S3 caches S3 Bucket Keys, and AWS does not say for
+how long.
 
 **Proof** gives the test of the row in [{TEST_FILE}](../{TEST_FILE}), and the labels of the
 [sources](#sources). The tests make AWS API calls to the [local AWS](local-aws.md), an emulator that follows
 these sources. *AWS only* marks a row that the local AWS cannot prove. Durations come from the sources, and no
-test measures them.
+test measures them. *We infer* marks what AWS does not state directly.
 """
 
 

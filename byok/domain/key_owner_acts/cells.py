@@ -10,13 +10,12 @@ ACCESS_DENIED: Final = "s3.AccessDenied"
 NOT_ACCESSIBLE: Final = "rds.KMSKeyNotAccessibleFault"
 KEY_LOST: Final = "rds.inaccessible-encryption-credentials-recoverable"
 
-S3_TIME: Final = (
-    "Usually seconds, sometimes several minutes. S3 can use a cached S3 Bucket Key for longer; AWS gives no limit."
-)
-CLUSTER_TIME: Final = "Immediately, or when RDS next needs the key. AWS gives no limit."
-KMS_TIME: Final = "Usually seconds, sometimes several minutes."
+S3_TIME: Final = "Seconds or minutes, or when a cached S3 Bucket Key expires."
+CLUSTER_TIME: Final = "Immediately, or when RDS next needs the key."
+KMS_TIME: Final = "Seconds or minutes."
 NOT_APPLICABLE: Final = "-"
 NOTHING: Final = "Nothing."
+_NO_CHANGE: Final = "Until you enable the key."
 NO_STARTS: Final = "Nothing, because byok does not start clusters. RDS returns `KMSKeyNotAccessibleFault`."
 NO_RESTORES: Final = "Nothing, because byok does not restore clusters. RDS returns `KMSKeyNotAccessibleFault`."
 
@@ -39,53 +38,55 @@ def build_unusable_cells(
     Args:
         s3_code: The problem code of the error that S3 returns.
         cause: Why the key cannot be used, as the end of a sentence.
-        undo: How to make the key usable again, as a sentence without its full stop.
+        undo: How to make the key usable again, as the end of a sentence.
         sources: The sources for the key's state and S3's error.
         already: Whether the key was unusable before the act.
     """
     outcome = Outcome.STILL_STOPPED if already else Outcome.STOPS
-    s3_sources = (*sources, Source.K2, Source.S2)
-    recovery = f"Yes: {_lower(undo)}. Then, within 7 days after the loss, the vendor starts the cluster."
-    lost = "is" if already else "becomes"
+    still, becomes = (" still", "stays") if already else ("", "becomes")
+    s3_time, cluster_time, kms_time = (_NO_CHANGE,) * 3 if already else (S3_TIME, CLUSTER_TIME, KMS_TIME)
+    s3_sources = (*sources, Source.K2, Source.O2)
+
+    def fail(what: str) -> Cell:
+        return Cell(
+            outcome,
+            f"{what}{still} fail, because {cause}.",
+            s3_time,
+            f"Yes: {undo}.",
+            f"`{s3_code}`",
+            s3_sources,
+            s3_code,
+        )
+
+    def cannot_be_restored(what: str) -> Cell:
+        kept = f"{what} stay, but{still} cannot be restored without the key."
+        restore_sources = (Source.A4, Source.A6)
+        return Cell(outcome, kept, kms_time, f"Yes: {undo}.", NO_RESTORES, restore_sources, NOT_ACCESSIBLE)
+
     return {
-        Resource.OBJECTS: Cell(
-            outcome,
-            f"Reads fail, because {cause}.",
-            S3_TIME,
-            f"Yes: {_lower(undo)}.",
-            f"`{s3_code}`",
-            s3_sources,
-            s3_code,
-        ),
-        Resource.WRITES: Cell(
-            outcome,
-            f"Writes fail, because {cause}.",
-            S3_TIME,
-            f"Yes: {_lower(undo)}.",
-            f"`{s3_code}`",
-            s3_sources,
-            s3_code,
-        ),
+        Resource.OBJECTS: fail("Reads"),
+        Resource.WRITES: fail("Writes"),
         Resource.RUNNING_CLUSTER: Cell(
             outcome,
-            f"The cluster {lost} inaccessible. After 7 days, it can no longer be started, only restored from a backup.",
-            CLUSTER_TIME,
-            recovery,
+            f"The cluster {becomes} inaccessible. 7 days after the loss of the key, it can no longer be started, only "
+            "restored from a backup.",
+            cluster_time,
+            f"Yes: {undo}. Then, within 7 days after the loss, the vendor starts the cluster.",
             f"`{KEY_LOST}`",
             (Source.A1, Source.A2, Source.A4),
             KEY_LOST,
         ),
         Resource.STOPPED_CLUSTER: Cell(
             outcome,
-            "The cluster stays stopped. The vendor cannot start it.",
-            KMS_TIME,
-            f"Yes: {_lower(undo)}. Then the vendor can start the cluster.",
+            f"The cluster stays stopped. The vendor{still} cannot start it.",
+            kms_time,
+            f"Yes: {undo}. Then the vendor can start the cluster.",
             NO_STARTS,
             (Source.A1, Source.A5, Source.A7),
             NOT_ACCESSIBLE,
         ),
-        Resource.SNAPSHOTS: _build_unrestorable(outcome, "The snapshots", f"Yes: {_lower(undo)}."),
-        Resource.BACKUPS: _build_unrestorable(outcome, "The backups", f"Yes: {_lower(undo)}."),
+        Resource.SNAPSHOTS: cannot_be_restored("The snapshots"),
+        Resource.BACKUPS: cannot_be_restored("The backups"),
         Resource.SECRET: SECRET_CELL,
     }
 
@@ -94,11 +95,11 @@ def build_denied_cells(undo: str, *more: Source) -> dict[Resource, Cell]:
     """Build the cells of an act after which the key works, but the key policy denies the platform role's calls.
 
     Args:
-        undo: How to allow the calls again, as a sentence without its full stop.
+        undo: How to allow the calls again, as the end of a sentence.
         more: Sources that only this act has.
     """
-    s3_sources = (*more, Source.S4, Source.S5, Source.K2, Source.S2)
-    yes, says = f"Yes: {_lower(undo)}.", f"`{ACCESS_DENIED}`, after the grace period"
+    s3_sources = (*more, Source.O4, Source.O5, Source.K2, Source.O2)
+    yes, says = f"Yes: {undo}.", f"`{ACCESS_DENIED}`, after the grace period"
     why = "because the key policy no longer allows the platform role to use the key"
     denied = "because a restore creates a cluster, for which the platform role needs access to the key"
     restore_sources = (*more, Source.A2, Source.A6, Source.K2)
@@ -116,7 +117,7 @@ def build_denied_cells(undo: str, *more: Source) -> dict[Resource, Cell]:
         ),
         Resource.STOPPED_CLUSTER: Cell(
             Outcome.UNAFFECTED,
-            "The vendor can start the cluster, because RDS keeps the grant for as long as the cluster exists.",
+            "RDS keeps the grant for as long as the cluster exists, so we infer that the vendor can start the cluster.",
             NOT_APPLICABLE,
             NOT_APPLICABLE,
             NOTHING,
@@ -169,19 +170,3 @@ def build_unaffected_cells(
         Resource.BACKUPS: unaffected(f"The backups can be restored. {existing}"),
         Resource.SECRET: SECRET_CELL,
     }
-
-
-def _build_unrestorable(outcome: Outcome, what: str, undo: str) -> Cell:
-    return Cell(
-        outcome,
-        f"{what} stay, but cannot be restored without the key.",
-        KMS_TIME,
-        undo,
-        NO_RESTORES,
-        (Source.A4, Source.A6),
-        NOT_ACCESSIBLE,
-    )
-
-
-def _lower(sentence: str) -> str:
-    return sentence[0].lower() + sentence[1:]

@@ -50,6 +50,7 @@ class Outcome(StrEnum):
 class Source(StrEnum):
     """Where AWS, or a recorded response of AWS, states a fact. The name is the label in the tables."""
 
+    I1 = 'IAM user guide, "Forward access sessions"'
     A1 = 'Aurora user guide, "Encrypting Amazon Aurora resources"'
     A2 = 'Aurora user guide, "AWS KMS key management"'
     A3 = 'Aurora user guide, "Password management with Amazon Aurora and AWS Secrets Manager"'
@@ -71,11 +72,11 @@ class Source(StrEnum):
     K9 = 'KMS developer guide, "ABAC for AWS KMS"'
     K10 = 'KMS developer guide, "Key policies in AWS KMS"'
     K11 = 'KMS developer guide, "Retiring and revoking grants"'
-    S1 = 'S3 API reference, "Error responses"'
-    S2 = 'S3 user guide, "Reducing the cost of SSE-KMS with Amazon S3 Bucket Keys"'
-    S3 = "Recorded responses: LocalStack snapshot `test_s3_sse_validate_kms_key_state`, 21 Feb 2026"
-    S4 = "Recorded response: S3 PutObject, Buildkite docs pull request 2344, 1 Aug 2023"
-    S5 = 'S3 user guide, "Using server-side encryption with AWS KMS keys (SSE-KMS)"'
+    O1 = 'S3 API reference, "Error responses"'
+    O2 = 'S3 user guide, "Reducing the cost of SSE-KMS with Amazon S3 Bucket Keys"'
+    O3 = "Recorded responses: LocalStack snapshot `test_s3_sse_validate_kms_key_state`, 21 Feb 2026"
+    O4 = "Recorded response: S3 PutObject, Buildkite docs pull request 2344, 1 Aug 2023"
+    O5 = 'S3 user guide, "Using server-side encryption with AWS KMS keys (SSE-KMS)"'
 
 
 @dataclass(frozen=True)

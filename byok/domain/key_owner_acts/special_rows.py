@@ -75,7 +75,7 @@ DELETED_CELLS: Final[dict[Resource, Cell]] = {
         _AT_THE_END,
         _NEVER_AGAIN,
         _DENIED,
-        (Source.K4, Source.S4),
+        (Source.K4, Source.O4),
         ACCESS_DENIED,
     ),
     Resource.WRITES: Cell(
@@ -84,7 +84,7 @@ DELETED_CELLS: Final[dict[Resource, Cell]] = {
         _AT_THE_END,
         _NEVER_AGAIN,
         _DENIED,
-        (Source.K4, Source.S4),
+        (Source.K4, Source.O4),
         ACCESS_DENIED,
     ),
     Resource.RUNNING_CLUSTER: Cell(
@@ -126,24 +126,24 @@ DELETED_CELLS: Final[dict[Resource, Cell]] = {
     Resource.SECRET: SECRET_CELL,
 }
 
-_NEW_GRANT: Final = "RDS creates a grant of its own for each restored cluster, because the key policy allows it."
+_NEW_GRANT: Final = "RDS creates a grant for each new cluster, so we infer that"
 
 REVOKED_CELLS: Final[dict[Resource, Cell]] = {
     Resource.OBJECTS: Cell(
         Outcome.UNAFFECTED,
-        "Reads work. S3 calls KMS with the platform role's permissions and without a grant.",
+        "Reads work, because S3 uses the key with the platform role's permissions, not through a grant.",
         NOT_APPLICABLE,
         NOT_APPLICABLE,
         NOTHING,
-        (Source.S5,),
+        (Source.I1, Source.O5),
     ),
     Resource.WRITES: Cell(
         Outcome.UNAFFECTED,
-        "Writes work. S3 calls KMS with the platform role's permissions and without a grant.",
+        "Writes work, because S3 uses the key with the platform role's permissions, not through a grant.",
         NOT_APPLICABLE,
         NOT_APPLICABLE,
         NOTHING,
-        (Source.S5,),
+        (Source.I1, Source.O5),
     ),
     Resource.RUNNING_CLUSTER: Cell(
         Outcome.STOPS,
@@ -166,7 +166,7 @@ REVOKED_CELLS: Final[dict[Resource, Cell]] = {
     ),
     Resource.SNAPSHOTS: Cell(
         Outcome.UNAFFECTED,
-        f"The snapshots can be restored. {_NEW_GRANT}",
+        f"{_NEW_GRANT} the snapshots can be restored.",
         NOT_APPLICABLE,
         NOT_APPLICABLE,
         NOTHING,
@@ -174,7 +174,7 @@ REVOKED_CELLS: Final[dict[Resource, Cell]] = {
     ),
     Resource.BACKUPS: Cell(
         Outcome.UNAFFECTED,
-        f"The backups can be restored. {_NEW_GRANT}",
+        f"{_NEW_GRANT} the backups can be restored.",
         NOT_APPLICABLE,
         NOT_APPLICABLE,
         NOTHING,

@@ -123,29 +123,29 @@ _ALIAS_SAYS: Final = "Nothing. `byok tenant` reports a conflict if the tenant al
 
 _CELLS_OF_ACT: Final[dict[Act, dict[Resource, Cell]]] = {
     Act.DISABLE: build_unusable_cells(
-        DISABLED, "the key is disabled", "Enable the key (`EnableKey`)", (Source.K1, Source.S3)
+        DISABLED, "the key is disabled", "enable the key (`EnableKey`)", (Source.K1, Source.O3)
     ),
     Act.ENABLE: ENABLED_CELLS,
     Act.SCHEDULE_DELETION: build_unusable_cells(
         INVALID_STATE,
         "the key is pending deletion",
-        "Before the waiting period ends, cancel the deletion (`CancelKeyDeletion`) and enable the key (`EnableKey`)",
-        (Source.K4, Source.S3),
+        "before the waiting period ends, cancel the deletion (`CancelKeyDeletion`) and enable the key (`EnableKey`)",
+        (Source.K4, Source.O3),
     ),
     Act.CANCEL_DELETION: build_unusable_cells(
-        DISABLED, "the key is disabled", "Enable the key (`EnableKey`)", (Source.K3, Source.S3), already=True
+        DISABLED, "the key is disabled", "enable the key (`EnableKey`)", (Source.K3, Source.O3), already=True
     ),
     Act.DELETE_KEY: DELETED_CELLS,
-    Act.REMOVE_STATEMENTS: build_denied_cells("Add the statements again (`byok policy merge` prints the new policy)"),
-    Act.CHANGE_REGION: build_denied_cells("Change the Region back"),
-    Act.CHANGE_PRINCIPAL: build_denied_cells("Change the principal back to the platform role's ARN"),
-    Act.DENY: build_denied_cells("Remove the Deny statement", Source.K10),
+    Act.REMOVE_STATEMENTS: build_denied_cells("add the statements again (`byok policy merge` prints the new policy)"),
+    Act.CHANGE_REGION: build_denied_cells("change the Region back"),
+    Act.CHANGE_PRINCIPAL: build_denied_cells("change the principal back to the platform role's ARN"),
+    Act.DENY: build_denied_cells("remove the Deny statement", Source.K10),
     Act.REVOKE_GRANT: REVOKED_CELLS,
     Act.DELETE_KEY_MATERIAL: build_unusable_cells(
         INVALID_STATE,
         "the key is pending import",
-        "Import the same key material again (`ImportKeyMaterial`)",
-        (Source.K5, Source.S1),
+        "import the same key material again (`ImportKeyMaterial`)",
+        (Source.K5, Source.O1),
     ),
     Act.ROTATE: build_unaffected_cells(
         "KMS decrypts existing data with the earlier key material.",
