@@ -35,6 +35,7 @@ from activities.heartbeat import HEARTBEAT_INTERVAL, HeartbeatInterceptor
 from activities.holds import HoldInterceptor
 from activities.inventory import InventoryActivities
 from activities.keys import KeyActivities
+from activities.notifications import NotificationActivities
 from activities.organisation_sessions import TaggedRole
 from activities.planning import PlanActivities
 from activities.quotas import QuotaActivities
@@ -42,6 +43,7 @@ from activities.record_rebuilding import RebuildActivities
 from activities.run_records import RunRecordInterceptor
 from activities.storage import StorageActivities
 from activities.tenant import TenantActivities
+from activities.webhooks import WebhookSender
 from byok.audit.journal import AuditJournal, JournalUnwritableError
 from byok.audit.setup import build_shipper
 from byok.blueprints import load_blueprint
@@ -96,7 +98,9 @@ def build_activities(settings: Settings, session: boto3.Session, platform_role_a
     evidence = EvidenceActivities(database, storage)
     tenant = TenantActivities(clients, platform)
     accounts, external_ids = AccountActivities(clients, platform), ExternalIdActivities(clients, platform)
-    records, rebuilding = RecordActivities(), RebuildActivities(clients, platform, evidence)
+    endpoints = settings.notifications.endpoints
+    sender = WebhookSender(allow_private_addresses=settings.notifications.allow_private_addresses)
+    records, rebuilding = RecordActivities(endpoints), RebuildActivities(clients, platform, evidence)
     health = HealthActivities(clients, platform)
     return [
         plan.plan_key_check,
@@ -132,6 +136,7 @@ def build_activities(settings: Settings, session: boto3.Session, platform_role_a
         records.open_record,
         records.report_run,
         records.report_tenant,
+        NotificationActivities(endpoints, sender).deliver_notification,
         rebuilding.list_unrecorded_environments,
         rebuilding.rebuild_record,
         health.check_page,
@@ -147,7 +152,8 @@ def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig
     A versioned worker receives new workflows only once its build is the current version. Workflows are pinned, so each
     workflow stays on the build that started it until the workflow ends. Most workflows take minutes, and a workflow
     takes hours only if byok holds its environment, so an old build rarely has to keep running for long. Only the record
-    of an environment, which lives as long as the environment, moves to the current build (`select_record_workflow`).
+    of an environment, which lives as long as the environment, and the delivery of a notification, which may retry for
+    days, move to the current build (`select_record_workflow`, `select_delivery_workflow`).
 
     The versioning behaviour is set here and not on the workflows, because an unversioned worker must not send a
     versioning behaviour. If an unversioned worker sent one, the server would reject the worker's workflow tasks, and

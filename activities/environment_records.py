@@ -1,5 +1,6 @@
 """Activities that report to the record of an environment. They call only Temporal, and run as local activities."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from temporalio import activity
@@ -15,14 +16,23 @@ from byok.domain.models import (
     RunReport,
     TenantReport,
 )
+from byok.domain.notifications import WebhookEndpoint, build_run_notification
 from byok.domain.problems.build import build_problem
 from byok.domain.problems.remediation import Remedy, RemedyContext
 from byok.domain.vendor import VendorProfile
+from byok.temporal_deliveries import start_deliveries
 from byok.temporal_records import FoundRecord, UnreadableRecordError, find_record, send_report
 
 
 class RecordActivities:
-    """Reports to records. Each report can be sent any number of times with the same effect."""
+    """Reports to records, and notifies endpoints. A report can be sent any number of times with the same effect.
+
+    Args:
+        endpoints: The endpoints to which byok delivers notifications.
+    """
+
+    def __init__(self, endpoints: Sequence[WebhookEndpoint] = ()) -> None:
+        self._endpoints = tuple(endpoints)
 
     @activity.defn
     async def open_record(self, report: RunReport) -> RecordConflict:
@@ -39,7 +49,10 @@ class RecordActivities:
             problem = _find_conflict(report, await _read_state(found))
             if problem is not None:
                 return RecordConflict(problem=problem)
-        await _send(report if report.attempt.ended_at is None else await _with_author(report))
+        if report.attempt.ended_at is None:
+            await _send(report)
+        else:
+            await self._report_end(report)
         return RecordConflict()
 
     @activity.defn
@@ -49,7 +62,7 @@ class RecordActivities:
         Raises:
             RPCError: Temporal does not respond.
         """
-        await _send(await _with_author(report))
+        await self._report_end(report)
 
     @activity.defn
     async def report_tenant(self, report: TenantReport) -> None:
@@ -59,6 +72,16 @@ class RecordActivities:
             RPCError: Temporal does not respond.
         """
         await _send(report)
+
+    async def _report_end(self, report: RunReport) -> None:
+        """Report how a run ends, and start to notify the endpoints.
+
+        If the worker is killed in between, Temporal repeats the activity, so no notification is lost (contract 144).
+        """
+        await _send(await _with_author(report))
+        notification = build_run_notification(report)
+        if notification is not None:
+            await start_deliveries(activity.client(), activity.info().task_queue, notification, self._endpoints)
 
 
 async def _read_state(found: FoundRecord) -> EnvironmentRecordState:

@@ -36,6 +36,7 @@ ENVIRONMENT_RECORD_WORKFLOW: Final = "EnvironmentRecord"
 REBUILD_RECORDS_WORKFLOW: Final = "RebuildRecords"
 CHECK_KEY_HEALTH_WORKFLOW: Final = "CheckKeyHealth"
 VERIFY_ENVIRONMENT_WORKFLOW: Final = "VerifyEnvironment"
+DELIVER_NOTIFICATION_WORKFLOW: Final = "DeliverNotification"
 
 AURORA_PROOF_UPDATE: Final = "await_proof"
 """The update of `ProveAuroraKey` that returns the verdict."""
@@ -109,6 +110,9 @@ STOP_SIGNAL: Final = "record_stop"
 RECORD_MEMO: Final = "record"
 """The memo field of `EnvironmentRecord` that contains `byok.domain.models.RecordSummary`."""
 
+DELIVERY_MEMO: Final = "delivery"
+"""The memo field of `DeliverNotification` that contains `byok.domain.models.DeliverySummary`."""
+
 RUN_REPORT_SIGNAL: Final = "report_run"
 """The signal of `EnvironmentRecord` with which an environment's workflow reports: `byok.domain.models.RunReport`."""
 
@@ -138,6 +142,7 @@ _ENVIRONMENT_PREFIX: Final = "environment/"
 _TENANT_PREFIX: Final = "tenant/"
 _RECORD_PREFIX: Final = "record/"
 _VERIFICATION_PREFIX: Final = "verification/"
+_DELIVERY_PREFIX: Final = "notification/"
 
 REBUILD_RECORDS_WORKFLOW_ID: Final = "rebuild-records"
 """The id of `RebuildRecords`: only one run at a time rebuilds records."""
@@ -188,6 +193,19 @@ def verification_workflow_id(environment_id: str) -> str:
 def health_schedule_id(region: str) -> str:
     """Return the id of the schedule that starts the sweeps of a Region."""
     return f"key-health/{region}"
+
+
+def delivery_workflow_id(endpoint: str, notification_id: str) -> str:
+    """Return the workflow id of the delivery of a notification to an endpoint.
+
+    The id ensures that byok delivers a notification to an endpoint only once, no matter how often it is reported.
+    """
+    return f"{_DELIVERY_PREFIX}{endpoint}/{notification_id}"
+
+
+def delivery_id_from_workflow_id(workflow_id: str) -> str:
+    """Return the delivery id that a workflow id contains: `<endpoint>/<notification id>`."""
+    return workflow_id.removeprefix(_DELIVERY_PREFIX)
 
 
 def find_environment_id(workflow_id: str) -> str | None:

@@ -51,6 +51,7 @@ def configure_logging(settings: Settings) -> None:
     root.handlers = [handler]
     root.setLevel(settings.log_level)
     logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # httpx logs the URL of each request, which may be secret
     # By default, the SDK appends the workflow's details to every message as text. byok logs these details as fields.
     workflow.logger.workflow_info_on_message = False
     activity.logger.activity_info_on_message = False

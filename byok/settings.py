@@ -27,6 +27,7 @@ from byok.domain.models.base import RegionName
 from byok.domain.quotas import Quotas
 from byok.domain.regions import DEFAULT_HOME_REGION
 from byok.domain.vendor import VendorProfile
+from byok.notification_settings import NotificationSettings
 
 ENV_PREFIX: Final = "BYOK_"
 _FOR_TESTS: Final = "BYOK_TEST_"
@@ -38,6 +39,10 @@ _JSON: Final = {
     "BYOK_API__TOKENS": (
         'a JSON list, such as [{"name": "portal", "sha256": "…", "organisation": "acme", '
         '"scopes": ["environments:read"]}]'
+    ),
+    "BYOK_NOTIFICATIONS": 'a JSON object, such as {"allow_private_addresses": true}',
+    "BYOK_NOTIFICATIONS__ENDPOINTS": (
+        'a JSON list, such as [{"name": "portal", "url": "https://portal.example.com/byok", "secrets": ["whsec_…"]}]'
     ),
     "BYOK_PLATFORM_KEYS": (
         'a JSON object, such as {"eu-central-1": {"s3_key_arn": "arn:aws:kms:…", "rds_key_arn": "arn:aws:kms:…"}}'
@@ -111,6 +116,7 @@ class Settings(BaseSettings):
             `worker_build_id`, or neither.
         api: Access, sessions and limits of the API and the wizard (`byok.api_settings`).
         audit: Where the audit trail is stored.
+        notifications: Where byok delivers notifications.
         log_level: Minimum severity of the messages to log.
         log_format: `json` for log collectors, `console` for people.
     """
@@ -141,6 +147,7 @@ class Settings(BaseSettings):
     worker_build_id: _BuildId | None = None
     api: ApiSettings = ApiSettings()
     audit: AuditSettings = AuditSettings()
+    notifications: NotificationSettings = NotificationSettings()
     log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: LogFormat = LogFormat.JSON
 

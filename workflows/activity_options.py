@@ -18,6 +18,7 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
 
 from byok.domain.holding import MAX_HOLD
+from byok.domain.notifications import DELIVERY_PERIOD, FIRST_RETRY_PAUSE, LONGEST_RETRY_PAUSE, RETRY_PAUSE_FACTOR
 from byok.domain.problems.aws_errors import ERROR_RULES, ErrorOutcome
 
 _DEFINITE: Final = [
@@ -158,7 +159,8 @@ OPEN_RECORD_OPTIONS: Final = LocalActivityConfig(
 )
 
 REPORT_OPTIONS: Final = LocalActivityConfig(
-    start_to_close_timeout=timedelta(seconds=10),  # an attempt makes at most two calls to Temporal
+    # An attempt makes at most two calls to Temporal, and then one call for each endpoint, all at the same time.
+    start_to_close_timeout=timedelta(seconds=10),
     # A run shows its outcome only after this activity has ended.
     schedule_to_close_timeout=timedelta(minutes=1),
     retry_policy=_RETRY,
@@ -187,6 +189,26 @@ REMOVE_OPTIONS: Final = ActivityConfig(
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+
+
+DELIVER_OPTIONS: Final = ActivityConfig(
+    start_to_close_timeout=timedelta(seconds=30),  # an attempt takes at most 20 s
+    schedule_to_close_timeout=DELIVERY_PERIOD,
+    # The activity chooses the same pauses with a random extra. This policy applies after an attempt that did not end,
+    # for example because its worker was killed.
+    retry_policy=RetryPolicy(
+        initial_interval=FIRST_RETRY_PAUSE,
+        backoff_coefficient=RETRY_PAUSE_FACTOR,
+        maximum_interval=LONGEST_RETRY_PAUSE,
+    ),
+)
+
+DELIVER_ONCE_OPTIONS: Final = ActivityConfig(
+    start_to_close_timeout=timedelta(seconds=30),
+    # A person waits for the result.
+    schedule_to_close_timeout=timedelta(minutes=5),
+    retry_policy=RetryPolicy(maximum_attempts=1),
 )
 
 

@@ -4,6 +4,7 @@ from workflows.accounts import ListAccounts, RegisterAccount, UnregisterAccount
 from workflows.check_key_health import CheckKeyHealth
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
+from workflows.deliver_notification import select_delivery_workflow
 from workflows.environment_record import select_record_workflow
 from workflows.get_external_id import GetExternalId
 from workflows.list_key_claims import ListKeyClaims
@@ -18,7 +19,7 @@ def list_workflows(*, versioned: bool) -> list[type]:
     """Return the workflow classes.
 
     Args:
-        versioned: Whether they run on a versioned worker (`select_record_workflow`).
+        versioned: Whether they run on a versioned worker (`select_record_workflow`, `select_delivery_workflow`).
     """
     return [
         ProvisionEnvironment,
@@ -35,4 +36,5 @@ def list_workflows(*, versioned: bool) -> list[type]:
         CheckKeyHealth,
         VerifyEnvironment,
         select_record_workflow(versioned=versioned),
+        select_delivery_workflow(versioned=versioned),
     ]

@@ -33,6 +33,8 @@ STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
     errors.ClaimsUnavailableError: HTTPStatus.BAD_GATEWAY,
     errors.RebuildFailedError: HTTPStatus.BAD_GATEWAY,
     errors.VerificationFailedError: HTTPStatus.BAD_GATEWAY,
+    errors.DeliveryNotFoundError: HTTPStatus.NOT_FOUND,
+    errors.DeliveryFailedError: HTTPStatus.BAD_GATEWAY,
     errors.AccountConflictError: HTTPStatus.CONFLICT,
     errors.AccountBusyError: HTTPStatus.CONFLICT,
     errors.AccountProofUsedError: HTTPStatus.CONFLICT,

@@ -13,6 +13,7 @@ from byok.contracts import (
     CHECK_KEY_HEALTH_WORKFLOW,
     CHECK_KEYS_WORKFLOW,
     DELETE_ENVIRONMENT_WORKFLOW,
+    DELIVER_NOTIFICATION_WORKFLOW,
     ENVIRONMENT_RECORD_WORKFLOW,
     GET_EXTERNAL_ID_WORKFLOW,
     LIST_ACCOUNTS_WORKFLOW,
@@ -92,6 +93,7 @@ WORKFLOW_ACTIONS: Final[Mapping[str, AuditAction | None]] = {
     GET_EXTERNAL_ID_WORKFLOW: None,
     LIST_KEY_CLAIMS_WORKFLOW: None,
     ENVIRONMENT_RECORD_WORKFLOW: None,
+    DELIVER_NOTIFICATION_WORKFLOW: None,
     REBUILD_RECORDS_WORKFLOW: AuditAction.REBUILD_RECORDS,
     VERIFY_ENVIRONMENT_WORKFLOW: AuditAction.VERIFY_ENVIRONMENT,
     CHECK_KEY_HEALTH_WORKFLOW: AuditAction.CHECK_KEY_HEALTH,
@@ -99,7 +101,8 @@ WORKFLOW_ACTIONS: Final[Mapping[str, AuditAction | None]] = {
 """The audit action of each workflow type.
 
 None means that byok writes no audit record for the workflow, because the workflow uses no customer key and changes
-neither an environment nor a registration. An environment's record only repeats what audited runs report.
+neither an environment nor a registration. An environment's record and the notifications about an environment only
+repeat what audited runs report.
 """
 
 

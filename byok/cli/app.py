@@ -17,6 +17,7 @@ from byok.cli.commands.doctor import diagnose, doctor
 from byok.cli.commands.history import history
 from byok.cli.commands.inventory import inventory
 from byok.cli.commands.lifecycle import cancel, delete, replay
+from byok.cli.commands.notifications import notifications
 from byok.cli.commands.onboarding import onboarding, template
 from byok.cli.commands.policy import policy
 from byok.cli.commands.status import list_environments, status
@@ -60,6 +61,7 @@ app.command()(check)
 app.command()(claims)
 app.add_typer(accounts, name="accounts")
 app.add_typer(inventory, name="inventory")
+app.add_typer(notifications, name="notifications")
 app.command()(tenant)
 app.command()(onboarding)
 app.command()(template)

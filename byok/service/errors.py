@@ -83,6 +83,18 @@ class VerificationFailedError(ServiceError):
     code = "byok.VerificationIncomplete"
 
 
+class DeliveryNotFoundError(ServiceError):
+    """No delivery of a notification has this id, or Temporal has deleted it."""
+
+    code = "byok.DeliveryNotFound"
+
+
+class DeliveryFailedError(ServiceError):
+    """An endpoint did not accept a notification."""
+
+    code = "byok.DeliveryFailed"
+
+
 class QuotaExceededError(ServiceError):
     """The organisation has used up one of its quotas, which `exceeded` describes. Nothing was started."""
 

@@ -3,7 +3,7 @@
 import contextlib
 from typing import Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
@@ -14,13 +14,13 @@ from temporalio.exceptions import ApplicationError, FailureError, TerminatedErro
 
 from byok.contracts import REQUEST_MODELS
 from byok.domain.arns import KeyPurpose
-from byok.domain.models import Problem, RegionRequest
+from byok.domain.models import Problem
 from byok.temporal_inputs import require_valid_input
 
 _LAST_EVENTS: Final = 20
 """The number of events to read from the end of a history, which is more than workflow tasks add after a failure."""
 
-Request = TypeVar("Request", bound=RegionRequest)
+Request = TypeVar("Request", bound=BaseModel)
 
 
 async def read_workflow_request(
@@ -45,9 +45,7 @@ async def read_workflow_input_error(
     return None
 
 
-async def _read_inputs(
-    client: Client, handle: WorkflowHandle[object, object], kind: type[RegionRequest]
-) -> list[object]:
+async def _read_inputs(client: Client, handle: WorkflowHandle[object, object], kind: type[BaseModel]) -> list[object]:
     """Return a workflow's inputs, decoded in the same way as the worker decodes the inputs."""
     started = await anext(handle.fetch_history_events(page_size=1))
     payloads = started.workflow_execution_started_event_attributes.input.payloads

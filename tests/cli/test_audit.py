@@ -16,6 +16,7 @@ from tests.cli.fakes import FakeService
 
 READS = {
     *("accounts list", "claims", "diagnose", "doctor", "history", "list", "onboarding", "status"),
+    *("notifications list", "notifications resend", "notifications test"),
     *("policy check", "policy merge", "policy render", "template"),
 }
 """The commands that change nothing in the platform and use no customer key."""

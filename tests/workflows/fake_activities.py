@@ -11,7 +11,9 @@ from temporalio.exceptions import ApplicationError
 from activities.account_registry import build_not_registered_problem
 from activities.aurora_proofs import AuroraProofActivities
 from activities.failures import ActivityContext, stop_with_problems
+from activities.notifications import NotificationActivities
 from activities.quotas import QuotaActivities
+from activities.webhooks import WebhookSender
 from byok.blueprints import load_blueprint
 from byok.contracts import ACCOUNT_OF_ANOTHER_ORGANISATION_CODE
 from byok.domain.arns import KeyPair, KeyPurpose, parse_key_arn
@@ -31,6 +33,8 @@ from byok.domain.models import (
     DatabaseTask,
     DeleteRequest,
     DeletionPlan,
+    DeliveryReceipt,
+    DeliveryRequest,
     Environment,
     EnvironmentPlan,
     EnvironmentProbeResult,
@@ -70,6 +74,7 @@ from byok.domain.models import (
     VerificationResult,
     WriterResource,
 )
+from byok.domain.notifications import WebhookEndpoint
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import AliasOutcome, Phase
 from byok.domain.planning import (
@@ -193,6 +198,8 @@ class FakeActivities:
         swept: The pages of a sweep.
         quotas: The quotas of the organisations. The activity that checks the quotas is the real one, and counts
             workflows in the Temporal server.
+        endpoints: The endpoints to which the records' real activity starts deliveries.
+        sender: Sends the notifications; None if every delivery succeeds without a request.
     """
 
     script: dict[str, list[Exception | Step]] = field(default_factory=dict)
@@ -212,6 +219,8 @@ class FakeActivities:
     unrecorded: list[UnrecordedPage] = field(default_factory=list)
     swept: list[SweepPage] = field(default_factory=list)
     quotas: Quotas = field(default_factory=Quotas)
+    endpoints: tuple[WebhookEndpoint, ...] = ()
+    sender: WebhookSender | None = None
 
     def _attempt(self, given: Any) -> None:
         name = activity.info().activity_type
@@ -336,6 +345,13 @@ class FakeActivities:
         at = datetime.now(UTC)
         report = HealthReport(environment_id=given.environment_id, checked_at=at, state=HealthState.HEALTHY)
         return VerificationResult(report=report)
+
+    @activity.defn
+    async def deliver_notification(self, given: DeliveryRequest) -> DeliveryReceipt:
+        self._attempt(given)
+        if self.sender is None:
+            return DeliveryReceipt(status=204, attempt=activity.info().attempt, delivered_at=datetime.now(UTC))
+        return await NotificationActivities(self.endpoints, self.sender).deliver_notification(given)
 
     @activity.defn
     def plan_tenant(self, given: ReconcileTenantRequest) -> ReconcileTenantPlan:

@@ -38,6 +38,7 @@ from byok.domain.models import (
     TenantOutcome,
     TenantProgress,
 )
+from byok.domain.notifications import WebhookEndpoint
 from byok.service.environments import EnvironmentService
 from byok.temporal import make_plugin, register_search_attributes
 from tests.workflows.fake_activities import FakeActivities
@@ -61,9 +62,13 @@ _SERVER = (
 )
 
 
-def build_temporal_activities() -> list[Callable[..., Any]]:
-    """Return the real activities that call only Temporal."""
-    records = RecordActivities()
+def build_temporal_activities(endpoints: Sequence[WebhookEndpoint] = ()) -> list[Callable[..., Any]]:
+    """Return the real activities that call only Temporal.
+
+    Args:
+        endpoints: The endpoints to which byok delivers notifications.
+    """
+    records = RecordActivities(endpoints)
     return [AttemptActivities().record_stop, records.open_record, records.report_run, records.report_tenant]
 
 
@@ -168,7 +173,7 @@ async def run_harness(
             temporal.client,
             task_queue=task_queue,
             workflows=list_workflows(versioned=deployment is not None),
-            activities=[*activities.list_activities, *build_temporal_activities()],
+            activities=[*activities.list_activities, *build_temporal_activities(activities.endpoints)],
             activity_executor=executor,
             max_concurrent_activities=8,
             deployment_config=deployment,

@@ -7,7 +7,7 @@ newer worker.
 
 from byok.domain.models.accounts import AccountPage, AccountRegistration, AccountRequest, ListAccountsRequest
 from byok.domain.models.attempts import Attempt, AttemptKind, EarlierAttempts, StoppedAttempt
-from byok.domain.models.base import RecordModel, RequestModel
+from byok.domain.models.base import OrganisationName, RecordModel, RequestModel
 from byok.domain.models.health import (
     EnvironmentHealth,
     HealthReport,
@@ -23,6 +23,14 @@ from byok.domain.models.health import (
     SweepRequest,
     VerificationRequest,
     VerificationResult,
+)
+from byok.domain.models.notifications import (
+    DeliveryReceipt,
+    DeliveryRequest,
+    DeliverySummary,
+    Notification,
+    NotificationData,
+    NotificationType,
 )
 from byok.domain.models.plans import (
     AuroraProofTask,
@@ -133,6 +141,9 @@ __all__ = [
     "DeleteRequest",
     "DeletionPlan",
     "DeletionResult",
+    "DeliveryReceipt",
+    "DeliveryRequest",
+    "DeliverySummary",
     "EarlierAttempts",
     "EntryPoint",
     "Environment",
@@ -161,7 +172,11 @@ __all__ = [
     "KeyUse",
     "ListAccountsRequest",
     "ListClaimsRequest",
+    "Notification",
+    "NotificationData",
+    "NotificationType",
     "ObjectEvidence",
+    "OrganisationName",
     "OwnedResource",
     "OwnedResources",
     "Problem",

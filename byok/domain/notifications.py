@@ -1,0 +1,189 @@
+"""Which change becomes which notification, what byok sends for it, to which endpoints, and how often byok retries.
+
+Webhooks follow the Standard Webhooks specification. The body is a CloudEvents 1.0 event in structured JSON mode. In
+binary mode, numbers and booleans would become text.
+"""
+
+import base64
+import binascii
+import email.utils
+import json
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+
+from byok.domain.models import Notification, NotificationData, NotificationType, OrganisationName, RunReport
+from byok.domain.phases import Phase
+
+EVENT_CONTENT_TYPE: Final = "application/cloudevents+json"
+EVENT_SOURCE: Final = "/byok"
+ENDPOINT_NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,31}$"
+
+DELIVERY_PERIOD: Final = timedelta(days=3)
+"""How long byok retries a delivery. Standard Webhooks recommends days, so that an endpoint may be down over a
+weekend."""
+
+FIRST_RETRY_PAUSE: Final = timedelta(seconds=5)
+RETRY_PAUSE_FACTOR: Final = 4
+LONGEST_RETRY_PAUSE: Final = timedelta(hours=12)
+"""With these values, byok makes six attempts in the first half hour, and up to thirteen in three days."""
+
+_EXTRA: Final = 0.2
+"""The maximum random extra of a pause, as a fraction. It spreads the retries after the outage of an endpoint."""
+
+_SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the prefix of every secret
+_SECRET_BYTES: Final = range(24, 65)
+"""The sizes of a secret that Standard Webhooks allows."""
+
+_TYPES_BY_PHASE: Final[Mapping[Phase, NotificationType]] = {
+    Phase.READY: NotificationType.PROVISIONED,
+    Phase.STOPPED: NotificationType.STOPPED,
+    Phase.DELETED: NotificationType.DELETED,
+}
+
+
+def _require_https_url(value: str) -> str:
+    parts = urlsplit(value)  # pydantic turns the ValueError of an invalid URL into a validation error
+    if parts.scheme != "https" or not parts.hostname or not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("must be an https:// URL with a host, such as https://portal.example.com/webhooks")
+    if parts.username is not None or parts.fragment or parts.port == 0:
+        raise ValueError("must not contain a user name, a password, a fragment or the port 0")
+    return value
+
+
+def _require_secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    words = (
+        f"must be {_SECRET_PREFIX} followed by the standard base64 of {_SECRET_BYTES.start} to "
+        f"{_SECRET_BYTES.stop - 1} random bytes"
+    )
+    try:
+        key = base64.b64decode(text.removeprefix(_SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(words) from None  # the cause would contain the value
+    if not text.startswith(_SECRET_PREFIX) or len(key) not in _SECRET_BYTES:
+        raise ValueError(words)
+    return value
+
+
+class WebhookEndpoint(BaseModel):
+    """A URL to which byok delivers notifications.
+
+    Only a worker's settings contain the URL and the secrets. Everything that is sent to Temporal contains the name.
+
+    Attributes:
+        url: The https URL. It may contain a token, so no message, log line or `repr()` contains the URL.
+        secrets: One or two secrets, the newest first. Each request is signed with all of them, so that the receiver can
+            change from the old secret to the new one at any time.
+        organisation: Deliver only notifications about this organisation's environments.
+        types: Deliver only notifications of these types.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: Annotated[str, StringConstraints(pattern=ENDPOINT_NAME_PATTERN)]
+    url: Annotated[str, AfterValidator(_require_https_url)] = Field(repr=False)
+    secrets: tuple[Annotated[SecretStr, AfterValidator(_require_secret)], ...] = Field(min_length=1, max_length=2)
+    organisation: OrganisationName | None = None
+    types: tuple[NotificationType, ...] | None = Field(default=None, min_length=1)
+
+    def wants(self, notification: Notification) -> bool:
+        """Return whether byok delivers a notification to this endpoint."""
+        return self.organisation in (None, notification.organisation) and (
+            self.types is None or notification.type in self.types
+        )
+
+
+def build_notification_id(*parts: str) -> str:
+    """Return the id of a notification: always the same id for the same parts."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, "/".join(("notification", *parts))))
+
+
+def build_run_notification(report: RunReport) -> Notification | None:
+    """Build the notification about the end of a run; None if the run has not ended in a final phase.
+
+    A repeated report results in the same notification with the same id.
+    """
+    progress, attempt = report.progress, report.attempt
+    kind = _TYPES_BY_PHASE.get(progress.phase)
+    if kind is None or attempt.ended_at is None:
+        return None
+    problem = progress.first_problem
+    return Notification(
+        id=build_notification_id(attempt.run_id, progress.phase),
+        type=kind,
+        environment_id=report.environment_id,
+        organisation=progress.request.organisation,
+        region=progress.request.region,
+        at=attempt.ended_at,
+        data=NotificationData(
+            phase=progress.phase,
+            attempt=attempt.kind,
+            problem_code=problem.code if problem else None,
+            problem_message=problem.message if problem else None,
+        ),
+    )
+
+
+def build_test_notification() -> Notification:
+    """Build a notification that belongs to no environment. Each call returns another id."""
+    return Notification(id=str(uuid.uuid4()), type=NotificationType.TEST, at=datetime.now(UTC))
+
+
+def render_event(notification: Notification) -> str:
+    """Return the body that byok sends: a CloudEvents 1.0 event as JSON. Fields without a value are left out."""
+    values = notification.model_dump(mode="json", exclude_none=True)
+    about = {name: values[name] for name in ("environment_id", "organisation", "region") if name in values}
+    subject = {} if notification.environment_id is None else {"subject": notification.environment_id}
+    event: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": notification.id,
+        "source": EVENT_SOURCE,
+        "type": notification.type.value,
+        **subject,
+        "time": values["at"],
+        "datacontenttype": "application/json",
+        "data": {**about, **values["data"]},
+    }
+    return json.dumps(event)
+
+
+def choose_retry_pause(
+    attempt: int, retry_after: timedelta | None = None, uniform: Callable[[float, float], float] = random.uniform
+) -> timedelta:
+    """Return how long to wait before the next attempt to deliver.
+
+    Args:
+        attempt: The number of the attempt that failed, starting at 1.
+        retry_after: How long the endpoint asks byok to wait. byok waits at least its own pause, so that an endpoint
+            cannot make byok retry in a loop, and at most `LONGEST_RETRY_PAUSE` longer than that.
+        uniform: The function that returns a random number between its two arguments.
+    """
+    steps = min(attempt - 1, LONGEST_RETRY_PAUSE // FIRST_RETRY_PAUSE)
+    own = min(FIRST_RETRY_PAUSE.total_seconds() * RETRY_PAUSE_FACTOR**steps, LONGEST_RETRY_PAUSE.total_seconds())
+    if retry_after is not None:
+        own = max(own, min(retry_after, LONGEST_RETRY_PAUSE).total_seconds())
+    return timedelta(seconds=uniform(own, own * (1 + _EXTRA)))
+
+
+def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
+    """Return the pause that a `Retry-After` header asks for (RFC 9110 §10.2.3); None if the header is not valid.
+
+    Args:
+        value: The header: a number of seconds, or a date.
+        now: The current time.
+    """
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        return timedelta(seconds=min(float(text), LONGEST_RETRY_PAUSE.total_seconds()))
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return min(max(moment - now, timedelta(0)), LONGEST_RETRY_PAUSE)
