@@ -1,10 +1,16 @@
 """The settings of notifications (`BYOK_NOTIFICATIONS__…`)."""
 
-from typing import Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from byok.domain.notifications import WebhookEndpoint
+
+
+def _require_different_names(endpoints: tuple[WebhookEndpoint, ...]) -> tuple[WebhookEndpoint, ...]:
+    if len({endpoint.name for endpoint in endpoints}) < len(endpoints):
+        raise ValueError("two endpoints have the same name")
+    return endpoints
 
 
 class NotificationSettings(BaseModel):
@@ -18,12 +24,5 @@ class NotificationSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    endpoints: tuple[WebhookEndpoint, ...] = ()
+    endpoints: Annotated[tuple[WebhookEndpoint, ...], AfterValidator(_require_different_names)] = ()
     allow_private_addresses: bool = False
-
-    @model_validator(mode="after")
-    def _names_differ(self) -> Self:
-        names = [endpoint.name for endpoint in self.endpoints]
-        if len(set(names)) < len(names):
-            raise ValueError("BYOK_NOTIFICATIONS__ENDPOINTS: two endpoints have the same name")
-        return self

@@ -9,20 +9,21 @@ import binascii
 import email.utils
 import json
 import random
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from byok.domain.models import Notification, NotificationData, NotificationType, OrganisationName, RunReport
 from byok.domain.phases import Phase
 
 EVENT_CONTENT_TYPE: Final = "application/cloudevents+json"
 EVENT_SOURCE: Final = "/byok"
-ENDPOINT_NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,31}$"
+ENDPOINT_NAME_WORDS: Final = "1 to 32 lower-case letters, digits and hyphens, and must not begin with a hyphen"
 
 DELIVERY_PERIOD: Final = timedelta(days=3)
 """How long byok retries a delivery. Standard Webhooks recommends days, so that an endpoint may be down over a
@@ -45,6 +46,17 @@ _TYPES_BY_PHASE: Final[Mapping[Phase, NotificationType]] = {
     Phase.STOPPED: NotificationType.STOPPED,
     Phase.DELETED: NotificationType.DELETED,
 }
+
+
+def is_endpoint_name(text: str) -> bool:
+    """Return whether a text is a valid name for an endpoint (`ENDPOINT_NAME_WORDS`)."""
+    return re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", text) is not None
+
+
+def _require_endpoint_name(value: str) -> str:
+    if not is_endpoint_name(value):
+        raise ValueError(f"must be {ENDPOINT_NAME_WORDS}")
+    return value
 
 
 def _require_https_url(value: str) -> str:
@@ -86,7 +98,7 @@ class WebhookEndpoint(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    name: Annotated[str, StringConstraints(pattern=ENDPOINT_NAME_PATTERN)]
+    name: Annotated[str, AfterValidator(_require_endpoint_name)]
     url: Annotated[str, AfterValidator(_require_https_url)] = Field(repr=False)
     secrets: tuple[Annotated[SecretStr, AfterValidator(_require_secret)], ...] = Field(min_length=1, max_length=2)
     organisation: OrganisationName | None = None
@@ -156,15 +168,15 @@ def render_event(notification: Notification) -> str:
 def choose_retry_pause(
     attempt: int, retry_after: timedelta | None = None, uniform: Callable[[float, float], float] = random.uniform
 ) -> timedelta:
-    """Return how long to wait before the next attempt to deliver.
+    """Return how long to wait before the next attempt to deliver, with a random extra of up to a fifth.
 
     Args:
         attempt: The number of the attempt that failed, starting at 1.
         retry_after: How long the endpoint asks byok to wait. byok waits at least its own pause, so that an endpoint
-            cannot make byok retry in a loop, and at most `LONGEST_RETRY_PAUSE` longer than that.
+            cannot make byok retry in a loop, and at most `LONGEST_RETRY_PAUSE`.
         uniform: The function that returns a random number between its two arguments.
     """
-    steps = min(attempt - 1, LONGEST_RETRY_PAUSE // FIRST_RETRY_PAUSE)
+    steps = min(attempt - 1, (LONGEST_RETRY_PAUSE // FIRST_RETRY_PAUSE).bit_length())
     own = min(FIRST_RETRY_PAUSE.total_seconds() * RETRY_PAUSE_FACTOR**steps, LONGEST_RETRY_PAUSE.total_seconds())
     if retry_after is not None:
         own = max(own, min(retry_after, LONGEST_RETRY_PAUSE).total_seconds())

@@ -33,7 +33,10 @@ from byok.domain.models import (
     BucketWithForeignObjects,
     CheckKeysRequest,
     ClusterResource,
+    DeliveryRequest,
     ListClaimsRequest,
+    Notification,
+    NotificationType,
     OwnedResource,
     OwnedResources,
     RebuildRequest,
@@ -46,6 +49,7 @@ from byok.domain.models import (
 )
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
+from byok.temporal_deliveries import start_delivery
 from tests.requested_keys import ON_PLATFORM_KEYS
 from tests.workflows.fake_activities import (
     PLATFORM,
@@ -318,6 +322,26 @@ async def environment_verified(harness: WorkflowHarness) -> Handle:
     )
 
 
+async def notification_delivered(harness: WorkflowHarness) -> Handle:
+    """An endpoint accepts a notification."""
+    return await _deliver_notification(harness, "1")
+
+
+async def notification_not_delivered(harness: WorkflowHarness) -> Handle:
+    """An endpoint accepts a notification in none of its attempts."""
+    refused = ApplicationError("Endpoint portal answered with status 500.", next_retry_delay=timedelta(hours=50))
+    harness.activities.script["deliver_notification"] = [refused] * 9
+    return await _deliver_notification(harness, "2")
+
+
+async def _deliver_notification(harness: WorkflowHarness, notification_id: str) -> Handle:
+    notification = Notification(
+        id=notification_id, type=NotificationType.PROVISIONED, environment_id="ready", at=datetime.now(UTC)
+    )
+    request = DeliveryRequest(endpoint="portal", notification=notification)
+    return await start_delivery(harness.client, harness.task_queue, request)
+
+
 async def keys_checked(harness: WorkflowHarness) -> Handle:
     """Both keys are proved."""
     request = CheckKeysRequest(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY, prove_aurora_key=True)
@@ -381,6 +405,8 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     records_rebuilt,
     region_swept,
     environment_verified,
+    notification_delivered,
+    notification_not_delivered,
     keys_checked,
     keys_refused,
     aurora_key_proved,

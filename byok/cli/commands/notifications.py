@@ -106,12 +106,10 @@ async def _resend(delivery: str) -> str:
 
 
 def _require_name(endpoint: str) -> str:
-    import re
+    from byok.domain.notifications import ENDPOINT_NAME_WORDS, is_endpoint_name
 
-    from byok.domain.notifications import ENDPOINT_NAME_PATTERN
-
-    if not re.fullmatch(ENDPOINT_NAME_PATTERN, endpoint):
-        raise UsageError("ENDPOINT: must be 1 to 32 lower-case letters, digits and hyphens.")
+    if not is_endpoint_name(endpoint):
+        raise UsageError(f"ENDPOINT: must be {ENDPOINT_NAME_WORDS}.")
     return endpoint
 
 
