@@ -22,6 +22,7 @@ import worker
 from byok.api_settings import ApiSettings
 from byok.audit_settings import AuditSettings
 from byok.local.ports import Ports
+from byok.notification_settings import NotificationSettings
 from byok.settings import Settings
 from localaws.accounts import PLATFORM_CREDENTIALS
 
@@ -101,6 +102,7 @@ def test_services_use_only_known_settings() -> None:
     known = {f"BYOK_{name.upper()}" for name in Settings.model_fields}
     known |= {f"BYOK_API__{name.upper()}" for name in ApiSettings.model_fields}
     known |= {f"BYOK_AUDIT__{name.upper()}" for name in AuditSettings.model_fields}
+    known |= {f"BYOK_NOTIFICATIONS__{name.upper()}" for name in NotificationSettings.model_fields}
     assert list_byok_settings()
     assert list_byok_settings() <= known
 
