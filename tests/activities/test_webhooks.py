@@ -3,10 +3,11 @@
 import asyncio
 import socket
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from standardwebhooks import WebhookVerificationError
+from pydantic import SecretStr
+from standardwebhooks import Webhook, WebhookVerificationError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -259,3 +260,13 @@ def test_only_public_addresses_are_allowed_by_default(address: str) -> None:
 @pytest.mark.parametrize("address", [*PUBLIC, *PRIVATE, *NEVER, "::"])
 def test_metadata_service_and_multicast_are_never_allowed(address: str) -> None:
     assert may_deliver_to(address, allow_private=True) is (address in PUBLIC + PRIVATE)
+
+
+def test_library_signs_the_wall_clock_of_another_time_zone() -> None:
+    now = datetime.now(UTC)
+    elsewhere = now.astimezone(timezone(timedelta(hours=2)))
+
+    library = Webhook(SECRET)
+    assert library.sign("1", now, "{}") != library.sign("1", elsewhere, "{}")
+    headers = webhooks.sign_webhook([SecretStr(SECRET)], "1", now, "{}")
+    assert library.verify("{}", headers) == {}

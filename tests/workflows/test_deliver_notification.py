@@ -1,17 +1,22 @@
 """Each change of an environment is delivered to each endpoint: durably, signed, at least once, under one stable id."""
 
+import json
 import uuid
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
+import boto3
 import pytest
 import pytest_asyncio
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
 
+import worker
 from activities import environment_records
 from activities.notifications import ENDPOINT_GONE, NOTIFICATION_NOT_ACCEPTED
 from byok.contracts import (
@@ -25,6 +30,7 @@ from byok.contracts import (
 from byok.domain.models import DeliveryReceipt, DeliveryRequest, Notification, NotificationType
 from byok.domain.notifications import build_notification_id, build_test_notification
 from byok.domain.phases import Phase
+from byok.settings import Settings
 from byok.temporal_deliveries import start_deliveries
 from byok.temporal_reads import describe_or_none
 from byok.temporal_records import find_record
@@ -36,8 +42,9 @@ from tests.workflows.fake_activities import (
     build_delete_request,
     build_provision_request,
 )
-from tests.workflows.temporal_env import WorkflowHarness, run_harness
+from tests.workflows.temporal_env import WorkflowHarness, build_temporal_activities, run_harness
 from tests.workflows.test_provision_environment import wait_for_failure
+from workflows.registry import list_workflows
 
 __all__ = ["receiver"]
 
@@ -268,3 +275,34 @@ async def test_delivery_under_another_workflow_id_is_refused(notifying: Workflow
         )
     assert isinstance(caught.value.cause, ApplicationError)
     assert caught.value.cause.type == INVALID_INPUT_ERROR_TYPE
+
+
+async def test_worker_delivers_to_the_endpoints_in_its_settings(
+    temporal: WorkflowEnvironment, receiver: WebhookReceiver, environment_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = {"name": "portal", "url": f"https://localhost:{receiver.port}/hooks", "secrets": [SECRET]}
+    monkeypatch.setenv("BYOK_NOTIFICATIONS__ENDPOINTS", json.dumps([endpoint]))
+    monkeypatch.setenv("BYOK_NOTIFICATIONS__ALLOW_PRIVATE_ADDRESSES", "true")
+    session = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name="eu-central-1")
+    own = worker.build_activities(Settings(), session, "arn:aws:iam::111122223333:role/Platform")
+    by_name = {activity.__name__: activity for activity in own}
+    fakes = {activity.__name__: activity for activity in FakeActivities().list_activities}
+    # The real activities that call only Temporal or an endpoint, and fakes of those that call AWS.
+    real = {activity.__name__ for activity in build_temporal_activities()} | {"deliver_notification"}
+    queue = f"queue-{uuid.uuid4().hex}"
+    with ThreadPoolExecutor(8) as executor:
+        async with Worker(
+            temporal.client,
+            task_queue=queue,
+            workflows=list_workflows(versioned=False),
+            activities=[*({**fakes, **{name: by_name[name] for name in real}}).values()],
+            activity_executor=executor,
+        ):
+            harness = WorkflowHarness(temporal.client, queue, FakeActivities())
+            run = await harness.start_provision(build_provision_request(environment_id))
+            await run.result()
+            assert run.first_execution_run_id is not None
+            notification_id = build_notification_id(run.first_execution_run_id, Phase.READY)
+            await get_delivery(temporal.client, notification_id).result()
+
+    assert receiver.requests[0].verify()["subject"] == environment_id
