@@ -206,7 +206,7 @@ async def test_real_resolution_of_localhost(receiver: WebhookReceiver) -> None:
 async def test_receiver_that_does_not_answer_is_given_up(
     receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhooks, "REQUEST_TIMEOUT", timedelta(seconds=1))
+    monkeypatch.setattr(webhooks, "REQUEST_TIMEOUT", timedelta(seconds=2))
     receiver.answers = [(SILENCE, {})]
 
     error = await fail_to_deliver(receiver.build_endpoint(), receiver.make_sender())
