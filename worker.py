@@ -101,7 +101,7 @@ def build_activities(settings: Settings, session: boto3.Session, platform_role_a
     endpoints = settings.notifications.endpoints
     sender = WebhookSender(allow_private_addresses=settings.notifications.allow_private_addresses)
     records, rebuilding = RecordActivities(endpoints), RebuildActivities(clients, platform, evidence)
-    health = HealthActivities(clients, platform)
+    health = HealthActivities(clients, platform, endpoints)
     return [
         plan.plan_key_check,
         plan.plan_environment,

@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -27,8 +27,10 @@ from byok.domain.models import (
     VerificationRequest,
     VerificationResult,
 )
+from byok.domain.notifications import WebhookEndpoint, build_health_notifications
 from byok.domain.phases import Phase, RequestKind
 from byok.domain.planning import Platform, plan_no_environment
+from byok.temporal_deliveries import start_deliveries
 from byok.temporal_health import list_targets, to_target
 from byok.temporal_records import find_record, send_report
 
@@ -49,10 +51,15 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class HealthActivities:
-    """Checks the keys and the resources of READY environments, and reports what changed to their records."""
+    """Checks the keys and the resources of READY environments, and reports what changed to their records.
+
+    Attributes:
+        endpoints: The endpoints to which byok delivers notifications.
+    """
 
     clients: AwsClients
     platform: Platform
+    endpoints: Sequence[WebhookEndpoint] = ()
 
     @activity.defn
     async def check_page(self, request: SweepPageRequest) -> SweepPage:
@@ -81,6 +88,8 @@ class HealthActivities:
         found = await asyncio.gather(*(check(target) for target in targets))
         changed = 0
         for target, one in zip(targets, found, strict=True):
+            if isinstance(one, HealthReport):
+                await self._notify(target, one)
             if isinstance(one, HealthReport) and _is_news(one, target):
                 await send_report(activity.client(), activity.info().task_queue, one)
                 changed += 1
@@ -116,8 +125,18 @@ class HealthActivities:
         found = await self._check(target, clusters.get(self._cluster_of(target)), checked_at, thoroughly=True)
         if isinstance(found, Problem):
             return VerificationResult(unreachable=found)
+        await self._notify(target, found)
         await send_report(client, activity.info().task_queue, found)
         return VerificationResult(report=found)
+
+    async def _notify(self, target: HealthTarget, report: HealthReport) -> None:
+        """Start to notify the endpoints.
+
+        This comes before the report to the record: the next attempt of a killed activity would compare with the new
+        record and find no change, so the notification would be lost (contract 144).
+        """
+        for notification in build_health_notifications(target, report):
+            await start_deliveries(activity.client(), activity.info().task_queue, notification, self.endpoints)
 
     async def _check(
         self, target: HealthTarget, cluster: "DBClusterTypeDef | None", at: datetime, *, thoroughly: bool

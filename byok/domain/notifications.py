@@ -18,8 +18,19 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-from byok.domain.models import Notification, NotificationData, NotificationType, OrganisationName, RunReport
+from byok.domain.models import (
+    HealthReport,
+    HealthState,
+    HealthTarget,
+    Notification,
+    NotificationData,
+    NotificationType,
+    OrganisationName,
+    RunReport,
+)
+from byok.domain.models.health import RECOVERABLE_FOR
 from byok.domain.phases import Phase
+from byok.domain.rds_statuses import KEY_LOST_RECOVERABLE
 
 EVENT_CONTENT_TYPE: Final = "application/cloudevents+json"
 EVENT_SOURCE: Final = "/byok"
@@ -33,6 +44,14 @@ FIRST_RETRY_PAUSE: Final = timedelta(seconds=5)
 RETRY_PAUSE_FACTOR: Final = 4
 LONGEST_RETRY_PAUSE: Final = timedelta(hours=12)
 """With these values, byok makes six attempts in the first half hour, and up to thirteen in three days."""
+
+CLOCK_POINTS: Final = (RECOVERABLE_FOR, timedelta(days=3), timedelta(days=1), timedelta(hours=6))
+"""How long before a deadline byok reminds the endpoints of it. The first reminder is the news that the clock runs."""
+
+REMINDER_PERIOD: Final = timedelta(hours=6)
+"""How long after its time a reminder is still sent."""
+
+_WORKING: Final = frozenset({HealthState.HEALTHY, HealthState.DEGRADED})
 
 _EXTRA: Final = 0.2
 """The maximum random extra of a pause, as a fraction. It spreads the retries after the outage of an endpoint."""
@@ -139,6 +158,50 @@ def build_run_notification(report: RunReport) -> Notification | None:
             problem_code=problem.code if problem else None,
             problem_message=problem.message if problem else None,
         ),
+    )
+
+
+def build_health_notifications(target: HealthTarget, report: HealthReport) -> tuple[Notification, ...]:
+    """Build the notifications about a check: a key was lost or works again, or a deadline comes closer.
+
+    A repeated check of the same change results in the same ids. A reminder is built for `REMINDER_PERIOD` after its
+    time, in case no check takes place at that time.
+
+    Args:
+        target: The environment, as its record described it before the check.
+        report: What the check found.
+    """
+    last, problem = target.last, report.problems[0] if report.problems else None
+    before = HealthState.HEALTHY if last is None else last.state
+    deadline: datetime | None = None
+    if report.cluster_status == KEY_LOST_RECOVERABLE:
+        known = None if last is None else last.recoverable_until
+        deadline = known or report.checked_at + RECOVERABLE_FOR
+    events: list[tuple[NotificationType, str]] = []
+    since = "" if last is None else last.since.isoformat()
+    if report.state is HealthState.KEY_LOST and before is not HealthState.KEY_LOST:
+        events.append((NotificationType.KEY_LOST, since))
+    if report.state in _WORKING and before not in _WORKING:
+        events.append((NotificationType.RECOVERED, since))
+    for left in CLOCK_POINTS if deadline is not None and report.state is HealthState.KEY_LOST else ():
+        if deadline is not None and timedelta(0) <= report.checked_at - (deadline - left) < REMINDER_PERIOD:
+            events.append((NotificationType.CLOCK_RUNNING, f"{deadline.isoformat()}/{left}"))
+    return tuple(
+        Notification(
+            id=build_notification_id(report.environment_id, kind, moment),
+            type=kind,
+            environment_id=report.environment_id,
+            organisation=report.organisation,
+            region=target.region,
+            at=report.checked_at,
+            data=NotificationData(
+                phase=Phase.READY,
+                problem_code=problem.code if problem else None,
+                problem_message=problem.message if problem else None,
+                deadline=deadline,
+            ),
+        )
+        for kind, moment in events
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.heartbeat import HeartbeatInterceptor
 from byok.contracts import PROVISION_ENVIRONMENT_WORKFLOW, environment_workflow_id
 from byok.domain.models import ProvisionRequest
 from byok.service.environments import EnvironmentService
@@ -65,6 +66,7 @@ async def run_stage(
             activities=[*list_real_activities(harness), *build_temporal_activities(), *activities],
             activity_executor=executor,
             workflow_runner=UnsandboxedWorkflowRunner(),
+            interceptors=[HeartbeatInterceptor()],
         ):
             yield queue
             harness.aws.call_control("DELETE", "faults")

@@ -3,14 +3,17 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.testing import WorkflowEnvironment
 
+import activities.health
 import byok.temporal_health
 from activities.failures import ActivityContext
 from activities.health import HealthActivities
@@ -19,6 +22,8 @@ from byok.contracts import (
     CHECK_KEY_HEALTH_WORKFLOW,
     HEALTH_ATTRIBUTE,
     HEALTH_REPORT_SIGNAL,
+    delivery_workflow_id,
+    health_schedule_id,
     record_workflow_id,
 )
 from byok.domain.arns import KeyPurpose
@@ -26,25 +31,33 @@ from byok.domain.models import (
     EnvironmentHealth,
     HealthState,
     KeyUse,
+    NotificationType,
     ProvisionRequest,
     SweepOutcome,
     SweepRequest,
 )
 from byok.domain.models.health import RECOVERABLE_FOR
 from byok.domain.naming import cluster_identifier
+from byok.domain.notifications import WebhookEndpoint, build_notification_id
 from byok.domain.phases import Encryption, Phase
-from byok.domain.planning import plan_buckets
+from byok.domain.planning import Platform, plan_buckets
+from byok.service.errors import EnvironmentNotReadyError
 from byok.service.verification import verify_environment
-from byok.temporal_health import list_targets
+from byok.temporal_health import ensure_health_schedules, list_targets, read_sweep
 from tests.activities.conftest import PLATFORM as DEFAULT_PLATFORM
 from tests.activities.conftest import ActivityHarness
 from tests.activities.stage import Stage, run_stage
 from tests.localaws.server import AwsHarness
+from tests.webhook_receiver import SECRET
+from tests.workflows.fake_activities import FakeActivities
 from workflows.check_key_health import CheckKeyHealth
+from workflows.deliver_notification import DeliverNotification
 from workflows.verify_environment import VerifyEnvironment
 
 HOME = "eu-west-3"
 """A Region that no other test uses, because a sweep checks all environments of a Region."""
+
+ENDPOINT = WebhookEndpoint(name="portal", url="https://portal.example.com", secrets=(SecretStr(SECRET),))
 
 PLATFORM = replace(DEFAULT_PLATFORM, regions=(HOME,), home_region=HOME)
 PENDING_DELETION = "s3.KMS.KMSInvalidStateException"
@@ -53,10 +66,9 @@ LOST = "rds.inaccessible-encryption-credentials-recoverable"
 
 @dataclass
 class HealthStage(Stage):
-    """A worker that also checks environments. `recover_clusters` can be turned off."""
+    """A worker that also checks environments."""
 
     harness: ActivityHarness
-    platform: Any = field(default=PLATFORM)
 
     async def provision_ready(self, **changes: Any) -> ProvisionRequest:
         return await self.provision(HOME, **changes)
@@ -109,13 +121,19 @@ class HealthStage(Stage):
 
 
 async def open_stage(
-    temporal: WorkflowEnvironment, aws: AwsHarness, platform: Any = PLATFORM
+    temporal: WorkflowEnvironment,
+    aws: AwsHarness,
+    platform: Platform = PLATFORM,
+    endpoints: tuple[WebhookEndpoint, ...] = (),
 ) -> AsyncIterator[HealthStage]:
     harness = ActivityHarness(aws, platform=PLATFORM, region=HOME)
-    health = HealthActivities(harness.clients, platform)
-    activities: list[Callable[..., Any]] = [health.check_page, health.verify_environment]
-    async with run_stage(temporal.client, harness, [CheckKeyHealth, VerifyEnvironment], activities) as queue:
-        yield HealthStage(temporal.client, aws, queue, harness, platform)
+    health = HealthActivities(harness.clients, platform, endpoints)
+    own: list[Callable[..., Any]] = [health.check_page, health.verify_environment]
+    own.append(FakeActivities().deliver_notification)
+    async with run_stage(
+        temporal.client, harness, [CheckKeyHealth, VerifyEnvironment, DeliverNotification], own
+    ) as queue:
+        yield HealthStage(temporal.client, aws, queue, harness)
 
 
 @pytest_asyncio.fixture
@@ -320,3 +338,103 @@ async def test_sweep_reports_only_what_changed(stage: HealthStage, monkeypatch: 
     assert (await stage.count_reports(fine), await stage.count_reports(lost)) == (0, 1)
     assert (await stage.health(fine)).state is HealthState.HEALTHY
     assert (await stage.health(lost)).state is HealthState.KEY_LOST
+
+
+# contract 144
+async def test_loss_and_return_of_a_key_are_delivered(
+    temporal: WorkflowEnvironment, aws: AwsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
+    async for stage in open_stage(temporal, aws, endpoints=(ENDPOINT,)):
+        request = await stage.provision_ready()
+        before = await stage.health(request)
+        stage.kms().disable_key(KeyId=request.s3_key_arn)
+        await stage.verify(request)
+        lost = await stage.verify(request)
+        stage.kms().enable_key(KeyId=request.s3_key_arn)
+        await stage.verify(request)
+
+        for kind, since in ((NotificationType.KEY_LOST, before.since), (NotificationType.RECOVERED, lost.since)):
+            name = build_notification_id(request.environment_id, kind, since.isoformat())
+            receipt = await stage.client.get_workflow_handle(delivery_workflow_id("portal", name)).result()
+            assert receipt["status"] == 204
+
+
+# contract 140
+@pytest.mark.parametrize("kind", ["throttle", "error500", "timeout"])
+async def test_outage_is_a_fact_about_the_region_and_says_nothing_about_the_keys(
+    stage: HealthStage, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(activities.health, "_PAUSES", (timedelta(0),))
+    request = await stage.provision_ready()
+    proved = await stage.verify(request)
+    stage.aws.call_control("POST", "faults", service="s3", operation="GetObject", kind=kind, times=1000)
+
+    outcome = await stage.sweep()
+    verified = await stage.verify(request)
+
+    assert request.environment_id in outcome.unproved
+    assert outcome.cause is not None
+    assert (verified.state, verified.proved_at) == (HealthState.HEALTHY, proved.proved_at)
+    assert verified.unreachable is not None
+    assert verified.unreachable.key is None
+    assert await stage.count_reports(request) == 1
+    stage.aws.call_control("DELETE", "faults")
+    assert (await stage.verify(request)).unreachable is None
+
+
+async def test_only_a_ready_environment_can_be_verified(stage: HealthStage) -> None:
+    request = await stage.provision_ready()
+    name = request.environment_id
+    await stage.client.get_workflow_handle(record_workflow_id(name)).terminate()
+
+    with pytest.raises(EnvironmentNotReadyError, match=f"{name} is not READY"):
+        await stage.verify(request)
+
+
+async def test_schedule_starts_sweeps_whose_outcome_proves_the_environments(stage: HealthStage) -> None:
+    request = await stage.provision_ready()
+    await stage.listed(request)
+    before = await stage.health(request)
+    schedule = stage.client.get_schedule_handle(health_schedule_id(HOME))
+    await ensure_health_schedules(stage.client, stage.queue, [HOME], timedelta(minutes=4))
+    try:
+        await schedule.pause(note="an operator looks for something")
+        await ensure_health_schedules(stage.client, stage.queue, [HOME], timedelta(minutes=4))
+        await ensure_health_schedules(stage.client, stage.queue, [HOME], timedelta(minutes=3))
+        described = await schedule.describe()
+        assert described.schedule.state.paused
+        assert [one.every for one in described.schedule.spec.intervals] == [timedelta(minutes=3)]
+        assert await read_sweep(stage.client, HOME) is None
+
+        await schedule.trigger()
+        async with asyncio.timeout(20):
+            while (outcome := await read_sweep(stage.client, HOME)) is None:
+                continue
+
+        after = await stage.health(request)
+        assert after.proved_at == outcome.swept_at > before.proved_at
+        assert await stage.count_reports(request) == 0
+    finally:
+        await schedule.delete()
+
+
+# contract 139
+async def test_list_shows_the_health_and_can_be_filtered_by_it(stage: HealthStage) -> None:
+    fine, lost = await stage.provision_ready(), await stage.provision_ready()
+    stage.kms().disable_key(KeyId=lost.s3_key_arn)
+    await stage.verify(lost)
+    names = {fine.environment_id, lost.environment_id}
+
+    async with asyncio.timeout(20):
+        shown: dict[str, HealthState | None] = {}
+        while set(shown.values()) != {HealthState.HEALTHY, HealthState.KEY_LOST}:
+            shown = {
+                one.environment_id: one.health
+                for one in await stage.service.list_environments(10_000)
+                if one.environment_id in names
+            }
+    filtered = await stage.service.list_environments(10_000, health=HealthState.KEY_LOST)
+
+    assert shown == {fine.environment_id: HealthState.HEALTHY, lost.environment_id: HealthState.KEY_LOST}
+    assert names & {one.environment_id for one in filtered} == {lost.environment_id}

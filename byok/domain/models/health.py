@@ -135,6 +135,7 @@ class RecordedHealth(RecordModel):
             checked_at=self.report.checked_at,
             problem_code=problem.code if problem else None,
             digest=self.report.digest,
+            recoverable_until=self.recoverable_until,
         )
 
 
@@ -144,6 +145,7 @@ class HealthSummary(RecordModel):
     Attributes:
         checked_at: When the last reported check began. A sweep that finds nothing new reports nothing.
         digest: `HealthReport.digest` of the report; None if no check has reported since the environment became READY.
+        recoverable_until: See `RecordedHealth`.
     """
 
     state: HealthState
@@ -151,6 +153,7 @@ class HealthSummary(RecordModel):
     checked_at: datetime
     problem_code: str | None = None
     digest: str | None = None
+    recoverable_until: datetime | None = None
 
     @classmethod
     def from_evidence(cls, evidence: Evidence) -> Self:

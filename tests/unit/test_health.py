@@ -1,0 +1,156 @@
+"""The health of an environment follows from reports, sweeps and the time."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from byok.domain.models import (
+    EnvironmentHealth,
+    HealthReport,
+    HealthState,
+    HealthSummary,
+    HealthTarget,
+    NotificationType,
+    Problem,
+    RecordedHealth,
+    SweepOutcome,
+    SweepPage,
+)
+from byok.domain.models.health import MAX_LISTED_UNPROVED, MAX_PROOF_AGE, RECOVERABLE_FOR
+from byok.domain.notifications import REMINDER_PERIOD, build_health_notifications
+from byok.domain.phases import Phase
+from byok.domain.rds_statuses import KEY_LOST_RECOVERABLE
+from byok.service.health import build_health
+
+NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+OUTAGE = Problem(
+    code="network.EndpointConnectionError",
+    message="Could not connect.",
+    phase=Phase.READY,
+    region="eu-central-1",
+    at=NOW,
+    remediation="Nothing to do. " * 100,
+)
+
+
+def build_report(state: HealthState, at: datetime = NOW, **changes: Any) -> HealthReport:
+    return HealthReport(environment_id="acme-1", checked_at=at, state=state, **changes)
+
+
+def lose_cluster(at: datetime = NOW) -> HealthReport:
+    return build_report(HealthState.KEY_LOST, at, cluster_status=KEY_LOST_RECOVERABLE)
+
+
+def build_target(last: HealthSummary | None) -> HealthTarget:
+    return HealthTarget(environment_id="acme-1", region="eu-central-1", last=last)
+
+
+def read(proof_age: timedelta, state: HealthState = HealthState.HEALTHY, **sweep: Any) -> EnvironmentHealth:
+    """Return the health of an environment that a check reported an hour ago, and that a sweep proved since."""
+    recorded = RecordedHealth.following(None, build_report(state, NOW - timedelta(hours=1)))
+    outcome = SweepOutcome(region="eu-central-1", swept_at=NOW - proof_age, **sweep)
+    return build_health("acme-1", recorded.summarise(), recorded, outcome, NOW)
+
+
+# contract 139
+@pytest.mark.parametrize("state", [one for one in HealthState if one is not HealthState.UNKNOWN])
+def test_health_is_unknown_once_its_proof_is_too_old(state: HealthState) -> None:
+    recent, old = read(MAX_PROOF_AGE, state), read(MAX_PROOF_AGE + timedelta(seconds=1), state)
+
+    assert (recent.state, recent.since) == (state, NOW - timedelta(hours=1))
+    assert (old.state, old.last_state) == (HealthState.UNKNOWN, state)
+    assert old.since == old.proved_at + MAX_PROOF_AGE
+
+
+# contract 139, 140
+def test_sweep_without_an_answer_from_aws_is_no_proof_and_says_why() -> None:
+    health = read(MINUTE, unproved=("acme-1",), unproved_count=1, cause=OUTAGE)
+
+    assert (health.state, health.proved_at, health.unreachable) == (
+        HealthState.UNKNOWN,
+        NOW - timedelta(hours=1),
+        OUTAGE,
+    )
+    other = read(MINUTE, unproved=("acme-2",), unproved_count=1, cause=OUTAGE)
+    assert (other.state, other.unreachable) == (HealthState.HEALTHY, None)
+
+
+def test_later_report_counts_more_than_an_earlier_sweep() -> None:
+    recorded = RecordedHealth.following(None, build_report(HealthState.HEALTHY, NOW - MINUTE))
+    sweep = SweepOutcome(region="eu-central-1", swept_at=NOW - 5 * MINUTE, unproved=("acme-1",), unproved_count=1)
+
+    assert build_health("acme-1", recorded.summarise(), recorded, sweep, NOW).proved_at == NOW - MINUTE
+    assert build_health("acme-1", recorded.summarise(), recorded, None, NOW).proved_at == NOW - MINUTE
+
+
+def test_outcome_of_a_sweep_fits_into_a_memo_whatever_happens() -> None:
+    outcome = SweepOutcome(region="eu-central-1", swept_at=NOW)
+    for page in range(20):
+        names = tuple(f"environment-{page}-{number}" for number in range(500))
+        outcome = outcome.add(SweepPage(checked=0, unproved=names, cause=OUTAGE))
+
+    assert (outcome.unproved_count, outcome.unproved, outcome.proves("acme-1")) == (10_000, (), False)
+    few = SweepOutcome(region="eu-central-1", swept_at=NOW).add(
+        SweepPage(checked=0, unproved=tuple("e" * 25 for _ in range(MAX_LISTED_UNPROVED)), cause=OUTAGE)
+    )
+    assert len(few.model_dump_json()) < 2048  # Temporal's SDK warns at larger memos
+
+
+def test_state_keeps_its_beginning_and_the_deadline_while_nothing_changes() -> None:
+    first = RecordedHealth.following(None, lose_cluster())
+    second = RecordedHealth.following(first, lose_cluster(NOW + MINUTE))
+    recovered = RecordedHealth.following(second, build_report(HealthState.HEALTHY, NOW + 2 * MINUTE))
+
+    assert (second.since, second.recoverable_until) == (NOW, NOW + RECOVERABLE_FOR)  # contract 142
+    assert (recovered.since, recovered.recoverable_until) == (NOW + 2 * MINUTE, None)
+
+
+def test_same_fact_with_another_message_of_aws_is_no_news() -> None:
+    one, other = (OUTAGE.model_copy(update={"message": text}) for text in ("request 1", "request 2"))
+
+    def digest(*problems: Problem) -> str:
+        return build_report(HealthState.KEY_LOST, problems=problems).digest
+
+    assert digest(one) == digest(other) != digest()
+    drift = [OUTAGE.model_copy(update={"code": "byok.Drift", "message": text}) for text in ("bucket a", "bucket b")]
+    assert digest(drift[0]) != digest(drift[1])
+
+
+def list_types(last: HealthSummary | None, report: HealthReport) -> list[NotificationType]:
+    return [one.type for one in build_health_notifications(build_target(last), report)]
+
+
+# contract 144
+def test_loss_and_return_of_a_key_are_notified_once() -> None:
+    healthy = RecordedHealth.following(None, build_report(HealthState.HEALTHY, NOW - MINUTE)).summarise()
+    refused = build_report(HealthState.KEY_LOST)
+    lost = RecordedHealth.following(None, refused).summarise()
+    back = build_report(HealthState.HEALTHY, NOW + MINUTE)
+    starting = build_report(HealthState.RECOVERING, NOW + MINUTE)
+
+    assert list_types(healthy, refused) == [NotificationType.KEY_LOST]
+    assert list_types(lost, refused) == list_types(lost, starting) == list_types(healthy, back) == []
+    assert list_types(lost, back) == [NotificationType.RECOVERED]
+    assert list_types(None, back) == []
+    again = build_health_notifications(build_target(healthy), build_report(HealthState.KEY_LOST, NOW + MINUTE))
+    assert again[0].id == build_health_notifications(build_target(healthy), refused)[0].id
+
+
+# contract 142
+def test_reminders_come_at_stated_points_before_the_deadline() -> None:
+    first = lose_cluster()
+    last = RecordedHealth.following(None, first).summarise()
+    assert list_types(None, first) == [NotificationType.KEY_LOST, NotificationType.CLOCK_RUNNING]
+
+    sent: dict[str, datetime] = {}
+    step = timedelta(hours=1)
+    for hours in range(24 * 8):
+        for one in build_health_notifications(build_target(last), lose_cluster(NOW + hours * step)):
+            sent.setdefault(one.id, one.at)
+            assert one.data.deadline == NOW + RECOVERABLE_FOR
+
+    left = [NOW + RECOVERABLE_FOR - at for at in sent.values()]
+    assert left == [RECOVERABLE_FOR, timedelta(days=3), timedelta(days=1), timedelta(hours=6)]
+    assert timedelta(hours=6) >= REMINDER_PERIOD, "each reminder must be over before the next one begins"
