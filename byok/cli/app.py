@@ -23,6 +23,7 @@ from byok.cli.commands.policy import policy
 from byok.cli.commands.status import list_environments, status
 from byok.cli.commands.tenant import tenant
 from byok.cli.commands.up import up
+from byok.cli.commands.verify import verify
 from byok.cli.output import print_text
 
 app = typer.Typer(
@@ -54,6 +55,7 @@ app.command()(create)
 app.command()(status)
 app.command("list")(list_environments)
 app.command()(history)
+app.command()(verify)
 app.command()(replay)
 app.command()(cancel)
 app.command()(delete)

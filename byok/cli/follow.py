@@ -7,6 +7,7 @@ from rich.console import RenderableType
 from rich.live import Live
 
 from byok.cli import views
+from byok.cli.health_views import has_lost_customer_key
 from byok.cli.output import EXIT_CUSTOMER_KEY, EXIT_FAILED, EXIT_OK, make_console, print_message
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
@@ -85,12 +86,13 @@ def exit_code_for_status(status: EnvironmentStatus) -> int:
     """Return the exit code for an environment's status.
 
     The code is 3 if a customer's key stopped the environment, and 1 if anything else stopped it. As in `byok tenant`,
-    the code is also 3 if the environment is ready but a tenant alias points to another key. In every other case, the
-    code is 0.
+    the code is also 3 if the environment is ready but a tenant alias points to another key, or AWS refuses to use a
+    customer's key. In every other case, the code is 0.
     """
     if status.phase is not Phase.STOPPED:
         conflicts = status.phase is Phase.READY and status.tenant is not None and status.tenant.conflicting_keys
-        return EXIT_CUSTOMER_KEY if conflicts else EXIT_OK
+        is_lost = status.health is not None and has_lost_customer_key(status.health)
+        return EXIT_CUSTOMER_KEY if conflicts or is_lost else EXIT_OK
     return EXIT_CUSTOMER_KEY if status.problem is not None and status.problem.key is not None else EXIT_FAILED
 
 

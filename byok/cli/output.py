@@ -19,6 +19,9 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_CUSTOMER_KEY: Final = 3
 EXIT_NOT_PROVED: Final = 4
+EXIT_DRIFT: Final = 5
+"""Both keys work, but the environment is not in order."""
+
 EXIT_INTERRUPTED: Final = 130
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from rich.text import Text
 
-from byok.cli.text import join_lines, render_table, wrap_prose
+from byok.cli.text import join_lines, wrap_prose
 from byok.contracts import INVALID_INPUT_PROBLEM_CODE
 from byok.domain.diagnosis.diagnose import are_keys_usable
 from byok.domain.iam.check.permissions import Verdict
@@ -30,7 +30,7 @@ from byok.domain.phases import AliasOutcome, Encryption, KeyVerdict, Phase
 from byok.domain.problems.build import KEYS_EXCHANGED_CODE
 from byok.service.pending import describe_holding, describe_pending_step
 from byok.service.replay import find_replay_options
-from byok.service.status import EnvironmentStatus, EnvironmentSummary
+from byok.service.status import EnvironmentStatus
 from byok.service.timeline import list_phase_runs
 
 PHASE_COLOURS: Final = {
@@ -227,24 +227,6 @@ def _render_verdict(one: CheckedKey) -> Text:
     else:
         how = one.reason or ""
     return Text.assemble((mark, colour), f" {one.key.display_name} {one.key_arn}: {one.verdict}. {wrap_prose(how, 2)}")
-
-
-def render_environment_list(found: Sequence[EnvironmentSummary]) -> Text:
-    """Render the list of environments as a table."""
-    headings = ("ENVIRONMENT", "PHASE", "REGION", "ENCRYPTION", "CREATED", "TENANT", "PROBLEM")
-    rows = [
-        (
-            item.environment_id,
-            item.phase.value,
-            item.region or "",
-            item.encryption or "",
-            f"{item.created_at.astimezone():%Y-%m-%d %H:%M:%S}",
-            item.tenant_name or "",
-            item.problem_code or "",
-        )
-        for item in found
-    ]
-    return render_table(headings, rows, [PHASE_COLOURS.get(item.phase, "") for item in found])
 
 
 def render_policy_report(report: PolicyReport) -> Text:

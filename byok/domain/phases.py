@@ -24,6 +24,23 @@ class Phase(StrEnum):
         return self in (Phase.READY, Phase.DELETED, Phase.STOPPED)
 
 
+class HealthState(StrEnum):
+    """The health of an environment.
+
+    HEALTHY: both keys work, and all settings are as byok left them.
+    DEGRADED: both keys work, but a setting, policy, tag or claim differs, or a resource is missing.
+    KEY_LOST: AWS refuses to use a key, or the cluster has lost access to its key.
+    RECOVERING: the key works again, and RDS is starting the cluster.
+    UNKNOWN: byok has not proved the keys in the last ten minutes. This never says anything about the customer.
+    """
+
+    HEALTHY = "HEALTHY"
+    DEGRADED = "DEGRADED"
+    KEY_LOST = "KEY_LOST"
+    RECOVERING = "RECOVERING"
+    UNKNOWN = "UNKNOWN"
+
+
 class OnFailure(StrEnum):
     """What to do with the resources when provisioning stops (D9)."""
 

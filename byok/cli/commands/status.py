@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from byok.cli.output import exit_on_error, make_console, print_json, print_message
-from byok.domain.phases import Phase
+from byok.domain.phases import HealthState, Phase
 
 
 def status(
@@ -15,12 +15,13 @@ def status(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
 ) -> None:
-    """Show an environment's phase, and why it stopped.
+    """Show an environment's phase and health, and why it stopped.
 
-    Reads the status from Temporal, so no worker needs to be running.
+    Reads the status from Temporal, so no worker needs to be running. To check the environment now, run byok verify.
 
     Exit codes: 0 in progress, ready or deleted; 1 stopped by anything except a customer's key, or there is no such
-    environment; 3 stopped by a customer's key, or ready but the tenant alias points to another key.
+    environment; 3 stopped by a customer's key, or ready, but AWS refuses to use a customer's key (KEY_LOST) or the
+    tenant alias points to another key.
     """
     import asyncio
 
@@ -31,19 +32,24 @@ def status(
 
 def list_environments(
     phase: Annotated[Phase | None, typer.Option(help="List only environments in this phase.")] = None,
+    health: Annotated[HealthState | None, typer.Option(help="List only environments with this health.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of environments to list.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
-    """List environments, most recently created first."""
+    """List environments, most recently created first.
+
+    Only a READY environment has a health.
+    """
     import asyncio
 
     with exit_on_error(as_json=as_json):
-        asyncio.run(_list(phase, limit, as_json=as_json))
+        asyncio.run(_list(phase, health, limit, as_json=as_json))
 
 
 async def _status(name: str, *, wait: bool, as_json: bool) -> int:
     from byok.cli import views
     from byok.cli.follow import exit_code_for_status, follow
+    from byok.cli.health_views import render_health
     from byok.cli.requests import as_json_dict
     from byok.service.connection import connect_service
 
@@ -54,22 +60,31 @@ async def _status(name: str, *, wait: bool, as_json: bool) -> int:
         found = await service.read_status(name)
         if not as_json:
             make_console().print(views.render_environment(found))
+    if found.health is not None and not as_json:
+        make_console().print("")
+        make_console().print(render_health(name, found.health, found.region))
     if as_json:
         attempts = [as_json_dict(one) for one in await service.list_attempts(found)]
         print_json({**as_json_dict(found), "attempts": attempts})
     return exit_code_for_status(found)
 
 
-async def _list(phase: Phase | None, limit: int, *, as_json: bool) -> None:
-    from byok.cli import views
+async def _list(phase: Phase | None, health: HealthState | None, limit: int, *, as_json: bool) -> None:
+    from byok.cli.list_views import render_environment_list
     from byok.cli.requests import as_json_dict
     from byok.service.connection import connect_service
 
     service = await connect_service()
-    found = [item for item in await service.list_environments(limit) if phase in (None, item.phase)]
+    found = await service.list_environments(limit, phase=phase, health=health)
     if as_json:
         print_json([as_json_dict(item) for item in found])
     elif found:
-        make_console().print(views.render_environment_list(found))
+        make_console().print(render_environment_list(found))
     else:
-        print_message("No environments yet." if phase is None else f"No environment is in {phase}.")
+        print_message(_explain_empty_list(phase, health))
+
+
+def _explain_empty_list(phase: Phase | None, health: HealthState | None) -> str:
+    if health is not None:
+        return f"No environment{f' in {phase}' if phase else ''} has the health {health}."
+    return "No environments yet." if phase is None else f"No environment is in {phase}."

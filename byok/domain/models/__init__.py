@@ -11,7 +11,6 @@ from byok.domain.models.base import OrganisationName, RecordModel, RequestModel
 from byok.domain.models.health import (
     EnvironmentHealth,
     HealthReport,
-    HealthState,
     HealthSummary,
     HealthTarget,
     KeyHealth,
@@ -114,6 +113,7 @@ from byok.domain.models.resources import (
     Resources,
     WriterResource,
 )
+from byok.domain.phases import HealthState
 
 __all__ = [
     "MAX_REASON_LENGTH",

@@ -15,7 +15,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models.base import RecordModel, RegionName, RequestModel
 from byok.domain.models.progress import Problem
 from byok.domain.models.resources import Evidence
-from byok.domain.phases import Encryption
+from byok.domain.phases import Encryption, HealthState
 from byok.domain.rds_statuses import KEY_LOST_RECOVERABLE
 
 RECOVERABLE_FOR: Final = timedelta(days=7)
@@ -26,23 +26,6 @@ MAX_PROOF_AGE: Final = timedelta(minutes=10)
 """An environment whose last proof is older than this has the health UNKNOWN (contract 139)."""
 
 _DIGEST_LENGTH: Final = 12
-
-
-class HealthState(StrEnum):
-    """The health of an environment.
-
-    HEALTHY: both keys work, and all settings are as byok left them.
-    DEGRADED: both keys work, but a setting, policy, tag or claim differs, or a resource is missing.
-    KEY_LOST: AWS refuses to use a key, or the cluster has lost access to its key.
-    RECOVERING: the key works again, and RDS is starting the cluster.
-    UNKNOWN: byok has not proved the keys in the last ten minutes. This never says anything about the customer.
-    """
-
-    HEALTHY = "HEALTHY"
-    DEGRADED = "DEGRADED"
-    KEY_LOST = "KEY_LOST"
-    RECOVERING = "RECOVERING"
-    UNKNOWN = "UNKNOWN"
 
 
 class KeyUse(StrEnum):

@@ -13,7 +13,7 @@ from byok.domain.models.health import HealthReport, HealthSummary, RecordedHealt
 from byok.domain.models.progress import EnvironmentProgress, Problem, Progress, TenantOutcome
 from byok.domain.models.requester import Requester
 from byok.domain.models.requests import DeleteRequest, ProvisionRequest
-from byok.domain.phases import Encryption, OnFailure, Phase
+from byok.domain.phases import Encryption, HealthState, OnFailure, Phase
 
 MAX_RECORDED_ATTEMPTS: Final = 200
 """The maximum number of attempts in a record. Beyond it, the record keeps the first attempt and the latest ones."""

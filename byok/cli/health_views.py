@@ -1,0 +1,112 @@
+"""Render the health of environments, and choose the exit codes for it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.text import Text
+
+from byok.cli.output import EXIT_CUSTOMER_KEY, EXIT_DRIFT, EXIT_NOT_PROVED, EXIT_OK
+from byok.cli.text import format_duration, format_time, join_lines, wrap_prose
+from byok.cli.views import render_problems
+from byok.contracts import health_schedule_id
+from byok.domain.models import EnvironmentHealth, KeyHealth, KeyUse, Problem
+from byok.domain.phases import HealthState
+from byok.domain.rds_statuses import AVAILABLE
+
+HEALTH_COLOURS: Final = {
+    HealthState.HEALTHY: "green",
+    HealthState.DEGRADED: "yellow",
+    HealthState.KEY_LOST: "red",
+    HealthState.RECOVERING: "yellow",
+    HealthState.UNKNOWN: "yellow",
+}
+_KEY_USE_MARKS: Final = {
+    KeyUse.PROVED: ("✓", "green"),
+    KeyUse.IN_USE: ("✓", "green"),
+    KeyUse.PLATFORM_MANAGED: ("✓", "green"),
+    KeyUse.REFUSED: ("✗", "red"),
+    KeyUse.UNREACHABLE: ("?", "yellow"),
+}
+
+
+def render_health(environment_id: str, health: EnvironmentHealth, region: str | None = None) -> Text:
+    """Render an environment's health: the state, its proof, the keys, the deadline, and the problems with remedies.
+
+    Args:
+        environment_id: The environment.
+        health: Its health.
+        region: The environment's Region, whose schedule the text names if no check has completed.
+    """
+    colour, now = HEALTH_COLOURS[health.state], datetime.now(UTC)
+    since = f", since {format_time(health.since)}"
+    before = f"; {health.last_state} at the last proof" if health.state is HealthState.UNKNOWN else ""
+    lines = [
+        Text.assemble(f"Health of {environment_id}: ", (health.state, f"bold {colour}"), since, before),
+        Text(f"  last proved {format_duration(now - health.proved_at)} ago ({format_time(health.proved_at)})"),
+        *_explain_missing_proof(health, region),
+        *(_render_key(one) for one in health.keys),
+    ]
+    if health.cluster_status not in (None, AVAILABLE):
+        lines.append(Text(f"  The cluster is {health.cluster_status}."))
+    lines += _render_deadline(health, now)
+    if health.problems:
+        lines.append(render_problems(health.problems))
+    return join_lines(lines)
+
+
+def exit_code_for_health(health: EnvironmentHealth) -> int:
+    """Return the exit code of `byok verify`.
+
+    The code is 3 only if a customer's key is lost. A lost key of the platform is the platform's fault, so the code is
+    the same as for other damage to the environment.
+    """
+    if health.unreachable is not None or health.state is HealthState.UNKNOWN:
+        return EXIT_NOT_PROVED
+    if health.state is HealthState.HEALTHY:
+        return EXIT_OK
+    return EXIT_CUSTOMER_KEY if has_lost_customer_key(health) else EXIT_DRIFT
+
+
+def has_lost_customer_key(health: EnvironmentHealth) -> bool:
+    """Return whether AWS refuses to use a customer's key."""
+    return health.state is HealthState.KEY_LOST and any(one.key is not None for one in health.problems)
+
+
+def _explain_missing_proof(health: EnvironmentHealth, region: str | None) -> Iterator[Text]:
+    """Explain why the latest check proved nothing, or why no check has completed."""
+    fault = health.unreachable
+    if fault is not None:
+        yield Text("  AWS did not answer the latest check. This says nothing about the keys:", "yellow")
+        yield from _render_fault(fault)
+    elif health.state is HealthState.UNKNOWN:
+        schedule = f" {health_schedule_id(region)}" if region else ""
+        text = (
+            f"No check has completed since {format_time(health.proved_at)}; is a worker running, and is the schedule"
+            f"{schedule} paused? byok doctor shows both."
+        )
+        yield Text(f"  {wrap_prose(text, 2)}", "yellow")
+
+
+def _render_fault(fault: Problem) -> Iterator[Text]:
+    if fault.remediation:
+        yield render_problems([fault])
+        yield Text()
+        return
+    yield Text(f"    {fault.code}: {wrap_prose(fault.message, 4)}")
+
+
+def _render_key(one: KeyHealth) -> Text:
+    arn = f" {one.key_arn}" if one.key_arn else ""
+    return Text.assemble("  ", _KEY_USE_MARKS[one.use], f" {one.key.display_name}{arn}: {one.use}")
+
+
+def _render_deadline(health: EnvironmentHealth, now: datetime) -> Iterator[Text]:
+    until = health.recoverable_until
+    if until is None:
+        return
+    if until <= now:
+        yield Text(f"  The cluster could be recovered until {format_time(until)}, which has passed.", "bold red")
+        return
+    left = format_duration(until - now)
+    yield Text(f"  The cluster can be recovered until {format_time(until)}, {left} left.", "bold red")
