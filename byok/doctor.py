@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 import boto3
@@ -19,14 +20,17 @@ from temporalio.service import RPCError
 from byok import __version__
 from byok.audit.journal import read_backlog
 from byok.blueprints import DEFAULT_PATH, load_blueprint
-from byok.contracts import SEARCH_ATTRIBUTES, name_attribute_type
+from byok.contracts import SEARCH_ATTRIBUTES, health_schedule_id, name_attribute_type
 from byok.domain.arns import is_session_of_role, role_arn_of_session
+from byok.domain.models import SweepOutcome
+from byok.domain.models.health import MAX_PROOF_AGE
 from byok.service.connection import connect_service
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
 from byok.service.pollers import PollingWorker
 from byok.service.versions import set_current_version_command
 from byok.settings import Settings
+from byok.temporal_health import describe_health_schedule, read_sweep
 from byok.worker_fitness import MAX_CLOCK_SKEW, measure_clock_skew
 
 _LONGEST_SHIPPING_DELAY: Final = timedelta(minutes=15)
@@ -52,7 +56,7 @@ class CheckResult:
 
 async def run_checks(settings: Settings) -> list[CheckResult]:
     """Run all checks. A check that cannot run counts as failed."""
-    temporal, aws = await asyncio.gather(_temporal(), asyncio.to_thread(lambda: list(_aws(settings))))
+    temporal, aws = await asyncio.gather(_temporal(settings), asyncio.to_thread(lambda: list(_aws(settings))))
     return [
         CheckResult("byok", ok=True, detail=f"version {__version__}"),
         *temporal,
@@ -62,7 +66,7 @@ async def run_checks(settings: Settings) -> list[CheckResult]:
     ]
 
 
-async def _temporal() -> list[CheckResult]:
+async def _temporal(settings: Settings) -> list[CheckResult]:
     try:
         service = await connect_service()
     except ServiceError as error:
@@ -74,13 +78,20 @@ async def _temporal() -> list[CheckResult]:
                 fix="Start the server, or correct TEMPORAL_ADDRESS. To run everything on this machine: byok up",
             )
         ]
-    looks: tuple[Callable[[EnvironmentService], Awaitable[CheckResult]], ...] = (_server, _search_attributes, _workers)
+    looks: list[tuple[str, Callable[[EnvironmentService], Awaitable[CheckResult]]]] = [
+        ("Temporal", _server),
+        ("search attributes", _search_attributes),
+        ("workers", _workers),
+    ]
+    if settings.health_check_seconds:
+        looks += [("health checks", partial(check_sweeps, region=region)) for region in settings.regions]
+    else:
+        looks.append(("health checks", _no_sweeps))
     checks = []
-    for look in looks:
+    for what, look in looks:
         try:
             checks.append(await look(service))
         except (RPCError, ServiceError) as error:
-            what = look.__name__.strip("_").replace("_", " ").replace("server", "Temporal")
             checks.append(
                 CheckResult(
                     what, ok=False, detail=str(error), fix="Check that the namespace exists and that you have access."
@@ -139,6 +150,61 @@ async def _workers(service: EnvironmentService) -> CheckResult:
     return CheckResult(
         "workers", ok=False, detail=f"{detail}; new work waits: {current}", fix=set_current_version_command(workers)
     )
+
+
+async def _no_sweeps(_: EnvironmentService) -> CheckResult:
+    detail = "turned off: BYOK_HEALTH_CHECK_SECONDS is 0, so workers create no schedule"
+    return CheckResult("health checks", ok=True, detail=detail)
+
+
+async def check_sweeps(service: EnvironmentService, region: str) -> CheckResult:
+    """Check that a Region's schedule exists and is not paused, and that its latest sweep is recent and got answers."""
+    name, schedule_id = "health checks", health_schedule_id(region)
+    schedule = await describe_health_schedule(service.client, region)
+    if schedule is None:
+        fix = "Start a worker, which creates the schedule: python worker.py"
+        return CheckResult(name, ok=False, detail=f"the schedule {schedule_id} does not exist", fix=fix)
+    sweep, now = await read_sweep(service.client, region), datetime.now(UTC)
+    detail = f"{region}: {_describe_sweep(sweep, now)}"
+    if schedule.schedule.state.paused:
+        note = schedule.schedule.state.note
+        return CheckResult(
+            name,
+            ok=False,
+            detail=f"{detail}; the schedule is paused{f' ({note})' if note else ''}",
+            fix=f"temporal schedule toggle --unpause --schedule-id {schedule_id}",
+        )
+    newest = schedule.info.created_at if sweep is None else sweep.swept_at
+    if now - newest > MAX_PROOF_AGE:
+        return CheckResult(
+            name,
+            ok=False,
+            detail=f"{detail}, so all environments in {region} are UNKNOWN",
+            fix=f"Check that a worker is running. Then start a sweep: temporal schedule trigger --schedule-id "
+            f"{schedule_id}. If the sweep fails, Temporal shows why: temporal workflow list --query "
+            "\"WorkflowType = 'CheckKeyHealth'\"",
+        )
+    if sweep is not None and sweep.cause is not None:
+        return CheckResult(
+            name,
+            ok=False,
+            detail=f"{detail}; AWS did not answer about {_count(sweep.unproved_count)}: {sweep.cause.code}: "
+            f"{sweep.cause.message}",
+            fix="Correct the cause. The next sweep checks these environments again.",
+        )
+    return CheckResult(name, ok=True, detail=detail)
+
+
+def _describe_sweep(sweep: SweepOutcome | None, now: datetime) -> str:
+    if sweep is None:
+        return "no sweep has completed recently"
+    minutes = int((now - sweep.swept_at).total_seconds() // 60)
+    when = f"{sweep.swept_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"last sweep {minutes} min ago ({when}), {_count(sweep.checked)} checked"
+
+
+def _count(environments: int) -> str:
+    return f"{environments} environment{'' if environments == 1 else 's'}"
 
 
 def _with_build(worker: PollingWorker) -> str:

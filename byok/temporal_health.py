@@ -137,7 +137,7 @@ async def read_sweep(client: Client, region: str) -> SweepOutcome | None:
     Raises:
         RPCError: Temporal does not respond.
     """
-    described = await _describe_schedule(client, region)
+    described = await describe_health_schedule(client, region)
     if described is None:
         return None
     for started in reversed(described.info.recent_actions):
@@ -150,7 +150,12 @@ async def read_sweep(client: Client, region: str) -> SweepOutcome | None:
     return None
 
 
-async def _describe_schedule(client: Client, region: str) -> ScheduleDescription | None:
+async def describe_health_schedule(client: Client, region: str) -> ScheduleDescription | None:
+    """Describe the schedule that starts the sweeps of a Region; None if it does not exist.
+
+    Raises:
+        RPCError: Temporal does not respond.
+    """
     try:
         return await client.get_schedule_handle(health_schedule_id(region)).describe()
     except RPCError as error:

@@ -24,7 +24,7 @@ from byok.domain.models import (
     TenantOutcome,
     TimelineEntry,
 )
-from byok.domain.phases import Encryption, Phase
+from byok.domain.phases import Encryption, HealthState, Phase
 from byok.service.claims import ClaimPage
 from byok.service.creation import CreateResult
 from byok.service.errors import EnvironmentNotFoundError, NamingStoppedError
@@ -140,18 +140,28 @@ class FakeService:
     async def list_attempts(self, status: EnvironmentStatus) -> tuple[Attempt, ...]:
         return self.attempts
 
-    async def list_environments(self, limit: int) -> list[EnvironmentSummary]:
+    async def list_environments(
+        self, limit: int, *, phase: Phase | None = None, health: HealthState | None = None
+    ) -> list[EnvironmentSummary]:
         self._refuse()
-        return [
+        found = [
             EnvironmentSummary(
-                environment_id=name, phase=phase, region=REGION, problem_code=code, created_at=BEGAN, started_at=BEGAN
+                environment_id=name,
+                phase=one,
+                health=state,
+                region=REGION,
+                problem_code=code,
+                created_at=BEGAN,
+                started_at=BEGAN,
             )
-            for name, phase, code in (
-                ("acme", Phase.READY, None),
-                ("globex", Phase.STOPPED, "s3.KMS.DisabledException"),
-                ("hooli", Phase.DELETED, None),
+            for name, one, state, code in (
+                ("acme", Phase.READY, HealthState.HEALTHY, None),
+                ("globex", Phase.STOPPED, None, "s3.KMS.DisabledException"),
+                ("hooli", Phase.DELETED, None, None),
+                ("initech", Phase.READY, HealthState.KEY_LOST, None),
             )
         ]
+        return [one for one in found if phase in (None, one.phase) and health in (None, one.health)][:limit]
 
     async def check_keys(self, request: CheckKeysRequest) -> KeyCheckResult:
         self._refuse()

@@ -45,17 +45,35 @@ def test_status_of_an_unknown_environment_fails(run: Run, service: FakeService) 
 
 def test_list_has_one_line_per_environment(run: Run, service: FakeService) -> None:
     lines = run("list").out.splitlines()
-    assert [line.split()[:2] for line in lines[1:]] == [["acme", "READY"], ["globex", "STOPPED"], ["hooli", "DELETED"]]
-    assert [item["environment_id"] for item in run("list", "--json").json] == ["acme", "globex", "hooli"]
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["acme", "READY", "HEALTHY"],
+        ["globex", "STOPPED", "-"],
+        ["hooli", "DELETED", "-"],
+        ["initech", "READY", "KEY_LOST"],
+    ]
+    assert [item["environment_id"] for item in run("list", "--json").json] == ["acme", "globex", "hooli", "initech"]
 
 
-@pytest.mark.parametrize(("phase", "names"), [("STOPPED", ["globex"]), ("DELETED", ["hooli"]), ("DELETING", [])])
-def test_list_filters_by_phase(run: Run, service: FakeService, phase: str, names: list[str]) -> None:
-    assert [item["environment_id"] for item in run("list", "--json", "--phase", phase).json] == names
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (("--phase", "STOPPED"), ["globex"]),
+        (("--phase", "DELETED", "--limit", "1"), ["hooli"]),
+        (("--phase", "DELETING"), []),
+        (("--health", "KEY_LOST", "--limit", "1"), ["initech"]),
+        (("--health", "KEY_LOST", "--phase", "STOPPED"), []),
+    ],
+    ids=" ".join,
+)
+def test_list_filters_by_phase_and_health(
+    run: Run, service: FakeService, options: tuple[str, ...], names: list[str]
+) -> None:
+    assert [item["environment_id"] for item in run("list", "--json", *options).json] == names
 
 
-def test_empty_list_names_the_phase(run: Run, service: FakeService) -> None:
+def test_empty_list_names_the_phase_and_the_health(run: Run, service: FakeService) -> None:
     assert run("list", "--phase", "DELETING").err == "No environment is in DELETING.\n"
+    assert run("list", "--health", "UNKNOWN").err == "No environment has the health UNKNOWN.\n"
 
 
 def test_check_with_two_proved_keys_exits_0_and_says_who_used_them_when(run: Run, service: FakeService) -> None:
@@ -144,7 +162,7 @@ def run_byok(*arguments: str, **environment: str) -> subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize(
-    "command", ["status", "create", "list", "replay", "cancel", "delete", "check", "doctor", "up", "demo"]
+    "command", ["status", "create", "list", "replay", "cancel", "delete", "check", "doctor", "up", "demo", "verify"]
 )
 def test_every_command_has_help(command: str) -> None:
     ended = run_byok(command, "--help")
@@ -161,7 +179,7 @@ def test_unreachable_temporal_is_reported_without_a_traceback() -> None:
 
 def test_help_describes_each_command_in_one_line() -> None:
     _, _, commands = run_byok("--help").stdout.partition("Commands:\n")
-    assert len(commands.splitlines()) == 19
+    assert len(commands.splitlines()) == 20
     for line in commands.splitlines():
         assert line.endswith("."), line
         assert not line.endswith("..."), f"too long: {line}"
