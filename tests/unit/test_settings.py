@@ -164,3 +164,10 @@ def test_audit_bucket_needs_an_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings().audit_bucket_owner == "111122223333"
     monkeypatch.setenv("BYOK_AUDIT__BUCKET_OWNER", "999988887777")
     assert Settings().audit_bucket_owner == "999988887777"
+
+
+def test_sweeps_are_close_enough_to_report_a_lost_key_within_five_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().health_check_seconds == 240  # contract 141
+    monkeypatch.setenv("BYOK_HEALTH_CHECK_SECONDS", "301")
+    with pytest.raises(ValidationError, match="less than or equal to 300"):
+        Settings()
