@@ -29,14 +29,16 @@ async def add_health(client: Client, status: EnvironmentStatus) -> EnvironmentSt
     if status.phase is not Phase.READY or status.region is None:
         return status
     found = await find_record(client, status.environment_id)
-    last, recorded = None if found is None else found.summary.health, None
-    if found is not None and last is not None and last.digest is not None:
-        recorded = (await found.read_state()).health
-    if last is None and status.evidence is not None:  # the record does not have the run's last report yet
+    last = found.summary.health if found is not None and found.is_open else None
+    recorded, sweep = None, None
+    if found is not None and last is not None:
+        recorded = (await found.read_state()).health if last.digest is not None else None
+        sweep = await read_sweep(client, status.region)
+    elif status.evidence is not None:
+        # The record lacks the run's last report, or is lost. Sweeps read the records, so no sweep proves anything.
         last = HealthSummary.from_evidence(status.evidence)
     if last is None:
         return status
-    sweep = await read_sweep(client, status.region)
     health = build_health(status.environment_id, last, recorded, sweep, datetime.now(UTC))
     return status.model_copy(update={"health": health})
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -10,11 +10,18 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import (
+    PauseWorkflowExecutionRequest,
+    ResetWorkflowExecutionRequest,
+    UnpauseWorkflowExecutionRequest,
+)
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.testing import WorkflowEnvironment
 
 import activities.health
 import byok.temporal_health
+import workflows.environment_record
 from activities.failures import ActivityContext
 from activities.health import HealthActivities
 from activities.key_claims import KeyClaims
@@ -23,6 +30,7 @@ from byok.contracts import (
     HEALTH_ATTRIBUTE,
     HEALTH_REPORT_SIGNAL,
     delivery_workflow_id,
+    environment_workflow_id,
     health_schedule_id,
     record_workflow_id,
 )
@@ -438,3 +446,83 @@ async def test_list_shows_the_health_and_can_be_filtered_by_it(stage: HealthStag
 
     assert shown == {fine.environment_id: HealthState.HEALTHY, lost.environment_id: HealthState.KEY_LOST}
     assert names & {one.environment_id for one in filtered} == {lost.environment_id}
+
+
+# contract 139
+async def test_sweep_proves_nothing_about_an_environment_without_a_record(stage: HealthStage) -> None:
+    request = await stage.provision_ready()
+    before = await stage.health(request)
+    schedule = stage.client.get_schedule_handle(health_schedule_id(HOME))
+    await stage.client.get_workflow_handle(record_workflow_id(request.environment_id)).terminate()
+    await ensure_health_schedules(stage.client, stage.queue, [HOME], timedelta(minutes=4))
+    try:
+        await schedule.trigger()
+        async with asyncio.timeout(20):
+            while await read_sweep(stage.client, HOME) is None:
+                continue
+
+        assert (await stage.health(request)).proved_at == before.proved_at
+    finally:
+        await schedule.delete()
+
+
+async def continue_record(stage: HealthStage, request: ProvisionRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Report until the record continues as new."""
+    monkeypatch.setattr(workflows.environment_record, "_MAX_REPORTS", 1)
+    before = (await stage.describe_record(request)).run_id
+    handle = stage.client.get_workflow_handle(record_workflow_id(request.environment_id))
+    await handle.signal("a report of a later version")
+    async with asyncio.timeout(20):
+        while (await stage.describe_record(request)).run_id == before:
+            continue
+
+
+async def pause_record(stage: HealthStage, request: ProvisionRequest, _: pytest.MonkeyPatch) -> None:
+    """Pause the record, read it, and let it go on."""
+    values = {"namespace": stage.client.namespace, "workflow_id": record_workflow_id(request.environment_id)}
+    service = stage.client.workflow_service
+    await service.pause_workflow_execution(PauseWorkflowExecutionRequest(**values, request_id=str(uuid.uuid4())))
+    assert (await stage.health(request)).state is HealthState.KEY_LOST
+    await service.unpause_workflow_execution(UnpauseWorkflowExecutionRequest(**values, request_id=str(uuid.uuid4())))
+
+
+async def reset_run(stage: HealthStage, request: ProvisionRequest, _: pytest.MonkeyPatch) -> None:
+    """Reset the run that made the environment READY to its last workflow task, and wait until it is READY again."""
+    handle = stage.client.get_workflow_handle(environment_workflow_id(request.environment_id))
+    tasks = [
+        event.event_id
+        async for event in handle.fetch_history_events()
+        if event.HasField("workflow_task_completed_event_attributes")
+    ]
+    await stage.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=stage.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=handle.id),
+            workflow_task_finish_event_id=tasks[-1],
+            request_id=str(uuid.uuid4()),
+            reason="a test",
+        )
+    )
+    await stage.client.get_workflow_handle(handle.id).result()
+
+
+@pytest.mark.parametrize("happen", [continue_record, pause_record, reset_run])
+async def test_health_is_the_same_whatever_happens_to_the_workflows(
+    stage: HealthStage,
+    happen: Callable[[HealthStage, ProvisionRequest, pytest.MonkeyPatch], Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    request = await stage.provision_ready()
+    stage.kms().disable_key(KeyId=request.rds_key_arn)
+    await stage.verify(request)
+    before = await stage.read(request)
+
+    await happen(stage, request, monkeypatch)
+
+    after = await stage.read(request)
+    assert (after.phase, after.health) == (Phase.READY, before.health)
+    summary = await stage.describe_record(request)
+    assert summary.typed_search_attributes[HEALTH_ATTRIBUTE] == "KEY_LOST"
+    stage.kms().enable_key(KeyId=request.rds_key_arn)
+    await stage.verify(request)
+    assert (await stage.verify(request)).state is HealthState.HEALTHY

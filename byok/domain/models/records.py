@@ -13,7 +13,7 @@ from byok.domain.models.health import HealthReport, HealthSummary, RecordedHealt
 from byok.domain.models.progress import EnvironmentProgress, Problem, Progress, TenantOutcome
 from byok.domain.models.requester import Requester
 from byok.domain.models.requests import DeleteRequest, ProvisionRequest
-from byok.domain.phases import Encryption, HealthState, OnFailure, Phase
+from byok.domain.phases import Encryption, OnFailure, Phase
 
 MAX_RECORDED_ATTEMPTS: Final = 200
 """The maximum number of attempts in a record. Beyond it, the record keeps the first attempt and the latest ones."""
@@ -159,7 +159,7 @@ class EnvironmentRecordState(RecordModel):
         named: The last report of a tenant run that completed.
         region: The Region in which the environment has resources; None if provisioning has reported no resource. A
             request to delete the environment in another Region does not change this.
-        health: The last report of a check since the environment became READY; None if no check has reported since.
+        health: The last report of a check that is newer than the evidence of the provisioning; None if there is none.
     """
 
     latest: RunReport | None = None
@@ -204,9 +204,17 @@ class EnvironmentRecordState(RecordModel):
                 "region": _find_region_of_resources(report.progress)
                 or (self.possible_region if known is None else self.region),
                 "attempts": (*attempts[:1], *attempts[1:][-(MAX_RECORDED_ATTEMPTS - 1) :]),
-                "health": None if newer else self.health,
+                "health": self.health if self._outlasts(report) else None,
             }
         )
+
+    def _outlasts(self, report: RunReport) -> bool:
+        """Return whether the last check says more about the environment than a run does.
+
+        A run that was reset can become READY again with the evidence that it collected before the check.
+        """
+        evidence = report.progress.evidence
+        return self.health is None or evidence is None or evidence.collected_at <= self.health.report.checked_at
 
     def _has_owner(self, report: RunReport) -> bool:
         """Return whether a report is about an environment of the same owner."""
