@@ -39,8 +39,9 @@ gets the status `inaccessible-encryption-credentials-recoverable`, and after 7 d
 `inaccessible-encryption-credentials`. This page calls such a cluster inaccessible.
 
 **byok reports** a problem code the next time that it uses the key or the resource: in a key check (`byok
-check`), or when it provisions, replays or deletes an environment. byok does not monitor an environment that
-is ready. The [grace period](glossary.md) is how long byok retries a denied call.
+check`), when it provisions, replays or deletes an environment, or when it checks the [health](health.md) of
+a ready environment, which it does every few minutes. The [grace period](glossary.md) is how long byok retries
+a denied call.
 
 **After** is how long the effect usually takes. AWS does not give a limit: a change to a key usually reaches
 S3 and RDS within seconds, but can take several minutes. S3 caches S3 Bucket Keys, and AWS does not say for

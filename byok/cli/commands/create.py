@@ -57,7 +57,7 @@ def create(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
 ) -> None:
-    """Provision an environment with two keys that the customer owns.
+    """Provision an environment with the customer's two keys.
 
     Repeating a request never creates a second environment. If the environment is stopped, provisioning starts over and
     adopts the existing resources.

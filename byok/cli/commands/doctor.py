@@ -55,7 +55,7 @@ def diagnose(
     file: Annotated[Path, typer.Argument(help="The file that contains the script's output, or - for standard input.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Explain what is wrong with two keys, most likely cause first.
+    """Explain what is wrong with two keys, likely causes first.
 
     Reads the output of the key administrator's script (`byok doctor --customer`).
 
