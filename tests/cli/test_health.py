@@ -55,15 +55,13 @@ def make_health(
     return EnvironmentHealth.model_validate(values | changes)
 
 
-UNKNOWN = make_health(HealthState.UNKNOWN, age=timedelta(hours=2, minutes=1), last_state=HealthState.HEALTHY)
-
 CASES = {
     "healthy": (make_health(), 0),
     "degraded": (make_health(HealthState.DEGRADED, problems=(DRIFT,)), 5),
     "key lost": (make_health(HealthState.KEY_LOST, problems=(make_problem(),)), 3),
     "platform's key lost": (make_health(HealthState.KEY_LOST, problems=(make_problem(None),)), 5),
     "recovering": (make_health(HealthState.RECOVERING, cluster_status="starting"), 5),
-    "unknown": (UNKNOWN, 4),
+    "unknown": (make_health(HealthState.UNKNOWN, last_state=HealthState.HEALTHY), 4),
     "healthy at the last proof, but AWS did not answer": (make_health(unreachable=NOT_ANSWERED), 4),
     "lost at the last proof, but AWS did not answer": (
         make_health(HealthState.KEY_LOST, problems=(make_problem(),), unreachable=NOT_ANSWERED),
@@ -181,10 +179,12 @@ def test_lost_cluster_shows_how_long_it_can_be_recovered(run: Run, service: Fake
 
 
 def test_unknown_health_says_that_no_check_has_completed(run: Run, service: FakeService) -> None:
-    _, shown = show(run, service, UNKNOWN)
+    age = timedelta(hours=2, minutes=1, seconds=5)
+    health = make_health(HealthState.UNKNOWN, age=age, last_state=HealthState.HEALTHY)
+    _, shown = show(run, service, health)
     assert shown.startswith("Health of acme: UNKNOWN, since 2026-03-01 12:00 UTC; HEALTHY at the last proof\n")
     assert "last proved 2 hours 1 minute ago" in shown
-    assert f"No check has completed since {UNKNOWN.proved_at:%Y-%m-%d %H:%M} UTC" in shown
+    assert f"No check has completed since {health.proved_at:%Y-%m-%d %H:%M} UTC" in shown
     assert f"is a worker running, and is the schedule key-health/{REGION} paused?" in shown
 
 
