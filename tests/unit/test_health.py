@@ -18,6 +18,7 @@ from byok.domain.models import (
     SweepPage,
 )
 from byok.domain.models.health import MAX_LISTED_UNPROVED, MAX_PROOF_AGE, RECOVERABLE_FOR
+from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH
 from byok.domain.notifications import REMINDER_PERIOD, build_health_notifications
 from byok.domain.phases import Phase
 from byok.domain.rds_statuses import KEY_LOST_RECOVERABLE
@@ -93,7 +94,11 @@ def test_outcome_of_a_sweep_fits_into_a_memo_whatever_happens() -> None:
 
     assert (outcome.unproved_count, outcome.unproved, outcome.proves("acme-1")) == (10_000, (), False)
     few = SweepOutcome(region="eu-central-1", swept_at=NOW).add(
-        SweepPage(checked=0, unproved=tuple("e" * 25 for _ in range(MAX_LISTED_UNPROVED)), cause=OUTAGE)
+        SweepPage(
+            checked=0,
+            unproved=("e" * ENVIRONMENT_ID_MAX_LENGTH,) * MAX_LISTED_UNPROVED,
+            cause=OUTAGE.model_copy(update={"message": "no answer " * 100, "request_id": "r" * 60}),
+        )
     )
     assert len(few.model_dump_json()) < 2048  # Temporal's SDK warns at larger memos
 

@@ -204,9 +204,12 @@ class SweepPage(RecordModel):
     after: str | None = None
 
 
-MAX_LISTED_UNPROVED: Final = 50
+MAX_LISTED_UNPROVED: Final = 25
 """The maximum number of environments that a sweep's outcome lists as unproved. If more are unproved, the sweep proved
 none: the outcome is in a memo, and the SDK warns at memos of more than 2,048 bytes."""
+
+_MAX_CAUSE_LENGTH: Final = 300
+"""The maximum length of the message in a sweep's outcome, for the same reason."""
 
 
 class SweepOutcome(RecordModel):
@@ -237,13 +240,17 @@ class SweepOutcome(RecordModel):
                 "changed": self.changed + page.changed,
                 "unproved_count": count,
                 "unproved": listed,
-                "cause": self.cause or (page.cause and page.cause.model_copy(update={"remediation": ""})),
+                "cause": self.cause or (page.cause and _shorten(page.cause)),
             }
         )
 
     def proves(self, environment_id: str) -> bool:
         """Return whether AWS answered for an environment."""
         return self.unproved_count <= MAX_LISTED_UNPROVED and environment_id not in self.unproved
+
+
+def _shorten(cause: Problem) -> Problem:
+    return cause.model_copy(update={"message": cause.message[:_MAX_CAUSE_LENGTH], "remediation": ""})
 
 
 class VerificationRequest(RequestModel):
