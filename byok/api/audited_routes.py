@@ -21,6 +21,7 @@ _ACCOUNT: Final = "/v1/organisations/{organisation}/accounts/{account}"
 AUDITED_ROUTES: Final[Mapping[tuple[str, str], AuditAction | None]] = {
     ("POST", "/v1/environments"): AuditAction.CREATE_ENVIRONMENT,
     ("POST", f"{_ENVIRONMENT}/replays"): AuditAction.REPLAY_ENVIRONMENT,
+    ("POST", f"{_ENVIRONMENT}/verification"): AuditAction.VERIFY_ENVIRONMENT,
     ("PUT", f"{_ENVIRONMENT}/tenant"): AuditAction.SET_TENANT_NAME,
     ("POST", f"{_ENVIRONMENT}/cancellation"): AuditAction.CANCEL,
     ("DELETE", _ENVIRONMENT): AuditAction.DELETE_ENVIRONMENT,
@@ -33,6 +34,7 @@ AUDITED_ROUTES: Final[Mapping[tuple[str, str], AuditAction | None]] = {
     ("POST", "/new/encryption"): AuditAction.CHECK_KEYS,
     ("POST", "/new/review"): AuditAction.CREATE_ENVIRONMENT,
     ("POST", "/environments/{environment_id}"): AuditAction.REPLAY_ENVIRONMENT,
+    ("POST", "/environments/{environment_id}/verification"): AuditAction.VERIFY_ENVIRONMENT,
     ("POST", "/sign-in"): AuditAction.SIGN_IN,
     ("POST", "/sign-out"): AuditAction.SIGN_OUT,
 }

@@ -91,6 +91,8 @@ ReadSession = Annotated[Session, Depends(_RequireScope(Scope.READ, "see environm
 WriteSession = Annotated[Session, Depends(_RequireScope(Scope.WRITE, "create an environment"))]
 """Contract 4: a user without the write scope cannot start the wizard."""
 
+CheckSession = Annotated[Session, Depends(_RequireScope(Scope.WRITE, "check an environment"))]
+
 
 async def _form(request: Request, session: CurrentSession) -> Mapping[str, Any]:
     form = await _read_form(request)

@@ -150,6 +150,7 @@ CALLS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("environments:write", "POST", f"/v1/environments/{OURS}/replays", {"json": {}}),
     ("environments:write", "PUT", f"/v1/environments/{OURS}/tenant", {"json": {"tenant": "acme"}}),
     ("environments:write", "POST", f"/v1/environments/{OURS}/cancellation", {}),
+    ("environments:write", "POST", f"/v1/environments/{OURS}/verification", {}),
     ("environments:delete", "DELETE", f"/v1/environments/{OURS}?confirm={OURS}", {}),
 ]
 

@@ -28,6 +28,7 @@ ON_AN_ENVIRONMENT: dict[str, Callable[[str], Call]] = {
     "GET /v1/environments/{environment_id}/events": lambda name: (f"/v1/environments/{name}/events", {}),
     "GET /v1/environments/{environment_id}/attempts": lambda name: (f"/v1/environments/{name}/attempts", {}),
     "POST /v1/environments/{environment_id}/replays": lambda name: (f"/v1/environments/{name}/replays", {"json": {}}),
+    "POST /v1/environments/{environment_id}/verification": lambda name: (f"/v1/environments/{name}/verification", {}),
     "PUT /v1/environments/{environment_id}/tenant": lambda name: (f"/v1/environments/{name}/tenant", {"json": {}}),
     "POST /v1/environments/{environment_id}/cancellation": lambda name: (f"/v1/environments/{name}/cancellation", {}),
     "DELETE /v1/environments/{environment_id}": lambda name: (f"/v1/environments/{name}?confirm={name}", {}),

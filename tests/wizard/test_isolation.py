@@ -25,6 +25,8 @@ ON_AN_ENVIRONMENT = {
     "GET /environments/{environment_id}",
     "POST /environments/{environment_id}",
     "GET /environments/{environment_id}/changes",
+    "GET /environments/{environment_id}/verification",
+    "POST /environments/{environment_id}/verification",
 }
 WITHOUT_AN_ENVIRONMENT = {
     "GET /",

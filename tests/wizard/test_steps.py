@@ -385,5 +385,6 @@ async def test_running_page_refreshes_itself_without_javascript(
     first = browser.page.text
     await wait_until_ended(service, environment_id)
     await browser.open_page(f"/environments/{environment_id}")
-    assert 'http-equiv="refresh"' in first or "READY" in first
-    assert 'http-equiv="refresh"' not in browser.page.text
+    assert 'http-equiv="refresh" content="3"' in first or "READY" in first
+    assert 'http-equiv="refresh" content="3"' not in browser.page.text
+    assert 'http-equiv="refresh" content="60;' in browser.page.text  # the health of an open page must not become old

@@ -1,4 +1,4 @@
-"""Routes that create, read, list, replay, cancel and delete environments, and that set tenant names."""
+"""Routes that create, read, list, verify, replay, cancel and delete environments, and that set tenant names."""
 
 import hashlib
 from http import HTTPStatus
@@ -21,11 +21,12 @@ from byok.api.problems import invalid_field_error, openapi_problem_responses
 from byok.api.responses import AcceptedResponse, AttemptList, EnvironmentPage
 from byok.contracts import environment_workflow_id
 from byok.domain.arns import KEY_ARN_MAX_LENGTH
-from byok.domain.models import ProvisionRequest, TenantOutcome
+from byok.domain.models import EnvironmentHealth, HealthState, ProvisionRequest, TenantOutcome
 from byok.domain.models.base import RegionName, RequestModel, RoleArn
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
+from byok.service.verification import verify_environment
 
 router = APIRouter(
     prefix="/environments",
@@ -106,6 +107,7 @@ async def list_environments(
     service: Service,
     state: State,
     phase: Annotated[Phase | None, Query(description="Return only environments in this phase.")] = None,
+    health: Annotated[HealthState | None, Query(description="Return only READY environments with this health.")] = None,
     prefix: Annotated[
         str,
         Query(
@@ -121,15 +123,24 @@ async def list_environments(
 ) -> EnvironmentPage:
     """List the caller's environments, most recently created first."""
     found, end = await service.list_environments_page(
-        prefix=prefix, phase=phase, size=size, after=state.page_token_signer.verify(after)
+        prefix=prefix, phase=phase, health=health, size=size, after=state.page_token_signer.verify(after)
     )
     return EnvironmentPage(environments=found, next=state.page_token_signer.sign(end))
 
 
 @router.get("/{environment_id}", responses=NOT_FOUND_RESPONSES)
 async def get(environment_id: ReadableId, service: Service) -> EnvironmentStatus:
-    """Return an environment's phase, problems, resources and evidence."""
+    """Return an environment's phase, health, problems, resources and evidence."""
     return await service.read_status(environment_id)
+
+
+@router.post("/{environment_id}/verification", responses=NOT_FOUND_OR_CONFLICT_RESPONSES)
+async def verify(environment_id: WritableId, service: Service) -> EnvironmentHealth:
+    """Prove a READY environment's keys and compare its settings now, and return its health.
+
+    If AWS does not answer, the response contains the last known health, and `unreachable` says why.
+    """
+    return await verify_environment(service, environment_id)
 
 
 @router.get("/{environment_id}/attempts", responses=NOT_FOUND_RESPONSES)

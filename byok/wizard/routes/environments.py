@@ -1,11 +1,11 @@
-"""Pages for existing environments: the list, progress, *Retry*, and the tenant name."""
+"""Pages for existing environments: the list, progress, health, *Check now*, *Retry*, and the tenant name."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -17,13 +17,17 @@ from byok.api.problems import STATUS_BY_ERROR, build_retry_headers, note_problem
 from byok.api.routes.events import EventCursor, resolve_event_cursor
 from byok.domain.arns import KeyPair
 from byok.domain.customer_aws import default_stack_name
+from byok.domain.models import HealthState
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import Phase
+from byok.domain.scopes import Scope
 from byok.onboarding.kit import WARNINGS
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
 from byok.service.status import EnvironmentStatus
-from byok.wizard.dependencies import Form, PagesOfApp, ReadSession, Service, SessionStore, WriteSession
+from byok.service.verification import verify_environment
+from byok.wizard.dependencies import CheckSession, Form, PagesOfApp, ReadSession, Service, SessionStore, WriteSession
+from byok.wizard.health_views import STATE_LABELS, HealthView
 from byok.wizard.pages import PageRenderer
 from byok.wizard.sessions import Session
 from byok.wizard.views import StatusView
@@ -43,12 +47,20 @@ async def list_environments(
     service: Service,
     session: ReadSession,
     after: Annotated[str | None, Query()] = None,
+    health: Annotated[HealthState | None, Query()] = None,
 ) -> Response:
-    """List the user's environments."""
-    found, end = await service.list_environments_page(size=_PAGE, after=state.page_token_signer.verify(after))
-    following = state.page_token_signer.sign(end)
+    """List the user's environments, or only those with a health."""
+    verified = state.page_token_signer.verify(after)
+    found, end = await service.list_environments_page(size=_PAGE, health=health, after=verified)
     return pages.render(
-        request, "environments.html", session=session, environments=found, first=after is None, following=following
+        request,
+        "environments.html",
+        session=session,
+        environments=found,
+        labels=STATE_LABELS,
+        chosen=health,
+        first=after is None,
+        following=state.page_token_signer.sign(end),
     )
 
 
@@ -64,6 +76,10 @@ async def show_progress(
 ) -> Response:
     """Show the fourth step (progress, problems, evidence) and, for a ready environment, the fifth (the tenant name)."""
     status = await service.read_status(environment_id)
+    if part == "health":  # the page requests this part every minute, so leave out what takes more calls
+        return pages.render(
+            request, "health.html", session=session, environment=status, **_health_values(status, session)
+        )
     return await _page(request, pages, state, service, session, status, part_only=part == "live")
 
 
@@ -88,10 +104,47 @@ async def retry(
         note_problem_code(request, error.code)
         status = await service.read_status(environment_id)
         code = STATUS_BY_ERROR[type(error)]
-        page = await _page(request, pages, state, service, session, status, fault=str(error), code=code)
+        fault = ("Retry was not started", str(error))
+        page = await _page(request, pages, state, service, session, status, fault=fault, code=code)
         page.headers.update(build_retry_headers(error))
         return page
     return RedirectResponse(f"/environments/{environment_id}", HTTPStatus.SEE_OTHER)
+
+
+@router.post("/{environment_id}/verification")
+async def check_now(
+    request: Request,
+    pages: PagesOfApp,
+    state: State,
+    service: Service,
+    session: CheckSession,
+    environment_id: EnvironmentId,
+    _: Form,
+) -> Response:
+    """Check a READY environment now, and return to its page.
+
+    If AWS does not answer, or the check fails, the response is the page with the reason.
+    """
+    try:
+        health = await verify_environment(service, environment_id)
+    except ServiceError as error:
+        note_problem_code(request, error.code)
+        status = await service.read_status(environment_id)
+        fault, code = ("The check was not completed", str(error)), STATUS_BY_ERROR[type(error)]
+        page = await _page(request, pages, state, service, session, status, fault=fault, code=code)
+        page.headers.update(build_retry_headers(error))
+        return page
+    if health.unreachable is None:
+        return RedirectResponse(f"/environments/{environment_id}", HTTPStatus.SEE_OTHER)
+    status = (await service.read_status(environment_id)).model_copy(update={"health": health})
+    return await _page(request, pages, state, service, session, status, asked=True)
+
+
+@router.get("/{environment_id}/verification")
+async def return_from_check(service: Service, _: ReadSession, environment_id: EnvironmentId) -> Response:
+    """Redirect to the environment's page, for browsers that open the address of a check after a new sign-in."""
+    status = await service.read_status(environment_id)
+    return RedirectResponse(f"/environments/{status.environment_id}", HTTPStatus.SEE_OTHER)
 
 
 async def _cursor(
@@ -136,9 +189,10 @@ async def _page(
     session: Session,
     status: EnvironmentStatus,
     *,
-    fault: str | None = None,
+    fault: tuple[str, str] | None = None,
     code: int = HTTPStatus.OK,
     part_only: bool = False,
+    asked: bool = False,
 ) -> Response:
     return pages.render(
         request,
@@ -150,8 +204,16 @@ async def _page(
         attempts=await service.list_attempts(status),
         naming_commands=await _list_naming_commands(state, service, status),
         warnings=WARNINGS,
-        fault=fault,
+        fault_title=fault[0] if fault else None,
+        fault=fault[1] if fault else None,
+        **_health_values(status, session, asked=asked),
     )
+
+
+def _health_values(status: EnvironmentStatus, session: Session, *, asked: bool = False) -> dict[str, Any]:
+    """Return the values that the template of the health needs. Only a READY environment has a health."""
+    view = None if status.health is None else HealthView.from_health(status.health, datetime.now(UTC), asked=asked)
+    return {"health": view, "can_check": session.has_scope(Scope.WRITE)}
 
 
 async def _list_naming_commands(

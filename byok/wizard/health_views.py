@@ -1,0 +1,159 @@
+"""Prepares the health of a READY environment for its page and for the list of environments (contract 139-142)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from byok.domain.models import EnvironmentHealth, HealthState, KeyHealth, KeyUse, Problem
+
+_STATE_NAMES: Final[Mapping[HealthState, str]] = {
+    HealthState.KEY_LOST: "Key lost",
+    HealthState.DEGRADED: "Degraded",
+    HealthState.RECOVERING: "Recovering",
+    HealthState.UNKNOWN: "Unknown",
+    HealthState.HEALTHY: "Healthy",
+}
+"""The name of each state, in the order in which the filter of the list offers them."""
+
+_EXPLANATIONS: Final[Mapping[HealthState, str]] = {
+    HealthState.HEALTHY: "Both keys work, and the settings of all resources are correct.",
+    HealthState.DEGRADED: "Both keys work, but a resource or one of its settings is not as it was created.",
+    HealthState.KEY_LOST: "AWS refuses to use a key of this environment.",
+    HealthState.RECOVERING: "The key works again, and RDS is starting the cluster. You do not need to do anything.",
+    HealthState.UNKNOWN: "The keys have not been proved for more than 10 minutes. This does not mean that anything is "
+    "wrong with your keys.",
+}
+
+_USES: Final[Mapping[KeyUse, tuple[str, str]]] = {
+    KeyUse.PROVED: ("proved", "S3 has just used the key."),
+    KeyUse.IN_USE: (
+        "in use",
+        "The running cluster uses the key. This does not prove that RDS could use the key for a new cluster: a change "
+        "of the key policy does not affect a running cluster.",
+    ),
+    KeyUse.REFUSED: ("refused", "AWS refused to use the key, or the cluster has lost access to it."),
+    KeyUse.UNREACHABLE: ("not checked", "AWS did not say anything about the key. Your key is not the cause."),
+    KeyUse.PLATFORM_MANAGED: ("platform-managed", "You do not need to do anything."),
+}
+
+
+@dataclass(frozen=True)
+class StateLabel:
+    """The name of a state, and the CSS class of its badge."""
+
+    state: HealthState
+    name: str
+
+    @property
+    def css_class(self) -> str:
+        """The CSS class that gives the badge its colour. The name carries the meaning."""
+        return self.state.value.lower().replace("_", "-")
+
+
+STATE_LABELS: Final[Mapping[HealthState, StateLabel]] = {
+    state: StateLabel(state, name) for state, name in _STATE_NAMES.items()
+}
+
+
+@dataclass(frozen=True)
+class KeyLine:
+    """What the last check found out about one key.
+
+    Attributes:
+        use: The use in one or two words.
+        explanation: What the use means.
+    """
+
+    key: KeyHealth
+    use: str
+    explanation: str
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """Until when Aurora keeps a cluster recoverable that has lost its key (contract 142).
+
+    Attributes:
+        left: The time that is left as text; None if the deadline has passed.
+    """
+
+    at: datetime
+    left: str | None
+
+
+@dataclass(frozen=True)
+class HealthView:
+    """The health of an environment, prepared for the page.
+
+    Attributes:
+        last: The label of the state at the last proof.
+        proved_ago: How long ago the keys were last proved, as text.
+        asked: Whether the user has just checked the environment, so that `unreachable` explains this check.
+    """
+
+    health: EnvironmentHealth
+    label: StateLabel
+    last: StateLabel
+    explanation: str
+    proved_ago: str
+    keys: tuple[KeyLine, ...]
+    deadline: Deadline | None
+    asked: bool = False
+
+    @classmethod
+    def from_health(cls, health: EnvironmentHealth, now: datetime, *, asked: bool = False) -> "HealthView":
+        """Build the view of a health.
+
+        Args:
+            health: The health.
+            now: The current time.
+            asked: Whether the user has just checked the environment.
+        """
+        until = health.recoverable_until
+        return cls(
+            health,
+            STATE_LABELS[health.state],
+            STATE_LABELS[health.last_state],
+            _EXPLANATIONS[health.state],
+            format_age(now - health.proved_at),
+            tuple(KeyLine(one, *_USES[one.use]) for one in health.keys),
+            None if until is None else Deadline(until, format_time_left(until - now)),
+            asked,
+        )
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the keys have not been proved recently."""
+        return self.health.state is HealthState.UNKNOWN
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that the last check found."""
+        return self.health.problems
+
+
+def format_age(age: timedelta) -> str:
+    """Return how long ago something was, in its largest unit, such as `2 minutes ago`."""
+    for seconds, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        count = int(age.total_seconds() // seconds)
+        if count > 0:
+            return f"{_count(count, unit)} ago"
+    return "less than a minute ago"
+
+
+def format_time_left(left: timedelta) -> str | None:
+    """Return a remaining time in its two largest units, such as `6 days 3 hours`; None if no time is left."""
+    minutes = int(left.total_seconds() // 60)
+    if left <= timedelta():
+        return None
+    days, hours = divmod(minutes // 60, 24)
+    if days:
+        return " ".join([_count(days, "day"), *([_count(hours, "hour")] if hours else [])])
+    if hours:
+        return " ".join([_count(hours, "hour"), *([_count(minutes % 60, "minute")] if minutes % 60 else [])])
+    return _count(minutes, "minute") if minutes else "less than a minute"
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

@@ -1,0 +1,102 @@
+"""Fake health checks: activities that report a scripted health to the real record of an environment."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from temporalio import activity
+from temporalio.testing import WorkflowEnvironment
+
+from byok.domain.arns import KeyPurpose
+from byok.domain.models import (
+    HealthReport,
+    HealthState,
+    KeyHealth,
+    KeyUse,
+    Problem,
+    VerificationRequest,
+    VerificationResult,
+)
+from byok.domain.phases import Phase, RequestKind
+from byok.domain.problems.build import build_problem
+from byok.domain.problems.remediation import Remedy, RemedyContext
+from byok.domain.rds_statuses import AVAILABLE, KEY_LOST_RECOVERABLE
+from byok.temporal_records import find_record, send_report
+from tests.workflows.fake_activities import PLATFORM, RDS_KEY, REGION, S3_KEY, FakeActivities
+from tests.workflows.temporal_env import WorkflowHarness, run_harness
+
+
+def build_health_problem(remedy: Remedy = Remedy.READY_CLUSTER_LOST_KEY) -> Problem:
+    """Build a problem that a check of an environment reports about the Aurora key."""
+    context = RemedyContext(
+        REGION, PLATFORM.role_arn, PLATFORM.vendor, KeyPurpose.RDS, RDS_KEY, request_kind=RequestKind.HEALTH
+    )
+    message = f"byok-acme-prod is {KEY_LOST_RECOVERABLE}: the cluster can no longer use its key."
+    code = f"rds.{KEY_LOST_RECOVERABLE}"
+    return build_problem(code, message, remedy, context, phase=Phase.READY, at=datetime.now(UTC))
+
+
+def build_unreachable_problem() -> Problem:
+    """Build the problem of a check that AWS did not answer."""
+    context = RemedyContext(REGION, PLATFORM.role_arn, PLATFORM.vendor, request_kind=RequestKind.HEALTH)
+    message = "Could not connect to the endpoint URL of RDS."
+    code = "aws.EndpointConnectionError"
+    return build_problem(code, message, Remedy.PLATFORM_OPERATOR, context, phase=Phase.READY, at=datetime.now(UTC))
+
+
+@dataclass
+class FakeHealthActivities(FakeActivities):
+    """Fake activities, and a check of an environment that finds what a test sets.
+
+    Attributes:
+        state: The state that the next checks find.
+        unreachable: Why AWS does not answer the next checks.
+        started: Set when a check has begun.
+        released: A check ends only while this is set.
+    """
+
+    state: HealthState = HealthState.HEALTHY
+    unreachable: Problem | None = None
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @activity.defn
+    async def verify_environment(self, given: VerificationRequest) -> VerificationResult:
+        """Report the scripted state, as it was when the check began."""
+        self._attempt(given)
+        state = self.state
+        self.started.set()
+        await self.released.wait()
+        if self.unreachable is not None:
+            return VerificationResult(unreachable=self.unreachable)
+        record = await find_record(activity.client(), given.environment_id)
+        assert record is not None
+        lost = state is HealthState.KEY_LOST
+        report = HealthReport(
+            environment_id=given.environment_id,
+            organisation=record.summary.organisation,
+            checked_at=activity.info().current_attempt_scheduled_time,
+            state=state,
+            cluster_status=KEY_LOST_RECOVERABLE if lost else AVAILABLE,
+            keys=(
+                KeyHealth(key=KeyPurpose.S3, key_arn=S3_KEY, use=KeyUse.PROVED),
+                KeyHealth(key=KeyPurpose.RDS, key_arn=RDS_KEY, use=KeyUse.REFUSED if lost else KeyUse.IN_USE),
+            ),
+            problems=(build_health_problem(),) if lost else (),
+        )
+        await send_report(activity.client(), activity.info().task_queue, report)
+        return VerificationResult(report=report)
+
+
+@asynccontextmanager
+async def run_health_harness(
+    temporal: WorkflowEnvironment,
+) -> AsyncIterator[tuple[WorkflowHarness, FakeHealthActivities]]:
+    """Run a worker with fake health checks on a task queue of its own. Checks are not held back."""
+    activities = FakeHealthActivities()
+    activities.released.set()
+    async with run_harness(temporal, activities, f"queue-{uuid.uuid4().hex}") as harness:
+        yield harness, activities
