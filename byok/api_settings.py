@@ -68,6 +68,13 @@ def _normalize_origin(value: str) -> str:
     return f"{parts.scheme}://{host}{port}"
 
 
+def _require_header_value(value: SecretStr) -> SecretStr:
+    """Require a value that EventBridge can send in a header (CreateConnection, `ApiKeyValue`)."""
+    if not re.fullmatch(r"[\x21-\x39\x3b-\x7e]{32,512}", value.get_secret_value()):
+        raise ValueError("must consist of 32 to 512 printable ASCII characters other than spaces and colons")
+    return value
+
+
 HttpsUrl = Annotated[str, AfterValidator(_require_https)]
 """An https URL, or an http URL whose host is localhost or a loopback address."""
 
@@ -118,6 +125,8 @@ class ApiSettings(BaseModel):
         session_directory: Directory that records which sessions have ended. All processes behind the same address must
             share the directory. Without this directory, only the process that handled a sign-out knows that the session
             has ended.
+        aws_events_secret: Secret with which EventBridge authenticates. Without this secret, the server accepts no AWS
+            events.
         requests_per_minute: Maximum number of requests per minute from one client address.
         max_body_bytes: Maximum size of a request body.
         max_streams: Maximum number of open event streams per organisation, in each process.
@@ -140,6 +149,7 @@ class ApiSettings(BaseModel):
     tokens: tuple[AccessToken, ...] = ()
     session_secret: SecretStr | None = Field(default=None, min_length=32)
     session_directory: DirectoryPath | None = None
+    aws_events_secret: Annotated[SecretStr, AfterValidator(_require_header_value)] | None = None
     requests_per_minute: int = Field(default=600, ge=1)
     max_body_bytes: int = Field(default=256 * 1024, ge=1024)
     max_streams: int = Field(default=500, ge=1)

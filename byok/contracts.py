@@ -129,6 +129,10 @@ _UNFIT: Final = " unfit: "
 _MAX_IDENTITY_LENGTH: Final = 500
 """Temporal rejects identities of more than 1,000 characters (`limit.maxIDLength`)."""
 
+CHECK_AGAIN_SIGNAL: Final = "check_again"
+"""The signal of `VerifyEnvironment` that makes a running check repeat itself: what AWS reported may be newer than what
+the check has read."""
+
 NO_HEALTH_ERROR_TYPE: Final = "NotReady"
 """The failure type of `VerifyEnvironment` for an environment that is not READY."""
 

@@ -121,6 +121,7 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         journal,
         build_shipper(settings, journal),
         find_local_aws(os.environ),
+        settings.api.aws_events_secret.get_secret_value() if settings.api.aws_events_secret else None,
     )
     try:
         # Objects that exist now stay in memory until the process ends. Exempting these objects from garbage collection

@@ -100,3 +100,12 @@ async def run_health_harness(
     activities.released.set()
     async with run_harness(temporal, activities, f"queue-{uuid.uuid4().hex}") as harness:
         yield harness, activities
+
+
+async def wait_until_recorded_ready(harness: WorkflowHarness, environment_id: str) -> None:
+    """Wait until the summary of an environment's record says READY, which is a moment after its workflow ends."""
+    async with asyncio.timeout(30):
+        while True:
+            record = await find_record(harness.client, environment_id)
+            if record is not None and record.summary.phase is Phase.READY:
+                return

@@ -17,7 +17,7 @@ from byok.api.oidc import OidcAuth
 from byok.api.origin import SameOriginMiddleware
 from byok.api.public_url import PublicUrlMiddleware, ResponseHeadersMiddleware
 from byok.api.requesters import RequestIdMiddleware
-from byok.api.routes import account_proofs, accounts, claims, environments, events, health, keys, onboarding
+from byok.api.routes import account_proofs, accounts, aws_events, claims, environments, events, health, keys, onboarding
 from byok.api.state import ApiState
 from byok.api_settings import ApiSettings
 from byok.audit.journal import AuditJournal
@@ -57,7 +57,7 @@ def make_api_app(state: ApiState) -> FastAPI:
     )
     app.state.byok = state
     problems.install_error_handlers(app)
-    for routes in (onboarding, keys, environments, events, claims, accounts, account_proofs):
+    for routes in (onboarding, keys, environments, events, claims, accounts, account_proofs, aws_events):
         app.include_router(routes.router, prefix="/v1")
     app.include_router(health.router)
     return app

@@ -119,6 +119,16 @@ class EnvironmentPage(BaseModel):
     next: str | None = None
 
 
+class AwsEventResponse(BaseModel):
+    """What an AWS event has started.
+
+    Attributes:
+        environments: The ids of the environments that byok now checks.
+    """
+
+    environments: list[str]
+
+
 class Health(BaseModel):
     """The server's health."""
 

@@ -43,6 +43,7 @@ class ApiState:
         local_aws: The endpoint of the local AWS; None if the platform uses AWS.
         journal: The journal of the audit trail.
         shipper: Ships the audit trail; None if no bucket is set.
+        aws_events_secret: The secret with which EventBridge authenticates; None if the server accepts no AWS events.
         opened: An event that is set once the server is connected to Temporal.
     """
 
@@ -56,6 +57,7 @@ class ApiState:
     journal: AuditJournal
     shipper: AuditShipper | None = None
     local_aws: str | None = None
+    aws_events_secret: str | None = field(default=None, repr=False)
     opened: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _service: EnvironmentService | None = field(default=None, init=False)
     _followers: StatusBroadcaster | None = field(default=None, init=False)

@@ -1,5 +1,6 @@
 """The health of READY environments over HTTP: verification on request, and the list's filter (contract 139)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
@@ -12,7 +13,12 @@ from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from tests.api.conftest import ApiClient, build_create_body
 from tests.audit_journal import read_journal
-from tests.health_activities import FakeHealthActivities, build_unreachable_problem, run_health_harness
+from tests.health_activities import (
+    FakeHealthActivities,
+    build_unreachable_problem,
+    run_health_harness,
+    wait_until_recorded_ready,
+)
 from tests.workflows.fake_activities import RDS_KEY, S3_KEY, build_aws_failure
 from tests.workflows.temporal_env import WorkflowHarness
 from tests.workflows.watching import wait_until_ended
@@ -30,15 +36,18 @@ def checks_of(harness: WorkflowHarness) -> FakeHealthActivities:
     return harness.activities
 
 
-async def make_ready(portal: ApiClient, service: EnvironmentService, environment_id: str) -> None:
+async def make_ready(
+    portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
     assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
+    await wait_until_recorded_ready(harness, environment_id)
 
 
 async def test_verification_returns_what_the_check_found(
     portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    await make_ready(portal, service, environment_id)
+    await make_ready(portal, service, harness, environment_id)
 
     healthy = await portal.http.post(f"/v1/environments/{environment_id}/verification")
     checks_of(harness).state = HealthState.KEY_LOST
@@ -56,7 +65,7 @@ async def test_verification_returns_what_the_check_found(
 async def test_check_without_an_answer_keeps_the_last_health_and_says_why(
     portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    await make_ready(portal, service, environment_id)
+    await make_ready(portal, service, harness, environment_id)
     checks_of(harness).unreachable = build_unreachable_problem()
 
     answer = await portal.http.post(f"/v1/environments/{environment_id}/verification")
@@ -84,9 +93,13 @@ async def test_only_a_ready_environment_is_verified(
 
 
 async def test_verification_leaves_audit_records(
-    portal: ApiClient, service: EnvironmentService, journal: AuditJournal, environment_id: str
+    portal: ApiClient,
+    service: EnvironmentService,
+    harness: WorkflowHarness,
+    journal: AuditJournal,
+    environment_id: str,
 ) -> None:
-    await make_ready(portal, service, environment_id)
+    await make_ready(portal, service, harness, environment_id)
 
     await portal.http.post(f"/v1/environments/{environment_id}/verification")
 
@@ -99,7 +112,7 @@ async def test_verification_leaves_audit_records(
 async def test_list_is_filtered_by_health(
     portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    await make_ready(portal, service, environment_id)
+    await make_ready(portal, service, harness, environment_id)
     checks_of(harness).state = HealthState.DEGRADED
     await portal.http.post(f"/v1/environments/{environment_id}/verification")
 
@@ -107,6 +120,9 @@ async def test_list_is_filtered_by_health(
         answer = await portal.http.get("/v1/environments", params={"prefix": environment_id, "health": health})
         return [one["environment_id"] for one in answer.json()["environments"]]
 
+    async with asyncio.timeout(20):  # visibility is eventually consistent
+        while not await list_ids("DEGRADED"):
+            pass
     assert await list_ids("DEGRADED") == [environment_id]  # contract 139
     assert await list_ids("HEALTHY") == []
     assert (await portal.http.get("/v1/environments", params={"health": "FINE"})).status_code == 422

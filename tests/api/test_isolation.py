@@ -57,6 +57,9 @@ BY_PROOF: dict[str, Call] = {
 }
 """The operations with which an organisation proves that it has credentials for an AWS account."""
 
+BY_SECRET = {"POST /v1/events/aws"}
+"""The operations that only EventBridge may call, with a secret (tests/api/test_aws_events.py)."""
+
 ABOUT_NOBODY = {
     "GET /health",
     "GET /ready",
@@ -98,7 +101,7 @@ async def test_every_operation_is_in_one_table(serve: Serve) -> None:
     app = (await serve()).app
     operations = {f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods}
 
-    assert operations == {*ON_AN_ENVIRONMENT, *WITH_KEYS, *LISTS, *FOR_STAFF, *BY_PROOF, *ABOUT_NOBODY}
+    assert operations == {*ON_AN_ENVIRONMENT, *WITH_KEYS, *LISTS, *FOR_STAFF, *BY_PROOF, *BY_SECRET, *ABOUT_NOBODY}
 
 
 @pytest.mark.parametrize("operation", ON_AN_ENVIRONMENT)

@@ -1,5 +1,6 @@
 """The wizard shows the health of READY environments, and checks an environment on request (contract 139-142)."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ from tests.health_activities import (
     build_health_problem,
     build_unreachable_problem,
     run_health_harness,
+    wait_until_recorded_ready,
 )
 from tests.wizard.chromium import TIMEOUT_MS, launch_chromium
 from tests.wizard.conftest import SETTINGS, Browser, Open
@@ -96,9 +98,10 @@ def checks_of(harness: WorkflowHarness) -> FakeHealthActivities:
     return harness.activities
 
 
-async def make_ready(service: EnvironmentService, environment_id: str) -> None:
+async def make_ready(service: EnvironmentService, harness: WorkflowHarness, environment_id: str) -> None:
     await service.create(build_provision_request(environment_id))
     assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
+    await wait_until_recorded_ready(harness, environment_id)
 
 
 def set_health(monkeypatch: pytest.MonkeyPatch, health: EnvironmentHealth) -> None:
@@ -135,11 +138,12 @@ PAGES: Final = {
 async def test_page_shows_the_health_in_plain_words(
     browser: Browser,
     service: EnvironmentService,
+    harness: WorkflowHarness,
     environment_id: str,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    await make_ready(service, environment_id)
+    await make_ready(service, harness, environment_id)
     set_health(monkeypatch, HEALTHS[name])
 
     await browser.open_page(f"/environments/{environment_id}")
@@ -150,16 +154,21 @@ async def test_page_shows_the_health_in_plain_words(
 
 
 async def test_unknown_is_never_shown_as_healthy(
-    browser: Browser, service: EnvironmentService, environment_id: str, monkeypatch: pytest.MonkeyPatch
+    browser: Browser,
+    service: EnvironmentService,
+    harness: WorkflowHarness,
+    environment_id: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    await make_ready(service, environment_id)
+    await make_ready(service, harness, environment_id)
     monkeypatch.setattr("byok.domain.models.health.MAX_PROOF_AGE", timedelta(days=-1))
 
     await browser.open_page(f"/environments/{environment_id}")
     assert 'class="health unknown"' in browser.page.text  # contract 139
     assert 'class="health healthy"' not in browser.page.text
-    await browser.open_page("/environments", health="UNKNOWN")
-    assert environment_id in browser.text
+    async with asyncio.timeout(20):  # visibility is eventually consistent
+        while environment_id not in (await browser.open_page("/environments", health="UNKNOWN")).text:
+            pass
 
 
 async def test_check_now_works_without_javascript_and_returns_to_the_page(
@@ -169,7 +178,7 @@ async def test_check_now_works_without_javascript_and_returns_to_the_page(
     environment_id: str,
     journal: AuditJournal,
 ) -> None:
-    await make_ready(service, environment_id)
+    await make_ready(service, harness, environment_id)
     await browser.open_page(f"/environments/{environment_id}")
     assert "Check now" in browser.text
     checks_of(harness).state = HealthState.KEY_LOST
@@ -184,7 +193,7 @@ async def test_check_now_works_without_javascript_and_returns_to_the_page(
 async def test_check_without_an_answer_says_why(
     browser: Browser, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    await make_ready(service, environment_id)
+    await make_ready(service, harness, environment_id)
     await browser.open_page(f"/environments/{environment_id}")
     checks_of(harness).unreachable = UNREACHABLE
 
@@ -199,7 +208,7 @@ async def test_check_without_an_answer_says_why(
 async def test_check_of_a_stopped_environment_says_why_it_was_not_made(
     browser: Browser, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    await make_ready(service, environment_id)
+    await make_ready(service, harness, environment_id)
     await browser.open_page(f"/environments/{environment_id}")
     await service.delete(await service.build_delete_request(environment_id))
     await wait_until_ended(service, environment_id)
@@ -233,11 +242,13 @@ async def test_check_needs_the_write_scope_and_the_form_of_the_session(
 
 
 async def test_list_shows_the_health_first_and_filters_by_it(
-    browser: Browser, service: EnvironmentService, environment_id: str
+    browser: Browser, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    await make_ready(service, environment_id)
+    await make_ready(service, harness, environment_id)
 
-    await browser.open_page("/environments", health="HEALTHY")
+    async with asyncio.timeout(20):  # visibility is eventually consistent
+        while environment_id not in (await browser.open_page("/environments", health="HEALTHY")).text:
+            pass
     assert f"Healthy {environment_id} READY" in browser.text
     await browser.open_page("/environments", health="KEY_LOST")
     assert environment_id not in browser.text
@@ -298,11 +309,12 @@ async def check_page(page: Page, name: str) -> None:
 
 async def test_health_is_accessible_and_fits_a_narrow_screen(
     service: EnvironmentService,
+    harness: WorkflowHarness,
     journal: AuditJournal,
     environment_id: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    await make_ready(service, environment_id)
+    await make_ready(service, harness, environment_id)
     async with (
         open_api_state(service, None, SETTINGS, journal) as state,
         run_server(state, SETTINGS) as http,
@@ -324,7 +336,7 @@ async def test_health_is_accessible_and_fits_a_narrow_screen(
 async def test_open_page_does_not_keep_showing_an_old_health(
     service: EnvironmentService, harness: WorkflowHarness, journal: AuditJournal, environment_id: str
 ) -> None:
-    await make_ready(service, environment_id)
+    await make_ready(service, harness, environment_id)
     async with (
         open_api_state(service, None, SETTINGS, journal) as state,
         run_server(state, SETTINGS) as http,

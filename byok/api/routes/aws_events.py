@@ -1,0 +1,96 @@
+"""The route to which EventBridge sends AWS events (contract 141).
+
+EventBridge authenticates with a shared secret in a header (docs/aws-events.md). A caller who knows the secret can only
+make byok check environments.
+"""
+
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.security import APIKeyHeader
+
+from byok.api.auditing import find_request_audit, identify_requester
+from byok.api.authentication import Caller
+from byok.api.dependencies import State, api_state
+from byok.api.problems import ProblemError, openapi_problem_responses
+from byok.api.requesters import build_requester
+from byok.api.responses import AwsEventResponse
+from byok.domain.arns import account_id_of_role
+from byok.domain.aws_events import AwsEvent, find_subject
+from byok.domain.models import EntryPoint
+from byok.service.aws_events import check_subject
+from byok.service.environments import EnvironmentService
+
+EVENT_HEADER: Final = "X-Byok-Event-Secret"
+EVENTBRIDGE_CALLER: Final = Caller(None, frozenset(), subject="aws-events")
+"""The requester in the audit trail. It has no scope, so no other route accepts it."""
+
+router = APIRouter(
+    prefix="/events",
+    tags=["events"],
+    responses=openapi_problem_responses(
+        HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_GATEWAY
+    ),
+)
+_secret_header = APIKeyHeader(
+    name=EVENT_HEADER,
+    scheme_name="AwsEventSecret",
+    auto_error=False,
+    description="The shared secret from BYOK_API__AWS_EVENTS_SECRET.",
+)
+
+
+async def _service(request: Request, given: Annotated[str | None, Depends(_secret_header)]) -> EnvironmentService:
+    """Return an `EnvironmentService` that acts on behalf of EventBridge.
+
+    Raises:
+        ProblemError: The server accepts no events, or the secret is missing or wrong.
+        TemporalUnreachableError: The server is not connected to Temporal yet.
+    """
+    state = api_state(request)
+    if state.aws_events_secret is None:
+        # EventBridge does not retry after a 404, and retries would not help.
+        raise ProblemError(
+            HTTPStatus.NOT_FOUND,
+            "byok.AwsEventsOff",
+            "This server accepts no AWS events. To accept events, set BYOK_API__AWS_EVENTS_SECRET.",
+        )
+    digests = [
+        hashlib.sha256(one.encode(errors="surrogatepass")).digest() for one in (given or "", state.aws_events_secret)
+    ]
+    if not hmac.compare_digest(*digests):
+        # EventBridge retries after a 401, so no event is lost while an operator changes the secret.
+        raise ProblemError(
+            HTTPStatus.UNAUTHORIZED,
+            "byok.Unauthenticated",
+            f"The header {EVENT_HEADER} is missing, or contains another secret than this server.",
+            {"WWW-Authenticate": f'ApiKey header="{EVENT_HEADER}"'},
+        )
+    identify_requester(request, EVENTBRIDGE_CALLER)
+    requester = build_requester(request, EVENTBRIDGE_CALLER, EntryPoint.API)
+    return state.service.on_behalf_of(requester, find_request_audit(request))
+
+
+@router.post("/aws", status_code=HTTPStatus.ACCEPTED)
+async def receive_aws_event(
+    service: Annotated[EnvironmentService, Depends(_service)], state: State, event: AwsEvent
+) -> AwsEventResponse:
+    """Start a check of each environment that an event from EventBridge is about.
+
+    An event never changes a health by itself. The list is empty if the event gives no reason to check a READY
+    environment, because EventBridge would send the event again after an error.
+    """
+    if not event.is_timely(datetime.now(UTC)):
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "byok.EventNotTimely",
+            "time: must be at most 15 minutes ago and at most 5 minutes ahead. Nothing was started: the regular checks "
+            "find what the event reports.",
+            fault=("time", "must be at most 15 minutes ago and at most 5 minutes ahead"),
+        )
+    subject = find_subject(event, state.vendor, account_id_of_role(state.platform_role_arn))
+    return AwsEventResponse(environments=[] if subject is None else await check_subject(service, subject))

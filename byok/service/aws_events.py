@@ -1,0 +1,74 @@
+"""Starts a check of each environment that an AWS event is about (contract 141)."""
+
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+
+from byok.audit.record import AuditAction
+from byok.contracts import CHECK_AGAIN_SIGNAL, VERIFY_ENVIRONMENT_WORKFLOW, verification_workflow_id
+from byok.domain.aws_events import EventSubject
+from byok.domain.models import HealthTarget, VerificationRequest
+from byok.service.environment_reader import EnvironmentReader
+from byok.service.temporal_errors import translate_temporal_errors
+from byok.service.workflow_starts import build_priority, build_requester_memo
+from byok.temporal_health import list_targets, to_target
+from byok.temporal_records import find_record
+
+
+async def check_subject(reader: EnvironmentReader, subject: EventSubject) -> list[str]:
+    """Start a check of each READY environment that an event is about, and do not wait for the results.
+
+    If a check of an environment is already running, that check repeats itself once it is done, because it may have read
+    the state before the event. So an event that arrives twice costs at most one more check, and byok does not need to
+    remember the ids of events.
+
+    Returns:
+        The ids of the environments; empty if no READY environment is affected.
+
+    Raises:
+        AuditUnavailableError: The audit record cannot be written, so nothing was started.
+        TemporalUnreachableError: Temporal does not respond. Some checks may have been started.
+    """
+    with translate_temporal_errors():
+        targets = await _find_targets(reader.client, subject)
+    for target in targets:
+        keys = {"s3_key_arn": target.s3_key_arn, "rds_key_arn": target.rds_key_arn}
+        fields = {"environment_id": target.environment_id, "organisation": target.organisation, "region": target.region}
+        # A key belongs to one environment, so there is rarely more than one target.
+        await reader.record_intent(AuditAction.VERIFY_ENVIRONMENT, {**fields, **keys})
+        with translate_temporal_errors():
+            await _start_check(reader, target)
+    return [one.environment_id for one in targets]
+
+
+async def _find_targets(client: Client, subject: EventSubject) -> list[HealthTarget]:
+    """Return the READY environments that an event is about.
+
+    Temporal cannot search records by key, so byok reads the records of all READY environments in the Region.
+    """
+    if subject.environment_id is not None:
+        record = await find_record(client, subject.environment_id)
+        target = to_target(record.summary) if record is not None and record.is_open else None
+        return [target] if target is not None and target.region == subject.region else []
+    found: list[HealthTarget] = []
+    after: str | None = None
+    while True:
+        page, after = await list_targets(client, subject.region, after)
+        found += [one for one in page if subject.key_arns & {one.s3_key_arn, one.rds_key_arn}]
+        if after is None:
+            return found
+
+
+async def _start_check(reader: EnvironmentReader, target: HealthTarget) -> None:
+    """Start `VerifyEnvironment`, or make the running one check again."""
+    handle = await reader.client.start_workflow(
+        VERIFY_ENVIRONMENT_WORKFLOW,
+        VerificationRequest(environment_id=target.environment_id),
+        id=verification_workflow_id(target.environment_id),
+        task_queue=reader.task_queue,
+        memo=build_requester_memo(reader.requester) or None,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        start_signal=CHECK_AGAIN_SIGNAL,
+        priority=build_priority(target.organisation),
+    )
+    reader.note_run(handle.id, handle.first_execution_run_id)
