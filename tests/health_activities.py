@@ -56,10 +56,12 @@ class FakeHealthActivities(FakeActivities):
         unreachable: Why AWS does not answer the next checks.
         started: Set when a check has begun.
         released: A check ends only while this is set.
+        reports: Whether the checks report to the record. If not, the record is behind the checks.
     """
 
     state: HealthState = HealthState.HEALTHY
     unreachable: Problem | None = None
+    reports: bool = True
     started: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -87,7 +89,8 @@ class FakeHealthActivities(FakeActivities):
             ),
             problems=(build_health_problem(),) if lost else (),
         )
-        await send_report(activity.client(), activity.info().task_queue, report)
+        if self.reports:
+            await send_report(activity.client(), activity.info().task_queue, report)
         return VerificationResult(report=report)
 
 

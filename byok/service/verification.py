@@ -1,14 +1,17 @@
 """Proves the keys of one environment, and compares its settings, at once."""
 
+from datetime import UTC, datetime
+
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from byok.audit.record import AuditAction
 from byok.contracts import NO_HEALTH_ERROR_TYPE, VERIFY_ENVIRONMENT_WORKFLOW, verification_workflow_id
-from byok.domain.models import EnvironmentHealth, VerificationRequest, VerificationResult
+from byok.domain.models import EnvironmentHealth, RecordedHealth, VerificationRequest, VerificationResult
 from byok.domain.phases import Phase
 from byok.service.environment_reader import EnvironmentReader
 from byok.service.errors import EnvironmentNotReadyError, VerificationFailedError
+from byok.service.health import build_health
 from byok.service.short_workflows import explain_failure, run_short_workflow
 from byok.service.temporal_errors import translate_temporal_errors
 
@@ -50,4 +53,8 @@ async def verify_environment(reader: EnvironmentReader, environment_id: str) -> 
     health = (await reader.read_status(environment_id)).health
     if health is None:  # the environment was changed while byok checked it
         raise EnvironmentNotReadyError(f"{environment_id} is no longer READY.")
+    if result.report is not None and health.proved_at < result.report.checked_at:
+        # The record has not processed its first report yet.
+        recorded = RecordedHealth.following(None, result.report)
+        health = build_health(environment_id, recorded.summarise(), recorded, None, datetime.now(UTC))
     return health.model_copy(update={"unreachable": result.unreachable})

@@ -62,6 +62,17 @@ async def test_verification_returns_what_the_check_found(
     assert status["health"]["state"] == "KEY_LOST"
 
 
+async def test_verification_returns_what_the_check_found_even_if_the_record_is_behind(
+    portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    await make_ready(portal, service, harness, environment_id)
+    checks_of(harness).state, checks_of(harness).reports = HealthState.KEY_LOST, False
+
+    answer = (await portal.http.post(f"/v1/environments/{environment_id}/verification")).json()
+
+    assert (answer["state"], len(answer["keys"]), len(answer["problems"])) == ("KEY_LOST", 2, 1)  # contract 139
+
+
 async def test_check_without_an_answer_keeps_the_last_health_and_says_why(
     portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
