@@ -66,7 +66,9 @@ class FakeHealthActivities(FakeActivities):
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     @activity.defn
-    async def verify_environment(self, given: VerificationRequest) -> VerificationResult:
+    async def verify_environment(  # type: ignore[override]  # this fake waits, and sends a report
+        self, given: VerificationRequest
+    ) -> VerificationResult:
         """Report the scripted state, as it was when the check began."""
         self._attempt(given)
         state = self.state
