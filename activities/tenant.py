@@ -19,8 +19,10 @@ from activities.clients import AwsClients
 from activities.encryption import find_encryption_conflict
 from activities.external_ids import ExternalIds
 from activities.failures import ActivityContext
+from activities.health_object import HealthObject
 from activities.ownership import has_environment_tag
 from activities.rds_resources import find_cluster, is_tagged_for
+from byok.domain import rds_statuses
 from byok.domain.arns import KeyPair, KeyPurpose, parse_key_arn
 from byok.domain.encryption import ENCRYPTION_CANNOT_CHANGE_CODE
 from byok.domain.models import (
@@ -60,13 +62,15 @@ class TenantActivities:
 
         The check covers the resources that have the environment's tag, and the key that encrypts each of them. Some
         buckets can be missing, because the vendor may have added them to the blueprint after the environment was
-        created.
+        created. If there are no findings, the check also proves that the keys work, because a name would make lost keys
+        look as if they were in use.
 
         Returns: The findings for both keys, with the code `byok.EnvironmentNotThere`, `byok.EncryptionCannotChange` or
         `byok.NotThisEnvironmentsKeys`.
 
         Raises:
-            ApplicationError: RDS or S3 returned an error. The error table decides whether the error stops the activity.
+            ApplicationError: `rds.<status>`, if the cluster has lost access to its key; `s3.KMS.…` or `s3.AccessDenied`
+                with AWS's message, if S3 cannot use the S3 key. For other errors of RDS and S3, see the error table.
         """
         step = self._step(environment, KeyPurpose.RDS, RequestKind.TENANT)
         with step.translate_aws_errors():
@@ -86,7 +90,21 @@ class TenantActivities:
                     step, f"none of its buckets has its tag: {', '.join(one.name for one in buckets)}"
                 )
             on = {name: read_default_encryption(s3, name)[1] for name in names}
-        return EnvironmentProbeResult(findings=(*_other_key_findings(step, on), *findings))
+        findings = (*_other_key_findings(step, on), *findings)
+        if not findings:
+            self._prove_keys(environment, plan.identifier, cluster.get("Status", ""))
+        return EnvironmentProbeResult(findings=findings)
+
+    def _prove_keys(self, environment: Environment, cluster: str, status: str) -> None:
+        if status in rds_statuses.KEY_LOST:
+            message = f"{cluster} is {status}: the cluster can no longer use its key."
+            raise self._step(environment, KeyPurpose.RDS, RequestKind.TENANT).non_retryable_error(
+                f"rds.{status}", message, Remedy.CLUSTER_LOST_KEY, customer_key=True
+            )
+        step = self._step(environment, KeyPurpose.S3, RequestKind.TENANT)
+        s3 = self.clients.on_behalf_of(environment.organisation).s3(environment.region)
+        with step.translate_aws_errors():
+            HealthObject(s3, environment).prove_key(write=True)
 
     @activity.defn(no_thread_cancel_exception=True)
     def build_tenant_commands(self, task: TenantCommandsTask) -> TenantOutcome:

@@ -154,6 +154,7 @@ def test_remedy_ends_with_the_retry_of_its_request(tenant: TenantHarness, reques
         RequestKind.ENVIRONMENT: "provisioning resumes where it stopped.",
         RequestKind.TENANT: "byok skips a key that already has the name.",
         RequestKind.DELETION: "byok skips resources that are already deleted.",
+        RequestKind.HEALTH: "so you do not need to retry anything.",
     }
     assert parse_stop_problem(caught.value).remediation.endswith(retries[request_kind])
 

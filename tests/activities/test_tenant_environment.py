@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
 from activities.tenant import TenantActivities
 from byok.domain import naming
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import Environment, Problem
-from tests.activities.conftest import PLATFORM, ActivityHarness
+from tests.activities.conftest import PLATFORM, ActivityHarness, parse_stop_problem
 from tests.localaws.server import REGION
 
 
@@ -44,6 +45,25 @@ def test_environment_on_its_own_keys_has_no_findings(harness: ActivityHarness, p
 def test_bucket_added_to_the_blueprint_later_is_not_a_finding(harness: ActivityHarness, probe: Probe) -> None:
     provision_partial_environment(harness, buckets=1)
     assert probe() == ()
+
+
+@pytest.mark.parametrize(
+    ("which", "code"),
+    [
+        (KeyPurpose.S3, "s3.KMS.DisabledException"),
+        (KeyPurpose.RDS, "rds.inaccessible-encryption-credentials-recoverable"),
+    ],
+)
+def test_name_is_not_put_on_a_lost_key(harness: ActivityHarness, probe: Probe, which: KeyPurpose, code: str) -> None:
+    harness.provision_environment()
+    key = harness.plan.environment.key_arn(which)
+    harness.aws.customer_client("kms").disable_key(KeyId=key)
+
+    with pytest.raises(ApplicationError) as stopped:
+        probe()
+
+    problem = parse_stop_problem(stopped.value)
+    assert (problem.code, problem.key, problem.key_arn) == (code, which, key)
 
 
 @pytest.mark.parametrize("which", KeyPurpose)

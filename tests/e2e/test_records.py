@@ -15,7 +15,8 @@ from tests.workflows.forgetting import delete_workflow, forget_workflows
 
 
 async def ask_everywhere(web: StackHarness, name: str) -> dict[str, Any]:
-    """Return what the CLI, the API and the wizard say about an environment, without the times at which runs ended."""
+    """Return what the CLI, the API and the wizard say about an environment, without the times of runs and checks."""
+    verified = await web.run_program("byok", "verify", name, "--json")
     status = (await web.run_program("byok", "status", name, "--json")).json
     listed: list[dict[str, Any]] = []
     async with asyncio.timeout(20):  # visibility is eventually consistent
@@ -29,12 +30,14 @@ async def ask_everywhere(web: StackHarness, name: str) -> dict[str, Any]:
         pages = await Browser(http).open_page("/environments")
     for one in (status, api):
         del one["closed_at"]
+        one["health"] = (one["health"]["state"], [key["use"] for key in one["health"]["keys"]])
         one["timeline"] = [entry["phase"] for entry in one["timeline"]]
         for attempt in one.get("attempts", ()):
             del attempt["ended_at"]
     return {
+        "verified": (verified.code, verified.json["state"]),
         "status": status,
-        "list": [(one["phase"], one["region"], one["tenant_name"]) for one in listed],
+        "list": [(one["phase"], one["health"], one["region"], one["tenant_name"]) for one in listed],
         "history": [(one["run_id"], one["phase"], one["by"]) for one in history],
         "api": api,
         "page": [word in page.text for word in ("READY", status["evidence"]["database"]["key_arn"])],
