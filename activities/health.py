@@ -77,25 +77,27 @@ class HealthActivities:
         except ApplicationError as error:
             unproved = tuple(one.environment_id for one in targets)
             return SweepPage(checked=0, unproved=unproved, cause=_get_problem(error), after=after)
-        slots = asyncio.Semaphore(_CONCURRENT_CHECKS)
+        slots, answers = asyncio.Semaphore(_CONCURRENT_CHECKS), list[HealthReport | Problem]()
 
         async def check(target: HealthTarget) -> HealthReport | Problem:
             async with slots:
+                if len(answers) >= _CONCURRENT_CHECKS and all(isinstance(one, Problem) for one in answers):
+                    return answers[0]  # AWS is out of reach, so do not wait for the timeouts of all environments
                 compare = _is_due(target, request)
                 cluster = clusters.get(self._cluster_of(target))
-                return await self._check(target, cluster, request.swept_at, thoroughly=compare)
+                answers.append(await self._check(target, cluster, request.swept_at, thoroughly=compare))
+                return answers[-1]
 
         found = await asyncio.gather(*(check(target) for target in targets))
-        changed = 0
+        changed, faults = 0, dict[str, Problem]()
         for target, one in zip(targets, found, strict=True):
-            if isinstance(one, HealthReport):
-                await self._notify(target, one)
-            if isinstance(one, HealthReport) and _is_news(one, target):
+            if isinstance(one, Problem):
+                faults[target.environment_id] = one
+                continue
+            await self._notify(target, one)
+            if _is_news(one, target):
                 await send_report(activity.client(), activity.info().task_queue, one)
                 changed += 1
-        faults = {
-            target.environment_id: one for target, one in zip(targets, found, strict=True) if isinstance(one, Problem)
-        }
         return SweepPage(
             checked=len(targets) - len(faults),
             changed=changed,

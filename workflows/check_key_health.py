@@ -32,6 +32,6 @@ class CheckKeyHealth:
                 **SWEEP_OPTIONS,
             )
             outcome, after = outcome.add(page), page.after
-            if after is None:
+            if after is None or outcome.abandoned:
                 workflow.upsert_memo({SWEEP_MEMO: outcome})
                 return outcome

@@ -86,6 +86,15 @@ def test_later_report_counts_more_than_an_earlier_sweep() -> None:
     assert build_health("acme-1", recorded.summarise(), recorded, None, NOW).proved_at == NOW - MINUTE
 
 
+def test_sweep_that_gets_no_answer_about_a_whole_page_ends_and_proves_nothing() -> None:
+    start = SweepOutcome(region="eu-central-1", swept_at=NOW).add(SweepPage(checked=500, after="2"))
+    last = start.add(SweepPage(checked=0, unproved=("acme-2",), cause=OUTAGE))
+    middle = start.add(SweepPage(checked=0, unproved=("acme-2",), cause=OUTAGE, after="3"))
+
+    assert (last.abandoned, last.proves("acme-1"), last.proves("acme-2")) == (False, True, False)
+    assert (middle.abandoned, middle.proves("acme-1")) == (True, False)
+
+
 def test_outcome_of_a_sweep_fits_into_a_memo_whatever_happens() -> None:
     outcome = SweepOutcome(region="eu-central-1", swept_at=NOW)
     for page in range(20):

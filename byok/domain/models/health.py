@@ -217,6 +217,7 @@ class SweepOutcome(RecordModel):
 
     Attributes:
         swept_at: When the sweep began. Every environment that it covers was checked after this time.
+        abandoned: Whether the sweep ended after a page about which AWS said nothing at all. Such a sweep proves nothing.
         unproved_count: How many environments AWS said nothing about.
         unproved: Their ids, if there are few; empty if there are many.
         cause: Why AWS said nothing about the first of them.
@@ -226,6 +227,7 @@ class SweepOutcome(RecordModel):
     swept_at: AwareDatetime
     checked: int = 0
     changed: int = 0
+    abandoned: bool = False
     unproved_count: int = 0
     unproved: tuple[str, ...] = ()
     cause: Problem | None = None
@@ -238,6 +240,7 @@ class SweepOutcome(RecordModel):
             update={
                 "checked": self.checked + page.checked,
                 "changed": self.changed + page.changed,
+                "abandoned": page.after is not None and page.checked == 0 and page.cause is not None,
                 "unproved_count": count,
                 "unproved": listed,
                 "cause": self.cause or (page.cause and _shorten(page.cause)),
@@ -246,7 +249,8 @@ class SweepOutcome(RecordModel):
 
     def proves(self, environment_id: str) -> bool:
         """Return whether AWS answered for an environment."""
-        return self.unproved_count <= MAX_LISTED_UNPROVED and environment_id not in self.unproved
+        listed = self.unproved_count <= MAX_LISTED_UNPROVED
+        return listed and not self.abandoned and environment_id not in self.unproved
 
 
 def _shorten(cause: Problem) -> Problem:
