@@ -53,7 +53,6 @@ async def _service(request: Request, given: Annotated[str | None, Depends(_secre
     """
     state = api_state(request)
     if state.aws_events_secret is None:
-        # EventBridge does not retry after a 404, and retries would not help.
         raise ProblemError(
             HTTPStatus.NOT_FOUND,
             "byok.AwsEventsOff",
@@ -63,7 +62,6 @@ async def _service(request: Request, given: Annotated[str | None, Depends(_secre
         hashlib.sha256(one.encode(errors="surrogatepass")).digest() for one in (given or "", state.aws_events_secret)
     ]
     if not hmac.compare_digest(*digests):
-        # EventBridge retries after a 401, so no event is lost while an operator changes the secret.
         raise ProblemError(
             HTTPStatus.UNAUTHORIZED,
             "byok.Unauthenticated",
@@ -82,7 +80,7 @@ async def receive_aws_event(
     """Start a check of each environment that an event from EventBridge is about.
 
     An event never changes a health by itself. The list is empty if the event gives no reason to check a READY
-    environment, because EventBridge would send the event again after an error.
+    environment. This is no error, so that EventBridge does not send the event again.
     """
     if not event.is_timely(datetime.now(UTC)):
         raise ProblemError(

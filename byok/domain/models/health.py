@@ -217,7 +217,7 @@ class SweepOutcome(RecordModel):
 
     Attributes:
         swept_at: When the sweep began. Every environment that it covers was checked after this time.
-        abandoned: Whether the sweep ended after a page about which AWS said nothing at all. Such a sweep proves nothing.
+        abandoned: Whether the sweep ended after a page about which AWS said nothing. Such a sweep proves nothing.
         unproved_count: How many environments AWS said nothing about.
         unproved: Their ids, if there are few; empty if there are many.
         cause: Why AWS said nothing about the first of them.
