@@ -26,7 +26,7 @@ from byok.domain.models import (
     ReconciledKey,
     TenantOutcome,
 )
-from byok.domain.phases import AliasOutcome, Encryption, KeyVerdict, Phase
+from byok.domain.phases import AliasOutcome, Encryption, HealthState, KeyVerdict, Phase
 from byok.domain.problems.build import KEYS_EXCHANGED_CODE
 from byok.service.pending import describe_holding, describe_pending_step
 from byok.service.replay import find_replay_options
@@ -50,6 +50,10 @@ _KEY_VERDICT_MARKS: Final = {
     KeyVerdict.PROVED: ("✓", "green"),
     KeyVerdict.REFUSED: ("✗", "red"),
     KeyVerdict.NOT_PROVED: ("?", "yellow"),
+}
+_UNHEALTHY: Final = {
+    HealthState.KEY_LOST: "AWS refuses to use a key",
+    HealthState.DEGRADED: "a resource is not as byok left it",
 }
 _SEVERITY_COLOURS: Final = {Severity.STOPS: "bold red", Severity.LATER: "bold yellow", Severity.UNKNOWN: "bold yellow"}
 
@@ -94,8 +98,7 @@ def render_outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
         proof: Whether to include the evidence.
     """
     if status.phase is Phase.READY:
-        ready = Text(f"{status.environment_id} is ready.", "bold green")
-        parts = [ready]
+        parts = [_render_readiness(status)]
         if status.evidence and proof:
             parts.append(render_evidence(status.evidence))
         if status.tenant:
@@ -118,6 +121,14 @@ def render_outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
     if status.tenant:
         parts += [Text(), render_tenant_outcome(status.tenant)]
     return join_lines([*parts, Text(), _leftovers(status), *_next_command(status)])
+
+
+def _render_readiness(status: EnvironmentStatus) -> Text:
+    """Render the first line of a READY environment, which must not hide that something is wrong."""
+    but = _UNHEALTHY.get(status.health.last_state) if status.health is not None else None
+    if but is None:
+        return Text(f"{status.environment_id} is ready.", "bold green")
+    return Text(f"{status.environment_id} is ready, but {but}: see its health below.", "bold red")
 
 
 def render_deletion(done: DeletionResult) -> Text:

@@ -178,6 +178,25 @@ def test_lost_cluster_shows_how_long_it_can_be_recovered(run: Run, service: Fake
     assert f"could be recovered until {past:%Y-%m-%d %H:%M} UTC, which has passed." in shown
 
 
+@pytest.mark.parametrize(
+    ("state", "line"),
+    [
+        (HealthState.HEALTHY, "acme is ready."),
+        (HealthState.UNKNOWN, "acme is ready, but AWS refuses to use a key: see its health below."),
+        (HealthState.KEY_LOST, "acme is ready, but AWS refuses to use a key: see its health below."),
+        (HealthState.DEGRADED, "acme is ready, but a resource is not as byok left it: see its health below."),
+    ],
+)
+def test_first_line_of_the_outcome_does_not_hide_what_is_wrong(
+    run: Run, service: FakeService, state: HealthState, line: str
+) -> None:
+    last = HealthState.KEY_LOST if state is HealthState.UNKNOWN else state
+    ready = make_status(Phase.VALIDATING_KEYS, Phase.READY)
+    service.statuses = [ready.model_copy(update={"health": make_health(state, last_state=last)})]
+
+    assert line in run("status", "acme").out.splitlines()
+
+
 def test_unknown_health_says_that_no_check_has_completed(run: Run, service: FakeService) -> None:
     age = timedelta(hours=2, minutes=1, seconds=5)
     health = make_health(HealthState.UNKNOWN, age=age, last_state=HealthState.HEALTHY)

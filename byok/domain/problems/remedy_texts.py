@@ -134,8 +134,7 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "  aws kms enable-key {kms}\n"
         "2. If the cluster's status above ends in -recoverable, byok tries to start the cluster every few minutes, and "
         "succeeds once the key is usable. Aurora keeps the cluster recoverable for 7 days after it lost the key. If "
-        "the vendor has turned this off (BYOK_RECOVER_CLUSTERS), the platform's operator starts the cluster (RDS, "
-        "StartDBCluster).\n"
+        "the vendor has turned this off, the platform's operator starts the cluster (RDS, StartDBCluster).\n"
         "3. If the status does not end in -recoverable, the cluster cannot be started again. The platform's operator "
         "restores a snapshot, which also needs the key.\n{again}"
     ),
