@@ -11,7 +11,7 @@ from typing import Final, Self
 from byok.domain.models import ProvisionRequest
 
 REGION: Final = "eu-central-1"
-PLATFORM_ROLE_ARN: Final = "arn:aws:iam::111122223333:role/saas-platform"
+PLATFORM_ROLE_ARN: Final = "arn:aws:iam::111122223333:role/AtaccamaPlatform"
 
 
 @dataclass

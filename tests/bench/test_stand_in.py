@@ -22,7 +22,9 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 import activities.s3_probe
+from bench.request_generator import PLATFORM_ROLE_ARN
 from bench.stand_in.app import StandIn, run_server
+from byok.domain.arns import is_session_of_role
 from tests.activities.conftest import PLATFORM, ActivityHarness, make_clients
 from tests.localaws.server import REGION, AwsHarness
 
@@ -230,6 +232,11 @@ def test_configured_refusals_last_until_they_are_removed(stand_in: StandInAws) -
     assert put.value.response["Error"]["Code"] == "KMS.DisabledException"
     assert [one["operation"] for one in log["refused"]] == ["PutObject", "DescribeDBClusters"]
     assert log["since"] <= log["refused"][0]["at"] <= log["refused"][1]["at"]
+
+
+def test_workers_of_benchmarks_have_the_role_that_the_stand_in_reports(stand_in: StandInAws) -> None:
+    caller = stand_in.platform_client("sts").get_caller_identity()["Arn"]
+    assert is_session_of_role(caller, PLATFORM_ROLE_ARN)  # otherwise, a worker takes no work
 
 
 def test_calls_are_counted_until_they_are_reset(stand_in: StandInAws) -> None:
