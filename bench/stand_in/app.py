@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from bench.stand_in import rds, sts
 from bench.stand_in.calls import CallLeftUnanswered, CallLog
 from bench.stand_in.connection import Connection
+from bench.stand_in.copies import CopyTexts
 from bench.stand_in.messages import (
     AwsError,
     HttpRequest,
@@ -36,9 +37,9 @@ class StandIn:
 
     def __init__(self, database_seconds: float, page: int = 100) -> None:
         self.calls = CallLog()
-        self._buckets = S3Service()
+        self._buckets, self._databases = S3Service(), RdsService(database_seconds, page)
         self._query: Mapping[str, tuple[str, Mapping[str, QueryHandler]]] = {
-            "rds": (rds.XML_NAMESPACE, RdsService(database_seconds, page).handlers),
+            "rds": (rds.XML_NAMESPACE, self._databases.handlers),
             "sts": (sts.XML_NAMESPACE, {"GetCallerIdentity": sts.get_caller_identity}),
         }
 
@@ -75,7 +76,11 @@ class StandIn:
         return serialize_query_result(namespace, operation, handler(region, params))
 
     def _control(self, request: HttpRequest) -> HttpResponse:
-        """Handle a control request: GET `health`, GET or DELETE `calls`, POST or DELETE `refuse` or `hold`."""
+        """Handle a control request.
+
+        The requests are GET `health`, GET or DELETE `calls`, POST or DELETE `refuse`, `hold` or `disable` (a KMS key),
+        and POST `copies` (of an environment).
+        """
         match request.method, request.path.removeprefix(CONTROL_PATH_PREFIX):
             case "GET", "health":
                 return _json({"ready": True})
@@ -96,6 +101,14 @@ class StandIn:
                 self.calls.held_back.add(json.loads(request.body)["operation"])
             case "DELETE", "hold":
                 self.calls.held_back.clear()
+            case "POST", "disable":
+                self._buckets.disabled_keys.add(json.loads(request.body)["key"])
+            case "DELETE", "disable":
+                self._buckets.disabled_keys.clear()
+            case "POST", "copies":
+                copies = [CopyTexts(pairs) for pairs in json.loads(request.body)["copies"]]
+                self._buckets.copy_environment(copies)
+                self._databases.copy_environment(copies)
             case _:
                 return _json({"error": f"not found: {request.method} {request.path}"}, 404)
         return _json({})

@@ -3,9 +3,10 @@
 import time
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from bench.stand_in.copies import CopyTexts
 from bench.stand_in.databases import (
     DatabaseRecord,
     build_cluster_fields,
@@ -158,6 +159,23 @@ class RdsService:
         if found is None:
             raise AwsError("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot {name} not found.", 404)
         return f"<DBClusterSnapshots>{render_snapshot(found)}</DBClusterSnapshots>"
+
+    def copy_environment(self, copies: Sequence[CopyTexts]) -> None:
+        """Copy the clusters of the original with their instances. The copies are available at once."""
+        for region, clusters in self._clusters.items():
+            for cluster in [one for one in clusters.values() if copies[0].changes(one.name)]:
+                for texts in copies:
+                    made = clusters[texts.replace(cluster.name)] = self._copy(cluster, texts)
+                    for member in cluster.members.values():
+                        copied = self._copy(member, texts, made)
+                        self._instances[region][copied.name] = made.members[copied.name] = copied
+
+    def _copy(
+        self, database: DatabaseRecord, texts: CopyTexts, cluster: DatabaseRecord | None = None
+    ) -> DatabaseRecord:
+        self._made += 1
+        name, fields = texts.replace(database.name), texts.replace(database.fields)
+        return DatabaseRecord(name, fields, self._made, time.time(), cluster, protected=database.protected)
 
     def _new(self, name: str, fields: dict[str, Any], **more: Any) -> DatabaseRecord:
         self._made += 1

@@ -1,18 +1,21 @@
 """S3: buckets with their settings, and objects with their versions. Settings are returned exactly as written."""
 
+import base64
 import hashlib
 import re
 import time
 import uuid
-from bisect import bisect_left, insort
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import zlib
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import partial
 from typing import Final
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
+from bench.stand_in.copies import CopyTexts
 from bench.stand_in.messages import AwsError, HttpRequest, HttpResponse, new_request_id, not_modelled_error, render_xml
 
 Handler = Callable[[HttpRequest, str], HttpResponse]
@@ -43,6 +46,8 @@ _TAG: Final = re.compile(rb"<Tag>.*?</Tag>", re.DOTALL)
 _ALGORITHM: Final = re.compile(rb"<SSEAlgorithm>(.*?)</SSEAlgorithm>")
 _KEY: Final = re.compile(rb"<KMSMasterKeyID>(.*?)</KMSMasterKeyID>")
 _SSE: Final = "x-amz-server-side-encryption"
+_SSE_KEY: Final = f"{_SSE}-aws-kms-key-id"
+_CHECKSUM: Final = "x-amz-checksum-crc32"
 _OWNER: Final = {"DisplayName": "webfile", "ID": "bcaf1ffd86f41161ca5fb16fd081034f"}
 _OBJECT_OWNER: Final = _OWNER | {"ID": "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a"}
 
@@ -68,7 +73,11 @@ class ObjectVersion:
 
 @dataclass(slots=True)
 class Bucket:
-    """A bucket: its settings by query parameter, and its objects with all versions. The newest version is last."""
+    """A bucket: its settings by query parameter, and its objects with all versions. The newest version is last.
+
+    Attributes:
+        keys: The keys of all objects, sorted.
+    """
 
     name: str
     region: str
@@ -76,14 +85,32 @@ class Bucket:
     settings: dict[str, bytes]
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z")
     objects: dict[str, list[ObjectVersion]] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
     default_encryption: dict[str, str] = field(default_factory=lambda: {_SSE: "AES256"})
     versioned: bool = False
 
+    def add_object(self, key: str, versions: list[ObjectVersion]) -> None:
+        """Add an object, or replace it."""
+        if key not in self.objects:
+            insort(self.keys, key)
+        self.objects[key] = versions
+
+    def remove_object(self, key: str) -> list[ObjectVersion]:
+        """Remove an object, and return its versions; none if the object does not exist."""
+        if key in self.objects:
+            del self.keys[bisect_left(self.keys, key)]
+        return self.objects.pop(key, [])
+
 
 class S3Service:
-    """All buckets, and S3's operations on them."""
+    """All buckets, and S3's operations on them.
+
+    Attributes:
+        disabled_keys: The ARNs of the KMS keys that S3 cannot use.
+    """
 
     def __init__(self) -> None:
+        self.disabled_keys: set[str] = set()
         self._buckets: dict[str, Bucket] = {}
         self._names: list[str] = []
         self._made = 0
@@ -94,6 +121,7 @@ class S3Service:
             ("PUT", "bucket", ""): ("CreateBucket", self.create_bucket),
             ("HEAD", "bucket", ""): ("HeadBucket", self.head_bucket),
             ("DELETE", "bucket", ""): ("DeleteBucket", self.delete_bucket),
+            ("GET", "bucket", "list-type&prefix&start-after&encoding-type"): ("ListObjectsV2", self.list_objects),
             ("GET", "bucket", "versions"): ("ListObjectVersions", self.list_object_versions),
             ("GET", "bucket", "versions&encoding-type"): ("ListObjectVersions", self.list_object_versions),
             ("GET", "bucket", "tagging"): ("GetBucketTagging", partial(self.get_setting, "tagging")),
@@ -182,10 +210,35 @@ class S3Service:
                 raise not_modelled_error("an encryption without SSEAlgorithm")
             bucket.default_encryption = {_SSE: algorithm[1].decode()}
             if key:
-                bucket.default_encryption[f"{_SSE}-aws-kms-key-id"] = key[1].decode()
+                bucket.default_encryption[_SSE_KEY] = key[1].decode()
                 on = b"<BucketKeyEnabled>true<" in body
                 bucket.default_encryption[f"{_SSE}-bucket-key-enabled"] = str(on).lower()
         return _empty({})
+
+    def list_objects(self, request: HttpRequest, _region: str) -> HttpResponse:
+        """ListObjectsV2: return the objects with a prefix on one page, without their owners."""
+        bucket, asked = self._bucket(request), dict(parse_qsl(request.query))
+        prefix, after = asked["prefix"], asked["start-after"]
+        first = max(bisect_left(bucket.keys, prefix), bisect_right(bucket.keys, after))
+        keys = bucket.keys[first : bisect_left(bucket.keys, f"{prefix}\U0010ffff")]
+        listed = "".join(
+            render_xml(
+                {
+                    "Contents": {
+                        "Key": quote(key),
+                        "LastModified": (newest := bucket.objects[key][-1]).at,
+                        "ETag": newest.etag,
+                        "ChecksumAlgorithm": "CRC32" if _CHECKSUM in newest.checksums else None,
+                        "Size": len(newest.body),
+                        "StorageClass": "STANDARD",
+                    }
+                }
+            )
+            for key in keys
+        )
+        about = {"Name": bucket.name, "Prefix": quote(prefix), "StartAfter": quote(after), "KeyCount": len(keys)}
+        about |= {"MaxKeys": 1000, "EncodingType": "url", "IsTruncated": "false"}
+        return _xml("ListBucketResult", f"{render_xml(about)}{listed}")
 
     def list_object_versions(self, request: HttpRequest, _region: str) -> HttpResponse:
         """ListObjectVersions: return all versions on one page."""
@@ -219,8 +272,9 @@ class S3Service:
             raise AwsError("PreconditionFailed", message, 412, {"Condition": "If-None-Match"})
         now = time.time()
         encryption = {name: value for name, value in headers.items() if name.startswith(_SSE)}
+        self._require_usable(encryption or bucket.default_encryption)
         checksums = {name: value for name, value in headers.items() if name.startswith("x-amz-checksum-")}
-        etag = f'"{hashlib.md5(request.body, usedforsecurity=False).hexdigest()}"'
+        etag = _etag(request.body)
         written = {"etag": etag, "last-modified": formatdate(now, usegmt=True)}
         written |= encryption or bucket.default_encryption
         version_id = str(uuid.uuid4()) if bucket.versioned else None
@@ -234,16 +288,15 @@ class S3Service:
         at = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
         tags = render_xml({"TagSet": ("Tag", [{"Key": name, "Value": value} for name, value in pairs])})
         version = ObjectVersion(version_id, at, request.body, etag, written, described, checksums, tags)
-        if bucket.versioned:
-            bucket.objects.setdefault(key, []).append(version)
-        else:
-            bucket.objects[key] = [version]
+        earlier = bucket.objects.get(key, []) if bucket.versioned else []
+        bucket.add_object(key, [*earlier, version])
         return _empty(written | checksums)
 
     def get_object(self, request: HttpRequest, _region: str) -> HttpResponse:
         """GetObject."""
         found = self._newest(request)
-        return HttpResponse(200, _reading(found, request), found.body)
+        self._require_usable(found.written)
+        return HttpResponse(200, _reading(found, request) | {"date": formatdate(usegmt=True)}, found.body)
 
     def head_object(self, request: HttpRequest, _region: str) -> HttpResponse:
         """HeadObject."""
@@ -256,12 +309,12 @@ class S3Service:
         if not request.query:
             if bucket.versioned:
                 raise not_modelled_error("delete markers")
-            bucket.objects.pop(key, None)
+            bucket.remove_object(key)
             return _empty({}, 204)
         version_id = request.query.partition("=")[2]
-        left = [one for one in bucket.objects.pop(key, []) if (one.version_id or "null") != version_id]
+        left = [one for one in bucket.remove_object(key) if (one.version_id or "null") != version_id]
         if left:
-            bucket.objects[key] = left
+            bucket.add_object(key, left)
         return _empty({"x-amz-version-id": version_id}, 204)
 
     def get_object_tagging(self, request: HttpRequest, _region: str) -> HttpResponse:
@@ -271,6 +324,41 @@ class S3Service:
             if (version.version_id or "null") == version_id:
                 return _xml("Tagging", version.tags, {"x-amz-version-id": version_id})
         raise AwsError("NoSuchVersion", "The specified version does not exist.", 404, {"Key": _key(request)})
+
+    def copy_environment(self, copies: Sequence[CopyTexts]) -> None:
+        """Copy the buckets of the original, and its objects in the buckets that all environments share."""
+        buckets = [bucket for bucket in self._buckets.values() if copies[0].changes(bucket.name)]
+        shared = [
+            (bucket, key, bucket.objects[key])
+            for bucket in self._buckets.values()
+            if not copies[0].changes(bucket.name)
+            for key in bucket.keys
+            if copies[0].changes(key)
+        ]
+        for texts in copies:
+            for bucket in buckets:
+                self._copy_bucket(bucket, texts)
+            for bucket, key, versions in shared:
+                bucket.add_object(texts.replace(key), [_copy_version(version, texts) for version in versions])
+
+    def _copy_bucket(self, bucket: Bucket, texts: CopyTexts) -> None:
+        self._made += 1
+        copied = replace(
+            bucket,
+            name=texts.replace(bucket.name),
+            number=self._made,
+            settings={name: texts.replace(setting) for name, setting in bucket.settings.items()},
+            objects={key: [_copy_version(one, texts) for one in found] for key, found in bucket.objects.items()},
+            keys=[*bucket.keys],
+            default_encryption=texts.replace(bucket.default_encryption),
+        )
+        self._buckets[copied.name] = copied
+        insort(self._names, copied.name)
+
+    def _require_usable(self, encryption: Mapping[str, str]) -> None:
+        key = encryption.get(_SSE_KEY)
+        if key in self.disabled_keys:
+            raise AwsError("KMS.DisabledException", f"{key} is disabled.", 400)
 
     def _bucket(self, request: HttpRequest) -> Bucket:
         name = request.path[1:].partition("/")[0]
@@ -284,6 +372,20 @@ class S3Service:
         if key not in versions:
             raise AwsError("NoSuchKey", "The specified key does not exist.", 404, {"Key": key})
         return versions[key][-1]
+
+
+def _copy_version(version: ObjectVersion, texts: CopyTexts) -> ObjectVersion:
+    body = texts.replace(version.body)
+    etag = _etag(body)
+    checksums = version.checksums
+    if _CHECKSUM in checksums:
+        checksums = checksums | {_CHECKSUM: base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()}
+    written = texts.replace(version.written) | {"etag": etag}
+    return replace(version, body=body, etag=etag, written=written, checksums=checksums)
+
+
+def _etag(body: bytes) -> str:
+    return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
 
 
 def _key(request: HttpRequest) -> str:

@@ -22,9 +22,13 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 import activities.s3_probe
+from activities import rds_resources
+from activities.health_check import HealthCheck
 from bench.request_generator import PLATFORM_ROLE_ARN
+from bench.seeding import list_differences
 from bench.stand_in.app import StandIn, run_server
 from byok.domain.arns import is_session_of_role
+from byok.domain.models import EnvironmentPlan, HealthReport, HealthState, HealthTarget
 from tests.activities.conftest import PLATFORM, ActivityHarness, make_clients
 from tests.localaws.server import REGION, AwsHarness
 
@@ -120,6 +124,8 @@ class RecordingHarness(ActivityHarness):
             self.run_with_retries(self.storage.ensure_bucket, self.bucket_task(index))
         self.run_with_retries(self.database.ensure_cluster, self.database_task)
         self.run_with_retries(self.database.ensure_writer, self.database_task)
+        for thoroughly in (False, True, False):  # the first check also writes the object that proves the S3 key
+            assert self.check_health(self.plan, thoroughly=thoroughly).problems == ()
         for _ in range(2):
             self.run_with_retries(self.inventory.find_resources, self.inventory_task(FINAL))
             self.run_with_retries(self.database.remove_writer, removal)
@@ -127,6 +133,22 @@ class RecordingHarness(ActivityHarness):
             for index in buckets:
                 self.run_with_retries(self.storage.remove_bucket, self.bucket_removal(index))
             self.run_with_retries(self.claims.release_unused_claims, self.plan.environment)
+
+    def check_health(self, plan: EnvironmentPlan, *, thoroughly: bool) -> HealthReport:
+        """Check an environment as a sweep does, which describes the clusters of several environments with one call."""
+        environment = plan.environment
+        names = [plan.cluster.identifier, "none"]
+        cluster = rds_resources.find_clusters(self.clients.rds(REGION), names)[plan.cluster.identifier]
+        target = HealthTarget(
+            environment_id=environment.environment_id,
+            region=environment.region,
+            encryption=environment.encryption,
+            s3_key_arn=environment.s3_key_arn,
+            rds_key_arn=environment.rds_key_arn,
+        )
+        check = HealthCheck(self.clients, self.platform, target, cluster, self.now)
+        report: HealthReport = self.run_with_retries(lambda _: check.run(thoroughly=thoroughly), None)
+        return report
 
     def responses_without_polls(self) -> list[tuple[str, Any]]:
         """Return all recorded responses except responses to polls, because the number of polls depends on timing."""
@@ -194,6 +216,41 @@ def test_clusters_and_instances_are_paged_and_filtered(stand_in: StandInAws) -> 
     assert [one["DBClusterIdentifier"] for one in filtered] == ["one-1", "one-3"]
     assert [one["DBClusterIdentifier"] for page in instances for one in page] == names
     assert [one["DBInstanceIdentifier"] for one in writers] == ["one-1-writer", "one-3-writer"]
+
+
+def test_copies_of_an_environment_are_as_healthy_as_the_original(
+    aws: AwsHarness, stand_in: StandInAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", stand_in.endpoint)
+    harness = RecordingHarness(aws)
+    harness.provision_environment()
+    harness.check_health(harness.plan, thoroughly=False)
+    copies = [harness.build_plan() for _ in range(3)]
+
+    stand_in.call_control("POST", "copies", copies=[list_differences(harness.plan, copy) for copy in copies])
+
+    for copy in copies:
+        for thoroughly in (False, True):
+            report = harness.check_health(copy, thoroughly=thoroughly)
+            assert (report.state, report.problems) == (HealthState.HEALTHY, ())
+    buckets = stand_in.platform_client("s3").list_buckets()["Buckets"]
+    assert len(buckets) == 1 + 4 * len(harness.plan.buckets)
+    assert stand_in.call_control("GET", "calls")["not_modelled"] == {}
+
+
+def test_s3_refuses_a_disabled_key(aws: AwsHarness, stand_in: StandInAws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", stand_in.endpoint)
+    harness = RecordingHarness(aws)
+    harness.provision_environment()
+    states = []
+
+    for thoroughly in (False, True):
+        stand_in.call_control("POST", "disable", key=harness.plan.environment.s3_key_arn)
+        states.append(harness.check_health(harness.plan, thoroughly=thoroughly).state)
+        stand_in.call_control("DELETE", "disable")
+        states.append(harness.check_health(harness.plan, thoroughly=thoroughly).state)
+
+    assert states == [HealthState.KEY_LOST, HealthState.HEALTHY] * 2
 
 
 def test_unused_operations_are_refused_as_not_modelled(stand_in: StandInAws) -> None:
