@@ -1,8 +1,8 @@
 """`python -m bench`, or `make bench`: run every benchmark and write the results to docs/benchmarks.md.
 
-A run takes 35 minutes on two cores. `--only` selects parts. `--quick` takes two minutes, and only checks that the
-benchmarks work. The raw figures are saved in .bench/results.json after every part, so that an interrupted run loses
-only the part in progress.
+A run takes 80 minutes on two cores, of which the part `health` takes 45. `--only` selects parts. `--quick` takes five
+minutes, and only checks that the benchmarks work. The raw figures are saved in .bench/results.json after every part, so
+that an interrupted run loses only the part in progress.
 """
 
 import argparse
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from bench.machine import ROOT
-from bench.measures import costs, interruptions, one_environment, throughput, waiting
-from bench.report import render_markdown, write_tables
+from bench.measures import costs, health, interruptions, one_environment, throughput, waiting
+from bench.report import render_health_markdown, render_markdown, write_health_tables, write_tables
 from bench.results import BenchmarkResults, MachineInfo
 
-MEASUREMENT_NAMES: Final = ("one", "many", "waiting", "interruptions", "costs")
+MEASUREMENT_NAMES: Final = ("one", "many", "waiting", "interruptions", "costs", "health")
 RESULTS_PATH: Final = ROOT / ".bench" / "results.json"
 DOCUMENT_PATH: Final = ROOT / "docs" / "benchmarks.md"
 
@@ -40,6 +40,8 @@ async def measure(parts: list[str], *, quick: bool) -> BenchmarkResults:
                 results.waiting = await waiting.measure(path, numbers, seconds=5 if quick else 65)
             elif part == "interruptions":
                 results.interruptions = await interruptions.measure(path, rounds=1 if quick else 5)
+            elif part == "health":
+                results.health = await health.measure(path, health.QUICK_SIZES if quick else health.HealthSizes())
             else:
                 results.costs = await costs.measure(path, (1, 2) if quick else (1, 2, 5, 20))
             RESULTS_PATH.parent.mkdir(exist_ok=True)
@@ -65,7 +67,11 @@ def main() -> int:
     chosen = parser.parse_args()
     results = asyncio.run(measure(chosen.only, quick=chosen.quick))
     print(render_markdown(results))
-    if not chosen.quick and len(chosen.only) == len(MEASUREMENT_NAMES):
+    if results.health is not None:
+        print(render_health_markdown(results.place, results.health))
+    if not chosen.quick and results.health is not None:
+        write_health_tables(results.place, results.health, DOCUMENT_PATH)
+    if not chosen.quick and set(chosen.only) | {"health"} == set(MEASUREMENT_NAMES):
         write_tables(results, DOCUMENT_PATH)
     return 0
 

@@ -176,6 +176,8 @@ async def run_bench_stack(
             "BYOK_PLATFORM_ROLE_ARN": PLATFORM_ROLE_ARN,
             "BYOK_BLUEPRINT": str(blueprint),
             "BYOK_DATABASE_POLL_SECONDS": str(poll_seconds),
+            # A sweep in the middle of a measurement would change its figures. `measures.health` starts its own sweeps.
+            "BYOK_HEALTH_CHECK_SECONDS": "0",
             "BYOK_LOG_LEVEL": "WARNING",
         },
     )

@@ -1,16 +1,24 @@
-"""Writes the results into docs/benchmarks.md, between two markers. The text outside the markers stays unchanged."""
+"""Writes the results into docs/benchmarks.md, between markers. The text outside the markers stays unchanged.
+
+The checks of environments have their own markers, so that they can be measured without the other parts.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from bench.figures import Spread, compute_ratio_spread, format_figure
+from bench.measures.health import LOST_KEY_INTERVAL, HealthFigures, SweepUsage, TimersUsage
 from bench.measures.throughput import VARIANTS, Throughput
-from bench.results import BenchmarkResults
-from bench.targets import evaluate_targets
+from bench.results import BenchmarkResults, MachineInfo
+from bench.targets import Target, evaluate_health_targets, evaluate_targets
 
 BEGIN_MARKER: Final = "<!-- measured: begin -->"
 END_MARKER: Final = "<!-- measured: end -->"
+HEALTH_BEGIN_MARKER: Final = "<!-- health: begin -->"
+HEALTH_END_MARKER: Final = "<!-- health: end -->"
+
+_TARGET_HEADS: Final = ("target", "limit", "measured", "met")
 
 
 def write_tables(results: BenchmarkResults, file: Path) -> None:
@@ -20,6 +28,15 @@ def write_tables(results: BenchmarkResults, file: Path) -> None:
         ValueError: The document lacks one of the markers.
     """
     replace_between_markers(BEGIN_MARKER, END_MARKER, render_markdown(results), file)
+
+
+def write_health_tables(place: MachineInfo, found: HealthFigures, file: Path) -> None:
+    """Write the tables of the checks of environments into a document.
+
+    Raises:
+        ValueError: The document lacks one of the markers.
+    """
+    replace_between_markers(HEALTH_BEGIN_MARKER, HEALTH_END_MARKER, render_health_markdown(place, found), file)
 
 
 def replace_between_markers(begin: str, end: str, text: str, file: Path) -> None:
@@ -36,18 +53,29 @@ def replace_between_markers(begin: str, end: str, text: str, file: Path) -> None
 
 
 def render_markdown(results: BenchmarkResults) -> str:
-    """Render all tables. A figure from several rounds is shown as minimum / median / maximum."""
+    """Render all tables except those of the checks of environments.
+
+    A figure from several rounds is shown as minimum / median / maximum.
+    """
     return "\n".join(line for part in _parts(results) for line in [*part, ""])
 
 
-def _parts(results: BenchmarkResults) -> Iterator[Iterable[str]]:
-    place = results.place
+def render_health_markdown(place: MachineInfo, found: HealthFigures) -> str:
+    """Render the tables of the checks of environments."""
+    return "\n".join(line for part in _health_parts(place, found) for line in [*part, ""])
+
+
+def _describe_place(place: MachineInfo) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in place.versions.items())
-    yield [
+    return (
         f"Measured {place.at:%Y-%m-%d} on {place.cores} cores ({place.system}, {place.memory_gib:g} GiB), Python "
         f"{place.python}, {versions}. Figures from several rounds are given as minimum / median / maximum."
-    ]
-    yield from _section("Targets", ("target", "limit", "measured", "met"), _marks(results))
+    )
+
+
+def _parts(results: BenchmarkResults) -> Iterator[Iterable[str]]:
+    yield [_describe_place(results.place)]
+    yield from _section("Targets", _TARGET_HEADS, _marks(evaluate_targets(results)))
     if results.one is not None:
         yield from _section(
             "One environment, on the local AWS",
@@ -78,6 +106,68 @@ def _parts(results: BenchmarkResults) -> Iterator[Iterable[str]]:
         yield from _section("What an environment costs", ("buckets", "AWS calls", *history, "seconds"), _costs(results))
 
 
+def _health_parts(place: MachineInfo, found: HealthFigures) -> Iterator[Iterable[str]]:
+    yield [_describe_place(place)]
+    yield from _section("Targets for health checks", _TARGET_HEADS, _marks(evaluate_health_targets(found)))
+    cpu, calls = ("worker CPU", "idle", "Temporal CPU", "idle"), ("S3 calls", "in a second, at most", "RDS calls/s")
+    memory = ("worker MiB", "above idle", "Temporal MiB")
+    sweep_heads = ("environments", "interval s", "sweep s", "proved", *memory, *cpu, *calls)
+    yield from _section("One sweep, one worker", sweep_heads, _sweeps(found))
+    actions = ("actions", "heartbeats", "million actions a month", "with heartbeats and schedule")
+    yield from _section("What a sweep costs in Temporal", ("environments", "events", *actions), _sweep_costs(found))
+    if found.timers is not None:
+        heads = ("", "environments", "worker CPU s", "Temporal CPU s", "worker MiB", "Temporal MiB", "RDS calls")
+        title = "One interval: a sweep, and a workflow with a timer for each environment"
+        yield from _section(title, heads, _comparison(found))
+    yield from _section("Lost keys and lists", ("", "seconds"), _health_seconds(found))
+
+
+def _sweeps(found: HealthFigures) -> Iterator[Sequence[str]]:
+    for one in found.sweeps:
+        yield (
+            f"{one.environments:,}",
+            f"{one.interval:g}",
+            format_figure(one.sweep_seconds),
+            f"{one.proved:,}",
+            format_figure(one.memory),
+            format_figure(one.memory - one.idle_memory),
+            format_figure(one.temporal_memory),
+            f"{100 * one.worker_cpu / one.seconds:.1f} %",
+            f"{one.idle_worker_cpu:.1f} %",
+            f"{100 * one.temporal_cpu / one.seconds:.1f} %",
+            f"{one.idle_temporal_cpu:.1f} %",
+            f"{one.s3_calls:,}",
+            f"{one.s3_calls_in_a_second:,}",
+            format_figure(one.rds_calls / one.seconds),
+        )
+
+
+def _sweep_costs(found: HealthFigures) -> Iterator[Sequence[str]]:
+    for one in found.sweeps:
+        numbers = (f"{number:,}" for number in (one.environments, one.events, one.actions, one.heartbeats))
+        yield (*numbers, format_figure(one.actions_a_month), format_figure(one.all_actions_a_month))
+
+
+def _comparison(found: HealthFigures) -> Iterator[Sequence[str]]:
+    timers = found.timers
+    assert timers is not None
+    rows: list[tuple[str, SweepUsage | TimersUsage]] = [("a sweep", one) for one in found.sweeps]
+    for name, one in [*rows, ("workflows with timers", timers)]:
+        if one.environments == timers.environments:
+            figures = (one.worker_cpu, one.temporal_cpu, one.memory, one.temporal_memory)
+            yield name, f"{one.environments:,}", *map(format_figure, figures), f"{one.rds_calls:,}"
+
+
+def _health_seconds(found: HealthFigures) -> Iterator[Sequence[str]]:
+    if found.lost_keys:
+        what = f"from disabling a key until the status is KEY_LOST, with a sweep every {LOST_KEY_INTERVAL:g} s"
+        yield what, str(Spread.of(found.lost_keys))
+    if found.first_pages and found.whole_lists:
+        most = f"{max(one.environments for one in found.sweeps):,}"
+        yield f"the first 50 of {most} environments", str(Spread.of(found.first_pages))
+        yield f"all {most} environments", str(Spread.of(found.whole_lists))
+
+
 def _section(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[list[str]]:
     lines = [heads, ["---"] * len(heads), *rows]
     yield [f"### {title}", "", *(f"| {' | '.join(line)} |" for line in lines)]
@@ -93,8 +183,8 @@ def _interruptions(results: BenchmarkResults) -> Iterator[Sequence[str]]:
     )
 
 
-def _marks(results: BenchmarkResults) -> Iterator[Sequence[str]]:
-    for mark in evaluate_targets(results):
+def _marks(targets: Iterable[Target]) -> Iterator[Sequence[str]]:
+    for mark in targets:
         yield mark.what, mark.limit, mark.shown, "yes" if mark.reached else "**no**"
 
 

@@ -10,6 +10,7 @@ import psutil
 from pydantic import BaseModel
 
 from bench.measures.costs import EnvironmentCost
+from bench.measures.health import HealthFigures
 from bench.measures.interruptions import InterruptionSeconds
 from bench.measures.one_environment import OneEnvironmentSeconds
 from bench.measures.throughput import Throughput
@@ -50,6 +51,7 @@ class BenchmarkResults(BaseModel):
     waiting: list[WaitingUsage] = []
     interruptions: InterruptionSeconds | None = None
     costs: list[EnvironmentCost] = []
+    health: HealthFigures | None = None
 
     def find_throughput(self, kind: str, concurrency: int) -> list[Throughput]:
         """Return the figures of a variant at one concurrency, in the order of the rounds."""

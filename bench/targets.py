@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.figures import Spread, compute_ratio_spread, format_figure
+from bench.measures.health import LOST_KEY_INTERVAL, HealthFigures, SweepUsage
 from bench.results import BenchmarkResults
 
 BEST_PEER = 7.4
@@ -124,3 +125,35 @@ def _costs(results: BenchmarkResults) -> Iterator[Target]:
         further = most.buckets - two.buckets
         yield target_at_most("AWS calls per additional bucket", 11, (most.calls - two.calls) / further)
         yield target_at_most("history events per additional bucket", 6, (most.events - two.events) / further)
+
+
+def evaluate_health_targets(found: HealthFigures) -> Iterator[Target]:
+    """Evaluate every target for the checks of environments for which there are results."""
+    sweeps = {one.environments: one for one in found.sweeps}
+    most, thousand, timers = sweeps.get(10_000), sweeps.get(1000), found.timers
+    if most is not None:
+        yield from _sweep(most)
+    if thousand is not None and timers is not None:
+        yield target_at_most(
+            "1,000 environments: CPU of worker and Temporal, relative to a workflow with a timer for each environment",
+            0.05,
+            (thousand.worker_cpu + thousand.temporal_cpu) / (timers.worker_cpu + timers.temporal_cpu),
+        )
+    if found.lost_keys:
+        what = f"seconds from disabling a key to KEY_LOST, with a sweep every {LOST_KEY_INTERVAL:g} s, slowest"
+        yield target_at_most(what, LOST_KEY_INTERVAL + 10, max(found.lost_keys))
+    if most is not None:
+        yield target_at_most("10,000 environments: seconds to list the first 50", 0.5, Spread.of(found.first_pages))
+        yield target_at_most("10,000 environments: seconds to list all", 10, Spread.of(found.whole_lists))
+
+
+def _sweep(most: SweepUsage) -> Iterator[Target]:
+    many = f"{most.environments:,} environments"
+    yield target_at_most(f"{many}: duration of a sweep", most.interval, most.sweep_seconds, " s")
+    yield target_at_most(f"{many}: environments that the sweep did not prove", 0, most.environments - most.proved)
+    yield target_at_most(f"{many}: worker's memory above idle", 100, most.memory - most.idle_memory, " MiB")
+    for who, cpu, limit in (("worker", most.worker_cpu, 20), ("Temporal", most.temporal_cpu, 10)):
+        yield target_at_most(f"{many}: {who}'s CPU", limit, 100 * cpu / most.seconds, " % of a core")
+    yield target_at_most(f"{many}: RDS calls per second", 3, most.rds_calls / most.seconds)
+    what = f"{many}: billable actions in the histories of a month's sweeps"
+    yield target_at_most(what, 0.25, most.actions_a_month, " million")
