@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from byok.contracts import health_schedule_id
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import ProvisionRequest
 from byok.local.ports import HOST, Ports
@@ -23,7 +24,11 @@ from tests.key_faults import create_valid_key
 from tests.localaws.server import REGION, AwsHarness
 
 BIN = Path(sys.executable).parent
-SETTINGS = {"BYOK_DATABASE_POLL_SECONDS": "0.2", "BYOK_AWS_READ_TIMEOUT_SECONDS": "60"}
+SETTINGS = {
+    "BYOK_DATABASE_POLL_SECONDS": "0.2",
+    "BYOK_AWS_READ_TIMEOUT_SECONDS": "60",
+    "BYOK_HEALTH_CHECK_SECONDS": "0",  # no sweep adds AWS calls to a test
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -119,11 +124,13 @@ class StackHarness:
 
 @pytest_asyncio.fixture(scope="session")
 async def web(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackHarness]:
-    """A separate stack that also runs the server for the HTTP API and the wizard."""
-    settings = {**SETTINGS, "BYOK_API__REQUESTS_PER_MINUTE": "100000"}
+    """A separate stack that also runs the server for the HTTP API and the wizard, and whose sweeps are paused."""
+    settings = {**SETTINGS, "BYOK_API__REQUESTS_PER_MINUTE": "100000", "BYOK_HEALTH_CHECK_SECONDS": "240"}
     data = tmp_path_factory.mktemp("web")
     async with DevStack(data, Ports.pick_free(), web=True, database_seconds=0.5, settings=settings) as stack:
-        yield StackHarness(stack, await stack.connect_service(), AwsHarness(f"http://{HOST}:{stack.ports.aws}"))
+        service = await stack.connect_service()
+        await service.client.get_schedule_handle(health_schedule_id(REGION)).pause()
+        yield StackHarness(stack, service, AwsHarness(f"http://{HOST}:{stack.ports.aws}"))
 
 
 @pytest_asyncio.fixture(scope="session")

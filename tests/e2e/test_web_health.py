@@ -1,0 +1,80 @@
+"""An operator starts a sweep through its schedule, and the CLI and the API show what the sweep has found."""
+
+import asyncio
+from typing import Any
+
+import httpx
+
+from byok.contracts import health_schedule_id
+from byok.domain.models import HealthState
+from byok.domain.phases import Phase
+from tests.e2e.conftest import StackHarness
+from tests.localaws.server import REGION
+
+SWEEP_SECONDS = 60
+
+
+async def read_api(web: StackHarness, environment_id: str) -> dict[str, Any]:
+    """Return an environment's health as the HTTP API shows it."""
+    async with httpx.AsyncClient(base_url=web.stack.web_url, timeout=60) as http:
+        answer = await http.get(f"/v1/environments/{environment_id}")
+    assert answer.status_code == 200, answer.text
+    health: dict[str, Any] = answer.json()["health"]
+    return health
+
+
+async def sweep_until(web: StackHarness, environment_id: str, state: HealthState) -> dict[str, Any]:
+    """Trigger a sweep, and return the environment's health in the API once it has this state and a new proof."""
+    before = await read_api(web, environment_id)
+    await web.service.client.get_schedule_handle(health_schedule_id(REGION)).trigger()
+    async with asyncio.timeout(SWEEP_SECONDS):
+        while True:
+            health = await read_api(web, environment_id)
+            if health["state"] == state and health["proved_at"] > before["proved_at"]:
+                return health
+
+
+async def read_cli(web: StackHarness, environment_id: str) -> dict[str, Any]:
+    """Return an environment's health as `byok status --json` shows it."""
+    health: dict[str, Any] = (await web.run_program("byok", "status", environment_id, "--json")).json["health"]
+    return health
+
+
+async def wait_until_filtered(web: StackHarness, environment_id: str, state: HealthState) -> None:
+    """Wait until the list of environments with this health contains the environment."""
+    async with asyncio.timeout(SWEEP_SECONDS):
+        found: set[str] = set()
+        while environment_id not in found:
+            found = {one.environment_id for one in await web.service.list_environments(10_000, health=state)}
+
+
+# contract 139, 140, 141
+async def test_triggered_sweep_shows_the_loss_and_the_return_of_a_key(web: StackHarness) -> None:
+    request = web.build_request()
+    name, kms = request.environment_id, web.aws.customer_client("kms")
+    ready = await web.provision(request)
+    assert ready.phase is Phase.READY
+    assert ready.health is not None
+    assert ready.health.state is HealthState.HEALTHY
+    await wait_until_filtered(web, name, HealthState.HEALTHY)  # a sweep checks what Temporal lists
+
+    await asyncio.to_thread(kms.disable_key, KeyId=request.s3_key_arn)
+    lost = await sweep_until(web, name, HealthState.KEY_LOST)
+    shown = await read_cli(web, name)
+
+    assert shown == lost
+    problem = lost["problems"][0]
+    assert (problem["code"], problem["key_arn"]) == ("s3.KMS.DisabledException", request.s3_key_arn)
+    assert {one["key"]: one["use"] for one in lost["keys"]} == {
+        "s3": "refused",
+        "rds": "in use by grant; new use not proved",
+    }
+    await wait_until_filtered(web, name, HealthState.KEY_LOST)
+
+    await asyncio.to_thread(kms.enable_key, KeyId=request.s3_key_arn)
+    back = await sweep_until(web, name, HealthState.HEALTHY)
+
+    assert await read_cli(web, name) == back
+    assert back["problems"] == []
+    assert back["since"] > lost["since"]
+    assert (await web.service.read_status(name)).phase is Phase.READY
