@@ -1,6 +1,7 @@
 """Records incoming calls, so that a test can check which calls were made and how often."""
 
 import threading
+import time
 from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -18,12 +19,14 @@ class RecordedCall:
 
     Attributes:
         number: The call's sequence number, counted from the start or from the last time that the records were cleared.
+        at: When the call ended, in seconds since the epoch.
         caller: ARN of the principal that signed the call. For a role session, the ARN is that of the session.
         account: The caller's account.
         outcome: `ok`, the error code, or the effect of a fault.
     """
 
     number: int
+    at: float
     service: str
     operation: str
     caller: str
@@ -47,6 +50,7 @@ def record_call(call: Call, outcome: str) -> None:
         _CALLS.append(
             RecordedCall(
                 number=_COUNT[0],
+                at=time.time(),
                 service=call.service,
                 operation=call.operation,
                 caller=call.caller.arn,

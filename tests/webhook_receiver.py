@@ -29,11 +29,16 @@ NEW_SECRET: Final = "whsec_bmV3LXNlY3JldC1vZi10aGUtcmVjZWl2ZXI="
 
 @dataclass
 class ReceivedRequest:
-    """A request that the receiver received."""
+    """A request that the receiver received.
+
+    Attributes:
+        status: The status with which the receiver answered; `SILENCE` if it did not respond.
+    """
 
     target: str
     headers: dict[str, str]
     body: str
+    status: int
 
     def verify(self, secret: str = SECRET) -> Any:
         """Verify the signature as a receiver does, and return the event."""
@@ -79,8 +84,8 @@ class WebhookReceiver:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:-2])}
             body = (await reader.readexactly(int(headers["content-length"]))).decode()
-            self.requests.append(ReceivedRequest(head[0].split(" ")[1], headers, body))
             status, more = self.answers.pop(0) if self.answers else (204, {})
+            self.requests.append(ReceivedRequest(head[0].split(" ")[1], headers, body, status))
             if status == SILENCE:
                 await reader.read()
                 return

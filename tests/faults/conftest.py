@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from byok.local.stack import DevStack
 from tests.e2e.conftest import StackHarness
 from tests.faults import report
 from tests.faults.cuttable_proxy import CuttableProxy
-from tests.faults.harness import RUN_ALL_CASES, SHORT_READ_TIMEOUT_SECONDS, FaultHarness
+from tests.faults.harness import RUN_ALL_CASES, SHORT_READ_TIMEOUT_SECONDS, CaseResult, FaultHarness
 from tests.faults.scenarios import Scenario
 from tests.localaws.server import AwsHarness
 
@@ -28,29 +29,51 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
 
 
-@pytest_asyncio.fixture(scope="session")
-async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FaultHarness]:
-    """A stack that all fault tests share; at the end, the fixture prints the table of results."""
+@pytest.fixture(scope="session")
+def results() -> Iterator[list[CaseResult]]:
+    """The results of all cases; at the end, the fixture prints the table of results."""
+    found: list[CaseResult] = []
+    yield found
+    sys.stdout.write("\n".join(["", *report.render_table(found), *report.list_failures(found), ""]))
+    if "BYOK_TEST_FAULTS_REPORT" in os.environ:
+        report.write_report(Path(os.environ["BYOK_TEST_FAULTS_REPORT"]), found)
+
+
+@asynccontextmanager
+async def run_fault_stack(
+    data: Path, results: list[CaseResult], settings: Mapping[str, str]
+) -> AsyncIterator[FaultHarness]:
+    """Run a stack whose worker connects to Temporal through a proxy.
+
+    Args:
+        data: The folder for state and logs.
+        results: Where the harness records the results of its cases.
+        settings: Environment variables for the child processes, in addition to those of all fault tests.
+    """
     ports = Ports.pick_free()
     async with CuttableProxy(ports.temporal) as line:
-        settings = {
+        variables = {
             "BYOK_DATABASE_POLL_SECONDS": "0.3",
             "BYOK_HOLD_PAUSE_SECONDS": "5",
             "BYOK_AWS_READ_TIMEOUT_SECONDS": SHORT_READ_TIMEOUT_SECONDS,
             # Only the worker connects through the proxy, because only the worker reads `TEMPORAL_ADDRESS`.
             "TEMPORAL_ADDRESS": f"{HOST}:{line.port}",
+            **settings,
         }
-        data = tmp_path_factory.mktemp("stack")
-        async with DevStack(data, ports, database_seconds=0.5, settings=settings) as stack:
-            harness = FaultHarness(
-                StackHarness(stack, await stack.connect_service(), AwsHarness(f"http://{HOST}:{stack.ports.aws}")), line
-            )
+        async with DevStack(data, ports, database_seconds=0.5, settings=variables) as stack:
+            machine = StackHarness(stack, await stack.connect_service(), AwsHarness(stack.aws_url))
+            harness = FaultHarness(machine, line, results)
             # Provision once before the tests, because the first provisioning in a Region also creates the probe bucket.
             await harness.list_call_sites(Scenario.PROVISION)
             yield harness
-    sys.stdout.write("\n".join(["", *report.render_table(harness.results), *report.list_failures(harness.results), ""]))
-    if "BYOK_TEST_FAULTS_REPORT" in os.environ:
-        report.write_report(Path(os.environ["BYOK_TEST_FAULTS_REPORT"]), harness.results)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def harness(tmp_path_factory: pytest.TempPathFactory, results: list[CaseResult]) -> AsyncIterator[FaultHarness]:
+    """A stack that most fault tests share. No sweep adds AWS calls to a case."""
+    settings = {"BYOK_HEALTH_CHECK_SECONDS": "0"}
+    async with run_fault_stack(tmp_path_factory.mktemp("stack"), results, settings) as harness:
+        yield harness
 
 
 def sample_cases(cases: Sequence[_T], sample: int) -> Sequence[_T]:

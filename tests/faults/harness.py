@@ -77,17 +77,21 @@ class FaultCase:
         return f"{self.scenario}: {self.kind} at {self.call_site}"
 
 
+CaseResult = tuple[str, str, Verdict]
+"""The kind of a case, a description of the case, and the verdict."""
+
+
 @dataclass
 class FaultHarness:
     """The stack; its worker connects to Temporal through a proxy that can cut connections.
 
     Attributes:
-        results: For every case so far, the kind of case, a description of the case, and the verdict.
+        results: The results of all cases so far, also those of other harnesses.
     """
 
     machine: StackHarness
     line: CuttableProxy
-    results: list[tuple[str, str, Verdict]] = field(default_factory=list)
+    results: list[CaseResult] = field(default_factory=list)
 
     async def list_call_sites(self, course: Scenario) -> list[CallSite]:
         """Run a scenario without faults, and list the write calls in this run.
@@ -125,12 +129,18 @@ class FaultHarness:
         await asyncio.gather(*(run.start() for run in runs))
         if kills:
             await self.wait_until(lambda: len(self.list_held_calls()) == len(runs))
-            await self._kill(unheard=cases[0].kind is DisruptionKind.KILL_UNHEARD)
+            await self.kill_worker(unheard=cases[0].kind is DisruptionKind.KILL_UNHEARD)
         await self.await_and_record_results(
             [(str(case.kind), str(case), run) for case, run in zip(cases, runs, strict=True)]
         )
 
-    async def _kill(self, *, unheard: bool) -> None:
+    async def kill_worker(self, *, unheard: bool = False) -> None:
+        """Kill the worker, release all held calls, and start another worker.
+
+        Args:
+            unheard: Whether the held calls get their responses before the worker is killed, while Temporal does not
+                get the results.
+        """
         stack, control = self.machine.stack, self.machine.aws.call_control
         if unheard:
             self.line.cut()
