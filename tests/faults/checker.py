@@ -51,6 +51,11 @@ class Verdict:
         """Whether no defects were found."""
         return not self.lost and not self.doubled
 
+    def add(self, other: "Verdict") -> None:
+        """Add the defects of another verdict."""
+        self.lost += other.lost
+        self.doubled += other.doubled
+
     def expect(self, name: str, found: object, wanted: object) -> None:
         """Record a defect if a value differs from the expected value."""
         if found != wanted:

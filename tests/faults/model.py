@@ -166,7 +166,7 @@ class CheckedEnvironment:
 
     async def check_now(self) -> None:
         """Check the invariants that hold in every state."""
-        self._add(await invariants.check_in_progress(self.machine, self.request))
+        self.verdict.add(await invariants.check_in_progress(self.machine, self.request))
 
     async def wait_until_at_rest(self) -> EnvironmentStatus | None:
         """Wait until no operation is running on the environment, and check its state and its reported status."""
@@ -186,7 +186,7 @@ class CheckedEnvironment:
             readable=KeyPurpose.S3 not in self.broken,
             snapshots=self.snapshots,
         )
-        self._add(await invariants.check_at_rest(self.machine, self.request, status, past))
+        self.verdict.add(await invariants.check_at_rest(self.machine, self.request, status, past))
         return status
 
     async def repair_and_finish(self) -> None:
@@ -250,10 +250,6 @@ class CheckedEnvironment:
         if not as_it_should:
             where = before.model_dump_json() if before else "none"
             self.verdict.lost.append(f"refused: {what}; last operation: {self.doing}; status before: {where}")
-
-    def _add(self, found: Verdict) -> None:
-        self.verdict.lost += found.lost
-        self.verdict.doubled += found.doubled
 
 
 def _runs(status: EnvironmentStatus | None) -> bool:

@@ -287,6 +287,8 @@ async def test_returned_keys_heal_all_clusters_although_workers_are_killed(swept
     before, machine = len(swept.harness.results), swept.machine
     requests, seed = await swept.provision(CLUSTERS), "recovery"
     chance, keys = Random(seed), [one.rds_key_arn for one in requests]
+    kinds = ("PROVISIONED", "KEY_LOST", "CLOCK_RUNNING", "RECOVERED")
+    wanted = {NotificationType[kind]: 1 for kind in kinds}
     machine.aws.call_control("DELETE", "calls")
 
     await swept.change_keys("disable_key", keys)
@@ -306,12 +308,14 @@ async def test_returned_keys_heal_all_clusters_although_workers_are_killed(swept
             break
     await swept.wait_for_state(requests, HealthState.HEALTHY)
     accepted = machine.aws.call_control("GET", "calls")
+    await wait_until_delivered(machine, requests)
     assert (refused["dropped"], accepted["dropped"]) == (0, 0)
 
     for request in requests:
         status = await machine.service.read_status(request.environment_id)
         verdict = await checker.check_ready(machine, request, status)
         check_starts(refused["calls"], accepted["calls"], request, verdict)
+        verdict.add(check_deliveries(list_requests(swept.receiver, request.environment_id), wanted))
         swept.harness.results.append((RECOVERY, f"{RECOVERY}: {request.environment_id}, seed {seed}", verdict))
     assert_survived(swept.harness, before)
 
@@ -369,9 +373,7 @@ async def test_each_loss_and_return_is_recorded_and_delivered_although_workers_a
         await swept.change_keys("enable_key", keys)
         await kill_worker_often(swept, chance)
         await swept.wait_for_state(requests, HealthState.HEALTHY)
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while await count_running_deliveries(swept.machine, requests):  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
+    await wait_until_delivered(swept.machine, requests)
 
     for request in requests:
         name = request.environment_id
@@ -408,12 +410,14 @@ def list_requests(receiver: WebhookReceiver, environment_id: str) -> list[Receiv
     return [one for one in receiver.requests if json.loads(one.body).get("subject") == environment_id]
 
 
-async def count_running_deliveries(machine: StackHarness, requests: Sequence[ProvisionRequest]) -> int:
-    """Return how many deliveries about these environments have not ended."""
+async def wait_until_delivered(machine: StackHarness, requests: Sequence[ProvisionRequest]) -> None:
+    """Wait until all deliveries about these environments have ended."""
     names = ", ".join(f"'{one.environment_id}'" for one in requests)
     query = f"WorkflowType = '{DELIVER_NOTIFICATION_WORKFLOW}' AND ExecutionStatus = 'Running'"
-    counted = await machine.service.client.count_workflows(f"{query} AND {ENVIRONMENT_ID_ATTRIBUTE.name} IN ({names})")
-    return counted.count
+    query += f" AND {ENVIRONMENT_ID_ATTRIBUTE.name} IN ({names})"
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while (await machine.service.client.count_workflows(query)).count:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
 
 
 def check_deliveries(requests: Sequence[ReceivedRequest], wanted: dict[NotificationType, int]) -> Verdict:
