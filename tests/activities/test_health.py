@@ -428,6 +428,26 @@ async def test_schedule_starts_sweeps_whose_outcome_proves_the_environments(stag
 
 
 # contract 139
+async def test_sweep_proves_nothing_about_an_environment_whose_record_is_closed(stage: HealthStage) -> None:
+    swept, closed = await stage.provision_ready(), await stage.provision_ready()
+    await stage.listed(swept, closed)
+    await stage.client.get_workflow_handle(record_workflow_id(closed.environment_id)).terminate()
+    before = await stage.health(closed)
+    schedule = stage.client.get_schedule_handle(health_schedule_id(HOME))
+    await ensure_health_schedules(stage.client, stage.queue, [HOME], timedelta(minutes=4))
+    try:
+        await schedule.trigger()
+        async with asyncio.timeout(20):
+            while (outcome := await read_sweep(stage.client, HOME)) is None:
+                continue
+
+        assert (await stage.health(swept)).proved_at == outcome.swept_at
+        assert (await stage.health(closed)).proved_at == before.proved_at < outcome.swept_at
+    finally:
+        await schedule.delete()
+
+
+# contract 139
 async def test_list_shows_the_health_and_can_be_filtered_by_it(stage: HealthStage) -> None:
     fine, lost = await stage.provision_ready(), await stage.provision_ready()
     stage.kms().disable_key(KeyId=lost.s3_key_arn)
