@@ -45,8 +45,8 @@ RETRY_PAUSE_FACTOR: Final = 4
 LONGEST_RETRY_PAUSE: Final = timedelta(hours=12)
 """With these values, byok makes six attempts in the first half hour, and up to thirteen in three days."""
 
-CLOCK_POINTS: Final = (RECOVERABLE_FOR, timedelta(days=3), timedelta(days=1), timedelta(hours=6))
-"""How long before a deadline byok reminds the endpoints of it. The first reminder is the news that the clock runs."""
+CLOCK_POINTS: Final = (timedelta(days=3), timedelta(days=1), timedelta(hours=6))
+"""How long before a deadline byok reminds the endpoints of it."""
 
 REMINDER_PERIOD: Final = timedelta(hours=6)
 """How long after its time a reminder is still sent."""
@@ -173,9 +173,8 @@ def build_health_notifications(target: HealthTarget, report: HealthReport) -> tu
     """
     last, problem = target.last, report.problems[0] if report.problems else None
     before = HealthState.HEALTHY if last is None else last.state
-    deadline: datetime | None = None
+    known, deadline = None if last is None else last.recoverable_until, None
     if report.cluster_status == KEY_LOST_RECOVERABLE:
-        known = None if last is None else last.recoverable_until
         deadline = known or report.checked_at + RECOVERABLE_FOR
     events: list[tuple[NotificationType, str]] = []
     since = "" if last is None else last.since.isoformat()
@@ -183,9 +182,11 @@ def build_health_notifications(target: HealthTarget, report: HealthReport) -> tu
         events.append((NotificationType.KEY_LOST, since))
     if report.state in _WORKING and before not in _WORKING:
         events.append((NotificationType.RECOVERED, since))
-    for left in CLOCK_POINTS if deadline is not None and report.state is HealthState.KEY_LOST else ():
-        if deadline is not None and timedelta(0) <= report.checked_at - (deadline - left) < REMINDER_PERIOD:
-            events.append((NotificationType.CLOCK_RUNNING, f"{deadline.isoformat()}/{left}"))
+    if deadline is not None and known is None:
+        events.append((NotificationType.CLOCK_RUNNING, since))  # two checks at the same time find different deadlines
+    for left in CLOCK_POINTS if known is not None and report.state is HealthState.KEY_LOST else ():
+        if known is not None and timedelta(0) <= report.checked_at - (known - left) < REMINDER_PERIOD:
+            events.append((NotificationType.CLOCK_RUNNING, f"{known.isoformat()}/{left}"))
     return tuple(
         Notification(
             id=build_notification_id(report.environment_id, kind, moment),

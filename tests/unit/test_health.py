@@ -152,13 +152,23 @@ def test_loss_and_return_of_a_key_are_notified_once() -> None:
     assert again[0].id == build_health_notifications(build_target(healthy), refused)[0].id
 
 
+# contract 144
+def test_two_checks_that_find_the_same_loss_have_the_same_notifications() -> None:
+    healthy = RecordedHealth.following(None, build_report(HealthState.HEALTHY, NOW - MINUTE)).summarise()
+    one, other = (build_health_notifications(build_target(healthy), lose_cluster(at)) for at in (NOW, NOW + MINUTE))
+
+    assert [each.id for each in one] == [each.id for each in other]
+    assert len({each.id for each in one}) == len(one) == 2
+
+
 # contract 142
 def test_reminders_come_at_stated_points_before_the_deadline() -> None:
     first = lose_cluster()
     last = RecordedHealth.following(None, first).summarise()
     assert list_types(None, first) == [NotificationType.KEY_LOST, NotificationType.CLOCK_RUNNING]
 
-    sent: dict[str, datetime] = {}
+    started = build_health_notifications(build_target(None), first)[1]
+    sent = {started.id: started.at}
     step = timedelta(hours=1)
     for hours in range(24 * 8):
         for one in build_health_notifications(build_target(last), lose_cluster(NOW + hours * step)):
