@@ -468,24 +468,6 @@ async def test_list_shows_the_health_and_can_be_filtered_by_it(stage: HealthStag
     assert names & {one.environment_id for one in filtered} == {lost.environment_id}
 
 
-# contract 139
-async def test_sweep_proves_nothing_about_an_environment_without_a_record(stage: HealthStage) -> None:
-    request = await stage.provision_ready()
-    before = await stage.health(request)
-    schedule = stage.client.get_schedule_handle(health_schedule_id(HOME))
-    await stage.client.get_workflow_handle(record_workflow_id(request.environment_id)).terminate()
-    await ensure_health_schedules(stage.client, stage.queue, [HOME], timedelta(minutes=4))
-    try:
-        await schedule.trigger()
-        async with asyncio.timeout(20):
-            while await read_sweep(stage.client, HOME) is None:
-                continue
-
-        assert (await stage.health(request)).proved_at == before.proved_at
-    finally:
-        await schedule.delete()
-
-
 async def continue_record(stage: HealthStage, request: ProvisionRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Report until the record continues as new."""
     monkeypatch.setattr(workflows.environment_record, "_MAX_REPORTS", 1)
