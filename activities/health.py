@@ -21,13 +21,19 @@ from byok.domain.models import (
     HealthReport,
     HealthState,
     HealthTarget,
+    Notification,
     Problem,
     SweepPage,
     SweepPageRequest,
     VerificationRequest,
     VerificationResult,
 )
-from byok.domain.notifications import WebhookEndpoint, build_health_notifications
+from byok.domain.notifications import (
+    WebhookEndpoint,
+    build_change_notifications,
+    build_missed_notifications,
+    build_reminders,
+)
 from byok.domain.phases import Phase, RequestKind
 from byok.domain.planning import Platform, plan_no_environment
 from byok.temporal_deliveries import start_deliveries
@@ -93,11 +99,8 @@ class HealthActivities:
         for target, one in zip(targets, found, strict=True):
             if isinstance(one, Problem):
                 faults[target.environment_id] = one
-                continue
-            await self._notify(target, one)
-            if _is_news(one, target):
-                await send_report(activity.client(), activity.info().task_queue, one)
-                changed += 1
+            else:
+                changed += await self._report(target, one)
         return SweepPage(
             checked=len(targets) - len(faults),
             changed=changed,
@@ -127,18 +130,37 @@ class HealthActivities:
         found = await self._check(target, clusters.get(self._cluster_of(target)), checked_at, thoroughly=True)
         if isinstance(found, Problem):
             return VerificationResult(unreachable=found)
-        await self._notify(target, found)
-        await send_report(client, activity.info().task_queue, found)
+        await self._report(target, found, always=True)
         return VerificationResult(report=found)
 
-    async def _notify(self, target: HealthTarget, report: HealthReport) -> None:
-        """Start to notify the endpoints.
+    async def _report(self, target: HealthTarget, report: HealthReport, *, always: bool = False) -> bool:
+        """Report what a check found to the record, and start to notify the endpoints.
 
-        This comes before the report to the record: the next attempt of a killed activity would compare with the new
-        record and find no change, so the notification would be lost (contract 144).
+        A worker may be killed at any moment, and the next check may find something else. The record therefore keeps a
+        change as unannounced until the deliveries have been started, and each check first notifies what an earlier
+        check could not (contract 144).
+
+        Returns:
+            Whether the record needed the report.
         """
-        for notification in build_health_notifications(target, report):
+        last = target.last
+        await self._notify(build_missed_notifications(target))
+        changes = build_change_notifications(target, report) if self.endpoints else ()
+        if changes and last is not None:
+            before = last.model_copy(update={"unannounced": None})
+            await self._send(report.model_copy(update={"unannounced": before}))
+        await self._notify((*changes, *build_reminders(target, report)))
+        is_news = _is_news(report, target) or (last is not None and last.unannounced is not None)
+        if always or changes or is_news:
+            await self._send(report)
+        return is_news
+
+    async def _notify(self, notifications: Sequence[Notification]) -> None:
+        for notification in notifications:
             await start_deliveries(activity.client(), activity.info().task_queue, notification, self.endpoints)
+
+    async def _send(self, report: HealthReport) -> None:
+        await send_report(activity.client(), activity.info().task_queue, report)
 
     async def _check(
         self, target: HealthTarget, cluster: "DBClusterTypeDef | None", at: datetime, *, thoroughly: bool

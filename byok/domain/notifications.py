@@ -21,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from byok.domain.models import (
     HealthReport,
     HealthState,
+    HealthSummary,
     HealthTarget,
     Notification,
     NotificationData,
@@ -161,48 +162,106 @@ def build_run_notification(report: RunReport) -> Notification | None:
     )
 
 
-def build_health_notifications(target: HealthTarget, report: HealthReport) -> tuple[Notification, ...]:
-    """Build the notifications about a check: a key was lost or works again, or a deadline comes closer.
+def build_change_notifications(target: HealthTarget, report: HealthReport) -> tuple[Notification, ...]:
+    """Build the notifications about what a check found: a key was lost or works again, or a deadline runs.
 
-    A repeated check of the same change results in the same ids. A reminder is built for `REMINDER_PERIOD` after its
-    time, in case no check takes place at that time.
+    Another check that finds the same change has notifications with the same ids.
 
     Args:
         target: The environment, as its record described it before the check.
         report: What the check found.
     """
     last, problem = target.last, report.problems[0] if report.problems else None
-    before = HealthState.HEALTHY if last is None else last.state
-    known, deadline = None if last is None else last.recoverable_until, None
+    deadline: datetime | None = None
     if report.cluster_status == KEY_LOST_RECOVERABLE:
+        known = None if last is None else last.recoverable_until
         deadline = known or report.checked_at + RECOVERABLE_FOR
-    events: list[tuple[NotificationType, str]] = []
-    since = "" if last is None else last.since.isoformat()
-    if report.state is HealthState.KEY_LOST and before is not HealthState.KEY_LOST:
-        events.append((NotificationType.KEY_LOST, since))
-    if report.state in _WORKING and before not in _WORKING:
-        events.append((NotificationType.RECOVERED, since))
-    if deadline is not None and known is None:
-        events.append((NotificationType.CLOCK_RUNNING, since))  # two checks at the same time find different deadlines
-    for left in CLOCK_POINTS if known is not None and report.state is HealthState.KEY_LOST else ():
-        if known is not None and timedelta(0) <= report.checked_at - (known - left) < REMINDER_PERIOD:
-            events.append((NotificationType.CLOCK_RUNNING, f"{known.isoformat()}/{left}"))
+    data = NotificationData(
+        phase=Phase.READY,
+        problem_code=problem.code if problem else None,
+        problem_message=problem.message if problem else None,
+        deadline=deadline,
+    )
     return tuple(
-        Notification(
-            id=build_notification_id(report.environment_id, kind, moment),
-            type=kind,
-            environment_id=report.environment_id,
-            organisation=report.organisation,
-            region=target.region,
-            at=report.checked_at,
-            data=NotificationData(
-                phase=Phase.READY,
-                problem_code=problem.code if problem else None,
-                problem_message=problem.message if problem else None,
-                deadline=deadline,
-            ),
+        _build_health_notification(target, kind, moment, report.checked_at, data)
+        for kind, moment in _list_changes(last, report.state, deadline)
+    )
+
+
+def build_missed_notifications(target: HealthTarget) -> tuple[Notification, ...]:
+    """Build the notifications about the last change in the record, if the endpoints may not have been notified of it.
+
+    They have the ids of `build_change_notifications`, but not AWS's message, which the record's summary does not have.
+    """
+    last = target.last
+    if last is None or last.unannounced is None:
+        return ()
+    data = NotificationData(phase=Phase.READY, problem_code=last.problem_code, deadline=last.recoverable_until)
+    return tuple(
+        _build_health_notification(target, kind, moment, last.since, data)
+        for kind, moment in _list_changes(last.unannounced, last.state, last.recoverable_until)
+    )
+
+
+def build_reminders(target: HealthTarget, report: HealthReport) -> tuple[Notification, ...]:
+    """Build the reminder whose time has come, if a cluster has lost its key.
+
+    A reminder is built for `REMINDER_PERIOD` after its time, in case no check takes place at that time.
+
+    Args:
+        target: The environment, as its record described it before the check.
+        report: What the check found.
+    """
+    deadline = None if target.last is None else target.last.recoverable_until
+    if deadline is None or report.cluster_status != KEY_LOST_RECOVERABLE:
+        return ()
+    problem = report.problems[0] if report.problems else None
+    data = NotificationData(
+        phase=Phase.READY,
+        problem_code=problem.code if problem else None,
+        problem_message=problem.message if problem else None,
+        deadline=deadline,
+    )
+    return tuple(
+        _build_health_notification(
+            target, NotificationType.CLOCK_RUNNING, f"{deadline.isoformat()}/{left}", report.checked_at, data
         )
-        for kind, moment in events
+        for left in CLOCK_POINTS
+        if timedelta(0) <= report.checked_at - (deadline - left) < REMINDER_PERIOD
+    )
+
+
+def _list_changes(
+    before: HealthSummary | None, state: HealthState, deadline: datetime | None
+) -> list[tuple[NotificationType, str]]:
+    """Return the type of each notification about a change, and what distinguishes the change from earlier ones.
+
+    That is when the health before the change began. The time of the check would differ between two checks that find the
+    same change.
+    """
+    was = HealthState.HEALTHY if before is None else before.state
+    since = "" if before is None else before.since.isoformat()
+    kinds: list[NotificationType] = []
+    if state is HealthState.KEY_LOST and was is not HealthState.KEY_LOST:
+        kinds.append(NotificationType.KEY_LOST)
+    if state in _WORKING and was not in _WORKING:
+        kinds.append(NotificationType.RECOVERED)
+    if deadline is not None and (before is None or before.recoverable_until is None):
+        kinds.append(NotificationType.CLOCK_RUNNING)
+    return [(kind, since) for kind in kinds]
+
+
+def _build_health_notification(
+    target: HealthTarget, kind: NotificationType, moment: str, at: datetime, data: NotificationData
+) -> Notification:
+    return Notification(
+        id=build_notification_id(target.environment_id, kind, moment),
+        type=kind,
+        environment_id=target.environment_id,
+        organisation=target.organisation,
+        region=target.region,
+        at=at,
+        data=data,
     )
 
 

@@ -1,10 +1,13 @@
 """A READY environment has a health, which sweeps and verifications prove with real calls to the local AWS."""
 
 import asyncio
+import itertools
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ from temporalio.api.workflowservice.v1 import (
     ResetWorkflowExecutionRequest,
     UnpauseWorkflowExecutionRequest,
 )
-from temporalio.client import WorkflowExecutionDescription
+from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.testing import WorkflowEnvironment
 
 import activities.health
@@ -39,6 +42,7 @@ from byok.domain.models import (
     EnvironmentHealth,
     HealthState,
     KeyUse,
+    Notification,
     NotificationType,
     ProvisionRequest,
     SweepOutcome,
@@ -366,6 +370,67 @@ async def test_loss_and_return_of_a_key_are_delivered(
             name = build_notification_id(request.environment_id, kind, since.isoformat())
             receipt = await stage.client.get_workflow_handle(delivery_workflow_id("portal", name)).result()
             assert receipt["status"] == 204
+
+
+def interrupt_check(
+    monkeypatch: pytest.MonkeyPatch, call: int, meanwhile: Callable[[], object], *, after: bool
+) -> dict[str, NotificationType]:
+    """Make one of the calls of the checks to Temporal fail.
+
+    Args:
+        monkeypatch: Replaces the functions that make the calls.
+        call: The number of the call, from 0.
+        meanwhile: What happens before the check is attempted again.
+        after: Whether the call reaches Temporal.
+
+    Returns:
+        The notifications whose deliveries have been started; later calls add to it.
+    """
+    numbers, told = itertools.count(), dict[str, NotificationType]()
+
+    def replace_function(name: str) -> None:
+        original = getattr(activities.health, name)
+
+        async def interrupted(client: Client, queue: str, what: Any, *more: Any) -> None:
+            fails = next(numbers) == call
+            if after or not fails:
+                await original(client, queue, what, *more)
+                if isinstance(what, Notification):
+                    told[what.id] = what.type
+            if fails:
+                meanwhile()
+                raise ConnectionError("the worker was killed")
+
+        monkeypatch.setattr(activities.health, name, interrupted)
+
+    for name in ("send_report", "start_deliveries"):
+        replace_function(name)
+    return told
+
+
+# contract 144
+@pytest.mark.parametrize("after", [True, False], ids=["after the call", "before the call"])
+@pytest.mark.parametrize("call", range(3))
+async def test_no_notification_is_lost_if_a_check_is_interrupted_and_the_next_one_finds_something_else(
+    temporal: WorkflowEnvironment, aws: AwsHarness, monkeypatch: pytest.MonkeyPatch, call: int, *, after: bool
+) -> None:
+    """The check that finds the loss fails at one of its calls to Temporal, and the key is back at the next attempt."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
+    async for stage in open_stage(temporal, aws, endpoints=(ENDPOINT,)):
+        request = await stage.provision_ready()
+        key, kms = request.s3_key_arn, stage.kms()
+        told = interrupt_check(monkeypatch, call, partial(kms.enable_key, KeyId=key), after=after)
+        kms.disable_key(KeyId=key)
+        await stage.verify(request)
+        kms.enable_key(KeyId=key)
+        health = await stage.verify(request)
+
+        assert health.state is HealthState.HEALTHY
+        counted = Counter(told.values())
+        assert counted[NotificationType.KEY_LOST] == counted[NotificationType.RECOVERED] <= 1
+        kms.disable_key(KeyId=key)
+        await stage.verify(request)
+        assert Counter(told.values())[NotificationType.KEY_LOST] == counted[NotificationType.KEY_LOST] + 1
 
 
 # contract 140

@@ -11,6 +11,7 @@ from byok.domain.models import (
     HealthState,
     HealthSummary,
     HealthTarget,
+    Notification,
     NotificationType,
     Problem,
     RecordedHealth,
@@ -19,7 +20,12 @@ from byok.domain.models import (
 )
 from byok.domain.models.health import MAX_LISTED_UNPROVED, MAX_PROOF_AGE, RECOVERABLE_FOR
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH
-from byok.domain.notifications import REMINDER_PERIOD, build_health_notifications
+from byok.domain.notifications import (
+    REMINDER_PERIOD,
+    build_change_notifications,
+    build_missed_notifications,
+    build_reminders,
+)
 from byok.domain.phases import Phase
 from byok.domain.rds_statuses import KEY_LOST_RECOVERABLE
 from byok.service.health import build_health
@@ -132,8 +138,12 @@ def test_same_fact_with_another_message_of_aws_is_no_news() -> None:
     assert digest(drift[0]) != digest(drift[1])
 
 
+def build_notifications(target: HealthTarget, report: HealthReport) -> list[Notification]:
+    return [*build_change_notifications(target, report), *build_reminders(target, report)]
+
+
 def list_types(last: HealthSummary | None, report: HealthReport) -> list[NotificationType]:
-    return [one.type for one in build_health_notifications(build_target(last), report)]
+    return [one.type for one in build_notifications(build_target(last), report)]
 
 
 # contract 144
@@ -148,17 +158,32 @@ def test_loss_and_return_of_a_key_are_notified_once() -> None:
     assert list_types(lost, refused) == list_types(lost, starting) == list_types(healthy, back) == []
     assert list_types(lost, back) == [NotificationType.RECOVERED]
     assert list_types(None, back) == []
-    again = build_health_notifications(build_target(healthy), build_report(HealthState.KEY_LOST, NOW + MINUTE))
-    assert again[0].id == build_health_notifications(build_target(healthy), refused)[0].id
+    again = build_notifications(build_target(healthy), build_report(HealthState.KEY_LOST, NOW + MINUTE))
+    assert again[0].id == build_notifications(build_target(healthy), refused)[0].id
 
 
 # contract 144
 def test_two_checks_that_find_the_same_loss_have_the_same_notifications() -> None:
     healthy = RecordedHealth.following(None, build_report(HealthState.HEALTHY, NOW - MINUTE)).summarise()
-    one, other = (build_health_notifications(build_target(healthy), lose_cluster(at)) for at in (NOW, NOW + MINUTE))
+    one, other = (build_notifications(build_target(healthy), lose_cluster(at)) for at in (NOW, NOW + MINUTE))
 
     assert [each.id for each in one] == [each.id for each in other]
     assert len({each.id for each in one}) == len(one) == 2
+
+
+# contract 144
+def test_unannounced_change_has_the_notifications_that_were_missed() -> None:
+    healthy = RecordedHealth.following(None, build_report(HealthState.HEALTHY, NOW - MINUTE)).summarise()
+    lost = lose_cluster()
+    first = RecordedHealth.following(None, lost.model_copy(update={"unannounced": healthy}))
+    announced = RecordedHealth.following(first, lost)
+    missed = build_missed_notifications(build_target(first.summarise()))
+    told = build_change_notifications(build_target(healthy), lost)
+
+    assert [(one.id, one.type, one.at) for one in missed] == [(one.id, one.type, one.at) for one in told]
+    assert [one.data.deadline for one in missed] == [NOW + RECOVERABLE_FOR] * 2
+    assert build_missed_notifications(build_target(announced.summarise())) == ()
+    assert (announced.since, announced.report.digest) == (first.since, first.report.digest)
 
 
 # contract 142
@@ -167,11 +192,11 @@ def test_reminders_come_at_stated_points_before_the_deadline() -> None:
     last = RecordedHealth.following(None, first).summarise()
     assert list_types(None, first) == [NotificationType.KEY_LOST, NotificationType.CLOCK_RUNNING]
 
-    started = build_health_notifications(build_target(None), first)[1]
+    started = build_notifications(build_target(None), first)[1]
     sent = {started.id: started.at}
     step = timedelta(hours=1)
     for hours in range(24 * 8):
-        for one in build_health_notifications(build_target(last), lose_cluster(NOW + hours * step)):
+        for one in build_notifications(build_target(last), lose_cluster(NOW + hours * step)):
             sent.setdefault(one.id, one.at)
             assert one.data.deadline == NOW + RECOVERABLE_FOR
 

@@ -62,6 +62,8 @@ class HealthReport(RecordModel):
         state: Never UNKNOWN: a check that AWS did not answer is not reported to the record.
         cluster_status: The cluster's status as RDS reports it; None if the cluster does not exist.
         problems: Everything that is wrong, each with its remedy; empty if the state is HEALTHY.
+        unannounced: The health before this check, until the deliveries of the notifications about the change have been
+            started; None if there is nothing to notify.
     """
 
     environment_id: str
@@ -71,6 +73,7 @@ class HealthReport(RecordModel):
     cluster_status: str | None = None
     keys: tuple[KeyHealth, ...] = ()
     problems: tuple[Problem, ...] = ()
+    unannounced: "HealthSummary | None" = None
 
     @property
     def digest(self) -> str:
@@ -119,6 +122,7 @@ class RecordedHealth(RecordModel):
             problem_code=problem.code if problem else None,
             digest=self.report.digest,
             recoverable_until=self.recoverable_until,
+            unannounced=self.report.unannounced,
         )
 
 
@@ -129,6 +133,7 @@ class HealthSummary(RecordModel):
         checked_at: When the last reported check began. A sweep that finds nothing new reports nothing.
         digest: `HealthReport.digest` of the report; None if no check has reported since the environment became READY.
         recoverable_until: See `RecordedHealth`.
+        unannounced: See `HealthReport`.
     """
 
     state: HealthState
@@ -137,6 +142,7 @@ class HealthSummary(RecordModel):
     problem_code: str | None = None
     digest: str | None = None
     recoverable_until: datetime | None = None
+    unannounced: "HealthSummary | None" = None
 
     @classmethod
     def from_evidence(cls, evidence: Evidence) -> Self:
