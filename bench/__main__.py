@@ -66,7 +66,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="measure small loads, whose results are meaningless")
     chosen = parser.parse_args()
     results = asyncio.run(measure(chosen.only, quick=chosen.quick))
-    print(render_markdown(results))
+    if chosen.only != ["health"]:
+        print(render_markdown(results))
     if results.health is not None:
         print(render_health_markdown(results.place, results.health))
     if not chosen.quick and results.health is not None:

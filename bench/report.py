@@ -116,7 +116,8 @@ def _health_parts(place: MachineInfo, found: HealthFigures) -> Iterator[Iterable
     actions = ("actions", "heartbeats", "million actions a month", "with heartbeats and schedule")
     yield from _section("What a sweep costs in Temporal", ("environments", "events", *actions), _sweep_costs(found))
     if found.timers is not None:
-        heads = ("", "environments", "worker CPU s", "Temporal CPU s", "worker MiB", "Temporal MiB", "RDS calls")
+        cpu_heads = ("worker CPU s", "Temporal CPU s")
+        heads = ("", "environments", "checked", *cpu_heads, "worker MiB", "Temporal MiB", "RDS calls")
         title = "One interval: a sweep, and a workflow with a timer for each environment"
         yield from _section(title, heads, _comparison(found))
     yield from _section("Lost keys and lists", ("", "seconds"), _health_seconds(found))
@@ -151,11 +152,11 @@ def _sweep_costs(found: HealthFigures) -> Iterator[Sequence[str]]:
 def _comparison(found: HealthFigures) -> Iterator[Sequence[str]]:
     timers = found.timers
     assert timers is not None
-    rows: list[tuple[str, SweepUsage | TimersUsage]] = [("a sweep", one) for one in found.sweeps]
-    for name, one in [*rows, ("workflows with timers", timers)]:
+    rows: list[tuple[str, int, SweepUsage | TimersUsage]] = [("a sweep", one.proved, one) for one in found.sweeps]
+    for name, checked, one in [*rows, ("workflows with timers", timers.checked, timers)]:
         if one.environments == timers.environments:
             figures = (one.worker_cpu, one.temporal_cpu, one.memory, one.temporal_memory)
-            yield name, f"{one.environments:,}", *map(format_figure, figures), f"{one.rds_calls:,}"
+            yield name, f"{one.environments:,}", f"{checked:,}", *map(format_figure, figures), f"{one.rds_calls:,}"
 
 
 def _health_seconds(found: HealthFigures) -> Iterator[Sequence[str]]:

@@ -130,8 +130,8 @@ def test_report_of_health_checks_has_every_figure() -> None:
         in text
     )
     assert "| 10,000 | 130 | 21 | 60 | 0.227 | 0.896 |" in text
-    assert "| a sweep | 1,000 | 2.00 | 1.00 | 200 | 500 | 80 |" in text
-    assert "| workflows with timers | 1,000 | 10.0 | 20.0 | 150 | 300 | 1,000 |" in text
+    assert "| a sweep | 1,000 | 1,000 | 2.00 | 1.00 | 200 | 500 | 80 |" in text
+    assert "| workflows with timers | 1,000 | 1,000 | 10.0 | 20.0 | 150 | 300 | 1,000 |" in text
     assert "| all 10,000 environments | 9.00 / 9.00 / 9.00 |" in text
 
 
