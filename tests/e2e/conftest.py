@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from byok.contracts import health_schedule_id
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import ProvisionRequest
 from byok.local.ports import HOST, Ports
@@ -62,11 +61,11 @@ class StackHarness:
     aws: AwsHarness
 
     async def run_program(self, program: str, *arguments: str) -> CommandResult:
-        """Run a program from the virtual environment, with the environment variables that the stack exports."""
+        """Run a program from the virtual environment, with the stack's environment variables and settings."""
         process = await asyncio.create_subprocess_exec(
             str(BIN / program),
             *arguments,
-            env={**os.environ, **self.stack.environment, "NO_COLOR": "1", "COLUMNS": "200"},
+            env={**os.environ, **self.stack.environment, **self.stack.settings, "NO_COLOR": "1", "COLUMNS": "200"},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -124,13 +123,11 @@ class StackHarness:
 
 @pytest_asyncio.fixture(scope="session")
 async def web(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackHarness]:
-    """A separate stack that also runs the server for the HTTP API and the wizard, and whose sweeps are paused."""
-    settings = {**SETTINGS, "BYOK_API__REQUESTS_PER_MINUTE": "100000", "BYOK_HEALTH_CHECK_SECONDS": "240"}
+    """A separate stack that also runs the server for the HTTP API and the wizard."""
+    settings = {**SETTINGS, "BYOK_API__REQUESTS_PER_MINUTE": "100000"}
     data = tmp_path_factory.mktemp("web")
     async with DevStack(data, Ports.pick_free(), web=True, database_seconds=0.5, settings=settings) as stack:
-        service = await stack.connect_service()
-        await service.client.get_schedule_handle(health_schedule_id(REGION)).pause()
-        yield StackHarness(stack, service, AwsHarness(f"http://{HOST}:{stack.ports.aws}"))
+        yield StackHarness(stack, await stack.connect_service(), AwsHarness(f"http://{HOST}:{stack.ports.aws}"))
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -49,7 +49,12 @@ def commands_in(page: str) -> list[str]:
 
 async def test_documented_commands_work(web: StackHarness, tmp_path: Path) -> None:
     pair = await asyncio.to_thread(web.stack.customer.ensure_key_pair, "documents")
-    exports = {**web.stack.environment, "S3_KEY_ARN": pair.s3_key_arn, "RDS_KEY_ARN": pair.rds_key_arn}
+    exports = {
+        **web.stack.environment,
+        **web.stack.settings,
+        "S3_KEY_ARN": pair.s3_key_arn,
+        "RDS_KEY_ARN": pair.rds_key_arn,
+    }
     # This stack creates a database in half a second, so hold the CreateDBCluster call until a command has cancelled the
     # workflow.
     where = {"service": "rds", "operation": "CreateDBCluster", "about": "globex"}

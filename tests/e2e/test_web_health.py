@@ -1,13 +1,15 @@
 """An operator starts a sweep through its schedule, and the CLI and the API show what the sweep has found."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import httpx
 
-from byok.contracts import health_schedule_id
+from byok.contracts import TASK_QUEUE, health_schedule_id
 from byok.domain.models import HealthState
 from byok.domain.phases import Phase
+from byok.temporal_health import ensure_health_schedules
 from tests.e2e.conftest import StackHarness
 from tests.localaws.server import REGION
 
@@ -57,6 +59,10 @@ async def test_triggered_sweep_shows_the_loss_and_the_return_of_a_key(web: Stack
     assert ready.health is not None
     assert ready.health.state is HealthState.HEALTHY
     await wait_until_filtered(web, name, HealthState.HEALTHY)  # a sweep checks what Temporal lists
+    # This stack has no schedule, so that no sweep adds AWS calls to other tests.
+    await ensure_health_schedules(web.service.client, TASK_QUEUE, [REGION], timedelta(minutes=4))
+    schedule = web.service.client.get_schedule_handle(health_schedule_id(REGION))
+    await schedule.pause()
 
     await asyncio.to_thread(kms.disable_key, KeyId=request.s3_key_arn)
     lost = await sweep_until(web, name, HealthState.KEY_LOST)
@@ -78,3 +84,4 @@ async def test_triggered_sweep_shows_the_loss_and_the_return_of_a_key(web: Stack
     assert back["problems"] == []
     assert back["since"] > lost["since"]
     assert (await web.service.read_status(name)).phase is Phase.READY
+    await schedule.delete()
