@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+import byok.local.temporal_server
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import ProvisionRequest
 from byok.local.ports import HOST, Ports
@@ -21,6 +22,7 @@ from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 from tests.key_faults import create_valid_key
 from tests.localaws.server import REGION, AwsHarness
+from tests.workflows.temporal_env import QUICK_REMOVAL
 
 BIN = Path(sys.executable).parent
 SETTINGS = {
@@ -119,6 +121,15 @@ class StackHarness:
         """List the buckets whose names contain the environment's name."""
         buckets = self.aws.operator_client("s3").list_buckets()["Buckets"]
         return [bucket["Name"] for bucket in buckets if f"-{environment_id}-" in bucket["Name"]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_removal_of_workflows() -> Iterator[None]:
+    """Let the stacks' Temporal servers delete workflows within a moment, as the tests' own server does."""
+    options = [("--dynamic-config-value", value) for value in QUICK_REMOVAL]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(byok.local.temporal_server, "_TUNING", (*byok.local.temporal_server._TUNING, *options))
+        yield
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -47,17 +47,21 @@ from workflows.provision_environment import ProvisionEnvironment
 from workflows.reconcile_tenant import ReconcileTenant
 from workflows.registry import list_workflows
 
+QUICK_REMOVAL = (
+    'history.transferProcessorUpdateAckInterval="20ms"',
+    'history.timerProcessorUpdateAckInterval="20ms"',
+    'history.visibilityProcessorUpdateAckInterval="20ms"',
+)
+"""Settings with which the Temporal server deletes workflows within a second instead of a minute."""
+
 # Settings of the Temporal server: use a clock per workflow, allow pauses of workflows, do not round timers up to a
-# second, do not wait 50 ms for each workflow task, delete workflows within a second instead of a minute, and distribute
-# tasks fairly between organisations.
+# second, do not wait 50 ms for each workflow task, and distribute tasks fairly between organisations.
 _SERVER = (
     "frontend.WorkflowTimeSkippingEnabled=true",
     "frontend.WorkflowPauseEnabled=true",
     'history.timerProcessorMaxTimeShift="1ms"',
     "history.transferProcessorMaxPollRPS=1000",
-    'history.transferProcessorUpdateAckInterval="20ms"',
-    'history.timerProcessorUpdateAckInterval="20ms"',
-    'history.visibilityProcessorUpdateAckInterval="20ms"',
+    *QUICK_REMOVAL,
     "matching.enableFairness=true",
 )
 
