@@ -17,7 +17,7 @@ from byok.domain.models.health import MAX_PROOF_AGE, compute_state, find_proof_t
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus, EnvironmentSummary
 from byok.temporal_health import read_sweep
-from byok.temporal_records import find_record
+from byok.temporal_records import FoundRecord, UnreadableRecordError, find_record
 
 
 async def add_health(client: Client, status: EnvironmentStatus) -> EnvironmentStatus:
@@ -32,7 +32,7 @@ async def add_health(client: Client, status: EnvironmentStatus) -> EnvironmentSt
     last = found.summary.health if found is not None and found.is_open else None
     recorded, sweep = None, None
     if found is not None and last is not None:
-        recorded = (await found.read_state()).health if last.digest is not None else None
+        recorded = await _read_report(found) if last.digest is not None else None
         sweep = await read_sweep(client, status.region)
     elif status.evidence is not None:
         # The record lacks the run's last report, or is lost. Sweeps read the records, so no sweep proves anything.
@@ -41,6 +41,14 @@ async def add_health(client: Client, status: EnvironmentStatus) -> EnvironmentSt
         return status
     health = build_health(status.environment_id, last, recorded, sweep, datetime.now(UTC))
     return status.model_copy(update={"health": health})
+
+
+async def _read_report(found: FoundRecord) -> RecordedHealth | None:
+    """Return the last report. If a newer version of byok has written the record, its summary is enough."""
+    try:
+        return (await found.read_state()).health
+    except UnreadableRecordError:
+        return None
 
 
 def build_health(

@@ -3,13 +3,14 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from temporalio.testing import WorkflowEnvironment
 
+import activities.webhooks
 from byok.contracts import DELIVER_NOTIFICATION_WORKFLOW, delivery_workflow_id
 from byok.domain.models import Notification, NotificationType
 from byok.service.environments import EnvironmentService
@@ -119,8 +120,13 @@ async def test_notification_is_delivered_again_under_the_same_id(
 
 
 async def test_delivery_in_progress_starts_over(
-    harness: WorkflowHarness, service: EnvironmentService, receiver: WebhookReceiver, environment_id: str
+    harness: WorkflowHarness,
+    service: EnvironmentService,
+    receiver: WebhookReceiver,
+    environment_id: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(activities.webhooks, "REQUEST_TIMEOUT", timedelta(seconds=2))
     receiver.answers = [(500, {}), (SILENCE, {})]
     notification = await notify(harness, environment_id)
     await wait_until_listed(service, environment_id, have_state(DeliveryState.RETRYING))
