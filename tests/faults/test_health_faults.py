@@ -213,10 +213,12 @@ async def break_aws(swept: SweptStack) -> AsyncIterator[None]:
     swept.machine.aws.call_control("DELETE", "faults")
 
 
+AWS_OUT_OF_REACH: Final = "AWS out of reach"
+
 OUTAGES: Final[dict[str, Callable[[SweptStack], AbstractAsyncContextManager[None]]]] = {
     "worker stopped": stop_worker,
     "sweeps paused": pause_sweeps,
-    "AWS out of reach": break_aws,
+    AWS_OUT_OF_REACH: break_aws,
 }
 
 
@@ -237,14 +239,14 @@ async def watcher(swept: SweptStack, monkeypatch: pytest.MonkeyPatch) -> ProofWa
 
 
 # contract 139
-@pytest.mark.parametrize("outage", OUTAGES)
+@pytest.mark.parametrize("outage", OUTAGES if RUN_ALL_CASES else [AWS_OUT_OF_REACH])
 async def test_health_becomes_unknown_when_its_proof_is_too_old(
     swept: SweptStack, watcher: ProofWatcher, outage: str
 ) -> None:
     before = len(swept.harness.results)
     async with OUTAGES[outage](swept):
         unknown = await watcher.wait_until(lambda health: health.state is not HealthState.HEALTHY)
-        if outage == "AWS out of reach":
+        if outage == AWS_OUT_OF_REACH:
             unknown = await watcher.wait_until(lambda health: health.unreachable is not None)
         listed = {one.environment_id: one.health for one in await swept.machine.service.list_environments(10_000)}
     healthy = await watcher.wait_until(lambda health: health.state is HealthState.HEALTHY)
@@ -253,13 +255,14 @@ async def test_health_becomes_unknown_when_its_proof_is_too_old(
     verdict.expect("the health", (unknown.state, unknown.last_state), (HealthState.UNKNOWN, HealthState.HEALTHY))
     verdict.expect("the listed health", listed[watcher.environment_id], HealthState.UNKNOWN)
     verdict.expect("the problems", unknown.problems, ())
-    verdict.expect("whether AWS is to blame", unknown.unreachable is not None, outage == "AWS out of reach")
+    verdict.expect("whether AWS is to blame", unknown.unreachable is not None, outage == AWS_OUT_OF_REACH)
     verdict.expect("whether the proof is newer", healthy.proved_at > unknown.proved_at, True)
     swept.harness.results.append((f"{OLD_PROOF}{outage}", f"{outage}: {watcher.environment_id}", verdict))
     assert_survived(swept.harness, before)
 
 
 # contract 139
+@pytest.mark.skipif(not RUN_ALL_CASES, reason="takes a while: run make faults")
 async def test_restarted_temporal_shows_no_old_proof(swept: SweptStack, watcher: ProofWatcher) -> None:
     before, stack = len(swept.harness.results), swept.machine.stack
     health = await watcher.read()
