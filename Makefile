@@ -89,7 +89,7 @@ mutation: setup $(MUTMUT) ## Change byok's code, and list the changes that no un
 api-fuzz: setup ## Send at least 10,000 requests, valid and invalid by the OpenAPI document, to a real server.
 	BYOK_TEST_API_EXAMPLES=800 $(BIN)/pytest -q -s tests/e2e/test_web_api.py -k openapi
 
-bench: setup $(PICTURES) ## Compare speed, cost and scale with a bare boto3 script, and write docs/benchmarks.md: 80 minutes.
+bench: setup $(PICTURES) ## Compare speed, cost and scale with a bare boto3 script, and write docs/benchmarks.md: 60 minutes.
 	$(BIN)/python -m bench $(BENCH)
 	$(if $(BENCH),,$(TOOLS)/bench/bin/python -m bench.charts .bench/results.json docs)
 

@@ -1,8 +1,8 @@
 """`python -m bench`, or `make bench`: run every benchmark and write the results to docs/benchmarks.md.
 
-A run takes 80 minutes on two cores, of which the part `health` takes 45. `--only` selects parts. `--quick` takes five
-minutes, and only checks that the benchmarks work. The raw figures are saved in .bench/results.json after every part, so
-that an interrupted run loses only the part in progress.
+A run takes an hour on two cores, of which the part `health` takes 25 minutes. `--only` selects parts. `--quick` takes
+five minutes, and only checks that the benchmarks work. The raw figures are saved in .bench/results.json after every
+part, so that an interrupted run loses only the part in progress.
 """
 
 import argparse
