@@ -276,9 +276,7 @@ def _require_pending(step: ActivityContext, name: str, status: str, pending: fro
     """Stop if the database is not available and will not become available on its own."""
     if status == rds_statuses.AVAILABLE or status in pending:
         return
-    if status in rds_statuses.KEY_LOST:
-        message = f"{name} is {status}: the cluster can no longer use its key."
-        raise step.non_retryable_error(f"rds.{status}", message, Remedy.CLUSTER_LOST_KEY, customer_key=True)
+    rds_resources.require_key_access(step, name, status)
     message = f"{name} is {status}. A database with this status does not become available on its own."
     raise step.non_retryable_error(f"rds.{status}", message, Remedy.PLATFORM_OPERATOR)
 

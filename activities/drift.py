@@ -49,10 +49,14 @@ class DriftCheck:
                 yield from self._find_in_bucket(bucket)
             yield from self._find_in_claims()
 
+    def build_missing_cluster_problem(self) -> Problem:
+        """Build the problem of a cluster that does not exist. This takes no AWS call."""
+        return self._problem(f"The cluster {self.plan.cluster.identifier} does not exist.")
+
     def _find_in_database(self, cluster: "DBClusterTypeDef | None") -> Iterator[Problem]:
         planned = self.plan.cluster
         if cluster is None:
-            yield self._problem(f"The cluster {planned.identifier} does not exist.")
+            yield self.build_missing_cluster_problem()
             return
         if not rds_resources.is_tagged_for(cluster, self.plan.environment):
             yield self._problem(f"The cluster {planned.identifier} does not have the environment's tags.")

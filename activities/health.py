@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from temporalio import activity
@@ -190,7 +191,7 @@ class HealthActivities:
         names = [self._cluster_of(target) for target in targets]
         for start in range(0, len(names), rds_resources.MAX_RECORDS):
             some = names[start : start + rds_resources.MAX_RECORDS]
-            found |= await _with_retries(lambda some=some: describe(some))  # type: ignore[misc]
+            found |= await _with_retries(partial(describe, some))
         return found
 
     def _cluster_of(self, target: HealthTarget) -> str:

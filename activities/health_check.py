@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from activities import rds_resources
 from activities.bucket_owner import refuse_foreign_bucket
 from activities.clients import AwsClients
-from activities.drift import DRIFT_CODE, DriftCheck
+from activities.drift import DriftCheck
 from activities.failures import ActivityContext
 from activities.health_object import HealthObject
 from byok.contracts import INVALID_INPUT_PROBLEM_CODE
@@ -71,11 +71,11 @@ class HealthCheck:
             raise s3
         if self._is_starting():
             return self._report(HealthState.RECOVERING, s3, rds, problems)
+        drift = DriftCheck(self.clients, self.platform, self._step(KeyPurpose.RDS), self._plan)
         if thoroughly:
-            drift = DriftCheck(self.clients, self.platform, self._step(KeyPurpose.RDS), self._plan)
             problems += drift.find(self.cluster)
         elif self.cluster is None:
-            problems.append(self._vanished())
+            problems.append(drift.build_missing_cluster_problem())
         return self._report(HealthState.DEGRADED if problems else HealthState.HEALTHY, s3, rds, problems)
 
     def _check_s3_key(self, *, write: bool) -> KeyUse | Problem | ApplicationError:
@@ -102,7 +102,7 @@ class HealthCheck:
             return KeyUse.UNREACHABLE
         step, name = self._step(KeyPurpose.RDS), self._plan.cluster.identifier
         if status in rds_statuses.KEY_LOST:
-            message = f"{name} is {status}: the cluster can no longer use its key."
+            message = rds_resources.describe_lost_key(name, status)
             return step.build_problem(f"rds.{status}", message, Remedy.READY_CLUSTER_LOST_KEY, customer_key=True)
         if status != rds_statuses.AVAILABLE and status not in rds_statuses.CLUSTER_PENDING:
             message = f"{name} is {status}. A cluster with this status does not become available on its own."
@@ -160,10 +160,6 @@ class HealthCheck:
 
     def _step(self, key: KeyPurpose) -> ActivityContext:
         return ActivityContext(self._plan.environment, self.platform.vendor, Phase.READY, key, RequestKind.HEALTH)
-
-    def _vanished(self) -> Problem:
-        message = f"The cluster {self._plan.cluster.identifier} does not exist."
-        return self._step(KeyPurpose.RDS).build_problem(DRIFT_CODE, message, Remedy.DRIFT)
 
     def _report(
         self,

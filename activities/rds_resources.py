@@ -91,6 +91,22 @@ def find_cluster_snapshot(rds: "RDSClient", name: str) -> ClusterSnapshot | None
     )
 
 
+def describe_lost_key(name: str, status: str) -> str:
+    """Return the message about a cluster that has lost access to its key."""
+    return f"{name} is {status}: the cluster can no longer use its key."
+
+
+def require_key_access(step: ActivityContext, name: str, status: str) -> None:
+    """Stop if a cluster has lost access to its key.
+
+    Raises:
+        ApplicationError: `rds.<status>`.
+    """
+    if status in rds_statuses.KEY_LOST:
+        message = describe_lost_key(name, status)
+        raise step.non_retryable_error(f"rds.{status}", message, Remedy.CLUSTER_LOST_KEY, customer_key=True)
+
+
 def require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef", final_snapshot: str | None) -> None:
     """If a final snapshot of a cluster is requested, check that RDS can take the snapshot.
 

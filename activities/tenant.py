@@ -21,8 +21,7 @@ from activities.external_ids import ExternalIds
 from activities.failures import ActivityContext
 from activities.health_object import HealthObject
 from activities.ownership import has_environment_tag
-from activities.rds_resources import find_cluster, is_tagged_for
-from byok.domain import rds_statuses
+from activities.rds_resources import find_cluster, is_tagged_for, require_key_access
 from byok.domain.arns import KeyPair, KeyPurpose, parse_key_arn
 from byok.domain.encryption import ENCRYPTION_CANNOT_CHANGE_CODE
 from byok.domain.models import (
@@ -96,11 +95,7 @@ class TenantActivities:
         return EnvironmentProbeResult(findings=findings)
 
     def _prove_keys(self, environment: Environment, cluster: str, status: str) -> None:
-        if status in rds_statuses.KEY_LOST:
-            message = f"{cluster} is {status}: the cluster can no longer use its key."
-            raise self._step(environment, KeyPurpose.RDS, RequestKind.TENANT).non_retryable_error(
-                f"rds.{status}", message, Remedy.CLUSTER_LOST_KEY, customer_key=True
-            )
+        require_key_access(self._step(environment, KeyPurpose.RDS, RequestKind.TENANT), cluster, status)
         step = self._step(environment, KeyPurpose.S3, RequestKind.TENANT)
         s3 = self.clients.on_behalf_of(environment.organisation).s3(environment.region)
         with step.translate_aws_errors():

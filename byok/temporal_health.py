@@ -6,6 +6,7 @@ needs neither a worker nor a query.
 
 import base64
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -113,22 +114,22 @@ async def ensure_health_schedules(client: Client, task_queue: str, regions: Iter
         # A sweep that was missed is not made up for: the next sweep checks the same environments.
         catchup = max(min(interval, timedelta(minutes=1)), _SHORTEST_CATCHUP)
         policy = SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=catchup)
-        try:
-            await client.create_schedule(schedule_id, Schedule(action=action, spec=spec, policy=policy))
-        except ScheduleAlreadyRunningError:
+        await _ensure_schedule(client, schedule_id, Schedule(action=action, spec=spec, policy=policy))
 
-            def replace(
-                found: ScheduleUpdateInput,
-                action: ScheduleActionStartWorkflow = action,
-                spec: ScheduleSpec = spec,
-                policy: SchedulePolicy = policy,
-            ) -> ScheduleUpdate | None:
-                current = found.description.schedule
-                if [one.every for one in current.spec.intervals] == [one.every for one in spec.intervals]:
-                    return None
-                return ScheduleUpdate(Schedule(action=action, spec=spec, policy=policy, state=current.state))
 
-            await client.get_schedule_handle(schedule_id).update(replace)
+async def _ensure_schedule(client: Client, schedule_id: str, wanted: Schedule) -> None:
+    """Create a schedule, or replace an existing one that has another interval, and keep its state."""
+
+    def replace_if_different(found: ScheduleUpdateInput) -> ScheduleUpdate | None:
+        current = found.description.schedule
+        if [one.every for one in current.spec.intervals] == [one.every for one in wanted.spec.intervals]:
+            return None
+        return ScheduleUpdate(replace(wanted, state=current.state))
+
+    try:
+        await client.create_schedule(schedule_id, wanted)
+    except ScheduleAlreadyRunningError:
+        await client.get_schedule_handle(schedule_id).update(replace_if_different)
 
 
 async def read_sweep(client: Client, region: str) -> SweepOutcome | None:

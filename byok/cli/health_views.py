@@ -7,9 +7,10 @@ from typing import Final
 from rich.text import Text
 
 from byok.cli.output import EXIT_CUSTOMER_KEY, EXIT_DRIFT, EXIT_NOT_PROVED, EXIT_OK
-from byok.cli.text import format_duration, format_time, join_lines, wrap_prose
+from byok.cli.text import format_time, join_lines, wrap_prose
 from byok.cli.views import render_problems
 from byok.contracts import health_schedule_id
+from byok.domain.durations import format_duration
 from byok.domain.models import EnvironmentHealth, KeyHealth, KeyUse, Problem
 from byok.domain.phases import HealthState
 from byok.domain.rds_statuses import AVAILABLE

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from rich.text import Text
 
@@ -39,14 +39,3 @@ def render_table(headings: Sequence[str], rows: Sequence[Sequence[str]], styles:
 def format_time(time: datetime) -> str:
     """Return a time in UTC, to the minute."""
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def format_duration(span: timedelta) -> str:
-    """Return a duration in words, for example `6 days 23 hours`."""
-    minutes = max(0, int(span.total_seconds() // 60))
-    counts = ((minutes // 1440, "day"), (minutes // 60 % 24, "hour"), (minutes % 60, "minute"))
-    first = next((index for index, (count, _) in enumerate(counts) if count), None)
-    if first is None:
-        return "less than a minute"
-    shown = [f"{count} {unit}{'' if count == 1 else 's'}" for count, unit in counts[first : first + 2] if count]
-    return " ".join(shown)

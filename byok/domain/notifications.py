@@ -29,7 +29,6 @@ from byok.domain.models import (
     OrganisationName,
     RunReport,
 )
-from byok.domain.models.health import RECOVERABLE_FOR
 from byok.domain.phases import Phase
 from byok.domain.rds_statuses import KEY_LOST_RECOVERABLE
 
@@ -171,17 +170,9 @@ def build_change_notifications(target: HealthTarget, report: HealthReport) -> tu
         target: The environment, as its record described it before the check.
         report: What the check found.
     """
-    last, problem = target.last, report.problems[0] if report.problems else None
-    deadline: datetime | None = None
-    if report.cluster_status == KEY_LOST_RECOVERABLE:
-        known = None if last is None else last.recoverable_until
-        deadline = known or report.checked_at + RECOVERABLE_FOR
-    data = NotificationData(
-        phase=Phase.READY,
-        problem_code=problem.code if problem else None,
-        problem_message=problem.message if problem else None,
-        deadline=deadline,
-    )
+    last = target.last
+    deadline = report.find_deadline(None if last is None else last.recoverable_until)
+    data = _build_health_data(report, deadline)
     return tuple(
         _build_health_notification(target, kind, moment, report.checked_at, data)
         for kind, moment in _list_changes(last, report.state, deadline)
@@ -215,13 +206,7 @@ def build_reminders(target: HealthTarget, report: HealthReport) -> tuple[Notific
     deadline = None if target.last is None else target.last.recoverable_until
     if deadline is None or report.cluster_status != KEY_LOST_RECOVERABLE:
         return ()
-    problem = report.problems[0] if report.problems else None
-    data = NotificationData(
-        phase=Phase.READY,
-        problem_code=problem.code if problem else None,
-        problem_message=problem.message if problem else None,
-        deadline=deadline,
-    )
+    data = _build_health_data(report, deadline)
     return tuple(
         _build_health_notification(
             target, NotificationType.CLOCK_RUNNING, f"{deadline.isoformat()}/{left}", report.checked_at, data
@@ -249,6 +234,16 @@ def _list_changes(
     if deadline is not None and (before is None or before.recoverable_until is None):
         kinds.append(NotificationType.CLOCK_RUNNING)
     return [(kind, since) for kind in kinds]
+
+
+def _build_health_data(report: HealthReport, deadline: datetime | None) -> NotificationData:
+    problem = report.problems[0] if report.problems else None
+    return NotificationData(
+        phase=Phase.READY,
+        problem_code=problem.code if problem else None,
+        problem_message=problem.message if problem else None,
+        deadline=deadline,
+    )
 
 
 def _build_health_notification(

@@ -32,7 +32,9 @@ async def add_health(client: Client, status: EnvironmentStatus) -> EnvironmentSt
     last = found.summary.health if found is not None and found.is_open else None
     recorded, sweep = None, None
     if found is not None and last is not None:
-        recorded = await _read_report(found) if last.digest is not None else None
+        # A status that comes from the record already contains the record's state.
+        known = status.record.health if status.record is not None else None
+        recorded = known or (await _read_report(found) if last.digest is not None else None)
         sweep = await read_sweep(client, status.region)
     elif status.evidence is not None:
         # The record lacks the run's last report, or is lost. Sweeps read the records, so no sweep proves anything.

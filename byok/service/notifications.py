@@ -20,6 +20,7 @@ from byok.domain.notifications import build_test_notification
 from byok.service.environment_reader import EnvironmentReader
 from byok.service.errors import DeliveryFailedError, DeliveryNotFoundError
 from byok.service.histories import read_workflow_failure, read_workflow_request, read_workflow_task_failure
+from byok.service.memos import read_memo
 from byok.service.pending import list_pending_steps
 from byok.service.short_workflows import explain_failure
 from byok.service.temporal_errors import translate_temporal_errors
@@ -140,10 +141,7 @@ async def resend_notification(reader: EnvironmentReader, delivery_id: str) -> st
 
 async def _read_delivery(reader: EnvironmentReader, execution: WorkflowExecution) -> Delivery | None:
     """Read what became of a delivery; None if it was started without byok, or Temporal has just deleted it."""
-    try:
-        summary = await execution.memo_value(DELIVERY_MEMO, None, type_hint=DeliverySummary)
-    except (ApplicationError, ValidationError):  # another program wrote a memo field of this name
-        summary = None
+    summary = await read_memo(execution, DELIVERY_MEMO, DeliverySummary)
     if summary is None:
         return None
     handle = reader.client.get_workflow_handle(execution.id, run_id=execution.run_id)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from byok.domain.durations import format_duration
 from byok.domain.models import EnvironmentHealth, HealthState, KeyHealth, KeyUse, Problem
 
 _STATE_NAMES: Final[Mapping[HealthState, str]] = {
@@ -135,25 +136,9 @@ class HealthView:
 
 def format_age(age: timedelta) -> str:
     """Return how long ago something was, in its largest unit, such as `2 minutes ago`."""
-    for seconds, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
-        count = int(age.total_seconds() // seconds)
-        if count > 0:
-            return f"{_count(count, unit)} ago"
-    return "less than a minute ago"
+    return f"{format_duration(age, units=1)} ago"
 
 
 def format_time_left(left: timedelta) -> str | None:
     """Return a remaining time in its two largest units, such as `6 days 3 hours`; None if no time is left."""
-    minutes = int(left.total_seconds() // 60)
-    if left <= timedelta():
-        return None
-    days, hours = divmod(minutes // 60, 24)
-    if days:
-        return " ".join([_count(days, "day"), *([_count(hours, "hour")] if hours else [])])
-    if hours:
-        return " ".join([_count(hours, "hour"), *([_count(minutes % 60, "minute")] if minutes % 60 else [])])
-    return _count(minutes, "minute") if minutes else "less than a minute"
-
-
-def _count(number: int, unit: str) -> str:
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+    return format_duration(left) if left > timedelta() else None

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from byok.cli.text import format_duration
 from byok.domain.arns import KeyPurpose
+from byok.domain.durations import format_duration
 from byok.domain.models import EnvironmentHealth, KeyHealth, KeyUse, Problem
 from byok.domain.phases import HealthState, Phase
 from byok.domain.rds_statuses import KEY_LOST_RECOVERABLE

@@ -75,6 +75,16 @@ class HealthReport(RecordModel):
     problems: tuple[Problem, ...] = ()
     unannounced: "HealthSummary | None" = None
 
+    def find_deadline(self, known: datetime | None) -> datetime | None:
+        """Return when Aurora stops keeping the cluster recoverable; None if the cluster has not lost its key.
+
+        Args:
+            known: The deadline from an earlier check, which keeps counting.
+        """
+        if self.cluster_status != KEY_LOST_RECOVERABLE:
+            return None
+        return known or self.checked_at + RECOVERABLE_FOR
+
     @property
     def digest(self) -> str:
         """A short hash of what the report says, without what differs between two reports of the same fact.
@@ -105,10 +115,7 @@ class RecordedHealth(RecordModel):
     def following(cls, earlier: Self | None, report: HealthReport) -> Self:
         """Return the health after a report."""
         same = earlier is not None and earlier.report.state is report.state
-        until = None
-        if report.cluster_status == KEY_LOST_RECOVERABLE:
-            known = earlier.recoverable_until if earlier is not None else None
-            until = known or report.checked_at + RECOVERABLE_FOR
+        until = report.find_deadline(earlier.recoverable_until if earlier is not None else None)
         since = earlier.since if earlier is not None and same else report.checked_at
         return cls(report=report, since=since, recoverable_until=until)
 

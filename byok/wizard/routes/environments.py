@@ -101,13 +101,7 @@ async def retry(
     try:
         await service.replay(environment_id, **given)
     except ServiceError as error:
-        note_problem_code(request, error.code)
-        status = await service.read_status(environment_id)
-        code = STATUS_BY_ERROR[type(error)]
-        fault = ("Retry was not started", str(error))
-        page = await _page(request, pages, state, service, session, status, fault=fault, code=code)
-        page.headers.update(build_retry_headers(error))
-        return page
+        return await _refuse(request, pages, state, service, session, environment_id, "Retry was not started", error)
     return RedirectResponse(f"/environments/{environment_id}", HTTPStatus.SEE_OTHER)
 
 
@@ -128,12 +122,8 @@ async def check_now(
     try:
         health = await verify_environment(service, environment_id)
     except ServiceError as error:
-        note_problem_code(request, error.code)
-        status = await service.read_status(environment_id)
-        fault, code = ("The check was not completed", str(error)), STATUS_BY_ERROR[type(error)]
-        page = await _page(request, pages, state, service, session, status, fault=fault, code=code)
-        page.headers.update(build_retry_headers(error))
-        return page
+        title = "The check was not completed"
+        return await _refuse(request, pages, state, service, session, environment_id, title, error)
     if health.unreachable is None:
         return RedirectResponse(f"/environments/{environment_id}", HTTPStatus.SEE_OTHER)
     status = (await service.read_status(environment_id)).model_copy(update={"health": health})
@@ -179,6 +169,25 @@ async def stream_changes(
             seen = now
     except ServiceError:
         return
+
+
+async def _refuse(
+    request: Request,
+    pages: PageRenderer,
+    state: State,
+    service: EnvironmentService,
+    session: Session,
+    environment_id: str,
+    title: str,
+    error: ServiceError,
+) -> Response:
+    """Show the environment's page with the reason why byok did not do what the user asked for."""
+    note_problem_code(request, error.code)
+    status = await service.read_status(environment_id)
+    fault, code = (title, str(error)), STATUS_BY_ERROR[type(error)]
+    page = await _page(request, pages, state, service, session, status, fault=fault, code=code)
+    page.headers.update(build_retry_headers(error))
+    return page
 
 
 async def _page(
