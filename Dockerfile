@@ -38,4 +38,6 @@ COPY activities ./activities
 USER 10001
 # There is no HEALTHCHECK, because the worker listens on no port. If the worker cannot start, it exits with an error, so
 # configure a restart policy. Once started, the worker reconnects to Temporal on its own.
-CMD ["python", "worker.py"]
+# `docker run byok web --host 0.0.0.0` runs the server instead, and `docker run byok doctor` any other command.
+ENTRYPOINT ["python", "-m", "byok"]
+CMD ["worker"]

@@ -84,7 +84,7 @@ class AccessToken(BaseModel):
 
     Attributes:
         name: The token's name, by which audit records identify the holder.
-        sha256: SHA-256 of the token, in hexadecimal. `python -m byok.web token` generates a strong token.
+        sha256: SHA-256 of the token, in hexadecimal. `byok token` generates a strong token.
         organisation: The organisation whose environments the token grants access to, or `*` for all organisations.
         scopes: The operations that the token allows.
         expires: When the token expires; None if it does not expire.

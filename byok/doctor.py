@@ -137,7 +137,7 @@ async def _workers(service: EnvironmentService) -> CheckResult:
         )
     if not workers:
         return CheckResult(
-            "workers", ok=False, detail="no worker is polling the task queue", fix="Start one: python worker.py"
+            "workers", ok=False, detail="no worker is polling the task queue", fix="Start one: byok worker"
         )
     detail = ", ".join(_with_build(worker) for worker in workers)
     if any(routing.accepts_version(worker.version) for worker in workers):
@@ -162,7 +162,7 @@ async def check_sweeps(service: EnvironmentService, region: str) -> CheckResult:
     name, schedule_id = "health checks", health_schedule_id(region)
     schedule = await describe_health_schedule(service.client, region)
     if schedule is None:
-        fix = "Start a worker, which creates the schedule: python worker.py"
+        fix = "Start a worker, which creates the schedule: byok worker"
         return CheckResult(name, ok=False, detail=f"the schedule {schedule_id} does not exist", fix=fix)
     sweep, now = await read_sweep(service.client, region), datetime.now(UTC)
     detail = f"{region}: {_describe_sweep(sweep, now)}"

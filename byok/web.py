@@ -1,47 +1,36 @@
-"""`python -m byok.web`: the server of the HTTP API and the wizard.
+"""The server of the HTTP API and the wizard, which `byok web` runs."""
 
-The exit code is 0 after SIGTERM or SIGINT, and 2 if the settings are invalid or would give everyone access.
-"""
-
-import argparse
 import asyncio
 import contextlib
 import gc
-import hashlib
 import ipaddress
 import os
 import secrets
 import signal
 import socket
-import sys
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from byok.api.app import build_authenticator, make_api_app, wrap_with_security_middleware
 from byok.api.http_protocol import make_http_protocol
 from byok.api.state import ApiState
-from byok.api_settings import AccessToken, ApiSettings
+from byok.api_settings import ApiSettings
 from byok.audit.journal import AuditJournal, JournalUnwritableError
 from byok.audit.setup import build_shipper
-from byok.domain import scopes as organisations
 from byok.log import configure_logging
 from byok.service.connection import connect_service
-from byok.settings import Settings, format_settings_error
+from byok.settings import Settings
 from byok.wizard.app import make_wizard_app
 
-_USAGE: Final = 2
 _OF_THE_API: Final = ("/v1/", "/health", "/ready")
-_LONGEST_TOKEN_LIFETIME: Final = timedelta(days=3650)
 _GRACE_SECONDS: Final = 5
 """How long the server waits at shutdown for open event streams to end. Clients reconnect on their own."""
 
@@ -60,43 +49,26 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m byok.web", description="The HTTP API and the wizard.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
-    commands = parser.add_subparsers(dest="command", title="commands")
-    token = commands.add_parser("token", help="generate a bearer token and its entry for the settings")
-    token.add_argument("organisation", help="organisation whose environments the token grants access to; * for all")
-    token.add_argument("--name", help="name in audit records (default: derived from the organisation and the token)")
-    token.add_argument("--days", type=int, default=90, help="days until the token expires (default: 90)")
-    token.add_argument("--read-only", action="store_true", help="generate a token that cannot change anything")
-    return parser
+class UnservableError(Exception):
+    """The server cannot start with these settings. The message says what to change."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the server until a signal arrives, or generate a token.
+def serve(settings: Settings, host: str, port: int) -> int:
+    """Run the server until SIGTERM or SIGINT arrives.
 
     Returns:
-        The exit code.
+        The exit code: 0, or another code if the server could not bind to the address.
+
+    Raises:
+        UnservableError: A setting is missing or would give everyone access, or the audit directory is not writable.
     """
-    chosen = _arguments().parse_args(arguments)
-    try:
-        settings = Settings()
-        if chosen.command == "token":
-            return _token(chosen.organisation, chosen.name, timedelta(days=chosen.days), read_only=chosen.read_only)
-        return _serve(settings, chosen.host, chosen.port)
-    except (ValidationError, SettingsError) as error:
-        return _refuse(f"Invalid settings: {format_settings_error(error)}.")
-
-
-def _serve(settings: Settings, host: str, port: int) -> int:
     if settings.api.allows_anonymous and not is_loopback_host(host):
-        return _refuse(
+        raise UnservableError(
             f"No authentication is configured: anyone who can reach {host} could create and delete environments. Set "
             "BYOK_API__ISSUER, BYOK_API__AUDIENCE and BYOK_API__JWKS_URL, or BYOK_API__TOKENS; or listen on 127.0.0.1."
         )
     if settings.platform_role_arn is None:
-        return _refuse(
+        raise UnservableError(
             "BYOK_PLATFORM_ROLE_ARN is not set. Set the variable to the role to which the customers' key policies "
             "grant access."
         )
@@ -106,7 +78,8 @@ def _serve(settings: Settings, host: str, port: int) -> int:
     try:
         journal.require_writable()
     except JournalUnwritableError as error:
-        return _refuse(f"{error}. Set BYOK_AUDIT__DIRECTORY to a directory that the server can write to.")
+        fix = "Set BYOK_AUDIT__DIRECTORY to a directory that the server can write to."
+        raise UnservableError(f"{error}. {fix}") from error
     secret = settings.api.session_secret
     state = ApiState(
         build_authenticator(settings.api),
@@ -186,35 +159,3 @@ def is_loopback_host(host: str) -> bool:
     except OSError:
         return False
     return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in found)
-
-
-def _token(organisation: str, name: str | None, lifetime: timedelta, *, read_only: bool) -> int:
-    if not timedelta() < lifetime <= _LONGEST_TOKEN_LIFETIME:
-        return _refuse(f"--days: must be between 1 and {_LONGEST_TOKEN_LIFETIME.days}")
-    token = secrets.token_urlsafe(32)
-    digest = hashlib.sha256(token.encode()).hexdigest()
-    whose = "staff" if organisation == organisations.EVERY_ORGANISATION else organisation
-    try:
-        entry = AccessToken(
-            name=name or f"{whose}-{digest[:8]}",
-            sha256=digest,
-            organisation=organisation,
-            scopes=(organisations.Scope.READ,) if read_only else tuple(organisations.Scope),
-            expires=(datetime.now(UTC) + lifetime).replace(microsecond=0),
-        )
-    except ValidationError as error:
-        return _refuse(
-            "; ".join(f"{one['loc'][0]}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors())
-        )
-    sys.stderr.write("The token (shown once and not stored) and its entry for BYOK_API__TOKENS:\n")
-    sys.stdout.write(f"{token}\n{entry.model_dump_json()}\n")
-    return 0
-
-
-def _refuse(message: str) -> int:
-    sys.stderr.write(f"{message}\n")
-    return _USAGE
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -20,6 +20,7 @@ from byok.cli.commands.lifecycle import cancel, delete, replay
 from byok.cli.commands.notifications import notifications
 from byok.cli.commands.onboarding import onboarding, template
 from byok.cli.commands.policy import policy
+from byok.cli.commands.servers import token, web, worker
 from byok.cli.commands.status import list_environments, status
 from byok.cli.commands.tenant import tenant
 from byok.cli.commands.up import up
@@ -70,6 +71,9 @@ app.command()(template)
 app.add_typer(policy, name="policy")
 app.command()(diagnose)
 app.command()(doctor)
+app.command()(web)
+app.command()(worker)
+app.command()(token)
 app.command()(up)
 app.command()(demo)
 
@@ -81,7 +85,7 @@ def run() -> int:
         The exit code.
     """
     try:
-        app()
+        app(prog_name="byok")  # not the path of a module, if Python runs `-m byok`
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BrokenPipeError:  # `byok list | head`

@@ -58,7 +58,7 @@ def request_from_options(model: type[Request], values: dict[str, object]) -> Req
         ]
         if missing:
             raise UsageError(f"Missing: {', '.join(sorted(missing, key=_OPTIONS.index))}.") from error
-        raise UsageError(_format_validation_error(error, OPTION_BY_FIELD)) from error
+        raise UsageError(format_validation_error(error, OPTION_BY_FIELD)) from error
 
 
 def expand_payload(given: dict[str, object]) -> dict[str, object]:
@@ -103,7 +103,7 @@ def request_from_file(model: type[Request], path: Path) -> Request:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        raise UsageError(f"{path}: {_format_validation_error(error, {})}") from error
+        raise UsageError(f"{path}: {format_validation_error(error, {})}") from error
 
 
 def find_request_problems(request: ProvisionRequest | KeyPairRequest, settings: Settings) -> tuple[Problem, ...]:
@@ -157,11 +157,17 @@ _SHAPES: Final = {
 """Descriptions of valid values, for the fields whose patterns are hard to read."""
 
 
-def _format_validation_error(error: ValidationError, names: dict[str, str]) -> str:
+def format_validation_error(error: ValidationError, names: dict[str, str]) -> str:
+    """Describe all errors in a model, each with the name of the option or of the field.
+
+    Args:
+        error: The model's errors.
+        names: The options that the user typed, by field.
+    """
     faults = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         field = ".".join(map(str, fault["loc"]))
         wanted = _SHAPES.get(field) if fault["type"] in _OF_SHAPE else None
-        what = f"must be {wanted}" if wanted else fault["msg"]
+        what = f"must be {wanted}" if wanted else fault["msg"].removeprefix("Value error, ")
         faults.append(f"{names.get(field, field)}: {what}" if field else what)
     return f"{'; '.join(faults)}."

@@ -33,16 +33,11 @@ from byok.local.env_vars import (
 )
 from byok.local.ports import HOST, Ports
 from byok.local.processes import ChildProcess, DevStackError
+from byok.local.programs import PROGRAMS_ROOT
 from byok.local.temporal_server import build_server_command
 from byok.service.environments import EnvironmentService
 from byok.temporal import make_plugin
 
-_PACKAGE: Final = Path(__file__).resolve().parents[1]
-PROGRAMS_ROOT: Final = next(
-    folder for folder in (_PACKAGE.parent, _PACKAGE / "_programs") if (folder / "worker.py").is_file()
-)
-"""The folder that contains `worker.py` and `localaws`: the checkout, or `byok/_programs` if byok is installed from a
-wheel."""
 REGION: Final = "eu-central-1"
 KEY_PAIR_NAME: Final = "local"
 """Name of the ready-made pair of keys."""
@@ -288,7 +283,7 @@ class DevStack:
         await temporal.wait_until_ready(answers, _START_SECONDS)
 
     async def _start_web(self) -> None:
-        command = ["-m", "byok.web", "--host", HOST, "--port", str(self.ports.web)]
+        command = ["-m", "byok", "web", "--host", HOST, "--port", str(self.ports.web)]
         web = self.children["web"] = await self._child("web", sys.executable, *command)
 
         async def answers() -> bool:

@@ -179,7 +179,7 @@ def test_unreachable_temporal_is_reported_without_a_traceback() -> None:
 
 def test_help_describes_each_command_in_one_line() -> None:
     _, _, commands = run_byok("--help").stdout.partition("Commands:\n")
-    assert len(commands.splitlines()) == 21
+    assert len(commands.splitlines()) == 24
     for line in commands.splitlines():
         assert line.endswith("."), line
         assert not line.endswith("..."), f"too long: {line}"

@@ -14,7 +14,7 @@ import byok.doctor
 from byok.doctor import CheckResult, check_sweeps
 from byok.domain.models import SweepOutcome
 from byok.local.ports import Ports
-from byok.local.stack import PROGRAMS_ROOT
+from byok.local.programs import PROGRAMS_ROOT
 from tests.cli.fakes import REGION, make_problem
 
 

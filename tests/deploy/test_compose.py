@@ -3,6 +3,7 @@
 If docker with the compose plug-in is available, `docker compose` parses the Compose file as well.
 """
 
+import json
 import os
 import re
 import shutil
@@ -156,8 +157,10 @@ def test_files_copied_by_the_dockerfile_exist_and_are_not_ignored() -> None:
 
 
 def host_command(name: str, *more: str) -> list[str]:
-    """Return a service's command, with this Python interpreter in place of the image's."""
-    program, *arguments = SERVICES[name]["command"]
+    """Return a service's entry point and command, with this Python interpreter in place of the image's."""
+    found = re.findall(r"^ENTRYPOINT (.+)$", DOCKERFILE, re.M)[-1]
+    entrypoint: list[str] = json.loads(found) if SERVICES[name]["image"] == SERVICES["worker"]["image"] else []
+    program, *arguments = entrypoint + SERVICES[name]["command"]
     assert program == "python"
     return [sys.executable, *arguments, *more]
 

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from byok import __version__
-from byok.local.stack import PROGRAMS_ROOT
+from byok.local.programs import PROGRAMS_ROOT
 
 
 def test_wheel_installs_one_package(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from temporalio.api.enums.v1 import EventType
 
 from byok.contracts import environment_workflow_id
-from byok.local.stack import PROGRAMS_ROOT
+from byok.local.programs import PROGRAMS_ROOT
 from byok.settings import ENV_PREFIX, Settings
 from tests.e2e.conftest import StackHarness
 

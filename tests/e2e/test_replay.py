@@ -15,7 +15,7 @@ from byok.contracts import environment_workflow_id
 from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
-from byok.local.stack import PROGRAMS_ROOT
+from byok.local.programs import PROGRAMS_ROOT
 from byok.service.errors import KeyCannotChangeError
 from byok.service.status import EnvironmentStatus
 from tests.e2e.conftest import BIN, StackHarness

@@ -6,7 +6,7 @@ import shlex
 import sys
 
 from byok.domain.phases import Phase
-from byok.local.stack import PROGRAMS_ROOT
+from byok.local.programs import PROGRAMS_ROOT
 from tests.e2e.workers import WorkerFleet, fleet
 
 __all__ = ["fleet"]

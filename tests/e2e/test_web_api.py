@@ -18,7 +18,7 @@ from byok.domain.scopes import Scope
 from byok.local.env_vars import children_env_vars
 from byok.local.ports import HOST, Ports
 from byok.local.processes import ChildProcess
-from byok.local.stack import PROGRAMS_ROOT
+from byok.local.programs import PROGRAMS_ROOT
 from tests.e2e.conftest import StackHarness
 from tests.e2e.test_key_proofs import THREE_FAULTS, break_key, wait_until_nothing_is_left
 from tests.key_faults import KeyFault
@@ -87,7 +87,7 @@ async def run_authenticated_server(web: StackHarness, organisation: str = "*") -
     settings = {"BYOK_API__TOKENS": json.dumps([entry]), "BYOK_API__REQUESTS_PER_MINUTE": "1000000"}
     server = await ChildProcess.start(
         "guarded",
-        (sys.executable, "-m", "byok.web", "--port", str(port)),
+        (sys.executable, "-m", "byok", "web", "--port", str(port)),
         web.stack.data / "logs" / "guarded.log",
         children_env_vars(web.stack.environment, settings),
     )

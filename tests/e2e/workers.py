@@ -14,7 +14,8 @@ import pytest_asyncio
 from byok.local.env_vars import children_env_vars
 from byok.local.ports import HOST, Ports
 from byok.local.processes import ChildProcess
-from byok.local.stack import PROGRAMS_ROOT, DevStack
+from byok.local.programs import PROGRAMS_ROOT
+from byok.local.stack import DevStack
 from tests.e2e.conftest import SETTINGS, StackHarness
 from tests.localaws.server import AwsHarness
 

@@ -17,7 +17,7 @@ from byok.audit.record import AuditOutcome, RecordKind
 from byok.contracts import REQUESTER_MEMO
 from byok.domain.models import Requester
 from byok.local.ports import HOST, Ports
-from byok.local.stack import PROGRAMS_ROOT
+from byok.local.programs import PROGRAMS_ROOT
 from tests.api.conftest import build_create_body
 from tests.audit_journal import read_journal
 from tests.faults.harness import RUN_ALL_CASES
@@ -39,7 +39,7 @@ async def run_web_server(address: str, port: int, audit: Path) -> AsyncIterator[
         "BYOK_AUDIT__DIRECTORY": str(audit),
         "BYOK_API__REQUESTS_PER_MINUTE": "100000",
     }
-    command = (sys.executable, "-m", "byok.web", "--port", str(port))
+    command = (sys.executable, "-m", "byok", "web", "--port", str(port))
     server = await asyncio.create_subprocess_exec(
         *command, cwd=PROGRAMS_ROOT, env=environment, stderr=asyncio.subprocess.DEVNULL
     )

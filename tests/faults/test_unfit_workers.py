@@ -15,7 +15,8 @@ from byok.domain.phases import Phase
 from byok.local.env_vars import children_env_vars
 from byok.local.ports import HOST, Ports
 from byok.local.processes import ChildProcess
-from byok.local.stack import PROGRAMS_ROOT, DevStack
+from byok.local.programs import PROGRAMS_ROOT
+from byok.local.stack import DevStack
 from byok.service.pollers import UnfitWorker, Workers
 from byok.service.status import EnvironmentStatus
 from localaws.accounts import PLATFORM_ROLE_ARN

@@ -1,9 +1,6 @@
-"""The settings of the API and the wizard, and the command that generates a token."""
+"""The settings of the API and the wizard."""
 
-import hashlib
-import json
 import os
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +13,7 @@ from byok.api_settings import AccessToken, ApiSettings
 from byok.domain.naming import ENVIRONMENT_ID_PATTERN
 from byok.domain.scopes import ORGANISATION_PATTERN, Scope
 from byok.settings import Settings, format_settings_error
-from byok.web import main, warn_without_public_url
+from byok.web import warn_without_public_url
 
 TOKEN = {"name": "portal", "sha256": "0" * 64, "organisation": "acme", "scopes": [Scope.READ]}
 OIDC = {"issuer": "https://login.example.com", "audience": "byok", "jwks_url": "https://login.example.com/keys"}
@@ -143,49 +140,3 @@ def test_missing_session_directory_is_named(monkeypatch: pytest.MonkeyPatch, tmp
         Settings()
     assert isinstance(caught.value, ValidationError | SettingsError)
     assert "BYOK_API__SESSION_DIRECTORY: " in format_settings_error(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "name", "days", "scopes"),
-    [
-        (["acme"], None, 90, tuple(Scope)),
-        (["*", "--name", "support-desk", "--days", "7", "--read-only"], "support-desk", 7, (Scope.READ,)),
-    ],
-)
-def test_token_command_prints_an_entry_with_name_and_expiry(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str],
-    name: str | None,
-    days: int,
-    scopes: tuple[Scope, ...],
-) -> None:
-    before = datetime.now(UTC)
-    assert main(["token", *arguments]) == 0
-    token, entry = capsys.readouterr().out.splitlines()
-    monkeypatch.setenv("BYOK_API__TOKENS", f"[{entry}]")
-    (found,) = Settings().api.tokens
-    assert found.sha256 == hashlib.sha256(token.encode()).hexdigest()
-    assert found.name == (name or f"acme-{found.sha256[:8]}")
-    assert (found.organisation, found.scopes) == (arguments[0], scopes)
-    assert found.expires is not None
-    assert abs(found.expires - before - timedelta(days=days)) < timedelta(minutes=1)
-    assert set(json.loads(entry)) == set(AccessToken.model_fields)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (["Acme"], "organisation: must be up to 16 lower-case letters"),
-        (["acme", "--name", "two words"], "name: must be letters"),
-        (["acme", "--days", "0"], "--days: must be between 1 and 3650"),
-        (["acme", "--days", "4000"], "--days: must be between 1 and 3650"),
-    ],
-)
-def test_token_command_refuses_what_the_settings_would_refuse(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
-) -> None:
-    assert main(["token", *arguments]) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert reason in printed.err

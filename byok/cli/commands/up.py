@@ -83,9 +83,7 @@ async def _stay(stack: "DevStack", env_file: Path) -> None:
     out, facts = make_console(), stack.environment
     out.print(f"Temporal    {facts['TEMPORAL_ADDRESS']}, with its UI at {stack.ui_url}")
     out.print(f"Local AWS   {stack.aws_url}, with the profiles platform and byok (the customer)")
-    out.print(
-        f"Worker      {'running' if 'worker' in stack.children else 'not running: start it with python worker.py'}"
-    )
+    out.print(f"Worker      {'running' if 'worker' in stack.children else 'not running: start it with byok worker'}")
     out.print(f"Wizard      {stack.web_url}, with the HTTP API at {stack.web_url}/v1")
     out.print(f"S3 key      {facts['S3_KEY_ARN']}")
     out.print(f"Aurora key  {facts['RDS_KEY_ARN']}")
