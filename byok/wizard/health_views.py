@@ -17,6 +17,13 @@ _STATE_NAMES: Final[Mapping[HealthState, str]] = {
 }
 """The name of each state, in the order in which the filter of the list offers them."""
 
+_TONES: Final[Mapping[HealthState, str]] = {
+    HealthState.KEY_LOST: "danger",
+    HealthState.DEGRADED: "warning",
+    HealthState.RECOVERING: "info",
+    HealthState.HEALTHY: "success",
+}
+
 _EXPLANATIONS: Final[Mapping[HealthState, str]] = {
     HealthState.HEALTHY: "Both keys work, and the settings of all resources are correct.",
     HealthState.DEGRADED: "Both keys work, but a resource or one of its settings is not as it was created.",
@@ -41,15 +48,15 @@ _USES: Final[Mapping[KeyUse, tuple[str, str]]] = {
 
 @dataclass(frozen=True)
 class StateLabel:
-    """The name of a state, and the CSS class of its badge."""
+    """The name of a state, and the tone of its badge. The name carries the meaning."""
 
     state: HealthState
     name: str
 
     @property
-    def css_class(self) -> str:
-        """The CSS class that gives the badge its colour. The name carries the meaning."""
-        return self.state.value.lower().replace("_", "-")
+    def tone(self) -> str:
+        """The tone of the badge (`badge--…` in `static/components.css`); empty for the neutral tone."""
+        return _TONES.get(self.state, "")
 
 
 STATE_LABELS: Final[Mapping[HealthState, StateLabel]] = {

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, Response
 
 from byok.domain.vendor import VendorProfile
 from byok.wizard.sessions import Session, SessionCookies
+from byok.wizard.views import PHASE_NAMES, PHASE_TONES
 
 STEP_TITLES: Final = ("Environment", "Encryption at rest", "Review", "Progress", "Tenant name")
 """The titles of the wizard's steps (contract 13)."""
@@ -34,6 +35,7 @@ class PageRenderer:
         )
         self._templates.filters |= {"json": _json, "clock": _clock}
         self._templates.globals |= {"vendor": vendor.name, "steps": STEP_TITLES, "signs_in": signs_in}
+        self._templates.globals |= {"phase_names": PHASE_NAMES, "phase_tones": PHASE_TONES}
 
     def render(
         self, request: Request, template: str, *, session: Session | None = None, status: int = 200, **values: Any
@@ -49,7 +51,7 @@ class PageRenderer:
             values: The template's values.
         """
         text = self._templates.get_template(template).render(
-            session=session, form_token=session.form_token if session else "", **values
+            session=session, form_token=session.form_token if session else "", path=request.url.path, **values
         )
         response = HTMLResponse(text, status)
         if session is not None:

@@ -11,6 +11,30 @@ from byok.service.replay import ReplayOptions, find_replay_options
 from byok.service.status import EnvironmentStatus
 from byok.service.timeline import list_phase_runs
 
+PHASE_NAMES: Final = {
+    Phase.VALIDATING_KEYS: "Validating keys",
+    Phase.CREATING_CLUSTER: "Creating the cluster",
+    Phase.CREATING_STORAGE: "Creating the buckets",
+    Phase.AWAITING_DATABASE: "Waiting for Aurora",
+    Phase.VERIFYING: "Verifying",
+    Phase.RECONCILING_TENANT: "Adding the tenant name",
+    Phase.READY: "Ready",
+    Phase.ROLLING_BACK: "Removing resources",
+    Phase.DELETING: "Deleting",
+    Phase.DELETED: "Deleted",
+    Phase.STOPPED: "Stopped",
+}
+"""The name of each phase in lists, filters and badges."""
+
+PHASE_TONES: Final = {
+    Phase.READY: "success",
+    Phase.STOPPED: "danger",
+    Phase.ROLLING_BACK: "warning",
+    Phase.DELETING: "warning",
+    Phase.DELETED: "",
+}
+"""The tone of a phase's badge (`badge--…` in `static/components.css`). All other phases are in progress."""
+
 _WORDS: Final = {
     Phase.VALIDATING_KEYS: "Validating your keys",
     Phase.CREATING_CLUSTER: "Creating the Aurora cluster with your Aurora key",

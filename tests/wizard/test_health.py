@@ -164,8 +164,8 @@ async def test_unknown_is_never_shown_as_healthy(
     monkeypatch.setattr("byok.domain.models.health.MAX_PROOF_AGE", timedelta(days=-1))
 
     await browser.open_page(f"/environments/{environment_id}")
-    assert 'class="health unknown"' in browser.page.text  # contract 139
-    assert 'class="health healthy"' not in browser.page.text
+    assert '<span class="badge health">Unknown</span>' in browser.page.text  # contract 139
+    assert "badge--success health" not in browser.page.text
     async with asyncio.timeout(20):  # visibility is eventually consistent
         while environment_id not in (await browser.open_page("/environments", health="UNKNOWN")).text:
             pass
@@ -186,7 +186,7 @@ async def test_check_now_works_without_javascript_and_returns_to_the_page(
     await browser.submit_form(f"/environments/{environment_id}/verification", {})
 
     assert (browser.page.status_code, browser.page.url.path) == (200, f"/environments/{environment_id}")
-    assert 'class="health key-lost"' in browser.page.text  # contract 139
+    assert '<span class="badge badge--danger health">Key lost</span>' in browser.page.text  # contract 139
     assert outcomes(journal) == [(AuditAction.VERIFY_ENVIRONMENT, AuditOutcome.ACCEPTED, None)]  # contract 147
 
 
@@ -249,7 +249,7 @@ async def test_list_shows_the_health_first_and_filters_by_it(
     async with asyncio.timeout(20):  # visibility is eventually consistent
         while environment_id not in (await browser.open_page("/environments", health="HEALTHY")).text:
             pass
-    assert f"Healthy {environment_id} READY" in browser.text
+    assert f"Healthy {environment_id} Ready" in browser.text
     await browser.open_page("/environments", health="KEY_LOST")
     assert environment_id not in browser.text
     await browser.open_page("/environments", health="FINE")

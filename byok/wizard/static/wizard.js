@@ -1,19 +1,5 @@
-// Makes the pages faster to use. Every page also works without this script.
+// Makes the steps faster to use. Every step also works without this script.
 "use strict";
-
-// Copy buttons do nothing without this script, so they are hidden until it runs.
-function showCopyButtons(within) {
-  if (!navigator.clipboard) return;
-  for (const button of within.querySelectorAll("button.copy")) {
-    button.hidden = false;
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-      const before = button.innerHTML;
-      button.textContent = "Copied";
-      setTimeout(() => { button.innerHTML = before; }, 1500);
-    });
-  }
-}
 
 // Tabs also work as plain links. This function switches tabs without a page load, and updates the address.
 function makeTabsQuick() {
@@ -80,42 +66,5 @@ function checkKeysAsTyped() {
   }
 }
 
-// Progress: reloads the live part of the page when the server reports a change.
-function followProgress() {
-  const live = document.getElementById("live");
-  if (!live || live.querySelector("#state").dataset.final === "true") return;
-  const source = new EventSource(live.dataset.changes);
-  source.addEventListener("change", async () => {
-    const answer = await fetch(live.dataset.page, { headers: { "X-Part": "live" } });
-    if (answer.redirected) {  // the session has expired
-      source.close();
-      location.assign(live.dataset.page);
-      return;
-    }
-    if (!answer.ok) return;
-    live.innerHTML = await answer.text();
-    showCopyButtons(live);
-    if (live.querySelector("#state").dataset.final === "true") source.close();
-  });
-}
-
-// Health: reloads this part every minute, so that a page that stays open does not show an old state.
-function followHealth() {
-  const live = document.getElementById("live");
-  if (!live) return;
-  setInterval(async () => {
-    const shown = document.getElementById("health");
-    if (!shown || document.hidden || shown.contains(document.activeElement)) return;
-    const answer = await fetch(live.dataset.page, { headers: { "X-Part": "health" } });
-    if (answer.redirected) location.assign(live.dataset.page);  // the session has expired
-    if (!answer.ok || answer.redirected || shown.contains(document.activeElement)) return;
-    shown.outerHTML = await answer.text();
-    showCopyButtons(document.getElementById("health") || live);
-  }, 60_000);
-}
-
-showCopyButtons(document);
 makeTabsQuick();
 checkKeysAsTyped();
-followProgress();
-followHealth();

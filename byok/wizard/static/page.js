@@ -1,0 +1,29 @@
+// Makes every page easier to use. Every page also works without this script.
+"use strict";
+
+// Copy buttons do nothing without this script, so they are hidden until it runs.
+function showCopyButtons(within) {
+  if (!navigator.clipboard) return;
+  for (const button of within.querySelectorAll("button.copy")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+      const before = button.innerHTML;
+      button.textContent = "Copied";
+      setTimeout(() => { button.innerHTML = before; }, 1500);
+    });
+  }
+}
+
+// The help stands beside the step in a wide window, and is folded away below the step in a narrow one.
+function foldHelp() {
+  const help = document.querySelector(".help-panel > details");
+  if (!help) return;
+  const wide = matchMedia("(min-width: 68rem)");
+  const fold = () => { help.open = wide.matches; };
+  wide.addEventListener("change", fold);
+  fold();
+}
+
+showCopyButtons(document);
+foldHelp();
