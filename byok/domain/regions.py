@@ -1,24 +1,67 @@
 """The AWS Regions, and the checks that a name is an AWS Region (contract 133) and that the platform uses the Region.
 
-The list is copied from botocore (`partitions.json` and `endpoints.json`), because importing botocore here would make
-every command slow. `tests/unit/test_regions.py` fails if a botocore update adds a Region that is missing here.
+The list and the names are copied from botocore (`partitions.json` and `endpoints.json`), because importing botocore
+here would make every command slow. `tests/unit/test_regions.py` fails if a botocore update adds or renames a Region.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 DEFAULT_HOME_REGION: Final = "eu-central-1"
 
-REGIONS: Final = (
-    *("af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1"),
-    *("ap-south-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5"),
-    *("ap-southeast-6", "ap-southeast-7", "ca-central-1", "ca-west-1", "cn-north-1", "cn-northwest-1"),
-    *("eu-central-1", "eu-central-2", "eu-isoe-west-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1"),
-    *("eu-west-2", "eu-west-3", "eusc-de-east-1", "il-central-1", "me-central-1", "me-south-1", "me-west-1"),
-    *("mx-central-1", "sa-east-1", "sa-west-1", "us-east-1", "us-east-2", "us-gov-east-1", "us-gov-west-1"),
-    *("us-iso-east-1", "us-iso-west-1", "us-isob-east-1", "us-isob-west-1", "us-isof-east-1", "us-isof-south-1"),
-    *("us-west-1", "us-west-2"),
-)
+REGION_NAMES: Final[Mapping[str, str]] = {
+    "af-south-1": "Africa (Cape Town)",
+    "ap-east-1": "Asia Pacific (Hong Kong)",
+    "ap-east-2": "Asia Pacific (Taipei)",
+    "ap-northeast-1": "Asia Pacific (Tokyo)",
+    "ap-northeast-2": "Asia Pacific (Seoul)",
+    "ap-northeast-3": "Asia Pacific (Osaka)",
+    "ap-south-1": "Asia Pacific (Mumbai)",
+    "ap-south-2": "Asia Pacific (Hyderabad)",
+    "ap-southeast-1": "Asia Pacific (Singapore)",
+    "ap-southeast-2": "Asia Pacific (Sydney)",
+    "ap-southeast-3": "Asia Pacific (Jakarta)",
+    "ap-southeast-4": "Asia Pacific (Melbourne)",
+    "ap-southeast-5": "Asia Pacific (Malaysia)",
+    "ap-southeast-6": "Asia Pacific (New Zealand)",
+    "ap-southeast-7": "Asia Pacific (Thailand)",
+    "ca-central-1": "Canada (Central)",
+    "ca-west-1": "Canada West (Calgary)",
+    "cn-north-1": "China (Beijing)",
+    "cn-northwest-1": "China (Ningxia)",
+    "eu-central-1": "Europe (Frankfurt)",
+    "eu-central-2": "Europe (Zurich)",
+    "eu-isoe-west-1": "EU ISOE West",
+    "eu-north-1": "Europe (Stockholm)",
+    "eu-south-1": "Europe (Milan)",
+    "eu-south-2": "Europe (Spain)",
+    "eu-west-1": "Europe (Ireland)",
+    "eu-west-2": "Europe (London)",
+    "eu-west-3": "Europe (Paris)",
+    "eusc-de-east-1": "AWS European Sovereign Cloud (Germany)",
+    "il-central-1": "Israel (Tel Aviv)",
+    "me-central-1": "Middle East (UAE)",
+    "me-south-1": "Middle East (Bahrain)",
+    "me-west-1": "Middle East (Saudi Arabia)",
+    "mx-central-1": "Mexico (Central)",
+    "sa-east-1": "South America (Sao Paulo)",
+    "sa-west-1": "South America (Chile)",
+    "us-east-1": "US East (N. Virginia)",
+    "us-east-2": "US East (Ohio)",
+    "us-gov-east-1": "AWS GovCloud (US-East)",
+    "us-gov-west-1": "AWS GovCloud (US-West)",
+    "us-iso-east-1": "US ISO East",
+    "us-iso-west-1": "US ISO WEST",
+    "us-isob-east-1": "US ISOB East (Ohio)",
+    "us-isob-west-1": "US ISOB West",
+    "us-isof-east-1": "US ISOF EAST",
+    "us-isof-south-1": "US ISOF SOUTH",
+    "us-west-1": "US West (N. California)",
+    "us-west-2": "US West (Oregon)",
+}
+"""The name that the AWS console shows for each Region."""
+
+REGIONS: Final = tuple(REGION_NAMES)
 
 _SIMILAR: Final = 0.6
 """The minimum similarity at which a name counts as a misspelling of a Region, the same as `difflib`'s default."""
@@ -71,3 +114,8 @@ def find_nearest_region(name: str) -> str | None:
     ratios = {region: SequenceMatcher(None, region, given).ratio() for region in REGIONS}
     nearest = max(REGIONS, key=ratios.__getitem__)
     return nearest if ratios[nearest] >= _SIMILAR else None
+
+
+def describe_region(region: str) -> str:
+    """Return a Region with its name, such as `Europe (Frankfurt) eu-central-1`."""
+    return f"{REGION_NAMES[region]} {region}" if region in REGION_NAMES else region

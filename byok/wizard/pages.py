@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from byok.domain.regions import describe_region
 from byok.domain.vendor import VendorProfile
 from byok.wizard.sessions import Session, SessionCookies
 from byok.wizard.views import PHASE_NAMES, PHASE_TONES
@@ -33,7 +34,7 @@ class PageRenderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"json": _json, "clock": _clock}
+        self._templates.filters |= {"json": _json, "clock": _clock, "region": describe_region}
         self._templates.globals |= {"vendor": vendor.name, "steps": STEP_TITLES, "signs_in": signs_in}
         self._templates.globals |= {"phase_names": PHASE_NAMES, "phase_tones": PHASE_TONES}
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from byok.domain.arns import partition_of_region
 from byok.domain.models import CheckKeysRequest
-from byok.domain.regions import REGIONS, UnknownRegionError, require_region
+from byok.domain.regions import REGION_NAMES, REGIONS, UnknownRegionError, require_region
 
 
 def test_regions_are_those_of_botocore() -> None:
@@ -17,7 +17,12 @@ def test_regions_are_those_of_botocore() -> None:
     known = {name: one["id"] for one in partitions for name in one["regions"] if not name.endswith("-global")}
     known |= {name: one["partition"] for one in session.get_data("endpoints")["partitions"] for name in one["regions"]}
 
+    names = {name: facts["description"] for one in partitions for name, facts in one["regions"].items()}
+    for one in session.get_data("endpoints")["partitions"]:
+        names |= {name: facts["description"] for name, facts in one["regions"].items()}
+
     assert list(REGIONS) == sorted(known)
+    assert {region: names[region] for region in REGIONS} == REGION_NAMES
     assert {region: partition_of_region(region) for region in REGIONS} == known
 
 
