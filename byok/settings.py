@@ -19,10 +19,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
-from byok.api_settings import ApiSettings, must_match
+from byok.api_settings import ApiSettings, HttpsUrl, must_match
 from byok.audit_settings import AuditSettings
 from byok.domain.arns import account_id_of_role, partition_of_region
 from byok.domain.encryption import PlatformKeys
+from byok.domain.help_pages import DOCS_PATH
 from byok.domain.models.base import RegionName
 from byok.domain.quotas import Quotas
 from byok.domain.regions import DEFAULT_HOME_REGION
@@ -117,6 +118,8 @@ class Settings(BaseSettings):
         api: Access, sessions and limits of the API and the wizard (`byok.api_settings`).
         audit: Where the audit trail is stored.
         notifications: Where byok delivers notifications.
+        docs_url: Address of the documentation, for the links in problems. The default is the path `/docs` of the public
+            URL or, without a public URL, of the server that sends the problem.
         log_level: Minimum severity of the messages to log.
         log_format: `json` for log collectors, `console` for people.
     """
@@ -148,6 +151,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     audit: AuditSettings = AuditSettings()
     notifications: NotificationSettings = NotificationSettings()
+    docs_url: HttpsUrl | None = None
     log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: LogFormat = LogFormat.JSON
 
@@ -190,6 +194,11 @@ class Settings(BaseSettings):
         if self.audit.bucket is not None and self.audit_bucket_owner is None:
             raise ValueError("BYOK_AUDIT__BUCKET_OWNER: missing; set it, or BYOK_PLATFORM_ROLE_ARN, to use a bucket")
         return self
+
+    @property
+    def docs_address(self) -> str:
+        """The address of the documentation: a URL, or a path of the server that sends a problem."""
+        return self.docs_url or f"{self.api.public_url or ''}{DOCS_PATH}"
 
     @property
     def audit_bucket_owner(self) -> str | None:

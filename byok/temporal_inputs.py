@@ -11,6 +11,7 @@ from itertools import zip_longest
 from typing import Any, Final, Self
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import SearchAttributeUpdate
@@ -45,8 +46,17 @@ from byok.domain.phases import Phase
 ACCEPTED_ENCODING: Final = "json/plain"
 """The encoding of an input that a person types into Temporal's UI or CLI, or that byok's own clients send."""
 
+
+class _StoredFieldsConverter(PydanticJSONPlainPayloadConverter):
+    """Leaves out computed fields, such as a problem's help URL: the reader of a payload computes them again."""
+
+    def to_payload(self, value: Any) -> Payload | None:
+        """See `EncodingPayloadConverter`."""
+        return Payload(metadata={"encoding": self.encoding.encode()}, data=to_json(value, round_trip=True))
+
+
 _CONVERTERS: Final = tuple(
-    PydanticJSONPlainPayloadConverter() if isinstance(converter, JSONPlainPayloadConverter) else converter
+    _StoredFieldsConverter() if isinstance(converter, JSONPlainPayloadConverter) else converter
     for converter in DefaultPayloadConverter.default_encoding_payload_converters
 )
 """The payload converters, which all instances of `StrictPayloadConverter` share, because the SDK creates a new instance

@@ -25,6 +25,7 @@ from byok.api.state import ApiState
 from byok.api_settings import ApiSettings
 from byok.audit.journal import AuditJournal, JournalUnwritableError
 from byok.audit.setup import build_shipper
+from byok.domain.help_pages import use_docs_url
 from byok.log import configure_logging
 from byok.service.connection import connect_service
 from byok.settings import Settings
@@ -73,6 +74,7 @@ def serve(settings: Settings, host: str, port: int) -> int:
             "grant access."
         )
     configure_logging(settings)
+    use_docs_url(settings.docs_address)
     warn_without_public_url(settings.api)
     journal = AuditJournal(settings.audit.directory)
     try:

@@ -15,6 +15,7 @@ from starlette.types import Scope
 from byok.api.authentication import IdentityProviderUnavailableError, UnauthenticatedError
 from byok.api.rate_limits import build_quota_headers
 from byok.api.status_broadcaster import TooManyStreamsError
+from byok.domain.help_pages import build_help_url
 from byok.domain.models import Problem
 from byok.service import errors
 
@@ -72,7 +73,7 @@ class ProblemDetails(BaseModel):
     """An error as problem details (RFC 9457).
 
     Attributes:
-        type: `urn:byok:problem:`, followed by the code.
+        type: The address of the documentation page about the code.
         title: The name of the HTTP status.
         status: The HTTP status.
         detail: What happened and what to do, for a human reader.
@@ -144,7 +145,7 @@ def build_problem_response(
     """Build a problem details response to the request with this ASGI scope."""
     scope["state"][PROBLEM_CODE] = code
     details = ProblemDetails(
-        type=f"urn:byok:problem:{code}",
+        type=build_help_url(code),
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,

@@ -56,7 +56,9 @@ def print_text(text: str) -> None:
 def exit_with_error(message: str, code: str, exit_code: int, *, as_json: bool) -> NoReturn:
     """Print an error message on standard error and, with `as_json`, also as JSON on standard output. Then exit."""
     if as_json:
-        print_json({"error": {"code": code, "message": message}})
+        from byok.domain.help_pages import build_help_url
+
+        print_json({"error": {"code": code, "message": message, "help_url": build_help_url(code)}})
     print_message(message)
     raise typer.Exit(exit_code)
 

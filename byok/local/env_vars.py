@@ -36,6 +36,7 @@ def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, st
         "AWS_SESSION_TOKEN": "",
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
+        "BYOK_DOCS_URL": f"http://{HOST}:{ports.web}/docs",
         "BYOK_HOME_REGION": region,
         "BYOK_REGIONS": ",".join((region, *OTHER_REGIONS)),
         "BYOK_DATABASE_POLL_SECONDS": "0.5",  # the local AWS creates a database in seconds, not minutes

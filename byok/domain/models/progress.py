@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, computed_field
 
 from byok.domain.arns import KeyPurpose
+from byok.domain.help_pages import build_help_url
 from byok.domain.models.base import RecordModel
 from byok.domain.models.requests import DeleteRequest, ProvisionRequest, ReconcileTenantRequest
 from byok.domain.models.resources import DeletionResult, Evidence, Resources
@@ -42,6 +43,12 @@ class Problem(RecordModel):
     at: datetime
     remediation: str
     held_since: datetime | None = None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def help_url(self) -> str:
+        """The address of the documentation page about the code. Temporal does not store this field."""
+        return build_help_url(self.code)
 
 
 class CheckedKey(RecordModel):
