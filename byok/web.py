@@ -25,7 +25,8 @@ from byok.api.state import ApiState
 from byok.api_settings import ApiSettings
 from byok.audit.journal import AuditJournal, JournalUnwritableError
 from byok.audit.setup import build_shipper
-from byok.domain.help_pages import use_docs_url
+from byok.docs_site import make_docs_app
+from byok.domain.help_pages import DOCS_PATH, use_docs_url
 from byok.log import configure_logging
 from byok.service.connection import connect_service
 from byok.settings import Settings
@@ -133,12 +134,16 @@ def build_server_config(state: ApiState, settings: ApiSettings, host: str, port:
 
 
 def make_asgi_app(state: ApiState, settings: ApiSettings) -> ASGIApp:
-    """Combine the API and the wizard into one application."""
-    api, wizard = make_api_app(state), make_wizard_app(state, settings)
+    """Combine the API, the wizard and the documentation into one application."""
+    api, wizard, docs = make_api_app(state), make_wizard_app(state, settings), make_docs_app()
 
     async def both(scope: Scope, receive: Receive, send: Send) -> None:
-        ours = scope["type"] == "http" and not scope["path"].startswith(_OF_THE_API)
-        await (wizard if ours else api)(scope, receive, send)
+        if scope["type"] != "http" or scope["path"].startswith(_OF_THE_API):
+            await api(scope, receive, send)
+        elif scope["path"] == DOCS_PATH or scope["path"].startswith(f"{DOCS_PATH}/"):
+            await docs(scope, receive, send)
+        else:
+            await wizard(scope, receive, send)
 
     app: ASGIApp = both
     if settings.allows_anonymous:

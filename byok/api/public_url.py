@@ -9,6 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from byok.api.problems import build_problem_response
+from byok.domain.help_pages import DOCS_PATH
 
 PROBE_PATHS: Final = frozenset({"/health", "/ready"})
 """The paths of the health checks, which load balancers and container platforms request by IP address and over http. The
@@ -80,7 +81,9 @@ class ResponseHeadersMiddleware:
                 headers = MutableHeaders(scope=message)
                 # Static files contain no customer data, so browsers may cache static files, but must revalidate them
                 # before each use.
-                headers["Cache-Control"] = "no-cache" if scope["path"].startswith("/static/") else "no-store"
+                headers["Cache-Control"] = (
+                    "no-cache" if scope["path"].startswith(("/static/", f"{DOCS_PATH}/")) else "no-store"
+                )
                 if self.https and scope["scheme"] == "https":  # RFC 6797 section 7.2 forbids the header over http
                     headers["Strict-Transport-Security"] = _HSTS
             await send(message)

@@ -12,6 +12,9 @@ from urllib.parse import quote
 DOCS_PATH: Final = "/docs"
 """The path under which `byok web` serves the documentation."""
 
+PROBLEMS_PATH: Final = "/problems"
+"""The path, within the documentation, of the pages about problem codes."""
+
 _docs_url: ContextVar[str] = ContextVar("docs_url", default=DOCS_PATH)
 
 
@@ -22,4 +25,4 @@ def use_docs_url(url: str) -> None:
 
 def build_help_url(code: str) -> str:
     """Return the address of the page about a problem code."""
-    return f"{_docs_url.get()}/problems/{quote(code)}"
+    return f"{_docs_url.get()}{PROBLEMS_PATH}/{quote(code)}"

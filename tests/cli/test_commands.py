@@ -40,7 +40,11 @@ def test_status_says_that_the_keys_are_platform_managed(run: Run, service: FakeS
 def test_status_of_an_unknown_environment_fails(run: Run, service: FakeService) -> None:
     ended = run("status", "missing", "--json")
     assert ended.code == 1
-    assert ended.json["error"] == {"code": "byok.EnvironmentNotFound", "message": "Environment missing not found."}
+    assert ended.json["error"] == {
+        "code": "byok.EnvironmentNotFound",
+        "message": "Environment missing not found.",
+        "help_url": "/docs/problems/byok.EnvironmentNotFound",
+    }
 
 
 def test_list_has_one_line_per_environment(run: Run, service: FakeService) -> None:

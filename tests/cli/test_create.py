@@ -230,7 +230,8 @@ def test_service_error_is_reported_and_fails(run: Run, service: FakeService, err
     assert (ended.code, ended.out) == (1, "")
     assert str(error) in ended.err
     content = run("create", *OPTIONS, "--json").json
-    assert content == {"error": {"code": error.code, "message": str(error)}}  # type: ignore[attr-defined]
+    help_url = f"/docs/problems/{error.code}"  # type: ignore[attr-defined]
+    assert content == {"error": {"code": error.code, "message": str(error), "help_url": help_url}}  # type: ignore[attr-defined]
 
 
 def test_repeated_request_is_reported_as_known(run: Run, service: FakeService) -> None:

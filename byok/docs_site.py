@@ -1,0 +1,77 @@
+"""Serves the documentation site under `/docs`. `make docs` builds the site into `byok/_site`, which the wheel contains.
+
+The site contains no customer data, so reading it needs no sign-in. Its pages load nothing from other hosts.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from byok.domain.help_pages import DOCS_PATH, PROBLEMS_PATH
+
+SITE: Final = Path(__file__).with_name("_site")
+"""The folder into which `make docs` builds the site."""
+
+SECURITY_HEADERS: Final[Mapping[str, str]] = {
+    # As strict as the wizard's policy, with two additions: the theme's icons are data URLs in its style sheets, and the
+    # search runs in a worker.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; worker-src 'self'; img-src 'self' data:; "
+        "font-src 'self'; connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+_PAGE: Final = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    '<meta name="color-scheme" content="light dark">'
+    "<title>{title}</title></head><body><h1>{title}</h1>{text}</body></html>"
+)
+_NOT_BUILT: Final = _PAGE.format(
+    title="The documentation is not built",
+    text="<p>In a checkout of byok, run <code>make docs</code>, then reload this page. The container image and the "
+    "wheel of a release contain the documentation.</p>",
+)
+_NOT_FOUND: Final = _PAGE.format(
+    title="Page not found",
+    text=f'<p>The documentation has no page at this address. <a href="{DOCS_PATH}/">Open the documentation</a>.</p>',
+)
+
+
+def make_docs_app(site: Path = SITE) -> ASGIApp:
+    """Build the application that serves the site.
+
+    A request for the page of an unknown problem code is redirected to the list of all codes: AWS can send a code that
+    byok does not know.
+    """
+    files = StaticFiles(directory=site, html=True, check_dir=False)
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        inner = dict(scope, root_path=scope.get("root_path", "") + DOCS_PATH)
+        response = await _respond(files, site, inner)
+        response.headers.update(SECURITY_HEADERS)
+        await response(scope, receive, send)
+
+    return serve
+
+
+async def _respond(files: StaticFiles, site: Path, scope: Scope) -> Response:
+    if not (site / "index.html").is_file():
+        return HTMLResponse(_NOT_BUILT, HTTPStatus.NOT_FOUND)
+    if scope["path"] == DOCS_PATH:
+        return RedirectResponse(f"{DOCS_PATH}/", HTTPStatus.PERMANENT_REDIRECT)
+    try:
+        return await files.get_response(files.get_path(scope), scope)
+    except HTTPException as error:
+        if error.status_code == HTTPStatus.NOT_FOUND and scope["path"].startswith(f"{DOCS_PATH}{PROBLEMS_PATH}/"):
+            return RedirectResponse(f"{DOCS_PATH}{PROBLEMS_PATH}/")
+        return HTMLResponse(_NOT_FOUND, error.status_code)
