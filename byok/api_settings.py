@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from byok.domain.aws_console import TEMPLATE_URL_MAX_LENGTH, TEMPLATE_URL_PATTERN
 from byok.domain.scopes import EVERY_ORGANISATION, ORGANISATION_PATTERN, Scope
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -127,6 +128,8 @@ class ApiSettings(BaseModel):
             has ended.
         aws_events_secret: Secret with which EventBridge authenticates. Without this secret, the server accepts no AWS
             events.
+        template_url: Address in S3 of the CloudFormation template that `byok template` prints. If the address is set,
+            the wizard offers *Launch stack*.
         requests_per_minute: Maximum number of requests per minute from one client address.
         max_body_bytes: Maximum size of a request body.
         max_streams: Maximum number of open event streams per organisation, in each process.
@@ -150,6 +153,15 @@ class ApiSettings(BaseModel):
     session_secret: SecretStr | None = Field(default=None, min_length=32)
     session_directory: DirectoryPath | None = None
     aws_events_secret: Annotated[SecretStr, AfterValidator(_require_header_value)] | None = None
+    template_url: (
+        Annotated[
+            Annotated[str, Field(max_length=TEMPLATE_URL_MAX_LENGTH)],
+            must_match(
+                TEMPLATE_URL_PATTERN, "the https URL of an object in S3, such as https://….s3.….amazonaws.com/…"
+            ),
+        ]
+        | None
+    ) = None
     requests_per_minute: int = Field(default=600, ge=1)
     max_body_bytes: int = Field(default=256 * 1024, ge=1024)
     max_streams: int = Field(default=500, ge=1)

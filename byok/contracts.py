@@ -41,6 +41,10 @@ DELIVER_NOTIFICATION_WORKFLOW: Final = "DeliverNotification"
 AURORA_PROOF_UPDATE: Final = "await_proof"
 """The update of `ProveAuroraKey` that returns the verdict."""
 
+KEY_VERDICTS_QUERY: Final = "verdicts"
+"""The query of `CheckKeys` that returns the verdicts so far. The verdicts are not in the memo, because only the page
+that waits for a check reads them, and a check needs a worker anyway."""
+
 ENVIRONMENT_WORKFLOWS: Final = (PROVISION_ENVIRONMENT_WORKFLOW, DELETE_ENVIRONMENT_WORKFLOW)
 """The workflows that run under an environment's workflow id."""
 

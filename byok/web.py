@@ -98,6 +98,7 @@ def serve(settings: Settings, host: str, port: int) -> int:
         build_shipper(settings, journal),
         find_local_aws(os.environ),
         settings.api.aws_events_secret.get_secret_value() if settings.api.aws_events_secret else None,
+        settings.api.template_url,
     )
     try:
         # Objects that exist now stay in memory until the process ends. Exempting these objects from garbage collection

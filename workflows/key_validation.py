@@ -1,7 +1,7 @@
 """Examines two keys, for a key check or for provisioning."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from temporalio import workflow
@@ -43,19 +43,32 @@ _NOT_ALLOWED: Final = (
 )
 
 
-async def check_keys(request: CheckKeysRequest, plan: KeyCheckPlan) -> KeyCheckResult:
+async def check_keys(
+    request: CheckKeysRequest, plan: KeyCheckPlan, report: Callable[[CheckedKey], None]
+) -> KeyCheckResult:
     """Return a verdict on each key, and every problem found (contract 126, 129).
 
     byok does not use a key that breaks a rule or that another environment has claimed.
+
+    Args:
+        request: The keys to check.
+        plan: The plan of the check.
+        report: Called with the verdict on each key, as soon as the verdict is known.
     """
+
+    async def examine(verdict: Awaitable[CheckedKey]) -> CheckedKey:
+        found = await verdict
+        report(found)
+        return found
+
     unregistered = await find_unregistered_accounts(request, plan.environment, without_hold(READ_OPTIONS))
     if unregistered:
         return _refuse_accounts(request, plan, unregistered)
     claimed = await _look_up_claims(request, plan)
     findings = (*plan.findings, *claimed)
     s3, rds = await asyncio.gather(
-        _examine_s3_key(request, plan, findings, CHECK_PROBE_OPTIONS),
-        _examine_aurora_key(request, plan, findings, requested=request.prove_aurora_key),
+        examine(_examine_s3_key(request, plan, findings, CHECK_PROBE_OPTIONS)),
+        examine(_examine_aurora_key(request, plan, findings, requested=request.prove_aurora_key)),
     )
     if s3.problem is not None and s3.problem.code == KEYS_EXCHANGED_CODE:
         arn = rds.key_arn

@@ -31,7 +31,12 @@ class OnboardingCommands(BaseModel):
 
 
 class OnboardingValues(BaseModel):
-    """Everything that a customer needs before creating the keys."""
+    """Everything that a customer needs before creating the keys.
+
+    Attributes:
+        launch_stack_url: A link that opens the AWS console with the key stack filled in; null if the vendor has not set
+            `BYOK_API__TEMPLATE_URL`.
+    """
 
     platform_role_arn: str
     platform_account: str
@@ -40,6 +45,7 @@ class OnboardingValues(BaseModel):
     template_file: str
     tenant_role_file: str
     stack_name: str
+    launch_stack_url: str | None
     external_id: str | None
     statements: dict[KeyPurpose, list[dict[str, Any]]]
     commands: OnboardingCommands
@@ -84,6 +90,18 @@ class PolicyCheckResponse(BaseModel):
     key: KeyPurpose
     usable: bool | None
     permissions: list[PermissionCheckResponse]
+    findings: list[PolicyFinding]
+
+
+class DiagnosisResponse(BaseModel):
+    """What is wrong with two keys, according to the output of the key administrator's script.
+
+    Attributes:
+        usable: Whether provisioning can use both keys; None if the output lacks the data to decide this.
+        findings: The most severe finding first.
+    """
+
+    usable: bool | None
     findings: list[PolicyFinding]
 
 

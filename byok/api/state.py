@@ -44,6 +44,7 @@ class ApiState:
         journal: The journal of the audit trail.
         shipper: Ships the audit trail; None if no bucket is set.
         aws_events_secret: The secret with which EventBridge authenticates; None if the server accepts no AWS events.
+        template_url: The address of the key template in S3; None if the vendor has not uploaded the template.
         opened: An event that is set once the server is connected to Temporal.
     """
 
@@ -58,6 +59,7 @@ class ApiState:
     shipper: AuditShipper | None = None
     local_aws: str | None = None
     aws_events_secret: str | None = field(default=None, repr=False)
+    template_url: str | None = None
     opened: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _service: EnvironmentService | None = field(default=None, init=False)
     _followers: StatusBroadcaster | None = field(default=None, init=False)

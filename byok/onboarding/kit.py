@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from byok.domain.arns import KeyPair, KeyPurpose, account_id_of_role, check_key_arns, partition_of_region
+from byok.domain.aws_console import console_url, quick_create_url
 from byok.domain.customer_aws import DEFAULT_PROFILE, STACK_NAME_PATTERN
 from byok.domain.iam.statements import Statement, StatementParameters, build_key_statements
 from byok.domain.onboarding.customer_commands import (
@@ -47,6 +48,7 @@ class OnboardingKit:
         keys: The ARNs of both keys, once they are known.
         external_id: The external id of the customer's organisation, which the platform passes when it assumes the
             optional tenant role. None until the keys are known, because only then can the customer create the role.
+        template_url: The address of the key template in S3; None if the vendor has not uploaded the template.
     """
 
     platform_role_arn: str
@@ -56,6 +58,7 @@ class OnboardingKit:
     commands: CustomerCommands
     keys: KeyPair | None
     external_id: str | None = None
+    template_url: str | None = None
 
     @classmethod
     def for_region(
@@ -68,6 +71,7 @@ class OnboardingKit:
         profile: str = DEFAULT_PROFILE,
         keys: KeyPair | None = None,
         organisation: str | None = None,
+        template_url: str | None = None,
     ) -> Self:
         """Build the kit for a Region.
 
@@ -91,12 +95,29 @@ class OnboardingKit:
         if wrong:
             raise ValueError(wrong[0].message)
         commands = CustomerCommands(platform_role_arn, region, vendor, stack_name, profile, organisation)
-        return cls(platform_role_arn, account, region, vendor, commands, keys)
+        return cls(platform_role_arn, account, region, vendor, commands, keys, template_url=template_url)
 
     @property
     def organisation(self) -> str | None:
         """The organisation that will own the environment; None for the vendor."""
         return self.commands.organisation
+
+    @property
+    def launch_stack_url(self) -> str | None:
+        """The address of the console's page that creates both keys, with all values filled in.
+
+        None if the vendor has not uploaded the template, or if the Region's partition has no public console.
+        """
+        if self.template_url is None:
+            return None
+        return quick_create_url(
+            self.region, self.template_url, self.commands.stack_name, self.commands.stack_parameters()
+        )
+
+    @property
+    def create_stack_url(self) -> str | None:
+        """The address of the console's page that uploads a template; None if there is no public console."""
+        return console_url(self.region, "cloudformation/home#/stacks/create")
 
     def statements_for_key(self, which: KeyPurpose) -> list[Statement]:
         """Return the statements for one of the two keys, ready to paste (contract 26, 27)."""
@@ -125,6 +146,7 @@ class OnboardingKit:
             "template_file": KEYS_TEMPLATE_FILE,
             "tenant_role_file": TENANT_ROLE_TEMPLATE_FILE,
             "stack_name": self.commands.stack_name,
+            "launch_stack_url": self.launch_stack_url,
             "external_id": self.external_id,
             "statements": {which.value: self.statements_for_key(which) for which in KeyPurpose},
             "commands": {

@@ -273,6 +273,21 @@ class EnvironmentReader:
             where = f"task queue {self.task_queue!r} of namespace {self.client.namespace!r}"
             raise NoWorkerError(f"{what}, but no worker is processing it: {why.replace('{where}', where)}")
 
+    async def list_pending_steps(self, handle: WorkflowHandle[Any, Any], what: str) -> tuple[PendingStep, ...]:
+        """Return the steps that a short workflow waits for.
+
+        Args:
+            handle: The workflow.
+            what: The beginning of the error message if no worker is available.
+
+        Raises:
+            NoWorkerError: No worker is available.
+        """
+        described = await handle.describe()
+        status = await EnvironmentStatus.from_description(described, self._fetch(described))
+        await self._require_worker(status, datetime.min.replace(tzinfo=UTC), what)
+        return status.pending
+
     async def wait_for_result(
         self, handle: WorkflowHandle[Any, Result], what: str, on_pending: Callable[[PendingStep], None] | None = None
     ) -> Result:

@@ -62,7 +62,7 @@ class EnvironmentService(EnvironmentReader):
 
     def __init__(self, client: Client, task_queue: str = contracts.TASK_QUEUE, quotas: Quotas | None = None) -> None:
         super().__init__(client, task_queue)
-        self._counter = QuotaCounter(client, quotas or Quotas())
+        self.counter = QuotaCounter(client, quotas or Quotas())
 
     async def create(self, request: ProvisionRequest, *, key: str | None = None) -> CreateResult:
         """Start an environment, or return the environment that an identical earlier request started.
@@ -84,7 +84,7 @@ class EnvironmentService(EnvironmentReader):
             QuotaExceededError: The request would start an environment, and its organisation has used up a quota.
         """
         await self.record_intent(AuditAction.CREATE_ENVIRONMENT, request.model_dump())
-        created = await create_environment(self, self._counter, self.task_queue, request, key)
+        created = await create_environment(self, self.counter, self.task_queue, request, key)
         self.note_run(created.workflow_id, created.run_id)
         return created
 
@@ -97,7 +97,7 @@ class EnvironmentService(EnvironmentReader):
             QuotaExceededError: The organisation has checked a key too often.
         """
         await self.record_intent(AuditAction.CHECK_KEYS, request.model_dump())
-        return await check_keys(self, self._counter, self.task_queue, request)
+        return await check_keys(self, self.counter, self.task_queue, request)
 
     async def list_claims(self, request: ListClaimsRequest) -> ClaimPage:
         """Return a page of the claims on keys, each with its meaning and the recommended action (contract 138).
@@ -275,7 +275,7 @@ class EnvironmentService(EnvironmentReader):
                 point = await find_reset_point(handle.fetch_history_events())
                 if point is not None:
                     await self.record_intent(AuditAction.REPLAY_ENVIRONMENT, request.model_dump())
-                    await require_environment_quota(self._counter, status.organisation, environment_id)
+                    await require_environment_quota(self.counter, status.organisation, environment_id)
                     replayed = await lifecycle.reset_workflow(self.client, status, point, self.requester)
                     self.note_run(replayed.workflow_id, replayed.run_id)
                     return replayed

@@ -1,6 +1,8 @@
 """Checks two keys, and waits for the verdicts."""
 
-from temporalio.client import WorkflowFailureError
+from typing import Any, Final, NoReturn
+
+from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 
 from byok import contracts
@@ -13,14 +15,21 @@ from byok.service.temporal_errors import translate_temporal_errors
 from byok.service.workflow_starts import build_priority, build_requester_memo
 from byok.temporal_quotas import QuotaCounter
 
+KEY_CHECK_ACCEPTED: Final = "The key check was accepted"
+"""The beginning of the error message if no worker is available."""
 
-async def check_keys(
+
+async def start_key_check(
     reader: EnvironmentReader, counter: QuotaCounter, task_queue: str, request: CheckKeysRequest
-) -> KeyCheckResult:
-    """Return a verdict on each of two keys. See `EnvironmentService.check_keys`."""
+) -> WorkflowHandle[Any, KeyCheckResult]:
+    """Start a check of two keys, or find the running check of the same keys.
+
+    Raises:
+        QuotaExceededError: The organisation has checked a key too often.
+    """
     with translate_temporal_errors():
         await require_key_check_quota(counter, request)
-        handle = await reader.client.start_workflow(
+        handle: WorkflowHandle[Any, KeyCheckResult] = await reader.client.start_workflow(
             contracts.CHECK_KEYS_WORKFLOW,
             request,
             id=contracts.key_check_workflow_id(request),
@@ -31,10 +40,26 @@ async def check_keys(
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         )
         reader.note_run(handle.id, handle.result_run_id)
+        return handle
+
+
+async def check_keys(
+    reader: EnvironmentReader, counter: QuotaCounter, task_queue: str, request: CheckKeysRequest
+) -> KeyCheckResult:
+    """Return a verdict on each of two keys. See `EnvironmentService.check_keys`."""
+    handle = await start_key_check(reader, counter, task_queue, request)
+    with translate_temporal_errors():
         try:
-            return await reader.wait_for_result(handle, "The key check was accepted")
+            return await reader.wait_for_result(handle, KEY_CHECK_ACCEPTED)
         except WorkflowFailureError as error:
-            # Another check started first and used up the quota.
-            if getattr(error.cause, "type", None) == QUOTA_EXCEEDED_CODE:
-                await require_key_check_quota(counter, request, may_join=False)
-            raise KeyCheckFailedError(f"The key check failed: {error.cause}") from error
+            await raise_key_check_failure(counter, request, error)
+
+
+async def raise_key_check_failure(
+    counter: QuotaCounter, request: CheckKeysRequest, error: WorkflowFailureError
+) -> NoReturn:
+    """Raise the error of a check that failed."""
+    # Another check started first and used up the quota.
+    if getattr(error.cause, "type", None) == QUOTA_EXCEEDED_CODE:
+        await require_key_check_quota(counter, request, may_join=False)
+    raise KeyCheckFailedError(f"The key check failed: {error.cause}") from error

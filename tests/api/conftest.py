@@ -87,6 +87,7 @@ async def open_api_state(
         settings.max_streams,
         journal,
         local_aws=local_aws,
+        template_url=settings.template_url,
         aws_events_secret=settings.aws_events_secret.get_secret_value() if settings.aws_events_secret else None,
     )
     async with state.lifespan():

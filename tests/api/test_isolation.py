@@ -66,7 +66,9 @@ ABOUT_NOBODY = {
     "GET /v1/onboarding/{region}",
     "GET /v1/onboarding/{region}/template",
     "GET /v1/onboarding/{region}/statements/{key}",
+    "GET /v1/onboarding/{region}/script",
     "POST /v1/policy-checks",
+    "POST /v1/diagnoses",
 }
 """The operations whose responses depend only on the request and on the vendor's settings."""
 

@@ -1,10 +1,12 @@
 """Onboarding material and key checks over HTTP."""
 
 import json
+from urllib.parse import parse_qsl
 
 import pytest
 import yaml
 
+from byok.api_settings import ApiSettings
 from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import StatementParameters, build_key_statements
 from byok.domain.phases import Phase
@@ -12,6 +14,7 @@ from byok.domain.vendor import VendorProfile
 from localaws.kms.policies import build_default_policy
 from tests.api.conftest import ApiClient, Serve
 from tests.api.test_access import TOKEN, build_static_auth
+from tests.collected_keys import PLACE, build_collected_keys
 from tests.workflows.fake_activities import EXTERNAL_ID, PLATFORM, RDS_KEY, REGION, S3_KEY, build_aws_failure
 from tests.workflows.temporal_env import WorkflowHarness
 
@@ -23,6 +26,12 @@ def build_key_policy(which: KeyPurpose) -> str:
     document = build_default_policy("444455556666", REGION)
     document["Statement"] += build_key_statements(which, GRANTEE, VendorProfile())
     return json.dumps(document)
+
+
+def build_script_output() -> str:
+    """Build the output of the key administrator's script for two usable keys and the platform role of the tests."""
+    output = build_collected_keys().model_dump_json()
+    return output.replace(PLACE.role, PLATFORM.role_arn).replace(PLACE.role.split(":")[4], PLATFORM.account)
 
 
 async def test_onboarding_values_are_filled_in(portal: ApiClient) -> None:
@@ -72,6 +81,56 @@ async def test_template_downloads_under_its_file_name(portal: ApiClient) -> None
     assert "AtaccamaPlatformRoleArn" in answer.text
     assert "Resources:" in answer.text
     assert yaml.compose(answer.text) is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "words"),
+    [("terraform", "byok-kms-keys.tf", PLATFORM.role_arn), ("tenant-role", "byok-tenant-role.yaml", "ExternalId")],
+)
+async def test_other_files_download_under_their_names(portal: ApiClient, kind: str, file: str, words: str) -> None:
+    answer = await portal.http.get(f"/v1/onboarding/{REGION}/template", params={"kind": kind})
+    assert answer.headers["content-disposition"] == f'attachment; filename="{file}"'
+    assert words in answer.text
+
+
+async def test_stack_can_be_launched_if_the_vendor_has_uploaded_the_template(serve: Serve) -> None:
+    url = "https://vendor.s3.eu-central-1.amazonaws.com/byok-kms-keys.yaml"
+    without = await (await serve()).http.get(f"/v1/onboarding/{REGION}", params={"stack_name": "keys"})
+    portal: ApiClient = await serve(settings=ApiSettings(template_url=url))
+    launch = (await portal.http.get(f"/v1/onboarding/{REGION}", params={"stack_name": "keys"})).json()
+    assert without.json()["launch_stack_url"] is None
+    place, _, fragment = launch["launch_stack_url"].partition("#")
+    assert place == f"https://{REGION}.console.aws.amazon.com/cloudformation/home?region={REGION}"
+    page, _, query = fragment.partition("?")
+    assert page == "/stacks/create/review"
+    assert dict(parse_qsl(query)) == {
+        "templateURL": url,
+        "stackName": "keys",
+        "param_AtaccamaPlatformRoleArn": PLATFORM.role_arn,
+        "param_PlatformRegion": REGION,
+    }
+
+
+async def test_script_contains_the_keys_and_its_output_is_diagnosed(portal: ApiClient) -> None:
+    answer = await portal.http.get(f"/v1/onboarding/{REGION}/script", params={"s3_key_arn": S3_KEY})
+    assert answer.headers["content-disposition"] == 'attachment; filename="byok-keys.sh"'
+    assert S3_KEY in answer.text
+    facts = json.loads(build_script_output())
+    good = (await portal.http.post("/v1/diagnoses", json={"output": f"$ {json.dumps(facts)} $"})).json()
+    facts["s3"]["describe_key"]["KeyMetadata"]["KeyState"] = "Disabled"
+    bad = (await portal.http.post("/v1/diagnoses", json={"output": json.dumps(facts)})).json()
+    assert (good["usable"], good["findings"]) == (True, [])
+    assert bad["usable"] is False
+    assert (bad["findings"][0]["code"], bad["findings"][0]["key"]) == ("key.Disabled", "s3")
+
+
+async def test_output_that_cannot_be_diagnosed_is_refused_with_the_reason(portal: ApiClient) -> None:
+    other = {**json.loads(build_script_output()), "platform_role_arn": PLATFORM.role_arn + "2"}
+    for output, words in (("no output", "not the script's output"), (json.dumps(other), "for the platform role")):
+        answer = await portal.http.post("/v1/diagnoses", json={"output": output})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "output")
+        assert words in answer.text
+    assert (await portal.http.post("/v1/diagnoses", json={"output": "x" * 200_001})).status_code == 422
 
 
 @pytest.mark.parametrize("which", KeyPurpose)

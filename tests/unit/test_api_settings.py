@@ -54,6 +54,26 @@ def test_public_url_must_be_an_https_origin(url: str) -> None:
         ApiSettings.model_validate({"public_url": url, **OIDC})
 
 
+@pytest.mark.parametrize(
+    ("url", "fits"),
+    [
+        ("https://vendor.s3.eu-central-1.amazonaws.com/byok-kms-keys.yaml", True),
+        ("https://s3.amazonaws.com/vendor/byok-kms-keys.yaml?versionId=1", True),
+        ("https://vendor.s3.cn-north-1.amazonaws.com.cn/byok-kms-keys.yaml", True),
+        ("https://vendor.example.com/byok-kms-keys.yaml", False),
+        ("https://s3.amazonaws.com.example.com/byok-kms-keys.yaml", False),
+        ("http://vendor.s3.eu-central-1.amazonaws.com/byok-kms-keys.yaml", False),
+        ("https://s3.amazonaws.com/vendor/" + "x" * 1024, False),
+    ],
+)
+def test_template_url_is_an_object_in_s3(url: str, *, fits: bool) -> None:
+    if fits:
+        assert ApiSettings(template_url=url).template_url == url
+    else:
+        with pytest.raises(ValidationError, match="template_url"):
+            ApiSettings(template_url=url)
+
+
 def test_server_without_access_control_has_no_public_address() -> None:
     with pytest.raises(ValidationError, match="everyone would have access"):
         ApiSettings(public_url="https://byok.example.com")

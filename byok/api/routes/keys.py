@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from byok.api.authorization import ReadCaller, Service, WriteCaller, claim_request
 from byok.api.dependencies import State, require_region_in_use
 from byok.api.problems import invalid_field_error, openapi_problem_responses
-from byok.api.responses import PolicyCheckResponse
+from byok.api.responses import DiagnosisResponse, PolicyCheckResponse
 from byok.domain.arns import KEY_ARN_MAX_LENGTH, InvalidKeyArnError, KeyPurpose, parse_key_arn
+from byok.domain.diagnosis.diagnose import are_keys_usable, diagnose_collected_keys
+from byok.domain.diagnosis.key_facts import COLLECTED_KEYS_MAX_LENGTH, CollectedKeys, CollectedKeysError
 from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.report import parse_and_check_policy
 from byok.domain.models import CheckKeysRequest, KeyCheckResult
@@ -42,6 +44,18 @@ class PolicyCheckRequest(BaseModel):
     organisation: OrganisationName | None = None
 
 
+class DiagnosisRequest(BaseModel):
+    """The facts about two keys.
+
+    Attributes:
+        output: The output of the key administrator's script. Text before and after the output is ignored.
+    """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    output: Annotated[str, Field(max_length=COLLECTED_KEYS_MAX_LENGTH)]
+
+
 @router.post("/key-checks", responses=openapi_problem_responses(HTTPStatus.BAD_GATEWAY))
 async def check_keys(caller: WriteCaller, service: Service, state: State, request: CheckKeysRequest) -> KeyCheckResult:
     """Return a verdict on each key: proved, refused or not proved.
@@ -65,6 +79,19 @@ async def check_key_policy(caller: ReadCaller, state: State, request: PolicyChec
     except ValueError as error:
         raise invalid_field_error("policy", str(error)) from error
     return PolicyCheckResponse.model_validate(report.as_json_dict())
+
+
+@router.post("/diagnoses")
+async def diagnose(_: ReadCaller, state: State, request: DiagnosisRequest) -> DiagnosisResponse:
+    """Return what is wrong with two keys, from the output of the key administrator's script, without calling AWS."""
+    try:
+        collection = CollectedKeys.parse(request.output)
+        collection.require_platform_role(state.platform_role_arn)
+    except CollectedKeysError as error:
+        raise invalid_field_error("output", str(error)) from error
+    findings = diagnose_collected_keys(collection, state.vendor, datetime.now(UTC))
+    listed = [one.as_json_dict() for one in findings]
+    return DiagnosisResponse.model_validate({"usable": are_keys_usable(findings), "findings": listed})
 
 
 def _key_of(request: PolicyCheckRequest) -> str | None:

@@ -15,16 +15,15 @@ from byok.domain.customer_aws import DEFAULT_PROFILE, PROFILE_PATTERN, STACK_NAM
 from byok.domain.iam.statements import Statement
 from byok.domain.models.base import OrganisationName
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
-from byok.domain.onboarding.customer_commands import KEYS_TEMPLATE_FILE
+from byok.onboarding.downloads import Download, build_collection_script, build_template
 from byok.onboarding.kit import OnboardingKit
-from byok.onboarding.template import render_keys_template
+from byok.onboarding.template_kinds import TemplateKind
 
 router = APIRouter(
     prefix="/onboarding",
     tags=["onboarding"],
     responses=openapi_problem_responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
-YAML_MEDIA_TYPE = "application/yaml"
 _ANY_STACK: Final = "byok-kms-keys"
 """A placeholder stack name, for routes that build a kit but return only the parts that do not contain the name."""
 
@@ -35,6 +34,8 @@ Organisation = Annotated[
         "vendor's staff."
     ),
 ]
+S3KeyArn = Annotated[str | None, Query(max_length=KEY_ARN_MAX_LENGTH, description="The ARN of the S3 key.")]
+RdsKeyArn = Annotated[str | None, Query(max_length=KEY_ARN_MAX_LENGTH, description="The ARN of the Aurora key.")]
 
 
 def build_kit(
@@ -60,15 +61,16 @@ def build_kit(
             profile=profile,
             keys=keys,
             organisation=organisation,
+            template_url=state.template_url,
         )
     except ValueError as error:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", str(error)) from error
 
 
-def build_keys_template_response(state: State) -> Response:
-    """Return the template as a download, under the file name that the commands use (contract 24)."""
-    headers = {"Content-Disposition": f'attachment; filename="{KEYS_TEMPLATE_FILE}"'}
-    return Response(render_keys_template(state.vendor), media_type=YAML_MEDIA_TYPE, headers=headers)
+def build_download_response(file: Download) -> Response:
+    """Return a file as a download, under the file name that the commands use (contract 24)."""
+    headers = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+    return Response(file.text, media_type=file.media_type, headers=headers)
 
 
 @router.get("/{region}")
@@ -97,12 +99,8 @@ async def values(
         ),
     ] = None,
     organisation: Organisation = None,
-    s3_key_arn: Annotated[
-        str | None, Query(max_length=KEY_ARN_MAX_LENGTH, description="The ARN of the S3 key.")
-    ] = None,
-    rds_key_arn: Annotated[
-        str | None, Query(max_length=KEY_ARN_MAX_LENGTH, description="The ARN of the Aurora key.")
-    ] = None,
+    s3_key_arn: S3KeyArn = None,
+    rds_key_arn: RdsKeyArn = None,
 ) -> OnboardingValues:
     """Return the role, the account, the statements and the commands for a Region, with all values filled in.
 
@@ -122,11 +120,48 @@ async def values(
     return OnboardingValues.model_validate(kit.as_json_dict())
 
 
-@router.get("/{region}/template", response_class=Response, responses={200: {"content": {YAML_MEDIA_TYPE: {}}}})
-async def template(_: ReadCaller, state: State, region: Region) -> Response:
-    """Return the CloudFormation template that creates both keys. The template is the same for all Regions."""
+@router.get(
+    "/{region}/template",
+    response_class=Response,
+    responses={200: {"content": {"application/yaml": {}, "text/plain": {}}}},
+)
+async def template(
+    caller: ReadCaller,
+    state: State,
+    region: Region,
+    kind: Annotated[
+        TemplateKind,
+        Query(description="The template of both keys, the template of the optional tenant role, or a Terraform file."),
+    ] = TemplateKind.KEYS,
+    organisation: Organisation = None,
+) -> Response:
+    """Return the CloudFormation template that creates both keys, or another file that creates resources.
+
+    Only the Terraform file depends on the Region and on the organisation.
+    """
+    owner = caller.organisation or organisation
     build_kit(state, region, _ANY_STACK)
-    return build_keys_template_response(state)
+    return build_download_response(build_template(kind, state.platform_role_arn, region, state.vendor, owner))
+
+
+@router.get("/{region}/script", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def script(
+    caller: ReadCaller,
+    state: State,
+    region: Region,
+    s3_key_arn: S3KeyArn = None,
+    rds_key_arn: RdsKeyArn = None,
+    organisation: Organisation = None,
+) -> Response:
+    """Return the script with which the key administrator collects facts about both keys.
+
+    The script is read-only, and prompts for the ARNs that are missing. `POST /v1/diagnoses` reads the script's output.
+    """
+    owner = caller.organisation or organisation
+    build_kit(state, region, _ANY_STACK)
+    return build_download_response(
+        build_collection_script(state.platform_role_arn, region, s3_key_arn, rds_key_arn, owner)
+    )
 
 
 @router.get("/{region}/statements/{key}")

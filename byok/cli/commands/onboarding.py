@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,18 +9,11 @@ import typer
 
 from byok.cli.output import UsageError, exit_on_error, make_console, print_json, print_message, print_text
 from byok.cli.platform import Organisation, PlatformRole, Region, require_platform_role_arn, require_region
+from byok.onboarding.template_kinds import TemplateKind
 
 if TYPE_CHECKING:
     from byok.domain.arns import KeyPair
     from byok.onboarding.kit import OnboardingKit
-
-
-class TemplateKind(StrEnum):
-    """The templates that `byok template` prints."""
-
-    KEYS = "keys"
-    TENANT_ROLE = "tenant-role"
-    TERRAFORM = "terraform"
 
 
 Profile = Annotated[str | None, typer.Option(help="The customer's AWS CLI profile for the commands. [default: byok]")]
@@ -85,6 +77,7 @@ def onboarding(
                 stack_name=stack_name,
                 keys=_keys(payload, s3_key_arn, rds_key_arn),
                 organisation=organisation,
+                template_url=settings.api.template_url,
             )
         except ValueError as error:
             raise UsageError(str(error)) from error
@@ -148,23 +141,19 @@ def template(
 
 def _template(kind: TemplateKind, region: str | None, role: str | None, organisation: str | None) -> tuple[str, str]:
     from byok.cli.requests import require_organisation
-    from byok.domain.onboarding.customer_commands import KEYS_TEMPLATE_FILE, TENANT_ROLE_TEMPLATE_FILE
-    from byok.onboarding.template import render_keys_template
-    from byok.onboarding.tenant_role import render_tenant_role_template
-    from byok.onboarding.terraform import TERRAFORM_FILE, render_terraform_file
+    from byok.onboarding.downloads import build_template
     from byok.settings import Settings
 
     settings = Settings()
-    if kind is TemplateKind.KEYS:
-        return KEYS_TEMPLATE_FILE, render_keys_template(settings.vendor)
-    if kind is TemplateKind.TENANT_ROLE:
-        return TENANT_ROLE_TEMPLATE_FILE, render_tenant_role_template(settings.vendor)
-    if region is None:
+    if kind is not TemplateKind.TERRAFORM:
+        file = build_template(kind, "", "", settings.vendor)
+    elif region is None:
         raise UsageError("Missing: --region. The Terraform file is specific to one Region.")
-    place = require_region(region)
-    return TERRAFORM_FILE, render_terraform_file(
-        require_platform_role_arn(role, settings, place), place, settings.vendor, require_organisation(organisation)
-    )
+    else:
+        place = require_region(region)
+        arn = require_platform_role_arn(role, settings, place)
+        file = build_template(kind, arn, place, settings.vendor, require_organisation(organisation))
+    return file.name, file.text
 
 
 def _show(kit: "OnboardingKit") -> None:
@@ -201,6 +190,9 @@ def _show(kit: "OnboardingKit") -> None:
         f"After --profile, replace {kit.commands.profile} with the name of your own AWS CLI profile:"
     )
     print_text(f"\n{kit.commands.deploy_keys_command()}\n\n")
+    if kit.launch_stack_url is not None:
+        prose("Or open this address in a browser, check the values, and choose Create stack:")
+        print_text(f"\n{kit.launch_stack_url}\n\n")
     prose(
         f"When the stack is complete, this command prints the {kit.vendor.payload_output_name}. "
         "Send this value back to us:"

@@ -25,6 +25,10 @@ COLLECTION_FORMAT: Final = "byok-keys/1"
 COLLECTION_SCRIPT_FILE: Final = "byok-keys.sh"
 """The script's file name, as shown in messages."""
 
+COLLECTED_KEYS_MAX_LENGTH: Final = 200_000
+"""The longest text that the API and the wizard accept. A key policy has at most 32 KiB, and a key at most 50 tags, so
+the script's output is shorter, unless the text contains a whole terminal session."""
+
 _BEGINNING: Final = re.compile(r'\{\s*"format"\s*:')
 _TRIES: Final = 20
 _AS_A_FILE: Final = f"run `bash {COLLECTION_SCRIPT_FILE} > keys.json` and send the file keys.json"
@@ -198,6 +202,18 @@ class CollectedKeys(_Collected):
         except ValueError as error:
             raise CollectedKeysError(f"This is not the script's output: {error}.") from error
         return collection
+
+    def require_platform_role(self, platform_role_arn: str) -> None:
+        """Require that the facts were collected for a platform role.
+
+        Raises:
+            CollectedKeysError: The script was for another platform role.
+        """
+        if self.platform_role_arn != platform_role_arn:
+            raise CollectedKeysError(
+                f"This is the output of a script for the platform role {self.platform_role_arn}, but the platform role "
+                f"is {platform_role_arn}. Run the current script."
+            )
 
     def key(self, which: KeyPurpose) -> CollectedKey:
         """Return the facts about one of the two keys."""

@@ -51,19 +51,20 @@ class CustomerCommands:
     profile: str = DEFAULT_PROFILE
     organisation: str | None = None
 
+    def stack_parameters(self) -> dict[str, str]:
+        """Return the template's parameters for the first deployment, in the order of the template."""
+        parameters = {self.vendor.role_parameter_name: self.platform_role_arn, "PlatformRegion": self.region}
+        tagged = self.vendor.organisation_session_tag
+        return parameters | ({ORGANISATION_PARAMETER: self.organisation or ""} if tagged else {})
+
     def deploy_keys_command(self, tenant: str | None = None) -> str:
         """Return the command that creates both keys with CloudFormation (contract 38, 108).
 
         If a tenant is given, the command also puts the tenant's name on the keys.
         """
-        overrides = [
-            f"{self.vendor.role_parameter_name}={shlex.quote(self.platform_role_arn)}",
-            f"PlatformRegion={self.region}",
-        ]
-        if self.vendor.organisation_session_tag:
-            overrides.append(f"{ORGANISATION_PARAMETER}={self.organisation or ''}")
-        if tenant is not None:
-            overrides.append(f"TenantName={shlex.quote(tenant)}")
+        parameters = self.stack_parameters() | ({} if tenant is None else {"TenantName": tenant})
+        # An empty value needs no quotes, and quotes would look as if the value were missing.
+        overrides = [f"{name}={value and shlex.quote(value)}" for name, value in parameters.items()]
         return _join_lines(
             "aws cloudformation deploy",
             f"--profile {self._profile}",

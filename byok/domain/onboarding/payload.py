@@ -11,12 +11,18 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from byok.domain.arns import KEY_ARN_MAX_LENGTH
+from byok.domain.arns import KEY_ARN_MAX_LENGTH, KeyPurpose
 
 S3_KEY_FIELD: Final = "S3KmsKeyArn"
 RDS_KEY_FIELD: Final = "RdsKmsKeyArn"
 
 _FIELDS: Final = {"s3_key_arn": S3_KEY_FIELD, "rds_key_arn": RDS_KEY_FIELD}
+_LABELS: Final = {
+    "s3_key_arn": f"The field {KeyPurpose.S3.field_label}",
+    "rds_key_arn": f"The field {KeyPurpose.RDS.field_label}",
+    "payload": "The request",
+}
+"""How messages name the fields: as the pages and the documents name them."""
 
 
 class PayloadError(ValueError):
@@ -68,7 +74,9 @@ def expand_payload_fields(values: Mapping[str, Any]) -> dict[str, Any]:
         for field, arn in parse_payload(payload).items():
             other = fields.get(field)
             if not is_payload(other) and other not in {None, "", arn}:
-                raise PayloadError(f"{where} contains the onboarding payload, but {field} contains a different key.")
+                raise PayloadError(
+                    f"{_LABELS[where]} contains the onboarding payload, but another field contains a different key."
+                )
             fields[field] = arn
     return fields
 

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from byok.api.dependencies import State
 from byok.api.problems import STATUS_BY_ERROR, build_retry_headers, note_problem_code
-from byok.api.routes.onboarding import build_keys_template_response
+from byok.api.routes.onboarding import build_download_response
 from byok.domain.arns import KeyPurpose, account_id_of_role, partition_of_region
 from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.document import PolicyDocumentError
@@ -18,8 +18,10 @@ from byok.domain.iam.check.report import parse_and_check_policy as examine_polic
 from byok.domain.models import CheckKeysRequest, KeyCheckResult, Problem
 from byok.domain.onboarding.customer_commands import KEYS_TEMPLATE_FILE
 from byok.domain.problems.build import KEYS_EXCHANGED_CODE
+from byok.onboarding.downloads import build_template
 from byok.onboarding.kit import KEY_LOSS_WARNINGS, OnboardingKit
 from byok.onboarding.template import render_keys_template
+from byok.onboarding.template_kinds import TemplateKind
 from byok.service.errors import ServiceError
 from byok.wizard.dependencies import Form, PagesOfApp, Service, WriteSession
 from byok.wizard.draft import EnvironmentDraft, Tab
@@ -124,7 +126,7 @@ async def check_fields(request: Request, state: State, session: WriteSession) ->
 @router.get("/template")
 async def download_template(state: State, _: WriteSession) -> Response:
     """Download the template that creates both keys."""
-    return build_keys_template_response(state)
+    return build_download_response(build_template(TemplateKind.KEYS, "", "", state.vendor))
 
 
 @router.get("/review")

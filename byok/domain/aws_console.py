@@ -1,0 +1,55 @@
+"""Links into the AWS Management Console."""
+
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from byok.domain.arns import partition_of_region
+
+_CONSOLE_DOMAINS: Final = {
+    "aws": "console.aws.amazon.com",
+    "aws-cn": "console.amazonaws.cn",
+    "aws-us-gov": "console.amazonaws-us-gov.com",
+    "aws-eusc": "console.amazonaws-eusc.eu",
+}
+"""The console's domain in each partition that the public internet reaches. The isolated partitions publish none."""
+
+TEMPLATE_URL_PATTERN: Final = r"https://([a-z0-9.-]+\.)?s3([.-][a-z0-9-]+)*\.amazonaws\.(com|com\.cn|eu)/[^\s#]+"
+"""The URLs from which CloudFormation reads a template: objects in S3 (CloudFormation, CreateStack, TemplateURL)."""
+
+TEMPLATE_URL_MAX_LENGTH: Final = 1024
+"""The longest template URL that CloudFormation accepts."""
+
+
+def console_url(region: str, path: str) -> str | None:
+    """Return the address of a page of the console in a Region.
+
+    Args:
+        region: The Region, which the console shows as selected.
+        path: The page, such as `kms/home#/kms/keys`. The Region is added before the page's fragment.
+
+    Returns:
+        The address; None if the Region's partition has no public console.
+    """
+    domain = _CONSOLE_DOMAINS.get(partition_of_region(region))
+    page, mark, fragment = path.partition("#")
+    return domain and f"https://{region}.{domain}/{page}?region={region}{mark}{fragment}"
+
+
+def quick_create_url(region: str, template_url: str, stack_name: str, parameters: dict[str, str]) -> str | None:
+    """Return the address of the console's page that creates a stack, with everything filled in.
+
+    The customer checks the values and chooses *Create stack* (CloudFormation user guide, "Create quick-create links").
+
+    Args:
+        region: The Region of the stack.
+        template_url: The template's address in S3, which the customer's credentials must be able to read.
+        stack_name: The name of the stack.
+        parameters: The template's parameters.
+
+    Returns:
+        The address; None if the Region's partition has no public console.
+    """
+    values = {"templateURL": template_url, "stackName": stack_name}
+    values |= {f"param_{name}": value for name, value in parameters.items()}
+    query = urlencode(values, quote_via=quote, safe="")
+    return console_url(region, f"cloudformation/home#/stacks/create/review?{query}")

@@ -1,0 +1,97 @@
+"""Starts a key check without waiting for its end, and reads how far the check has come."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from byok import contracts
+from byok.audit.record import AuditAction
+from byok.domain.arns import KeyPurpose
+from byok.domain.models import CheckedKey, CheckKeysRequest, KeyCheckResult
+from byok.service import key_checks
+from byok.service.environments import EnvironmentService
+from byok.service.pending import PendingStep
+from byok.service.temporal_errors import translate_temporal_errors
+
+_QUERY_TIMEOUT: Final = timedelta(seconds=1)
+"""How long to wait for the verdicts so far. A busy worker answers late; the next look then shows the verdicts."""
+
+_ACTIVITY_BY_KEY: Final = {KeyPurpose.S3: "probe_s3_key", KeyPurpose.RDS: "await_aurora_proof"}
+
+
+@dataclass(frozen=True)
+class KeyCheckProgress:
+    """How far a key check has come.
+
+    Attributes:
+        result: The result; None while the check runs.
+        verdicts: The verdicts on the keys that are already checked.
+        steps: The step that the check of a key waits for.
+    """
+
+    result: KeyCheckResult | None
+    verdicts: dict[KeyPurpose, CheckedKey]
+    steps: dict[KeyPurpose, PendingStep]
+
+
+async def start_key_check(service: EnvironmentService, request: CheckKeysRequest) -> str:
+    """Start a check of two keys, and return its run id, with which `read_key_check` finds the check.
+
+    Raises:
+        QuotaExceededError: The organisation has checked a key too often.
+    """
+    await service.record_intent(AuditAction.CHECK_KEYS, request.model_dump())
+    handle = await key_checks.start_key_check(service, service.counter, service.task_queue, request)
+    return handle.result_run_id or ""
+
+
+async def read_key_check(
+    service: EnvironmentService, request: CheckKeysRequest, run_id: str, wait: timedelta
+) -> KeyCheckProgress | None:
+    """Return how far a check has come; None if there is no such check.
+
+    Args:
+        service: Acts on behalf of the user who started the check.
+        request: The request with which the check was started.
+        run_id: The check's run id.
+        wait: How long to wait for the result before returning the progress.
+
+    Raises:
+        NoWorkerError: No worker is available.
+        KeyCheckFailedError: The key check itself failed.
+        QuotaExceededError: The organisation has checked a key too often.
+    """
+    handle = service.client.get_workflow_handle(
+        contracts.key_check_workflow_id(request), run_id=run_id, result_type=KeyCheckResult
+    )
+    with translate_temporal_errors():
+        try:
+            async with asyncio.timeout(wait.total_seconds()):
+                result = await handle.result(follow_runs=False)
+            return KeyCheckProgress(result, {one.key: one for one in result.keys.both}, {})
+        except TimeoutError:
+            pass
+        except WorkflowFailureError as error:
+            await key_checks.raise_key_check_failure(service.counter, request, error)
+        except RPCError as error:
+            if error.status in {RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT}:
+                return None
+            raise
+        steps = await service.list_pending_steps(handle, key_checks.KEY_CHECK_ACCEPTED)
+        verdicts = await _read_verdicts(handle)
+    waiting = {which: step for which, name in _ACTIVITY_BY_KEY.items() for step in steps if step.activity == name}
+    return KeyCheckProgress(None, {one.key: one for one in verdicts}, waiting)
+
+
+async def _read_verdicts(handle: WorkflowHandle[Any, KeyCheckResult]) -> list[CheckedKey]:
+    try:
+        verdicts: list[CheckedKey] = await handle.query(
+            contracts.KEY_VERDICTS_QUERY, result_type=list[CheckedKey], rpc_timeout=_QUERY_TIMEOUT
+        )
+    except (RPCError, WorkflowQueryFailedError):  # no worker answers in time, which is no reason to show nothing
+        return []
+    return verdicts
