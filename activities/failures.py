@@ -32,6 +32,7 @@ from byok.domain.phases import Phase, RequestKind
 from byok.domain.problems.aws_errors import ErrorOutcome
 from byok.domain.problems.build import build_problem
 from byok.domain.problems.remediation import Remedy, RemedyContext
+from byok.domain.remediation import Remediation, RetryRequest
 from byok.domain.vendor import VendorProfile
 
 _FIRST_REFUSAL: Final = "first-refusal"
@@ -39,9 +40,12 @@ _GRACE_STEPS: Final = (timedelta(seconds=1), timedelta(seconds=2), timedelta(sec
 """The pauses between retries of a call that failed with an ambiguous access-denied error. The last pause repeats until
 the grace period ends. Most policy changes propagate within 1 to 2 s."""
 
-_ASKED_AGAIN: Final = "A key change may still be propagating. byok retries for another {left} s."
-
-_NOTHING_TO_DO: Final = "This is a platform fault. No action is needed: byok retries by itself."
+_NOTHING_TO_DO: Final = Remediation.of_retry(
+    "The platform has a technical problem",
+    "No action is needed: byok retries by itself.",
+    RetryRequest.NONE,
+    explanation="This is a platform fault.",
+)
 
 _NO_CREDENTIALS: Final = (
     CredentialRetrievalError,
@@ -223,7 +227,9 @@ class ActivityContext:
         pause = _GRACE_STEPS[min(activity.info().attempt, len(_GRACE_STEPS)) - 1]
         # The remedy is shown only when the activity stops. While Temporal still retries, the remedy would be premature,
         # and the failure would exceed the size limit that Temporal sets for the failure of a retried attempt.
-        asked_again = why.model_copy(update={"remediation": _ASKED_AGAIN.format(left=round(left.total_seconds()))})
+        wait = f"byok retries for another {round(left.total_seconds())} s."
+        remedy = Remediation.of_retry("A key change may still be propagating", wait, RetryRequest.NONE)
+        asked_again = why.model_copy(update={"remediation": remedy})
         return _failure(asked_again, retry=True, delay=min(pause, left))
 
 

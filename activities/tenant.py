@@ -39,6 +39,7 @@ from byok.domain.phases import AliasOutcome, Phase, RequestKind
 from byok.domain.planning import Platform, plan_buckets, plan_cluster
 from byok.domain.problems.aws_errors import ErrorOutcome
 from byok.domain.problems.remediation import Remedy, build_alias_remediation
+from byok.domain.remediation import Remediation
 from byok.domain.tenant import TagDifference, decide_alias_state, is_alias_of_another_tenant
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def _other_key_findings(step: ActivityContext, on: dict[str, str | None]) -> tup
     return (step.build_problem("byok.NotThisEnvironmentsKeys", message, Remedy.NOT_THESE_KEYS, customer_key=True),)
 
 
-def _alias_remediation(step: ActivityContext, marks: KeyLabels, points_at: str) -> str:
+def _alias_remediation(step: ActivityContext, marks: KeyLabels, points_at: str) -> Remediation:
     ask_again = f"byok tenant {step.environment.environment_id} {shlex.quote(marks.tenant)}"
     within_reach = points_at in _key_ids(step.environment)
     return build_alias_remediation(step.remedy_context, marks.alias, points_at, ask_again, within_reach=within_reach)

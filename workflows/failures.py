@@ -99,8 +99,10 @@ def _after_hold(problem: Problem, request: RegionRequest, at: datetime) -> Probl
     context = _remedy_context(request)
     minutes = int((at - problem.held_since).total_seconds() // 60)
     lasted = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"  # noqa: PLR2004 - an hour
-    text = f"byok held for {lasted}, since {problem.held_since:%Y-%m-%d %H:%M:%S} UTC. "
-    return problem.model_copy(update={"remediation": text + build_remediation(Remedy.HELD_TOO_LONG, context)})
+    remedy = build_remediation(Remedy.HELD_TOO_LONG, context)
+    held = f"byok held for {lasted}, since {problem.held_since:%Y-%m-%d %H:%M:%S} UTC."
+    told = remedy.model_copy(update={"explanation": f"{held} {remedy.explanation}"})
+    return problem.model_copy(update={"remediation": told})
 
 
 def _remedy_context(request: RegionRequest) -> RemedyContext:

@@ -4,6 +4,7 @@ Workflows publish their progress in their memo and search attributes, so that by
 Workflows also publish their progress as text that Temporal's UI shows.
 """
 
+import re
 import shlex
 from collections.abc import Sequence
 from datetime import datetime
@@ -39,6 +40,7 @@ with workflow.unsafe.imports_passed_through():
         TimelineEntry,
     )
     from byok.domain.phases import Phase
+    from byok.domain.remediation import Remediation
 
 
 _MAX_EARLIER_ENTRIES: Final = 24
@@ -281,10 +283,28 @@ def _problems(problems: Sequence[Problem], retry: str) -> list[str]:
 def _list_problems(problems: Sequence[Problem]) -> list[str]:
     lines: list[str] = []
     for item in problems:
-        lines += ["", f"**{item.code}** `{item.message}`", ""]
+        lines += ["", f"#### {item.remediation.title}", "", f"**{item.code}** `{item.message}`", ""]
         lines += [f"- {name}: `{value}`" for name, value in _facts(item) if value]
-        lines += ["", "```", item.remediation, "```"]
+        lines += ["", *_remedy(item.remediation)]
     return lines
+
+
+def _remedy(remedy: Remediation) -> list[str]:
+    """Return a remedy's steps as a numbered list. The blocks of a step are indented, so that the list continues."""
+    lines = [_escape(remedy.explanation), ""] if remedy.explanation else []
+    for number, step in enumerate(remedy.steps, start=1):
+        lines.append(f"{number}. {_escape(step.text)}")
+        if step.link is not None:
+            lines.append(f"   [{step.link.label}]({step.link.url})")
+        for block in (step.command, step.statement):
+            if block is not None:
+                lines += ["", "   ```", *(f"   {line}" for line in block.splitlines()), "   ```"]
+    return lines
+
+
+def _escape(text: str) -> str:
+    """Escape the characters that start a link, an element or emphasis, because a user may have entered them."""
+    return re.sub(r"([\\\[\]<>*_])", r"\\\1", text)
 
 
 def _tenant(outcome: TenantOutcome | None) -> list[str]:
@@ -294,7 +314,7 @@ def _tenant(outcome: TenantOutcome | None) -> list[str]:
     for key in outcome.keys:
         lines.append(f"- {key.key.field_label} `{key.key_arn}`: `{key.alias}` {key.alias_state}")
         if key.remediation:
-            lines += ["", "```", key.remediation, "```", ""]
+            lines += ["", *_remedy(key.remediation), ""]
     if outcome.commands:
         lines.append(
             f"The key administrator can put the tenant name {outcome.tenant} on the keys in one of these ways:"

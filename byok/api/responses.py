@@ -9,6 +9,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.iam.check.permissions import Verdict
 from byok.domain.iam.findings import Severity
 from byok.domain.models import Attempt, Problem
+from byok.domain.remediation import Remediation
 from byok.service.status import EnvironmentSummary
 
 
@@ -67,16 +68,15 @@ class PermissionCheckResponse(BaseModel):
 
 
 class PolicyFinding(BaseModel):
-    """A defect in a key policy, with the remedy and the statements to paste."""
+    """A defect in a key policy. The remedy has the statements to paste."""
 
     code: str
     key: KeyPurpose | None
     severity: Severity
     message: str
-    remedy: str
+    remediation: Remediation
     permissions: list[str]
     sid: str | None
-    paste: list[dict[str, Any]]
 
 
 class PolicyCheckResponse(BaseModel):

@@ -90,7 +90,7 @@ def _explain_missing_proof(health: EnvironmentHealth, region: str | None) -> Ite
 
 
 def _render_fault(fault: Problem) -> Iterator[Text]:
-    if fault.remediation:
+    if fault.remediation.steps:
         yield render_problems([fault])
         yield Text()
         return

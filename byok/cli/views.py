@@ -5,12 +5,12 @@ keep copied text intact, this module wraps only prose; the terminal wraps all ot
 truncates lines to the terminal's width, because its output is redrawn in place.
 """
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from rich.text import Text
 
+from byok.cli.remedy_views import render_steps
 from byok.cli.text import join_lines, wrap_prose
 from byok.contracts import INVALID_INPUT_PROBLEM_CODE
 from byok.domain.diagnosis.diagnose import are_keys_usable
@@ -117,10 +117,13 @@ def render_outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
         deleted = Text(f"{status.environment_id} is deleted.", "bold green")
         return join_lines([deleted, *([render_deletion(status.deletion)] if status.deletion else [])])
     where = status.problem.phase if status.problem else status.phase
-    parts = [Text(f"{status.environment_id} stopped in {where}.", "bold red"), render_problems(status.problems)]
+    parts = [
+        Text(f"{status.environment_id} stopped in {where}.", "bold red"),
+        render_problems(status.problems, _list_retry_commands(status)),
+    ]
     if status.tenant:
         parts += [Text(), render_tenant_outcome(status.tenant)]
-    return join_lines([*parts, Text(), _leftovers(status), *_next_command(status)])
+    return join_lines([*parts, Text(), _leftovers(status)])
 
 
 def _render_readiness(status: EnvironmentStatus) -> Text:
@@ -154,7 +157,8 @@ def render_tenant_outcome(found: TenantOutcome) -> Text:
         if key.alias_state is AliasOutcome.CONFLICT:
             rows.append(Text(f"✗ {name}: {key.alias} points to another key, {key.points_at}; not changed.", "red"))
             rows.append(Text("  tags not changed"))
-            rows += [Text(f"  {line}") for line in (key.remediation or "").splitlines()]
+            if key.remediation is not None:
+                rows.append(render_steps(key.remediation))
         else:
             rows.append(Text(f"✓ {name}: {key.alias} ({key.alias_state})"))
             rows.append(Text(f"  tags {_tags(key)}"))
@@ -171,9 +175,16 @@ def _tags(key: ReconciledKey) -> str:
     )
 
 
-def render_problems(found: Iterable[Problem]) -> Text:
-    """Render problems, each with AWS's exact error message and the remedy."""
+def render_problems(found: Sequence[Problem], retry: Sequence[Text] = ()) -> Text:
+    """Render problems, each with AWS's exact error message and the remedy.
+
+    Args:
+        found: The problems.
+        retry: The commands that retry the request. Several problems must all be fixed before the retry, so the
+            commands follow the last problem.
+    """
     blocks: list[Text] = []
+    commands = retry if len(found) == 1 else ()
     for item in found:
         facts = (
             ("code", item.code),
@@ -184,10 +195,14 @@ def render_problems(found: Iterable[Problem]) -> Text:
         )
         blocks += [
             Text(),
+            Text(f"  {item.remediation.title}", "bold"),
             *(Text.assemble((f"  {name:<12}", "dim"), wrap_prose(value, 14)) for name, value in facts if value),
         ]
-        blocks += [Text(), Text("  What to do", "bold")]
-        blocks += [Text(f"  {wrap_prose(line, 2)}") for line in item.remediation.splitlines()]
+        if item.remediation.steps:
+            blocks += [Text(), Text("  What to do", "bold"), render_steps(item.remediation, commands)]
+    if retry and not commands:
+        blocks += [Text(), Text("  Once all problems are fixed", "bold")]
+        blocks += [Text.assemble("    ", command) for command in retry]
     return join_lines(blocks)
 
 
@@ -220,11 +235,12 @@ def render_key_check(check: KeyCheckResult) -> Text:
         lines.append(Text("These keys can be used.", "bold green"))
     else:
         lines.append(Text("Not proved: it is unknown whether the platform can use these keys.", "bold yellow"))
-    if check.findings:
-        lines.append(render_problems(check.findings))
+    retry = []
     if any(one.code == KEYS_EXCHANGED_CODE for one in check.findings):
         swapped = f"--s3-key-arn {check.keys.rds.key_arn} --rds-key-arn {check.keys.s3.key_arn}"
-        lines += [Text(), Text("  Next", "bold"), Text(f"    byok check --region {check.region} {swapped}")]
+        retry = [Text(f"byok check --region {check.region} {swapped}")]
+    if check.findings:
+        lines.append(render_problems(check.findings, retry))
     return join_lines(lines)
 
 
@@ -267,16 +283,14 @@ def render_finding(one: Finding, *, named: bool = False) -> Text:
     whose = f"{one.key.display_name if one.key else 'Both keys'}: " if named else ""
     parts = [
         Text(),
-        Text(f"{whose}{one.code}, {one.severity}", _SEVERITY_COLOURS.get(one.severity, "bold")),
+        Text(f"{whose}{one.remediation.title}", _SEVERITY_COLOURS.get(one.severity, "bold")),
+        Text(f"  {one.code}, {one.severity}", "dim"),
         Text(f"  {wrap_prose(one.message, 2)}"),
     ]
     if one.permissions:
         missing = ", ".join(one.permissions)
         parts.append(Text(f"  {wrap_prose(f'Missing permissions: {missing}.', 2)}"))
-    parts += [Text(f"  {wrap_prose(line, 2)}") for line in one.remedy.splitlines()]
-    if one.paste:
-        parts.append(Text(",\n".join(json.dumps(statement, indent=2) for statement in one.paste)))
-    return join_lines(parts)
+    return join_lines([*parts, render_steps(one.remediation)])
 
 
 def _permission(report: PolicyReport, index: int) -> Text:
@@ -307,25 +321,25 @@ def _leftovers(status: EnvironmentStatus) -> Text:
     return Text(f"  Kept: {', '.join(kept)}", "dim")
 
 
-def _next_command(status: EnvironmentStatus) -> list[Text]:
+def _list_retry_commands(status: EnvironmentStatus) -> list[Text]:
     """Return the commands to run once the remedy is applied, or an empty list if no command would help."""
     name = status.environment_id
     if status.is_deletion:
-        return [Text(), Text("  Next", "bold"), Text(f"    byok delete {name}")]
+        return [Text(f"byok delete {name}")]
     if status.problem is not None and status.problem.code == INVALID_INPUT_PROBLEM_CODE:
         arguments = "--region <Region> --s3-key-arn <S3 key ARN> --rds-key-arn <RDS key ARN>"
-        return [Text(), Text("  Next", "bold"), Text(f"    byok create --name {name} {arguments}")]
+        return [Text(f"byok create --name {name} {arguments}")]
     how = find_replay_options(status)
     if how is None:
         return []
     if how.swapped is not None:
         keys = f"--s3-key-arn {how.swapped.s3_key_arn} --rds-key-arn {how.swapped.rds_key_arn}"
-        return [Text(), Text("  Next", "bold"), Text(f"    byok replay {name} {keys}")]
+        return [Text(f"byok replay {name} {keys}")]
     others = " ".join(f"--{which}-key-arn <{which.field_label}>" for which in how.other_keys)
-    commands = [Text(f"    byok replay {name}")] if how.same_keys else []
+    commands = [Text(f"byok replay {name}")] if how.same_keys else []
     if others:
-        commands.append(Text.assemble(f"    byok replay {name} {others}", ("  with another key", "dim")))
-    return [Text(), Text("  Next", "bold"), *commands]
+        commands.append(Text.assemble(f"byok replay {name} {others}", ("  with another key", "dim")))
+    return commands
 
 
 def _row(kind: str, name: str, note: str) -> str:

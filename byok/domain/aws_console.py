@@ -3,7 +3,7 @@
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from byok.domain.arns import partition_of_region
+from byok.domain.arns import KeyArn, partition_of_region
 
 _CONSOLE_DOMAINS: Final = {
     "aws": "console.aws.amazon.com",
@@ -11,7 +11,9 @@ _CONSOLE_DOMAINS: Final = {
     "aws-us-gov": "console.amazonaws-us-gov.com",
     "aws-eusc": "console.amazonaws-eusc.eu",
 }
-"""The console's domain in each partition that the public internet reaches. The isolated partitions publish none."""
+"""The console's domain in each partition that the public internet reaches. The isolated partitions publish none.
+
+Each Region's console is on a host of its own in this domain (AWS General Reference, "AWS Management Console endpoints")."""
 
 TEMPLATE_URL_PATTERN: Final = r"https://([a-z0-9.-]+\.)?s3([.-][a-z0-9-]+)*\.amazonaws\.(com|com\.cn|eu)/[^\s#]+"
 """The URLs from which CloudFormation reads a template: objects in S3 (CloudFormation, CreateStack, TemplateURL)."""
@@ -33,6 +35,21 @@ def console_url(region: str, path: str) -> str | None:
     domain = _CONSOLE_DOMAINS.get(partition_of_region(region))
     page, mark, fragment = path.partition("#")
     return domain and f"https://{region}.{domain}/{page}?region={region}{mark}{fragment}"
+
+
+def key_url(key: KeyArn) -> str | None:
+    """Return the address of a key's page, which has the key's state and its policy."""
+    return console_url(key.region, f"kms/home#/kms/keys/{key.key_id}")
+
+
+def key_list_url(region: str) -> str | None:
+    """Return the address of the list of the customer managed keys in a Region."""
+    return console_url(region, "kms/home#/kms/keys")
+
+
+def create_key_url(region: str) -> str | None:
+    """Return the address of the page that creates a key in a Region."""
+    return console_url(region, "kms/home#/kms/keys/create")
 
 
 def quick_create_url(region: str, template_url: str, stack_name: str, parameters: dict[str, str]) -> str | None:

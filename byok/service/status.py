@@ -42,6 +42,7 @@ from byok.domain.models import (
 from byok.domain.models.progress import is_only_unnamed
 from byok.domain.models.records import find_creation
 from byok.domain.phases import Encryption, Phase
+from byok.domain.remediation import Remediation, RetryRequest
 from byok.service.memos import read_memo
 from byok.service.pending import Holding, PendingStep, find_holding, list_pending_steps
 from byok.service.pollers import Workers
@@ -212,7 +213,13 @@ class EnvironmentStatus(RecordModel):
             phase=self.phase,
             region=self.region or "",
             at=workers.unfit[0].last_seen,
-            remediation="The customer does not need to do anything. `byok doctor` lists the workers and their faults.",
+            remediation=Remediation.of_retry(
+                "No worker of the platform can do the work",
+                "You do not need to retry anything: byok continues as soon as a worker is fit.",
+                RetryRequest.NONE,
+                explanation="The customer does not need to do anything. `byok doctor` lists the workers and their "
+                "faults.",
+            ),
             held_since=since,
         )
         return self.model_copy(update={"holding": Holding(since=since, problem=problem)})

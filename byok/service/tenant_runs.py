@@ -9,6 +9,7 @@ from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 from byok.contracts import TENANT_MEMO
 from byok.domain.models import Problem, TenantOutcome, TenantProgress
 from byok.domain.phases import Phase
+from byok.domain.remediation import Remediation, RetryRequest
 from byok.service.memos import read_memo
 from byok.service.unreported_ends import problem_of_end
 
@@ -40,7 +41,11 @@ class TenantRun:
         problems = progress.problems
         all_well = execution.status in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED)
         if not problems and not all_well:
-            again = "Request the tenant name again with the same values: existing aliases and tags are not rewritten."
+            again = Remediation.of_retry(
+                "The request for the tenant name ended before it was finished",
+                "Request the tenant name again with the same values: existing aliases and tags are not rewritten.",
+                RetryRequest.SET_TENANT_NAME,
+            )
             problems = (problem_of_end(execution, None, Phase.RECONCILING_TENANT, progress.request.region, again),)
         return cls(
             progress.request.organisation,

@@ -11,12 +11,18 @@ from temporalio.exceptions import ApplicationError, FailureError
 from byok.contracts import INVALID_INPUT_ERROR_TYPE, INVALID_INPUT_PROBLEM_CODE, first_phase
 from byok.domain.models import EnvironmentProgress, Problem, RecordedProgress
 from byok.domain.phases import Phase
+from byok.domain.remediation import Remediation, RemedyStep, RetryRequest, RetryValues
 
 UNREPORTED_END_CODE: Final = "byok.Ended"
 """The problem code for a run that ended without reporting an outcome."""
 
-_CREATE_AGAIN: Final = "Retry with the same values: existing resources are adopted."
-_DELETE_AGAIN: Final = "Retry the deletion: resources that are already deleted are skipped."
+_ENDED: Final = "The workflow ended before it was finished"
+_CREATE_AGAIN: Final = Remediation.of_retry(
+    _ENDED, "Retry with the same values: existing resources are adopted.", RetryRequest.REPLAY
+)
+_DELETE_AGAIN: Final = Remediation.of_retry(
+    _ENDED, "Retry the deletion: resources that are already deleted are skipped.", RetryRequest.DELETE
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,11 @@ async def problem_of_unreported_end(
     deletion, failure = phase is Phase.DELETING, await fetch.failure()
     ended = problem_of_end(described, failure, phase, region, _DELETE_AGAIN if deletion else _CREATE_AGAIN)
     if isinstance(failure, ApplicationError) and failure.type != INVALID_INPUT_ERROR_TYPE:
-        remedy = "The platform's operator must fix this problem: see the workflow's history in Temporal."
+        operator = RemedyStep(
+            text="The platform's operator must fix this problem: see the workflow's history in Temporal."
+        )
+        steps = (operator, *ended.remediation.steps)
+        remedy = Remediation(title="The workflow failed with an error that byok did not expect", steps=steps)
         return ended.model_copy(
             update={"code": "byok.WorkflowFailed", "message": failure.message, "remediation": remedy}
         )
@@ -55,7 +65,12 @@ async def problem_of_unreported_end(
         if invalid is None:
             return ended
         message = f"{ended.message} Its input is invalid: {invalid}"
-    remedy = f"Correct the input, then {'start the deletion' if deletion else 'create the environment'} again."
+    remedy = Remediation.of_retry(
+        "The workflow's input is invalid",
+        f"Correct the input, then {'start the deletion' if deletion else 'create the environment'} again.",
+        RetryRequest.DELETE if deletion else RetryRequest.CREATE,
+        RetryValues.CORRECTED,
+    )
     return ended.model_copy(update={"code": INVALID_INPUT_PROBLEM_CODE, "message": message, "remediation": remedy})
 
 
@@ -72,7 +87,7 @@ def problem_of_forgotten_end(progress: RecordedProgress) -> Problem:
 
 
 def problem_of_end(
-    execution: WorkflowExecution, failure: FailureError | None, phase: Phase, region: str, again: str
+    execution: WorkflowExecution, failure: FailureError | None, phase: Phase, region: str, again: Remediation
 ) -> Problem:
     """Build the problem for a workflow that timed out, or was terminated or cancelled, in Temporal."""
     how = execution.status.name.lower().replace("_", " ") if execution.status else "ended"

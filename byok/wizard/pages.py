@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, Response
 
 from byok.domain.regions import describe_region
 from byok.domain.vendor import VendorProfile
+from byok.wizard.retry_words import say_retry
 from byok.wizard.sessions import Session, SessionCookies
 from byok.wizard.views import PHASE_NAMES, PHASE_TONES
 
@@ -34,7 +35,7 @@ class PageRenderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"json": _json, "clock": _clock, "region": describe_region}
+        self._templates.filters |= {"json": _json, "clock": _clock, "region": describe_region, "say_retry": say_retry}
         self._templates.globals |= {"vendor": vendor.name, "steps": STEP_TITLES, "signs_in": signs_in}
         self._templates.globals |= {"phase_names": PHASE_NAMES, "phase_tones": PHASE_TONES}
 

@@ -19,6 +19,7 @@ from byok.domain.models import (
 )
 from localaws.state import CUSTOMER_ACCOUNT
 from tests.activities.conftest import ActivityHarness, parse_stop_problem
+from tests.remedy_text import text_of
 
 REFUSAL = f"AWS account {CUSTOMER_ACCOUNT} is not registered for acme, so byok does not use the key."
 
@@ -66,7 +67,7 @@ def test_unregistered_and_foreign_accounts_get_the_same_answer_by_the_same_calls
         assert one.model_copy(update={"at": other.at}) == other
         assert one.code == "byok.AccountNotRegistered"
         assert one.message == REFUSAL
-        assert f"byok accounts allow acme {CUSTOMER_ACCOUNT}" in one.remediation
+        assert f"byok accounts allow acme {CUSTOMER_ACCOUNT}" in text_of(one.remediation)
         assert "globex" not in str(other)
     assert calls_for_unregistered == calls_for_theirs == ["GetObject"]
 

@@ -9,6 +9,7 @@ from temporalio.exceptions import ApplicationError
 from byok.domain.models import BucketResource, Problem
 from localaws.accounts import PLATFORM_ROLE_NAME
 from tests.activities.conftest import ActivityHarness, parse_stop_problem
+from tests.remedy_text import text_of
 
 
 def run_until_problem(harness: ActivityHarness, activity: object, task: object) -> Problem:
@@ -263,7 +264,7 @@ def test_missing_platform_permission_is_the_operators_problem(harness: ActivityH
     problem = run_until_problem(harness, harness.storage.ensure_bucket, harness.bucket_task())
 
     assert (problem.code, problem.key) == ("s3.403", None)
-    assert "customer does not need to do anything" in problem.remediation.lower()
+    assert "customer does not need to do anything" in text_of(problem.remediation).lower()
 
 
 def test_bucket_denies_public_access_and_other_encryption(harness: ActivityHarness) -> None:

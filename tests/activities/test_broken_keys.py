@@ -12,6 +12,7 @@ from byok.domain.phases import Phase
 from tests.activities.conftest import ActivityHarness, parse_stop_problem
 from tests.key_faults import KEY_FAULTS, KeyFault, create_s3_key_with_pinned_context
 from tests.localaws.server import AwsHarness
+from tests.remedy_text import text_of
 
 AT_AWS = [breakage for breakage in KEY_FAULTS if not breakage.is_found_by_rule]
 BY_RULE = [breakage for breakage in KEY_FAULTS if breakage.is_found_by_rule]
@@ -47,7 +48,7 @@ def test_unusable_s3_key_stops_with_the_error_from_s3(harness: ActivityHarness, 
     assert (problem.key, problem.key_arn, problem.phase) == (KeyPurpose.S3, arn, Phase.VALIDATING_KEYS)
     assert problem.operation == breakage.s3_operation
     assert problem.request_id
-    assert arn in problem.remediation
+    assert arn in text_of(problem.remediation)
     if breakage.definite:
         # The first PutObject failed because the probe bucket did not exist yet.
         assert [call for call in harness.aws.list_calls() if call == "PutObject"] == ["PutObject", "PutObject"]
@@ -63,8 +64,8 @@ def test_unusable_aurora_key_stops_and_leaves_nothing_behind(harness: ActivityHa
     assert problem.code == "rds.KMSKeyNotAccessibleFault"
     assert f"[{arn}]" in problem.message
     assert (problem.key, problem.key_arn, problem.phase) == (KeyPurpose.RDS, arn, Phase.CREATING_CLUSTER)
-    assert arn in problem.remediation
-    assert "AllowAtaccamaPlatformRDSGrants" in problem.remediation
+    assert arn in text_of(problem.remediation)
+    assert "AllowAtaccamaPlatformRDSGrants" in text_of(problem.remediation)
     assert harness.aws.operator_client("rds").describe_db_clusters()["DBClusters"] == []
     harness.run_with_retries(harness.claims.release_unused_claims, harness.plan.environment)
     claims = harness.aws.operator_client("s3").list_objects_v2(
@@ -183,8 +184,9 @@ def test_exchanged_arns_are_recognised_by_proof(harness: ActivityHarness) -> Non
 
     assert problem.code == "byok.KeysExchanged"
     assert "kms:GenerateDataKey" in problem.message, "AWS's own message"
-    assert f"S3 key ARN: {s3}\n  RDS key ARN: {rds}\n" in problem.remediation
-    assert "Append" not in problem.remediation
+    remedy = text_of(problem.remediation)
+    assert f"The S3 key ARN must be {s3}.\nThe RDS key ARN must be {rds}.\n" in remedy
+    assert "Statement array" not in remedy
     assert problem.request_id
 
 

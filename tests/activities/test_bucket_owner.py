@@ -15,6 +15,7 @@ from byok.domain.problems.aws_errors import OPERATIONS_BY_SERVICE
 from localaws.state import PLATFORM_ACCOUNT
 from tests.activities.conftest import ActivityHarness, parse_stop_problem
 from tests.localaws.server import REGION
+from tests.remedy_text import text_of
 
 
 def create_foreign_bucket(harness: ActivityHarness, name: str, *, open_to_all: bool) -> None:
@@ -74,7 +75,7 @@ def test_bucket_of_another_account_is_refused_by_name(
     problem = parse_stop_problem(caught.value)
     assert (problem.code, problem.key) == ("byok.BucketOfAnotherAccount", None)  # contract 154
     assert problem.message == f"The bucket {name} belongs to another AWS account, not to {PLATFORM_ACCOUNT}."
-    assert "BYOK_VENDOR__RESOURCE_PREFIX" in problem.remediation
+    assert "BYOK_VENDOR__RESOURCE_PREFIX" in text_of(problem.remediation)
     assert harness.aws.customer_client("s3").list_objects_v2(Bucket=name)["KeyCount"] == 0
 
 

@@ -19,6 +19,8 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from tests.remedy_text import text_of
+
 with workflow.unsafe.imports_passed_through():
     from activities.heartbeat import HeartbeatInterceptor, load_from_previous_attempt, save_for_retry
     from byok.domain.arns import KeyPurpose
@@ -111,7 +113,7 @@ async def test_final_failure_has_the_error_from_aws(temporal: WorkflowEnvironmen
     assert isinstance(caught.value.cause.cause, ApplicationError)
     problem = Problem.model_validate(caught.value.cause.cause.details[0])
     assert (problem.code, problem.key) == ("s3.AccessDenied", KeyPurpose.S3)
-    assert "AllowAtaccamaPlatformS3Access" in problem.remediation
+    assert "AllowAtaccamaPlatformS3Access" in text_of(problem.remediation)
     assert len(attempts) > 1
     assert timedelta(seconds=1) < attempts[-1] - attempts[0] < timedelta(seconds=5)
 
@@ -136,7 +138,7 @@ def test_throttling_does_not_use_up_the_grace_period(harness: ActivityHarness) -
 
     assert throttled.value.type == "s3.SlowDown"
     assert not refused.value.non_retryable
-    assert "another 300 s" in Problem.model_validate(refused.value.details[0]).remediation
+    assert "another 300 s" in text_of(Problem.model_validate(refused.value.details[0]).remediation)
 
 
 async def test_retryable_failure_fits_into_temporals_size_limit(harness: ActivityHarness) -> None:

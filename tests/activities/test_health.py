@@ -60,6 +60,7 @@ from tests.activities.conftest import PLATFORM as DEFAULT_PLATFORM
 from tests.activities.conftest import ActivityHarness
 from tests.activities.stage import Stage, run_stage
 from tests.localaws.server import AwsHarness
+from tests.remedy_text import text_of
 from tests.webhook_receiver import SECRET
 from tests.workflows.fake_activities import FakeActivities
 from workflows.check_key_health import CheckKeyHealth
@@ -212,7 +213,7 @@ async def test_lost_s3_key_is_reported_and_so_is_its_return(
         KeyPurpose.S3,
         key,
     )
-    assert "within five minutes" in with_key.remediation
+    assert "within five minutes" in text_of(with_key.remediation)
     assert (await stage.read(request)).health == lost
 
     if code == PENDING_DELETION:

@@ -26,6 +26,7 @@ from localaws.accounts import PLATFORM_ROLE_ARN, PLATFORM_ROLE_NAME
 from localaws.state import CUSTOMER_ACCOUNT
 from tests.activities.conftest import PLATFORM, ActivityHarness, make_clients, parse_stop_problem
 from tests.localaws.server import REGION, AwsHarness
+from tests.remedy_text import text_of
 
 VENDOR = VendorProfile(organisation_session_tag=True)
 TAGGING = replace(PLATFORM, vendor=VENDOR)
@@ -89,9 +90,9 @@ def test_keys_of_another_organisation_are_refused_by_aws(tagging: TaggingHarness
         problem = parse_stop_problem(caught.value)
         assert (problem.code, problem.key) == (code, which), "the customer's key policy is at fault"
         sid = {KeyPurpose.S3: VENDOR.s3_access_sid, KeyPurpose.RDS: VENDOR.rds_grants_sid}[which]
-        assert f'"Sid": "{sid}"' in problem.remediation
+        assert f'"Sid": "{sid}"' in text_of(problem.remediation)
         if organisation:
-            assert f'"aws:PrincipalTag/organisation": "{organisation}"' in problem.remediation
+            assert f'"aws:PrincipalTag/organisation": "{organisation}"' in text_of(problem.remediation)
 
 
 def test_role_that_does_not_trust_itself_is_the_platforms_problem(tagging: TaggingHarness) -> None:
@@ -106,8 +107,8 @@ def test_role_that_does_not_trust_itself_is_the_platforms_problem(tagging: Taggi
 
     problem = parse_stop_problem(caught.value)
     assert (problem.code, problem.operation, problem.key) == ("sts.AccessDenied", "AssumeRole", None)
-    assert "sts:TagSession" in problem.remediation
-    assert "tenant-role" not in problem.remediation
+    assert "sts:TagSession" in text_of(problem.remediation)
+    assert "tenant-role" not in text_of(problem.remediation)
 
 
 def test_worker_with_another_identity_holds() -> None:

@@ -18,6 +18,7 @@ from localaws.state import PLATFORM_ACCOUNT
 from tests.activities.conftest import OTHER_REGION, PLATFORM, ActivityHarness, parse_stop_problem
 from tests.activities.test_adoption import list_claimed_key_ids, run_until_problem
 from tests.localaws.server import REGION
+from tests.remedy_text import text_of
 from tests.requested_keys import ON_PLATFORM_KEYS
 
 CODE = "byok.EncryptionCannotChange"
@@ -126,9 +127,9 @@ def test_disabled_platform_key_is_the_platforms_own_fault(harness: ActivityHarne
 
     assert problem.code == ("s3.KMS.DisabledException" if storage else "rds.KMSKeyNotAccessibleFault")
     assert (problem.key, problem.key_arn) == (None, broken)  # contract 132: no key of the customer is at fault
-    assert "The customer does not need to do anything" in problem.remediation
-    assert f"{broken} is a key of the platform's account {PLATFORM_ACCOUNT}" in problem.remediation
-    assert "Statement array" not in problem.remediation
+    assert "The customer does not need to do anything" in text_of(problem.remediation)
+    assert f"{broken} is a key of the platform's account {PLATFORM_ACCOUNT}" in text_of(problem.remediation)
+    assert "Statement array" not in text_of(problem.remediation)
 
 
 def test_lost_platform_key_is_the_platforms_own_fault(harness: ActivityHarness) -> None:
@@ -140,7 +141,7 @@ def test_lost_platform_key_is_the_platforms_own_fault(harness: ActivityHarness) 
     problem = run_until_problem(harness, harness.database.ensure_writer, harness.database_task)
     assert problem.code == "rds.inaccessible-encryption-credentials-recoverable"
     assert problem.key is None
-    assert "StartDBCluster" in problem.remediation
+    assert "StartDBCluster" in text_of(problem.remediation)
 
 
 def test_setting_that_names_another_key_later_stops_with_a_task_for_the_operator(harness: ActivityHarness) -> None:
@@ -149,7 +150,7 @@ def test_setting_that_names_another_key_later_stops_with_a_task_for_the_operator
     harness.plan = build_plan_on(create_platform_keys(harness))
     problem = run_until_problem(harness, harness.database.ensure_cluster, harness.database_task)
     assert (problem.code, problem.key) == ("byok.OtherKey", None)
-    assert "BYOK_PLATFORM_KEYS" in problem.remediation
+    assert "BYOK_PLATFORM_KEYS" in text_of(problem.remediation)
 
 
 @pytest.mark.parametrize("settings", [True, False], ids=["keys-of-the-settings", "aws-managed-keys"])
@@ -172,7 +173,7 @@ def test_customer_keys_are_refused_on_a_platform_managed_environment(harness: Ac
     for problem in problems:  # contract 9, 132
         assert (problem.code, problem.key) == (CODE, None)
         assert f"Environment {name} uses platform-managed keys" in problem.message
-        assert "create an environment with a different id" in problem.remediation
+        assert "create an environment with a different id" in text_of(problem.remediation)
     assert list_claimed_key_ids(harness) == set()  # contract 123: the refused attempt holds no key
 
 

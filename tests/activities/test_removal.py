@@ -12,6 +12,7 @@ from byok.domain.planning import plan_deletion
 from localaws.state import STATE
 from tests.activities.conftest import PLATFORM, ActivityHarness, parse_stop_problem
 from tests.localaws.server import REGION
+from tests.remedy_text import text_of
 
 
 def remove_everything(harness: ActivityHarness) -> None:
@@ -182,7 +183,7 @@ def test_final_snapshot_of_a_cluster_without_key_access_is_refused(harness: Acti
 
     problem = parse_stop_problem(caught.value)
     assert problem.code == "rds.inaccessible-encryption-credentials-recoverable"
-    assert "--no-final-snapshot" in problem.remediation
+    assert "--no-final-snapshot" in text_of(problem.remediation)
     assert len(STATE.clusters) == 1  # nothing was deleted
 
 
@@ -195,7 +196,7 @@ def test_deletion_stops_before_removing_anything_if_the_snapshot_is_impossible(
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(harness.inventory.find_resources, harness.inventory_task("acme-final-1"))
 
-    assert "--no-final-snapshot" in parse_stop_problem(caught.value).remediation
+    assert "--no-final-snapshot" in text_of(parse_stop_problem(caught.value).remediation)
     listed = harness.run_with_retries(harness.inventory.find_resources, harness.inventory_task())
     assert len(listed.instances) == len(listed.clusters) == 1
 

@@ -16,6 +16,7 @@ from byok.domain.problems.remediation import Remedy
 from tests.activities.conftest import PLATFORM, ActivityHarness, parse_stop_problem
 from tests.activities.tenant_keys import TenantHarness, tenant_alias
 from tests.localaws.server import VENDOR, AwsHarness
+from tests.remedy_text import text_of
 
 
 @pytest.fixture
@@ -90,7 +91,8 @@ def test_alias_on_the_environments_other_key_is_a_conflict_that_repoint_resolves
 
     assert conflict.alias_state is AliasOutcome.CONFLICT
     assert conflict.remediation is not None
-    assert conflict.remediation.endswith(f"byok tenant {tenant.harness.plan.environment.environment_id} acme --repoint")
+    ask_again = f"byok tenant {tenant.harness.plan.environment.environment_id} acme --repoint"
+    assert conflict.remediation.steps[-1].command == ask_again
     assert found.alias_state is AliasOutcome.REPOINTED
     assert found.remediation is None
     assert tenant.get_tags_and_aliases(KeyPurpose.S3) == (
@@ -108,7 +110,8 @@ def test_alias_of_a_third_key_is_reported_with_its_owners_command(tenant: Tenant
 
     assert (found.alias_state, found.tags_written) == (AliasOutcome.CONFLICT, ())
     assert "UpdateAlias" not in tenant.aws.list_calls("kms"), "the role may not, so byok does not try"
-    (command,) = [line for line in (found.remediation or "").splitlines() if "update-alias" in line]
+    assert found.remediation is not None
+    (command,) = [one for one in found.remediation.commands if "update-alias" in one]
     options = dict(pairwise(shlex.split(command)))
     assert options["--alias-name"] == tenant_alias(KeyPurpose.S3)
     assert options["--target-key-id"] == tenant.keys[KeyPurpose.S3]
@@ -139,8 +142,8 @@ def test_unassumable_role_stops_with_the_values_to_compare(tenant: TenantHarness
 
     problem = parse_stop_problem(caught.value)
     assert (problem.code, problem.operation, problem.key) == ("sts.AccessDenied", "AssumeRole", None)
-    assert "byok template tenant-role" in problem.remediation
-    assert "external id" in problem.remediation
+    assert "byok template tenant-role" in text_of(problem.remediation)
+    assert "external id" in text_of(problem.remediation)
 
 
 @pytest.mark.parametrize("request_kind", RequestKind)
@@ -154,9 +157,9 @@ def test_remedy_ends_with_the_retry_of_its_request(tenant: TenantHarness, reques
         RequestKind.ENVIRONMENT: "provisioning resumes where it stopped.",
         RequestKind.TENANT: "byok skips a key that already has the name.",
         RequestKind.DELETION: "byok skips resources that are already deleted.",
-        RequestKind.HEALTH: "so you do not need to retry anything.",
+        RequestKind.HEALTH: "within five minutes.",
     }
-    assert parse_stop_problem(caught.value).remediation.endswith(retries[request_kind])
+    assert text_of(parse_stop_problem(caught.value).remediation).endswith(retries[request_kind])
 
 
 def test_role_has_no_other_permissions(tenant: TenantHarness) -> None:
@@ -191,7 +194,7 @@ def test_key_pending_deletion_stops_with_the_kms_message(tenant: TenantHarness) 
     assert problem.code == "kms.KMSInvalidStateException"
     assert "pending deletion" in problem.message
     assert problem.key is KeyPurpose.S3
-    assert Remedy.CANCEL_DELETION.value.split("-")[0] in problem.remediation.lower()
+    assert Remedy.CANCEL_DELETION.value.split("-")[0] in text_of(problem.remediation).lower()
 
 
 def test_disabled_key_can_get_a_tenant_name(tenant: TenantHarness) -> None:
@@ -214,7 +217,7 @@ def test_key_policy_without_its_account_says_who_must_act(tenant: TenantHarness)
 
     problem = parse_stop_problem(caught.value)
     assert problem.code == "kms.AccessDeniedException"
-    assert "the default statement, which AWS adds for the account" in problem.remediation
+    assert "the default statement, which AWS adds for the account" in text_of(problem.remediation)
 
 
 @pytest.mark.parametrize("kind", ["lose_answer", "error500", "throttle"])

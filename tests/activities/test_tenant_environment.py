@@ -12,6 +12,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models import Environment, Problem
 from tests.activities.conftest import PLATFORM, ActivityHarness, parse_stop_problem
 from tests.localaws.server import REGION
+from tests.remedy_text import text_of
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_wrong_key_is_reported_with_the_right_one(harness: ActivityHarness, prob
     assert (problem.code, problem.key, problem.key_arn) == ("byok.NotThisEnvironmentsKeys", which, other)
     right = harness.plan.environment.key_arn(which)
     assert problem.message.count(f"is encrypted with {right}") == (1 if which is KeyPurpose.RDS else 2)
-    assert problem.remediation.endswith(f"Then retry with the correct ARN as {which.field_label}.")
+    assert text_of(problem.remediation).endswith(f"Retry with the correct ARN as {which.field_label}.")
 
 
 def test_both_keys_of_another_environment_are_reported_together(harness: ActivityHarness, probe: Probe) -> None:
@@ -89,7 +90,7 @@ def test_environment_without_a_cluster_is_not_found(harness: ActivityHarness, pr
     (problem,) = probe()
     assert (problem.code, problem.key) == ("byok.EnvironmentNotThere", None)
     assert f"no cluster byok-{harness.plan.environment.environment_id} in {REGION}" in problem.message
-    assert "byok list" in problem.remediation
+    assert "byok list" in text_of(problem.remediation)
 
 
 def test_environment_without_a_bucket_is_not_found(harness: ActivityHarness, probe: Probe) -> None:

@@ -25,6 +25,7 @@ from byok.domain.models import (
     TimelineEntry,
 )
 from byok.domain.phases import Encryption, HealthState, Phase
+from byok.domain.remediation import Remediation, RemedyStep, Retry, RetryRequest
 from byok.service.claims import ClaimPage
 from byok.service.creation import CreateResult
 from byok.service.errors import EnvironmentNotFoundError, NamingStoppedError
@@ -51,7 +52,13 @@ def make_problem(key: KeyPurpose | None = KeyPurpose.S3) -> Problem:
         request_id="7A62C49F347FC4E8",
         region=REGION,
         at=BEGAN,
-        remediation=f"Enable the key:\n  aws kms enable-key --key-id {S3_KEY}",
+        remediation=Remediation(
+            title="The S3 key is disabled",
+            steps=(
+                RemedyStep(text="Enable the key.", command=f"aws kms enable-key --key-id {S3_KEY}"),
+                RemedyStep(text="Retry.", retry=Retry(request=RetryRequest.REPLAY)),
+            ),
+        ),
     )
 
 

@@ -75,13 +75,13 @@ def test_stop_shows_the_aws_error_and_the_remedy(run: Run, service: FakeService)
     service.statuses = [make_status(*STOPPED[:2]), make_status(*STOPPED, problems=(make_problem(),))]
     ended = run("create", *OPTIONS, "--wait")
     for said in (
-        "acme stopped in CREATING_STORAGE.",
+        "acme stopped in CREATING_STORAGE.\n\n  The S3 key is disabled\n",
         "s3.KMS.DisabledException",
         f"AWS said    {S3_KEY} is disabled.",
         "operation   PutObject",
         f"S3 key ARN  {S3_KEY}",
         "7A62C49F347FC4E8",
-        f"\n    aws kms enable-key --key-id {S3_KEY}\n",  # on a separate line, ready to paste
+        f"\n     aws kms enable-key --key-id {S3_KEY}\n",  # on a separate line, ready to paste
     ):
         assert said in ended.out
     assert [line.split()[1] for line in ended.out.splitlines() if line[:1].isdigit()] == list(STOPPED)

@@ -30,7 +30,7 @@ def test_diagnosis_of_a_blocking_key_exits_3(run: Run, tmp_path: Path) -> None:
     ended = run("diagnose", str(file))
 
     assert ended.code == 3
-    assert "S3 key: key.Disabled, stops provisioning" in ended.out
+    assert "S3 key: The S3 key is disabled\n  key.Disabled, stops provisioning\n" in ended.out
     assert "aws kms enable-key" in ended.out
     assert run("diagnose", str(file), "--json").json["ok"] is False
 

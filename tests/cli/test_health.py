@@ -10,6 +10,7 @@ from byok.domain.durations import format_duration
 from byok.domain.models import EnvironmentHealth, KeyHealth, KeyUse, Problem
 from byok.domain.phases import HealthState, Phase
 from byok.domain.rds_statuses import KEY_LOST_RECOVERABLE
+from byok.domain.remediation import Remediation, RetryRequest
 from byok.service import verification
 from byok.service.environment_reader import EnvironmentReader
 from byok.service.errors import (
@@ -23,7 +24,11 @@ from tests.cli.conftest import Run
 from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, make_problem, make_status
 
 NOT_ANSWERED = make_problem(None).model_copy(
-    update={"code": "network.ConnectTimeoutError", "message": "Connect timeout on s3.", "remediation": ""}
+    update={
+        "code": "network.ConnectTimeoutError",
+        "message": "Connect timeout on s3.",
+        "remediation": Remediation(title="No answer"),
+    }
 )
 DRIFT = make_problem(None).model_copy(
     update={"code": "byok.Drift", "message": "The writer does not exist.", "operation": None}
@@ -162,7 +167,7 @@ def test_lost_key_shows_the_problem_and_what_to_do(run: Run, service: FakeServic
     _, shown = show(run, service, make_health(HealthState.KEY_LOST, problems=(make_problem(),)))
     assert f"  ✗ S3 key {S3_KEY}: refused" in shown
     assert f"AWS said    {S3_KEY} is disabled." in shown
-    assert f"  What to do\n  Enable the key:\n    aws kms enable-key --key-id {S3_KEY}\n" in shown
+    assert f"  What to do\n  1. Enable the key.\n     aws kms enable-key --key-id {S3_KEY}\n" in shown
 
 
 def test_lost_cluster_shows_how_long_it_can_be_recovered(run: Run, service: FakeService) -> None:
@@ -219,8 +224,11 @@ def test_unanswered_check_says_why_and_blames_no_key(run: Run, service: FakeServ
 
 
 def test_unanswered_verification_says_what_to_do(run: Run, answer: list[EnvironmentHealth | ServiceError]) -> None:
-    answer.append(make_health(unreachable=NOT_ANSWERED.model_copy(update={"remediation": "Try again later."})))
-    assert "  What to do\n  Try again later.\n" in run(*VERIFY).out
+    remedy = Remediation.of_retry("AWS was busy", "Try again later.", RetryRequest.NONE)
+    answer.append(make_health(unreachable=NOT_ANSWERED.model_copy(update={"remediation": remedy})))
+    shown = run(*VERIFY).out
+    assert "\n  AWS was busy\n  code " in shown
+    assert "\n  What to do\n  1. Try again later.\n" in shown
 
 
 @pytest.mark.parametrize(

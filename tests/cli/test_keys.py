@@ -179,7 +179,7 @@ def test_check_of_a_broken_policy_exits_3_with_the_statement_to_paste(run: Run) 
 
     assert ended.code == 3
     assert "policy.StatementMissing" in ended.out
-    pasted = re.search(r"^\{\n.*?^\}", ended.out, re.DOTALL | re.MULTILINE)
+    pasted = re.search(r"^     \{\n.*?^     \}", ended.out, re.DOTALL | re.MULTILINE)
     assert pasted is not None
     assert json.loads(pasted[0]) == PLACE.build_statements(KeyPurpose.S3)[0]
 

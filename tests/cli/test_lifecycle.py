@@ -61,8 +61,9 @@ def make_problem_with_code(code: str, key: KeyPurpose | None = None) -> Problem:
 
 
 def parse_next_commands(text: str) -> list[str]:
-    """Return the commands under the heading "Next"."""
-    return [line.strip() for line in text.partition("  Next\n")[2].splitlines()]
+    """Return the commands of the retry: those of the last step or, after several problems, those at the end."""
+    _, _, after = text.replace("  Once all problems are fixed\n", "  2. Retry.\n").rpartition("  2. Retry.\n")
+    return [line.strip() for line in f"\n{after}".partition("\n\n")[0].splitlines() if line]
 
 
 def test_replay_names_the_step_it_resumes_at(run: Run, service: FakeService) -> None:

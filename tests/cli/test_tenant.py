@@ -5,6 +5,7 @@ import pytest
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import ReconciledKey, TenantOutcome
 from byok.domain.phases import AliasOutcome, Phase
+from byok.domain.remediation import Remediation, RemedyStep
 from byok.service.errors import EnvironmentNotReadyError
 from byok.service.pending import PendingStep
 from tests.cli.conftest import Run
@@ -22,7 +23,10 @@ def make_outcome(state: AliasOutcome) -> TenantOutcome:
         alias=ALIAS,
         alias_state=state,
         points_at="other-key" if state is AliasOutcome.CONFLICT else None,
-        remediation="It points elsewhere:\n  byok tenant acme acme --repoint"
+        remediation=Remediation(
+            title="The alias points elsewhere",
+            steps=(RemedyStep(text="Move it.", command="byok tenant acme acme --repoint"),),
+        )
         if state is AliasOutcome.CONFLICT
         else None,
         tags_written=() if state is AliasOutcome.CONFLICT else ("aatn", "ataccama:automation:TenantName"),
@@ -54,7 +58,7 @@ def test_conflict_exits_3_and_names_the_remedy(run: Run, service: FakeService) -
     ended = run("tenant", "acme", "acme", *ROLE)
     assert ended.code == 3
     assert "other-key" in ended.out
-    assert "\n    byok tenant acme acme --repoint\n" in ended.out
+    assert "\n     byok tenant acme acme --repoint\n" in ended.out
     assert "tags not changed" in ended.out
 
 

@@ -17,6 +17,7 @@ from byok.service.errors import NamingStoppedError
 from localaws.state import CUSTOMER_ACCOUNT
 from tests.e2e.conftest import SETTINGS, StackHarness
 from tests.localaws.server import REGION, AwsHarness
+from tests.remedy_text import text_of
 
 VENDOR = VendorProfile(organisation_session_tag=True)
 
@@ -66,8 +67,8 @@ async def test_key_policy_for_one_organisation_refuses_another_one(tagging: Stac
     codes = {problem.key: problem.code for problem in status.problems}
     assert codes == {KeyPurpose.S3: "s3.AccessDenied", KeyPurpose.RDS: "rds.KMSKeyNotAccessibleFault"}
     for problem in status.problems:
-        assert '"aws:PrincipalTag/organisation": "globex"' in problem.remediation
-        assert '"Sid": "AllowAtaccamaPlatform' in problem.remediation
+        assert '"aws:PrincipalTag/organisation": "globex"' in text_of(problem.remediation)
+        assert '"Sid": "AllowAtaccamaPlatform' in text_of(problem.remediation)
     assert tagging.list_environment_clusters("globex-prod") == []
 
 

@@ -100,7 +100,7 @@ def _is_true(problem: Problem, past: EnvironmentPast) -> bool:
     """Return whether a reported problem is consistent with the environment's past."""
     if problem.code in CANCELLED_CODES:
         return past.cancelled
-    return problem.key is not None and problem.key in past.suspects and bool(problem.remediation)
+    return problem.key is not None and problem.key in past.suspects and bool(problem.remediation.steps)
 
 
 def _never_wrong(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:

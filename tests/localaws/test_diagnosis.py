@@ -14,6 +14,7 @@ from byok.domain.iam.findings import Finding, Severity
 from localaws.accounts import PLATFORM_ROLE_ARN
 from tests.key_faults import KEY_FAULTS, KeyFault, create_valid_key
 from tests.localaws.server import REGION, VENDOR, AwsHarness
+from tests.remedy_text import text_of
 
 FIRST = {
     "nonexistent": "key.NotFound",
@@ -86,4 +87,4 @@ def test_broken_key_is_reported_first(aws: AwsHarness, breakage: KeyFault, which
 
     severity = Severity.UNKNOWN if first.code in UNDECIDED else Severity.STOPS
     assert (first.code, first.key, first.severity) == (FIRST[breakage.name], which, severity)
-    assert first.remedy
+    assert text_of(first.remediation)

@@ -24,6 +24,7 @@ from tests.collected_keys import (
 from tests.policy_cases import POLICY_CASES
 from tests.policy_changes import Case
 from tests.policy_context import VENDOR
+from tests.remedy_text import text_of
 
 BROKEN_KEYS = {
     "disabled": (build_metadata_change(KeyState="Disabled"), "key.Disabled"),
@@ -82,7 +83,7 @@ def test_broken_key_is_the_first_finding(name: str, which: KeyPurpose) -> None:
 
     assert (first.code, first.key, first.severity) == (code, which, Severity.STOPS)
     assert first.message
-    assert first.remedy
+    assert text_of(first.remediation)
 
 
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.first], ids=lambda case: case.name)
@@ -118,7 +119,7 @@ def test_swapped_arns_are_detected() -> None:
     found = diagnose_collected_keys(build_collected_keys(**exchanged), VENDOR)
 
     assert [one.code for one in found] == ["arn.Exchanged"]
-    assert KEYS[KeyPurpose.S3] in found[0].remedy
+    assert KEYS[KeyPurpose.S3] in text_of(found[0].remediation)
 
 
 def test_disabled_key_with_a_broken_policy_reports_the_key_first() -> None:
@@ -140,7 +141,7 @@ def test_unreadable_facts_are_reported_without_conclusions() -> None:
     (found,) = diagnose_collected_keys(build_collected_keys(s3=facts), VENDOR)
 
     assert (found.code, found.severity) == ("key.NotReadable", Severity.UNKNOWN)
-    assert "kms:DescribeKey" in found.remedy
+    assert "kms:DescribeKey" in text_of(found.remediation)
     policy_only = diagnose_collected_keys(
         build_collected_keys(s3=valid_key_facts(KeyPurpose.S3) | {"key_policy": DENIED}), VENDOR
     )
@@ -195,7 +196,7 @@ def test_script_run_in_another_account_is_reported_once_with_both_accounts() -> 
     assert [(one.code, one.key, one.severity) for one in found] == [("caller.OtherAccount", None, Severity.UNKNOWN)]
     assert "777788889999" in found[0].message
     assert "444455556666" in found[0].message
-    assert "Run the script again in account 444455556666" in found[0].remedy
+    assert "Run the script again in account 444455556666" in text_of(found[0].remediation)
 
 
 def test_facts_visible_to_another_account_are_still_checked() -> None:
@@ -226,8 +227,8 @@ def test_missing_cli_or_credentials_are_reported(words: str) -> None:
 
     assert [(one.code, one.severity) for one in found] == [("caller.NotSignedIn", Severity.UNKNOWN)]
     assert words in found[0].message
-    assert "CloudShell" in found[0].remedy
-    assert "kms:DescribeKey" not in found[0].remedy
+    assert "CloudShell" in text_of(found[0].remediation)
+    assert "kms:DescribeKey" not in text_of(found[0].remediation)
 
 
 @pytest.mark.parametrize(
@@ -259,8 +260,8 @@ def test_aws_managed_key_is_not_reported_as_the_wrong_kind() -> None:
     (found,) = diagnose_collected_keys(
         build_collected_keys(s3=build_metadata_change(KeyManager="AWS")(valid_key_facts(KeyPurpose.S3))), VENDOR
     )
-    assert "must be a customer managed key" in found.remedy
-    assert "is not a symmetric key" not in found.remedy
+    assert "must be a customer managed key" in text_of(found.remediation)
+    assert "is not a symmetric key" not in text_of(found.remediation)
 
 
 def test_response_about_another_key_is_reported() -> None:
@@ -297,7 +298,7 @@ def test_tag_without_its_alias_is_a_note_with_the_expected_alias() -> None:
     (found,) = diagnose_collected_keys(build_collected_keys(rds=facts), VENDOR)
 
     assert (found.code, found.key, found.severity) == ("key.TagWithoutAlias", KeyPurpose.RDS, Severity.NOTE)
-    assert "alias/ataccama-database-byok-db-key-alias-acme" in found.remedy
+    assert "alias/ataccama-database-byok-db-key-alias-acme" in text_of(found.remediation)
     assert diagnose_collected_keys(build_collected_keys(rds=facts | {"aliases": DENIED}), VENDOR) == ()
 
 

@@ -13,8 +13,7 @@ from botocore.retries import standard
 from byok.domain.arns import KeyPurpose
 from byok.domain.problems.aws_errors import ERROR_RULES, OPERATIONS_BY_SERVICE, ErrorOutcome, classify_error
 from byok.domain.problems.aws_errors.rule import HOLD, RETRY, ErrorRule
-from byok.domain.problems.remediation import Remedy, RemedyContext, build_remediation
-from byok.domain.problems.remedy_texts import REMEDY_TEXTS
+from byok.domain.problems.remediation import REMEDY_TEXTS, Remedy, RemedyContext, build_remediation
 from byok.domain.vendor import VendorProfile
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +76,7 @@ def test_operations_match_the_calls_of_the_activities() -> None:
 @pytest.mark.parametrize("row", ERROR_RULES, ids=lambda row: f"{row.service}.{row.code}")
 def test_every_rule_has_a_remedy(row: ErrorRule) -> None:
     subject = RemedyContext("eu-central-1", "arn:aws:iam::111122223333:role/P", VendorProfile(), KeyPurpose.S3, KEY)
-    assert build_remediation(row.remedy, subject).strip()
+    assert build_remediation(row.remedy, subject).steps
 
 
 def test_general_rules_follow_specific_ones() -> None:
@@ -208,7 +207,9 @@ REJECTED = [
 
 def test_rule_blames_the_customers_key_exactly_if_the_customer_must_act() -> None:
     platforms_task = {
-        remedy for remedy, text in REMEDY_TEXTS.items() if text.startswith("The customer does not need to do anything")
+        remedy
+        for remedy, text in REMEDY_TEXTS.items()
+        if text.explanation.startswith("The customer does not need to do anything")
     }
     unexpected = [row for row in ERROR_RULES if row.customer_key == (row.remedy in platforms_task)]
 

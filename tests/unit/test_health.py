@@ -28,6 +28,7 @@ from byok.domain.notifications import (
 )
 from byok.domain.phases import Phase
 from byok.domain.rds_statuses import KEY_LOST_RECOVERABLE
+from byok.domain.remediation import Remediation, RemedyStep
 from byok.service.health import build_health
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
@@ -38,7 +39,7 @@ OUTAGE = Problem(
     phase=Phase.READY,
     region="eu-central-1",
     at=NOW,
-    remediation="Nothing to do. " * 100,
+    remediation=Remediation(title="AWS did not answer", steps=(RemedyStep(text="Nothing to do. " * 100),)),
 )
 
 

@@ -21,8 +21,10 @@ from byok.domain.models import (
     WriterResource,
 )
 from byok.domain.phases import OnFailure, Phase
+from byok.domain.remediation import Remediation
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+REMEDY = Remediation(title="The S3 key is disabled")
 S3 = "arn:aws:kms:eu-central-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 RDS = "arn:aws:kms:eu-central-1:444455556666:key/0987dcba-09fe-87dc-65ba-ab0987654321"
 ASKED = {"environment_id": "acme", "region": "eu-central-1", "s3_key_arn": S3, "rds_key_arn": RDS}
@@ -130,7 +132,7 @@ def test_resources_are_values() -> None:
 
 def test_progress_has_its_first_problem_and_survives_json() -> None:
     problems = tuple(
-        Problem(code=code, message="m", phase=Phase.VALIDATING_KEYS, region="eu-central-1", at=AT, remediation="r")
+        Problem(code=code, message="m", phase=Phase.VALIDATING_KEYS, region="eu-central-1", at=AT, remediation=REMEDY)
         for code in ("arn.Malformed", "s3.AccessDenied")
     )
     progress = EnvironmentProgress(

@@ -30,6 +30,7 @@ from byok.domain.notifications import (
     render_event,
 )
 from byok.domain.phases import Phase
+from byok.domain.remediation import Remediation
 from tests.webhook_receiver import NEW_SECRET, SECRET
 from workflows.activity_options import DELIVER_OPTIONS
 
@@ -41,7 +42,7 @@ PROBLEM = Problem(
     phase=Phase.CREATING_STORAGE,
     region=REGION,
     at=NOW,
-    remediation="Enable the key.",
+    remediation=Remediation(title="The S3 key is disabled"),
 )
 
 

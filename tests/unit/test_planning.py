@@ -30,6 +30,7 @@ from byok.domain.planning import (
     plan_tenant,
 )
 from byok.domain.vendor import VendorProfile
+from tests.remedy_text import text_of
 
 RUN = "0198a2c4-run"
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -124,8 +125,8 @@ def test_tenant_commands_use_the_profile_and_the_stack_of_the_environment() -> N
 def test_remedies_use_the_profile_of_the_environment() -> None:
     asked = request(s3="alias/mine").model_copy(update={"profile": "keys-admin"})
     (finding, *_) = plan_environment(asked, PLATFORM, AT, RUN).findings
-    assert "--profile keys-admin " in finding.remediation  # contract 130
-    assert "keys-admin is your AWS CLI profile" in finding.remediation
+    assert "--profile keys-admin " in text_of(finding.remediation)  # contract 130
+    assert "keys-admin is your AWS CLI profile" in text_of(finding.remediation)
 
 
 def test_platform_account_comes_from_its_role() -> None:
@@ -223,7 +224,7 @@ def test_invalid_tenant_request_has_a_finding_and_no_plan(changed: dict[str, Any
     assert [(finding.code, finding.at) for finding in plan.findings] == [(code, AT)]
     assert plan.tenant is None
     (finding,) = plan.findings
-    assert "provisioning resumes" not in finding.remediation, "the remedy retries the tenant request"
+    assert "provisioning resumes" not in text_of(finding.remediation), "the remedy retries the tenant request"
 
 
 def test_plan_of_a_deletion_names_what_the_environment_has() -> None:

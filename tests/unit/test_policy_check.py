@@ -20,6 +20,7 @@ from byok.domain.vendor import VendorProfile
 from tests.policy_cases import POLICY_CASES
 from tests.policy_changes import Case
 from tests.policy_context import VENDOR, PolicyContext
+from tests.remedy_text import text_of
 
 PLACE = PolicyContext("arn:aws:iam::111122223333:role/AtaccamaPlatform", "eu-central-1", "444455556666")
 NOW = datetime(2026, 11, 29, 8, 0, tzinfo=UTC)
@@ -56,10 +57,10 @@ def test_pasting_the_suggested_statements_fixes_the_policy(case: Case) -> None:
             return
         finding = report.findings[0]
         assert finding.message
-        assert finding.remedy
+        assert text_of(finding.remediation)
         if not finding.paste:  # the customer's own Deny statement; the remedy is to exempt the platform role
             assert finding.code == "policy.ExplicitDeny"
-            assert str(finding.sid) in finding.remedy
+            assert str(finding.sid) in text_of(finding.remediation)
             guard = next(one for one in policy["Statement"] if one.get("Sid") == finding.sid)
             guard["Condition"] = guard.get("Condition", {}) | {"ArnNotEquals": {"aws:PrincipalArn": PLACE.role}}
             continue
@@ -134,8 +135,8 @@ def test_both_statements_are_suggested_if_both_are_missing() -> None:
     (finding,) = run_check(policy, KeyPurpose.RDS).findings
 
     assert list(finding.paste) == PLACE.build_statements(KeyPurpose.RDS)
-    assert "these statements" in finding.remedy
-    assert "byok check" not in finding.remedy, "the statements are certainly missing"
+    assert "these statements" in text_of(finding.remediation)
+    assert "byok check" not in text_of(finding.remediation), "the statements are certainly missing"
 
 
 def test_blocking_findings_come_first() -> None:
@@ -269,13 +270,13 @@ def test_uncertain_allow_comes_with_statements_to_paste() -> None:
     assert (finding.code, finding.severity) == ("policy.CannotBeSaid", Severity.UNKNOWN)
     assert finding.message.startswith("Statement 2: StringEquals on aws:PrincipalOrgID requires o-1")
     assert list(finding.paste) == PLACE.build_statements(KeyPurpose.S3)
-    assert "byok check" in finding.remedy
+    assert "byok check" in text_of(finding.remediation)
 
 
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if "nothing but" in case.name], ids=case_id)
 def test_customers_own_statements_are_left_unchanged(case: Case) -> None:
     for finding in run_check(case.build_policy(PLACE), case.which).findings:
-        assert "do not change the other statements" in finding.remedy
+        assert "do not change the other statements" in text_of(finding.remediation)
 
 
 @pytest.mark.parametrize("element", ["Principal", "Action", "Resource"])

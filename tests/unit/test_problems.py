@@ -15,6 +15,7 @@ from byok.domain.problems.build import (
 )
 from byok.domain.problems.remediation import Remedy, RemedyContext, build_remediation
 from byok.domain.vendor import VendorProfile
+from tests.remedy_text import text_of
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ROLE = "arn:aws:iam::111122223333:role/platform"
@@ -44,7 +45,7 @@ def test_findings_of_both_keys_become_problems() -> None:
 def test_unknown_platform_role_still_reports_the_other_problems() -> None:
     (only,) = find_problems_of_arns("nonsense", RDS, role=None)
     assert only.code == KeyArnErrorCode.MALFORMED
-    assert "S3 key ARN" in only.remediation
+    assert "S3 key ARN" in text_of(only.remediation)
 
 
 @pytest.mark.parametrize("key", [*KeyPurpose, None])

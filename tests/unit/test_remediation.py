@@ -1,4 +1,4 @@
-"""A remedy's commands are valid, no placeholder is left, and the last line gives the next step.
+"""A remedy has a title and steps, its commands are valid, no placeholder is left, and the last step is the retry.
 
 The tests check every remedy for each key and in each partition.
 """
@@ -24,7 +24,9 @@ from byok.domain.problems.remediation import (
     build_arn_remediation,
     build_remediation,
 )
+from byok.domain.remediation import Remediation, RemedyStep, Retry, RetryRequest, RetryValues
 from byok.domain.vendor import VendorProfile
+from tests.remedy_text import text_of
 
 BOTOCORE = botocore.session.get_session()
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -34,6 +36,12 @@ PLACES = [
     ("aws-us-gov", "us-gov-west-1"),
     ("aws-eusc", "eusc-de-east-1"),
 ]
+CONSOLES = {
+    "aws": "console.aws.amazon.com",
+    "aws-cn": "console.amazonaws.cn",
+    "aws-us-gov": "console.amazonaws-us-gov.com",
+    "aws-eusc": "console.amazonaws-eusc.eu",
+}
 CUSTOMERS_KEY = {
     Remedy.ENABLE_KEY,
     Remedy.CANCEL_DELETION,
@@ -73,15 +81,16 @@ def build_context(
 ) -> RemedyContext:
     role = f"arn:{partition}:iam::111122223333:role/platform" if known_role else None
     arn = f"arn:{partition}:kms:{region}:444455556666:key/{KEY_ID}" if key else None
-    return RemedyContext(region, role, VendorProfile(), key, arn, organisation="acme")
+    return RemedyContext(region, role, VendorProfile(), key, arn, organisation="acme", advice="Delete one.")
 
 
-def list_remediation_texts(known_role: bool) -> list[tuple[str, RemedyContext, str]]:
+def list_remedies(known_role: bool) -> list[tuple[str, RemedyContext, Remediation]]:
     subjects = [
         build_context(key, partition, region, known_role=known_role)
         for key, (partition, region) in product([*KeyPurpose, None], PLACES)
     ]
-    subjects += [replace(one, request_kind=RequestKind.TENANT) for one in subjects if one.region == "eu-central-1"]
+    near = [one for one in subjects if one.region == "eu-central-1"]
+    subjects += [replace(one, request_kind=kind) for one, kind in product(near, RequestKind)]
     return [
         *((remedy.value, one, build_remediation(remedy, one)) for remedy, one in product(Remedy, subjects)),
         *(
@@ -92,68 +101,109 @@ def list_remediation_texts(known_role: bool) -> list[tuple[str, RemedyContext, s
     ]
 
 
-def case_id(name: str, one: RemedyContext) -> str:
-    return f"{name}-{one.key}-{one.region}-{one.request_kind.name.lower()}"
+ALL = list_remedies(known_role=True)
+ROLELESS = list_remedies(known_role=False)
 
 
-ALL = [pytest.param(*case, id=case_id(*case[:2])) for case in list_remediation_texts(known_role=True)]
-ROLELESS = [
-    pytest.param(*case, id=f"{case_id(*case[:2])}-no-role") for case in list_remediation_texts(known_role=False)
-]
+def test_every_title_is_one_short_sentence() -> None:
+    for name, one, remedy in ALL + ROLELESS:
+        assert 15 < len(remedy.title) <= 90, (name, remedy.title)
+        assert remedy.title[0].isupper(), (name, one)
+        assert not remedy.title.endswith("."), (name, one)
+    titles = {name: remedy.title for name, one, remedy in ALL if one == build_context(KeyPurpose.S3)}
+    assert len(set(titles.values())) == len(titles), "each remedy has a title of its own"
 
 
-@pytest.mark.parametrize(("name", "one", "text"), ALL + ROLELESS)
-def test_no_placeholder_is_left(name: str, one: RemedyContext, text: str) -> None:
-    assert "None" not in text
-    assert "${" not in text
-    assert re.search(r"\{\w*\}", text) is None
-    if one.key:
-        assert "<" not in text, "every value is known, so every value is filled in"
+def test_no_placeholder_is_left() -> None:
+    for name, one, remedy in ALL + ROLELESS:
+        for step in remedy.steps:
+            told = (remedy.title, remedy.explanation, step.text, step.command or "")
+            assert not any(re.search(r"\{|\}|None", text) for text in told), (name, one)
+            # If every value is known, every value is filled in.
+            assert not one.key or "<" not in "".join(told), (name, one)
+        text = text_of(remedy)
+        assert "${" not in text
+        assert re.search(r"\{\w*\}", text) is None
 
 
-@pytest.mark.parametrize(("name", "one", "text"), ALL + ROLELESS)
-def test_last_line_says_what_to_do_next(name: str, one: RemedyContext, text: str) -> None:
-    last = text.splitlines()[-1]
-    assert "retry" in last.lower()
-    assert last.endswith(".")
+def test_only_the_last_step_is_the_retry() -> None:
+    for name, one, remedy in ALL + ROLELESS:
+        *steps, last = remedy.steps
+        assert last.retry is not None, (name, one)
+        assert not any(step.retry for step in steps), (name, one)
+        assert "retry" in last.text.lower(), (name, one)
+        assert all(step.text.endswith(".") for step in remedy.steps), (name, one)
 
 
 @pytest.mark.parametrize(
-    ("request_kind", "retry"),
+    ("request_kind", "repeated", "words"),
     [
-        (RequestKind.ENVIRONMENT, "Then retry with the same values: provisioning resumes where it stopped."),
-        (RequestKind.TENANT, "Then retry with the same values: byok skips a key that already has the name."),
-        (RequestKind.DELETION, "Then retry the deletion: byok skips resources that are already deleted."),
+        (
+            RequestKind.ENVIRONMENT,
+            RetryRequest.REPLAY,
+            "Retry with the same values: provisioning resumes where it stopped.",
+        ),
+        (
+            RequestKind.TENANT,
+            RetryRequest.SET_TENANT_NAME,
+            "Retry with the same values: byok skips a key that already has the name.",
+        ),
+        (
+            RequestKind.DELETION,
+            RetryRequest.DELETE,
+            "Retry the deletion: byok skips resources that are already deleted.",
+        ),
     ],
 )
-def test_last_line_says_what_a_retry_does(request_kind: RequestKind, retry: str) -> None:
-    text = build_remediation(Remedy.ENABLE_KEY, replace(build_context(KeyPurpose.S3), request_kind=request_kind))
-    assert text.splitlines()[-1] == retry
+def test_last_step_says_what_a_retry_does(request_kind: RequestKind, repeated: RetryRequest, words: str) -> None:
+    remedy = build_remediation(Remedy.ENABLE_KEY, replace(build_context(KeyPurpose.S3), request_kind=request_kind))
+    assert remedy.steps[-1] == RemedyStep(text=words, retry=Retry(request=repeated))
 
 
-@pytest.mark.parametrize(("name", "one", "text"), ALL + ROLELESS)
-def test_no_remedy_names_the_command_that_retries(name: str, one: RemedyContext, text: str) -> None:
-    assert "byok replay" not in text, "the wizard and the HTTP API show the same text; they have no such command"
+def test_no_remedy_names_what_only_one_surface_has() -> None:
+    for name, one, remedy in ALL + ROLELESS:
+        text = text_of(remedy)
+        assert "byok replay" not in text, (name, one)  # the wizard and the HTTP API have no such command
+        assert "elect Retry" not in text, (name, one)  # the CLI has no such button
+
+
+@pytest.mark.parametrize(("partition", "region"), PLACES)
+@pytest.mark.parametrize("key", KeyPurpose)
+def test_links_open_the_key_in_the_console_of_its_partition(partition: str, region: str, key: KeyPurpose) -> None:
+    remedy = build_remediation(Remedy.ENABLE_KEY, build_context(key, partition, region))
+    link = remedy.steps[0].link
+    assert link is not None
+    assert link.url == f"https://{region}.{CONSOLES[partition]}/kms/home?region={region}#/kms/keys/{KEY_ID}"
+    assert key.display_name in link.label
+
+
+def test_no_link_is_built_from_an_invalid_arn_or_for_an_unknown_console() -> None:
+    pasted = replace(build_context(KeyPurpose.S3), key_arn="https://example.com/#")
+    assert build_remediation(Remedy.ENABLE_KEY, pasted).steps[0].link is None
+    isolated = build_context(KeyPurpose.S3, "aws-iso", "us-iso-east-1")
+    assert all(step.link is None for step in build_remediation(Remedy.KEY_IN_USE, isolated).steps)
 
 
 @pytest.mark.parametrize("within_reach", [True, False])
 @pytest.mark.parametrize(("partition", "region"), PLACES)
 def test_remedy_for_an_alias_conflict_names_who_can_change_it(within_reach: bool, partition: str, region: str) -> None:
     one = build_context(KeyPurpose.RDS, partition, region)
-    text = build_alias_remediation(one, "alias/a", KEY_ID, "byok tenant acme acme", within_reach=within_reach)
+    remedy = build_alias_remediation(one, "alias/a", KEY_ID, "byok tenant acme acme", within_reach=within_reach)
 
+    assert remedy.steps[-1].retry is not None
+    assert remedy.steps[-1].retry.request is RetryRequest.SET_TENANT_NAME
     if within_reach:
-        assert parse_aws_commands(text) == []
-        assert text.endswith("\n  byok tenant acme acme --repoint")
+        assert parse_aws_commands(remedy) == []
+        assert remedy.steps[-1].command == "byok tenant acme acme --repoint"
     else:
-        assert KEY_ID in text
-        (command,) = parse_aws_commands(text)
+        assert KEY_ID in remedy.explanation
+        (command,) = parse_aws_commands(remedy)
         assert command == [
             *("aws", "kms", "update-alias", "--profile", "byok", "--region", region),
             *("--alias-name", "alias/a", "--target-key-id", one.key_arn),
         ]
-        assert "replace byok with your AWS CLI profile" in text
-        assert text.endswith("\n  byok tenant acme acme")
+        assert "replace byok with your AWS CLI profile" in remedy.steps[0].text
+        assert remedy.steps[-1].command == "byok tenant acme acme"
 
 
 @pytest.mark.parametrize(("remedy", "which"), [(Remedy.S3_KEY_POLICY, KeyPurpose.S3), (Remedy.RDS_KEY, KeyPurpose.RDS)])
@@ -168,51 +218,70 @@ def test_statements_are_never_added_to_the_other_keys(remedy: Remedy, which: Key
         )
     )
 
-    before, _, after = build_remediation(remedy, one).partition("Append ")
+    steps = build_remediation(remedy, one).steps
+    index = next(index for index, step in enumerate(steps) if step.statement)
 
+    before = steps[index - 1].text
     assert f"has the statement {other[-1]}, this key is the {which.other.display_name}" in before  # contract 127
     assert "leave its policy unchanged" in before
-    assert all(sid in after for sid in own)
+    assert steps[index].text.startswith("Otherwise, ")
+    assert all(sid in str(steps[index].statement) for sid in own)
 
 
 def test_exchanged_arns_are_given_back_swapped() -> None:
     one = replace(build_context(KeyPurpose.S3), other_key_arn="arn:aws:kms:eu-central-1:444455556666:key/other")
-    text = build_remediation(Remedy.KEYS_EXCHANGED, one)
-    assert f"S3 key ARN: {one.other_key_arn}\n  RDS key ARN: {one.key_arn}\n" in text  # contract 127
-    assert "Append" not in text
+    remedy = build_remediation(Remedy.KEYS_EXCHANGED, one)
+    assert [step.text for step in remedy.steps[:2]] == [  # contract 127
+        f"The S3 key ARN must be {one.other_key_arn}.",
+        f"The RDS key ARN must be {one.key_arn}.",
+    ]
+    assert remedy.steps[-1].retry == Retry(request=RetryRequest.REPLAY, values=RetryValues.SWAPPED_KEYS)
+    assert not any(step.statement for step in remedy.steps)
 
 
-def parse_aws_commands(text: str) -> list[list[str]]:
-    return [shlex.split(line) for line in text.splitlines() if line.startswith("  aws ")]
+def parse_aws_commands(remedy: Remediation) -> list[list[str]]:
+    return [shlex.split(command) for command in remedy.commands if command.startswith("aws ")]
 
 
-@pytest.mark.parametrize(("name", "one", "text"), ALL)
-def test_every_command_is_a_valid_aws_command(name: str, one: RemedyContext, text: str) -> None:
-    for aws, service, operation, *options in parse_aws_commands(text):
-        assert aws == "aws"
-        model = BOTOCORE.get_service_model(service)
-        by_command = {re.sub(r"(?<=[a-z])(?=[A-Z])", "-", known).lower(): known for known in model.operation_names}
-        shape = model.operation_model(by_command[operation]).input_shape
-        members = shape.members if shape else {}
-        given_options = {option for option in options if option.startswith("--")}
-        theirs = {"--" + re.sub(r"(?<=[a-z])(?=[A-Z])", "-", member).lower() for member in members}
-        assert given_options <= theirs | {"--profile", "--region", "--query", "--output"}
-        assert options[options.index("--region") + 1] == one.region
-        assert options[options.index("--profile") + 1] == "byok"  # contract 40
-        if "--key-id" in given_options and one.key_arn:
-            assert options[options.index("--key-id") + 1] == one.key_arn
+def test_every_command_is_a_valid_aws_command() -> None:
+    for name, one, remedy in ALL:
+        for aws, service, operation, *options in parse_aws_commands(remedy):
+            assert aws == "aws"
+            assert not {"&&", ";", "|", "aws"} & set(options), (name, "one command per step")
+            model = BOTOCORE.get_service_model(service)
+            by_command = {re.sub(r"(?<=[a-z])(?=[A-Z])", "-", known).lower(): known for known in model.operation_names}
+            shape = model.operation_model(by_command[operation]).input_shape
+            members = shape.members if shape else {}
+            given_options = {option for option in options if option.startswith("--")}
+            theirs = {"--" + re.sub(r"(?<=[a-z])(?=[A-Z])", "-", member).lower() for member in members}
+            assert given_options <= theirs | {"--profile", "--region", "--query", "--output"}
+            assert options[options.index("--region") + 1] == one.region
+            assert options[options.index("--profile") + 1] == "byok"  # contract 40
+            if "--key-id" in given_options and one.key_arn:
+                assert options[options.index("--key-id") + 1] == one.key_arn
 
 
-@pytest.mark.parametrize(("name", "one", "text"), ALL + ROLELESS)
-def test_text_with_a_command_explains_the_profile(name: str, one: RemedyContext, text: str) -> None:
-    assert bool(parse_aws_commands(text)) == ("replace byok with your AWS CLI profile" in text)  # contract 40
+def test_commands_are_in_no_text_and_on_one_line() -> None:
+    for name, one, remedy in ALL + ROLELESS:
+        assert all("\n" not in command for command in remedy.commands), (name, one)
+        assert all("aws kms" not in step.text and "\n" not in step.text for step in remedy.steps), (name, one)
+
+
+def test_first_aws_command_explains_the_profile() -> None:
+    for name, one, remedy in ALL + ROLELESS:
+        explained = ["replace byok with your AWS CLI profile" in step.text for step in remedy.steps]
+        first = next((i for i, step in enumerate(remedy.steps) if (step.command or "").startswith("aws ")), None)
+        assert explained == [index == first for index in range(len(explained))], (name, one)  # contract 40
 
 
 @pytest.mark.parametrize("remedy", Remedy)
 def test_remedy_says_who_must_act(remedy: Remedy) -> None:
-    text = build_remediation(remedy, build_context(KeyPurpose.S3))
+    built = build_remediation(remedy, build_context(KeyPurpose.S3))
     whoever_asked = remedy in ASKERS
-    assert ("The customer does not need to do anything" in text) == (remedy not in CUSTOMERS_KEY and not whoever_asked)
+    no_action = built.explanation.startswith("The customer does not need to do anything.")
+    assert no_action == (remedy not in CUSTOMERS_KEY and not whoever_asked)
+    if remedy in CUSTOMERS_KEY - {Remedy.OTHER_KEY}:
+        assert "key administrator" in text_of(built)
 
 
 @pytest.mark.parametrize("key", KeyPurpose)
@@ -223,14 +292,14 @@ def test_remedy_shows_the_statements_of_its_key(remedy: Remedy, key: KeyPurpose,
     assert one.platform_role_arn
     render = build_s3_key_statements if key is KeyPurpose.S3 else build_rds_key_statements
     statements = render(one.platform_role_arn, region, one.vendor)
-    assert one.statements_json in build_remediation(remedy, one)
+    (shown,) = [step.statement for step in build_remediation(remedy, one).steps if step.statement]
     # The statements are elements of a Statement array, ready to paste (contract 27).
-    assert json.loads(f"[{one.statements_json}]") == statements
+    assert json.loads(f"[{shown}]") == statements
 
 
 def test_aurora_key_remedy_never_suggests_the_s3_statement() -> None:
     for remedy in Remedy:
-        text = build_remediation(remedy, build_context(KeyPurpose.RDS))
+        text = text_of(build_remediation(remedy, build_context(KeyPurpose.RDS)))
         assert '"AllowAtaccamaPlatformS3Access"' not in text  # contract 80
 
 
@@ -249,8 +318,9 @@ def test_multi_region_key_remedy_names_the_local_replica() -> None:
     one = RemedyContext(
         "eu-central-1", build_context(KeyPurpose.S3).platform_role_arn, VendorProfile(), KeyPurpose.S3, far
     )
-    text = build_arn_remediation(KeyArnErrorCode.OTHER_REGION_REPLICA, one)
-    assert parse_aws_commands(text)[0][-6:-4] == ["--key-id", near]  # contract 117
+    remedy = build_arn_remediation(KeyArnErrorCode.OTHER_REGION_REPLICA, one)
+    assert parse_aws_commands(remedy)[0][-6:-4] == ["--key-id", near]  # contract 117
+    text = text_of(remedy)
     assert "its own key policy" in text
     assert "AllowAtaccamaPlatformS3Access" in text
 
@@ -269,5 +339,5 @@ def test_alias_remedy_has_the_command_that_prints_the_key_arn() -> None:
 def test_pasted_text_stays_one_shell_word(pasted: str, fault: KeyArnErrorCode, remedy: Remedy, key: KeyPurpose) -> None:
     one = RemedyContext("eu-central-1", None, VendorProfile(), key, pasted)
     assert shlex.split(one.kms_key_options, posix=True)[-1] == pasted
-    for text in (build_remediation(remedy, one), build_arn_remediation(fault, one)):
-        assert text.endswith(".")
+    for built in (build_remediation(remedy, one), build_arn_remediation(fault, one)):
+        assert built.steps[-1].retry

@@ -29,6 +29,7 @@ from byok.onboarding.collection_script import render_collection_script
 from byok.onboarding.kit import OnboardingKit
 from byok.onboarding.template import render_keys_template
 from byok.onboarding.terraform import render_terraform_file
+from tests.remedy_text import text_of
 
 ROLE, REGION = "arn:aws:iam::111122223333:role/Platform", "eu-central-1"
 KEYS = KeyPair(*(f"arn:aws:kms:{REGION}:444455556666:key/{n * 8}-1111-4111-8111-111111111111" for n in "12"))
@@ -146,5 +147,5 @@ def test_script_for_the_diagnosis_passes_the_organisation_on() -> None:
 def test_remedy_shows_the_statement_with_the_tag(which: KeyPurpose) -> None:
     subject = RemedyContext(REGION, ROLE, ON, which, KEYS.s3_key_arn, organisation="acme")
     remedy = {KeyPurpose.S3: Remedy.S3_KEY_POLICY, KeyPurpose.RDS: Remedy.RDS_KEY}[which]
-    assert f'"{TAG}": "acme"' in build_remediation(remedy, subject)
-    assert TAG not in build_remediation(remedy, replace(subject, vendor=OFF))
+    assert f'"{TAG}": "acme"' in text_of(build_remediation(remedy, subject))
+    assert TAG not in text_of(build_remediation(remedy, replace(subject, vendor=OFF)))

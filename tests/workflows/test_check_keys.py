@@ -8,6 +8,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models import CheckKeysRequest, KeyCheckResult
 from byok.domain.phases import KeyVerdict, Phase
 from byok.domain.problems.remediation import Remedy
+from tests.remedy_text import text_of
 from tests.workflows.fake_activities import (
     RDS_KEY,
     REGION,
@@ -125,8 +126,9 @@ async def test_exchanged_arns_refuse_both_keys_with_one_problem(harness: Workflo
     assert [finding.code for finding in answer.findings] == ["byok.KeysExchanged"]
     assert answer.keys.rds.problem is not None
     assert (answer.keys.rds.problem.code, answer.keys.rds.problem.key_arn) == ("byok.KeysExchanged", RDS_KEY)
-    assert f"S3 key ARN: {RDS_KEY}\n  RDS key ARN: {S3_KEY}" in answer.findings[0].remediation
-    assert "Append" not in answer.findings[0].remediation
+    remedy = text_of(answer.findings[0].remediation)
+    assert f"The S3 key ARN must be {RDS_KEY}.\nThe RDS key ARN must be {S3_KEY}.\n" in remedy
+    assert "Statement array" not in remedy
 
 
 async def test_keys_are_not_used_in_a_region_that_is_not_in_use(harness: WorkflowHarness) -> None:

@@ -17,6 +17,7 @@ from byok.domain.models import (
     RemovalResult,
 )
 from byok.domain.phases import Phase
+from tests.remedy_text import text_of
 from tests.workflows.fake_activities import (
     PLATFORM,
     RDS_KEY,
@@ -191,7 +192,7 @@ async def test_resources_in_another_region_stop_the_deletion(harness: WorkflowHa
     assert problem.code == "byok.RegionDiffers"  # contract 137
     assert f"specifies the Region {REGION}, but AWS reports" in problem.message
     assert f"us-east-1 ({FORMER})" in problem.message
-    assert "Nothing was deleted" in problem.remediation
+    assert "Nothing was deleted" in text_of(problem.remediation)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ async def test_foreign_objects_stop_the_deletion_before_the_database_is_touched(
 
     assert problem.code == "byok.ForeignObjects"  # contract 137
     assert f"{BUCKET}: report.csv" in problem.message
-    assert "the database still runs" in problem.remediation
+    assert "the database still runs" in text_of(problem.remediation)
     (task,) = harness.activities.inputs["find_foreign_objects"]
     assert task.buckets == (BUCKET, FORMER), "all buckets are examined, also former ones"
     progress = await harness.read_progress(environment_id)

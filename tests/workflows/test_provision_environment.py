@@ -18,6 +18,7 @@ from byok.domain.models import Problem
 from byok.domain.phases import Phase
 from byok.domain.problems.remediation import Remedy
 from byok.service.environments import EnvironmentService
+from tests.remedy_text import text_of
 from tests.workflows.fake_activities import (
     PLATFORM,
     RDS_KEY,
@@ -111,7 +112,7 @@ async def test_disabled_s3_key_stops_before_the_cluster(harness: WorkflowHarness
     assert progress.first_problem is not None
     assert progress.first_problem.message == f"{S3_KEY} is disabled."
     assert progress.first_problem.key is KeyPurpose.S3
-    assert S3_KEY in progress.first_problem.remediation
+    assert S3_KEY in text_of(progress.first_problem.remediation)
 
 
 async def test_happy_path_makes_no_proof_but_the_environments_own_cluster(

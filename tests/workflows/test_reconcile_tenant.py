@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 from byok.contracts import ENVIRONMENT_ID_ATTRIBUTE, PROBLEM_CODE_ATTRIBUTE, RECONCILE_TENANT_WORKFLOW
 from byok.domain.arns import KeyPurpose
 from byok.domain.phases import Phase
+from tests.remedy_text import text_of
 from tests.workflows.fake_activities import (
     RDS_KEY,
     ROLE,
@@ -103,7 +104,7 @@ async def test_invalid_request_stops_before_aws_is_called(
 
     assert harness.activities.calls == ["plan_tenant"]
     assert parse_problems(failure)[0].code == failure.type == code
-    last = parse_problems(failure)[0].remediation.splitlines()[-1]
+    last = text_of(parse_problems(failure)[0].remediation).splitlines()[-1]
     assert "retry" in last.lower()
     assert "environment" not in last
 
@@ -169,7 +170,7 @@ async def test_activity_failure_without_a_problem_gets_one(
 
     (problem,) = parse_problems(failure)
     assert (problem.code, problem.message) == ("worker.Mistake", "Mistake: a defect")
-    assert problem.remediation.endswith("byok skips a key that already has the name.")
+    assert text_of(problem.remediation).endswith("byok skips a key that already has the name.")
     assert (await harness.read_tenant_progress(environment_id)).problems == (problem,)
 
 
@@ -278,7 +279,7 @@ async def test_failed_naming_stops_and_removes_nothing(harness: WorkflowHarness,
     assert [problem.code for problem in parse_problems(failure)] == ["kms.AccessDeniedException"] * 2
     progress = await harness.read_progress(environment_id)
     assert progress.phase is Phase.STOPPED
-    assert all("provisioning resumes where it stopped" in problem.remediation for problem in progress.problems)
+    assert all("provisioning resumes where it stopped" in text_of(problem.remediation) for problem in progress.problems)
     assert progress.evidence is not None  # contract 11: the environment works without a tenant name
     assert progress.resources.cluster is not None
     assert not [call for call in harness.activities.calls if call.startswith("remove")]

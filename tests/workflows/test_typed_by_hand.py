@@ -22,6 +22,7 @@ from byok.contracts import (
     RECONCILE_TENANT_WORKFLOW,
     REQUEST_MODELS,
 )
+from tests.remedy_text import text_of
 from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY, build_provision_request
 from tests.workflows.temporal_env import WorkflowHarness
 
@@ -221,5 +222,5 @@ async def test_region_that_is_not_in_use_stops_before_any_call(harness: Workflow
     progress = await harness.read_progress(environment_id)
     assert progress.first_problem is not None
     assert progress.first_problem.code == "byok.RegionNotInUse"
-    assert "the platform's operator must add it to BYOK_REGIONS" in progress.first_problem.remediation
+    assert "the platform's operator must add it to BYOK_REGIONS" in text_of(progress.first_problem.remediation)
     assert harness.activities.calls == ["plan_environment"]

@@ -13,14 +13,15 @@ from typing import Final
 
 from byok.domain.arns import InvalidKeyArnError, KeyPair, KeyPurpose, account_id_of_role, check_key_arns, parse_key_arn
 from byok.domain.diagnosis.key_facts import CollectedKey, CollectedKeys, KeyMetadata
+from byok.domain.diagnosis.tenant_labels import find_tenant_findings
 from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.denial_causes import DenialCause
 from byok.domain.iam.check.document import PolicyDocumentError, parse_policy
 from byok.domain.iam.check.report import check_policy, invalid_document_report
-from byok.domain.iam.findings import Finding, Severity
+from byok.domain.iam.findings import Finding, Severity, build_finding_remedy
 from byok.domain.problems.remediation import Remedy, RemedyContext, build_arn_remediation, build_remediation
-from byok.domain.tenant import InvalidTenantNameError, TenantLabels
-from byok.domain.vendor import TENANT_PLACEHOLDER, VendorProfile
+from byok.domain.remediation import Remediation, RemedyStep
+from byok.domain.vendor import VendorProfile
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,12 @@ class _KeyContext:
         """Whether all facts needed to declare the key usable were collected."""
         return self.facts.metadata is not None and self.facts.key_policy.policy is not None
 
-    def finding(self, code: str, message: str, remedy: Remedy | str, severity: Severity = Severity.STOPS) -> Finding:
+    def finding(
+        self, code: str, message: str, remedy: Remedy | Remediation, severity: Severity = Severity.STOPS
+    ) -> Finding:
         """Build a finding about this key."""
-        words = build_remediation(remedy, self.subject) if isinstance(remedy, Remedy) else remedy
-        return Finding(code, self.which, severity, message, words)
+        built = build_remediation(remedy, self.subject) if isinstance(remedy, Remedy) else remedy
+        return Finding(code, self.which, severity, message, built)
 
 
 def _remedy_context(collection: CollectedKeys, vendor: VendorProfile, which: KeyPurpose, arn: str) -> RemedyContext:
@@ -88,7 +91,7 @@ def diagnose_collected_keys(
     if _are_exchanged(findings):
         findings = [finding for finding in findings if finding.code not in _OF_EXCHANGE]
         findings.insert(0, _exchange_finding(collection))
-    findings += _tenant_findings(collection, vendor)
+    findings += find_tenant_findings(collection, vendor)
     # The sort is stable, so findings of equal severity stay in this order: ARNs, the key itself, the key's policy.
     return tuple(sorted(findings, key=lambda finding: finding.severity.rank))
 
@@ -118,8 +121,11 @@ def _exchange_finding(collection: CollectedKeys) -> Finding:
         None,
         Severity.STOPS,
         "Each of the two keys has the other key's statements. The two ARNs seem to be swapped.",
-        f"Use {collection.rds.arn} as the {KeyPurpose.S3.field_label}, "
-        f"and {collection.s3.arn} as the {KeyPurpose.RDS.field_label}.",
+        build_finding_remedy(
+            "The two key ARNs are swapped",
+            f"Use {collection.rds.arn} as the {KeyPurpose.S3.field_label}, "
+            f"and {collection.s3.arn} as the {KeyPurpose.RDS.field_label}.",
+        ),
     )
 
 
@@ -157,12 +163,25 @@ def _caller_findings(collection: CollectedKeys, unseen: list[_KeyContext]) -> It
             Severity.UNKNOWN,
             f"The script could not read the {keys}: the AWS CLI is not installed where the script ran, or has no "
             f"credentials. The AWS CLI printed: {caller.error}",
-            "The easiest way to run the script is AWS CloudShell: sign in to the AWS console of account "
-            f"{there}, choose the terminal icon at the top, and run the script there. Anywhere else, install the AWS "
-            "CLI and make sure that these commands print your account (replace byok with your AWS CLI profile for that "
-            "account):\n"
-            "  export AWS_PROFILE=byok\n  aws sts get-caller-identity\n"
-            "Then run the script again, and send everything it prints.",
+            Remediation(
+                title="The AWS CLI was not signed in where the script ran",
+                steps=(
+                    RemedyStep(
+                        text="The easiest way to run the script is AWS CloudShell: sign in to the AWS console of "
+                        f"account {there}, choose the terminal icon at the top, and run the script there."
+                    ),
+                    RemedyStep(
+                        text="Anywhere else, install the AWS CLI and choose a profile. Replace byok with your AWS CLI "
+                        "profile for that account.",
+                        command="export AWS_PROFILE=byok",
+                    ),
+                    RemedyStep(
+                        text="Make sure that this command prints your account.",
+                        command="aws sts get-caller-identity",
+                    ),
+                    RemedyStep(text="Run the script again, and send everything it prints."),
+                ),
+            ),
         )
     else:
         yield Finding(
@@ -171,9 +190,12 @@ def _caller_findings(collection: CollectedKeys, unseen: list[_KeyContext]) -> It
             Severity.UNKNOWN,
             f"The script ran in account {caller.account}, but the {keys} {'is' if which else 'are'} in account "
             f"{there} and cannot be read from another account.",
-            f"Run the script again in account {there}: either in CloudShell, after you sign in to that account, or "
-            "with an AWS CLI profile for that account. If that account is not yours, an ARN is wrong: copy both ARNs "
-            "again.",
+            build_finding_remedy(
+                "The script ran in another AWS account",
+                f"Run the script again in account {there}: either in CloudShell, after you sign in to that account, or "
+                "with an AWS CLI profile for that account. If that account is not yours, an ARN is wrong: copy both "
+                "ARNs again.",
+            ),
         )
 
 
@@ -204,7 +226,10 @@ def _metadata_findings(key: _KeyContext) -> Iterator[Finding]:
         yield key.finding(
             "key.OfAnotherArn",
             f"The collected facts are about the key {facts.arn}, but the given ARN is {arn}.",
-            "Run the script again with the right ARN, and send everything it prints, unchanged.",
+            build_finding_remedy(
+                "The collected data is about another key",
+                "Run the script again with the right ARN, and send everything it prints, unchanged.",
+            ),
             Severity.UNKNOWN,
         )
     elif facts.key_manager == "AWS":
@@ -244,10 +269,13 @@ def _not_seen(key: _KeyContext) -> Finding:
     return key.finding(
         "key.NotReadable" if of_key else "key.PolicyNotReadable",
         f"{what}: {answer.error or _NO_RESPONSE}",
-        f"Make sure that you have the required permissions ({permissions}), run the script again, and send everything "
-        "it prints."
-        if answer.error
-        else "Run the script again, and send everything it prints.",
+        build_finding_remedy(
+            what,
+            f"Make sure that you have the required permissions ({permissions}), run the script again, and send "
+            "everything it prints."
+            if answer.error
+            else "Run the script again, and send everything it prints.",
+        ),
         Severity.UNKNOWN,
     )
 
@@ -281,15 +309,28 @@ def _note_findings(key: _KeyContext) -> Iterator[Finding]:
         yield key.finding(
             "key.NoRotation",
             f"Automatic rotation is off for {key.facts.arn}.",
-            "That is allowed. To rotate the key every year, which does not affect any user of the key, run:\n"
-            f"  aws kms enable-key-rotation {key.subject.kms_key_options}",
+            Remediation(
+                title=f"Automatic rotation is off for the {key.which.display_name}",
+                explanation="That is allowed.",
+                steps=(
+                    RemedyStep(
+                        text="To rotate the key every year, which does not affect any user of the key, run this "
+                        f"command. {key.subject.profile_hint}",
+                        command=f"aws kms enable-key-rotation {key.subject.kms_key_options}",
+                    ),
+                ),
+            ),
             Severity.NOTE,
         )
     if facts is not None and facts.valid_to is not None:
         yield key.finding(
             "key.MaterialExpires",
             f"The imported key material of {key.facts.arn} expires on {_day(facts.valid_to)}.",
-            "Import the key material again before that day. If the key material expires, the data becomes unreadable.",
+            build_finding_remedy(
+                f"The key material of the {key.which.display_name} expires",
+                "Import the key material again before that day. If the key material expires, the data becomes "
+                "unreadable.",
+            ),
             Severity.NOTE,
         )
 
@@ -297,54 +338,3 @@ def _note_findings(key: _KeyContext) -> Iterator[Finding]:
 def _can_be_rotated(facts: KeyMetadata) -> bool:
     """Return whether KMS can rotate a key: the key is enabled, and KMS created its material (EnableKeyRotation)."""
     return facts.key_state == "Enabled" and facts.origin in {None, "AWS_KMS"} and facts.custom_key_store_id is None
-
-
-def _tenant_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterator[Finding]:
-    """Yield the findings about keys with different tenant names, and about keys with a tenant tag but no alias."""
-    named: set[tuple[KeyPurpose, str]] = set()
-    for which in KeyPurpose:
-        key = collection.key(which)
-        by_alias, by_tag = set(_by_alias(which, key, vendor)), set(_by_tag(key, vendor))
-        named |= {(which, tenant) for tenant in by_alias | by_tag}
-        if by_tag and not by_alias and key.aliases.aliases is not None:
-            yield from _of_lone_tag(which, min(by_tag), collection.region, vendor)
-    tenants = sorted({tenant for _, tenant in named})
-    if len(tenants) > 1:
-        where = "; ".join(f"{tenant} on the {which.display_name}" for which, tenant in sorted(named))
-        yield Finding(
-            "key.TenantNamesDiffer",
-            None,
-            Severity.NOTE,
-            f"The aliases and tags contain {len(tenants)} different tenant names: {where}.",
-            "The environment is not affected. Set the correct name on both keys: redeploy the stack with "
-            "TenantName, or ask the platform's operator for the commands (`byok tenant`).",
-        )
-
-
-def _of_lone_tag(which: KeyPurpose, tenant: str, region: str, vendor: VendorProfile) -> Iterator[Finding]:
-    try:
-        alias = TenantLabels.for_key(which, tenant, vendor).alias
-    except InvalidTenantNameError:  # byok did not set this name, and the name may be unsafe in a command
-        return
-    yield Finding(
-        "key.TagWithoutAlias",
-        which,
-        Severity.NOTE,
-        f"The {which.display_name} has tags with the tenant name {tenant}, but not the alias {alias}.",
-        "The environment is not affected. The alias may point to another key, which this command prints "
-        f"(replace byok with your AWS CLI profile):\n  aws kms list-aliases --profile byok --region {region} "
-        f"--query \"Aliases[?AliasName=='{alias}'].TargetKeyId\" --output text\n"
-        "If that key does not need the alias, delete the alias, and set the tenant name on the keys again with the "
-        "commands from the platform's operator (`byok tenant`).",
-    )
-
-
-def _by_alias(which: KeyPurpose, key: CollectedKey, vendor: VendorProfile) -> Iterator[str]:
-    before, after = vendor.alias_pattern(which).split(TENANT_PLACEHOLDER)
-    for name in (alias.alias_name for alias in key.aliases.aliases or ()):
-        if name.startswith(before) and name.endswith(after):
-            yield name[len(before) : len(name) - len(after)]
-
-
-def _by_tag(key: CollectedKey, vendor: VendorProfile) -> Iterator[str]:
-    yield from (tag.tag_value for tag in key.tags.tags if tag.tag_key in vendor.tenant_tags)

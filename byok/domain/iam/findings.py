@@ -1,11 +1,14 @@
 """The model of findings about keys and policies, which the policy check and the diagnosis share."""
 
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import Statement
+from byok.domain.remediation import Remediation, RemedyStep
 
 
 class Severity(StrEnum):
@@ -32,7 +35,7 @@ class Finding:
         key: Which of the two keys the finding is about, or None if it is about both keys or neither.
         severity: The consequence of the finding.
         message: What byok found, and what byok expected.
-        remedy: What to do about the finding.
+        remediation: What to do about the finding.
         permissions: The permissions that are missing as a result of the error.
         sid: The Sid of the policy statement that the finding is about, if any.
         paste: The correct statements, if pasting them fixes the error.
@@ -42,11 +45,35 @@ class Finding:
     key: KeyPurpose | None
     severity: Severity
     message: str
-    remedy: str
+    remediation: Remediation
     permissions: tuple[str, ...] = ()
     sid: str | None = None
     paste: tuple[Statement, ...] = ()
 
     def as_json_dict(self) -> dict[str, Any]:
-        """Return the finding as JSON-serializable data."""
-        return asdict(self)
+        """Return the finding as JSON-serializable data. The statements to paste are part of the remedy."""
+        return {
+            "code": self.code,
+            "key": self.key,
+            "severity": self.severity,
+            "message": self.message,
+            "remediation": self.remediation.model_dump(mode="json"),
+            "permissions": self.permissions,
+            "sid": self.sid,
+        }
+
+
+def build_finding_remedy(title: str, text: str, paste: Sequence[Statement] = ()) -> Remediation:
+    """Build a remedy of one step.
+
+    Args:
+        title: What is wrong, in one sentence.
+        text: The instruction.
+        paste: The statements to paste.
+    """
+    return Remediation(title=title, steps=(RemedyStep(text=text, statement=format_statements(paste) or None),))
+
+
+def format_statements(statements: Sequence[Statement]) -> str:
+    """Return statements as JSON: elements of a Statement array, ready to paste (contract 27)."""
+    return ",\n".join(json.dumps(statement, indent=2) for statement in statements)

@@ -17,6 +17,7 @@ from byok.domain.models.progress import Problem
 from byok.domain.models.resources import Evidence
 from byok.domain.phases import Encryption, HealthState
 from byok.domain.rds_statuses import KEY_LOST_RECOVERABLE
+from byok.domain.remediation import Remediation
 
 RECOVERABLE_FOR: Final = timedelta(days=7)
 """How long Aurora keeps a cluster recoverable that has lost its key (Aurora user guide, "Encrypting Amazon Aurora
@@ -267,7 +268,8 @@ class SweepOutcome(RecordModel):
 
 
 def _shorten(cause: Problem) -> Problem:
-    return cause.model_copy(update={"message": cause.message[:_MAX_CAUSE_LENGTH], "remediation": ""})
+    title_only = Remediation(title=cause.remediation.title)
+    return cause.model_copy(update={"message": cause.message[:_MAX_CAUSE_LENGTH], "remediation": title_only})
 
 
 class VerificationRequest(RequestModel):

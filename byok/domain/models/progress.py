@@ -12,6 +12,7 @@ from byok.domain.models.base import RecordModel
 from byok.domain.models.requests import DeleteRequest, ProvisionRequest, ReconcileTenantRequest
 from byok.domain.models.resources import DeletionResult, Evidence, Resources
 from byok.domain.phases import AliasOutcome, KeyVerdict, Phase
+from byok.domain.remediation import Remediation
 
 
 class Problem(RecordModel):
@@ -41,7 +42,7 @@ class Problem(RecordModel):
     request_id: str | None = None
     region: str
     at: datetime
-    remediation: str
+    remediation: Remediation
     held_since: datetime | None = None
 
     @computed_field  # type: ignore[prop-decorator]
@@ -160,7 +161,7 @@ class ReconciledKey(RecordModel):
     alias: str
     alias_state: AliasOutcome
     points_at: str | None = None
-    remediation: str | None = None
+    remediation: Remediation | None = None
     tags_written: tuple[str, ...] = ()
     tags_replaced: dict[str, str] = Field(default_factory=dict)
     other_aliases: tuple[str, ...] = ()

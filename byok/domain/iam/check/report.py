@@ -17,7 +17,8 @@ from byok.domain.iam.check.permissions import (
 )
 from byok.domain.iam.check.statement_matching import match_statements
 from byok.domain.iam.evaluator import Policy
-from byok.domain.iam.findings import Finding, Severity
+from byok.domain.iam.finding_titles import FINDING_TITLES, TOO_WIDE_CODE
+from byok.domain.iam.findings import Finding, Severity, build_finding_remedy
 from byok.domain.iam.statements import Statement
 from byok.domain.vendor import VendorProfile
 
@@ -119,17 +120,21 @@ def invalid_document_report(
         which: The key that the text is for.
         right: The correct statement, if the statement at fault has one of byok's Sids.
     """
+    paste = () if right is None else (right,)
+    text = (
+        "Correct the error, or copy the policy again from the AWS KMS console (the key > Key policy > Switch to policy "
+        "view). KMS does not save a malformed policy."
+        if right is None
+        else f"Replace the statement {right['Sid']} with this one. KMS does not save a malformed policy."
+    )
     finding = Finding(
         code=error.code,
         key=which,
         severity=Severity.STOPS,
         message=str(error),
-        remedy="Correct the error, or copy the policy again from the AWS KMS console (the key > Key policy > Switch to "
-        "policy view). KMS does not save a malformed policy."
-        if right is None
-        else f"Replace the statement {right['Sid']} with this one. KMS does not save a malformed policy.",
+        remediation=build_finding_remedy(FINDING_TITLES[error.code], text, paste),
         sid=error.sid,
-        paste=() if right is None else (right,),
+        paste=paste,
     )
     return PolicyReport(which, (), (finding,))
 
@@ -173,15 +178,16 @@ def _denial(
     where = f"{_statement(first.sid)}: " if first.sid and cause not in _NAMES_ITS_STATEMENT else ""
     sids = dict.fromkeys(expected_sid(which, row.call, vendor) for row in rows)
     right = tuple(ours[sid] for sid in sids)
+    paste = () if cause in _THEIRS and first.sid not in sids else right
     return Finding(
         code=cause.value,
         key=which,
         severity=severity,
         message=where + " ".join(words),
-        remedy=_remedy(cause, first.sid, right),
+        remediation=build_finding_remedy(FINDING_TITLES[cause], _remedy(cause, first.sid, right), paste),
         permissions=tuple(dict.fromkeys(row.call.permission for row in rows)),
         sid=first.sid,
-        paste=() if cause in _THEIRS and first.sid not in sids else right,
+        paste=paste,
     )
 
 
@@ -228,14 +234,16 @@ def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal, ve
     ours = statements_by_sid(which, platform, vendor)
     return [
         Finding(
-            code="policy.TooWide",
+            code=TOO_WIDE_CODE,
             key=which,
             severity=Severity.TOO_WIDE,
             message=f"{_statement(sid)} allows more than the platform needs: {meanings[0]}"
             + (f" (and {len(meanings) - 1} more)." if len(meanings) > 1 else "."),
-            remedy=_narrower(sid, which, sid in ours, vendor),
+            remediation=build_finding_remedy(
+                FINDING_TITLES[TOO_WIDE_CODE], _narrower(sid, which, sid in ours, vendor), _own(sid, ours)
+            ),
             sid=sid,
-            paste=(ours[sid],) if sid in ours else (),
+            paste=_own(sid, ours),
         )
         for sid, meanings in found.items()
     ]
@@ -255,12 +263,19 @@ def _tightened(rows: tuple[PermissionResult, ...], which: KeyPurpose) -> list[Fi
             message=" ".join(
                 [f"{_statement(sid)}:", *dict.fromkeys(text for row in same for text, _ in row.tightened)]
             ),
-            remedy="The platform can use the key only while these conditions are satisfied. Remove the conditions "
-            "unless this restriction is intended.",
+            remediation=build_finding_remedy(
+                FINDING_TITLES[DenialCause.TIGHTENED],
+                "The platform can use the key only while these conditions are satisfied. Remove the conditions unless "
+                "this restriction is intended.",
+            ),
             sid=sid,
         )
         for sid, same in together.items()
     ]
+
+
+def _own(sid: str, ours: dict[str, Statement]) -> tuple[Statement, ...]:
+    return (ours[sid],) if sid in ours else ()
 
 
 def _narrower(sid: str, which: KeyPurpose, of_this_key: bool, vendor: VendorProfile) -> str:

@@ -1,0 +1,78 @@
+"""Finds keys with different tenant names, and keys with a tenant tag but no alias.
+
+Neither affects the environment, so both are only notes.
+"""
+
+from collections.abc import Iterator
+
+from byok.domain.arns import KeyPurpose
+from byok.domain.diagnosis.key_facts import CollectedKey, CollectedKeys
+from byok.domain.iam.findings import Finding, Severity, build_finding_remedy
+from byok.domain.remediation import Remediation, RemedyStep
+from byok.domain.tenant import InvalidTenantNameError, TenantLabels
+from byok.domain.vendor import TENANT_PLACEHOLDER, VendorProfile
+
+
+def find_tenant_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterator[Finding]:
+    """Yield the findings about keys with different tenant names, and about keys with a tenant tag but no alias."""
+    named: set[tuple[KeyPurpose, str]] = set()
+    for which in KeyPurpose:
+        key = collection.key(which)
+        by_alias, by_tag = set(_by_alias(which, key, vendor)), set(_by_tag(key, vendor))
+        named |= {(which, tenant) for tenant in by_alias | by_tag}
+        if by_tag and not by_alias and key.aliases.aliases is not None:
+            yield from _of_lone_tag(which, min(by_tag), collection.region, vendor)
+    tenants = sorted({tenant for _, tenant in named})
+    if len(tenants) > 1:
+        where = "; ".join(f"{tenant} on the {which.display_name}" for which, tenant in sorted(named))
+        yield Finding(
+            "key.TenantNamesDiffer",
+            None,
+            Severity.NOTE,
+            f"The aliases and tags contain {len(tenants)} different tenant names: {where}.",
+            build_finding_remedy(
+                "The keys have different tenant names",
+                "The environment is not affected. Set the correct name on both keys: redeploy the stack with "
+                "TenantName, or ask the platform's operator for the commands (`byok tenant`).",
+            ),
+        )
+
+
+def _of_lone_tag(which: KeyPurpose, tenant: str, region: str, vendor: VendorProfile) -> Iterator[Finding]:
+    try:
+        alias = TenantLabels.for_key(which, tenant, vendor).alias
+    except InvalidTenantNameError:  # byok did not set this name, and the name may be unsafe in a command
+        return
+    yield Finding(
+        "key.TagWithoutAlias",
+        which,
+        Severity.NOTE,
+        f"The {which.display_name} has tags with the tenant name {tenant}, but not the alias {alias}.",
+        Remediation(
+            title=f"The {which.display_name} has the tenant's tags, but not its alias",
+            explanation="The environment is not affected.",
+            steps=(
+                RemedyStep(
+                    text="The alias may point to another key, which this command prints. In the command, replace byok "
+                    "with your AWS CLI profile.",
+                    command=f"aws kms list-aliases --profile byok --region {region} "
+                    f"--query \"Aliases[?AliasName=='{alias}'].TargetKeyId\" --output text",
+                ),
+                RemedyStep(
+                    text="If that key does not need the alias, delete the alias, and set the tenant name on the keys "
+                    "again with the commands from the platform's operator (`byok tenant`)."
+                ),
+            ),
+        ),
+    )
+
+
+def _by_alias(which: KeyPurpose, key: CollectedKey, vendor: VendorProfile) -> Iterator[str]:
+    before, after = vendor.alias_pattern(which).split(TENANT_PLACEHOLDER)
+    for name in (alias.alias_name for alias in key.aliases.aliases or ()):
+        if name.startswith(before) and name.endswith(after):
+            yield name[len(before) : len(name) - len(after)]
+
+
+def _by_tag(key: CollectedKey, vendor: VendorProfile) -> Iterator[str]:
+    yield from (tag.tag_value for tag in key.tags.tags if tag.tag_key in vendor.tenant_tags)

@@ -1,0 +1,57 @@
+"""Says the last step of a remedy, the retry, in the words of the page that shows the remedy."""
+
+from enum import StrEnum
+from typing import Final
+
+from byok.domain.arns import KeyPurpose
+from byok.domain.remediation import RemedyStep, RetryRequest, RetryValues
+
+
+class RetryPage(StrEnum):
+    """The pages that show problems and that have a button which repeats the request."""
+
+    KEYS = "keys"
+    """The page on which the key ARNs are entered and validated."""
+    ENVIRONMENT = "environment"
+    HEALTH = "health"
+
+
+_SAME: Final = {
+    RetryPage.KEYS: "Select Validate keys again.",
+    RetryPage.ENVIRONMENT: "Select Retry below. Provisioning resumes where it stopped.",
+    RetryPage.HEALTH: "Select Check now, or wait: the environment is checked again within five minutes.",
+}
+_ANOTHER_KEY: Final = {
+    RetryPage.KEYS: "Paste that ARN as {field} below, and select Validate keys.",
+    RetryPage.ENVIRONMENT: "Enter that ARN as {field} below, and select Retry.",
+}
+_SAME_OR_ANOTHER_KEY: Final = {
+    RetryPage.KEYS: "Select Validate keys again. If the ARN was wrong, paste the correct ARN as {field} first.",
+    RetryPage.ENVIRONMENT: "Select Retry below. If the ARN was wrong, enter the correct ARN as {field} first.",
+}
+_SWAPPED: Final = {
+    RetryPage.KEYS: "Select Swap the two ARNs.",
+    RetryPage.ENVIRONMENT: "The fields below contain the two ARNs in the correct order. Select Retry.",
+}
+_WORDS: Final = {
+    RetryValues.SAME: _SAME,
+    RetryValues.ANOTHER_KEY: _ANOTHER_KEY,
+    RetryValues.SAME_OR_ANOTHER_KEY: _SAME_OR_ANOTHER_KEY,
+    RetryValues.SWAPPED_KEYS: _SWAPPED,
+}
+_REQUESTS: Final = {RetryRequest.REPLAY, RetryRequest.NONE}
+"""The requests that the wizard's pages can repeat."""
+
+
+def say_retry(step: RemedyStep, page: str, key: KeyPurpose | None) -> str:
+    """Return the retry in the page's words, or the step's own text if the page has no button for this retry.
+
+    Args:
+        step: The last step of a remedy.
+        page: The page that shows the remedy.
+        key: The key at fault.
+    """
+    if step.retry is None or step.retry.request not in _REQUESTS:
+        return step.text
+    words = _WORDS.get(step.retry.values, {}).get(RetryPage(page))
+    return words.format(field=key.field_label if key else "the key's ARN") if words else step.text
