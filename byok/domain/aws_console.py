@@ -13,7 +13,8 @@ _CONSOLE_DOMAINS: Final = {
 }
 """The console's domain in each partition that the public internet reaches. The isolated partitions publish none.
 
-Each Region's console is on a host of its own in this domain (AWS General Reference, "AWS Management Console endpoints")."""
+Each Region has a host in this domain (AWS General Reference, "AWS Management Console endpoints and quotas").
+"""
 
 TEMPLATE_URL_PATTERN: Final = r"https://([a-z0-9.-]+\.)?s3([.-][a-z0-9-]+)*\.amazonaws\.(com|com\.cn|eu)/[^\s#]+"
 """The URLs from which CloudFormation reads a template: objects in S3 (CloudFormation, CreateStack, TemplateURL)."""

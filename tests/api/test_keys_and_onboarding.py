@@ -184,7 +184,7 @@ async def test_policy_check_has_a_row_per_permission(portal: ApiClient) -> None:
         assert (right["usable"], right["findings"]) == (True, [])
         assert {row["verdict"] for row in right["permissions"]} == {"allowed"}
         assert wrong["usable"] is False
-        assert wrong["findings"][0]["remedy"]
+        assert wrong["findings"][0]["remediation"]["steps"]
 
 
 async def test_policy_check_accepts_text_and_yaml_output_of_the_aws_cli(portal: ApiClient) -> None:
