@@ -70,6 +70,10 @@ HEALTH_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentHealth")
 """The search attribute of a READY environment's record, with the last reported health. It does not show how old the
 last proof is."""
 
+CREATED_AT_ATTRIBUTE: Final = SearchAttributeKey.for_datetime("EnvironmentCreatedAt")
+"""The search attribute with the time at which an environment was first requested, to the millisecond. Replays, resets
+and continue-as-new do not change it, so it gives the order of the list of environments."""
+
 CHECKED_KEYS_ATTRIBUTE: Final = SearchAttributeKey.for_keyword_list("CheckedKeys")
 """The search attribute of a key check, with a digest of each checked key (`byok.temporal_quotas.digest_key_arn`)."""
 
@@ -80,6 +84,7 @@ SEARCH_ATTRIBUTES: Final = (
     PROBLEM_CODE_ATTRIBUTE,
     REGION_ATTRIBUTE,
     HEALTH_ATTRIBUTE,
+    CREATED_AT_ATTRIBUTE,
     CHECKED_KEYS_ATTRIBUTE,
 )
 
@@ -156,10 +161,16 @@ REBUILD_RECORDS_WORKFLOW_ID: Final = "rebuild-records"
 """The id of `RebuildRecords`: only one run at a time rebuilds records."""
 
 
+_ATTRIBUTE_TYPE_NAMES: Final = {
+    SearchAttributeIndexedValueType.KEYWORD: "Keyword",
+    SearchAttributeIndexedValueType.KEYWORD_LIST: "KeywordList",
+    SearchAttributeIndexedValueType.DATETIME: "Datetime",
+}
+
+
 def name_attribute_type(key: SearchAttributeKey[Any]) -> str:
     """Return the name that Temporal's CLI uses for the type of a search attribute."""
-    is_list = key.indexed_value_type is SearchAttributeIndexedValueType.KEYWORD_LIST
-    return "KeywordList" if is_list else "Keyword"
+    return _ATTRIBUTE_TYPE_NAMES[key.indexed_value_type]
 
 
 def first_phase(workflow_type: str) -> Phase:

@@ -32,6 +32,7 @@ from temporalio.worker import (
 )
 
 from byok.contracts import (
+    CREATED_AT_ATTRIBUTE,
     ENVIRONMENT_ID_ATTRIBUTE,
     ENVIRONMENT_WORKFLOWS,
     INVALID_INPUT_ERROR_TYPE,
@@ -41,6 +42,7 @@ from byok.contracts import (
     find_environment_id,
 )
 from byok.domain.models.base import RequestModel
+from byok.domain.models.records import find_creation
 from byok.domain.phases import Phase
 
 ACCEPTED_ENCODING: Final = "json/plain"
@@ -191,6 +193,7 @@ def _publish_invalid_input() -> None:
         updates.append(ENVIRONMENT_ID_ATTRIBUTE.value_set(environment_id))
     if info.workflow_type in ENVIRONMENT_WORKFLOWS:
         updates.append(PHASE_ATTRIBUTE.value_set(Phase.STOPPED.value))
+        updates.append(CREATED_AT_ATTRIBUTE.value_set(find_creation((), info.workflow_start_time)))
     workflow.upsert_search_attributes(updates)
 
 

@@ -25,6 +25,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok.contracts import (
+    CREATED_AT_ATTRIBUTE,
     ENVIRONMENT_ID_ATTRIBUTE,
     ENVIRONMENT_RECORD_WORKFLOW,
     HEALTH_ATTRIBUTE,
@@ -80,7 +81,13 @@ def list_attribute_updates(environment_id: str, summary: RecordSummary | None) -
         REGION_ATTRIBUTE: None if summary is None else summary.region,
         HEALTH_ATTRIBUTE: None if summary is None or summary.health is None else summary.health.state.value,
     }
-    optional = [key.value_unset() if value is None else key.value_set(value) for key, value in values.items()]
+    created_at = None if summary is None else summary.created_at
+    optional: list[SearchAttributeUpdate[Any]] = [
+        key.value_unset() if value is None else key.value_set(value) for key, value in values.items()
+    ]
+    optional.append(
+        CREATED_AT_ATTRIBUTE.value_unset() if created_at is None else CREATED_AT_ATTRIBUTE.value_set(created_at)
+    )
     return [ENVIRONMENT_ID_ATTRIBUTE.value_set(environment_id), *optional]
 
 

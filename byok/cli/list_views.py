@@ -5,15 +5,20 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from byok.cli.health_views import HEALTH_COLOURS
-from byok.cli.text import render_table
+from byok.cli.text import GrowingTable
 from byok.cli.views import PHASE_COLOURS
 from byok.service.status import EnvironmentSummary
 
 _HEADINGS = ("ENVIRONMENT", "PHASE", "HEALTH", "REGION", "ENCRYPTION", "CREATED", "TENANT", "PROBLEM")
 
 
-def render_environment_list(found: Sequence[EnvironmentSummary]) -> Text:
-    """Render the list of environments as a table."""
+def begin_environment_list() -> GrowingTable:
+    """Return the table of environments, without rows."""
+    return GrowingTable(_HEADINGS)
+
+
+def render_environments(table: GrowingTable, found: Sequence[EnvironmentSummary]) -> Text:
+    """Render environments as the next rows of their table."""
     rows = [
         (
             item.environment_id,
@@ -27,7 +32,7 @@ def render_environment_list(found: Sequence[EnvironmentSummary]) -> Text:
         )
         for item in found
     ]
-    return render_table(_HEADINGS, rows, [_choose_colour(item) for item in found])
+    return table.render(rows, [_choose_colour(item) for item in found])
 
 
 def _choose_colour(item: EnvironmentSummary) -> str:

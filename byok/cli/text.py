@@ -28,12 +28,29 @@ def join_lines(parts: Iterable[Text]) -> Text:
 
 def render_table(headings: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str]) -> Text:
     """Render a table as lines of text without borders, with a style for each row."""
-    lines = [headings, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
-    return join_lines(
-        Text("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip(), style)
-        for line, style in zip(lines, ["dim", *styles], strict=True)
-    )
+    return GrowingTable(headings).render(rows, styles)
+
+
+class GrowingTable:
+    """A table whose rows become known part by part. A column becomes wider if a later part needs it.
+
+    Args:
+        headings: The headings, which precede the first part.
+    """
+
+    def __init__(self, headings: Sequence[str]) -> None:
+        self._headings: Sequence[Sequence[str]] = [headings]
+        self._widths = [0] * len(headings)
+
+    def render(self, rows: Sequence[Sequence[str]], styles: Sequence[str]) -> Text:
+        """Render the next rows, with a style for each row."""
+        lines = [*self._headings, *rows]
+        self._widths = [max(width, *(len(line[i]) for line in lines)) for i, width in enumerate(self._widths)]
+        styles, self._headings = ["dim"] * len(self._headings) + [*styles], []
+        return join_lines(
+            Text("  ".join(f"{cell:<{width}}" for cell, width in zip(line, self._widths, strict=True)).rstrip(), style)
+            for line, style in zip(lines, styles, strict=True)
+        )
 
 
 def format_time(time: datetime) -> str:

@@ -1,22 +1,44 @@
-"""Lists environments, from the workflows that made them and from their records."""
+"""Lists environments by creation, from the workflows that made them and from their records.
+
+Temporal sorts its list of workflows by close time, and rejects any other order. byok therefore selects the workflows of
+one page by the search attribute with the time of creation.
+"""
 
 import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple, Self
 
 from temporalio.client import Client, WorkflowExecution
 
 from byok import contracts
-from byok.domain.models import HealthState, HealthSummary
+from byok.domain.models import HealthState
 from byok.domain.phases import Phase
-from byok.service.health import add_health_to_list
+from byok.service.health import ListedHealth
 from byok.service.records import build_recorded_summary
 from byok.service.status import EnvironmentSummary
 from byok.service.tenant_names import apply_completed_namings
+from byok.temporal_reads import list_latest_runs
 from byok.temporal_records import FoundRecord
 
-_PAGE_SIZE: Final = 1000
-"""How many workflows to request from Temporal at a time, which is the maximum that Temporal allows."""
+_SLACK: Final = 3
+"""A period is short enough if it contains at most this many times the requested number of environments."""
+
+_FIRST_PERIOD: Final = timedelta(days=1)
+_LONGER: Final = 16
+"""The factor by which a period grows that contains too few environments."""
+
+_MAX_GUESSES: Final = 24
+"""How many periods to try. A period with too many environments takes longer to read, but is correct as well."""
+
+_PRECISION: Final = timedelta(milliseconds=1)
+_WORKFLOW_IDS_PER_QUERY: Final = 100
+_QUERIES_AT_ONCE: Final = 4
+
+_CREATED_AT: Final = contracts.CREATED_AT_ATTRIBUTE.name
+_PHASE: Final = contracts.PHASE_ATTRIBUTE.name
+_HEALTH: Final = contracts.HEALTH_ATTRIBUTE.name
 
 
 @dataclass(frozen=True)
@@ -38,52 +60,284 @@ class EnvironmentFilter:
         return self.phase in (None, one.phase) and self.health in (None, one.health)
 
 
-async def list_by_creation(
-    client: Client, organisation: str | None, wanted: EnvironmentFilter
-) -> list[EnvironmentSummary]:
-    """Return all environments that match, most recently created first.
+class Position(NamedTuple):
+    """A position in the list. The list begins with the highest position."""
 
-    Environments whose workflow Temporal has deleted come from their records. Temporal sorts its list of workflows by
-    close time, and rejects any other order. byok therefore has to read all workflows even for one page. For 10,000
-    environments, this takes about ten seconds.
+    created_at: datetime
+    environment_id: str
+
+    @classmethod
+    def of(cls, one: EnvironmentSummary) -> Self:
+        """Return the position of an environment."""
+        return cls(one.created_at, one.environment_id)
+
+    @classmethod
+    def decode(cls, token: bytes) -> Self:
+        """Return the position that a page token contains."""
+        created_at, _, environment_id = token.decode().partition(" ")
+        return cls(datetime.fromisoformat(created_at), environment_id)
+
+    def encode(self) -> bytes:
+        """Return the page token that contains this position."""
+        return f"{self.created_at.isoformat()} {self.environment_id}".encode()
+
+
+@dataclass(frozen=True)
+class _Period:
+    """A period in which environments were created. None means that it is open on that side.
+
+    Attributes:
+        begin: The first moment that belongs to the period.
+        end: The first moment that no longer belongs to the period.
+    """
+
+    begin: datetime | None
+    end: datetime | None
+
+    def __contains__(self, moment: datetime) -> bool:
+        after_begin = self.begin is None or moment >= self.begin
+        return after_begin and (self.end is None or moment < self.end)
+
+    @property
+    def condition(self) -> str:
+        """The condition of a query that selects the workflows of all environments that were created in this period."""
+        # A server may compare less precisely than to the millisecond, so the query also covers the next milliseconds.
+        begin = None if self.begin is None else f"{_CREATED_AT} >= '{(self.begin - _PRECISION).isoformat()}'"
+        end = None if self.end is None else f"{_CREATED_AT} <= '{(self.end + _PRECISION).isoformat()}'"
+        return " AND ".join(one for one in (begin, end) if one) or f"{_CREATED_AT} IS NOT NULL"
+
+
+class EnvironmentList:
+    """The environments that match a filter, most recently created first.
+
+    Each environment has one entry. The entry is built from the latest run of the environment's workflow or, if Temporal
+    has deleted that workflow or a quota or another environment's record refused the run, from the environment's record.
+    The entry's position is that run's search attribute with the time of creation. So a query for a period finds a run
+    of every environment whose position is in the period. For the environments that the query finds, byok then reads
+    the missing runs, and builds the entries. If an entry's position is outside the period, another period contains it.
+
+    A run that was started in Temporal has no such attribute until a worker has picked it up. byok reads all runs
+    without the attribute, and computes their positions.
 
     Args:
         client: The client.
         organisation: Only environments of this organisation; None for all.
         wanted: Which environments to list.
-
-    Raises:
-        RPCError: Temporal does not respond.
     """
-    workflows = f"{contracts.ENVIRONMENT_WORKFLOWS_QUERY} AND WorkflowId STARTS_WITH "
-    records = f"WorkflowType = '{contracts.ENVIRONMENT_RECORD_WORKFLOW}' AND WorkflowId STARTS_WITH "
-    executions, recorded = await asyncio.gather(
-        _list_latest_runs(client, organisation, f"{workflows}'{contracts.environment_workflow_id(wanted.prefix)}'"),
-        _list_latest_runs(client, organisation, f"{records}'{contracts.record_workflow_id(wanted.prefix)}'"),
-    )
-    summaries = [await EnvironmentSummary.from_execution(one) for one in executions]
-    found = {one.environment_id: one for one in await apply_completed_namings(client, summaries)}
-    healths: dict[str, HealthSummary] = {}
-    for execution in recorded:
-        record = await FoundRecord.from_execution(client, execution)
-        if record is None:
-            continue
-        name = record.summary.environment_id
-        if record.summary.health is not None and record.is_open:
-            healths[name] = record.summary.health
-        live = found.get(name)
-        if live is None or (live.problem_code in contracts.REFUSAL_CODES and record.is_open):
-            found[name] = build_recorded_summary(record.summary)
-    listed = await add_health_to_list(client, list(found.values()), healths)
-    return sorted(filter(wanted.accepts, listed), key=lambda one: (one.created_at, one.environment_id), reverse=True)
+
+    def __init__(self, client: Client, organisation: str | None, wanted: EnvironmentFilter) -> None:
+        self._client = client
+        self._wanted = wanted
+        self._health = ListedHealth(client)
+        attribute = contracts.ORGANISATION_ATTRIBUTE.name
+        self._owner = "" if organisation is None else f" AND {attribute} = '{organisation}'"
+        self._without_time: list[tuple[datetime, WorkflowExecution]] | None = None
+
+    async def read_page(self, size: int, after: Position | None) -> tuple[list[EnvironmentSummary], Position | None]:
+        """Return a page, and the position at which the next page begins; None after the last page.
+
+        Args:
+            size: The maximum number of environments.
+            after: Only environments behind this position.
+
+        Raises:
+            RPCError: Temporal does not respond.
+        """
+        found: list[EnvironmentSummary] = []
+        async for some in self._read_periods(size + 1, after):
+            found += some
+            if len(found) > size:
+                break
+        page = found[:size]
+        return page, Position.of(page[-1]) if len(found) > size else None
+
+    async def _read_periods(self, size: int, after: Position | None) -> AsyncIterator[list[EnvironmentSummary]]:
+        """Yield the environments behind a position, period by period, in order."""
+        if self._wanted.health is not None and self._wanted.phase not in (None, Phase.READY):
+            return  # only a READY environment has a health
+        end = None if after is None else after.created_at + _PRECISION
+        while True:
+            period = _Period(await self._find_begin(end, size), end)
+            found = await self._read_period(period)
+            matching = [
+                one for one in found if self._wanted.accepts(one) and (after is None or Position.of(one) < after)
+            ]
+            yield sorted(matching, key=Position.of, reverse=True)
+            if period.begin is None:
+                return
+            end = period.begin
+
+    async def _find_begin(self, end: datetime | None, size: int) -> datetime | None:
+        """Return the begin of a period that contains at least `size` environments, if there are so many.
+
+        None if the period must contain all environments that were created before its end.
+        """
+        if await self._count(_Period(None, end)) <= size * _SLACK:
+            return None
+        last = end or datetime.now(UTC)
+        too_short, too_long, length = timedelta(0), None, _FIRST_PERIOD
+        for _ in range(_MAX_GUESSES):
+            if length > last - datetime.min.replace(tzinfo=UTC) - _FIRST_PERIOD:
+                return None
+            number = await self._count(_Period(last - length, end))
+            if size <= number <= size * _SLACK:
+                break
+            if number < size:
+                too_short = length
+            else:
+                too_long = length
+            if too_long is not None and too_long - too_short <= _PRECISION:
+                length = too_long
+                break
+            length = too_short * _LONGER if too_long is None else _choose_between(too_short, too_long)
+        else:
+            length = too_long or length
+        return last - length
+
+    async def _count(self, period: _Period) -> int:
+        """Return how many environments a period contains at least."""
+        queries = [f"{query} AND {period.condition}" for query in self._build_queries(self._narrow())]
+        return max(one.count for one in await asyncio.gather(*map(self._client.count_workflows, queries)))
+
+    async def _read_period(self, period: _Period) -> list[EnvironmentSummary]:
+        """Return the environments of a period, in no order."""
+        narrow = self._narrow()
+        runs = await self._list_runs([f"{query} AND {period.condition}" for query in self._build_queries(narrow)])
+        runs = self._join(
+            runs, {run.id: run for created_at, run in await self._list_runs_without_time() if created_at in period}
+        )
+        if narrow or period.begin is not None or period.end is not None:  # otherwise, these are all runs
+            runs = self._join(runs, await self._list_missing_runs(runs))
+        return [one for one in await self._build_entries(runs) if one.created_at in period]
+
+    async def _list_runs_without_time(self) -> list[tuple[datetime, WorkflowExecution]]:
+        """Return the runs without the search attribute, and their positions in the list."""
+        if self._without_time is None:
+            # A record without the attribute is empty, so there is no entry that is built from it.
+            queries = [] if self._wanted.health else self._build_queries("")[:1]
+            runs = await self._list_runs([f"{query} AND {_CREATED_AT} IS NULL" for query in queries])
+            found = runs.values()
+            self._without_time = [((await EnvironmentSummary.from_execution(one)).created_at, one) for one in found]
+        return self._without_time
+
+    def _build_queries(self, narrow: str) -> list[str]:
+        """Return the queries for the runs from which entries can be built, without the period."""
+        prefix = self._wanted.prefix
+        records = (
+            f"WorkflowType = '{contracts.ENVIRONMENT_RECORD_WORKFLOW}' AND ExecutionStatus != 'ContinuedAsNew' "
+            f"AND WorkflowId STARTS_WITH '{contracts.record_workflow_id(prefix)}'{self._owner}{narrow}"
+        )
+        if self._wanted.health is not None:  # the health comes from the record
+            return [records]
+        workflow_id = contracts.environment_workflow_id(prefix)
+        workflows = f"{contracts.ENVIRONMENT_WORKFLOWS_QUERY} AND WorkflowId STARTS_WITH '{workflow_id}'"
+        return [f"{workflows}{self._owner}{narrow}", records]
+
+    def _narrow(self) -> str:
+        """Return a condition that every run fulfils from which a matching entry is built."""
+        if self._wanted.health is HealthState.UNKNOWN:
+            # Only the age of the proof makes an environment UNKNOWN. A recent sweep names all that it has not proved.
+            proved = [
+                f" AND ({contracts.REGION_ATTRIBUTE.name} != '{sweep.region}'"
+                f"{_or_one_of(contracts.ENVIRONMENT_ID_ATTRIBUTE.name, sweep.unproved)})"
+                for sweep in self._health.list_recent_sweeps()
+            ]
+            return f" AND {_HEALTH} IS NOT NULL{''.join(proved)}"
+        if self._wanted.health is not None:
+            return f" AND {_HEALTH} = '{self._wanted.health}'"
+        match self._wanted.phase:
+            case None:
+                return ""
+            case Phase.READY:  # an environment that lacks only the tenant name is READY once it has the name
+                return f" AND {_PHASE} IN ('{Phase.READY}', '{Phase.STOPPED}')"
+            case Phase.STOPPED:  # a run that ended without reporting its end counts as stopped
+                return f" AND ({_PHASE} NOT IN ('{Phase.READY}', '{Phase.DELETED}') OR {_PHASE} IS NULL)"
+            case phase:
+                return f" AND ({_PHASE} = '{phase}' OR {_PHASE} IS NULL)"
+
+    async def _list_missing_runs(self, known: Mapping[str, WorkflowExecution]) -> dict[str, WorkflowExecution]:
+        """Return the latest runs that are not known of all environments of which a run is known.
+
+        The latest run of a workflow is known if it is open.
+        """
+        names = {_get_environment_id(workflow_id) for workflow_id in known}
+        wanted = [build(name) for name in names for build in _WORKFLOW_IDS]
+        missing = [one for one in wanted if one not in known or known[one].close_time is not None]
+        batches = range(0, len(missing), _WORKFLOW_IDS_PER_QUERY)
+        types = f"({contracts.ENVIRONMENT_WORKFLOWS_QUERY} OR WorkflowType = '{contracts.ENVIRONMENT_RECORD_WORKFLOW}')"
+        return await self._list_runs(
+            [
+                f"WorkflowId IN ({_quote(missing[first : first + _WORKFLOW_IDS_PER_QUERY])}) AND {types} "
+                f"AND ExecutionStatus != 'ContinuedAsNew'{self._owner}"
+                for first in batches
+            ]
+        )
+
+    async def _list_runs(self, queries: Iterable[str]) -> dict[str, WorkflowExecution]:
+        """Return the latest of the runs of each workflow that match any of the queries."""
+        turn = asyncio.Semaphore(_QUERIES_AT_ONCE)
+
+        async def run(query: str) -> dict[str, WorkflowExecution]:
+            async with turn:
+                return await list_latest_runs(self._client, query)
+
+        return self._join(*await asyncio.gather(*map(run, queries)))
+
+    @staticmethod
+    def _join(*found: Mapping[str, WorkflowExecution]) -> dict[str, WorkflowExecution]:
+        joined: dict[str, WorkflowExecution] = {}
+        for runs in found:
+            for name, run in runs.items():
+                if name not in joined or run.start_time > joined[name].start_time:
+                    joined[name] = run
+        return joined
+
+    async def _build_entries(self, runs: Mapping[str, WorkflowExecution]) -> list[EnvironmentSummary]:
+        """Build the entries of environments, given the latest runs of their workflows and records."""
+        prefix = contracts.record_workflow_id("")
+        workflows = [run for name, run in runs.items() if not name.startswith(prefix)]
+        summaries = [await EnvironmentSummary.from_execution(one) for one in workflows]
+        found = {one.environment_id: one for one in await apply_completed_namings(self._client, summaries)}
+        records = [
+            await FoundRecord.from_execution(self._client, run) for name, run in runs.items() if name.startswith(prefix)
+        ]
+        known = {one.summary.environment_id: one for one in records if one is not None}
+        for name, record in known.items():
+            live = found.get(name)
+            if live is None or (live.problem_code in contracts.REFUSAL_CODES and record.is_open):
+                found[name] = build_recorded_summary(record.summary)
+        with_health = [
+            known[name].summary
+            for name, one in found.items()
+            if one.phase is Phase.READY and name in known and known[name].is_open
+        ]
+        await self._health.read_sweeps(one.region for one in with_health)
+        for summary in with_health:
+            name, changes = summary.environment_id, {"health": self._health.compute(summary)}
+            # The records were selected by their own time, which differs if another machine's clock set it.
+            moved = {} if self._wanted.health is None else {"created_at": summary.created_at}
+            found[name] = found[name].model_copy(update=changes | moved)
+        return list(found.values())
 
 
-async def _list_latest_runs(client: Client, organisation: str | None, query: str) -> list[WorkflowExecution]:
-    """Return the latest run of each workflow that matches a query and belongs to an organisation."""
-    if organisation is not None:
-        query += f" AND {contracts.ORGANISATION_ATTRIBUTE.name} = '{organisation}'"
-    latest: dict[str, WorkflowExecution] = {}
-    async for one in client.list_workflows(query, page_size=_PAGE_SIZE):
-        if one.id not in latest or one.start_time > latest[one.id].start_time:
-            latest[one.id] = one
-    return list(latest.values())
+_WORKFLOW_IDS: Final = (contracts.environment_workflow_id, contracts.record_workflow_id)
+
+
+def _get_environment_id(workflow_id: str) -> str:
+    prefixes = [build("") for build in _WORKFLOW_IDS]
+    return next(workflow_id.removeprefix(prefix) for prefix in prefixes if workflow_id.startswith(prefix))
+
+
+def _choose_between(shorter: timedelta, longer: timedelta) -> timedelta:
+    """Return a period between two others: in the geometric middle if they differ much, otherwise halfway."""
+    if longer > _LONGER * shorter:
+        return max(longer / _LONGER, _PRECISION)
+    return (shorter + longer) / 2
+
+
+def _quote(values: Sequence[str]) -> str:
+    return ", ".join(f"'{one}'" for one in values)
+
+
+def _or_one_of(attribute: str, values: Sequence[str]) -> str:
+    return f" OR {attribute} IN ({_quote(values)})" if values else ""

@@ -17,7 +17,7 @@ from byok.audit.record import AuditAction, AuditTarget
 from byok.domain.models import Attempt, HealthState, Requester
 from byok.domain.phases import Phase
 from byok.service.attempts import list_attempts, list_recorded_attempts
-from byok.service.environment_list import EnvironmentFilter, list_by_creation
+from byok.service.environment_list import EnvironmentFilter, EnvironmentList, Position
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
 from byok.service.health import add_health
 from byok.service.histories import read_workflow_failure, read_workflow_input_error, read_workflow_task_failure
@@ -192,7 +192,7 @@ class EnvironmentReader:
         self, limit: int = 100, *, phase: Phase | None = None, health: HealthState | None = None
     ) -> list[EnvironmentSummary]:
         """Return the environments, most recently created first, or only those with a phase or a health."""
-        return (await self._list(EnvironmentFilter(phase=phase, health=health)))[:limit]
+        return (await self.list_environments_page(phase=phase, health=health, size=limit))[0]
 
     async def list_environments_page(
         self,
@@ -215,18 +215,10 @@ class EnvironmentReader:
         Returns:
             The page, and the token for the next page; the token is None after the last page.
         """
-        found = await self._list(EnvironmentFilter(prefix, phase, health))
-        if after is not None:
-            created_at, _, environment_id = after.decode().partition(" ")
-            last = (datetime.fromisoformat(created_at), environment_id)
-            found = [one for one in found if (one.created_at, one.environment_id) < last]
-        page = found[:size]
-        end = f"{page[-1].created_at.isoformat()} {page[-1].environment_id}".encode() if len(found) > size else None
-        return page, end
-
-    async def _list(self, wanted: EnvironmentFilter) -> list[EnvironmentSummary]:
+        listed = EnvironmentList(self.client, self._organisation, EnvironmentFilter(prefix, phase, health))
         with translate_temporal_errors():
-            return await list_by_creation(self.client, self._organisation, wanted)
+            page, end = await listed.read_page(size, None if after is None else Position.decode(after))
+        return page, None if end is None else end.encode()
 
     async def watch_status(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
         """Yield an environment's status after every change, until the environment reaches a final phase.

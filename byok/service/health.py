@@ -1,7 +1,7 @@
 """Reads the health of environments from their records and from the sweeps (contract 139)."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from temporalio.client import Client
@@ -11,11 +11,12 @@ from byok.domain.models import (
     HealthState,
     HealthSummary,
     RecordedHealth,
+    RecordSummary,
     SweepOutcome,
 )
 from byok.domain.models.health import MAX_PROOF_AGE, compute_state, find_proof_time
 from byok.domain.phases import Phase
-from byok.service.status import EnvironmentStatus, EnvironmentSummary
+from byok.service.status import EnvironmentStatus
 from byok.temporal_health import read_sweep
 from byok.temporal_records import FoundRecord, UnreadableRecordError, find_record
 
@@ -87,25 +88,42 @@ def build_health(
     )
 
 
-async def add_health_to_list(
-    client: Client, environments: Sequence[EnvironmentSummary], last: Mapping[str, HealthSummary]
-) -> list[EnvironmentSummary]:
-    """Return a list of environments with the health of those that are READY.
+class ListedHealth:
+    """Computes the health of the environments in a list. Reads the latest sweep of each Region only once.
 
     Args:
         client: The client.
-        environments: The environments.
-        last: The last reported health of each environment whose record has one.
-
-    Raises:
-        RPCError: Temporal does not respond.
     """
-    ready = [one for one in environments if one.phase is Phase.READY and one.region and one.environment_id in last]
-    regions = sorted({one.region for one in ready if one.region})
-    sweeps = dict(zip(regions, await asyncio.gather(*(read_sweep(client, region) for region in regions)), strict=True))
-    now, found = datetime.now(UTC), dict[str, HealthState]()
-    for one in ready:
-        health = last[one.environment_id]
-        proved_at = find_proof_time(health, one.environment_id, sweeps[one.region or ""])
-        found[one.environment_id] = compute_state(health.state, proved_at, now)
-    return [one.model_copy(update={"health": found.get(one.environment_id)}) for one in environments]
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._sweeps: dict[str, SweepOutcome | None] = {}
+
+    async def read_sweeps(self, regions: Iterable[str]) -> None:
+        """Read the latest sweep of each Region that is not known yet.
+
+        Raises:
+            RPCError: Temporal does not respond.
+        """
+        missing = sorted({*regions} - {*self._sweeps})
+        found = await asyncio.gather(*(read_sweep(self._client, region) for region in missing))
+        self._sweeps |= zip(missing, found, strict=True)
+
+    def compute(self, record: RecordSummary) -> HealthState | None:
+        """Return the health of a READY environment from its open record; None if the record has none.
+
+        `read_sweeps` must have read the Region's sweep.
+        """
+        if record.health is None:
+            return None
+        proved_at = find_proof_time(record.health, record.environment_id, self._sweeps[record.region])
+        return compute_state(record.health.state, proved_at, datetime.now(UTC))
+
+    def list_recent_sweeps(self) -> list[SweepOutcome]:
+        """Return the sweeps that are recent: no environment that such a sweep has proved is UNKNOWN."""
+        now = datetime.now(UTC)
+        return [
+            one
+            for one in self._sweeps.values()
+            if one is not None and one.names_all_unproved and now - one.swept_at <= MAX_PROOF_AGE
+        ]

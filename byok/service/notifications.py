@@ -25,7 +25,7 @@ from byok.service.pending import list_pending_steps
 from byok.service.short_workflows import explain_failure
 from byok.service.temporal_errors import translate_temporal_errors
 from byok.temporal_deliveries import start_delivery
-from byok.temporal_reads import describe_or_none
+from byok.temporal_reads import describe_or_none, list_latest_runs
 
 
 class DeliveryState(StrEnum):
@@ -75,13 +75,8 @@ async def list_deliveries(
     query = f"WorkflowType = '{DELIVER_NOTIFICATION_WORKFLOW}'"
     if environment_id is not None:
         query += f" AND {ENVIRONMENT_ID_ATTRIBUTE.name} = '{environment_id}'"
-    latest: dict[str, WorkflowExecution] = {}
     with translate_temporal_errors():
-        async for one in reader.client.list_workflows(query):
-            if one.id not in latest or one.start_time > latest[one.id].start_time:
-                latest[one.id] = one
-            if len(latest) >= limit:
-                break
+        latest = await list_latest_runs(reader.client, query, limit=limit)
         newest_first = sorted(latest.values(), key=lambda one: one.start_time, reverse=True)
         found = [await _read_delivery(reader, one) for one in newest_first]
     return [one for one in found if one is not None]

@@ -11,6 +11,8 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes, Workfl
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok.contracts import (
+    CREATED_AT_ATTRIBUTE,
+    EARLIER_ATTEMPTS_MEMO,
     ENVIRONMENT_ID_ATTRIBUTE,
     IDEMPOTENCY_KEY_MEMO,
     ORGANISATION_ATTRIBUTE,
@@ -19,7 +21,15 @@ from byok.contracts import (
     PROVISION_ENVIRONMENT_WORKFLOW,
     environment_workflow_id,
 )
-from byok.domain.models import EnvironmentProgress, Evidence, ProvisionRequest, Requester, TimelineEntry
+from byok.domain.models import (
+    EarlierAttempts,
+    EnvironmentProgress,
+    Evidence,
+    ProvisionRequest,
+    Requester,
+    TimelineEntry,
+)
+from byok.domain.models.records import find_creation
 from byok.domain.phases import Phase
 from byok.service.attempt_memo import build_attempts_memo
 from byok.service.workflow_starts import build_priority, build_requester_memo, measure_requester
@@ -60,10 +70,12 @@ async def start_provisioning(
     if policy is not WorkflowIDReusePolicy.REJECT_DUPLICATE:  # if duplicates are rejected, there is no earlier run
         size = len(progress.model_dump_json()) + len(key or "") + measure_requester(requester)
         named |= await build_attempts_memo(client, request.environment_id, request.organisation, used_bytes=size)
+    earlier = EarlierAttempts.model_validate(named.get(EARLIER_ATTEMPTS_MEMO, {}))
     published = {PROGRESS_MEMO: progress, **named}
-    pairs = [
+    pairs: list[SearchAttributePair[Any]] = [
         SearchAttributePair(ENVIRONMENT_ID_ATTRIBUTE, request.environment_id),
         SearchAttributePair(PHASE_ATTRIBUTE, _FIRST.value),
+        SearchAttributePair(CREATED_AT_ATTRIBUTE, find_creation(earlier.attempts, entry.entered_at)),
     ]
     if request.organisation is not None:
         pairs.append(SearchAttributePair(ORGANISATION_ATTRIBUTE, request.organisation))

@@ -12,6 +12,7 @@ from pydantic import Field
 from temporalio.client import WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
 
 from byok.contracts import (
+    CREATED_AT_ATTRIBUTE,
     EARLIER_ATTEMPTS_MEMO,
     PROBLEM_CODE_ATTRIBUTE,
     PROGRESS_MEMO,
@@ -54,7 +55,7 @@ class EnvironmentSummary(RecordModel):
     """An entry in the list of environments.
 
     Attributes:
-        created_at: When the environment was first requested. Replays do not change this time.
+        created_at: When the environment was first requested, to the millisecond. Replays do not change this time.
         started_at: When the workflow was started. A reset does not change this time.
         health: The health of a READY environment; otherwise None.
     """
@@ -87,7 +88,8 @@ class EnvironmentSummary(RecordModel):
             encryption=progress.request.encryption if progress else None,
             problem_code=problem.code if problem else execution.typed_search_attributes.get(PROBLEM_CODE_ATTRIBUTE),
             tenant_name=progress.tenant_name if progress else None,
-            created_at=find_creation(await _earlier_attempts(execution), _started_at(execution, progress)),
+            created_at=execution.typed_search_attributes.get(CREATED_AT_ATTRIBUTE)
+            or find_creation(await _earlier_attempts(execution), _started_at(execution, progress)),
             started_at=_started_at(execution, progress),
             closed_at=execution.close_time,
             awaits_name=progress is not None and progress.awaits_name,

@@ -94,6 +94,7 @@ class FakeService:
         refuse: The error that every call raises.
         waiting: The pending activities that `reconcile_tenant` reports.
         attempts: The attempts of the environment.
+        page_limit: The maximum number of environments in a page of the list.
         step: The activity at which a replay resumes; None if the replay starts over.
     """
 
@@ -119,6 +120,7 @@ class FakeService:
     claim_pages: list[ClaimPage] = field(default_factory=list)
     claim_requests: list[ListClaimsRequest] = field(default_factory=list)
     attempts: tuple[Attempt, ...] = ()
+    page_limit: int = 1000
     located: list[dict[str, str | None]] = field(default_factory=list)
     requester: Requester | None = None
 
@@ -147,9 +149,9 @@ class FakeService:
     async def list_attempts(self, status: EnvironmentStatus) -> tuple[Attempt, ...]:
         return self.attempts
 
-    async def list_environments(
-        self, limit: int, *, phase: Phase | None = None, health: HealthState | None = None
-    ) -> list[EnvironmentSummary]:
+    async def list_environments_page(
+        self, *, phase: Phase | None, health: HealthState | None, size: int, after: bytes | None
+    ) -> tuple[list[EnvironmentSummary], bytes | None]:
         self._refuse()
         found = [
             EnvironmentSummary(
@@ -168,7 +170,10 @@ class FakeService:
                 ("initech", Phase.READY, HealthState.KEY_LOST, None),
             )
         ]
-        return [one for one in found if phase in (None, one.phase) and health in (None, one.health)][:limit]
+        matching = [one for one in found if phase in (None, one.phase) and health in (None, one.health)]
+        begin = int(after or b"0")
+        end = begin + min(size, self.page_limit)
+        return matching[begin:end], str(end).encode() if end < len(matching) else None
 
     async def check_keys(self, request: CheckKeysRequest) -> KeyCheckResult:
         self._refuse()

@@ -58,6 +58,16 @@ def test_list_has_one_line_per_environment(run: Run, service: FakeService) -> No
     assert [item["environment_id"] for item in run("list", "--json").json] == ["acme", "globex", "hooli", "initech"]
 
 
+def test_list_reads_one_page_after_the_other_and_says_that_there_are_more(run: Run, service: FakeService) -> None:
+    service.page_limit = 1
+    whole = run("list")
+    assert [line.split()[0] for line in whole.out.splitlines()] == ["ENVIRONMENT", "acme", "globex", "hooli", "initech"]
+    assert (whole.err, run("list", "--limit", "4").err) == ("", "")
+    cut = run("list", "--limit", "3")
+    assert len(cut.out.splitlines()) == 4
+    assert cut.err == "These are the newest 3. To list more, use --limit.\n"
+
+
 @pytest.mark.parametrize(
     ("options", "names"),
     [

@@ -1,11 +1,18 @@
 """`byok status` and `byok list`: show the state of environments."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from byok.cli.output import exit_on_error, make_console, print_json, print_message
 from byok.domain.phases import HealthState, Phase
+
+if TYPE_CHECKING:
+    from byok.service.status import EnvironmentSummary
+
+_FIRST_PAGE: Final = 100
+_LARGER_PAGE: Final = 5
+"""How much larger the next page is. Each page costs some fixed time, but the first rows must appear soon."""
 
 
 def status(
@@ -70,18 +77,28 @@ async def _status(name: str, *, wait: bool, as_json: bool) -> int:
 
 
 async def _list(phase: Phase | None, health: HealthState | None, limit: int, *, as_json: bool) -> None:
-    from byok.cli.list_views import render_environment_list
+    from byok.cli.list_views import begin_environment_list, render_environments
     from byok.cli.requests import as_json_dict
     from byok.service.connection import connect_service
 
-    service = await connect_service()
-    found = await service.list_environments(limit, phase=phase, health=health)
+    service, table, console = await connect_service(), begin_environment_list(), make_console()
+    found: list[EnvironmentSummary] = []
+    size, after = _FIRST_PAGE, None
+    while len(found) < limit:
+        size = min(size, limit - len(found))
+        page, after = await service.list_environments_page(phase=phase, health=health, size=size, after=after)
+        found += page
+        if page and not as_json:
+            console.print(render_environments(table, page))
+        if after is None:
+            break
+        size *= _LARGER_PAGE
     if as_json:
         print_json([as_json_dict(item) for item in found])
-    elif found:
-        make_console().print(render_environment_list(found))
-    else:
+    elif not found:
         print_message(_explain_empty_list(phase, health))
+    elif after is not None:
+        print_message(f"These are the newest {len(found):,}. To list more, use --limit.")
 
 
 def _explain_empty_list(phase: Phase | None, health: HealthState | None) -> str:

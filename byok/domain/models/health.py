@@ -261,10 +261,14 @@ class SweepOutcome(RecordModel):
             }
         )
 
+    @property
+    def names_all_unproved(self) -> bool:
+        """Whether AWS answered for all environments except `unproved`."""
+        return self.unproved_count <= MAX_LISTED_UNPROVED and not self.abandoned
+
     def proves(self, environment_id: str) -> bool:
         """Return whether AWS answered for an environment."""
-        listed = self.unproved_count <= MAX_LISTED_UNPROVED
-        return listed and not self.abandoned and environment_id not in self.unproved
+        return self.names_all_unproved and environment_id not in self.unproved
 
 
 def _shorten(cause: Problem) -> Problem:

@@ -318,7 +318,9 @@ def find_start(report: RunReport) -> datetime:
 
 
 def find_creation(earlier: Iterable[Attempt], started_at: datetime) -> datetime:
-    """Return when an environment was created: at its first attempt, or at its first attempt after a deletion.
+    """Return when an environment was created, to the millisecond below.
+
+    It was created at its first attempt, or at its first attempt after a deletion.
 
     Args:
         earlier: The attempts before the current workflow's start, in order.
@@ -327,4 +329,6 @@ def find_creation(earlier: Iterable[Attempt], started_at: datetime) -> datetime:
     created: datetime | None = None
     for one in earlier:
         created = None if one.phase is Phase.DELETED else created or one.started_at
-    return min(created or started_at, started_at)
+    earliest = min(created or started_at, started_at)
+    # The stores of Temporal's search attributes round more precise times in different ways.
+    return earliest.replace(microsecond=earliest.microsecond // 1000 * 1000)
