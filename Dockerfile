@@ -12,6 +12,20 @@ FROM dependencies AS local-aws-dependencies
 COPY requirements/localaws.lock /requirements/
 RUN python /requirements/install.py --installer /opt/installer /opt/venv /requirements/localaws.lock
 
+# Builds the documentation site, which the server of the HTTP API and the wizard serves under /docs.
+FROM dependencies AS documentation
+COPY requirements/docs.lock /requirements/
+RUN python /requirements/install.py --installer /opt/installer /build/.tools/docs /requirements/docs.lock
+WORKDIR /build
+COPY byok ./byok
+COPY docs ./docs
+COPY docsite ./docsite
+COPY deploy ./deploy
+COPY examples ./examples
+COPY bench/peers/README.md ./bench/peers/README.md
+COPY CHANGELOG.md CODE_OF_CONDUCT.md CONTRIBUTING.md README.md SECURITY.md docker-compose.yml ./
+RUN /opt/venv/bin/python -m docsite
+
 FROM python:3.11-slim-bookworm AS base
 # Run from the source tree, as in a checkout; byok is not installed as a package.
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
@@ -32,6 +46,7 @@ FROM base
 RUN install --directory --owner=byok /var/lib/byok/audit
 ENV BYOK_AUDIT__DIRECTORY=/var/lib/byok/audit
 COPY --from=dependencies /opt/venv /opt/venv
+COPY --from=documentation /build/byok/_site ./byok/_site
 COPY worker.py ./
 COPY workflows ./workflows
 COPY activities ./activities

@@ -12,11 +12,13 @@ AWS_CLI := $(TOOLS)/awscli/.installed
 ORACLE := $(TOOLS)/oracle/.installed
 PICTURES := $(TOOLS)/bench/.installed
 MUTMUT := $(TOOLS)/mutation/.installed
+ZENSICAL := $(TOOLS)/docs/.installed
+SITE := byok/_site/index.html
 
 # If this variable were set, every process that the tests and the demo start would compile all its imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test lint faults mutation api-fuzz bench api-bench compare peers format lock clean
+.PHONY: help setup demo up docs test lint faults mutation api-fuzz bench api-bench compare peers format lock clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -51,11 +53,22 @@ $(MUTMUT): requirements/mutation.lock $(DEV)
 	@$(INSTALL) --installer $(VENV) $(TOOLS)/mutation requirements/mutation.lock
 	@touch $(MUTMUT)
 
+$(ZENSICAL): requirements/docs.lock $(LOCAL)
+	@$(INSTALL) --installer $(VENV) $(TOOLS)/docs requirements/docs.lock
+	@touch $(ZENSICAL)
+
 demo: $(LOCAL) ## Provision one environment locally, and another that stops at a disabled key until the fix.
 	$(BIN)/byok demo
 
-up: $(LOCAL) ## Run wizard and HTTP API (8000), Temporal (7233, UI 8233), local AWS (4566) and a worker, until Ctrl-C.
+# The site is built if it does not exist; `make docs` builds it again.
+up: $(LOCAL) | $(SITE) ## Run wizard and HTTP API (8000), Temporal (7233, UI 8233), local AWS (4566) and a worker, until Ctrl-C.
 	$(BIN)/byok up
+
+$(SITE): $(ZENSICAL)
+	$(BIN)/python -m docsite
+
+docs: $(ZENSICAL) ## Build the documentation site, which `byok web` serves under /docs.
+	$(BIN)/python -m docsite
 
 lint: setup ## Check formatting, lint, types and import directions.
 	$(BIN)/ruff format --check .
@@ -70,7 +83,7 @@ browser: setup
 
 # A test that hangs fails after 15 minutes. A test process that crashes is not replaced: if it crashes in the last test,
 # pytest-xdist 3.8 waits forever for its replacement.
-test: setup lint browser $(AWS_CLI) $(ORACLE) ## Run everything that CI runs.
+test: setup lint browser $(AWS_CLI) $(ORACLE) $(ZENSICAL) ## Run everything that CI runs.
 	$(BIN)/pytest -n auto --timeout=900 --max-worker-restart=0
 
 faults: setup ## Inject every fault into real processes, and write docs/faults.md: half an hour.
@@ -117,8 +130,9 @@ lock: setup ## Resolve the dependencies again, with hashes, for every platform.
 	$(COMPILE) --output-file requirements/installer.lock --group installer --constraint requirements/dev.lock
 	$(COMPILE) --upgrade --output-file requirements/awscli.lock requirements/awscli.in
 	$(COMPILE) --upgrade --output-file requirements/pictures.lock requirements/pictures.in
+	$(COMPILE) --upgrade --output-file requirements/docs.lock requirements/docs.in
 	$(COMPILE) --upgrade --output-file requirements/mutation.lock requirements/mutation.in --constraint requirements/dev.lock
 	npm install --prefix tests/policy_simulator --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund
 
 clean: ## Remove .venv, the programs that tests start, caches and local data.
-	rm -rf $(VENV) $(TOOLS) .byok .bench mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TOOLS) byok/_site .byok .bench mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -18,12 +18,17 @@ from byok.domain.help_pages import DOCS_PATH, PROBLEMS_PATH
 SITE: Final = Path(__file__).with_name("_site")
 """The folder into which `make docs` builds the site."""
 
+SEARCH_STYLE: Final = "sha256-NwSx/R2V/U4jnW0Tq5pQ53Y/rzPVJ4dqE7D6UTA/J1k="
+"""The hash of the style sheet that Zensical's search dialog inserts. After an upgrade of Zensical, the test
+of the site in a browser reports the new hash."""
+
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
-    # As strict as the wizard's policy, with two additions: the theme's icons are data URLs in its style sheets, and the
-    # search runs in a worker.
+    # As strict as the wizard's policy, with three additions: the theme's icons are data URLs in its style sheets, the
+    # search runs in a worker, and the search dialog has a style sheet of its own, which the hash allows.
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; worker-src 'self'; img-src 'self' data:; "
-        "font-src 'self'; connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+        f"default-src 'none'; style-src 'self' '{SEARCH_STYLE}'; script-src 'self'; worker-src 'self'; "
+        "img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'none'; frame-ancestors 'none'; "
+        "base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",

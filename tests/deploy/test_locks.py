@@ -50,6 +50,7 @@ def test_each_audience_has_a_lock() -> None:
     assert [path.stem for path in LOCKS] == [
         "awscli",
         "dev",
+        "docs",
         "image",
         "installer",
         "local",

@@ -19,7 +19,7 @@ README = (PROGRAMS_ROOT / "README.md").read_text()
 DOCS = PROGRAMS_ROOT / "docs"
 INDEX = (DOCS / "README.md").read_text()
 PAGES = sorted([*PROGRAMS_ROOT.glob("*.md"), *DOCS.rglob("*.md"), PROGRAMS_ROOT / "bench" / "peers" / "README.md"])
-WITH_COMMANDS = ("README.md", "docs/onboarding.md", "docs/lifecycle.md")
+WITH_COMMANDS = ("docs/tutorial.md", "README.md", "docs/onboarding.md", "docs/lifecycle.md")
 """The pages whose commands these tests run, in the order in which a user would run them."""
 
 LINKS = sorted(
@@ -47,13 +47,14 @@ def commands_in(page: str) -> list[str]:
     ]
 
 
-async def test_documented_commands_work(web: StackHarness, tmp_path: Path) -> None:
+async def test_documented_commands_work(web: StackHarness, tmp_path: Path, aws_cli: Path) -> None:
     pair = await asyncio.to_thread(web.stack.customer.ensure_key_pair, "documents")
     exports = {
         **web.stack.environment,
         **web.stack.settings,
         "S3_KEY_ARN": pair.s3_key_arn,
         "RDS_KEY_ARN": pair.rds_key_arn,
+        "PATH": f"{aws_cli.parent}:{os.environ['PATH']}",
     }
     # This stack creates a database in half a second, so hold the CreateDBCluster call until a command has cancelled the
     # workflow.

@@ -10,6 +10,7 @@ from temporalio.api.common.v1 import Payload
 from byok.domain.help_pages import build_help_url, use_docs_url
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
+from byok.domain.remediation import Remediation
 from byok.settings import Settings
 from byok.temporal_inputs import StrictPayloadConverter
 
@@ -19,7 +20,7 @@ STOP = Problem(
     phase=Phase.VALIDATING_KEYS,
     region="eu-central-1",
     at=datetime(2026, 11, 30, tzinfo=UTC),
-    remediation="Enable the key.",
+    remediation=Remediation(title="The key is disabled"),
 )
 
 
