@@ -23,7 +23,6 @@ from byok.api_settings import ApiSettings, HttpsUrl, must_match
 from byok.audit_settings import AuditSettings
 from byok.domain.arns import account_id_of_role, partition_of_region
 from byok.domain.encryption import PlatformKeys
-from byok.domain.help_pages import DOCS_PATH
 from byok.domain.models.base import RegionName
 from byok.domain.quotas import Quotas
 from byok.domain.regions import DEFAULT_HOME_REGION
@@ -194,11 +193,6 @@ class Settings(BaseSettings):
         if self.audit.bucket is not None and self.audit_bucket_owner is None:
             raise ValueError("BYOK_AUDIT__BUCKET_OWNER: missing; set it, or BYOK_PLATFORM_ROLE_ARN, to use a bucket")
         return self
-
-    @property
-    def docs_address(self) -> str:
-        """The address of the documentation: a URL, or a path of the server that sends a problem."""
-        return self.docs_url or f"{self.api.public_url or ''}{DOCS_PATH}"
 
     @property
     def audit_bucket_owner(self) -> str | None:

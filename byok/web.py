@@ -26,7 +26,7 @@ from byok.api_settings import ApiSettings
 from byok.audit.journal import AuditJournal, JournalUnwritableError
 from byok.audit.setup import build_shipper
 from byok.docs_site import make_docs_app
-from byok.domain.help_pages import DOCS_PATH, use_docs_url
+from byok.domain.help_pages import DOCS_PATH, read_docs_url, use_docs_url
 from byok.log import configure_logging
 from byok.service.connection import connect_service
 from byok.settings import Settings
@@ -75,7 +75,7 @@ def serve(settings: Settings, host: str, port: int) -> int:
             "grant access."
         )
     configure_logging(settings)
-    use_docs_url(settings.docs_address)
+    use_docs_url(read_docs_url(os.environ))
     warn_without_public_url(settings.api)
     journal = AuditJournal(settings.audit.directory)
     try:

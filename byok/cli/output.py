@@ -4,6 +4,7 @@ Rich respects `NO_COLOR`, and omits colours if the output is not a terminal.
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,9 +70,11 @@ def exit_on_error(*, as_json: bool = False) -> Iterator[None]:
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
+    from byok.domain.help_pages import read_docs_url, use_docs_url
     from byok.service.errors import ServiceError
     from byok.settings import format_settings_error
 
+    use_docs_url(read_docs_url(os.environ))  # commands that only read need no other setting
     try:
         yield
     except UsageError as error:

@@ -42,10 +42,7 @@ def build_cli_requester(reason: str | None) -> "Requester":
 
 async def connect_as_requester(reason: str | None) -> "EnvironmentService":
     """Connect to Temporal, and return an `EnvironmentService` that acts on behalf of the user who runs the command."""
-    from byok.domain.help_pages import use_docs_url
     from byok.service.connection import connect_service
     from byok.settings import Settings
 
-    settings = Settings()
-    use_docs_url(settings.docs_address)
-    return (await connect_service(settings.quotas)).on_behalf_of(build_cli_requester(reason))
+    return (await connect_service(Settings().quotas)).on_behalf_of(build_cli_requester(reason))

@@ -5,6 +5,7 @@ server therefore needs no host name: the default address is relative to the serv
 and servers with a public URL use a complete address, which their entry points choose once.
 """
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Final
 from urllib.parse import quote
@@ -23,6 +24,17 @@ def use_docs_url(url: str) -> None:
     _docs_url.set(url.rstrip("/"))
 
 
+def read_docs_url(environ: Mapping[str, str]) -> str:
+    """Return the address of the documentation that the settings BYOK_DOCS_URL and BYOK_API__PUBLIC_URL define."""
+    public_url = environ.get("BYOK_API__PUBLIC_URL", "").rstrip("/")
+    return environ.get("BYOK_DOCS_URL") or f"{public_url}{DOCS_PATH}"
+
+
+def get_docs_url() -> str:
+    """Return the address of the documentation."""
+    return _docs_url.get()
+
+
 def build_help_url(code: str) -> str:
     """Return the address of the page about a problem code."""
-    return f"{_docs_url.get()}{PROBLEMS_PATH}/{quote(code)}"
+    return f"{get_docs_url()}{PROBLEMS_PATH}/{quote(code)}"

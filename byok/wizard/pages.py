@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from byok.domain.help_pages import build_help_url, get_docs_url
 from byok.domain.regions import describe_region
 from byok.domain.vendor import VendorProfile
 from byok.wizard.retry_words import say_retry
@@ -36,6 +37,8 @@ class PageRenderer:
             lstrip_blocks=True,
         )
         self._templates.filters |= {"json": _json, "clock": _clock, "region": describe_region, "say_retry": say_retry}
+        self._templates.filters["help_url"] = build_help_url
+        self._templates.globals["docs_url"] = get_docs_url
         self._templates.globals |= {"vendor": vendor.name, "steps": STEP_TITLES, "signs_in": signs_in}
         self._templates.globals |= {"phase_names": PHASE_NAMES, "phase_tones": PHASE_TONES}
 

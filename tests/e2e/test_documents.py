@@ -14,6 +14,7 @@ from byok.contracts import environment_workflow_id
 from byok.local.programs import PROGRAMS_ROOT
 from byok.settings import ENV_PREFIX, Settings
 from tests.e2e.conftest import StackHarness
+from tests.e2e.documented_commands import commands_in, run_documented_command
 
 README = (PROGRAMS_ROOT / "README.md").read_text()
 DOCS = PROGRAMS_ROOT / "docs"
@@ -38,20 +39,9 @@ BEHAVIOUR_ROWS = [
 ]
 
 
-def commands_in(page: str) -> list[str]:
-    return [
-        line
-        for block in re.findall(r"```sh\n(.*?)```", (PROGRAMS_ROOT / page).read_text(), re.DOTALL)
-        for line in block.splitlines()
-        if line and not line.startswith(". ")
-    ]
-
-
 async def test_documented_commands_work(web: StackHarness, tmp_path: Path, aws_cli: Path) -> None:
     pair = await asyncio.to_thread(web.stack.customer.ensure_key_pair, "documents")
     exports = {
-        **web.stack.environment,
-        **web.stack.settings,
         "S3_KEY_ARN": pair.s3_key_arn,
         "RDS_KEY_ARN": pair.rds_key_arn,
         "PATH": f"{aws_cli.parent}:{os.environ['PATH']}",
@@ -61,25 +51,13 @@ async def test_documented_commands_work(web: StackHarness, tmp_path: Path, aws_c
     where = {"service": "rds", "operation": "CreateDBCluster", "about": "globex"}
     web.aws.call_control("POST", "faults", kind="hold_call", **where)
 
-    async def type_in(command: str) -> None:
-        here = command.replace(".byok/", f"{tmp_path}/").replace(".venv/bin/", f"{PROGRAMS_ROOT}/.venv/bin/")
-        process = await asyncio.create_subprocess_exec(
-            *("bash", "-c", here.replace("http://127.0.0.1:8000", web.stack.web_url)),
-            cwd=PROGRAMS_ROOT,
-            env={**os.environ, **exports},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        out, _ = await asyncio.wait_for(process.communicate(), 60)
-        assert process.returncode == 0, f"{command}\n{out.decode()}"
-
     for page in WITH_COMMANDS:
         commands = commands_in(page)
         assert len(commands) > 4
         for command in commands:
             cancelled = re.search(r"byok cancel (\S+)", command)
             release = [release_held_call_after_cancel_request(web, cancelled[1])] if cancelled else []
-            await asyncio.gather(type_in(command), *release)
+            await asyncio.gather(run_documented_command(web, command, tmp_path, exports), *release)
         if page == "README.md":
             assert (await web.wait_until_ended("acme")).phase == "READY"
     assert (await web.wait_until_ended("globex")).phase == "DELETED"

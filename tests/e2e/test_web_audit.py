@@ -1,6 +1,7 @@
 """With real processes, the web server's and the worker's audit records contain the same request id (contract 147)."""
 
 import asyncio
+import shutil
 
 import httpx
 
@@ -8,6 +9,7 @@ from byok.audit.record import AuditOutcome, RecordKind
 from byok.contracts import environment_workflow_id
 from tests.audit_journal import read_journal
 from tests.e2e.conftest import StackHarness
+from tests.e2e.documented_commands import commands_in, run_documented_command
 
 
 async def test_server_and_worker_record_the_same_request(web: StackHarness) -> None:
@@ -28,3 +30,8 @@ async def test_server_and_worker_record_the_same_request(web: StackHarness) -> N
     assert (run.workflow_id, run.run_id) == (environment_workflow_id(request.environment_id), answer.json()["run_id"])
     assert run.temporal_identity is not None
     assert by_kind[RecordKind.INTENT].recorded_at < run.recorded_at
+
+    if shutil.which("jq"):
+        for command in commands_in("docs/audit.md"):
+            if command.startswith("cat"):
+                await run_documented_command(web, command, web.stack.data)

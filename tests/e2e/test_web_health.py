@@ -1,7 +1,9 @@
 """An operator starts a sweep through its schedule, and the CLI and the API show what the sweep has found."""
 
 import asyncio
+import os
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,8 +11,10 @@ import httpx
 from byok.contracts import TASK_QUEUE, health_schedule_id
 from byok.domain.models import HealthState
 from byok.domain.phases import Phase
+from byok.local.programs import PROGRAMS_ROOT
 from byok.temporal_health import ensure_health_schedules
 from tests.e2e.conftest import StackHarness
+from tests.e2e.documented_commands import commands_in, run_documented_command
 from tests.localaws.server import REGION
 
 SWEEP_SECONDS = 60
@@ -51,7 +55,7 @@ async def wait_until_filtered(web: StackHarness, environment_id: str, state: Hea
 
 
 # contract 139, 140, 141
-async def test_triggered_sweep_shows_the_loss_and_the_return_of_a_key(web: StackHarness) -> None:
+async def test_triggered_sweep_shows_the_loss_and_the_return_of_a_key(web: StackHarness, tmp_path: Path) -> None:
     request = web.build_request()
     name, kms = request.environment_id, web.aws.customer_client("kms")
     ready = await web.provision(request)
@@ -84,4 +88,8 @@ async def test_triggered_sweep_shows_the_loss_and_the_return_of_a_key(web: Stack
     assert back["problems"] == []
     assert back["since"] > lost["since"]
     assert (await web.service.read_status(name)).phase is Phase.READY
+
+    temporal = {"PATH": f"{PROGRAMS_ROOT}/.venv/bin:{os.environ['PATH']}"}
+    for command in commands_in("docs/health.md"):
+        await run_documented_command(web, command, tmp_path, temporal)
     await schedule.delete()

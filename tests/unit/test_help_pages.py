@@ -2,16 +2,14 @@
 
 from contextvars import copy_context
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from temporalio.api.common.v1 import Payload
 
-from byok.domain.help_pages import build_help_url, use_docs_url
+from byok.domain.help_pages import build_help_url, read_docs_url, use_docs_url
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
 from byok.domain.remediation import Remediation
-from byok.settings import Settings
 from byok.temporal_inputs import StrictPayloadConverter
 
 STOP = Problem(
@@ -36,27 +34,17 @@ def test_help_url_is_relative_until_an_entry_point_chooses_an_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "address"),
+    ("environ", "address"),
     [
         ({}, "/docs"),
-        ({"docs_url": "https://help.example.com/byok"}, "https://help.example.com/byok"),
-        (
-            {
-                "api": {
-                    "public_url": "https://byok.example.com",
-                    "issuer": "https://id.example.com",
-                    "audience": "byok",
-                    "jwks_url": "https://id.example.com/keys",
-                }
-            },
-            "https://byok.example.com/docs",
-        ),
+        ({"BYOK_API__PUBLIC_URL": "https://byok.example.com/"}, "https://byok.example.com/docs"),
+        ({"BYOK_DOCS_URL": "https://help.example.com", "BYOK_API__PUBLIC_URL": "x"}, "https://help.example.com"),
     ],
 )
 def test_documentation_is_at_the_public_url_unless_a_setting_says_otherwise(
-    given: dict[str, Any], address: str
+    environ: dict[str, str], address: str
 ) -> None:
-    assert Settings(**given).docs_address == address
+    assert read_docs_url(environ) == address
 
 
 def test_temporal_stores_no_help_url() -> None:
