@@ -29,6 +29,7 @@ from byok.domain.models import (
     VerificationRequest,
     VerificationResult,
 )
+from byok.domain.models.key_deletions import is_disproved
 from byok.domain.notifications import (
     WebhookEndpoint,
     build_change_notifications,
@@ -230,6 +231,8 @@ def _is_due(target: HealthTarget, request: SweepPageRequest) -> bool:
 def _is_news(report: HealthReport, target: HealthTarget) -> bool:
     """Return whether a report says something that the record does not contain yet."""
     last = target.last
+    if any(is_disproved(one, report) for one in target.deletions):
+        return True
     if last is not None and last.digest is None:  # no check has reported since the environment became READY
         return report.state is not last.state
     return last is None or report.digest != last.digest

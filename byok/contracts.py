@@ -131,6 +131,10 @@ TENANT_REPORT_SIGNAL: Final = "report_tenant"
 HEALTH_REPORT_SIGNAL: Final = "report_health"
 """The signal of `EnvironmentRecord` with which a check reports: `byok.domain.models.HealthReport`."""
 
+KEY_DELETION_SIGNAL: Final = "report_key_deletion"
+"""The signal of `EnvironmentRecord` with which the API reports what an AWS event says about the deletion of a key:
+`byok.domain.models.KeyDeletionReport`."""
+
 SWEEP_MEMO: Final = "sweep"
 """The memo field of a completed `CheckKeyHealth` that contains `byok.domain.models.SweepOutcome`."""
 

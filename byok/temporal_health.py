@@ -62,6 +62,7 @@ def to_target(summary: RecordSummary) -> HealthTarget | None:
         s3_key_arn=summary.s3_key_arn,
         rds_key_arn=summary.rds_key_arn,
         last=summary.health,
+        deletions=summary.deletions,
     )
 
 

@@ -30,6 +30,7 @@ from byok.contracts import (
     ENVIRONMENT_RECORD_WORKFLOW,
     HEALTH_ATTRIBUTE,
     HEALTH_REPORT_SIGNAL,
+    KEY_DELETION_SIGNAL,
     ORGANISATION_ATTRIBUTE,
     PHASE_ATTRIBUTE,
     PROBLEM_CODE_ATTRIBUTE,
@@ -42,6 +43,7 @@ from byok.contracts import (
 from byok.domain.models import (
     EnvironmentRecordState,
     HealthReport,
+    KeyDeletionReport,
     RecordReport,
     RecordSummary,
     RunReport,
@@ -53,6 +55,7 @@ _REPORTS: Final[Mapping[str, type[RecordReport]]] = {
     RUN_REPORT_SIGNAL: RunReport,
     TENANT_REPORT_SIGNAL: TenantReport,
     HEALTH_REPORT_SIGNAL: HealthReport,
+    KEY_DELETION_SIGNAL: KeyDeletionReport,
 }
 
 

@@ -51,6 +51,7 @@ def render_health(environment_id: str, health: EnvironmentHealth, region: str | 
     if health.cluster_status not in (None, AVAILABLE):
         lines.append(Text(f"  The cluster is {health.cluster_status}."))
     lines += _render_deadline(health, now)
+    lines += _render_deletions(health, now)
     if health.problems:
         lines.append(render_problems(health.problems))
     return join_lines(lines)
@@ -111,3 +112,16 @@ def _render_deadline(health: EnvironmentHealth, now: datetime) -> Iterator[Text]
         return
     left = format_duration(until - now)
     yield Text(f"  The cluster can be recovered until {format_time(until)}, {left} left.", "bold red")
+
+
+def _render_deletions(health: EnvironmentHealth, now: datetime) -> Iterator[Text]:
+    """Say which keys KMS deletes. byok cannot verify the date."""
+    for one in health.deletions:
+        if one.delete_at is None:
+            continue
+        left = f"in {format_duration(one.delete_at - now)}" if one.delete_at > now else "which has passed"
+        text = (
+            f"The {one.key.display_name} is scheduled for deletion on {format_time(one.delete_at)} ({left}), reported "
+            f"by CloudTrail of the customer's account at {format_time(one.reported_at)}."
+        )
+        yield Text(f"  {wrap_prose(text, 2)}", "bold red")

@@ -44,6 +44,14 @@ KMS_OPERATIONS: Final = frozenset(
 )
 """The KMS operations that can take a key away or give it back. Only CloudTrail reports them."""
 
+_NO_DELETION: Final = frozenset({"CancelKeyDeletion", "EnableKey"})
+"""The KMS operations after which no deletion of the key is scheduled: KMS refuses to enable a key that is pending
+deletion."""
+
+_WAITING_DAYS: Final = range(7, 31)
+_DEFAULT_DAYS: Final = 30
+"""The waiting period of ScheduleKeyDeletion, and its default (KMS API, ScheduleKeyDeletion)."""
+
 _RDS_INSTANCE: Final = "RDS DB Instance Event"
 _RDS_CLUSTER: Final = "RDS DB Cluster Event"
 _CLOUDTRAIL: Final = "AWS API Call via CloudTrail"
@@ -75,6 +83,19 @@ class AwsEvent(BaseModel):
 
 
 @dataclass(frozen=True)
+class ReportedDeletion:
+    """What an event says about the deletion of a key.
+
+    Attributes:
+        delete_at: When KMS deletes the key; None if its deletion was cancelled.
+        reported_at: The time of the event.
+    """
+
+    delete_at: datetime | None
+    reported_at: datetime
+
+
+@dataclass(frozen=True)
 class EventSubject:
     """What an event is about: the cluster of an environment, or keys.
 
@@ -82,11 +103,13 @@ class EventSubject:
         region: The Region of the cluster or the keys.
         environment_id: The id that the name of a cluster or an instance contains; such an environment need not exist.
         key_arns: The ARNs of the keys; empty if the event is about a cluster.
+        deletion: What the event says about the deletion of the key, if anything.
     """
 
     region: str
     environment_id: str | None = None
     key_arns: frozenset[str] = frozenset()
+    deletion: ReportedDeletion | None = None
 
 
 def find_subject(event: AwsEvent, vendor: VendorProfile, platform_account: str) -> EventSubject | None:
@@ -101,7 +124,26 @@ def find_subject(event: AwsEvent, vendor: VendorProfile, platform_account: str) 
         environment_id = _find_environment_id(event, vendor) if event.account == platform_account else None
         return None if environment_id is None else EventSubject(event.region, environment_id)
     key_arns = frozenset(_list_key_arns(event)) if _is_about_a_key(event) else frozenset()
-    return EventSubject(event.region, key_arns=key_arns) if key_arns else None
+    return EventSubject(event.region, key_arns=key_arns, deletion=_find_deletion(event)) if key_arns else None
+
+
+def _find_deletion(event: AwsEvent) -> ReportedDeletion | None:
+    """Return what an event about a key says about the deletion of the key.
+
+    CloudTrail writes the date as text, such as `Apr 12, 2021 18:58:30 PM`, and omits the date for a multi-Region key
+    that has replicas. KMS counts the waiting period from the call, so byok counts as well, and does not parse the text
+    (KMS developer guide, "ScheduleKeyDeletion").
+    """
+    operation = _read_text(event, "eventName") if event.detail_type == _CLOUDTRAIL else ""
+    if operation in _NO_DELETION:
+        return ReportedDeletion(None, event.time)
+    requested, answered = event.detail.get("requestParameters"), event.detail.get("responseElements")
+    if operation != "ScheduleKeyDeletion" or not isinstance(answered, Mapping) or "deletionDate" not in answered:
+        return None
+    days = requested.get("pendingWindowInDays", _DEFAULT_DAYS) if isinstance(requested, Mapping) else None
+    if not isinstance(days, int) or days not in _WAITING_DAYS:
+        return None
+    return ReportedDeletion(event.time + timedelta(days=days), event.time)
 
 
 def _find_environment_id(event: AwsEvent, vendor: VendorProfile) -> str | None:

@@ -11,7 +11,7 @@ import json
 import random
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -29,6 +29,7 @@ from byok.domain.models import (
     OrganisationName,
     RunReport,
 )
+from byok.domain.models.key_deletions import is_disproved
 from byok.domain.phases import Phase
 from byok.domain.rds_statuses import KEY_LOST_RECOVERABLE
 
@@ -195,7 +196,7 @@ def build_missed_notifications(target: HealthTarget) -> tuple[Notification, ...]
 
 
 def build_reminders(target: HealthTarget, report: HealthReport) -> tuple[Notification, ...]:
-    """Build the reminder whose time has come, if a cluster has lost its key.
+    """Build the reminders whose time has come, if a cluster has lost its key or if KMS deletes a key.
 
     A reminder is built for `REMINDER_PERIOD` after its time, in case no check takes place at that time.
 
@@ -203,17 +204,31 @@ def build_reminders(target: HealthTarget, report: HealthReport) -> tuple[Notific
         target: The environment, as its record described it before the check.
         report: What the check found.
     """
+    found: list[Notification] = []
     deadline = None if target.last is None else target.last.recoverable_until
-    if deadline is None or report.cluster_status != KEY_LOST_RECOVERABLE:
-        return ()
-    data = _build_health_data(report, deadline)
-    return tuple(
-        _build_health_notification(
-            target, NotificationType.CLOCK_RUNNING, f"{deadline.isoformat()}/{left}", report.checked_at, data
-        )
-        for left in CLOCK_POINTS
-        if timedelta(0) <= report.checked_at - (deadline - left) < REMINDER_PERIOD
-    )
+    if deadline is not None and report.cluster_status == KEY_LOST_RECOVERABLE:
+        data = _build_health_data(report, deadline)
+        due = [(f"{deadline.isoformat()}/{left}", deadline - left) for left in CLOCK_POINTS]
+        found += _build_due(target, report, data, due)
+    for one in target.deletions:
+        if one.delete_at is None or is_disproved(one, report):
+            continue
+        data = _build_health_data(report, one.delete_at).model_copy(update={"key_to_be_deleted": one.key})
+        moment = f"{one.key}/{one.delete_at.isoformat()}"
+        due = [(moment, one.reported_at), *((f"{moment}/{left}", one.delete_at - left) for left in CLOCK_POINTS)]
+        found += _build_due(target, report, data, [(name, at) for name, at in due if at >= one.reported_at])
+    return tuple(found)
+
+
+def _build_due(
+    target: HealthTarget, report: HealthReport, data: NotificationData, due: Iterable[tuple[str, datetime]]
+) -> list[Notification]:
+    """Build the reminders whose time has come, given what distinguishes each of them, and its time."""
+    return [
+        _build_health_notification(target, NotificationType.CLOCK_RUNNING, moment, report.checked_at, data)
+        for moment, at in due
+        if timedelta(0) <= report.checked_at - at < REMINDER_PERIOD
+    ]
 
 
 def _list_changes(

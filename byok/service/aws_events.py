@@ -5,13 +5,14 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from byok.audit.record import AuditAction
 from byok.contracts import CHECK_AGAIN_SIGNAL, VERIFY_ENVIRONMENT_WORKFLOW, verification_workflow_id
+from byok.domain.arns import KeyPurpose
 from byok.domain.aws_events import EventSubject
-from byok.domain.models import HealthTarget, VerificationRequest
+from byok.domain.models import HealthTarget, KeyDeletion, KeyDeletionReport, VerificationRequest
 from byok.service.environment_reader import EnvironmentReader
 from byok.service.temporal_errors import translate_temporal_errors
 from byok.service.workflow_starts import build_priority, build_requester_memo
 from byok.temporal_health import list_targets, to_target
-from byok.temporal_records import find_record
+from byok.temporal_records import find_record, send_report
 
 
 async def check_subject(reader: EnvironmentReader, subject: EventSubject) -> list[str]:
@@ -36,6 +37,7 @@ async def check_subject(reader: EnvironmentReader, subject: EventSubject) -> lis
         # A key belongs to one environment, so there is rarely more than one target.
         await reader.record_intent(AuditAction.VERIFY_ENVIRONMENT, {**fields, **keys})
         with translate_temporal_errors():
+            await _report_deletion(reader, target, subject)
             await _start_check(reader, target)
     return [one.environment_id for one in targets]
 
@@ -56,6 +58,29 @@ async def _find_targets(client: Client, subject: EventSubject) -> list[HealthTar
         found += [one for one in page if subject.key_arns & {one.s3_key_arn, one.rds_key_arn}]
         if after is None:
             return found
+
+
+async def _report_deletion(reader: EnvironmentReader, target: HealthTarget, subject: EventSubject) -> None:
+    """Report what an event says about the deletion of a key to the environment's record (contract 142).
+
+    The record shows it as reported, and forgets it once a check has proved that the key is not deleted.
+    """
+    if subject.deletion is None:
+        return
+    arns = {KeyPurpose.S3: target.s3_key_arn, KeyPurpose.RDS: target.rds_key_arn}
+    for key, key_arn in arns.items():
+        if key_arn is None or key_arn not in subject.key_arns:
+            continue
+        said = KeyDeletion(
+            key=key,
+            key_arn=key_arn,
+            delete_at=subject.deletion.delete_at,
+            reported_at=subject.deletion.reported_at,
+        )
+        report = KeyDeletionReport(
+            environment_id=target.environment_id, organisation=target.organisation, deletion=said
+        )
+        await send_report(reader.client, reader.task_queue, report)
 
 
 async def _start_check(reader: EnvironmentReader, target: HealthTarget) -> None:

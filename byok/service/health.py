@@ -10,6 +10,7 @@ from byok.domain.models import (
     EnvironmentHealth,
     HealthState,
     HealthSummary,
+    KeyDeletion,
     RecordedHealth,
     RecordSummary,
     SweepOutcome,
@@ -42,7 +43,8 @@ async def add_health(client: Client, status: EnvironmentStatus) -> EnvironmentSt
         last = HealthSummary.from_evidence(status.evidence)
     if last is None:
         return status
-    health = build_health(status.environment_id, last, recorded, sweep, datetime.now(UTC))
+    deletions = found.summary.deletions if found is not None and found.is_open else ()
+    health = build_health(status.environment_id, last, recorded, sweep, datetime.now(UTC), deletions)
     return status.model_copy(update={"health": health})
 
 
@@ -60,6 +62,7 @@ def build_health(
     recorded: RecordedHealth | None,
     sweep: SweepOutcome | None,
     now: datetime,
+    deletions: tuple[KeyDeletion, ...] = (),
 ) -> EnvironmentHealth:
     """Return the health of an environment as byok knows it.
 
@@ -69,6 +72,7 @@ def build_health(
         recorded: The report itself; None if no check has reported since the environment became READY.
         sweep: The latest completed sweep of the environment's Region.
         now: The current time.
+        deletions: The keys that KMS deletes, as the customer's account reported it.
     """
     if recorded is not None and recorded.report.checked_at >= last.checked_at:
         last = recorded.summarise()  # the record's history can be ahead of its summary
@@ -84,6 +88,7 @@ def build_health(
         keys=report.keys if report else (),
         problems=report.problems if report else (),
         recoverable_until=recorded.recoverable_until if recorded else None,
+        deletions=deletions,
         unreachable=None if sweep is None or sweep.proves(environment_id) else sweep.cause,
     )
 

@@ -91,6 +91,21 @@ class Deadline:
 
 
 @dataclass(frozen=True)
+class DeletionLine:
+    """A key that KMS deletes, as the customer's account reported it.
+
+    Attributes:
+        key: The name of the key.
+        left: The time that is left as text; None if the date has passed.
+    """
+
+    key: str
+    at: datetime
+    reported_at: datetime
+    left: str | None
+
+
+@dataclass(frozen=True)
 class HealthView:
     """The health of an environment, prepared for the page.
 
@@ -107,6 +122,7 @@ class HealthView:
     proved_ago: str
     keys: tuple[KeyLine, ...]
     deadline: Deadline | None
+    deletions: tuple[DeletionLine, ...] = ()
     asked: bool = False
 
     @classmethod
@@ -127,6 +143,13 @@ class HealthView:
             format_age(now - health.proved_at),
             tuple(KeyLine(one, *_USES[one.use]) for one in health.keys),
             None if until is None else Deadline(until, format_time_left(until - now)),
+            tuple(
+                DeletionLine(
+                    one.key.display_name, one.delete_at, one.reported_at, format_time_left(one.delete_at - now)
+                )
+                for one in health.deletions
+                if one.delete_at is not None
+            ),
             asked,
         )
 

@@ -17,7 +17,8 @@ from byok.api_settings import ApiSettings
 from byok.audit.journal import AuditJournal
 from byok.audit.record import AuditAction, AuditOutcome, RecordKind
 from byok.contracts import record_workflow_id, verification_workflow_id
-from byok.domain.models import HealthState, ProvisionRequest
+from byok.domain.arns import KeyPurpose
+from byok.domain.models import HealthState, KeyDeletion, ProvisionRequest
 from byok.service.environments import EnvironmentService
 from byok.temporal_health import list_targets
 from tests.api.conftest import ApiClient, Serve, build_create_body
@@ -154,6 +155,33 @@ async def test_event_about_a_key_starts_a_check_of_the_environment_that_uses_the
     assert (answer.status_code, answer.json()) == (202, {"environments": [environment_id]})  # contract 141
     await wait_until_checked(harness, environment_id)
     assert count_checks(harness) == 1
+
+
+async def test_reported_deletion_of_a_key_is_shown_until_it_is_cancelled(
+    server: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    s3_key = f"arn:aws:kms:{REGION}:444455556666:key/{uuid.uuid4()}"
+    await make_ready(harness, environment_id, s3_key_arn=s3_key)
+    await wait_until_listed(harness, environment_id)
+
+    async def report(operation: str, age: timedelta, **detail: Any) -> tuple[KeyDeletion, ...]:
+        """Send an event, and return the deletions that the status shows."""
+        event = build_cloudtrail_event(operation, s3_key, age, **detail)
+        assert (await send(server, event)).json() == {"environments": [environment_id]}
+        await wait_until_checked(harness, environment_id)
+        found = (await service.read_status(environment_id)).health
+        assert found is not None
+        return found.deletions
+
+    scheduled = {
+        "requestParameters": {"keyId": s3_key, "pendingWindowInDays": 7},
+        "responseElements": {"deletionDate": "Dec 6, 2026 8:30:12 AM"},
+    }
+    (shown,) = await report("ScheduleKeyDeletion", timedelta(minutes=2), **scheduled)
+    assert (shown.key, shown.key_arn) == (KeyPurpose.S3, s3_key)
+    assert shown.delete_at == shown.reported_at + timedelta(days=7)  # contract 142
+    assert await report("CancelKeyDeletion", timedelta(minutes=1)) == ()
+    assert await report("ScheduleKeyDeletion", timedelta(minutes=2), **scheduled) == (), "the event arrived late"
 
 
 async def test_events_about_nothing_are_accepted_without_effect(

@@ -7,7 +7,7 @@ import pytest
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.durations import format_duration
-from byok.domain.models import EnvironmentHealth, KeyHealth, KeyUse, Problem
+from byok.domain.models import EnvironmentHealth, KeyDeletion, KeyHealth, KeyUse, Problem
 from byok.domain.phases import HealthState, Phase
 from byok.domain.rds_statuses import KEY_LOST_RECOVERABLE
 from byok.domain.remediation import Remediation, RetryRequest
@@ -181,6 +181,17 @@ def test_lost_cluster_shows_how_long_it_can_be_recovered(run: Run, service: Fake
     past = datetime.now(UTC) - timedelta(minutes=1)
     _, shown = show(run, service, make_health(HealthState.KEY_LOST, recoverable_until=past, **lost))
     assert f"could be recovered until {past:%Y-%m-%d %H:%M} UTC, which has passed." in shown
+
+
+def test_key_that_kms_deletes_is_shown_as_reported(run: Run, service: FakeService) -> None:
+    at, reported = datetime.now(UTC) + timedelta(days=6, hours=1, minutes=30), datetime.now(UTC) - timedelta(days=1)
+    deletion = KeyDeletion(key=KeyPurpose.S3, key_arn=S3_KEY, delete_at=at, reported_at=reported)
+    cancelled = deletion.model_copy(update={"key": KeyPurpose.RDS, "delete_at": None})
+    _, shown = show(run, service, make_health(deletions=(deletion, cancelled)))
+    words = " ".join(shown.split())
+    assert f"S3 key is scheduled for deletion on {at:%Y-%m-%d %H:%M} UTC (in 6 days 1 hour)" in words  # contract 142
+    assert f"reported by CloudTrail of the customer's account at {reported:%Y-%m-%d %H:%M} UTC." in words
+    assert "Aurora key is scheduled" not in words
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Which environment or key an AWS event is about (contract 141)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from byok.domain.aws_events import KMS_DETAIL_TYPES, KMS_OPERATIONS, RDS_EVENT_IDS, AwsEvent, EventSubject, find_subject
+from byok.domain.aws_events import (
+    KMS_DETAIL_TYPES,
+    KMS_OPERATIONS,
+    RDS_EVENT_IDS,
+    AwsEvent,
+    EventSubject,
+    ReportedDeletion,
+    find_subject,
+)
 from byok.domain.vendor import VendorProfile
 from tests.aws_events import (
     CUSTOMER_ACCOUNT,
@@ -84,7 +93,41 @@ def test_call_of_kms_is_about_its_key(operation: str) -> None:
     by_resource = build_cloudtrail_event(operation, KEY_ID, resources=(RDS_KEY,), requestParameters=None)
     events = [by_resource, build_cloudtrail_event(operation, RDS_KEY), build_cloudtrail_event(operation, KEY_ID)]
     for event in events:
-        assert find(event) == ABOUT_THE_KEY  # contract 141
+        found = find(event)
+        assert found is not None
+        assert replace(found, deletion=None) == ABOUT_THE_KEY  # contract 141
+
+
+# contract 142
+@pytest.mark.parametrize(
+    ("operation", "requested", "answered", "days"),
+    [
+        ("ScheduleKeyDeletion", {"pendingWindowInDays": 20}, {"deletionDate": "Apr 12, 2021 18:58:30 PM"}, 20),
+        ("ScheduleKeyDeletion", {}, {"deletionDate": "Apr 22, 2021 6:58:30 PM"}, 30),
+        ("ScheduleKeyDeletion", {"pendingWindowInDays": 7}, {"keyState": "PendingReplicaDeletion"}, None),
+        ("ScheduleKeyDeletion", {"pendingWindowInDays": 10**9}, {"deletionDate": "soon"}, None),
+        ("ScheduleKeyDeletion", {"pendingWindowInDays": "7"}, {"deletionDate": "soon"}, None),
+        ("ScheduleKeyDeletion", {}, None, None),
+        ("DisableKey", {}, {"deletionDate": "Apr 22, 2021 6:58:30 PM"}, None),
+    ],
+)
+def test_date_of_a_deletion_follows_from_the_call(
+    operation: str, requested: dict[str, Any], answered: dict[str, Any] | None, days: int | None
+) -> None:
+    event = build_cloudtrail_event(
+        operation, RDS_KEY, requestParameters={"keyId": RDS_KEY, **requested}, responseElements=answered
+    )
+    found, at = find(event), AwsEvent.model_validate(event).time
+    assert found is not None
+    assert found.deletion == (None if days is None else ReportedDeletion(at + timedelta(days=days), at))
+
+
+@pytest.mark.parametrize("operation", ["CancelKeyDeletion", "EnableKey"])
+def test_key_that_is_enabled_is_not_deleted(operation: str) -> None:
+    event = build_cloudtrail_event(operation, RDS_KEY)
+    found = find(event)
+    assert found is not None
+    assert found.deletion == ReportedDeletion(None, AwsEvent.model_validate(event).time)
 
 
 _JSON = st.recursive(
@@ -98,8 +141,18 @@ _JSON = st.recursive(
     st.sampled_from(["aws.rds", "aws.kms"]),
     st.sampled_from(["RDS DB Instance Event", "KMS CMK Deletion", "AWS API Call via CloudTrail"]),
     st.dictionaries(
-        st.sampled_from(["EventID", "SourceIdentifier", "eventName", "errorCode", "requestParameters", "resources"]),
-        _JSON | st.sampled_from(["RDS-EVENT-0418", "DisableKey"]),
+        st.sampled_from(
+            [
+                "EventID",
+                "SourceIdentifier",
+                "eventName",
+                "errorCode",
+                "requestParameters",
+                "responseElements",
+                "resources",
+            ]
+        ),
+        _JSON | st.sampled_from(["RDS-EVENT-0418", "DisableKey", "ScheduleKeyDeletion"]),
     ),
 )
 def test_no_content_of_an_event_causes_an_error(source: str, detail_type: str, detail: dict[str, Any]) -> None:

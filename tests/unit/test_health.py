@@ -5,12 +5,16 @@ from typing import Any
 
 import pytest
 
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
     EnvironmentHealth,
     HealthReport,
     HealthState,
     HealthSummary,
     HealthTarget,
+    KeyDeletion,
+    KeyHealth,
+    KeyUse,
     Notification,
     NotificationType,
     Problem,
@@ -19,6 +23,7 @@ from byok.domain.models import (
     SweepPage,
 )
 from byok.domain.models.health import MAX_LISTED_UNPROVED, MAX_PROOF_AGE, RECOVERABLE_FOR
+from byok.domain.models.key_deletions import is_disproved
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH
 from byok.domain.notifications import (
     REMINDER_PERIOD,
@@ -33,6 +38,7 @@ from byok.service.health import build_health
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
 OUTAGE = Problem(
     code="network.EndpointConnectionError",
     message="Could not connect.",
@@ -204,3 +210,47 @@ def test_reminders_come_at_stated_points_before_the_deadline() -> None:
     left = [NOW + RECOVERABLE_FOR - at for at in sent.values()]
     assert left == [RECOVERABLE_FOR, timedelta(days=3), timedelta(days=1), timedelta(hours=6)]
     assert timedelta(hours=6) >= REMINDER_PERIOD, "each reminder must be over before the next one begins"
+
+
+S3_ARN, RDS_ARN = (f"arn:aws:kms:eu-central-1:444455556666:key/{one}" for one in ("s3", "rds"))
+
+
+def check_keys(at: datetime, rds: KeyUse = KeyUse.IN_USE, s3: KeyUse = KeyUse.PROVED) -> HealthReport:
+    uses = {KeyPurpose.S3: (S3_ARN, s3), KeyPurpose.RDS: (RDS_ARN, rds)}
+    keys = tuple(KeyHealth(key=key, key_arn=arn, use=use) for key, (arn, use) in uses.items())
+    return build_report(HealthState.HEALTHY, at, keys=keys)
+
+
+# contract 142
+def test_reported_deletion_is_disproved_only_by_a_proof_that_kms_cannot_contradict() -> None:
+    s3 = KeyDeletion(key=KeyPurpose.S3, key_arn=S3_ARN, delete_at=NOW + 7 * DAY, reported_at=NOW)
+    rds = s3.model_copy(update={"key": KeyPurpose.RDS, "key_arn": RDS_ARN})
+
+    assert not is_disproved(s3, check_keys(NOW + MINUTE)), "KMS is eventually consistent"
+    assert not is_disproved(s3, check_keys(NOW - MINUTE))
+    assert not is_disproved(s3, check_keys(NOW + DAY, s3=KeyUse.REFUSED))
+    assert not is_disproved(s3.model_copy(update={"key_arn": RDS_ARN}), check_keys(NOW + DAY))
+    assert is_disproved(s3, check_keys(NOW + 5 * MINUTE))
+
+    assert not is_disproved(rds, check_keys(NOW + DAY)), "a running cluster uses its grant"
+    assert not is_disproved(rds, check_keys(NOW + DAY), check_keys(NOW - MINUTE, KeyUse.REFUSED)), "lost before"
+    assert is_disproved(rds, check_keys(NOW + DAY), check_keys(NOW + MINUTE, KeyUse.REFUSED))
+
+
+# contract 142, 144
+def test_reminders_come_before_kms_deletes_a_key() -> None:
+    deletion = KeyDeletion(key=KeyPurpose.S3, key_arn=S3_ARN, delete_at=NOW + 7 * DAY, reported_at=NOW)
+    target = build_target(None).model_copy(update={"deletions": (deletion,)})
+    sent: dict[str, Notification] = {}
+    for hours in range(24 * 8):
+        at = NOW + timedelta(hours=hours)
+        for one in build_reminders(target, check_keys(at, s3=KeyUse.REFUSED)):
+            sent.setdefault(one.id, one)
+
+    assert [(NOW + 7 * DAY - one.at, one.type) for one in sent.values()] == [
+        (left, NotificationType.CLOCK_RUNNING) for left in (7 * DAY, 3 * DAY, DAY, DAY / 4)
+    ]
+    assert {(one.data.deadline, one.data.key_to_be_deleted) for one in sent.values()} == {
+        (NOW + 7 * DAY, KeyPurpose.S3)
+    }
+    assert build_reminders(target, check_keys(NOW + 4 * DAY)) == ()

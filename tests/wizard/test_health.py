@@ -16,7 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 from byok.audit.journal import AuditJournal
 from byok.audit.record import AuditAction, AuditOutcome
 from byok.domain.arns import KeyPurpose
-from byok.domain.models import EnvironmentHealth, HealthState, KeyHealth, KeyUse
+from byok.domain.models import EnvironmentHealth, HealthState, KeyDeletion, KeyHealth, KeyUse
 from byok.domain.phases import Phase
 from byok.domain.problems.remediation import Remedy
 from byok.service.environments import EnvironmentService
@@ -70,6 +70,17 @@ HEALTHS: Final = {
     "degraded": build_health(HealthState.DEGRADED, problems=(build_health_problem(Remedy.DRIFT),)),
     "key-lost": build_health(HealthState.KEY_LOST),
     "too-late": build_health(HealthState.KEY_LOST, recoverable_until=NOW - timedelta(hours=1)),
+    "to-be-deleted": build_health(
+        HealthState.KEY_LOST,
+        recoverable_until=None,
+        deletions=tuple(
+            KeyDeletion(key=key, key_arn=arn, delete_at=NOW + left, reported_at=NOW - timedelta(days=7))
+            for key, arn, left in (
+                (KeyPurpose.S3, S3_KEY, timedelta(days=6, hours=3)),
+                (KeyPurpose.RDS, RDS_KEY, timedelta(hours=-1)),
+            )
+        ),
+    ),
     "recovering": build_health(HealthState.RECOVERING),
     "unknown": build_health(HealthState.UNKNOWN, last_state=HealthState.HEALTHY, **OLD),
     "unreachable": build_health(
@@ -127,6 +138,11 @@ PAGES: Final = {
     # contract 142
     "key-lost": ("Key lost", "Aurora key Refused.", "restore the Aurora key: 6 days 3 hours", "aws kms enable-key"),
     "too-late": ("Key lost", "The time to restore the Aurora key has passed"),
+    "to-be-deleted": (
+        "Time left to keep the S3 key: 6 days 3 hours",
+        "CloudTrail in your AWS account reported this",
+        "The date on which KMS deletes the Aurora key has passed",
+    ),
     "recovering": ("Recovering", "RDS is starting the cluster. You do not need to do anything"),
     "unknown": ("Unknown", "At the last proof, the health was: Healthy", "regular checks have not run"),
     # contract 140

@@ -13,8 +13,6 @@ from byok.domain.models.health import (
     HealthReport,
     HealthSummary,
     HealthTarget,
-    KeyHealth,
-    KeyUse,
     RecordedHealth,
     SweepOutcome,
     SweepPage,
@@ -23,6 +21,8 @@ from byok.domain.models.health import (
     VerificationRequest,
     VerificationResult,
 )
+from byok.domain.models.key_deletions import KeyDeletion, KeyDeletionReport
+from byok.domain.models.key_uses import KeyHealth, KeyUse
 from byok.domain.models.notifications import (
     DeliveryReceipt,
     DeliveryRequest,
@@ -75,11 +75,10 @@ from byok.domain.models.rebuilding import (
     UnrecordedEnvironment,
     UnrecordedPage,
 )
+from byok.domain.models.recorded_progress import RecordedProgress, RecordedRequest
 from byok.domain.models.records import (
     EnvironmentRecordState,
     RecordConflict,
-    RecordedProgress,
-    RecordedRequest,
     RecordReport,
     RecordSummary,
     RunReport,
@@ -166,6 +165,8 @@ __all__ = [
     "KeyClaim",
     "KeyClaimPage",
     "KeyConflicts",
+    "KeyDeletion",
+    "KeyDeletionReport",
     "KeyHealth",
     "KeyLabels",
     "KeyPairRequest",

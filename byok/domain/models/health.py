@@ -6,13 +6,13 @@ A *sweep* checks all environments of a Region every few minutes, and `byok verif
 
 import hashlib
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final, Self
 
 from pydantic import AwareDatetime, Field
 
-from byok.domain.arns import KeyPurpose
 from byok.domain.models.base import RecordModel, RegionName, RequestModel
+from byok.domain.models.key_deletions import KeyDeletion
+from byok.domain.models.key_uses import KeyHealth
 from byok.domain.models.progress import Problem
 from byok.domain.models.resources import Evidence
 from byok.domain.phases import Encryption, HealthState
@@ -27,32 +27,6 @@ MAX_PROOF_AGE: Final = timedelta(minutes=10)
 """An environment whose last proof is older than this has the health UNKNOWN (contract 139)."""
 
 _DIGEST_LENGTH: Final = 12
-
-
-class KeyUse(StrEnum):
-    """What a check found out about one key.
-
-    PROVED: the service has just used the key.
-    IN_USE: the running cluster uses the key by the grant from its creation. Whether RDS could use the key for a new
-    cluster is not proved: a key administrator who removes the platform's statements does not stop a running cluster.
-    REFUSED: AWS refused to use the key, or the cluster has lost access to it.
-    UNREACHABLE: AWS did not say anything about the key, because of a platform fault.
-    PLATFORM_MANAGED: the key is not the customer's.
-    """
-
-    PROVED = "proved"
-    IN_USE = "in use by grant; new use not proved"
-    REFUSED = "refused"
-    UNREACHABLE = "unreachable"
-    PLATFORM_MANAGED = "platform-managed"
-
-
-class KeyHealth(RecordModel):
-    """What a check found out about one key."""
-
-    key: KeyPurpose
-    key_arn: str | None
-    use: KeyUse
 
 
 class HealthReport(RecordModel):
@@ -163,6 +137,7 @@ class HealthTarget(RecordModel):
 
     Attributes:
         last: The last reported health.
+        deletions: The keys that KMS deletes, as the customer's account reported it.
     """
 
     environment_id: str
@@ -172,6 +147,7 @@ class HealthTarget(RecordModel):
     s3_key_arn: str | None = None
     rds_key_arn: str | None = None
     last: HealthSummary | None = None
+    deletions: tuple[KeyDeletion, ...] = ()
 
 
 class SweepRequest(RequestModel):
@@ -304,6 +280,7 @@ class EnvironmentHealth(RecordModel):
         proved_at: When byok last checked the environment and AWS answered.
         cluster_status: The cluster's status when it was last reported.
         recoverable_until: When Aurora stops keeping the cluster recoverable.
+        deletions: The keys that KMS deletes, as the customer's account reported it.
         unreachable: Why the latest sweep of the Region got no answer about the environment; None if it got one.
     """
 
@@ -315,6 +292,7 @@ class EnvironmentHealth(RecordModel):
     keys: tuple[KeyHealth, ...] = ()
     problems: tuple[Problem, ...] = ()
     recoverable_until: datetime | None = None
+    deletions: tuple[KeyDeletion, ...] = ()
     unreachable: Problem | None = None
 
 

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime
 
+from byok.domain.arns import KeyPurpose
 from byok.domain.models.attempts import AttemptKind
 from byok.domain.models.base import RecordModel
 from byok.domain.phases import Phase
@@ -30,6 +31,7 @@ class NotificationData(RecordModel):
         problem_code: The code of the first problem.
         problem_message: The message of the first problem, as AWS sent it.
         deadline: When the environment or the key can no longer be recovered.
+        key_to_be_deleted: The key that KMS deletes at the deadline, as the customer's account reported it.
     """
 
     phase: Phase | None = None
@@ -37,6 +39,7 @@ class NotificationData(RecordModel):
     problem_code: str | None = None
     problem_message: str | None = None
     deadline: AwareDatetime | None = None
+    key_to_be_deleted: KeyPurpose | None = None
 
 
 class Notification(RecordModel):

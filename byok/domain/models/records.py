@@ -4,71 +4,20 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Self
 
-from pydantic import AwareDatetime, ValidationError
+from pydantic import AwareDatetime
 
-from byok.domain.customer_aws import DEFAULT_PROFILE
+from byok.domain.arns import KeyPurpose
 from byok.domain.models.attempts import Attempt, number_attempts
 from byok.domain.models.base import RecordModel
 from byok.domain.models.health import HealthReport, HealthSummary, RecordedHealth
-from byok.domain.models.progress import EnvironmentProgress, Problem, Progress, TenantOutcome
+from byok.domain.models.key_deletions import KeyDeletion, KeyDeletionReport, is_disproved
+from byok.domain.models.progress import Problem, TenantOutcome
+from byok.domain.models.recorded_progress import RecordedProgress
 from byok.domain.models.requester import Requester
-from byok.domain.models.requests import DeleteRequest, ProvisionRequest
-from byok.domain.phases import Encryption, OnFailure, Phase
+from byok.domain.phases import Encryption, Phase
 
 MAX_RECORDED_ATTEMPTS: Final = 200
 """The maximum number of attempts in a record. Beyond it, the record keeps the first attempt and the latest ones."""
-
-
-class RecordedRequest(RecordModel):
-    """A request as a record remembers it: the values of the request, without its rules.
-
-    A record outlives the versions of byok. If the rules for requests change, every record must stay readable, also
-    after a rollback to an earlier version.
-
-    Attributes:
-        deletion: Whether the request was to delete the environment.
-    """
-
-    deletion: bool
-    environment_id: str
-    region: str
-    organisation: str | None = None
-    encryption: Encryption | None = None
-    s3_key_arn: str | None = None
-    rds_key_arn: str | None = None
-    key_grace_seconds: int | None = None
-    on_failure: OnFailure = OnFailure.KEEP
-    tenant: str | None = None
-    tenant_role_arn: str | None = None
-    profile: str = DEFAULT_PROFILE
-    stack_name: str | None = None
-
-    @classmethod
-    def from_request(cls, request: ProvisionRequest | DeleteRequest) -> Self:
-        """Build the record of a request."""
-        return cls(deletion=isinstance(request, DeleteRequest), **request.model_dump(include=set(cls.model_fields)))
-
-    def to_provision_request(self) -> ProvisionRequest | None:
-        """Return the request to provision the environment; None if it was a deletion, or is no longer valid."""
-        if self.deletion:
-            return None
-        values = self.model_dump(exclude={"deletion"}, exclude_none=True)
-        try:
-            return ProvisionRequest.model_validate(values)
-        except ValidationError:
-            return None
-
-
-class RecordedProgress(Progress):
-    """The progress of an environment, as a record remembers it."""
-
-    request: RecordedRequest
-
-    @classmethod
-    def from_progress(cls, progress: EnvironmentProgress) -> Self:
-        """Build the record of a run's progress."""
-        fields = {name: getattr(progress, name) for name in Progress.model_fields}
-        return cls(request=RecordedRequest.from_request(progress.request), **fields)
 
 
 class RunReport(RecordModel):
@@ -110,7 +59,7 @@ class TenantReport(RecordModel):
     ended_at: AwareDatetime
 
 
-RecordReport = RunReport | TenantReport | HealthReport
+RecordReport = RunReport | TenantReport | HealthReport | KeyDeletionReport
 """What a record receives."""
 
 
@@ -122,6 +71,7 @@ class RecordSummary(RecordModel):
         started_at: When the run was started that reported last.
         closed_at: When that run ended; None if it has not reported its end.
         health: The last reported health of a READY environment; otherwise None.
+        deletions: The keys of a READY environment that KMS deletes, as the customer's account reported it.
     """
 
     environment_id: str
@@ -137,6 +87,11 @@ class RecordSummary(RecordModel):
     started_at: datetime
     closed_at: datetime | None = None
     health: HealthSummary | None = None
+    deletions: tuple[KeyDeletion, ...] = ()
+
+    def get_key_arn(self, key: KeyPurpose) -> str | None:
+        """Return the ARN of one of the customer's keys."""
+        return self.s3_key_arn if key is KeyPurpose.S3 else self.rds_key_arn
 
 
 class RecordConflict(RecordModel):
@@ -160,6 +115,8 @@ class EnvironmentRecordState(RecordModel):
         region: The Region in which the environment has resources; None if provisioning has reported no resource. A
             request to delete the environment in another Region does not change this.
         health: The last report of a check that is newer than the evidence of the provisioning; None if there is none.
+        deletions: The last report about the deletion of each key, also if the key is not deleted: an event that arrives
+            twice must not bring back a deletion.
     """
 
     latest: RunReport | None = None
@@ -168,6 +125,7 @@ class EnvironmentRecordState(RecordModel):
     named: TenantReport | None = None
     region: str | None = None
     health: RecordedHealth | None = None
+    deletions: tuple[KeyDeletion, ...] = ()
 
     def receive(self, report: RecordReport, environment_id: str) -> Self:
         """Return the state after a report, or the same state if the report is about another environment."""
@@ -184,6 +142,8 @@ class EnvironmentRecordState(RecordModel):
             return self._with_tenant(report)
         if isinstance(report, HealthReport):
             return self._with_health(report)
+        if isinstance(report, KeyDeletionReport):
+            return self._with_deletion(report)
         attempt = report.attempt
         if not self.is_deleted and not self._has_owner(report):
             return self
@@ -241,7 +201,23 @@ class EnvironmentRecordState(RecordModel):
         earlier = self.health.report.checked_at if self.health is not None else latest.attempt.ended_at
         if report.checked_at < earlier:
             return self
-        return self.model_copy(update={"health": RecordedHealth.following(self.health, report)})
+        before = None if self.health is None else self.health.report
+        deletions = tuple(
+            one.model_copy(update={"delete_at": None}) if is_disproved(one, report, before) else one
+            for one in self.deletions
+        )
+        health = RecordedHealth.following(self.health, report)
+        return self.model_copy(update={"health": health, "deletions": deletions})
+
+    def _with_deletion(self, report: KeyDeletionReport) -> Self:
+        """Return the state after an event about a key. An event that is not newer than the last one changes nothing."""
+        summary, new = self.summarise(), report.deletion
+        if summary is None or summary.phase is not Phase.READY or summary.organisation != report.organisation:
+            return self
+        known = [one for one in self.deletions if one.key is new.key and one.key_arn == new.key_arn]
+        if summary.get_key_arn(new.key) != new.key_arn or any(one.reported_at >= new.reported_at for one in known):
+            return self
+        return self.model_copy(update={"deletions": (*(one for one in self.deletions if one.key is not new.key), new)})
 
     def _name_since(self, attempt: Attempt) -> str | None:
         """Return the tenant name that a tenant run set after an attempt; None if there is none."""
@@ -299,6 +275,11 @@ class EnvironmentRecordState(RecordModel):
             started_at=find_start(self.latest),
             closed_at=attempt.ended_at,
             health=self._summarise_health(progress) if phase is Phase.READY else None,
+            deletions=tuple(
+                one
+                for one in self.deletions
+                if phase is Phase.READY and one.delete_at is not None and one.key_arn == request.get_key_arn(one.key)
+            ),
         )
 
     def _summarise_health(self, progress: RecordedProgress) -> HealthSummary | None:
