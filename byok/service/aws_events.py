@@ -32,13 +32,12 @@ async def check_subject(reader: EnvironmentReader, subject: EventSubject) -> lis
     with translate_temporal_errors():
         targets = await _find_targets(reader.client, subject)
     for target in targets:
-        keys = {"s3_key_arn": target.s3_key_arn, "rds_key_arn": target.rds_key_arn}
-        fields = {"environment_id": target.environment_id, "organisation": target.organisation, "region": target.region}
+        request = VerificationRequest(**{name: getattr(target, name) for name in VerificationRequest.model_fields})
         # A key belongs to one environment, so there is rarely more than one target.
-        await reader.record_intent(AuditAction.VERIFY_ENVIRONMENT, {**fields, **keys})
+        await reader.record_intent(AuditAction.VERIFY_ENVIRONMENT, request.model_dump())
         with translate_temporal_errors():
             await _report_deletion(reader, target, subject)
-            await _start_check(reader, target)
+            await _start_check(reader, request)
     return [one.environment_id for one in targets]
 
 
@@ -83,17 +82,17 @@ async def _report_deletion(reader: EnvironmentReader, target: HealthTarget, subj
         await send_report(reader.client, reader.task_queue, report)
 
 
-async def _start_check(reader: EnvironmentReader, target: HealthTarget) -> None:
+async def _start_check(reader: EnvironmentReader, request: VerificationRequest) -> None:
     """Start `VerifyEnvironment`, or make the running one check again."""
     handle = await reader.client.start_workflow(
         VERIFY_ENVIRONMENT_WORKFLOW,
-        VerificationRequest(environment_id=target.environment_id),
-        id=verification_workflow_id(target.environment_id),
+        request,
+        id=verification_workflow_id(request.environment_id),
         task_queue=reader.task_queue,
         memo=build_requester_memo(reader.requester) or None,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         start_signal=CHECK_AGAIN_SIGNAL,
-        priority=build_priority(target.organisation),
+        priority=build_priority(request.organisation),
     )
     reader.note_run(handle.id, handle.first_execution_run_id)

@@ -31,16 +31,15 @@ async def verify_environment(reader: EnvironmentReader, environment_id: str) -> 
     status = await reader.read_status(environment_id)
     if status.phase is not Phase.READY:
         raise EnvironmentNotReadyError(f"{environment_id} is {status.phase}. Only a READY environment has a health.")
-    fields = {name: getattr(status, name) for name in ("environment_id", "organisation", "region")}
-    keys = {"s3_key_arn": status.s3_key_arn, "rds_key_arn": status.rds_key_arn}
-    await reader.record_intent(AuditAction.VERIFY_ENVIRONMENT, {**fields, **keys})
+    request = VerificationRequest(**{name: getattr(status, name) for name in VerificationRequest.model_fields})
+    await reader.record_intent(AuditAction.VERIFY_ENVIRONMENT, request.model_dump())
     with translate_temporal_errors():
         try:
             result = await run_short_workflow(
                 reader,
                 reader.task_queue,
                 VERIFY_ENVIRONMENT_WORKFLOW,
-                VerificationRequest(environment_id=environment_id),
+                request,
                 verification_workflow_id(environment_id),
                 VerificationResult,
                 f"The verification of {environment_id} was requested",

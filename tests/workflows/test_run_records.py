@@ -28,6 +28,7 @@ from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from byok.service.lifecycle import reset_workflow
 from byok.service.replay import find_reset_point
+from byok.service.verification import verify_environment
 from tests.audit_journal import read_journal
 from tests.workflows.fake_activities import RDS_KEY, S3_KEY, FakeActivities, build_aws_failure, build_provision_request
 from tests.workflows.temporal_env import WorkflowHarness, run_harness
@@ -82,6 +83,20 @@ async def test_run_started_with_the_cli_is_recorded_with_its_user_and_reason(
     assert record.requester == ANA  # contract 147
     assert record.temporal_identity == recorded.client.identity
     assert (status.requested_by, status.reason) == ("ana@laptop", "ticket 42")
+
+
+async def test_verification_is_recorded_with_the_environments_keys(
+    recorded: WorkflowHarness, journal: AuditJournal, environment_id: str
+) -> None:
+    service = EnvironmentService(recorded.client, recorded.task_queue).on_behalf_of(ANA)
+    await service.create(build_provision_request(environment_id))
+    ready = await wait_until_ended(service, environment_id)
+    await verify_environment(service, environment_id)
+
+    created, record = list_runs(journal)
+    assert (record.action, record.requester) == (AuditAction.VERIFY_ENVIRONMENT, ANA)  # contract 147
+    assert record.target == created.target
+    assert (record.target.region, record.target.key_arns) == (ready.region, (S3_KEY, RDS_KEY))
 
 
 async def test_current_details_name_the_requester_and_the_reason(harness: WorkflowHarness, environment_id: str) -> None:

@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from pydantic import AwareDatetime, Field
 
-from byok.domain.models.base import RecordModel, RegionName, RequestModel
+from byok.domain.models.base import OrganisationName, RecordModel, RegionName, RequestModel
 from byok.domain.models.key_deletions import KeyDeletion
 from byok.domain.models.key_uses import KeyHealth
 from byok.domain.models.progress import Problem
@@ -253,9 +253,16 @@ def _shorten(cause: Problem) -> Problem:
 
 
 class VerificationRequest(RequestModel):
-    """The input of `VerifyEnvironment`."""
+    """The input of `VerifyEnvironment`.
+
+    Only `environment_id` determines what is checked. The other fields are for the audit trail, as the client knew them.
+    """
 
     environment_id: str
+    organisation: OrganisationName | None = None
+    region: RegionName | None = None
+    s3_key_arn: str | None = None
+    rds_key_arn: str | None = None
 
 
 class VerificationResult(RecordModel):
