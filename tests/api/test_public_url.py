@@ -36,7 +36,7 @@ async def test_requests_by_the_public_url_are_answered(server: httpx.AsyncClient
 @pytest.mark.parametrize(
     "host", ["evil.example.com", "byok.example.com.evil.example.com", "byok.example.com:80", "127.0.0.1", ""]
 )
-@pytest.mark.parametrize("path", ["/v1/openapi.json", "/sign-in", "/static/page.js"])
+@pytest.mark.parametrize("path", ["/v1/openapi.json", "/sign-in", "/static/page.js", "/docs/"])
 async def test_requests_for_another_host_are_refused(server: httpx.AsyncClient, host: str, path: str) -> None:
     answer = await server.get(path, headers={"Host": host})
     assert (answer.status_code, answer.json()["code"]) == (421, "byok.WrongHost")
@@ -91,7 +91,7 @@ async def test_browsers_are_not_sent_to_https_without_an_https_url() -> None:
     [
         *((path, "no-store") for path in ("/health", "/v1/openapi.json", "/v1/environments/acme/events", "/nowhere")),
         *((path, "no-store") for path in ("/v1/nowhere", "/new", "/sign-in", "/environments/acme/changes")),
-        ("/static/page.js", "no-cache"),
+        *((path, "no-cache") for path in ("/static/page.js", "/docs/")),
     ],
 )
 async def test_no_response_with_data_may_be_stored(path: str, rule: str) -> None:
