@@ -237,6 +237,8 @@ def build_database_evidence(cluster: "DBClusterTypeDef", writer: "DBInstanceType
         writer_key_arn=writer.get("KmsKeyId", ""),
         writer_publicly_accessible=writer.get("PubliclyAccessible", True),
         performance_insights=writer.get("PerformanceInsightsEnabled", False),
+        endpoint=cluster.get("Endpoint"),
+        port=cluster.get("Port"),
     )
 
 

@@ -37,6 +37,8 @@ AUDITED_ROUTES: Final[Mapping[tuple[str, str], AuditAction | None]] = {
     ("POST", "/new/review"): AuditAction.CREATE_ENVIRONMENT,
     ("POST", "/environments/{environment_id}"): AuditAction.REPLAY_ENVIRONMENT,
     ("POST", "/environments/{environment_id}/verification"): AuditAction.VERIFY_ENVIRONMENT,
+    ("POST", "/environments/{environment_id}/cancellation"): AuditAction.CANCEL,
+    ("POST", "/environments/{environment_id}/deletion"): AuditAction.DELETE_ENVIRONMENT,
     ("POST", "/sign-in"): AuditAction.SIGN_IN,
     ("POST", "/sign-out"): AuditAction.SIGN_OUT,
 }

@@ -28,7 +28,7 @@ from byok.service.errors import EnvironmentNotFoundError, ServiceError
 from byok.wizard.dependencies import CsrfError, MissingScopeError, NotSignedInError
 from byok.wizard.ended_sessions import EndedSessions
 from byok.wizard.pages import PageRenderer
-from byok.wizard.routes import environments, new_environment, sign_in
+from byok.wizard.routes import environment_actions, environments, new_environment, sign_in
 from byok.wizard.sessions import SessionCookies
 
 SECURITY_HEADERS: Final = {
@@ -59,7 +59,7 @@ def make_wizard_app(state: ApiState, settings: ApiSettings) -> FastAPI:
         ended=EndedSessions(settings.session_directory),
     )
     app.state.pages = PageRenderer(state.vendor, signs_in=not isinstance(state.access, AllowAllAuth))
-    for routes in (sign_in, new_environment, environments):
+    for routes in (sign_in, new_environment, environments, environment_actions):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
     _add_error_pages(app)

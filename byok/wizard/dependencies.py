@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from byok.api.auditing import find_request_audit, identify_requester
 from byok.api.dependencies import State
 from byok.api.requesters import build_requester
-from byok.domain.models import EntryPoint
+from byok.domain.models import MAX_REASON_LENGTH, EntryPoint
 from byok.domain.scopes import Scope
 from byok.service.environments import EnvironmentService
 from byok.wizard.draft import EnvironmentDraft
@@ -92,6 +92,8 @@ WriteSession = Annotated[Session, Depends(_RequireScope(Scope.WRITE, "create an 
 """Contract 4: a user without the write scope cannot start the wizard."""
 
 CheckSession = Annotated[Session, Depends(_RequireScope(Scope.WRITE, "check an environment"))]
+CancelSession = Annotated[Session, Depends(_RequireScope(Scope.WRITE, "cancel an operation"))]
+DeleteSession = Annotated[Session, Depends(_RequireScope(Scope.DELETE, "delete an environment"))]
 
 
 async def _form(request: Request, session: CurrentSession) -> Mapping[str, Any]:
@@ -118,3 +120,13 @@ async def _service(
 Service = Annotated[EnvironmentService, Depends(_service)]
 """An `EnvironmentService` that acts on behalf of the user, and finds only the environments of the user's
 organisation."""
+
+
+async def _reasoned_service(request: Request, state: State, session: CurrentSession, form: Form) -> EnvironmentService:
+    reason = str(form.get("reason", "")).strip()[:MAX_REASON_LENGTH] or None
+    requester = build_requester(request, session.caller, EntryPoint.WIZARD, reason)
+    return state.service.on_behalf_of(requester, find_request_audit(request))
+
+
+ReasonedService = Annotated[EnvironmentService, Depends(_reasoned_service)]
+"""Like `Service`, for forms in which the user can state a reason."""

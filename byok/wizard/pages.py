@@ -14,6 +14,7 @@ from byok.domain.regions import describe_region
 from byok.domain.vendor import VendorProfile
 from byok.wizard.retry_words import say_retry
 from byok.wizard.sessions import Session, SessionCookies
+from byok.wizard.toasts import find_toast
 from byok.wizard.views import PHASE_NAMES, PHASE_TONES
 
 STEP_TITLES: Final = ("Environment", "Encryption at rest", "Review", "Progress", "Tenant name")
@@ -56,7 +57,11 @@ class PageRenderer:
             values: The template's values.
         """
         text = self._templates.get_template(template).render(
-            session=session, form_token=session.form_token if session else "", path=request.url.path, **values
+            session=session,
+            form_token=session.form_token if session else "",
+            path=request.url.path,
+            toast=find_toast(request),
+            **values,
         )
         response = HTMLResponse(text, status)
         if session is not None:

@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from byok.domain.arns import is_key_arn, parse_key_arn
+from byok.domain.phase_durations import USUAL_DURATIONS
 from byok.domain.phases import Encryption, Phase
 from byok.service.pending import describe_pending_step
 from byok.service.replay import ReplayOptions, find_replay_options
@@ -39,7 +41,7 @@ _WORDS: Final = {
     Phase.VALIDATING_KEYS: "Validating your keys",
     Phase.CREATING_CLUSTER: "Creating the Aurora cluster with your Aurora key",
     Phase.CREATING_STORAGE: "Creating the S3 buckets and their initial objects with your S3 key",
-    Phase.AWAITING_DATABASE: "Waiting for Aurora, which takes several minutes",
+    Phase.AWAITING_DATABASE: "Waiting until Aurora is available",
     Phase.VERIFYING: "Verifying that everything is encrypted with your keys",
     Phase.RECONCILING_TENANT: "Adding the tenant name to your keys",
     Phase.READY: "Ready",
@@ -55,7 +57,7 @@ _WORDS_ON_PLATFORM_KEYS: Final = {
     Phase.CREATING_STORAGE: "Creating the S3 buckets and their initial objects",
     Phase.VERIFYING: "Verifying that everything is encrypted with the platform's keys",
 }
-_WAY: Final = (
+_ORDER: Final = (
     Phase.VALIDATING_KEYS,
     Phase.CREATING_CLUSTER,
     Phase.CREATING_STORAGE,
@@ -80,12 +82,14 @@ class TimelineStep:
 
     Attributes:
         took: The step's duration as text, up to now if the step is in progress; empty if the step has no duration.
+        usual: How long the step usually takes; empty if the step is done or has no usual duration.
     """
 
     words: str
     state: StepState
     at: datetime | None = None
     took: str = ""
+    usual: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,40 @@ class StatusView:
         return _words_for(self.status)[self.status.phase]
 
     @property
+    def step(self) -> int | None:
+        """The number of the wizard's step; None once the wizard is done.
+
+        The last step is done once the tenant name is on the keys. Platform-managed keys get no tenant name.
+        """
+        status = self.status
+        if status.is_deletion or status.phase is Phase.ROLLING_BACK:
+            return None
+        if status.phase is not Phase.READY:
+            return 4
+        return None if self.platform_managed or (status.tenant and status.tenant.keys) else 5
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether the page shows the timeline: only while the phases matter more than what they led to."""
+        return self.status.phase is not Phase.READY
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Whether an operation is in progress that can be cancelled."""
+        return not self.status.phase.is_final and self.status.phase is not Phase.ROLLING_BACK
+
+    @property
+    def can_be_deleted(self) -> bool:
+        """Whether the environment can be deleted: no operation is in progress, and it is not deleted yet."""
+        return self.status.phase in (Phase.READY, Phase.STOPPED)
+
+    @property
+    def key_account(self) -> str | None:
+        """The customer's AWS account that owns the keys; None if there are no valid ARNs of customer keys."""
+        arn = self.status.s3_key_arn
+        return parse_key_arn(arn).account if arn and is_key_arn(arn) else None
+
+    @property
     def platform_managed(self) -> bool:
         """Whether the environment uses the platform's own keys."""
         return self.status.encryption is Encryption.PLATFORM_MANAGED
@@ -124,11 +162,18 @@ def _steps(status: EnvironmentStatus) -> tuple[TimelineStep, ...]:
     for run in list_phase_runs(status):
         state = StepState.CURRENT if run.running else StepState.FAILED if run.failed else StepState.DONE
         took = "" if run.seconds is None else _format_duration(run.seconds)
-        steps.append(TimelineStep(words[run.phase], state, run.entered_at, took))
+        usual = _usual_duration(run.phase) if run.running else ""
+        steps.append(TimelineStep(words[run.phase], state, run.entered_at, took, usual))
     if not status.phase.is_final and not status.is_deletion and status.phase is not Phase.ROLLING_BACK:
         entered = {entry.phase for entry in status.timeline}
-        steps += [TimelineStep(words[phase], StepState.TO_COME) for phase in _WAY if phase not in entered]
+        to_come = [phase for phase in _ORDER if phase not in entered]
+        steps += [TimelineStep(words[phase], StepState.TO_COME, usual=_usual_duration(phase)) for phase in to_come]
     return tuple(steps)
+
+
+def _usual_duration(phase: Phase) -> str:
+    found = USUAL_DURATIONS.get(phase)
+    return "" if found is None else found.text
 
 
 def _words_for(status: EnvironmentStatus) -> dict[Phase, str]:
@@ -137,4 +182,4 @@ def _words_for(status: EnvironmentStatus) -> dict[Phase, str]:
 
 def _format_duration(seconds: float) -> str:
     minutes, rest = divmod(max(int(seconds), 0), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s" if rest else "less than 1 s"

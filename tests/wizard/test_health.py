@@ -128,7 +128,7 @@ def set_health(monkeypatch: pytest.MonkeyPatch, health: EnvironmentHealth) -> No
             return NOW
 
     monkeypatch.setattr(EnvironmentService, "read_status", read)
-    monkeypatch.setattr("byok.wizard.routes.environments.datetime", Clock)
+    monkeypatch.setattr("byok.wizard.environment_page.datetime", Clock)
 
 
 PAGES: Final = {

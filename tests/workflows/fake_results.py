@@ -39,6 +39,8 @@ def build_database_result(given: DatabaseTask) -> DatabaseEvidence:
         writer_key_arn=given.environment.rds_key_arn,
         writer_publicly_accessible=False,
         performance_insights=False,
+        endpoint=f"{given.cluster.identifier}.cluster-c1x2.{given.environment.region}.rds.amazonaws.com",
+        port=5432,
     )
 
 

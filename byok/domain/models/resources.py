@@ -98,7 +98,12 @@ class Resources(RecordModel):
 
 
 class DatabaseEvidence(RecordModel):
-    """What RDS reports about the encryption of the cluster and its writer (contract 98)."""
+    """What RDS reports about the encryption of the cluster and its writer (contract 98).
+
+    Attributes:
+        endpoint: The host name of the cluster's writer endpoint, to which applications connect.
+        port: The port of the endpoint.
+    """
 
     cluster_arn: str
     key_arn: str
@@ -114,6 +119,8 @@ class DatabaseEvidence(RecordModel):
     writer_key_arn: str
     writer_publicly_accessible: bool
     performance_insights: bool
+    endpoint: str | None = None
+    port: int | None = None
 
 
 class ObjectEvidence(RecordModel):

@@ -25,5 +25,17 @@ function foldHelp() {
   fold();
 }
 
+// A toast floats over the page for a while. Without this script, it stays at the top until the next page.
+function floatToast() {
+  const toast = document.querySelector(".toast");
+  if (!toast) return;
+  const address = new URL(location.href);
+  address.searchParams.delete("done");  // a reload must not repeat the toast
+  history.replaceState(null, "", address);
+  toast.classList.add("toast--floating");
+  setTimeout(() => toast.remove(), 10_000);
+}
+
 showCopyButtons(document);
 foldHelp();
+floatToast();

@@ -1,0 +1,146 @@
+"""Renders the page of an environment, also if byok refused what the user asked for on that page."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Request
+from starlette.responses import Response
+
+from byok.api.authorization import EnvironmentId
+from byok.api.dependencies import State
+from byok.api.problems import STATUS_BY_ERROR, build_retry_headers, note_problem_code
+from byok.domain.arns import KeyPair
+from byok.domain.customer_aws import default_stack_name
+from byok.domain.onboarding.customer_commands import CustomerCommands
+from byok.domain.phases import Phase
+from byok.domain.scopes import Scope
+from byok.onboarding.kit import WARNINGS
+from byok.service.environments import EnvironmentService
+from byok.service.errors import ServiceError
+from byok.service.status import EnvironmentStatus
+from byok.wizard.dependencies import CurrentSession, PagesOfApp, Service
+from byok.wizard.health_views import HealthView
+from byok.wizard.pages import PageRenderer
+from byok.wizard.sessions import Session
+from byok.wizard.views import StatusView
+
+_EXTERNAL_ID_TIMEOUT: Final = timedelta(seconds=3)
+"""How long a page waits for the external id. Only reading the external id requires a worker; the rest of the
+page does not."""
+
+
+@dataclass(frozen=True)
+class EnvironmentPage:
+    """Renders the page of one environment for one request.
+
+    Attributes:
+        service: Acts on behalf of the user.
+    """
+
+    environment_id: str
+    service: EnvironmentService
+    request: Request
+    pages: PageRenderer
+    state: State
+    session: Session
+
+    @property
+    def url(self) -> str:
+        """The page's address."""
+        return f"/environments/{self.environment_id}"
+
+    async def render(
+        self,
+        status: EnvironmentStatus,
+        *,
+        template: str = "progress_step.html",
+        fault: tuple[str, str] | None = None,
+        code: int = HTTPStatus.OK,
+        asked: bool = False,
+    ) -> Response:
+        """Render the page or its live part.
+
+        Args:
+            status: The environment's status.
+            template: The template of the page, or of its live part.
+            fault: The title and the message of the reason why byok did not do what the user asked for.
+            code: The HTTP status.
+            asked: Whether the user has just requested a check of the health.
+        """
+        return self.pages.render(
+            self.request,
+            template,
+            session=self.session,
+            status=code,
+            view=StatusView.from_status(status),
+            environment=status,
+            attempts=await self.service.list_attempts(status),
+            naming_commands=await self._list_naming_commands(status),
+            warnings=WARNINGS,
+            fault_title=fault[0] if fault else None,
+            fault=fault[1] if fault else None,
+            can_delete=self.session.has_scope(Scope.DELETE),
+            **self._health_values(status, asked=asked),
+        )
+
+    def render_health(self, status: EnvironmentStatus) -> Response:
+        """Render only the health. The page requests this part every minute, so it leaves out what takes more calls."""
+        return self.pages.render(
+            self.request, "health.html", session=self.session, environment=status, **self._health_values(status)
+        )
+
+    async def refuse(self, title: str, error: ServiceError, message: str | None = None) -> Response:
+        """Render the page with the reason why byok did not do what the user asked for.
+
+        Args:
+            title: What did not happen.
+            error: The error.
+            message: The reason, in the words of the wizard; by default the error's message.
+        """
+        note_problem_code(self.request, error.code)
+        status = await self.service.read_status(self.environment_id)
+        page = await self.render(status, fault=(title, message or str(error)), code=STATUS_BY_ERROR[type(error)])
+        page.headers.update(build_retry_headers(error))
+        return page
+
+    def _health_values(self, status: EnvironmentStatus, *, asked: bool = False) -> dict[str, Any]:
+        """Return the values that the template of the health needs. Only a READY environment has a health."""
+        view = None if status.health is None else HealthView.from_health(status.health, datetime.now(UTC), asked=asked)
+        return {"health": view, "can_change": self.session.has_scope(Scope.WRITE)}
+
+    async def _list_naming_commands(self, status: EnvironmentStatus) -> tuple[str, ...]:
+        """List the commands that put the assigned tenant name on both keys; empty until the environment is ready.
+
+        If the external id cannot be read, the list does not contain the commands for the tenant role.
+        """
+        name, region, s3_key_arn, rds_key_arn = status.tenant_name, status.region, status.s3_key_arn, status.rds_key_arn
+        if status.phase is not Phase.READY or not (name and region and s3_key_arn and rds_key_arn):
+            return ()
+        stack_name = status.stack_name or default_stack_name(status.environment_id)
+        commands = CustomerCommands(
+            self.state.platform_role_arn, region, self.state.vendor, stack_name, status.profile, status.organisation
+        )
+        external_id: str | None = None
+        with suppress(ServiceError, TimeoutError):
+            async with asyncio.timeout(_EXTERNAL_ID_TIMEOUT.total_seconds()):
+                external_id = await self.service.get_external_id(status.organisation)
+        return commands.name_keys_commands(KeyPair(s3_key_arn, rds_key_arn), name, external_id)
+
+
+async def _environment_page(
+    request: Request,
+    pages: PagesOfApp,
+    state: State,
+    service: Service,
+    session: CurrentSession,
+    environment_id: EnvironmentId,
+) -> EnvironmentPage:
+    return EnvironmentPage(environment_id, service, request, pages, state, session)
+
+
+PageOfEnvironment = Annotated[EnvironmentPage, Depends(_environment_page)]
+"""The page of the environment in the request's path."""

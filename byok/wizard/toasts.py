@@ -1,0 +1,42 @@
+"""Toasts: short confirmations of an action, on the page that follows the action.
+
+The redirect to that page contains a code, and the code stands for a fixed text. A link from another site can therefore
+show no text of its own.
+"""
+
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+_PARAMETER: Final = "done"
+
+
+class Toast(StrEnum):
+    """The action that was done."""
+
+    RETRIED = "retried"
+    CHECKED = "checked"
+    CANCELLING = "cancelling"
+    DELETING = "deleting"
+
+
+_TEXTS: Final = {
+    Toast.RETRIED: "Retry started",
+    Toast.CHECKED: "Check completed",
+    Toast.CANCELLING: "Cancellation requested",
+    Toast.DELETING: "Deletion started",
+}
+
+
+def redirect_with_toast(url: str, toast: Toast) -> Response:
+    """Redirect to a page that shows a toast."""
+    return RedirectResponse(f"{url}?{_PARAMETER}={toast}", HTTPStatus.SEE_OTHER)
+
+
+def find_toast(request: Request) -> str | None:
+    """Return the text of the toast that a page shows; None if the page shows no toast."""
+    code = request.query_params.get(_PARAMETER, "")
+    return _TEXTS[Toast(code)] if code in _TEXTS else None
