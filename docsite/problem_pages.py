@@ -95,9 +95,8 @@ def find_pages() -> Mapping[str, ProblemPage]:
 
 def render_problem_page(page: ProblemPage) -> str:
     """Render the page of a problem code as Markdown."""
-    return (
-        f"# {page.code}\n\n**{page.title}**\n\n{page.body}\n\n**Who acts:** {page.actor}.\n\n[All codes](README.md)\n"
-    )
+    parts = [f"# {page.code}", f"**{page.title}**", f"Who acts: **{page.actor}**.", page.body, "[All codes](README.md)"]
+    return "\n\n".join(parts) + "\n"
 
 
 def render_code_table(pages: Mapping[str, ProblemPage]) -> str:
@@ -140,21 +139,21 @@ def _aws_pages() -> Iterator[ProblemPage]:
         return rule.service, rule.code
 
     for (service, code), found in groupby(sorted(ERROR_RULES, key=identify), identify):
-        rules = sorted(found, key=lambda rule: rule.message is None)
+        rules = sorted(found, key=lambda rule: not rule.customer_key)
         name, link = _SERVICES[service]
         parts = [f"{name} refused a call with the error code `{code}`. byok shows AWS's message unchanged."]
         if code.isdigit():
-            parts[0] += (
-                f" The answer had no error code that the AWS SDK could read, so the code is the HTTP status {code}."
-            )
+            parts[0] += f" The AWS SDK could read no error code in the answer, so the code is the HTTP status {code}."
         for rule in rules:
+            remedy = build_remediation(rule.remedy, replace(_CONTEXT, key=_key_of(rule)))
             if len(rules) > 1:
-                case = f"If AWS's message matches `{rule.message.pattern}`" if rule.message else "Otherwise"
-                parts.append(f"### {case}")
+                parts.append(f"## {remedy.title}")
+                if rule.message:
+                    parts.append(f"This is the cause if AWS's message matches `{rule.message.pattern}`.")
             parts.append(_OUTCOMES[rule.outcome])
             if rule.outcome not in _EXPECTED:
                 parts += ["## What to do"] if len(rules) == 1 else []
-                parts.append(_remedy(rule.remedy, _key_of(rule)))
+                parts.append(_show_steps(remedy))
         parts.append(f"AWS's own description: [{name}]({link}).")
         yield ProblemPage(f"{service}.{code}", _title(rules[0], name), _actor(rules), "\n\n".join(parts))
 
@@ -164,13 +163,13 @@ def _key_of(rule: ErrorRule) -> KeyPurpose | None:
 
 
 def _actor(rules: Sequence[ErrorRule]) -> str:
-    if any(rule.customer_key for rule in rules):
-        return "the key administrator"
+    """Return who acts, according to the steps of the remedies."""
     if all(rule.outcome in _EXPECTED for rule in rules):
         return "no one, because byok expects this answer"
-    return (
-        "the key administrator, or the platform's operator" if rules[0].service == "kms" else "the platform's operator"
-    )
+    remedies = [build_remediation(rule.remedy, replace(_CONTEXT, key=_key_of(rule))) for rule in rules]
+    texts = " ".join(step.text for remedy in remedies for step in remedy.steps)
+    found = [actor for actor in ("the key administrator", "the platform's operator") if actor[4:] in texts]
+    return " or ".join(found) or "the platform's operator"
 
 
 def _title(rule: ErrorRule, service: str) -> str:
