@@ -13,7 +13,6 @@ ORACLE := $(TOOLS)/oracle/.installed
 PICTURES := $(TOOLS)/bench/.installed
 MUTMUT := $(TOOLS)/mutation/.installed
 ZENSICAL := $(TOOLS)/docs/.installed
-SITE := byok/_site/index.html
 
 # If this variable were set, every process that the tests and the demo start would compile all its imports again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -60,12 +59,10 @@ $(ZENSICAL): requirements/docs.lock $(LOCAL)
 demo: $(LOCAL) ## Provision one environment locally, and another that stops at a disabled key until the fix.
 	$(BIN)/byok demo
 
-# The site is built if it does not exist; `make docs` builds it again.
-up: $(LOCAL) | $(SITE) ## Run wizard and HTTP API (8000), Temporal (7233, UI 8233), local AWS (4566) and a worker, until Ctrl-C.
+# Builds the documentation if it does not exist yet; `make docs` builds it again.
+up: $(LOCAL) ## Run wizard and HTTP API (8000), Temporal (7233, UI 8233), local AWS (4566) and a worker, until Ctrl-C.
+	@test -d byok/_site || $(MAKE) --no-print-directory docs || echo "Continuing without the documentation."
 	$(BIN)/byok up
-
-$(SITE): $(ZENSICAL)
-	$(BIN)/python -m docsite
 
 docs: $(ZENSICAL) ## Build the documentation site, which `byok web` serves under /docs.
 	$(BIN)/python -m docsite

@@ -84,7 +84,8 @@ async def _stay(stack: "DevStack", env_file: Path) -> None:
     out.print(f"Temporal    {facts['TEMPORAL_ADDRESS']}, with its UI at {stack.ui_url}")
     out.print(f"Local AWS   {stack.aws_url}, with the profiles platform and byok (the customer)")
     out.print(f"Worker      {'running' if 'worker' in stack.children else 'not running: start it with byok worker'}")
-    out.print(f"Wizard      {stack.web_url}, with the HTTP API at {stack.web_url}/v1")
+    web = stack.web_url
+    out.print(f"Wizard      {web}, with the HTTP API at {web}/v1 and the documentation at {web}/docs")
     out.print(f"S3 key      {facts['S3_KEY_ARN']}")
     out.print(f"Aurora key  {facts['RDS_KEY_ARN']}")
     out.print(f"Logs        {stack.data / 'logs'}")
