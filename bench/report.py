@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from bench.figures import Spread, compute_ratio_spread, format_figure
-from bench.measures.health import LOST_KEY_INTERVAL, HealthFigures, SweepUsage, TimersUsage
+from bench.measures.health import HealthFigures
+from bench.measures.lost_keys import LOST_KEY_INTERVAL
+from bench.measures.sweeps import SweepUsage
 from bench.measures.throughput import VARIANTS, Throughput
+from bench.measures.timers import TimersUsage
 from bench.results import BenchmarkResults, MachineInfo
 from bench.targets import Target, evaluate_health_targets, evaluate_targets
 
@@ -163,6 +166,8 @@ def _health_seconds(found: HealthFigures) -> Iterator[Sequence[str]]:
     if found.lost_keys:
         what = f"from disabling a key until the status is KEY_LOST, with a sweep every {LOST_KEY_INTERVAL:g} s"
         yield what, str(Spread.of(found.lost_keys))
+    if found.events:
+        yield "from the AWS event of a disabled key until the status is KEY_LOST", str(Spread.of(found.events))
     if found.first_pages and found.whole_lists:
         most = f"{max(one.environments for one in found.sweeps):,}"
         yield f"the first 50 of {most} environments", str(Spread.of(found.first_pages))

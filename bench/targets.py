@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.figures import Spread, compute_ratio_spread, format_figure
-from bench.measures.health import LOST_KEY_INTERVAL, HealthFigures, SweepUsage
+from bench.measures.health import HealthFigures
+from bench.measures.lost_keys import LOST_KEY_INTERVAL
+from bench.measures.sweeps import SweepUsage
 from bench.results import BenchmarkResults
 
 BEST_PEER = 7.4
@@ -142,6 +144,8 @@ def evaluate_health_targets(found: HealthFigures) -> Iterator[Target]:
     if found.lost_keys:
         what = f"seconds from disabling a key to KEY_LOST, with a sweep every {LOST_KEY_INTERVAL:g} s, slowest"
         yield target_at_most(what, LOST_KEY_INTERVAL + 10, max(found.lost_keys))
+    if found.events:
+        yield target_at_most("seconds from the AWS event of a disabled key to KEY_LOST, slowest", 2, max(found.events))
     if most is not None:
         yield target_at_most("10,000 environments: seconds to list the first 50", 0.5, Spread.of(found.first_pages))
         yield target_at_most("10,000 environments: seconds to list all", 10, Spread.of(found.whole_lists))

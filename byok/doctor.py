@@ -30,7 +30,8 @@ from byok.service.errors import ServiceError
 from byok.service.pollers import PollingWorker
 from byok.service.versions import set_current_version_command
 from byok.settings import Settings
-from byok.temporal_health import describe_health_schedule, read_sweep
+from byok.temporal_health import read_sweep
+from byok.temporal_reads import describe_or_none
 from byok.worker_fitness import MAX_CLOCK_SKEW, measure_clock_skew
 
 _LONGEST_SHIPPING_DELAY: Final = timedelta(minutes=15)
@@ -160,7 +161,7 @@ async def _no_sweeps(_: EnvironmentService) -> CheckResult:
 async def check_sweeps(service: EnvironmentService, region: str) -> CheckResult:
     """Check that a Region's schedule exists and is not paused, and that its latest sweep is recent and got answers."""
     name, schedule_id = "health checks", health_schedule_id(region)
-    schedule = await describe_health_schedule(service.client, region)
+    schedule = await describe_or_none(service.client.get_schedule_handle(schedule_id))
     if schedule is None:
         fix = "Start a worker, which creates the schedule: byok worker"
         return CheckResult(name, ok=False, detail=f"the schedule {schedule_id} does not exist", fix=fix)

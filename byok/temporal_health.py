@@ -16,7 +16,6 @@ from temporalio.client import (
     ScheduleActionExecutionStartWorkflow,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
-    ScheduleDescription,
     ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
@@ -25,7 +24,6 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 from temporalio.common import Priority
-from temporalio.service import RPCError, RPCStatusCode
 
 from byok.contracts import (
     CHECK_KEY_HEALTH_WORKFLOW,
@@ -139,7 +137,7 @@ async def read_sweep(client: Client, region: str) -> SweepOutcome | None:
     Raises:
         RPCError: Temporal does not respond.
     """
-    described = await describe_health_schedule(client, region)
+    described = await describe_or_none(client.get_schedule_handle(health_schedule_id(region)))
     if described is None:
         return None
     for started in reversed(described.info.recent_actions):
@@ -150,17 +148,3 @@ async def read_sweep(client: Client, region: str) -> SweepOutcome | None:
         if outcome is not None:
             return outcome
     return None
-
-
-async def describe_health_schedule(client: Client, region: str) -> ScheduleDescription | None:
-    """Describe the schedule that starts the sweeps of a Region; None if it does not exist.
-
-    Raises:
-        RPCError: Temporal does not respond.
-    """
-    try:
-        return await client.get_schedule_handle(health_schedule_id(region)).describe()
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        return None

@@ -1,10 +1,12 @@
-"""Reads that treat a workflow that does not exist as an answer, not as an error."""
+"""Reads that treat a workflow or a schedule that does not exist as an answer, not as an error."""
 
-from typing import Any, Final
+from typing import Final, Protocol, TypeVar
 
 from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
-from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription, WorkflowHandle
+from temporalio.client import Client, WorkflowExecution
 from temporalio.service import RPCError, RPCStatusCode
+
+_Description_co = TypeVar("_Description_co", covariant=True)
 
 MAX_PAGE_SIZE: Final = 1000
 """The maximum number of workflows that Temporal returns at a time."""
@@ -33,8 +35,16 @@ async def list_latest_runs(
     return latest
 
 
-async def describe_or_none(handle: WorkflowHandle[Any, Any]) -> WorkflowExecutionDescription | None:
-    """Return the description of a workflow; None if the workflow does not exist.
+class _Handle(Protocol[_Description_co]):
+    """The handle of a workflow or of a schedule."""
+
+    async def describe(self) -> _Description_co:
+        """Return the description."""
+        ...
+
+
+async def describe_or_none(handle: _Handle[_Description_co]) -> _Description_co | None:
+    """Return the description of a workflow or of a schedule; None if it does not exist.
 
     Raises:
         RPCError: The call failed, or the namespace does not exist.

@@ -4,7 +4,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import ActivityTaskCompletedEventAttributes, HistoryEvent
 
-from bench.measures.health import count_heartbeats, count_service_calls
+from bench.measures.sweeps import count_heartbeats, count_service_calls
 from bench.stand_in.copies import CopyTexts
 
 

@@ -7,10 +7,12 @@ import pytest
 
 from bench.figures import Spread
 from bench.measures.costs import EnvironmentCost
-from bench.measures.health import HealthFigures, SweepUsage, TimersUsage
+from bench.measures.health import HealthFigures
 from bench.measures.interruptions import InterruptionSeconds
 from bench.measures.one_environment import OneEnvironmentSeconds
+from bench.measures.sweeps import SweepUsage
 from bench.measures.throughput import Throughput
+from bench.measures.timers import TimersUsage
 from bench.measures.waiting import WaitingUsage
 from bench.report import (
     BEGIN_MARKER,
@@ -81,6 +83,7 @@ HEALTH = HealthFigures(
         temporal_cpu=20, rds_calls=1000,
     ),
     lost_keys=[3, 12],
+    events=[0.2, 2.5],
     first_pages=[8.0],
     whole_lists=[9.0],
 )  # fmt: skip
@@ -111,7 +114,8 @@ def test_report_shows_which_targets_of_health_checks_were_reached() -> None:
     ratio = "1,000 environments: CPU of worker and Temporal, relative to a workflow with a timer for each environment"
     assert found[ratio] == ("0.100", False)
     assert found["seconds from disabling a key to KEY_LOST, with a sweep every 10 s, slowest"] == ("12.0", True)
-    assert len(found) == 11
+    assert found["seconds from the AWS event of a disabled key to KEY_LOST, slowest"] == ("2.50", False)
+    assert len(found) == 12
 
 
 def test_unproved_environments_miss_the_target() -> None:
@@ -132,6 +136,7 @@ def test_report_of_health_checks_has_every_figure() -> None:
     assert "| 10,000 | 130 | 21 | 60 | 0.227 | 0.896 |" in text
     assert "| a sweep | 1,000 | 1,000 | 2.00 | 1.00 | 200 | 500 | 80 |" in text
     assert "| workflows with timers | 1,000 | 1,000 | 10.0 | 20.0 | 150 | 300 | 1,000 |" in text
+    assert "| from the AWS event of a disabled key until the status is KEY_LOST | 0.200 / 1.35 / 2.50 |" in text
     assert "| all 10,000 environments | 9.00 / 9.00 / 9.00 |" in text
 
 

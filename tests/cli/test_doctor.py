@@ -98,9 +98,10 @@ async def check(
     async def read(*_: object) -> SweepOutcome | None:
         return sweep
 
-    monkeypatch.setattr(byok.doctor, "describe_health_schedule", describe)
+    monkeypatch.setattr(byok.doctor, "describe_or_none", describe)
     monkeypatch.setattr(byok.doctor, "read_sweep", read)
-    return await check_sweeps(SimpleNamespace(client=None), REGION)  # type: ignore[arg-type]
+    client = SimpleNamespace(get_schedule_handle=lambda _: None)
+    return await check_sweeps(SimpleNamespace(client=client), REGION)  # type: ignore[arg-type]
 
 
 async def test_recent_sweep_passes(monkeypatch: pytest.MonkeyPatch) -> None:
