@@ -1,6 +1,8 @@
 """The page about the HTTP API, made from its OpenAPI document."""
 
+import inspect
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +34,8 @@ _VALUES: Final = {
     "account": "444455556666",
     "confirm": "acme-prod",
 }
+_REQUIREMENTS: Final = re.compile(r" \((contract |D)\d+(, \d+)*\)")
+"""References to requirements, which mean nothing to a caller of the API."""
 BODIES: Final[Mapping[str, tuple[type[BaseModel], dict[str, Any]]]] = {
     "POST /v1/key-checks": (CheckKeysRequest, {"region": "eu-central-1", **_KEYS, "prove_aurora_key": True}),
     "POST /v1/policy-checks": (
@@ -109,8 +113,9 @@ def _describe(route: str, operation: Mapping[str, Any], document: Mapping[str, A
         yield "|---|---|---|---|"
         for one in parameters:
             yield _row(one["name"], one["in"], one["required"], _meaning(one["schema"], one.get("description", "")))
+        told = _field_descriptions(BODIES[route][0]) if route in BODIES else {}
         for name, schema, required in fields:
-            yield _row(name, "body", required, _meaning(schema, schema.get("description", "")))
+            yield _row(name, "body", required, _meaning(_with_values(schema, document), told.get(name, "")))
         yield ""
     yield "```sh"
     yield _example(route, operation)
@@ -130,6 +135,23 @@ def _fields(operation: Mapping[str, Any], document: Mapping[str, Any]) -> Iterat
         yield field, found, field in schema.get("required", ())
 
 
+def _field_descriptions(model: type[BaseModel]) -> dict[str, str]:
+    """Return what the docstrings of a model and its bases say about each field."""
+    found: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        _, _, attributes = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")
+        for name, text in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", attributes, re.MULTILINE):
+            found[name] = _REQUIREMENTS.sub("", " ".join(text.split()))
+    return found
+
+
+def _with_values(schema: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace the reference to an enumeration with its values."""
+    name = schema.get("$ref", "").rpartition("/")[2]
+    values = document["components"]["schemas"].get(name, {}).get("enum")
+    return {**schema, "type": " or ".join(f"`{value}`" for value in values)} if values else dict(schema)
+
+
 def _row(name: str, where: str, required: bool, meaning: str) -> str:
     return f"| `{name}` | {where} | {'yes' if required else 'no'} | {meaning} |"
 
@@ -140,7 +162,7 @@ def _meaning(schema: Mapping[str, Any], description: str) -> str:
     kind = kinds[0] if kinds else {}
     name = kind.get("type") or kind.get("$ref", "").rpartition("/")[2] or "value"
     limits = [
-        f"{words} {kind[key]}"
+        f"{words} {kind[key]:g}"
         for key, words in (("minimum", "at least"), ("maximum", "at most"), ("maxLength", "length at most"))
         if key in kind
     ]
@@ -160,6 +182,6 @@ def _example(route: str, operation: Mapping[str, Any]) -> str:
     ]
     address = path.format(**_VALUES) + (f"?{'&'.join(query)}" if query else "")
     how = "" if method == "GET" or (method == "POST" and route in BODIES) else f" -X {method}"
-    body = f" --json '{json.dumps(BODIES[route][1])}'" if route in BODIES else ""
+    body = f" --json '{json.dumps(BODIES[route][1], indent=2)}'" if route in BODIES else ""
     bearer = "" if path in {"/health", "/ready"} else ' -H "Authorization: Bearer $TOKEN"'
     return f'curl -sf{how} "$API{address}"{bearer}{body}'

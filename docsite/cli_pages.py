@@ -31,7 +31,7 @@ def render_cli_page() -> str:
         "",
     ]
     for name, command in _walk(get_command(app), "byok"):
-        context = typer.Context(command, info_name=name, max_content_width=100, terminal_width=100)
+        context = typer.Context(command, info_name=name, max_content_width=80, terminal_width=80)
         context.help_option_names = ["-h", "--help"]
         parts += [f"## {name}", "", "```text", command.get_help(context).rstrip(), "```", ""]
     return "\n".join(parts)

@@ -148,8 +148,8 @@ def _aws_pages() -> Iterator[ProblemPage]:
             remedy = build_remediation(rule.remedy, replace(_CONTEXT, key=_key_of(rule)))
             if len(rules) > 1:
                 parts.append(f"## {remedy.title}")
-                if rule.message:
-                    parts.append(f"This is the cause if AWS's message matches `{rule.message.pattern}`.")
+                which = f"if AWS's message matches `{rule.message.pattern}`" if rule.message else "in all other cases"
+                parts.append(f"This is the cause {which}.")
             parts.append(_OUTCOMES[rule.outcome])
             if rule.outcome not in _EXPECTED:
                 parts += ["## What to do"] if len(rules) == 1 else []

@@ -116,21 +116,29 @@ class _Links:
             source: The page's path in the repository.
             name: The page's path on the site.
         """
+        anchors: list[str] = []
         parts, end = [], 0
         for fence in _FENCED.finditer(text):
-            parts += [self._adapt_prose(text[end : fence.start()], source, name), fence[0]]
+            parts += [self._adapt_prose(text[end : fence.start()], source, name, anchors), fence[0]]
             end = fence.end()
-        parts.append(self._adapt_prose(text[end:], source, name))
+        parts.append(self._adapt_prose(text[end:], source, name, anchors))
         before = "---\nsearch:\n  exclude: true\n---\n\n" if name in NOT_SEARCHED else ""
         return before + "".join(parts)
 
-    def _adapt_prose(self, text: str, source: str, name: str) -> str:
+    def _adapt_prose(self, text: str, source: str, name: str, anchors: list[str]) -> str:
         lines = [
             line if line.startswith("#") else _CODE.sub(lambda code: self._refer(code[1], name), line)
             for line in text.split("\n")
         ]
         text = _LINK.sub(lambda link: self._resolve(link, source, name), "\n".join(lines))
-        return _HEADING.sub(lambda found: f"{found[1]} {found[2]} {{#{make_anchor(found[2])}}}", text)
+
+        def add_anchor(found: re.Match[str]) -> str:
+            anchor = make_anchor(found[2])
+            earlier = anchors.count(anchor)
+            anchors.append(anchor)
+            return f"{found[1]} {found[2]} {{#{anchor}{f'-{earlier}' if earlier else ''}}}"
+
+        return _HEADING.sub(add_anchor, text)
 
     def _resolve(self, link: re.Match[str], source: str, name: str) -> str:
         mark, label, target = link.groups()
