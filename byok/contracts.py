@@ -72,7 +72,7 @@ last proof is."""
 
 CREATED_AT_ATTRIBUTE: Final = SearchAttributeKey.for_datetime("EnvironmentCreatedAt")
 """The search attribute with the time at which an environment was first requested, to the millisecond. Replays, resets
-and continue-as-new do not change it, so it gives the order of the list of environments."""
+and continue-as-new do not change it, so it gives the order of the list of environments (decision 0049)."""
 
 CHECKED_KEYS_ATTRIBUTE: Final = SearchAttributeKey.for_keyword_list("CheckedKeys")
 """The search attribute of a key check, with a digest of each checked key (`byok.temporal_quotas.digest_key_arn`)."""

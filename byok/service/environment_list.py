@@ -1,4 +1,4 @@
-"""Lists environments by creation, from the workflows that made them and from their records.
+"""Lists environments by creation, from the workflows that made them and from their records (decision 0049).
 
 Temporal sorts its list of workflows by close time, and rejects any other order. byok therefore selects the workflows of
 one page by the search attribute with the time of creation.

@@ -176,7 +176,8 @@ def test_decision_has_three_sections_on_one_page(file: Path) -> None:
 def test_index_lists_every_decision_once() -> None:
     index = (ROOT / "docs" / "decisions" / "README.md").read_text()
     assert [file.name for file in DECISIONS] == re.findall(r"\]\(([0-9]{4}-[a-z0-9-]+\.md)\)", index)
-    assert [file.name[:4] for file in DECISIONS] == [f"{number:04}" for number in range(1, len(DECISIONS) + 1)]
+    numbers = [file.name[:4] for file in DECISIONS]
+    assert len(set(numbers)) == len(numbers)
 
 
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("[a-z]*.md"))
