@@ -42,3 +42,10 @@ def test_every_page_with_commands_is_run_by_a_test() -> None:
     assert {page for page, _ in list_blocks("sh")} == {*RUN_BY_TESTS, *NOT_RUN}
     for page, test in RUN_BY_TESTS.items():
         assert page.rpartition("/")[2] in (ROOT / test).read_text()
+
+
+def test_figures_of_the_comparison_are_those_of_the_readme() -> None:
+    speed = (ROOT / "docs/comparison.md").read_text().partition("## Speed")[2].partition("\n## ")[0]
+    figures = re.findall(r"\d+(?:\.\d+)? (?:ms|s|MiB)|\d+\.\d+", speed)
+    assert len(figures) > 6
+    assert [figure for figure in figures if figure not in (ROOT / "README.md").read_text()] == []
