@@ -10,6 +10,7 @@ DEV := $(VENV)/.installed-dev
 TOOLS := .tools
 AWS_CLI := $(TOOLS)/awscli/.installed
 ORACLE := $(TOOLS)/oracle/.installed
+OIDC := $(TOOLS)/oidc/.installed
 PICTURES := $(TOOLS)/bench/.installed
 MUTMUT := $(TOOLS)/mutation/.installed
 ZENSICAL := $(TOOLS)/docs/.installed
@@ -35,6 +36,11 @@ $(LOCAL): requirements/local.lock requirements/installer.lock requirements/insta
 $(AWS_CLI): requirements/awscli.lock $(DEV)
 	@$(INSTALL) --installer $(VENV) $(TOOLS)/awscli requirements/awscli.lock
 	@touch $(AWS_CLI)
+
+# The OIDC provider with which the tests sign users in.
+$(OIDC): requirements/oidc.lock $(DEV)
+	@$(INSTALL) --installer $(VENV) $(TOOLS)/oidc requirements/oidc.lock
+	@touch $(OIDC)
 
 # Another policy evaluator, whose results the tests compare with byok's. Without node and npm, these tests are skipped with
 # a message.
@@ -80,7 +86,7 @@ browser: setup
 
 # A test that hangs fails after 15 minutes. A test process that crashes is not replaced: if it crashes in the last test,
 # pytest-xdist 3.8 waits forever for its replacement.
-test: setup lint browser $(AWS_CLI) $(ORACLE) $(ZENSICAL) ## Run everything that CI runs.
+test: setup lint browser $(AWS_CLI) $(ORACLE) $(OIDC) $(ZENSICAL) ## Run everything that CI runs.
 	$(BIN)/pytest -n auto --timeout=900 --max-worker-restart=0
 
 faults: setup ## Inject every fault into real processes, and write docs/faults.md: half an hour.
@@ -126,6 +132,7 @@ lock: setup ## Resolve the dependencies again, with hashes, for every platform.
 	$(COMPILE) --output-file requirements/image.lock pyproject.toml --constraint requirements/dev.lock
 	$(COMPILE) --output-file requirements/installer.lock --group installer --constraint requirements/dev.lock
 	$(COMPILE) --upgrade --output-file requirements/awscli.lock requirements/awscli.in
+	$(COMPILE) --upgrade --output-file requirements/oidc.lock requirements/oidc.in
 	$(COMPILE) --upgrade --output-file requirements/pictures.lock requirements/pictures.in
 	$(COMPILE) --upgrade --output-file requirements/docs.lock requirements/docs.in
 	$(COMPILE) --upgrade --output-file requirements/mutation.lock requirements/mutation.in --constraint requirements/dev.lock

@@ -143,7 +143,9 @@ def _measure_parts(commit: str, folder: Path, parts: Sequence[str]) -> Iterator[
         turns = [whole.time_command(".venv/bin/byok --help") for _ in range(HELP_RUN_COUNT)]
         yield HELP, statistics.median(wall for wall, _ in turns), statistics.median(cpu for _, cpu in turns)
         if CI in parts:
-            whole.time_command("make setup browser .tools/awscli/.installed .tools/oracle/.installed")
+            whole.time_command(
+                "make setup browser .tools/awscli/.installed .tools/oracle/.installed .tools/oidc/.installed"
+            )
             yield CI, *whole.time_command("bash .ci/run", CI="true")
 
 

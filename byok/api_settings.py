@@ -69,6 +69,13 @@ def _normalize_origin(value: str) -> str:
     return f"{parts.scheme}://{host}{port}"
 
 
+def _require_openid(value: str) -> str:
+    """Require the scope with which a provider issues an ID token (OpenID Connect Core 1.0, section 3.1.2.1)."""
+    if "openid" not in value.split() or not value.isprintable():
+        raise ValueError("must be scopes separated by spaces, and contain openid")
+    return value
+
+
 def _require_header_value(value: SecretStr) -> SecretStr:
     """Require a value that EventBridge can send in a header (CreateConnection, `ApiKeyValue`)."""
     if not re.fullmatch(r"[\x21-\x39\x3b-\x7e]{32,512}", value.get_secret_value()):
@@ -78,6 +85,9 @@ def _require_header_value(value: SecretStr) -> SecretStr:
 
 HttpsUrl = Annotated[str, AfterValidator(_require_https)]
 """An https URL, or an http URL whose host is localhost or a loopback address."""
+
+_SignInScopes = Annotated[str, AfterValidator(_require_openid)]
+_DEFAULT_SIGN_IN_SCOPES: Final = " ".join(("openid", Scope.READ, Scope.WRITE, Scope.DELETE))
 
 
 class AccessToken(BaseModel):
@@ -118,6 +128,16 @@ class ApiSettings(BaseModel):
         staff_jwks_url: URL of the staff issuer's public keys.
         audience: Audience for which the tokens must be issued.
         organisation_claim: Name of the token claim that contains the caller's organisation.
+        client_id: The wizard's client id at the issuer. With a client id, users can sign in with the issuer. Requires
+            `issuer` and `public_url`.
+        client_secret: The client's secret; None for a public client.
+        sign_in_name: The issuer's name on the sign-in page; by default, the issuer's host.
+        sign_in_scopes: The scopes that the wizard requests, separated by spaces.
+        staff_client_id: The wizard's client id at the staff issuer. Requires `staff_issuer` and `public_url`.
+        staff_client_secret: The secret of the client at the staff issuer.
+        staff_sign_in_name: The staff issuer's name on the sign-in page.
+        staff_sign_in_scopes: The scopes that the wizard requests from the staff issuer.
+        sign_out_at_issuer: Whether a sign-out also ends the user's session at the issuer, if the issuer supports it.
         max_token_lifetime_seconds: The longest accepted lifetime of an OIDC token (`exp` minus `iat`).
         tokens: Bearer tokens for small deployments, as hashes (JSON).
         session_secret: Secret that signs the wizard's cookies and the page tokens. All processes behind the same
@@ -148,6 +168,15 @@ class ApiSettings(BaseModel):
     staff_jwks_url: HttpsUrl | None = None
     audience: str | None = None
     organisation_claim: str = "organisation"
+    client_id: str | None = Field(default=None, min_length=1)
+    client_secret: SecretStr | None = Field(default=None, min_length=1)
+    sign_in_name: str | None = Field(default=None, min_length=1, max_length=60)
+    sign_in_scopes: _SignInScopes = _DEFAULT_SIGN_IN_SCOPES
+    staff_client_id: str | None = Field(default=None, min_length=1)
+    staff_client_secret: SecretStr | None = Field(default=None, min_length=1)
+    staff_sign_in_name: str | None = Field(default=None, min_length=1, max_length=60)
+    staff_sign_in_scopes: _SignInScopes = _DEFAULT_SIGN_IN_SCOPES
+    sign_out_at_issuer: bool = True
     max_token_lifetime_seconds: int = Field(default=_DAY_SECONDS, ge=60)
     tokens: tuple[AccessToken, ...] = ()
     session_secret: SecretStr | None = Field(default=None, min_length=32)
@@ -183,6 +212,22 @@ class ApiSettings(BaseModel):
             raise ValueError("BYOK_API__ISSUER: missing; BYOK_API__AUDIENCE needs an issuer")
         if self.issuer and self.issuer == self.staff_issuer:
             raise ValueError("BYOK_API__STAFF_ISSUER: must differ from BYOK_API__ISSUER, or customers would be staff")
+        return self
+
+    @model_validator(mode="after")
+    def _clients_are_whole(self) -> Self:
+        for prefix, issuer, client_id, secret in (
+            ("", self.issuer, self.client_id, self.client_secret),
+            ("STAFF_", self.staff_issuer, self.staff_client_id, self.staff_client_secret),
+        ):
+            needed = {f"{prefix}ISSUER": issuer, "PUBLIC_URL": self.public_url}
+            missing = [f"BYOK_API__{name}" for name, value in needed.items() if not value]
+            if client_id and missing:
+                raise ValueError(f"{', '.join(missing)}: missing; BYOK_API__{prefix}CLIENT_ID needs it")
+            if secret and not client_id:
+                raise ValueError(
+                    f"BYOK_API__{prefix}CLIENT_ID: missing; BYOK_API__{prefix}CLIENT_SECRET is the secret of a client"
+                )
         return self
 
     @model_validator(mode="after")

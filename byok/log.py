@@ -51,7 +51,8 @@ def configure_logging(settings: Settings) -> None:
     root.handlers = [handler]
     root.setLevel(settings.log_level)
     logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # httpx logs the URL of each request, which may be secret
+    for name in ("httpx", "httpx2"):  # these libraries log the URL of each request, which may be secret
+        logging.getLogger(name).setLevel(logging.WARNING)
     # By default, the SDK appends the workflow's details to every message as text. byok logs these details as fields.
     workflow.logger.workflow_info_on_message = False
     activity.logger.activity_info_on_message = False

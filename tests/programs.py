@@ -46,6 +46,15 @@ def aws_cli() -> Path:
 
 
 @pytest.fixture(scope="session")
+def oidc_python() -> Path:
+    """The Python interpreter of the environment in which `make test` installs an OIDC provider."""
+    program = TOOLS_DIR / "oidc" / "bin" / "python"
+    if can_run(program, "-c", "import canaille"):
+        return program
+    skip_or_fail("the OIDC provider is not in .tools: `make test` installs it")
+
+
+@pytest.fixture(scope="session")
 def node() -> Path:
     """Node.js, which runs the policy simulator."""
     on_path = shutil.which("node")

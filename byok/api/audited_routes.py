@@ -40,12 +40,13 @@ AUDITED_ROUTES: Final[Mapping[tuple[str, str], AuditAction | None]] = {
     ("POST", "/environments/{environment_id}/cancellation"): AuditAction.CANCEL,
     ("POST", "/environments/{environment_id}/deletion"): AuditAction.DELETE_ENVIRONMENT,
     ("POST", "/sign-in"): AuditAction.SIGN_IN,
+    (
+        "GET",
+        "/sign-in/callback",
+    ): AuditAction.SIGN_IN,  # a provider redirects the browser here, which sends a GET request
     ("POST", "/sign-out"): AuditAction.SIGN_OUT,
 }
 """The audit action of each route; None for a route that changes nothing and uses no key, and so leaves no record."""
-
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-"""The HTTP methods that only read (RFC 9110, section 9.2.1)."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def match_audited_route(scope: Scope) -> AuditedRequest | None:
 
     Return None if the route does not exist or leaves no audit records.
     """
-    if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
+    if scope["type"] != "http":
         return None
     for method, pattern, via, action in _ROUTES:
         found = pattern.match(scope["path"]) if scope["method"] == method else None

@@ -154,6 +154,17 @@ def find_request_audit(request: Request) -> RequestAudit | None:
     return found
 
 
+async def record_own_intent(request: Request) -> None:
+    """Write the intent of a request that `EnvironmentService` does not carry out, such as a sign-in.
+
+    Raises:
+        AuditUnavailableError: The record cannot be written.
+    """
+    audit = find_request_audit(request)
+    if audit is not None:
+        await audit.record_own_intent()
+
+
 def identify_requester(request: Request, caller: Caller) -> None:
     """Put the authenticated caller into the audit records of a request."""
     audit = find_request_audit(request)

@@ -20,6 +20,10 @@ class UnknownTokenError(UnauthenticatedError):
     """An authenticator does not know the token, so another authenticator may accept it."""
 
 
+class InvalidOrganisationError(UnauthenticatedError):
+    """The token does not contain the name of the caller's organisation."""
+
+
 class IdentityProviderUnavailableError(Exception):
     """The identity provider cannot be reached."""
 
@@ -122,10 +126,10 @@ def require_organisation_name(organisation: str) -> str:
     """Return an organisation's name if it is valid.
 
     Raises:
-        UnauthenticatedError: The name is invalid. The wildcard `*` for the vendor's staff is not a valid name.
+        InvalidOrganisationError: The name is invalid. The wildcard `*` for the vendor's staff is not a valid name.
     """
     if not re.fullmatch(ORGANISATION_PATTERN, organisation):
-        raise UnauthenticatedError(
+        raise InvalidOrganisationError(
             "The token's organisation is invalid: it must be up to 16 lower-case letters and digits."
         )
     return organisation

@@ -10,6 +10,7 @@ import jwt
 from byok.api.authentication import (
     Caller,
     IdentityProviderUnavailableError,
+    InvalidOrganisationError,
     UnauthenticatedError,
     UnknownTokenError,
     require_organisation_name,
@@ -40,6 +41,10 @@ would cause a refresh."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
 """How long requests fail immediately, without another call to the issuer, after an attempt to load the issuer's keys
 has failed."""
+
+
+class TokenTimeError(UnauthenticatedError):
+    """The token has expired, or is not valid yet."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class OidcAuth:
         organisation_claim: The claim that contains the caller's organisation; None for the issuer of the vendor's
             staff, who may use the environments of all organisations. No claim can give a customer the access rights of
             the vendor's staff.
+        timeout_seconds: How long to wait for the issuer's keys.
     """
 
     issuer: str
@@ -102,6 +108,7 @@ class OidcAuth:
     jwks_url: str
     max_lifetime_seconds: int
     organisation_claim: str | None
+    timeout_seconds: float = 5
     _client: jwt.PyJWKClient = field(init=False, repr=False)
     _keys: tuple[SigningKey, ...] = field(default=(), init=False, repr=False)
     _loaded_at: float = field(default=float("-inf"), init=False, repr=False)
@@ -110,13 +117,21 @@ class OidcAuth:
     _loading: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._client = jwt.PyJWKClient(self.jwks_url, cache_jwk_set=False, timeout=5)
+        self._client = jwt.PyJWKClient(self.jwks_url, cache_jwk_set=False, timeout=self.timeout_seconds)
 
     async def authenticate(self, token: str | None) -> Caller:
         """See `Authenticator`."""
         if token is None:
             raise UnknownTokenError("A bearer token is required.")
-        claims = await self._verify(token)
+        return self.build_caller(await self.verify(token, self.audience))
+
+    def build_caller(self, claims: dict[str, Any]) -> Caller:
+        """Return the caller that verified claims identify.
+
+        Raises:
+            InvalidOrganisationError: The claims do not contain the caller's organisation.
+            UnauthenticatedError: The claims are invalid.
+        """
         if not claims["sub"]:
             raise UnauthenticatedError("The token's claim sub must not be empty.")
         if int(claims["exp"]) - int(claims["iat"]) > self.max_lifetime_seconds:
@@ -135,10 +150,21 @@ class OidcAuth:
             return None
         organisation = claims.get(self.organisation_claim)
         if not isinstance(organisation, str):
-            raise UnauthenticatedError(f"The token's claim {self.organisation_claim} must contain an organisation.")
+            raise InvalidOrganisationError(f"The token's claim {self.organisation_claim} must contain an organisation.")
         return require_organisation_name(organisation)
 
-    async def _verify(self, token: str) -> dict[str, Any]:
+    def is_for_api(self, token: str) -> bool:
+        """Return whether a token claims to be a token of this issuer for the API; the signature is not verified."""
+        try:
+            payload = _read_unverified(token)["payload"]
+        except UnknownTokenError:
+            return False
+        audience = payload.get("aud")
+        return payload.get("iss") == self.issuer and self.audience in (
+            audience if isinstance(audience, list) else [audience]
+        )
+
+    async def verify(self, token: str, audience: str) -> dict[str, Any]:
         """Return the claims of a valid token.
 
         A token of another issuer is rejected before byok verifies its signature, so such tokens never make byok load
@@ -146,11 +172,18 @@ class OidcAuth:
 
         If none of the loaded keys signed the token, load the keys again, because issuers rotate their keys. The new key
         may have the same id as the old key.
+
+        Args:
+            token: The token.
+            audience: The audience for which the token must be issued.
+
+        Raises:
+            UnknownTokenError: The token is not a JWT of this issuer.
+            TokenTimeError: The token has expired, or is not valid yet.
+            UnauthenticatedError: The token is invalid. The message contains no part of the token.
+            IdentityProviderUnavailableError: The issuer's keys cannot be loaded.
         """
-        try:
-            unverified = jwt.decode_complete(token, options={"verify_signature": False})
-        except (jwt.InvalidTokenError, RecursionError) as error:  # deeply nested JSON raises RecursionError
-            raise UnknownTokenError("Invalid token: it must be a signed JWT.") from error
+        unverified = _read_unverified(token)
         if unverified["payload"].get("iss") != self.issuer:
             raise UnknownTokenError("The token is not valid for this server.")
         header = unverified["header"]
@@ -158,18 +191,18 @@ class OidcAuth:
             for key in await self._signing_keys(refresh=refresh):
                 if key.may_have_signed(header):
                     try:
-                        return self._decode(token, key)
+                        return self._decode(token, key, audience)
                     except jwt.InvalidSignatureError:
                         continue
         raise UnauthenticatedError("The token is signed with a key that its issuer does not publish.")
 
-    def _decode(self, token: str, key: SigningKey) -> dict[str, Any]:
+    def _decode(self, token: str, key: SigningKey, audience: str) -> dict[str, Any]:
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key.public_key,
                 algorithms=key.algorithms,
-                audience=self.audience,
+                audience=audience,
                 issuer=self.issuer,
                 leeway=_LEEWAY_SECONDS,
                 options={"require": ["exp", "iat", "iss", "aud", "sub"]},
@@ -177,7 +210,9 @@ class OidcAuth:
         except jwt.InvalidSignatureError:
             raise
         except jwt.ExpiredSignatureError as error:
-            raise UnauthenticatedError("The token has expired.") from error
+            raise TokenTimeError("The token has expired.") from error
+        except jwt.ImmatureSignatureError as error:
+            raise TokenTimeError("The token is not valid yet: the clocks of its issuer and byok differ.") from error
         except jwt.InvalidTokenError as error:
             raise UnauthenticatedError("The token is not valid for this server.") from error
         return claims
@@ -210,6 +245,14 @@ class OidcAuth:
         if not keys:
             raise jwt.PyJWKSetError("The issuer publishes no signing keys.")
         return keys
+
+
+def _read_unverified(token: str) -> dict[str, Any]:
+    """Return the header and the payload of a JWT without verifying the signature."""
+    try:
+        return jwt.decode_complete(token, options={"verify_signature": False})
+    except (jwt.InvalidTokenError, RecursionError) as error:  # deeply nested JSON raises RecursionError
+        raise UnknownTokenError("Invalid token: it must be a signed JWT.") from error
 
 
 def _read_scopes(claims: dict[str, Any]) -> frozenset[Scope]:

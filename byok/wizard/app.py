@@ -27,8 +27,10 @@ from byok.api_settings import ApiSettings
 from byok.service.errors import EnvironmentNotFoundError, ServiceError
 from byok.wizard.dependencies import CsrfError, MissingScopeError, NotSignedInError
 from byok.wizard.ended_sessions import EndedSessions
+from byok.wizard.identity_provider import build_identity_providers
 from byok.wizard.pages import PageRenderer
-from byok.wizard.routes import environment_actions, environments, new_environment, sign_in
+from byok.wizard.pending_sign_ins import PendingSignIns
+from byok.wizard.routes import environment_actions, environments, new_environment, provider_sign_in, sign_in
 from byok.wizard.sessions import SessionCookies
 
 SECURITY_HEADERS: Final = {
@@ -58,8 +60,16 @@ def make_wizard_app(state: ApiState, settings: ApiSettings) -> FastAPI:
         https=None if settings.public_url is None else settings.has_https_url,
         ended=EndedSessions(settings.session_directory),
     )
+    app.state.providers = build_identity_providers(settings)
+    app.state.pending_sign_ins = PendingSignIns(
+        state.secret,
+        app.state.providers,
+        https=settings.has_https_url,
+        used=EndedSessions(settings.session_directory),
+    )
+    app.state.organisation_claim = settings.organisation_claim
     app.state.pages = PageRenderer(state.vendor, signs_in=not isinstance(state.access, AllowAllAuth))
-    for routes in (sign_in, new_environment, environments, environment_actions):
+    for routes in (sign_in, provider_sign_in, new_environment, environments, environment_actions):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
     _add_error_pages(app)

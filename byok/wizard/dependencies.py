@@ -13,6 +13,7 @@ from byok.domain.models import MAX_REASON_LENGTH, EntryPoint
 from byok.domain.scopes import Scope
 from byok.service.environments import EnvironmentService
 from byok.wizard.draft import EnvironmentDraft
+from byok.wizard.identity_provider import IdentityProvider
 from byok.wizard.pages import PageRenderer
 from byok.wizard.sessions import Session, SessionCookies
 
@@ -51,8 +52,15 @@ async def _sessions(request: Request) -> SessionCookies:
     return found
 
 
+async def _providers(request: Request) -> Mapping[str, IdentityProvider]:
+    found: Mapping[str, IdentityProvider] = request.app.state.providers
+    return found
+
+
 PagesOfApp = Annotated[PageRenderer, Depends(_pages)]
 SessionStore = Annotated[SessionCookies, Depends(_sessions)]
+Providers = Annotated[Mapping[str, IdentityProvider], Depends(_providers)]
+"""The identity providers with which users can sign in, by key."""
 
 
 async def _current_session(request: Request, sessions: SessionStore) -> Session:

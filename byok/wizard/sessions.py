@@ -33,12 +33,14 @@ class Session:
         form_token: The secret in every form of this session. A form on another site cannot know the secret.
         id: The session's random id, which byok records when the user ends the session.
         started: When the session started, in seconds since 1970.
+        provider: The key of the identity provider with which the user signed in; None if the user entered a token.
     """
 
     caller: Caller
     form_token: str
     id: str
     started: float
+    provider: str | None = None
 
     def has_scope(self, scope: Scope) -> bool:
         """Return whether the user has a scope."""
@@ -83,15 +85,21 @@ class SessionCookies:
                 return session
         return self.start_session(ANONYMOUS_CALLER) if self._anonymous else None
 
-    def start_session(self, caller: Caller) -> Session:
+    def start_session(self, caller: Caller, provider: str | None = None) -> Session:
         """Start a session.
 
-        The session ends after a working day even if the user is still active, or earlier if the access token expires.
+        The session ends after a working day even if the user is still active, or earlier if the user's token expires.
+
+        Args:
+            caller: The user.
+            provider: The key of the identity provider with which the user signed in, if any.
         """
         started = time.time()
         ends = started + LIFETIME_SECONDS
         until = ends if caller.until is None else min(caller.until, ends)
-        return Session(replace(caller, until=until), secrets.token_urlsafe(24), secrets.token_urlsafe(16), started)
+        return Session(
+            replace(caller, until=until), secrets.token_urlsafe(24), secrets.token_urlsafe(16), started, provider
+        )
 
     def end_session(self, session: Session) -> None:
         """End a session, so that no copy of its cookie is valid any more.

@@ -1,4 +1,4 @@
-"""An OIDC issuer on this machine, which signs tokens and serves its keys over HTTP."""
+"""An OIDC issuer on this machine, which signs the tokens that a test asks for, valid or not."""
 
 import json
 import threading
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -36,6 +37,9 @@ class OidcIssuer:
         asked: How many times clients have requested the issuer's keys.
         reachable: Whether the server responds with status 200 instead of 500.
         instead: The list of keys, or the whole response body, to send in place of the issuer's key.
+        metadata: Changes to the metadata.
+        answers: The responses of the token endpoint, one for each code.
+        exchanged: The requests to the token endpoint, each with its `Authorization` header.
     """
 
     key: rsa.RSAPrivateKey = field(default_factory=lambda: generate_private_key("the issuer's"))
@@ -43,6 +47,9 @@ class OidcIssuer:
     asked: int = 0
     reachable: bool = True
     instead: object = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    exchanged: list[dict[str, str]] = field(default_factory=list)
     server: ThreadingHTTPServer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -50,10 +57,23 @@ class OidcIssuer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                if self.path == "/.well-known/openid-configuration":
+                    self.send(200, json.dumps(issuer.build_metadata()))
+                    return
                 issuer.asked += 1
                 found = [issuer.public_jwk] if issuer.instead is None else issuer.instead
-                body = (found if isinstance(found, str) else json.dumps({"keys": found})).encode()
-                self.send_response(200 if issuer.reachable else 500)
+                self.send(200, found if isinstance(found, str) else json.dumps({"keys": found}))
+
+            def do_POST(self) -> None:
+                form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                request = {name: value for name, (value,) in form.items()}
+                issuer.exchanged.append({**request, "authorization": self.headers.get("Authorization", "")})
+                answer = issuer.answers.pop(request["code"], {"error": "invalid_grant"})
+                self.send(400 if "error" in answer else 200, json.dumps(answer))
+
+            def send(self, status: int, text: str) -> None:
+                body = text.encode()
+                self.send_response(status if issuer.reachable else 500)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -74,6 +94,17 @@ class OidcIssuer:
     def jwks_url(self) -> str:
         """The URL of the issuer's keys."""
         return f"http://127.0.0.1:{self.server.server_port}/jwks"
+
+    @property
+    def url(self) -> str:
+        """The issuer's own URL, which its metadata states as its name."""
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def build_metadata(self) -> dict[str, Any]:
+        """Build the issuer's metadata (OpenID Connect Discovery 1.0)."""
+        endpoints = {"authorization_endpoint": "authorize", "token_endpoint": "token", "end_session_endpoint": "logout"}
+        own = {name: f"{self.url}/{path}" for name, path in endpoints.items()}
+        return {"issuer": self.url, **own, "authorization_response_iss_parameter_supported": True, **self.metadata}
 
     def build_auth(self) -> OidcAuth:
         """Build the authenticator that verifies this issuer's tokens."""

@@ -77,8 +77,10 @@ SETTINGS = ApiSettings()
 
 
 @contextlib.asynccontextmanager
-async def run_server(state: ApiState, settings: ApiSettings = SETTINGS) -> AsyncIterator[httpx.AsyncClient]:
-    port = Ports.pick_free().web
+async def run_server(
+    state: ApiState, settings: ApiSettings = SETTINGS, port: int | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    port = port or Ports.pick_free().web
     server = uvicorn.Server(build_server_config(state, settings, HOST, port))
     task = asyncio.create_task(server._serve())  # unlike serve(), installs no signal handlers
     try:

@@ -56,6 +56,7 @@ def test_each_audience_has_a_lock() -> None:
         "local",
         "localaws",
         "mutation",
+        "oidc",
         "pictures",
     ]
 

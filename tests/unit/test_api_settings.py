@@ -1,6 +1,7 @@
 """The settings of the API and the wizard."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,6 +73,31 @@ def test_template_url_is_an_object_in_s3(url: str, *, fits: bool) -> None:
     else:
         with pytest.raises(ValidationError, match="template_url"):
             ApiSettings(template_url=url)
+
+
+PUBLIC = {"public_url": "https://byok.example.com"}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({**OIDC, "client_id": "wizard"}, "BYOK_API__PUBLIC_URL: missing; BYOK_API__CLIENT_ID needs it"),
+        ({**STAFF, **PUBLIC, "audience": "byok", "client_id": "wizard"}, "BYOK_API__ISSUER: missing"),
+        ({**OIDC, **PUBLIC, "staff_client_id": "wizard"}, "BYOK_API__STAFF_ISSUER: missing"),
+        ({**OIDC, **PUBLIC, "client_secret": "s3cret"}, "BYOK_API__CLIENT_ID: missing"),
+        ({**OIDC, **PUBLIC, "client_id": "wizard", "sign_in_scopes": "profile"}, "contain openid"),
+    ],
+)
+def test_client_needs_an_issuer_a_public_url_and_openid(given: dict[str, str], words: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(words)) as refusal:
+        ApiSettings.model_validate(given)
+    assert "s3cret" not in str(refusal.value)
+
+
+def test_secret_of_a_client_is_not_printed() -> None:
+    found = ApiSettings.model_validate({**OIDC, **PUBLIC, "client_id": "wizard", "client_secret": "s3cret"})
+    assert "s3cret" not in repr(found)
+    assert found.sign_in_scopes.split()[0] == "openid"
 
 
 def test_server_without_access_control_has_no_public_address() -> None:

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
-from byok.wizard.routes import environments, new_environment
+from byok.wizard.routes import environment_actions, environments, new_environment, provider_sign_in
 from byok.wizard.routes import sign_in as sign_in_routes
 from tests.api.conftest import build_create_body
 from tests.wizard.conftest import DRAFT, Open
@@ -27,12 +27,18 @@ ON_AN_ENVIRONMENT = {
     "GET /environments/{environment_id}/changes",
     "GET /environments/{environment_id}/verification",
     "POST /environments/{environment_id}/verification",
+    "GET /environments/{environment_id}/cancellation",
+    "POST /environments/{environment_id}/cancellation",
+    "GET /environments/{environment_id}/deletion",
+    "POST /environments/{environment_id}/deletion",
 }
 WITHOUT_AN_ENVIRONMENT = {
     "GET /",
     "GET /environments",
     "GET /sign-in",
     "POST /sign-in",
+    "GET /sign-in/start",
+    "GET /sign-in/callback",
     "POST /sign-out",
     "GET /new",
     "GET /new/encryption",
@@ -57,8 +63,8 @@ async def provision(harness: WorkflowHarness, environment_id: str) -> None:
 
 
 def test_every_page_is_in_one_table() -> None:
-    routers = (environments.router, new_environment.router, sign_in_routes.router)
-    routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    pages = (environment_actions, environments, new_environment, provider_sign_in, sign_in_routes)
+    routes = [route for page in pages for route in page.router.routes if isinstance(route, APIRoute)]
     found = {f"{method} {route.path}" for route in routes for method in route.methods or ()}
 
     assert found == ON_AN_ENVIRONMENT | WITHOUT_AN_ENVIRONMENT
