@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from byok.api.problems import PROBLEM_CODE
 from byok.domain.help_pages import build_help_url, get_docs_url
 from byok.domain.regions import describe_region
 from byok.domain.vendor import VendorProfile
@@ -60,6 +61,7 @@ class PageRenderer:
             session=session,
             form_token=session.form_token if session else "",
             path=request.url.path,
+            problem_code=request.scope.get("state", {}).get(PROBLEM_CODE),
             toast=find_toast(request),
             **values,
         )

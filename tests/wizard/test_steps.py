@@ -320,6 +320,7 @@ async def test_nothing_is_created_without_confirmation(browser: Browser, environ
     await browser.submit_form("/new/review", draft)
     assert "Nothing was created" in browser.text
     assert (await browser.open_page(f"/environments/{environment_id}")).status_code == 404
+    assert 'href="/docs/problems/byok.EnvironmentNotFound"' in browser.page.text
 
 
 async def test_environment_is_created_shown_ready_and_named(
