@@ -34,6 +34,7 @@ AUDITED_ROUTES: Final[Mapping[tuple[str, str], AuditAction | None]] = {
     ("POST", "/v1/account-proofs/challenges"): None,  # signs a nonce, and calls neither Temporal nor AWS
     ("POST", "/v1/events/aws"): AuditAction.VERIFY_ENVIRONMENT,
     ("POST", "/new/encryption"): AuditAction.CHECK_KEYS,
+    ("POST", "/new/discarded-drafts"): None,  # removes a cookie
     ("POST", "/new/review"): AuditAction.CREATE_ENVIRONMENT,
     ("POST", "/environments/{environment_id}"): AuditAction.REPLAY_ENVIRONMENT,
     ("POST", "/environments/{environment_id}/verification"): AuditAction.VERIFY_ENVIRONMENT,

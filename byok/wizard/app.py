@@ -30,8 +30,16 @@ from byok.wizard.ended_sessions import EndedSessions
 from byok.wizard.identity_provider import build_identity_providers
 from byok.wizard.pages import PageRenderer
 from byok.wizard.pending_sign_ins import PendingSignIns
-from byok.wizard.routes import environment_actions, environments, new_environment, provider_sign_in, sign_in
-from byok.wizard.sessions import SessionCookies
+from byok.wizard.routes import (
+    environment_actions,
+    environments,
+    key_documents,
+    new_environment,
+    provider_sign_in,
+    sign_in,
+)
+from byok.wizard.saved_drafts import SavedDrafts
+from byok.wizard.sessions import Session, SessionCookies
 
 SECURITY_HEADERS: Final = {
     # Block third-party content and inline content, and do not let other sites frame the pages.
@@ -43,6 +51,10 @@ SECURITY_HEADERS: Final = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+
+
+_MAX_SHOWN_PATH: Final = 100
+"""How many characters of a path that does not exist are shown."""
 
 
 def make_wizard_app(state: ApiState, settings: ApiSettings) -> FastAPI:
@@ -60,6 +72,7 @@ def make_wizard_app(state: ApiState, settings: ApiSettings) -> FastAPI:
         https=None if settings.public_url is None else settings.has_https_url,
         ended=EndedSessions(settings.session_directory),
     )
+    app.state.drafts = SavedDrafts(state.secret, https=None if settings.public_url is None else settings.has_https_url)
     app.state.providers = build_identity_providers(settings)
     app.state.pending_sign_ins = PendingSignIns(
         state.secret,
@@ -69,7 +82,7 @@ def make_wizard_app(state: ApiState, settings: ApiSettings) -> FastAPI:
     )
     app.state.organisation_claim = settings.organisation_claim
     app.state.pages = PageRenderer(state.vendor, signs_in=not isinstance(state.access, AllowAllAuth))
-    for routes in (sign_in, provider_sign_in, new_environment, environments, environment_actions):
+    for routes in (sign_in, provider_sign_in, new_environment, key_documents, environments, environment_actions):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
     _add_error_pages(app)
@@ -88,7 +101,15 @@ def _add_error_pages(app: FastAPI) -> None:
     pages: PageRenderer = app.state.pages
 
     def page(request: Request, status: int, title: str, message: str, again: str | None = None) -> Response:
-        return pages.render(request, "message.html", status=status, title=title, message=message, again=again)
+        return pages.render(
+            request,
+            "message.html",
+            session=_find_session(request),
+            status=status,
+            title=title,
+            message=message,
+            again=again,
+        )
 
     @app.exception_handler(NotSignedInError)
     async def not_signed_in(request: Request, error: NotSignedInError) -> Response:
@@ -139,18 +160,34 @@ def _add_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def handle_invalid_request(request: Request, _: RequestValidationError) -> Response:
-        return page(request, HTTPStatus.NOT_FOUND, "Page not found", "Check the address.")
+        return page(request, HTTPStatus.NOT_FOUND, "Page not found", _describe_missing_page(request))
 
     @app.exception_handler(HTTPException)
     async def handle_http_error(request: Request, error: HTTPException) -> Response:
-        title = "Page not found" if error.status_code == HTTPStatus.NOT_FOUND else "Request failed"
-        return page(request, error.status_code, title, str(error.detail))
+        if error.status_code == HTTPStatus.NOT_FOUND:
+            return page(request, error.status_code, "Page not found", _describe_missing_page(request))
+        return page(request, error.status_code, "Request failed", str(error.detail))
 
     @app.exception_handler(Exception)
     async def internal_error(request: Request, _: Exception) -> Response:
         answer = page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong", INTERNAL_ERROR_DETAIL)
         answer.headers.update(SECURITY_HEADERS)  # this response bypasses the middleware
         return answer
+
+
+def _find_session(request: Request) -> Session | None:
+    """Return the user's session, so that error pages have the navigation; None if the session cannot be read."""
+    sessions: SessionCookies = request.app.state.sessions
+    try:
+        return sessions.load(request)
+    except OSError:  # the directory of ended sessions is missing
+        return None
+
+
+def _describe_missing_page(request: Request) -> str:
+    path = "".join(char for char in request.url.path if char.isprintable())
+    shown = path if len(path) <= _MAX_SHOWN_PATH else f"{path[:_MAX_SHOWN_PATH]}…"
+    return f"There is no page at {shown}. Check the address, or continue from the list of environments."
 
 
 def _title(code: str) -> str:

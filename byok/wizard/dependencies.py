@@ -1,6 +1,6 @@
 """Route dependencies that load the user's session, require a scope, and check that a form comes from the session."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -16,6 +16,7 @@ from byok.wizard.draft import EnvironmentDraft
 from byok.wizard.identity_provider import IdentityProvider
 from byok.wizard.pages import PageRenderer
 from byok.wizard.sessions import Session, SessionCookies
+from byok.wizard.steps import WizardSteps
 
 
 class NotSignedInError(Exception):
@@ -99,33 +100,45 @@ ReadSession = Annotated[Session, Depends(_RequireScope(Scope.READ, "see environm
 WriteSession = Annotated[Session, Depends(_RequireScope(Scope.WRITE, "create an environment"))]
 """Contract 4: a user without the write scope cannot start the wizard."""
 
+
+async def _steps(request: Request, pages: PagesOfApp, session: WriteSession) -> WizardSteps:
+    return WizardSteps(request, session, pages, request.app.state.drafts)
+
+
+Steps = Annotated[WizardSteps, Depends(_steps)]
+"""The steps that create an environment, for users who may create one."""
+
 CheckSession = Annotated[Session, Depends(_RequireScope(Scope.WRITE, "check an environment"))]
 CancelSession = Annotated[Session, Depends(_RequireScope(Scope.WRITE, "cancel an operation"))]
 DeleteSession = Annotated[Session, Depends(_RequireScope(Scope.DELETE, "delete an environment"))]
 
 
-async def _form(request: Request, session: CurrentSession) -> Mapping[str, Any]:
+async def _form(request: Request, session: CurrentSession) -> AsyncIterator[Mapping[str, Any]]:
     form = await _read_form(request)
-    if not session.has_valid_form_token(form):
-        raise CsrfError(await _address_with_entries(request))
-    return form
+    try:
+        if not session.has_valid_form_token(form):
+            raise CsrfError(await _address_with_entries(request))
+        yield form
+    finally:
+        await request.close()  # uploaded files
 
 
 async def _read_form(request: Request) -> Mapping[str, Any]:
-    return await request.form(max_files=0, max_fields=50)
+    return await request.form(max_files=1 if request.url.path == "/new/encryption" else 0, max_fields=50)
 
 
 Form = Annotated[Mapping[str, Any], Depends(_form)]
 
 
-async def _service(
+async def act_for(
     request: Request, state: State, session: Annotated[Session, Depends(_current_session)]
 ) -> EnvironmentService:
+    """Return a service that acts on behalf of the user."""
     requester = build_requester(request, session.caller, EntryPoint.WIZARD)
     return state.service.on_behalf_of(requester, find_request_audit(request))
 
 
-Service = Annotated[EnvironmentService, Depends(_service)]
+Service = Annotated[EnvironmentService, Depends(act_for)]
 """An `EnvironmentService` that acts on behalf of the user, and finds only the environments of the user's
 organisation."""
 

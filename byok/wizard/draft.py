@@ -1,6 +1,7 @@
 """The user's input to the wizard.
 
-Each page's URL contains the input, so that the user can leave the wizard and return later.
+Each page's URL contains the input, so that the user can leave the wizard and return later. `byok.wizard.saved_drafts`
+also keeps the input in cookies.
 """
 
 import re
@@ -11,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from byok.domain.arns import KeyPair
 from byok.domain.customer_aws import DEFAULT_PROFILE, PROFILE_PATTERN, STACK_NAME_PATTERN, default_stack_name
@@ -27,12 +28,14 @@ from byok.domain.vendor import VendorProfile
 
 
 class Tab(StrEnum):
-    """The selected tab: the template or the key policy statements."""
+    """The selected tab: the way in which the customer creates the keys."""
 
     TEMPLATE = "template"
     STATEMENTS = "statements"
+    TERRAFORM = "terraform"
 
 
+DRAFT_ID_PATTERN: Final = r"[A-Za-z0-9_-]{8}"
 _LONGEST: Final = 2048
 
 
@@ -40,6 +43,7 @@ class EnvironmentDraft(BaseModel):
     """The fields of the wizard.
 
     Attributes:
+        draft: The id of the draft, which distinguishes the drafts of one user; empty for a draft that has no id yet.
         name: The environment's id without the organisation's prefix.
         profile: The customer's AWS CLI profile, for the commands.
         stack: The name of the stack that creates the keys; empty for the default, which contains the environment's id.
@@ -47,6 +51,7 @@ class EnvironmentDraft(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    draft: str = Field(default="", pattern=rf"^({DRAFT_ID_PATTERN})?$")
     name: str = ""
     region: str = ""
     encryption: Encryption = Encryption.CUSTOMER_MANAGED
@@ -69,16 +74,20 @@ class EnvironmentDraft(BaseModel):
             wrong = {fault["loc"][0] for fault in error.errors()}
             return cls.model_validate({name: value for name, value in given.items() if name not in wrong})
 
-    def page_url(self, page: str, *, asked: bool = False, **changes: object) -> str:
+    def page_url(self, page: str, *, asked: bool = False, check: str = "", **changes: object) -> str:
         """Return the URL of a page, with this draft in the query string.
 
         Args:
             page: The page's path.
             asked: Whether the page shows errors, as it does after the user selects *Next*.
-            changes: Fields to change.
+            check: The run id of the key check that the page shows, if any.
+            changes: Fields to change. The URL contains these fields even if they get their default, because a missing
+                field keeps its saved value.
         """
-        fields = self.model_copy(update=changes).model_dump(mode="json", exclude_defaults=True)
-        query = urlencode(fields | ({"next": "1"} if asked else {}))
+        changed = self.model_copy(update=changes)
+        fields = changed.model_dump(mode="json", exclude_defaults=True)
+        fields |= changed.model_dump(mode="json", include=set(changes))
+        query = urlencode(fields | ({"next": "1"} if asked else {}) | ({"check": check} if check else {}))
         return f"{page}?{query}" if query else page
 
     @property
@@ -136,7 +145,7 @@ class EnvironmentDraft(BaseModel):
             and len(whole) <= ENVIRONMENT_ID_MAX_LENGTH
             and whole.isprintable()
         )
-        payload_faults = self._payload_faults()
+        payload_faults = self.payload_faults()
         found = {
             "name": None if named else _SENTENCES["name"],
             "region": self._region_fault(regions),
@@ -157,11 +166,11 @@ class EnvironmentDraft(BaseModel):
             require_region_in_use(self.region, regions)
         except UnknownRegionError as error:
             return f"{self.region} is {error}." if self.region else _SENTENCES["region"]
-        except RegionNotInUseError as error:
-            return str(error)
+        except RegionNotInUseError:
+            return f"The platform does not use the Region {self.region}. Choose one of: {', '.join(regions)}."
         return None
 
-    def _payload_faults(self) -> dict[str, str]:
+    def payload_faults(self) -> dict[str, str]:
         """Return the error message for an invalid payload, keyed by the field that contains the payload.
 
         `from_fields` splits valid payloads into ARNs.
@@ -182,7 +191,7 @@ class EnvironmentDraft(BaseModel):
 
 _SENTENCES: Final = {
     "name": "Start with a letter. Use at most 32 lower-case letters, digits and single hyphens in total.",
-    "region": "Enter the name of an AWS Region, such as eu-central-1.",
+    "region": "Choose the AWS Region of the environment.",
     "s3_key_arn": "Enter the full ARN of your S3 key: arn:aws:kms:…:key/….",
     "rds_key_arn": "Enter the full ARN of your Aurora key: arn:aws:kms:…:key/….",
     "profile": "Use up to 64 letters, digits, dots, hyphens and underscores.",

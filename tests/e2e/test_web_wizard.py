@@ -67,7 +67,7 @@ async def check_page(page: Page, name: str) -> None:
 async def go_to_keys_step(page: Page, name: str) -> None:
     """Fill in the wizard's first page, and go to its second page."""
     await page.get_by_label("Environment name").fill(name)
-    await page.get_by_label("AWS Region").fill(REGION)
+    await page.get_by_label("AWS Region").select_option(REGION)
     await page.get_by_role("button", name="Next: Encryption at rest").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Encryption at rest")
 
@@ -133,8 +133,7 @@ async def test_wizard_creates_a_ready_environment_with_keys_from_the_template(vi
 async def test_wizard_creates_a_ready_environment_with_platform_managed_keys(visit: Visit) -> None:
     page = await visit()
     await go_to_keys_step(page, "platform-keys")
-    await page.get_by_label("Platform-managed").check()
-    await page.get_by_role("button", name="Choose").click()
+    await page.get_by_label("Platform-managed").check()  # acts at once
     await expect(page.get_by_text("cannot be switched to your own keys later")).to_be_visible()  # contract 9
     await expect(page.get_by_label("S3 key ARN")).to_have_count(0)
     await check_page(page, "platform-2-encryption")
@@ -156,7 +155,9 @@ async def test_disabled_key_is_shown_and_retried_to_ready_after_the_fix(visit: V
     await page.set_viewport_size({"width": 1280, "height": 900})
     await page.get_by_role("button", name="Validate keys").click()
     await expect(page.get_by_role("heading", name="These keys cannot be used yet")).to_be_in_viewport()
-    await expect(page.get_by_role("heading", name="s3.KMS.DisabledException").first).to_be_in_viewport()
+    await expect(page.locator("#keys").get_by_text("The S3 key is disabled")).to_be_in_viewport()
+    await expect(page.get_by_label("S3 key ARN")).to_be_focused()
+    await check_page(page, "3-refused")
     await review_and_submit_request(page)
     await expect(page.locator(".phase.stopped")).to_be_visible()
     await expect(page.get_by_role("heading", name="s3.KMS.DisabledException")).to_be_visible()  # contract 30
@@ -211,7 +212,8 @@ async def test_wizard_is_usable_by_keyboard_alone(visit: Visit, web: StackHarnes
     await tab_to("name")
     await page.keyboard.type("by-keyboard")
     await tab_to("region")
-    await page.keyboard.type(REGION)
+    await page.keyboard.type("Europe (Frankfurt)")
+    await tab_to("Next: Encryption at rest")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Encryption at rest")
     await expect(page.locator("#tab-statements")).to_have_attribute("tabindex", "-1")  # only arrow keys reach this tab
@@ -284,7 +286,7 @@ async def test_all_other_pages_are_accessible(visit: Visit) -> None:
         await page.goto(_address(page, path))
         await check_page(page, f"other-{name}")
     await page.goto(_address(page, step))
-    await page.get_by_text("Check a key policy").click()
+    await page.get_by_text("Find out what is wrong with a key").click()
     await page.get_by_label("Key policy", exact=True).fill(json.dumps(build_default_policy(CUSTOMER_ACCOUNT, REGION)))
     await page.get_by_role("button", name="Check policy").click()
     await expect(page.get_by_text("The platform cannot use the S3 key")).to_be_visible()

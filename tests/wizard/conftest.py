@@ -50,6 +50,13 @@ class Browser:
         self._page = await self.http.post(address, data=body, follow_redirects=True)
         return self.page
 
+    async def validate_keys(self, fields: dict[str, Any]) -> httpx.Response:
+        """Validate the keys on the page *Encryption at rest*, and let the page refresh itself until the result."""
+        await self.submit_form("/new/encryption", {**fields, "do": "validate"})
+        while 'http-equiv="refresh" content="2"' in self.page.text:
+            self._page = await self.http.get(str(self.page.url))
+        return self.page
+
     @property
     def form_token(self) -> str:
         """The form token of the current page."""

@@ -42,7 +42,7 @@ async def test_first_page_shows_prerequisites_and_asks_for_name_and_region(brows
 
 async def test_encryption_is_a_step_of_the_wizard_that_creates_an_environment(browser: Browser) -> None:
     await browser.open_page("/new")
-    assert "<h1>Create SaaS environment</h1>" in browser.page.text
+    assert "Create SaaS environment</h1>" in browser.page.text
     await browser.open_page("/new", name="prod", region=REGION, next="1")
     steps = browser.page.text.partition('aria-label="Create SaaS environment"')[2].partition("</nav>")[0]
     current = steps.partition('aria-current="step"')[2].partition("</li>")[0]
@@ -52,11 +52,12 @@ async def test_encryption_is_a_step_of_the_wizard_that_creates_an_environment(br
 @pytest.mark.parametrize("region", [REGION, "us-west-2"])
 async def test_customer_managed_keys_show_the_onboarding_values(browser: Browser, region: str) -> None:
     await browser.open_page("/new/encryption", name="prod", region=region)
-    values = dict(re.findall(r"<dt>([^<]+)</dt><dd><code[^>]*>([^<]+)</code>", browser.page.text))
+    shown = browser.page.text.partition('id="values"')[2].partition("</section>")[0]
+    values = dict(re.findall(r"<dt>([^<]+)</dt><dd>(?:<span[^>]*>)?<code[^>]*>([^<]+)</code>", shown))
     assert values == {  # contract 15, 16, 18
-        "Platform role ARN": PLATFORM.role_arn,
-        "Platform account": PLATFORM.account,
-        "AWS Region": region,
+        "Ataccama platform role ARN": PLATFORM.role_arn,
+        "Ataccama platform account": PLATFORM.account,
+        "Ataccama AWS Region": region,
     }
 
 
@@ -121,7 +122,7 @@ async def test_second_page_has_values_template_statements_and_two_fields(browser
     assert "eu-central-9 is not an AWS Region; the nearest name is eu-central-1." in browser.text  # contract 133
     await browser.open_page("/new", name="prod", region=REGION, next="1")
     page = browser.page.text
-    assert "<h1>Encryption at rest</h1>" in page  # contract 13
+    assert "Encryption at rest</h1>" in page  # contract 13
     assert "Customer-managed (Bring Your Own Key)" in page  # contract 14
     assert PLATFORM.role_arn in page  # contract 16
     assert "View KMS key policy statements &amp; CloudFormation template" in page  # contract 21
@@ -157,9 +158,14 @@ async def test_region_changes_all_values(browser: Browser) -> None:
 
 async def test_only_regions_in_use_are_offered_and_accepted(browser: Browser) -> None:
     await browser.open_page("/new")
-    assert browser.page.text.count("<option value=") == 2
+    offered = re.findall(r'<option value="([^"]*)"[^>]*>([^<]*)<', browser.page.text)
+    assert dict(offered) == {
+        "": "Choose a Region",
+        REGION: f"Europe (Frankfurt) {REGION}",
+        "us-west-2": "US West (Oregon) us-west-2",
+    }
     await browser.open_page("/new", name="prod", region="eu-north-1", next="1")
-    assert f"The Regions in use are {REGION}, us-west-2 (BYOK_REGIONS)." in browser.text
+    assert f"The platform does not use the Region eu-north-1. Choose one of: {REGION}, us-west-2." in browser.text
     await browser.open_page("/new/encryption", name="prod", region="eu-north-1")
     assert "aws cloudformation deploy" not in browser.text
 
@@ -230,7 +236,8 @@ async def test_invalid_payload_is_reported_and_stays_on_the_page(browser: Browse
         sent = {"name": "prod", "region": REGION, "rds_key_arn": '{"S3KmsKeyArn":', "do": do}
         await browser.submit_form("/new/encryption", sent)
         marked = re.search(
-            r'<p class="fault" id="(.*?)-fault"[^>]*>The onboarding payload is not valid JSON', browser.page.text
+            r'<p class="fault" id="([a-z0-9_]*?)-fault"[^>]*>The onboarding payload is not valid JSON',
+            browser.page.text,
         )
         assert marked
         assert marked[1] == "rds_key_arn", "the field that contains the payload is marked"
@@ -250,13 +257,13 @@ async def test_both_invalid_arns_are_reported_and_stay_in_their_fields(browser: 
 async def test_validation_shows_the_aws_error_and_the_remedy(browser: Browser, harness: WorkflowHarness) -> None:
     harness.activities.script["probe_s3_key"] = [DISABLED]
     await browser.open_page("/new/encryption", **DRAFT)
-    await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})
+    await browser.validate_keys(DRAFT)
     assert "These keys cannot be used yet" in browser.text
     assert f"{S3_KEY} is disabled." in browser.text
     assert "What to do" in browser.text
-    await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})
+    await browser.validate_keys(DRAFT)
     assert "Both keys are proved" in browser.text
-    assert "RDS used it at" in browser.text  # contract 126
+    assert "Proved: RDS used the key at" in browser.text  # contract 126
 
 
 @pytest.mark.parametrize("fault", ["disabled", "nonexistent", "statement of the other key"])
@@ -269,7 +276,7 @@ async def test_validation_refuses_a_broken_key_with_its_code(
         service, _, code = broken.code_for(which).partition(".")
         message = f"[{S3_KEY if which is KeyPurpose.S3 else RDS_KEY}] kms:GenerateDataKey"
         harness.activities.script[step] = [build_aws_failure(service, code, message, Phase.VALIDATING_KEYS)]
-        await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})
+        await browser.validate_keys(DRAFT)
         assert f"{which.display_name}: refused" in browser.text
         assert f"{which.other.display_name}: proved" in browser.text
         assert broken.code_for(which) in browser.text
@@ -278,7 +285,7 @@ async def test_validation_refuses_a_broken_key_with_its_code(
 async def test_validation_without_a_proof_says_why(browser: Browser, harness: WorkflowHarness) -> None:
     harness.activities.unproved = "3 clusters that prove Aurora keys already exist in eu-central-1."
     await browser.open_page("/new/encryption", **DRAFT)
-    await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})
+    await browser.validate_keys(DRAFT)
     assert "At least one key is not proved" in browser.text
     assert harness.activities.unproved in browser.text
 
@@ -286,7 +293,7 @@ async def test_validation_without_a_proof_says_why(browser: Browser, harness: Wo
 async def test_exchanged_arns_can_be_swapped(browser: Browser, harness: WorkflowHarness) -> None:
     harness.activities.script["probe_s3_key"] = [EXCHANGED]
     await browser.open_page("/new/encryption", **DRAFT)
-    await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})
+    await browser.validate_keys(DRAFT)
     assert "Swap the two ARNs" in browser.text  # contract 127
     await browser.open_page("/new/encryption", **{**DRAFT, "s3_key_arn": RDS_KEY, "rds_key_arn": S3_KEY})
     assert f'name="s3_key_arn" value="{RDS_KEY}"' in browser.page.text

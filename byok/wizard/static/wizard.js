@@ -2,8 +2,8 @@
 "use strict";
 
 // Tabs also work as plain links. This function switches tabs without a page load, and updates the address.
-function makeTabsQuick() {
-  const tabs = [...document.querySelectorAll('[role="tab"]')];
+function makeTabsQuick(within) {
+  const tabs = [...within.querySelectorAll('[role="tab"]')];
   function choose(chosen) {
     for (const tab of tabs) {
       const on = tab === chosen;
@@ -11,7 +11,7 @@ function makeTabsQuick() {
       tab.tabIndex = on ? 0 : -1;
       document.getElementById(tab.getAttribute("aria-controls")).hidden = !on;
     }
-    history.replaceState(null, "", chosen.href);
+    keepInAddress({ tab: chosen.dataset.tab });
     for (const field of document.querySelectorAll('input[name="tab"]')) field.value = chosen.dataset.tab;
   }
   for (const tab of tabs) {
@@ -28,24 +28,152 @@ function makeTabsQuick() {
   }
 }
 
+// The address contains the entries, so that a reload shows them again. The result of a check is not about new entries.
+function keepInAddress(entries) {
+  const address = new URL(location.href);
+  for (const [name, value] of Object.entries(entries)) address.searchParams.set(name, value);
+  if (!("tab" in entries)) address.searchParams.delete("check");
+  address.searchParams.delete("next");
+  history.replaceState(null, "", address);
+}
+
+// Text that is too long for an address is kept while the user signs in again.
+function keepTexts(form) {
+  for (const field of form.querySelectorAll("[data-keep]")) sessionStorage.setItem(`byok-${field.id}`, field.value);
+}
+
+function restoreTexts(within) {
+  for (const field of within.querySelectorAll("[data-keep]")) {
+    const kept = sessionStorage.getItem(`byok-${field.id}`);
+    sessionStorage.removeItem(`byok-${field.id}`);
+    if (!kept || field.value) continue;
+    field.value = kept;
+    field.closest("details").open = true;
+  }
+}
+
+// Requests a page or a part of a page. If the session has ended, the sign-in page leads back to the same entries.
+async function request(address, options, form) {
+  const answer = await fetch(address, options);
+  if (answer.redirected && new URL(answer.url).pathname === "/sign-in") {
+    if (form) keepTexts(form);
+    location.assign(answer.url);
+    return null;
+  }
+  return { url: answer.url, redirected: answer.redirected, page: new DOMParser().parseFromString(await answer.text(), "text/html") };
+}
+
+// Shows what the server answered: the part of the form if it is the same page, or else the whole page.
+function show(answer, id) {
+  const part = id && answer.page.getElementById(id);
+  const place = id && document.getElementById(id);
+  if (part && place && new URL(answer.url).pathname === location.pathname) {
+    place.replaceWith(part);
+    showCopyButtons(part);
+    if (answer.redirected) history.replaceState(null, "", answer.url);
+    prepare(part);
+    focusAnswer(part);
+    return;
+  }
+  if (new URL(answer.url).pathname === location.pathname) history.replaceState(null, "", answer.url);
+  else history.pushState(null, "", answer.url);
+  showPage(answer.page);
+  scrollTo(0, 0);
+  focusAnswer(document.body);
+}
+
+function showPage(page) {
+  document.title = page.title;
+  document.querySelector(".page").replaceWith(page.querySelector(".page"));
+  showCopyButtons(document);
+  foldHelp();
+  prepare(document.querySelector(".page"));
+}
+
+// The server marks the first fault or the result. Both it and what is said about it must be in the window.
+function focusAnswer(within) {
+  const first = within.querySelector("[autofocus]") || within.querySelector("h1");
+  if (!first) return;
+  first.focus({ preventScroll: true });
+  if (first.tagName === "H1") return;
+  (first.closest("#keys, .card") || first).scrollIntoView({ block: "start" });
+  const told = first.closest(".field")?.querySelector(".answer h3, .fault:not(:empty)") || first;
+  told.scrollIntoView({ block: "nearest" });
+}
+
+// Submits a form without a page load. Without an answer, the entries stay where they are.
+function submitQuickly(form) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = event.submitter;
+    const before = button && button.textContent;
+    const fields = new FormData(form, button);
+    if (button) {
+      if (button.getAttribute("aria-busy") === "true") return;
+      button.setAttribute("aria-busy", "true");
+      if (button.dataset.busy) button.textContent = button.dataset.busy;
+    }
+    const part = button?.dataset.part || form.dataset.part;
+    const multipart = button?.formEnctype.startsWith("multipart");
+    const headers = part ? { "X-Part": part } : {};
+    try {
+      const answer = form.method === "get"
+        ? await request(`${form.getAttribute("action")}?${new URLSearchParams(fields)}`, { headers }, form)
+        : await request(form.getAttribute("action"), { method: "post", headers, body: multipart ? fields : new URLSearchParams(fields) }, form);
+      if (answer) show(answer, part);
+    } catch {
+      form.querySelector(".actions").insertAdjacentHTML("beforebegin", '<p class="fault" role="alert">The server cannot be reached. Your entries are kept: try again in a moment.</p>');
+      if (button) {
+        button.removeAttribute("aria-busy");
+        button.textContent = before;
+      }
+    }
+  });
+}
+
+// Shows how far the check of each key has come. If the user changes an ARN, the check is no longer of interest.
+async function followCheck(part) {
+  if (!part || !part.dataset.check) return;
+  let answer = null;
+  try {
+    answer = await request(part.dataset.check, { headers: { "X-Part": "keys" } });
+  } catch {  // the network is gone for a moment
+    await new Promise((resolve) => { setTimeout(resolve, 2000); });
+    if (part.isConnected) followCheck(part);
+    return;
+  }
+  const found = answer && answer.page.getElementById("keys");
+  if (!found || !part.isConnected || part.dataset.edited) return;
+  if (found.dataset.check) {  // only the states have changed, so the focus stays where it is
+    const states = part.querySelector(".key-states");
+    const now = found.querySelector(".key-states");
+    if (states && now && states.innerHTML !== now.innerHTML) states.innerHTML = now.innerHTML;
+    setTimeout(() => followCheck(part), 300);
+    return;
+  }
+  part.replaceWith(found);
+  showCopyButtons(found);
+  prepare(found);
+  focusAnswer(found);
+}
+
 // Checks both ARNs while the user types. The server applies the rules, so that the rules are implemented only once.
-function checkKeysAsTyped() {
-  const form = document.getElementById("keys");
+function checkKeysAsTyped(form) {
   if (!form) return;
-  history.replaceState(null, "", form.dataset.address + location.hash);  // keep the submitted values in the address
   const fields = { s3: form.elements.s3_key_arn, rds: form.elements.rds_key_arn };
   let timer, asked = 0;
   async function check() {
     const number = ++asked;
     const query = new URLSearchParams(new FormData(form));
     query.delete("form_token");
-    const answer = await fetch(`${form.dataset.rules}?${query}`);
-    if (!answer.ok || number !== asked) return;
+    const answer = await fetch(`${form.dataset.rules}?${query}`).catch(() => null);
+    if (!answer || !answer.ok || answer.redirected || number !== asked || !form.isConnected) return;
     const told = await answer.json();
     const payload = Object.values(fields).some((field) => field.value.trim().startsWith("{"));
     if (payload && told.s3_key_arn.startsWith("arn:")) {
       fields.s3.value = told.s3_key_arn;
       fields.rds.value = told.rds_key_arn;
+      keep();
     }
     for (const [key, field] of Object.entries(fields)) {
       const own = told.findings.filter((one) => one.key === key).map((one) => one.message);
@@ -54,17 +182,63 @@ function checkKeysAsTyped() {
     }
     document.getElementById("both-fault").textContent =
       told.findings.filter((one) => !one.key).map((one) => one.message).join(" ");
-    const address = new URL(location.href);
-    for (const [key, field] of Object.entries(fields)) {
-      if (field.value) address.searchParams.set(`${key}_key_arn`, field.value);
-      else address.searchParams.delete(`${key}_key_arn`);
-    }
-    history.replaceState(null, "", address);
+    if (!told.findings.length && fields.s3.value && fields.rds.value && payload) foldKit();
+  }
+  function keep() {
+    keepInAddress({ s3_key_arn: fields.s3.value, rds_key_arn: fields.rds.value });
   }
   for (const field of Object.values(fields)) {
-    field.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(check, 250); });
+    field.addEventListener("input", () => {
+      forgetAnswers(form);
+      keep();
+      clearTimeout(timer);
+      timer = setTimeout(check, 250);
+    });
+    field.addEventListener("change", () => { if (fields.s3.value && fields.rds.value) foldKit(); });
   }
 }
 
-makeTabsQuick();
-checkKeysAsTyped();
+// What was said about other ARNs is removed as soon as an ARN changes.
+function forgetAnswers(form) {
+  form.closest("#keys").dataset.edited = "true";
+  for (const one of form.querySelectorAll("#answer, #both-answer, .answer")) one.remove();
+  const button = form.querySelector("[data-busy]");
+  button.removeAttribute("aria-busy");
+  button.textContent = "Validate keys";
+}
+
+// The kit is of no use once both ARNs are there. The field that the user is in stays where it is in the window.
+function foldKit() {
+  const kit = document.getElementById("kms");
+  if (!kit || !kit.open) return;
+  const anchor = document.getElementById("keys");
+  const before = anchor.getBoundingClientRect().top;
+  kit.open = false;
+  scrollBy(0, anchor.getBoundingClientRect().top - before);
+}
+
+// The choice of the keys acts at once; its button is only for browsers without scripts.
+function chooseQuickly(choice) {
+  if (!choice) return;
+  const button = choice.querySelector("button");
+  button.parentElement.hidden = true;
+  choice.addEventListener("change", () => button.form.requestSubmit(button));
+}
+
+function prepare(within) {
+  makeTabsQuick(within);
+  restoreTexts(within);
+  for (const form of within.querySelectorAll("form[data-part], form[data-page]")) submitQuickly(form);
+  for (const form of within.querySelectorAll("[data-keep-address]")) {
+    form.addEventListener("input", () => keepInAddress(Object.fromEntries(new FormData(form))));
+  }
+  chooseQuickly(within.querySelector("[data-choice]"));
+  checkKeysAsTyped(within.querySelector("#keys-form"));
+  followCheck(within.id === "keys" ? within : within.querySelector("#keys"));
+}
+
+addEventListener("popstate", async () => {
+  const answer = await request(location.href, {}).catch(() => null);
+  if (answer) showPage(answer.page);
+});
+prepare(document.querySelector(".page"));
