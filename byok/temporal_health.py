@@ -13,7 +13,6 @@ from typing import Final
 from temporalio.client import (
     Client,
     Schedule,
-    ScheduleActionExecutionStartWorkflow,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
     ScheduleIntervalSpec,
@@ -23,7 +22,7 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
-from temporalio.common import Priority
+from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes
 
 from byok.contracts import (
     CHECK_KEY_HEALTH_WORKFLOW,
@@ -35,7 +34,6 @@ from byok.contracts import (
 )
 from byok.domain.models import HealthTarget, RecordSummary, SweepOutcome, SweepRequest
 from byok.domain.phases import Phase
-from byok.temporal_reads import describe_or_none
 from byok.temporal_records import FoundRecord
 
 PAGE_SIZE: Final = 500
@@ -43,6 +41,9 @@ PAGE_SIZE: Final = 500
 
 _BEHIND_USERS: Final = Priority(priority_key=4)
 """A sweep's tasks wait behind the requests of users, whose priority is 3 (Temporal's default)."""
+
+_RECENT_SWEEPS: Final = 10
+"""How many sweeps a reader looks through for the latest outcome. A sweep that failed has none."""
 
 _SHORTEST_CATCHUP: Final = timedelta(seconds=10)
 """Temporal rejects a shorter catch-up window."""
@@ -108,6 +109,7 @@ async def ensure_health_schedules(client: Client, task_queue: str, regions: Iter
             id=schedule_id,
             task_queue=task_queue,
             priority=_BEHIND_USERS,
+            typed_search_attributes=TypedSearchAttributes([SearchAttributePair(REGION_ATTRIBUTE, region)]),
             static_summary=f"all environments in {region}",
         )
         # A sweep that was missed is not made up for: the next sweep checks the same environments.
@@ -134,17 +136,17 @@ async def _ensure_schedule(client: Client, schedule_id: str, wanted: Schedule) -
 async def read_sweep(client: Client, region: str) -> SweepOutcome | None:
     """Return the outcome of the latest completed sweep of a Region; None if Temporal knows none.
 
+    The outcome comes from visibility, which may list a sweep a moment after its end. Describing the schedule would be a
+    query to the schedule's own workflow, for which the server queues only a few readers (docs/behaviour.md).
+
     Raises:
         RPCError: Temporal does not respond.
     """
-    described = await describe_or_none(client.get_schedule_handle(health_schedule_id(region)))
-    if described is None:
-        return None
-    for started in reversed(described.info.recent_actions):
-        if not isinstance(started.action, ScheduleActionExecutionStartWorkflow):
-            continue
-        workflow = await describe_or_none(client.get_workflow_handle(started.action.workflow_id))
-        outcome = None if workflow is None else await workflow.memo_value(SWEEP_MEMO, None, type_hint=SweepOutcome)
-        if outcome is not None:
-            return outcome
-    return None
+    query = (
+        f"WorkflowType = '{CHECK_KEY_HEALTH_WORKFLOW}' AND {REGION_ATTRIBUTE.name} = '{region}' "
+        "AND ExecutionStatus != 'Running'"
+    )
+    sweeps = client.list_workflows(query, page_size=_RECENT_SWEEPS)
+    await sweeps.fetch_next_page()
+    outcomes = [await one.memo_value(SWEEP_MEMO, None, type_hint=SweepOutcome) for one in sweeps.current_page or ()]
+    return max((one for one in outcomes if one is not None), key=lambda one: one.swept_at, default=None)

@@ -19,7 +19,7 @@ from temporalio.api.workflowservice.v1 import (
     ResetWorkflowExecutionRequest,
     UnpauseWorkflowExecutionRequest,
 )
-from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.client import Client, ScheduleHandle, WorkflowExecutionDescription
 from temporalio.testing import WorkflowEnvironment
 
 import activities.health
@@ -94,6 +94,15 @@ class HealthStage(Stage):
             task_queue=self.queue,
             result_type=SweepOutcome,
         )
+        return outcome
+
+    async def sweep_by_schedule(self, schedule: ScheduleHandle) -> SweepOutcome:
+        """Trigger the schedule, and wait until readers see the outcome of this sweep and not of an earlier one."""
+        before = await read_sweep(self.client, HOME)
+        await schedule.trigger()
+        async with asyncio.timeout(20):
+            while (outcome := await read_sweep(self.client, HOME)) is None or outcome == before:
+                continue
         return outcome
 
     async def listed(self, *requests: ProvisionRequest) -> None:
@@ -479,12 +488,8 @@ async def test_schedule_starts_sweeps_whose_outcome_proves_the_environments(stag
         described = await schedule.describe()
         assert described.schedule.state.paused
         assert [one.every for one in described.schedule.spec.intervals] == [timedelta(minutes=3)]
-        assert await read_sweep(stage.client, HOME) is None
 
-        await schedule.trigger()
-        async with asyncio.timeout(20):
-            while (outcome := await read_sweep(stage.client, HOME)) is None:
-                continue
+        outcome = await stage.sweep_by_schedule(schedule)
 
         after = await stage.health(request)
         assert after.proved_at == outcome.swept_at > before.proved_at
@@ -502,10 +507,7 @@ async def test_sweep_proves_nothing_about_an_environment_whose_record_is_closed(
     schedule = stage.client.get_schedule_handle(health_schedule_id(HOME))
     await ensure_health_schedules(stage.client, stage.queue, [HOME], timedelta(minutes=4))
     try:
-        await schedule.trigger()
-        async with asyncio.timeout(20):
-            while (outcome := await read_sweep(stage.client, HOME)) is None:
-                continue
+        outcome = await stage.sweep_by_schedule(schedule)
 
         assert (await stage.health(swept)).proved_at == outcome.swept_at
         assert (await stage.health(closed)).proved_at == before.proved_at < outcome.swept_at

@@ -117,6 +117,15 @@ class StackHarness:
             if instance["DBClusterIdentifier"] == f"byok-{environment_id}"
         ]
 
+    def list_environment_snapshots(self, environment_id: str) -> list[dict[str, Any]]:
+        """List the snapshots of all clusters that the environment has ever had."""
+        return [
+            snapshot
+            for page in self.aws.operator_client("rds").get_paginator("describe_db_cluster_snapshots").paginate()
+            for snapshot in page["DBClusterSnapshots"]
+            if snapshot["DBClusterIdentifier"] == f"byok-{environment_id}"
+        ]
+
     def list_environment_buckets(self, environment_id: str) -> list[str]:
         """List the buckets whose names contain the environment's name."""
         buckets = self.aws.operator_client("s3").list_buckets()["Buckets"]

@@ -181,7 +181,7 @@ def check_no_duplicates(machine: StackHarness, request: ProvisionRequest, verdic
 
 
 def _nothing_left(machine: StackHarness, request: ProvisionRequest, snapshots: int, verdict: Verdict) -> None:
-    name, rds = request.environment_id, machine.aws.operator_client("rds")
+    name = request.environment_id
     for kind, found in (
         ("cluster", [one["DBClusterIdentifier"] for one in machine.list_environment_clusters(name)]),
         ("writer", machine.list_environment_writers(name)),
@@ -189,11 +189,7 @@ def _nothing_left(machine: StackHarness, request: ProvisionRequest, snapshots: i
         ("claim", [which.display_name for which in read_claims(machine, request)]),
     ):
         verdict.lost += [f"{kind} {one} still exists" for one in found]
-    kept = [
-        one["DBClusterSnapshotIdentifier"]
-        for one in rds.describe_db_cluster_snapshots()["DBClusterSnapshots"]
-        if one["DBClusterIdentifier"] == f"byok-{name}"
-    ]
+    kept = [one["DBClusterSnapshotIdentifier"] for one in machine.list_environment_snapshots(name)]
     if len(kept) > snapshots:
         verdict.doubled.append(f"{len(kept)} final snapshots: {', '.join(kept)}")
     verdict.expect("the number of final snapshots", len(kept), max(len(kept), snapshots))

@@ -56,7 +56,7 @@ async def check_at_rest(
     if status.phase is Phase.READY:
         verdict = await _ready(machine, request, status, readable=past.readable)
     elif status.phase is Phase.DELETED:
-        snapshots = len(await asyncio.to_thread(list_snapshots, machine, request))
+        snapshots = len(await asyncio.to_thread(machine.list_environment_snapshots, request.environment_id))
         wanted = snapshots if past.snapshots is None else past.snapshots
         verdict = await checker.check_removed(machine, request, status, Phase.DELETED, snapshots=wanted)
         verdict.expect("that a deletion was requested", past.deletes, True)
@@ -110,7 +110,7 @@ def _never_wrong(machine: StackHarness, request: ProvisionRequest, verdict: Verd
     _at_most("writer", machine.list_environment_writers(name), {f"byok-{name}-writer"}, verdict)
     purposes = [one.rsplit("-", 2)[1] for one in machine.list_environment_buckets(name)]
     _at_most("bucket for", purposes, {bucket.purpose for bucket in DEFAULT_BLUEPRINT.buckets}, verdict)
-    for one in (*clusters, *list_snapshots(machine, request)):
+    for one in (*clusters, *machine.list_environment_snapshots(name)):
         on = (one.get("StorageEncrypted"), one.get("KmsKeyId"))
         verdict.expect("the encryption of a cluster or snapshot", on, (True, request.rds_key_arn))
     verdict.expect("the keys' other owners", set(checker.read_claims(machine, request).values()) - {name}, set())
@@ -160,12 +160,6 @@ def _check_leftovers(
     verdict.lost += [f"{one} exists, but is not reported as left behind" for one in sorted(there - told) if removed]
     if not past.cancelled:  # after a cancellation, AWS may still be deleting resources
         verdict.lost += [f"{one} is reported as left behind, but does not exist" for one in sorted(told - there)]
-
-
-def list_snapshots(machine: StackHarness, request: ProvisionRequest) -> list[dict[str, Any]]:
-    """List the final snapshots of all clusters that the environment has ever had."""
-    found = machine.aws.operator_client("rds").describe_db_cluster_snapshots()["DBClusterSnapshots"]
-    return [one for one in found if one["DBClusterIdentifier"] == f"byok-{request.environment_id}"]
 
 
 def has_cluster_lost_key(machine: StackHarness, request: ProvisionRequest) -> bool:

@@ -237,7 +237,7 @@ class CheckedEnvironment:
 
     def _snapshots_after(self, *, final_snapshot: bool) -> int:
         """Return the number of final snapshots that must exist after a deletion that begins now."""
-        kept = len(invariants.list_snapshots(self.machine, self.request))
+        kept = len(self.machine.list_environment_snapshots(self.request.environment_id))
         there = [one for one in self.machine.list_environment_clusters(self.name) if one["Status"] != "deleting"]
         return kept + (1 if final_snapshot and there else 0)
 
