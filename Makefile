@@ -73,6 +73,9 @@ up: $(LOCAL) ## Run wizard and HTTP API (8000), Temporal (7233, UI 8233), local 
 docs: $(ZENSICAL) ## Build the documentation site, which `byok web` serves under /docs.
 	$(BIN)/python -m docsite
 
+wheel: setup docs ## Build the wheel, with the documentation, in dist, to install byok on another machine.
+	$(BIN)/python -m hatchling build --target wheel
+
 lint: setup ## Check formatting, lint, types and import directions.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

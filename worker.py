@@ -261,10 +261,10 @@ def main() -> int:
         configure_logging(settings)
         asyncio.run(run_worker(settings))
     except (ValidationError, SettingsError) as error:
-        sys.stderr.write(f"The worker's settings are wrong: {format_settings_error(error)}\n")
+        sys.stderr.write(f"error: The worker's settings are wrong: {format_settings_error(error)}\n")
         return 1
     except (RuntimeError, OSError, ValueError, BotoCoreError, ClientError) as error:
-        sys.stderr.write(f"The worker cannot start: {error}\n")
+        sys.stderr.write(f"error: The worker cannot start: {error}\n")
         return 1
     return 0
 

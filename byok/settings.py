@@ -26,6 +26,7 @@ from byok.domain.encryption import PlatformKeys
 from byok.domain.models.base import RegionName
 from byok.domain.quotas import Quotas
 from byok.domain.regions import DEFAULT_HOME_REGION
+from byok.domain.validation_words import in_plain_words
 from byok.domain.vendor import VendorProfile
 from byok.notification_settings import NotificationSettings
 
@@ -232,13 +233,13 @@ def format_settings_error(error: ValidationError | SettingsError) -> str:
 def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:
     named = [part for part in location if isinstance(part, str)]
     if not named:
-        return message.removeprefix("Value error, ")
+        return in_plain_words(message)
     variable = ENV_PREFIX + "__".join(named).upper()
     if variable in _JSON and kind.endswith("_type"):
         return f"{variable}: must be {_JSON[variable]}"
     if kind == "extra_forbidden":
         return f"{variable}: no such setting"
-    return f"{variable}: {message.removeprefix('Value error, ')}"
+    return f"{variable}: {in_plain_words(message)}"
 
 
 def _is_json(text: str) -> bool:

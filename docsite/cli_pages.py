@@ -27,7 +27,7 @@ def render_cli_page() -> str:
         "# Command line",
         "",
         "This page is made from the commands: it shows what `--help` prints. A result goes to standard output, "
-        "and everything else to standard error. With `--json`, the result is JSON.",
+        "and everything else to standard error. With `-o json`, the result is JSON. An error begins with `error:`.",
         "",
     ]
     for name, command in _walk(get_command(app), "byok"):

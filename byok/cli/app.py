@@ -3,11 +3,12 @@
 import io
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from byok import __version__
+from byok.cli.command_line import CommandLine
 from byok.cli.commands.accounts import accounts
 from byok.cli.commands.check import check
 from byok.cli.commands.claims import claims
@@ -22,19 +23,33 @@ from byok.cli.commands.onboarding import onboarding, template
 from byok.cli.commands.policy import policy
 from byok.cli.commands.servers import token, web, worker
 from byok.cli.commands.status import list_environments, status
+from byok.cli.commands.support import support_bundle
 from byok.cli.commands.tenant import tenant
 from byok.cli.commands.up import up
 from byok.cli.commands.verify import verify
 from byok.cli.output import print_text
 
-app = typer.Typer(
-    name="byok",
-    no_args_is_help=True,
-    rich_markup_mode=None,  # plain help renders twice as fast
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    help="Provision environments whose Aurora cluster and S3 buckets are encrypted with keys that the customer owns.",
-)
+HELP: Final = """
+Provision environments whose Aurora cluster and S3 buckets are encrypted with keys that the customer owns.
+
+Run `byok COMMAND --help` for the options, examples and exit codes of a command.
+
+Examples:
+    byok demo
+    byok up
+    byok check --region eu-central-1 --s3-key-arn "$S3_KEY_ARN" --rds-key-arn "$RDS_KEY_ARN"
+    byok create --name acme --region eu-central-1 --s3-key-arn "$S3_KEY_ARN" --rds-key-arn "$RDS_KEY_ARN" --wait
+    byok status acme
+
+Exit codes: 0 success; 1 failure; 2 incorrect usage or settings, and nothing was started; 3 a customer's key is the
+cause; 4 not proved; 5 the environment is not in order; 130 interrupted.
+"""
+ENVIRONMENTS: Final = "Environments"
+KEYS: Final = "Keys and policies"
+OPERATIONS: Final = "Operations"
+LOCAL: Final = "On this machine"
+
+app = CommandLine("byok", help=HELP)
 
 
 def _print_version(wanted: bool) -> None:
@@ -52,30 +67,18 @@ def accept_global_options(
     """Accept the options that come before a command, such as `--version`."""
 
 
-app.command()(create)
-app.command()(status)
-app.command("list")(list_environments)
-app.command()(history)
-app.command()(verify)
-app.command()(replay)
-app.command()(cancel)
-app.command()(delete)
-app.command()(check)
-app.command()(claims)
-app.add_typer(accounts, name="accounts")
-app.add_typer(inventory, name="inventory")
-app.add_typer(notifications, name="notifications")
-app.command()(tenant)
-app.command()(onboarding)
-app.command()(template)
-app.add_typer(policy, name="policy")
-app.command()(diagnose)
-app.command()(doctor)
-app.command()(web)
-app.command()(worker)
-app.command()(token)
-app.command()(up)
-app.command()(demo)
+for _panel, _commands in {
+    ENVIRONMENTS: (create, status, list_environments, history, verify, replay, cancel, delete, tenant),
+    KEYS: (check, onboarding, template, diagnose, claims),
+    OPERATIONS: (web, worker, token, doctor, support_bundle),
+    LOCAL: (up, demo),
+}.items():
+    for _command in _commands:
+        app.command(_command.__name__.removesuffix("_environments").replace("_", "-"), rich_help_panel=_panel)(_command)
+app.add_typer(policy, name="policy", rich_help_panel=KEYS)
+app.add_typer(accounts, name="accounts", rich_help_panel=KEYS)
+app.add_typer(inventory, name="inventory", rich_help_panel=OPERATIONS)
+app.add_typer(notifications, name="notifications", rich_help_panel=OPERATIONS)
 
 
 def run() -> int:
@@ -106,7 +109,7 @@ def main() -> None:
     except BrokenPipeError:
         code = 0
     except Exception as error:
-        sys.stderr.write(f"Internal error: {type(error).__name__}: {error}\n")
+        sys.stderr.write(f"error: Internal error: {type(error).__name__}: {error}\n")
         if os.environ.get("BYOK_LOG_LEVEL") != "DEBUG":
             sys.stderr.write("Please report this error, with the traceback that BYOK_LOG_LEVEL=DEBUG prints.\n")
         else:

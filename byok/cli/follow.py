@@ -9,6 +9,7 @@ from rich.live import Live
 from byok.cli import views
 from byok.cli.health_views import has_lost_customer_key
 from byok.cli.output import EXIT_CUSTOMER_KEY, EXIT_FAILED, EXIT_OK, make_console, print_message
+from byok.cli.text import format_clock
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from byok.service.pending import describe_pending_step
@@ -57,14 +58,14 @@ async def _line_by_line(service: EnvironmentService, environment_id: str) -> Env
     out = make_console()
     async for status in service.watch_status(environment_id):
         for entry in status.timeline[shown_phases:]:
-            out.print(f"{entry.entered_at.astimezone():%H:%M:%S}  {entry.phase}", markup=False)
+            out.print(f"{format_clock(entry.entered_at)}  {entry.phase}", markup=False)
         shown_phases = len(status.timeline)
         for item in status.pending:
             # Leave the attempt number out of `key`, so that each AWS message is printed only once.
             key = f"{item.activity}{item.last_failure}{item.unclaimed}{item.paused}"
             if (item.last_failure or item.unclaimed or item.paused) and key not in shown_waiting:
                 shown_waiting.add(key)
-                out.print(f"          {describe_pending_step(item)}", markup=False)
+                out.print(f"              {describe_pending_step(item)}", markup=False)
     return _last(status)
 
 

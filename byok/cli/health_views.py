@@ -7,8 +7,8 @@ from typing import Final
 from rich.text import Text
 
 from byok.cli.output import EXIT_CUSTOMER_KEY, EXIT_DRIFT, EXIT_NOT_PROVED, EXIT_OK
+from byok.cli.remedy_views import render_problems
 from byok.cli.text import format_time, join_lines, wrap_prose
-from byok.cli.views import render_problems
 from byok.contracts import health_schedule_id
 from byok.domain.durations import format_duration
 from byok.domain.models import EnvironmentHealth, KeyHealth, KeyUse, Problem

@@ -8,7 +8,8 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -24,6 +25,32 @@ EXIT_DRIFT: Final = 5
 """Both keys work, but the environment is not in order."""
 
 EXIT_INTERRUPTED: Final = 130
+
+
+class OutputFormat(StrEnum):
+    """The formats in which a command prints its result."""
+
+    TEXT = "text"
+    JSON = "json"
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the result is printed as JSON, for programs."""
+        return self is OutputFormat.JSON
+
+
+Output = Annotated[OutputFormat, typer.Option("--output", "-o", help="Print the result as text or as JSON.")]
+
+
+def _explain_remedies(wanted: bool) -> bool:
+    from byok.cli.remedy_views import explain_remedies
+
+    return explain_remedies(wanted)
+
+
+Explain = Annotated[
+    bool, typer.Option("--explain", callback=_explain_remedies, help="Show long remedies whole, with every step.")
+]
 
 
 class UsageError(Exception):
@@ -55,12 +82,12 @@ def print_text(text: str) -> None:
 
 
 def exit_with_error(message: str, code: str, exit_code: int, *, as_json: bool) -> NoReturn:
-    """Print an error message on standard error and, with `as_json`, also as JSON on standard output. Then exit."""
+    """Print `error: …` on standard error and, with `as_json`, also the error as JSON on standard output. Then exit."""
     if as_json:
         from byok.domain.help_pages import build_help_url
 
         print_json({"error": {"code": code, "message": message, "help_url": build_help_url(code)}})
-    print_message(message)
+    print_message(f"error: {message}")
     raise typer.Exit(exit_code)
 
 
@@ -92,5 +119,5 @@ def exit_on_error(*, as_json: bool = False) -> Iterator[None]:
             f"Invalid settings: {format_settings_error(error)}.", "byok.Settings", EXIT_USAGE, as_json=as_json
         )
     except KeyboardInterrupt:
-        print_message("Interrupted. Operations that have already started continue: see `byok status`.")
+        print_message("error: Interrupted. Operations that have already started continue: see `byok status`.")
         raise typer.Exit(EXIT_INTERRUPTED) from None

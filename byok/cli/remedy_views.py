@@ -1,18 +1,78 @@
-"""Render remedies for people: a title, numbered steps, and the commands to copy.
+"""Render problems and their remedies for people: a title, numbered steps, and the commands to copy.
 
-Commands, statements and addresses are never wrapped, so that copied text stays intact.
+A long remedy is folded to two lines, unless the user asked for all of it with `--explain`. Commands, statements and
+addresses are never wrapped, so that copied text stays intact.
 """
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Final
 
 from rich.text import Text
 
 from byok.cli.text import join_lines, wrap_prose
+from byok.domain.models import Problem
 from byok.domain.remediation import Remediation, RemedyStep
 
 _INDENT: Final = 5
 """The width of `  1. `, with which a step begins."""
+
+
+_LONGEST: Final = 8
+"""A remedy with more lines is folded, so that the problem itself stays in the window."""
+
+_SHOWN: Final = 2
+_explains: ContextVar[bool] = ContextVar("explains", default=False)
+
+
+def render_problems(found: Sequence[Problem], retry: Sequence[Text] = (), *, explain: str | None = None) -> Text:
+    """Render problems, each with AWS's exact error message and the remedy.
+
+    Args:
+        found: The problems.
+        retry: The commands that retry the request. Several problems must all be fixed before the retry, so the
+            commands follow the last problem.
+        explain: The command that shows long remedies whole; None if this command does, with the option `--explain`.
+    """
+    blocks: list[Text] = []
+    commands, told = retry if len(found) == 1 else (), False
+    for item in found:
+        facts = (
+            ("code", item.code),
+            ("AWS said" if item.operation else "why", item.message),
+            ("operation", item.operation),
+            (item.key.field_label if item.key else "key", item.key_arn),
+            ("request id", item.request_id),
+            ("help", item.help_url if "://" in item.help_url else None),
+        )
+        blocks += [
+            Text(),
+            Text(f"  {item.remediation.title}", "bold"),
+            *(Text.assemble((f"  {name:<12}", "dim"), wrap_prose(value, 14)) for name, value in facts if value),
+        ]
+        if item.remediation.steps:
+            remedy = render_steps(item.remediation, commands)
+            folded = _fold(remedy, explain)
+            told = told or folded is remedy
+            blocks += [Text(), Text("  What to do", "bold"), folded]
+    if retry and not (commands and told):
+        blocks += [Text(), Text(f"  Once {'the problem is' if len(found) == 1 else 'all problems are'} fixed", "bold")]
+        blocks += [Text.assemble("    ", command) for command in retry]
+    return join_lines(blocks)
+
+
+def explain_remedies(wanted: bool) -> bool:
+    """Show every remedy whole; the callback of the option `--explain`."""
+    _explains.set(wanted)
+    return wanted
+
+
+def _fold(remedy: Text, explain: str | None) -> Text:
+    lines = remedy.split("\n")
+    if _explains.get() or len(lines) <= _LONGEST:
+        return remedy
+    how = f"run {explain}" if explain else "add --explain"
+    return join_lines([*lines[:_SHOWN], Text(f"  … {len(lines) - _SHOWN} more lines. To see all, {how}", "dim")])
 
 
 def render_steps(remedy: Remediation, retry: Sequence[Text] = ()) -> Text:

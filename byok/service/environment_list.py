@@ -49,15 +49,21 @@ class EnvironmentFilter:
         prefix: Only those whose id begins with this text.
         phase: Only those in this phase.
         health: Only those with this health.
+        region: Only those in this AWS Region.
+        problem_code: Only those that stopped with this problem code.
     """
 
     prefix: str = ""
     phase: Phase | None = None
     health: HealthState | None = None
+    region: str | None = None
+    problem_code: str | None = None
 
     def accepts(self, one: EnvironmentSummary) -> bool:
         """Return whether to list an environment with the right prefix."""
-        return self.phase in (None, one.phase) and self.health in (None, one.health)
+        wanted = (self.phase, self.health, self.region, self.problem_code)
+        found = (one.phase, one.health, one.region, one.problem_code)
+        return all(value in (None, actual) for value, actual in zip(wanted, found, strict=True))
 
 
 class Position(NamedTuple):

@@ -189,10 +189,19 @@ class EnvironmentReader:
             return await list_attempts(self.client, status, read_run)
 
     async def list_environments(
-        self, limit: int = 100, *, phase: Phase | None = None, health: HealthState | None = None
+        self,
+        limit: int = 100,
+        *,
+        phase: Phase | None = None,
+        health: HealthState | None = None,
+        region: str | None = None,
+        problem_code: str | None = None,
     ) -> list[EnvironmentSummary]:
-        """Return the environments, most recently created first, or only those with a phase or a health."""
-        return (await self.list_environments_page(phase=phase, health=health, size=limit))[0]
+        """Return the environments, most recently created first, or only those with these values."""
+        page, _ = await self.list_environments_page(
+            phase=phase, health=health, region=region, problem_code=problem_code, size=limit
+        )
+        return page
 
     async def list_environments_page(
         self,
@@ -200,6 +209,8 @@ class EnvironmentReader:
         prefix: str = "",
         phase: Phase | None = None,
         health: HealthState | None = None,
+        region: str | None = None,
+        problem_code: str | None = None,
         size: int = 50,
         after: bytes | None = None,
     ) -> tuple[list[EnvironmentSummary], bytes | None]:
@@ -209,13 +220,16 @@ class EnvironmentReader:
             prefix: Return only environments whose id begins with this text.
             phase: Return only environments in this phase.
             health: Return only environments with this health.
+            region: Return only environments in this AWS Region.
+            problem_code: Return only environments that stopped with this problem code.
             size: The maximum number of environments.
             after: The page token that the previous page returned.
 
         Returns:
             The page, and the token for the next page; the token is None after the last page.
         """
-        listed = EnvironmentList(self.client, self._organisation, EnvironmentFilter(prefix, phase, health))
+        wanted = EnvironmentFilter(prefix, phase, health, region, problem_code)
+        listed = EnvironmentList(self.client, self._organisation, wanted)
         with translate_temporal_errors():
             page, end = await listed.read_page(size, None if after is None else Position.decode(after))
         return page, None if end is None else end.encode()

@@ -1,6 +1,6 @@
 """Builds an environment's status from Temporal's description of its workflow, without a worker or a query.
 
-This module defines the JSON that `--json` prints, and decides whether a workflow reported its outcome before it ended.
+This module defines the JSON that `-o json` prints, and decides whether a workflow reported its outcome before it ended.
 The module makes no calls to Temporal; other modules of `byok.service` make these calls.
 """
 

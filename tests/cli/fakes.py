@@ -28,6 +28,7 @@ from byok.domain.phases import Encryption, HealthState, Phase
 from byok.domain.remediation import Remediation, RemedyStep, Retry, RetryRequest
 from byok.service.claims import ClaimPage
 from byok.service.creation import CreateResult
+from byok.service.environment_list import EnvironmentFilter
 from byok.service.errors import EnvironmentNotFoundError, NamingStoppedError
 from byok.service.lifecycle import ReplayResult
 from byok.service.pending import PendingStep
@@ -150,9 +151,17 @@ class FakeService:
         return self.attempts
 
     async def list_environments_page(
-        self, *, phase: Phase | None, health: HealthState | None, size: int, after: bytes | None
+        self,
+        *,
+        phase: Phase | None = None,
+        health: HealthState | None = None,
+        region: str | None = None,
+        problem_code: str | None = None,
+        size: int,
+        after: bytes | None,
     ) -> tuple[list[EnvironmentSummary], bytes | None]:
         self._refuse()
+        wanted = EnvironmentFilter(phase=phase, health=health, region=region, problem_code=problem_code)
         found = [
             EnvironmentSummary(
                 environment_id=name,
@@ -170,7 +179,7 @@ class FakeService:
                 ("initech", Phase.READY, HealthState.KEY_LOST, None),
             )
         ]
-        matching = [one for one in found if phase in (None, one.phase) and health in (None, one.health)]
+        matching = [one for one in found if wanted.accepts(one)]
         begin = int(after or b"0")
         end = begin + min(size, self.page_limit)
         return matching[begin:end], str(end).encode() if end < len(matching) else None

@@ -28,7 +28,7 @@ def test_account_is_registered(run: Run, service: FakeService) -> None:
 def test_account_of_another_organisation_is_an_error(run: Run, service: FakeService) -> None:
     service.refuse = AccountConflictError(f"AWS account {ACCOUNT} is registered for globex, not for acme.")
     ended = run("accounts", "allow", "acme", ACCOUNT)
-    assert (ended.code, ended.err) == (1, f"AWS account {ACCOUNT} is registered for globex, not for acme.\n")
+    assert (ended.code, ended.err) == (1, f"error: AWS account {ACCOUNT} is registered for globex, not for acme.\n")
 
 
 @pytest.mark.parametrize(("removed", "words"), [(True, "is no longer registered"), (False, "was not registered")])
@@ -49,13 +49,13 @@ def test_all_pages_are_listed(run: Run, service: FakeService) -> None:
     pages = [AccountPage(accounts=(first,), after=first.account), AccountPage(accounts=(second,))]
     service.account_pages = list(pages)
     ended = run("accounts", "list", "--organisation", "acme")
-    assert ended.out == f"111122223333  acme  2026-11-29 09:30 UTC\n{ACCOUNT}  acme  2026-11-29 09:30 UTC\n"
+    assert ended.out == f"111122223333  acme  2026-11-29 09:30:00 UTC\n{ACCOUNT}  acme  2026-11-29 09:30:00 UTC\n"
     assert service.account_lists == [
         ListAccountsRequest(organisation="acme", size=100),
         ListAccountsRequest(organisation="acme", size=100, after="111122223333"),
     ]
     service.account_pages = list(pages)
-    assert [one["account"] for one in run("accounts", "list", "--json").json] == ["111122223333", ACCOUNT]
+    assert [one["account"] for one in run("accounts", "list", "-o", "json").json] == ["111122223333", ACCOUNT]
 
 
 def test_no_registered_account_is_said(run: Run, service: FakeService) -> None:

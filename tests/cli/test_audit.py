@@ -15,13 +15,13 @@ from tests.cli.conftest import Run
 from tests.cli.fakes import FakeService
 
 READS = {
-    *("accounts list", "claims", "diagnose", "doctor", "history", "list", "onboarding", "status"),
+    *("accounts list", "claims", "diagnose", "doctor", "history", "list", "onboarding", "status", "support-bundle"),
     *("notifications list", "notifications resend", "notifications test"),
     *("policy check", "policy merge", "policy render", "template"),
 }
 """The commands that change nothing in the platform and use no customer key."""
 
-LOCAL = {"demo", "up"}
+LOCAL = {"web", "worker", "token", "demo", "up"}
 """The commands that start a local stack, whose worker records changes to environments in the audit trail."""
 
 

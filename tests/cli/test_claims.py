@@ -35,21 +35,21 @@ def test_all_pages_are_read_up_to_the_limit(run: Run, service: FakeService) -> N
     after = "444455556666/1"
     pages = [ClaimPage(claims=(build_claim(S3_KEY),), after=after), ClaimPage(claims=(build_claim(RDS_KEY),))]
     service.claim_pages = list(pages)
-    assert [one["key_arn"] for one in run("claims", "--json").json] == [S3_KEY, RDS_KEY]
+    assert [one["key_arn"] for one in run("claims", "-o", "json").json] == [S3_KEY, RDS_KEY]
     assert [one.after for one in service.claim_requests] == [None, after]
     service.claim_pages = list(pages)
-    assert len(run("claims", "--limit", "1", "--json").json) == 1
+    assert len(run("claims", "--limit", "1", "-o", "json").json) == 1
 
 
 def test_no_claims_are_said_to_be_none(run: Run, service: FakeService) -> None:
     service.claim_pages = [ClaimPage(claims=())] * 2
     assert run("claims").err == "No environment has claimed a key.\n"
-    assert run("claims", "--json").json == []
+    assert run("claims", "-o", "json").json == []
 
 
 def test_claims_that_cannot_be_listed_are_an_error(run: Run, service: FakeService) -> None:
     service.refuse = ClaimsUnavailableError("The claims cannot be listed: not authorized")
-    ended = run("claims", "--json")
+    ended = run("claims", "-o", "json")
     assert (ended.code, ended.json["error"]["code"]) == (1, "byok.ClaimsUnavailable")
 
 

@@ -66,9 +66,9 @@ def test_exit_code_depends_on_the_outcome(
     found = (make_problem(key),) if phases is STOPPED else ()
     service.statuses = [make_status(phases[0]), make_status(*phases, problems=found)]
     assert run("create", *OPTIONS, "--wait").code == code
-    assert run("create", *OPTIONS, "--wait", "--json").code == code
+    assert run("create", *OPTIONS, "--wait", "-o", "json").code == code
     assert run("status", "acme").code == code
-    assert run("status", "acme", "--json").code == code
+    assert run("status", "acme", "-o", "json").code == code
 
 
 def test_stop_shows_the_aws_error_and_the_remedy(run: Run, service: FakeService) -> None:
@@ -84,7 +84,7 @@ def test_stop_shows_the_aws_error_and_the_remedy(run: Run, service: FakeService)
         f"\n     aws kms enable-key --key-id {S3_KEY}\n",  # on a separate line, ready to paste
     ):
         assert said in ended.out
-    assert [line.split()[1] for line in ended.out.splitlines() if line[:1].isdigit()] == list(STOPPED)
+    assert [line.split()[2] for line in ended.out.splitlines() if line[:1].isdigit()] == list(STOPPED)
 
 
 def test_pending_activity_is_reported_once(run: Run, service: FakeService) -> None:
@@ -101,7 +101,16 @@ def test_pending_activity_is_reported_once(run: Run, service: FakeService) -> No
     assert "attempt 2: PutObject failed with s3.KMS.DisabledException" in ended.out
 
 
-@pytest.mark.parametrize("options", [(), ("--json",)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        (
+            "-o",
+            "json",
+        ),
+    ],
+)
 def test_pause_is_reported_once_with_its_author_and_reason(
     run: Run, service: FakeService, options: tuple[str, ...]
 ) -> None:
@@ -119,7 +128,7 @@ def test_pause_is_reported_once_with_its_author_and_reason(
 
 def test_json_output_is_the_whole_status_and_nothing_else(run: Run, service: FakeService) -> None:
     service.statuses = [make_status(*STOPPED, problems=(make_problem(),))]
-    content = run("create", *OPTIONS, "--wait", "--json").json
+    content = run("create", *OPTIONS, "--wait", "-o", "json").json
     assert {
         *("environment_id", "phase", "problem", "problems", "timeline", "resources", "evidence"),
         *("workflow_id", "run_id", "pending"),
@@ -142,21 +151,21 @@ def test_invalid_arn_is_refused_and_nothing_starts(  # contract 81-84, 115, D7
     run: Run, service: FakeService, s3: str, rds: str, code: str
 ) -> None:
     asked = ("create", "--name", "acme", "--region", REGION, "--s3-key-arn", s3, "--rds-key-arn", rds)
-    ended = run(*asked, "--json")
+    ended = run(*asked, "-o", "json")
     assert ended.code == 2
     assert ended.json["problem"]["code"] == code
     assert ended.json["problems"][0] == ended.json["problem"]
     assert (ended.json["environment_id"], ended.json["phase"]) == ("acme", None)
     shown = run(*asked)
     assert (shown.code, shown.out) == (2, "")
-    assert "Nothing was started." in shown.err
+    assert shown.err.startswith("error: Nothing was started")
     assert code in shown.err
     assert service.created == []
 
 
 def test_findings_of_both_keys_are_reported_together(run: Run, service: FakeService) -> None:  # contract 7
     keys = ("--s3-key-arn", "alias/one", "--rds-key-arn", "alias/two")
-    ended = run("create", "--name", "acme", "--region", REGION, *keys, "--json")
+    ended = run("create", "--name", "acme", "--region", REGION, *keys, "-o", "json")
     assert [item["key"] for item in ended.json["problems"]] == ["s3", "rds"]
 
 
@@ -164,7 +173,7 @@ def test_key_in_the_platforms_account_is_refused_if_the_role_is_known(  # contra
     run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BYOK_PLATFORM_ROLE_ARN", "arn:aws:iam::444455556666:role/Platform")
-    ended = run("create", *OPTIONS, "--json")
+    ended = run("create", *OPTIONS, "-o", "json")
     assert ended.code == 2
     assert {item["code"] for item in ended.json["problems"]} == {"arn.PlatformAccount"}
 
@@ -172,13 +181,13 @@ def test_key_in_the_platforms_account_is_refused_if_the_role_is_known(  # contra
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{", "Invalid JSON"),
-        ("[]", "should be an object"),
-        ('{"region": "eu-central-1"}', "environment_id: Field required"),
-        ('{"zz": 1}', "zz: Extra inputs are not permitted"),
-        ('{"s3_key_arn": 5}', "s3_key_arn: Input should be a valid string"),
+        ("{", "is not valid JSON"),
+        ("[]", "must be an object"),
+        ('{"region": "eu-central-1"}', "environment_id: missing"),
+        ('{"zz": 1}', "zz: no such field"),
+        ('{"s3_key_arn": 5}', "s3_key_arn: must be text"),
         ('{"environment_id": "UPPER"}', "environment_id: must be at most 32 lower-case letters"),
-        ('{"key_grace_seconds": 301}', "key_grace_seconds: Input should be less than or equal to 300"),
+        ('{"key_grace_seconds": 301}', "key_grace_seconds: must be less than or equal to 300"),
     ],
 )
 def test_invalid_file_is_refused_with_file_and_field(
@@ -190,7 +199,7 @@ def test_invalid_file_is_refused_with_file_and_field(
     assert (ended.code, ended.out) == (2, "")
     assert str(file) in ended.err
     assert said in ended.err
-    assert run("create", "-f", str(file), "--json").json["error"]["code"] == "byok.InvalidInput"
+    assert run("create", "-f", str(file), "-o", "json").json["error"]["code"] == "byok.InvalidInput"
     assert service.created == []
 
 
@@ -202,9 +211,9 @@ def test_invalid_file_is_refused_with_file_and_field(
         ((*OPTIONS, "--region", "Mars"), "--region: not an AWS Region"),
         ((*OPTIONS, "-f", str(EXAMPLE)), "leave out --name, --region, --s3-key-arn, --rds-key-arn"),
         (("-f", "nowhere.json"), "Cannot read nowhere.json"),
-        ((*OPTIONS, "--key-grace-seconds", "301"), "'--key-grace-seconds'"),
+        ((*OPTIONS, "--key-grace-seconds", "301"), "--key-grace-seconds: must be"),
         ((*OPTIONS, "--on-failure", "explode"), "'explode' is not one of"),
-        (("--nme", "acme"), "No such option: --nme"),
+        (("--nme", "acme"), "--nme: no such option"),
     ],
 )
 def test_wrong_usage_names_the_option_and_starts_nothing(
@@ -229,7 +238,7 @@ def test_service_error_is_reported_and_fails(run: Run, service: FakeService, err
     ended = run("create", *OPTIONS)
     assert (ended.code, ended.out) == (1, "")
     assert str(error) in ended.err
-    content = run("create", *OPTIONS, "--json").json
+    content = run("create", *OPTIONS, "-o", "json").json
     help_url = f"/docs/problems/{error.code}"  # type: ignore[attr-defined]
     assert content == {"error": {"code": error.code, "message": str(error), "help_url": help_url}}  # type: ignore[attr-defined]
 
@@ -263,8 +272,18 @@ def test_region_that_is_not_in_use_is_refused_if_the_regions_are_set_here(
     far = [arn.replace(REGION, "us-west-2") for arn in (S3_KEY, RDS_KEY)]
     options = ("--name", "acme", "--region", "us-west-2", "--s3-key-arn", far[0], "--rds-key-arn", far[1])
 
-    refused = run(command, *options, "--json")
+    refused = run(command, *options, "-o", "json")
 
     assert (refused.code, refused.json["problem"]["code"]) == (2, "byok.RegionNotInUse")
     assert f"{REGION}, us-east-1 (BYOK_REGIONS)" in refused.json["problem"]["message"]
     assert (service.created, service.checked) == ([], [])
+
+
+def test_create_of_a_ready_environment_says_ready(run: Run, service: FakeService) -> None:
+    service.started, service.polling = False, False
+    service.statuses = [make_status(Phase.VALIDATING_KEYS, Phase.READY)]
+    ended = run("create", *OPTIONS)
+    assert ended.code == 0
+    assert "acme is READY." in ended.err
+    assert "Accepted" not in ended.err
+    assert "provisioning begins" not in ended.err

@@ -32,14 +32,14 @@ def test_diagnosis_of_a_blocking_key_exits_3(run: Run, tmp_path: Path) -> None:
     assert ended.code == 3
     assert "S3 key: The S3 key is disabled\n  key.Disabled, stops provisioning\n" in ended.out
     assert "aws kms enable-key" in ended.out
-    assert run("diagnose", str(file), "--json").json["ok"] is False
+    assert run("diagnose", str(file), "-o", "json").json["ok"] is False
 
 
 def test_diagnosis_of_valid_keys_exits_0(run: Run) -> None:
     ended = run("diagnose", "-", stdin=build_collected_keys().model_dump_json())
     assert ended.code == 0
     assert "The collected data shows no problem" in ended.out
-    assert run("diagnose", "-", "--json", stdin=build_collected_keys().model_dump_json()).json == {
+    assert run("diagnose", "-", "-o", "json", stdin=build_collected_keys().model_dump_json()).json == {
         "ok": True,
         "findings": [],
     }
@@ -56,4 +56,4 @@ def test_diagnosis_without_data_exits_3_and_confirms_nothing(run: Run, unseen: d
     assert ended.code == 3
     assert "shows no problem" not in ended.out
     assert "Cannot tell whether these keys can be used" in ended.out
-    assert run("diagnose", "-", "--json", stdin=sent).json["ok"] is None
+    assert run("diagnose", "-", "-o", "json", stdin=sent).json["ok"] is None

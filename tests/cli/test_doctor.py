@@ -29,7 +29,7 @@ def run_doctor(tmp_path: Path, **settings: str) -> subprocess.CompletedProcess[s
         "NO_COLOR": "1",
         **settings,
     }
-    command = [str(PROGRAMS_ROOT / ".venv" / "bin" / "byok"), "doctor", "--json"]
+    command = [str(PROGRAMS_ROOT / ".venv" / "bin" / "byok"), "doctor", "-o", "json"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 

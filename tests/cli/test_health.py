@@ -102,10 +102,10 @@ def test_exit_code_of_verify_depends_on_the_health(
     health, code = CASES[name]
     answer.append(health)
 
-    shown, as_json = run(*VERIFY), run(*VERIFY, "--json")
+    shown, as_json = run(*VERIFY), run(*VERIFY, "-o", "json")
 
     assert (shown.code, as_json.code) == (code, code)
-    assert shown.out.startswith(f"Health of acme: {health.state}, since 2026-03-01 12:00 UTC")
+    assert shown.out.startswith(f"Health of acme: {health.state}, since 2026-03-01 12:00:00 UTC")
     assert as_json.json == health.model_dump(mode="json")
 
 
@@ -124,9 +124,9 @@ def test_verification_that_did_not_take_place_is_an_error(
 ) -> None:
     answer.append(error)
 
-    ended = run(*VERIFY, "--json")
+    ended = run(*VERIFY, "-o", "json")
 
-    assert (ended.code, ended.json["error"]["code"], ended.err) == (1, error.code, f"{error}\n")
+    assert (ended.code, ended.json["error"]["code"], ended.err) == (1, error.code, f"error: {error}\n")
 
 
 def show(run: Run, service: FakeService, health: EnvironmentHealth | None) -> tuple[int, str]:
@@ -145,7 +145,7 @@ def test_status_fails_only_if_a_customer_key_is_lost(run: Run, service: FakeServ
     health, _ = CASES[name]
     code, _ = show(run, service, health)
     assert code == (3 if health.state is HealthState.KEY_LOST and health.problems[0].key else 0)
-    assert run("status", "acme", "--json").json["health"] == health.model_dump(mode="json")
+    assert run("status", "acme", "-o", "json").json["health"] == health.model_dump(mode="json")
 
 
 def test_status_without_a_health_shows_none(run: Run, service: FakeService) -> None:
@@ -156,8 +156,8 @@ def test_healthy_environment_shows_the_proof_of_each_key(run: Run, service: Fake
     health = make_health()
     _, shown = show(run, service, health)
     assert shown.splitlines() == [
-        "Health of acme: HEALTHY, since 2026-03-01 12:00 UTC",
-        f"  last proved 3 minutes ago ({health.proved_at:%Y-%m-%d %H:%M} UTC)",  # contract 139
+        "Health of acme: HEALTHY, since 2026-03-01 12:00:00 UTC",
+        f"  last proved 3 minutes ago ({health.proved_at:%Y-%m-%d %H:%M:%S} UTC)",  # contract 139
         f"  ✓ S3 key {S3_KEY}: proved",
         f"  ✓ Aurora key {RDS_KEY}: in use by grant; new use not proved",
     ]
@@ -175,12 +175,12 @@ def test_lost_cluster_shows_how_long_it_can_be_recovered(run: Run, service: Fake
     until = datetime.now(UTC) + timedelta(days=6, hours=23, minutes=30)
     _, shown = show(run, service, make_health(HealthState.KEY_LOST, recoverable_until=until, **lost))
     assert f"  The cluster is {KEY_LOST_RECOVERABLE}.\n" in shown
-    deadline = f"{until:%Y-%m-%d %H:%M} UTC"
+    deadline = f"{until:%Y-%m-%d %H:%M:%S} UTC"
     assert f"The cluster can be recovered until {deadline}, 6 days 23 hours left.\n" in shown  # contract 142
 
     past = datetime.now(UTC) - timedelta(minutes=1)
     _, shown = show(run, service, make_health(HealthState.KEY_LOST, recoverable_until=past, **lost))
-    assert f"could be recovered until {past:%Y-%m-%d %H:%M} UTC, which has passed." in shown
+    assert f"could be recovered until {past:%Y-%m-%d %H:%M:%S} UTC, which has passed." in shown
 
 
 def test_key_that_kms_deletes_is_shown_as_reported(run: Run, service: FakeService) -> None:
@@ -217,9 +217,9 @@ def test_unknown_health_says_that_no_check_has_completed(run: Run, service: Fake
     age = timedelta(hours=2, minutes=1, seconds=5)
     health = make_health(HealthState.UNKNOWN, age=age, last_state=HealthState.HEALTHY)
     _, shown = show(run, service, health)
-    assert shown.startswith("Health of acme: UNKNOWN, since 2026-03-01 12:00 UTC; HEALTHY at the last proof\n")
+    assert shown.startswith("Health of acme: UNKNOWN, since 2026-03-01 12:00:00 UTC; HEALTHY at the last proof\n")
     assert "last proved 2 hours 1 minute ago" in shown
-    assert f"No check has completed since {health.proved_at:%Y-%m-%d %H:%M} UTC" in shown
+    assert f"No check has completed since {health.proved_at:%Y-%m-%d %H:%M:%S} UTC" in shown
     assert f"is a worker running, and is the schedule key-health/{REGION} paused?" in shown
 
 

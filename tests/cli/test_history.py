@@ -1,8 +1,6 @@
-"""`byok history` and `byok status --json` show every attempt of an environment (contract 148)."""
+"""`byok history` and `byok status -o json` show every attempt of an environment (contract 148)."""
 
 from datetime import timedelta
-
-import pytest
 
 from byok.domain.models import Attempt, AttemptKind
 from byok.domain.phases import Phase
@@ -31,11 +29,6 @@ REPLAY = Attempt(
 )
 
 
-@pytest.fixture(autouse=True)
-def utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "UTC")
-
-
 def test_history_shows_each_attempt_with_its_problem_times_and_requester(run: Run, service: FakeService) -> None:
     service.attempts = (STOPPED, REPLAY)
 
@@ -47,12 +40,12 @@ def test_history_shows_each_attempt_with_its_problem_times_and_requester(run: Ru
     assert cells == [
         ["NO", "ATTEMPT", "FROM", "UNTIL", "PHASE", "PROBLEM", "BY", "REASON"],
         [
-            *("1", "provisioning", f"{BEGAN.astimezone():%Y-%m-%d %H:%M:%S}"),
-            *(f"{BEGAN.astimezone() + timedelta(minutes=2):%Y-%m-%d %H:%M:%S}", "STOPPED"),
+            *("1", "provisioning", f"{BEGAN:%Y-%m-%d %H:%M:%S} UTC"),
+            *(f"{BEGAN + timedelta(minutes=2):%Y-%m-%d %H:%M:%S} UTC", "STOPPED"),
             *("s3.KMS.DisabledException in CREATING_STORAGE", "849@ops"),
         ],
         [
-            *("2", "replay", f"{BEGAN.astimezone() + timedelta(minutes=30):%Y-%m-%d %H:%M:%S}"),
+            *("2", "replay", f"{BEGAN + timedelta(minutes=30):%Y-%m-%d %H:%M:%S} UTC"),
             *("CREATING_STORAGE", "the key is enabled"),
         ],
     ]
@@ -60,9 +53,9 @@ def test_history_shows_each_attempt_with_its_problem_times_and_requester(run: Ru
 
 def test_history_and_status_as_json_have_the_same_attempts(run: Run, service: FakeService) -> None:
     service.attempts = (STOPPED, REPLAY)
-    shown = run("history", "acme", "--json").json
+    shown = run("history", "acme", "-o", "json").json
     assert [Attempt.model_validate(one) for one in shown] == [STOPPED, REPLAY]
-    assert run("status", "acme", "--json").json["attempts"] == shown
+    assert run("status", "acme", "-o", "json").json["attempts"] == shown
 
 
 def test_history_of_an_unknown_environment_is_an_error(run: Run, service: FakeService) -> None:

@@ -48,7 +48,7 @@ def test_each_environment_and_what_aws_does_not_show_are_listed(
 def test_environment_without_a_record_is_an_error(run: Run, answer: list[RebuildResult | Exception]) -> None:
     answer.append(RebuildResult(missing=1, problems=(UNKNOWN,)))
 
-    ended = run("inventory", "rebuild", "--json")
+    ended = run("inventory", "rebuild", "-o", "json")
 
     assert ended.code == 1
     assert ended.json["problems"][0]["problem"] == "s3_key_arn: Field required"
@@ -60,7 +60,7 @@ def test_refusal_by_aws_is_an_error(run: Run, answer: list[RebuildResult | Excep
 
     ended = run("inventory", "rebuild")
 
-    assert (ended.code, ended.err) == (1, "The records cannot be rebuilt: rds.AccessDenied: …\n")
+    assert (ended.code, ended.err) == (1, "error: The records cannot be rebuilt: rds.AccessDenied: …\n")
 
 
 def test_long_list_of_problems_is_cut(run: Run, answer: list[RebuildResult | Exception]) -> None:

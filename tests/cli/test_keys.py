@@ -41,7 +41,7 @@ def test_onboarding_shows_values_commands_and_statements_ready_to_copy(run: Run)
 
 
 def test_onboarding_json_has_the_same_values(run: Run) -> None:
-    kit = run("onboarding", *WHERE, "--stack-name", "mine", "--profile", "keys", "--json").json
+    kit = run("onboarding", *WHERE, "--stack-name", "mine", "--profile", "keys", "-o", "json").json
 
     assert kit["statements"]["s3"] == PLACE.build_statements(KeyPurpose.S3)
     assert kit["platform_account"] == "111122223333"  # D3
@@ -52,7 +52,7 @@ def test_onboarding_json_has_the_same_values(run: Run) -> None:
 
 
 def test_onboarding_with_keys_includes_the_tenant_role(run: Run, service: FakeService) -> None:
-    kits = [run("onboarding", *WHERE, *NAMED, *keys, "--json").json for keys in (("--payload", PAYLOAD), ARNS)]
+    kits = [run("onboarding", *WHERE, *NAMED, *keys, "-o", "json").json for keys in (("--payload", PAYLOAD), ARNS)]
 
     assert kits[0] == kits[1]
     assert f"ExternalId={kits[0]['external_id']}" in kits[0]["commands"]["deploy_tenant_role"]
@@ -69,7 +69,7 @@ def test_onboarding_with_keys_includes_the_tenant_role(run: Run, service: FakeSe
 
 
 def test_onboarding_shows_the_external_id_of_the_organisation(run: Run, service: FakeService) -> None:
-    kit = run("onboarding", *WHERE, *NAMED, *ARNS, "--organisation", "globex", "--json").json
+    kit = run("onboarding", *WHERE, *NAMED, *ARNS, "--organisation", "globex", "-o", "json").json
     assert (kit["external_id"], service.external_id_requests) == ("external-id-of-globex", ["globex"])  # contract D11
     service.refuse = ExternalIdUnavailableError("The external id cannot be read: S3 is down")
     ended = run("onboarding", *WHERE, *NAMED, *ARNS)
@@ -101,7 +101,7 @@ def test_onboarding_text_for_a_customer_names_no_byok_commands(run: Run) -> None
         (WHERE, "Pass --environment"),
         ((*WHERE, "--stack-name", "1-keys"), "is not a valid stack name"),
         ((*WHERE, "--stack-name", ""), "is not a valid stack name"),
-        ((*WHERE, *NAMED, "--external-id", "x"), "No such option: --external-id"),
+        ((*WHERE, *NAMED, "--external-id", "x"), "--external-id: no such option"),
         ((*WHERE, *NAMED, "--organisation", "Acme"), "--organisation"),
         ((*WHERE, *NAMED, "--s3-key-arn", KEYS[0]), "belong together"),
         ((*WHERE, *NAMED, "--s3-key-arn", KEYS[0], "--rds-key-arn", KEYS[0]), "S3 and Aurora must have different keys"),
@@ -186,7 +186,7 @@ def test_check_of_a_broken_policy_exits_3_with_the_statement_to_paste(run: Run) 
 
 def test_policy_check_supports_json(run: Run) -> None:
     ended = run(
-        "policy", "check", "s3", "-", *WHERE, "--json", stdin=json.dumps({"Statement": [PLACE.owner_statement]})
+        "policy", "check", "s3", "-", *WHERE, "-o", "json", stdin=json.dumps({"Statement": [PLACE.owner_statement]})
     )
     assert ended.code == 3
     assert ended.json["usable"] is False

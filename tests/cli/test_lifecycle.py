@@ -119,7 +119,7 @@ def test_dry_run_says_what_would_be_replayed(run: Run) -> None:
 
 def test_replay_of_all_exits_1_if_one_is_refused(run: Run, outcomes: list[BulkReplayOutcome]) -> None:
     outcomes.append(REFUSED)
-    ended = run("replay", "--all", "--code", "rds.Throttling", "--json")
+    ended = run("replay", "--all", "--code", "rds.Throttling", "-o", "json")
 
     assert ended.code == 1
     assert [(one["environment_id"], one["refusal"]) for one in ended.json] == [
@@ -183,7 +183,7 @@ def test_replay_accepts_other_keys_in_every_form(
 def test_replay_with_invalid_keys_does_not_call_the_service(
     run: Run, service: FakeService, options: tuple[str, ...], words: str
 ) -> None:
-    ended = run("replay", "acme", *options, "--json")
+    ended = run("replay", "acme", *options, "-o", "json")
     assert (ended.code, ended.json["error"]["code"], service.replayed) == (2, "byok.InvalidInput", [])
     assert words in ended.err
 
@@ -201,7 +201,7 @@ def test_waiting_replay_exits_with_the_environments_outcome(
 ) -> None:
     service.statuses = [make_status(Phase.VALIDATING_KEYS), last]
     assert run("replay", "acme", "--wait").code == code
-    ended = run("replay", "acme", "--wait", "--json")
+    ended = run("replay", "acme", "--wait", "-o", "json")
     assert (ended.code, ended.json["phase"]) == (code, last.phase)
 
 
@@ -219,8 +219,9 @@ def test_service_error_exits_1_with_its_reason(
     run: Run, service: FakeService, command: str, error: ServiceError
 ) -> None:
     service.refuse = error
-    ended = run(command, "acme", "--json")
-    assert (ended.code, ended.json["error"]) == (1, {"code": error.code, "message": str(error)})
+    ended = run(command, "acme", "-o", "json")
+    told = {"code": error.code, "message": str(error), "help_url": f"/docs/problems/{error.code}"}
+    assert (ended.code, ended.json["error"]) == (1, told)
     assert str(error) in ended.err
 
 
@@ -232,7 +233,7 @@ def test_cancel_exits_0_with_and_without_waiting(run: Run, service: FakeService)
     ended = run("cancel", "acme", "--wait")
     assert ended.code == 0
     assert "acme stopped in" in ended.out
-    assert run("cancel", "acme", "--wait", "--json").json["problem"]["code"] == "byok.Cancelled"
+    assert run("cancel", "acme", "--wait", "-o", "json").json["problem"]["code"] == "byok.Cancelled"
     assert service.cancelled == ["acme"] * 3
 
 
@@ -254,7 +255,7 @@ def test_confirmed_delete_takes_a_final_snapshot(run: Run, service: FakeService)
 def test_unconfirmed_delete_exits_2_and_deletes_nothing(
     run: Run, service: FakeService, confirm: tuple[str, ...], words: str
 ) -> None:
-    ended = run("delete", "acme", *confirm, "--json", stdin="acme\n")  # not a terminal, so byok does not prompt
+    ended = run("delete", "acme", *confirm, "-o", "json", stdin="acme\n")  # not a terminal, so byok does not prompt
     assert (ended.code, ended.json["error"]["code"], service.deleted) == (2, "byok.InvalidInput", [])
     assert words in ended.err
 
@@ -280,7 +281,7 @@ def test_delete_can_say_that_the_keys_are_platform_managed(run: Run, service: Fa
 
 def test_delete_of_another_region_than_the_known_one_is_refused(run: Run, service: FakeService) -> None:
     service.refuse = DeletionDiffersError("Nothing was deleted. Its Region is eu-central-1, not us-east-1.")
-    ended = run("delete", "acme", "--confirm", "acme", "--region", "us-east-1", "--json")
+    ended = run("delete", "acme", "--confirm", "acme", "--region", "us-east-1", "-o", "json")
     assert (ended.code, ended.json["error"]["code"], service.deleted) == (1, "byok.DeletionDiffers", [])
 
 
@@ -292,7 +293,7 @@ def test_repeated_delete_says_that_deletion_is_running(run: Run, service: FakeSe
 
 def test_delete_of_a_running_provisioning_is_refused(run: Run, service: FakeService) -> None:
     service.refuse = EnvironmentBusyError("acme is being provisioned. Cancel it with `byok cancel acme`.")
-    ended = run("delete", "acme", "--confirm", "acme", "--json")
+    ended = run("delete", "acme", "--confirm", "acme", "-o", "json")
     assert (ended.code, ended.json["error"]["code"]) == (1, "byok.EnvironmentBusy")
 
 
@@ -312,7 +313,9 @@ def test_finished_deletion_shows_removed_resources_and_the_snapshot_with_its_key
         "  The KMS keys were not changed.",
     ]
     assert run("status", "acme").code == 0
-    assert run("delete", "acme", "--confirm", "acme", "--json", "--wait").json["deletion"]["removed"][1] == "byok-acme"
+    assert (
+        run("delete", "acme", "--confirm", "acme", "-o", "json", "--wait").json["deletion"]["removed"][1] == "byok-acme"
+    )
 
 
 def test_finished_deletion_of_nothing_says_so(run: Run, service: FakeService) -> None:

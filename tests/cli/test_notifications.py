@@ -59,7 +59,7 @@ def test_deliveries_are_listed_with_their_state_and_the_last_error(run: Run, ans
 def test_deliveries_are_listed_as_json(run: Run, answers: list[Any]) -> None:
     answers.append([build_delivery(DeliveryState.FAILED, error="gone")])
 
-    (found,) = run("notifications", "list", "--json").json
+    (found,) = run("notifications", "list", "-o", "json").json
 
     assert (found["id"], found["state"], found["error"]) == ("portal/1", "failed", "gone")
 
@@ -80,13 +80,13 @@ def test_accepted_test_is_reported(run: Run, answers: list[Any]) -> None:
     ended = run("notifications", "test", "portal")
     assert (ended.code, ended.err) == (0, "Endpoint portal accepted the test notification (status 202).\n")
     answers[:] = [receipt]
-    assert run("notifications", "test", "portal", "--json").json["status"] == 202
+    assert run("notifications", "test", "portal", "-o", "json").json["status"] == 202
 
 
 def test_refused_test_is_an_error(run: Run, answers: list[Any]) -> None:
     answers.append(DeliveryFailedError("Endpoint portal answered with status 500."))
-    ended = run("notifications", "test", "portal", "--json")
-    assert (ended.code, ended.err) == (1, "Endpoint portal answered with status 500.\n")
+    ended = run("notifications", "test", "portal", "-o", "json")
+    assert (ended.code, ended.err) == (1, "error: Endpoint portal answered with status 500.\n")
     assert ended.json["error"]["code"] == "byok.DeliveryFailed"
 
 

@@ -71,7 +71,7 @@ def test_server_says_which_setting_prevents_its_start(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert (ended.returncode, ended.stdout) == (code, "")
     assert told in ended.stderr

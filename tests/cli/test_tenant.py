@@ -50,7 +50,7 @@ def test_tenant_with_a_role_reports_the_result_for_each_key(run: Run, service: F
     for text in (ALIAS, "created", "aatn (was globex), ataccama:automation:TenantName\n", "alias/older"):
         assert text in ended.out
     assert service.named[0].repoint
-    assert run("tenant", "acme", "acme", *ROLE, "--json").json["keys"][0]["alias_state"] == "created"
+    assert run("tenant", "acme", "acme", *ROLE, "-o", "json").json["keys"][0]["alias_state"] == "created"
 
 
 def test_conflict_exits_3_and_names_the_remedy(run: Run, service: FakeService) -> None:
@@ -71,7 +71,7 @@ def test_failed_key_is_reported_with_its_problem(
     assert ended.code == code
     assert make_problem(key).message in ended.out
     assert ended.out.rstrip().endswith("byok tenant acme acme")
-    assert run("tenant", "acme", "acme", *ROLE, "--json").json["problems"][0]["code"] == make_problem(key).code
+    assert run("tenant", "acme", "acme", *ROLE, "-o", "json").json["problems"][0]["code"] == make_problem(key).code
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_failed_key_is_reported_with_its_problem(
         (("acme", "a b"), "a space"),
         (("acme", "x" * 198), "197"),
         (("acme", "acme", "--tenant-role-arn", "me"), "--tenant-role-arn must be the full ARN"),
-        (("acme", "acme", *ROLE, "--external-id", "acme-1"), "No such option: --external-id"),
+        (("acme", "acme", *ROLE, "--external-id", "acme-1"), "--external-id: no such option"),
         (("acme", "acme", "--commands-only", "--repoint"), "--commands-only changes nothing"),
         (("acme", "acme", "--commands-only", *ROLE), "--commands-only changes nothing"),
     ],
@@ -110,7 +110,7 @@ def test_create_accepts_a_tenant_and_its_role(run: Run, service: FakeService) ->
 
 def test_create_refuses_an_illegal_tenant_before_starting(run: Run, service: FakeService) -> None:
     keys = ("--s3-key-arn", S3_KEY, "--rds-key-arn", S3_KEY.replace("1" * 8, "2" * 8))
-    ended = run("create", "--name", "acme", "--region", REGION, *keys, "--tenant", "a b", "--json")
+    ended = run("create", "--name", "acme", "--region", REGION, *keys, "--tenant", "a b", "-o", "json")
     assert ended.code == 2
     assert ended.json["problem"]["code"] == "tenant.IllegalName"
     assert service.created == []
@@ -144,7 +144,7 @@ def test_failed_attempt_is_shown_with_the_ready_environment(run: Run, service: F
     assert ended.code == 0
     for text in (ALIAS, "The last attempt to set the tenant name on the keys stopped:", make_problem().message):
         assert text in ended.out
-    assert run("status", "acme", "--json").json["tenant_problems"][0]["code"] == make_problem().code
+    assert run("status", "acme", "-o", "json").json["tenant_problems"][0]["code"] == make_problem().code
 
 
 def test_stop_shows_the_result_of_the_other_key(run: Run, service: FakeService) -> None:
@@ -162,7 +162,7 @@ def test_pending_activity_is_reported_once_and_not_in_the_result(run: Run, servi
     refused = PendingStep(activity="reconcile_key", attempt=2, since=BEGAN, last_failure="not authorized")
     service.waiting = (PendingStep(activity="reconcile_key", since=BEGAN), refused, refused)
     service.tenant = make_outcome(AliasOutcome.CREATED)
-    ended = run("tenant", "acme", "acme", *ROLE, "--json")
+    ended = run("tenant", "acme", "acme", *ROLE, "-o", "json")
     assert ended.json["tenant"] == "acme"
     assert ended.err.count("Waiting for reconcile key: not authorized") == 1
     assert ended.err.count("Waiting") == 1

@@ -48,17 +48,17 @@ async def test_foreign_objects_stop_the_deletion_before_anything_is_removed(mach
     version = s3.put_object(Bucket=bucket, Key="2026/report.csv", Body=b"1")["VersionId"]
 
     kept = await machine.run_program(
-        "byok", "delete", name, "--confirm", name, "--no-final-snapshot", "--wait", "--json"
+        "byok", "delete", name, "--confirm", name, "--no-final-snapshot", "--wait", "-o", "json"
     )
 
     assert (kept.code, kept.json["phase"], kept.json["problem"]["code"]) == (1, "STOPPED", "byok.ForeignObjects")
     assert f"{bucket}: 2026/report.csv" in kept.json["problem"]["message"]
     assert len(kept.json["left_behind"]) == len(before)
     assert list_resources(machine, name) == before  # contract 137
-    refused = await machine.run_program("byok", "replay", name, "--json")
+    refused = await machine.run_program("byok", "replay", name, "-o", "json")
     assert f"byok delete {name}" in refused.json["error"]["message"]
     s3.delete_object(Bucket=bucket, Key="2026/report.csv", VersionId=version)
-    gone = await machine.run_program("byok", "delete", name, "--confirm", name, "--wait", "--json")
+    gone = await machine.run_program("byok", "delete", name, "--confirm", name, "--wait", "-o", "json")
     assert (gone.code, gone.json["phase"]) == (0, "DELETED"), gone
     assert sorted(gone.json["deletion"]["removed"]) == before
     assert list_resources(machine, name) == []
@@ -81,7 +81,7 @@ async def test_deletion_that_names_another_region_or_other_keys_is_refused(machi
         ("--region", "us-east-1"): (REGION, "us-east-1"),
         ("--payload", payload): (*keys.arns, *others.arns),
     }.items():
-        refused = await machine.run_program("byok", "delete", name, "--confirm", name, *option, "--json")
+        refused = await machine.run_program("byok", "delete", name, "--confirm", name, *option, "-o", "json")
         assert (refused.code, refused.json["error"]["code"]) == (1, "byok.DeletionDiffers")  # contract 137
         assert all(value in refused.err for value in values)
     assert (await machine.service.read_status(name)).phase is Phase.READY
@@ -105,5 +105,7 @@ async def test_deletion_typed_into_temporal_for_another_region_stops_and_the_rig
     assert "us-east-1" in stopped.problem.message
     assert f"{REGION} (" in stopped.problem.message
     assert list_resources(machine, name) == before
-    gone = await machine.run_program("byok", "delete", name, "--confirm", name, "--region", REGION, "--wait", "--json")
+    gone = await machine.run_program(
+        "byok", "delete", name, "--confirm", name, "--region", REGION, "--wait", "-o", "json"
+    )
     assert (gone.code, gone.json["phase"]) == (0, "DELETED"), gone

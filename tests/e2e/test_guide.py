@@ -136,7 +136,7 @@ async def test_guide_leads_from_the_template_to_a_named_environment(
     keys = json.loads(payload)
     assert list(keys) == ["S3KmsKeyArn", "RdsKmsKeyArn"]  # contract 46-48
     created = await machine.run_program(
-        "byok", "create", "--name", environment, "--region", REGION, "--payload", payload, "--wait", "--json"
+        "byok", "create", "--name", environment, "--region", REGION, "--payload", payload, "--wait", "-o", "json"
     )
     assert created.code == 0, created.err  # contract 50: the payload unchanged
     assert created.json["phase"] == Phase.READY  # contract 10
@@ -153,7 +153,7 @@ async def test_guide_leads_from_the_template_to_a_named_environment(
             [VENDOR.alias_for_tenant(which, tenant)],
             named,
         )  # contract 101-104, 106
-    ready = await machine.run_program("byok", "status", environment, "--json")
+    ready = await machine.run_program("byok", "status", environment, "-o", "json")
     assert ready.json["phase"] == Phase.READY  # contract 107
 
     # byok finds the aliases and tags in place, with or without the optional tenant role.
@@ -165,7 +165,7 @@ async def test_guide_leads_from_the_template_to_a_named_environment(
     )
     found = await shell.run_successfully(commands.print_tenant_role_arn_command())
     role = ("--tenant-role-arn", found.strip())
-    reconciled = await machine.run_program("byok", "tenant", environment, tenant, *role, "--json")
+    reconciled = await machine.run_program("byok", "tenant", environment, tenant, *role, "-o", "json")
     assert reconciled.code == 0, reconciled.err
     assert {key["alias_state"] for key in reconciled.json["keys"]} == {"in place"}
     assert [key["tags_written"] for key in reconciled.json["keys"]] == [[], []]
@@ -180,10 +180,10 @@ async def test_manually_created_keys_work_and_the_printed_commands_name_them(
     payload = (await shell.run_successfully(commands.create_keys_commands())).splitlines()[-1]
 
     created = await machine.run_program(
-        "byok", "create", "--name", environment, "--region", REGION, "--payload", payload, "--wait", "--json"
+        "byok", "create", "--name", environment, "--region", REGION, "--payload", payload, "--wait", "-o", "json"
     )
     assert created.code == 0, created.err  # contract 51, 60
-    handed = await machine.run_program("byok", "tenant", environment, tenant, "--json")
+    handed = await machine.run_program("byok", "tenant", environment, tenant, "-o", "json")
     assert handed.code == 0, handed.err
     assert handed.json["keys"] == []  # D11
     await shell.run_successfully(handed.json["commands"][1])  # D10
@@ -200,7 +200,7 @@ async def test_collection_script_output_is_diagnosed(shell: CustomerShell, machi
     async def diagnose(s3_key_arn: str, rds_key_arn: str) -> tuple[int, list[dict[str, Any]]]:
         script = render_collection_script(PLATFORM_ROLE_ARN, REGION, s3_key_arn, rds_key_arn)
         file.write_text(await shell.run_successfully(script, AWS_PROFILE="byok"))
-        finished = await machine.run_program("byok", "diagnose", str(file), "--json")
+        finished = await machine.run_program("byok", "diagnose", str(file), "-o", "json")
         return finished.code, finished.json["findings"]
 
     await asyncio.to_thread(machine.stack.customer.disable_key, pair.rds_key_arn)

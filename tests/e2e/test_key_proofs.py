@@ -158,7 +158,7 @@ async def test_every_broken_exchanged_or_held_key_is_refused_and_leaves_nothing(
 async def test_cli_proves_both_keys_and_leaves_nothing_behind(machine: StackHarness) -> None:
     request = build_check(machine)
 
-    first = await machine.run_program(*check_command(request), "--json")
+    first = await machine.run_program(*check_command(request), "-o", "json")
     again = await machine.service.check_keys(request.model_copy(update={"prove_aurora_key": True}))
 
     assert first.code == 0, first
@@ -181,7 +181,7 @@ async def test_cli_refuses_broken_keys(machine: StackHarness) -> None:
             for which, fault in zip(KeyPurpose, (s3_fault, rds_fault), strict=True)
         }
         request = build_check(machine, **arns)
-        ended = await machine.run_program(*check_command(request), "--json")
+        ended = await machine.run_program(*check_command(request), "-o", "json")
         assert ended.code == EXIT_CUSTOMER_KEY, ended
         keys = ended.json["keys"]
         assert [keys[which]["verdict"] for which in ("s3", "rds")] == ["refused", "refused"]

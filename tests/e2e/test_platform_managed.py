@@ -19,7 +19,7 @@ async def test_platform_managed_environment_lives_and_never_switches(machine: St
     place = ("--name", name, "--region", REGION)
     pair = ("--s3-key-arn", keys.s3_key_arn, "--rds-key-arn", keys.rds_key_arn)
 
-    created = await machine.run_program("byok", "create", *place, "--platform-managed", "--wait", "--json")
+    created = await machine.run_program("byok", "create", *place, "--platform-managed", "--wait", "-o", "json")
     assert created.code == 0, created
     evidence = created.json["evidence"]
     assert (created.json["phase"], created.json["encryption"]) == ("READY", "platform-managed")
@@ -30,10 +30,10 @@ async def test_platform_managed_environment_lives_and_never_switches(machine: St
 
     refused = await machine.run_program("byok", "create", *place, *pair)
     assert (refused.code, "uses platform-managed keys and cannot be switched" in refused.err) == (1, True)  # contract 9
-    checked = await machine.run_program("byok", "check", *place, *pair, "--json")
+    checked = await machine.run_program("byok", "check", *place, *pair, "-o", "json")
     assert checked.code == 3
     assert {one["code"] for one in checked.json["problems"]} == {"byok.EncryptionCannotChange"}
-    named = await machine.run_program("byok", "tenant", name, "--json")
+    named = await machine.run_program("byok", "tenant", name, "-o", "json")
     assert (named.code, named.json["error"]["code"]) == (1, "byok.NoCustomerKeys")
 
     # Temporal's UI starts a workflow without `EnvironmentService`, so the workflow itself must reject invalid requests.
@@ -51,9 +51,9 @@ async def test_platform_managed_environment_lives_and_never_switches(machine: St
 
     file = tmp_path / "environment.json"
     file.write_text(json.dumps({"environment_id": name, "region": REGION, "encryption": "platform-managed"}))
-    adopted = await machine.run_program("byok", "create", "-f", str(file), "--wait", "--json")
+    adopted = await machine.run_program("byok", "create", "-f", str(file), "--wait", "-o", "json")
     assert (adopted.code, adopted.json["phase"]) == (0, "READY"), adopted
-    deleted = await machine.run_program("byok", "delete", name, "--confirm", name, "--wait", "--json")
+    deleted = await machine.run_program("byok", "delete", name, "--confirm", name, "--wait", "-o", "json")
     assert (deleted.code, deleted.json["phase"]) == (0, "DELETED"), deleted
     assert machine.list_environment_clusters(name) == []
     assert machine.list_environment_buckets(name) == []

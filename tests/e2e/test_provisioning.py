@@ -37,7 +37,7 @@ async def test_command_line_waits_until_ready(machine: StackHarness) -> None:
 
     finished = await machine.run_program(
         *("byok", "create", "--name", request.environment_id, "--region", request.region),
-        *("--s3-key-arn", keys.s3_key_arn, "--rds-key-arn", keys.rds_key_arn, "--wait", "--json"),
+        *("--s3-key-arn", keys.s3_key_arn, "--rds-key-arn", keys.rds_key_arn, "--wait", "-o", "json"),
     )
 
     assert finished.code == 0, finished
@@ -146,7 +146,7 @@ async def test_short_commands_exit_cleanly(machine: StackHarness) -> None:
 
     async def status() -> int:
         async with at_once:
-            return (await machine.run_program("byok", "status", request.environment_id, "--json")).code
+            return (await machine.run_program("byok", "status", request.environment_id, "-o", "json")).code
 
     assert await asyncio.gather(*(status() for _ in range(8))) == [0] * 8
 
@@ -165,7 +165,7 @@ async def test_no_secret_enters_a_history(machine: StackHarness) -> None:
 
 
 async def test_doctor_passes_on_a_working_stack(machine: StackHarness) -> None:
-    finished = await machine.run_program("byok", "doctor", "--json")
+    finished = await machine.run_program("byok", "doctor", "-o", "json")
 
     assert finished.code == 0, finished
 

@@ -16,14 +16,14 @@ from tests.workflows.forgetting import delete_workflow, forget_workflows
 
 async def ask_everywhere(web: StackHarness, name: str) -> dict[str, Any]:
     """Return what the CLI, the API and the wizard say about an environment, without the times of runs and checks."""
-    verified = await web.run_program("byok", "verify", name, "--json")
-    status = (await web.run_program("byok", "status", name, "--json")).json
+    verified = await web.run_program("byok", "verify", name, "-o", "json")
+    status = (await web.run_program("byok", "status", name, "-o", "json")).json
     listed: list[dict[str, Any]] = []
     async with asyncio.timeout(20):  # visibility is eventually consistent
         while [one["phase"] for one in listed] != [status["phase"]]:
-            found = json.loads((await web.run_program("byok", "list", "--json")).out)
+            found = json.loads((await web.run_program("byok", "list", "-o", "json")).out)
             listed = [one for one in found if one["environment_id"] == name]
-    history = json.loads((await web.run_program("byok", "history", name, "--json")).out)
+    history = json.loads((await web.run_program("byok", "history", name, "-o", "json")).out)
     async with httpx.AsyncClient(base_url=web.stack.web_url, timeout=60) as http:
         api = (await http.get(f"/v1/environments/{name}")).json()
         page = await Browser(http).open_page(f"/environments/{name}")
@@ -56,14 +56,14 @@ async def test_environment_outlives_its_workflows_at_every_entry_point(web: Stac
     assert await ask_everywhere(web, name) == before  # contract 134
     assert all(before["page"])
     assert before["pages"]
-    named = await web.run_program("byok", "tenant", name, "acme", "--commands-only", "--json")
+    named = await web.run_program("byok", "tenant", name, "acme", "--commands-only", "-o", "json")
     assert (named.code, named.json["tenant"]) == (0, "acme"), named
     repeated = await web.run_program(
-        *("byok", "create", "--name", name, "--region", REGION, "--key-grace-seconds", "0", "--json"),
+        *("byok", "create", "--name", name, "--region", REGION, "--key-grace-seconds", "0", "-o", "json"),
         *("--s3-key-arn", request.s3_key_arn or "", "--rds-key-arn", request.rds_key_arn or ""),
     )
     assert repeated.code == 0, repeated
-    deleted = await web.run_program("byok", "delete", name, "--confirm", name, "--wait", "--json")
+    deleted = await web.run_program("byok", "delete", name, "--confirm", name, "--wait", "-o", "json")
     assert (deleted.code, deleted.json["phase"]) == (0, "DELETED"), deleted
 
 
@@ -75,9 +75,9 @@ async def test_environments_without_records_are_rebuilt_from_aws_or_deleted_by_t
     await asyncio.gather(*(delete_workflow(web.service.client, record_workflow_id(name)) for name in names))
     name = removed.environment_id
 
-    unknown = await web.run_program("byok", "delete", name, "--confirm", name, "--json")
-    listed = await web.run_program("byok", "claims", "--limit", "10000", "--json")
-    gone = await web.run_program("byok", "delete", name, "--confirm", name, "--region", REGION, "--wait", "--json")
+    unknown = await web.run_program("byok", "delete", name, "--confirm", name, "-o", "json")
+    listed = await web.run_program("byok", "claims", "--limit", "10000", "-o", "json")
+    gone = await web.run_program("byok", "delete", name, "--confirm", name, "--region", REGION, "--wait", "-o", "json")
 
     assert (unknown.code, unknown.json["error"]["code"]) == (1, "byok.EnvironmentNotFound")
     assert "pass the environment's Region" in unknown.err
@@ -89,7 +89,7 @@ async def test_environments_without_records_are_rebuilt_from_aws_or_deleted_by_t
 
     name = kept.environment_id
     rebuilt = await web.run_program(
-        "byok", "inventory", "rebuild", "--reason", "Temporal's database was lost", "--json"
+        "byok", "inventory", "rebuild", "--reason", "Temporal's database was lost", "-o", "json"
     )
 
     assert rebuilt.code == 0, rebuilt
@@ -102,7 +102,7 @@ async def test_environments_without_records_are_rebuilt_from_aws_or_deleted_by_t
     assert status["evidence"]["database"] == known["evidence"]["database"]
     nothing = await web.run_program("byok", "inventory", "rebuild")
     assert (nothing.code, "Records rebuilt: 0" in nothing.out) == (0, True), nothing
-    deleted = await web.run_program("byok", "delete", name, "--confirm", name, "--wait", "--json")
+    deleted = await web.run_program("byok", "delete", name, "--confirm", name, "--wait", "-o", "json")
     assert (deleted.code, deleted.json["phase"]) == (0, "DELETED"), deleted
 
 

@@ -165,7 +165,7 @@ async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Stack
     case.mend_it(kms, arn, policy)
     if case.which is KeyPurpose.RDS:  # the remedy tells the operator to start the cluster
         machine.aws.operator_client("rds").start_db_cluster(DBClusterIdentifier=f"byok-{request.environment_id}")
-    finished = await machine.run_program("byok", "replay", request.environment_id, "--wait", "--json")
+    finished = await machine.run_program("byok", "replay", request.environment_id, "--wait", "-o", "json")
 
     assert finished.code == 0, finished
     assert finished.json["phase"] == "READY"
@@ -198,7 +198,7 @@ async def test_replay_with_corrected_arns_continues_with_them(machine: StackHarn
     assert f"byok replay {request.environment_id} --rds-key-arn <RDS key ARN>" in half.out
     payload = json.dumps({"S3KmsKeyArn": right[KeyPurpose.S3], "RdsKmsKeyArn": right[KeyPurpose.RDS]})
     whole = await machine.run_program(
-        "byok", "replay", request.environment_id, "--payload", payload, "--wait", "--json"
+        "byok", "replay", request.environment_id, "--payload", payload, "--wait", "-o", "json"
     )
 
     assert whole.code == 0, whole
@@ -206,7 +206,7 @@ async def test_replay_with_corrected_arns_continues_with_them(machine: StackHarn
     assert [one["KmsKeyId"] for one in machine.list_environment_clusters(request.environment_id)] == [
         right[KeyPurpose.RDS]
     ]
-    again = await machine.run_program("byok", "replay", request.environment_id, "--json")
+    again = await machine.run_program("byok", "replay", request.environment_id, "-o", "json")
     assert (again.code, again.json["error"]["code"]) == (1, "byok.NotReplayable")
     assert "Nothing to replay" in again.err
 
@@ -223,7 +223,7 @@ async def test_manual_reset_continues_a_stop_and_a_key_in_use_cannot_change(mach
     )
 
     other = create_valid_key(machine.aws, KeyPurpose.RDS)
-    refused = await machine.run_program("byok", "replay", name, "--rds-key-arn", other, "--json")
+    refused = await machine.run_program("byok", "replay", name, "--rds-key-arn", other, "-o", "json")
     assert (refused.code, refused.json["error"]["code"]) == (1, "byok.KeyCannotChange")
     assert refused.json["error"]["message"].startswith(
         f"The cluster byok-{name} is encrypted with {request.rds_key_arn}"

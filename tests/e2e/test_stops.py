@@ -33,7 +33,7 @@ async def run_create(machine: StackHarness, environment_id: str, s3_key_arn: str
     async with AT_ONCE:
         return await machine.run_program(
             *("byok", "create", "--name", environment_id, "--region", REGION, *keys),
-            *("--key-grace-seconds", "0", "--wait", "--json"),
+            *("--key-grace-seconds", "0", "--wait", "-o", "json"),
         )
 
 
@@ -162,7 +162,7 @@ async def test_status_reports_the_same_problem_and_exit_code(machine: StackHarne
     request = machine.build_request(s3_key_arn=arn)
     stopped = await machine.provision(request)
 
-    finished = await machine.run_program("byok", "status", request.environment_id, "--json")
+    finished = await machine.run_program("byok", "status", request.environment_id, "-o", "json")
 
     assert finished.code == STOPPED_BY_A_KEY
     assert Problem.model_validate(finished.json["problem"]) == stopped.problem

@@ -15,7 +15,7 @@ __all__ = ["fleet"]
 async def test_upgrade_with_one_running_and_one_stopped_environment(fleet: WorkerFleet) -> None:
     machine = fleet.machine
     await fleet.start_worker("1")
-    doctor = await machine.run_program("byok", "doctor", "--json")
+    doctor = await machine.run_program("byok", "doctor", "-o", "json")
     (workers,) = [check for check in doctor.json["checks"] if check["name"] == "workers"]
     assert (doctor.code, workers["ok"]) == (1, False)
     assert workers["detail"].endswith("(build 1 of byok); new work waits: no build is the current version")
@@ -44,7 +44,7 @@ async def test_upgrade_with_one_running_and_one_stopped_environment(fleet: Worke
     await fleet.stop_worker("1")
 
     machine.aws.customer_client("kms").enable_key(KeyId=stopped.rds_key_arn)
-    replayed = await machine.run_program("byok", "replay", stopped.environment_id, "--wait", "--json")
+    replayed = await machine.run_program("byok", "replay", stopped.environment_id, "--wait", "-o", "json")
     assert (replayed.code, replayed.json["phase"]) == (0, "READY"), replayed
     assert await fleet.get_environment_build_id(stopped.environment_id) == "2"
 

@@ -41,8 +41,8 @@ async def sweep_until(web: StackHarness, environment_id: str, state: HealthState
 
 
 async def read_cli(web: StackHarness, environment_id: str) -> dict[str, Any]:
-    """Return an environment's health as `byok status --json` shows it."""
-    health: dict[str, Any] = (await web.run_program("byok", "status", environment_id, "--json")).json["health"]
+    """Return an environment's health as `byok status -o json` shows it."""
+    health: dict[str, Any] = (await web.run_program("byok", "status", environment_id, "-o", "json")).json["health"]
     return health
 
 

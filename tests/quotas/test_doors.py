@@ -84,7 +84,7 @@ async def refuse_by_cli(tenant: Tenant, exceeded: ExceededQuota, _: Open, monkey
 
     monkeypatch.setattr("byok.service.connection.connect_service", connect)
     monkeypatch.setenv("BYOK_QUOTAS__ORGANISATIONS", json.dumps({tenant.name: {FIELD[exceeded.quota]: 1}}))
-    options = ["--organisation", tenant.name, "--region", REGION, "--json"]
+    options = ["--organisation", tenant.name, "--region", REGION, "-o", "json"]
     options += [word for name, arn in KEYS.items() for word in (f"--{name.replace('_', '-')}", arn)]
     command = "check" if exceeded.quota is Quota.KEY_CHECKS else "create"
     result = await asyncio.to_thread(

@@ -50,14 +50,14 @@ def test_endpoints_are_a_json_list_and_stay_secret(monkeypatch: pytest.MonkeyPat
         ("portal", "BYOK_NOTIFICATIONS__ENDPOINTS: must be a JSON list, such as ["),
         ("{}", "BYOK_NOTIFICATIONS__ENDPOINTS: must be a JSON list, such as ["),
         ([PORTAL, PORTAL], "BYOK_NOTIFICATIONS__ENDPOINTS: two endpoints have the same name"),
-        ([{**PORTAL, "secrets": []}], "BYOK_NOTIFICATIONS__ENDPOINTS__SECRETS: Tuple should have at least 1 item"),
+        ([{**PORTAL, "secrets": []}], "BYOK_NOTIFICATIONS__ENDPOINTS__SECRETS: must have at least 1 item"),
         ([{**PORTAL, "secrets": ["hunter2"]}], "BYOK_NOTIFICATIONS__ENDPOINTS__SECRETS: must be whsec_ followed by"),
         ([{**PORTAL, "url": "http://hunter2/"}], "BYOK_NOTIFICATIONS__ENDPOINTS__URL: must be an https:// URL with"),
         (
             [{**PORTAL, "name": "Hunter2 "}],
             "BYOK_NOTIFICATIONS__ENDPOINTS__NAME: must be 1 to 32 lower-case letters, digits",
         ),
-        ([{**PORTAL, "types": ["stopped"]}], "BYOK_NOTIFICATIONS__ENDPOINTS__TYPES: Input should be 'byok.environment"),
+        ([{**PORTAL, "types": ["stopped"]}], "BYOK_NOTIFICATIONS__ENDPOINTS__TYPES: must be 'byok.environment"),
         ([{**PORTAL, "typ": []}], "BYOK_NOTIFICATIONS__ENDPOINTS__TYP: no such setting"),
     ],
 )

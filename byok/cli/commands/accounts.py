@@ -4,18 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import exit_on_error, make_console, print_json, print_message
+from byok.cli.command_line import CommandLine
+from byok.cli.output import Output, OutputFormat, exit_on_error, make_console, print_json, print_message
 from byok.cli.requesters import Reason, connect_as_requester
 
 if TYPE_CHECKING:
     from byok.domain.models import AccountRegistration, AccountRequest
 
-accounts = typer.Typer(
-    name="accounts",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Register AWS accounts for organisations.",
-)
+accounts = CommandLine("accounts", help="Register AWS accounts for organisations.")
 
 Organisation = Annotated[str, typer.Argument(help="The organisation's name.")]
 Account = Annotated[str, typer.Argument(help="The 12-digit id of the AWS account.")]
@@ -23,10 +19,13 @@ Account = Annotated[str, typer.Argument(help="The 12-digit id of the AWS account
 
 @accounts.command()
 def allow(organisation: Organisation, account: Account, reason: Reason = None) -> None:
-    """Register an AWS account for an organisation, so that the organisation can use keys in the account.
+    """Register an AWS account for an organisation.
 
-    An account can be registered for only one organisation. If the account is already registered for this organisation,
-    nothing changes.
+    The organisation can then use keys in the account. An account can be registered for only one organisation. If the
+    account is already registered for this organisation, nothing changes.
+
+    Examples:
+        byok accounts allow globex 444455556666 --reason "contract signed"
 
     Exit codes: 0 registered; 1 the account is registered for another organisation, or AWS did not respond; 2 incorrect
     usage.
@@ -42,6 +41,9 @@ def allow(organisation: Organisation, account: Account, reason: Reason = None) -
 def remove(organisation: Organisation, account: Account, reason: Reason = None) -> None:
     """Unregister an AWS account. Environments that use keys in the account keep working.
 
+    Examples:
+        byok accounts remove globex 444455556666
+
     Exit codes: 0 unregistered, or the account was not registered; 1 AWS did not respond; 2 incorrect usage.
     """
     import asyncio
@@ -56,21 +58,26 @@ def remove(organisation: Organisation, account: Account, reason: Reason = None) 
 @accounts.command("list")
 def list_accounts(
     organisation: Annotated[str | None, typer.Option(help="List only the accounts of this organisation.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the accounts as JSON.")] = False,
+    output: Output = OutputFormat.TEXT,
 ) -> None:
     """List the registered AWS accounts.
+
+    Examples:
+        byok accounts list --organisation globex
 
     Exit codes: 0 listed; 1 AWS did not respond; 2 incorrect usage.
     """
     import asyncio
 
-    with exit_on_error(as_json=as_json):
+    with exit_on_error(as_json=output.is_json):
+        from byok.cli.text import format_time
+
         found = asyncio.run(_list(organisation))
-        if as_json:
+        if output.is_json:
             print_json([one.model_dump(mode="json") for one in found])
         elif found:
             make_console().print(
-                "\n".join(f"{one.account}  {one.organisation}  {one.registered_at:%Y-%m-%d %H:%M} UTC" for one in found)
+                "\n".join(f"{one.account}  {one.organisation}  {format_time(one.registered_at)}" for one in found)
             )
         else:
             print_message("No accounts are registered.")

@@ -10,6 +10,9 @@ from byok.cli.output import (
     EXIT_NOT_PROVED,
     EXIT_OK,
     EXIT_USAGE,
+    Explain,
+    Output,
+    OutputFormat,
     exit_on_error,
     make_console,
     print_json,
@@ -49,7 +52,8 @@ def check(
     ] = True,
     profile: Profile = None,
     reason: Reason = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
+    _explain: Explain = False,
+    output: Output = OutputFormat.TEXT,
 ) -> None:
     """Check two keys without creating an environment.
 
@@ -58,10 +62,14 @@ def check(
     removes the objects and the cluster; the removal of the cluster continues after the check ends. byok reuses a proof
     of an Aurora key for ten minutes.
 
+    Examples:
+        byok check --region eu-central-1 --s3-key-arn "$S3_KEY_ARN" --rds-key-arn "$RDS_KEY_ARN"
+        byok check --region eu-central-1 --payload "$PAYLOAD" --no-aurora-proof -o json
+
     Exit codes: 0 both keys are proved; 1 the check could not run; 2 incorrect usage, or a key ARN that can never work;
     3 a key is refused; 4 no key is refused, but at least one is not proved.
     """
-    with exit_on_error(as_json=as_json):
+    with exit_on_error(as_json=output.is_json):
         code = _check(
             {
                 "region": region,
@@ -75,7 +83,7 @@ def check(
                 "prove_aurora_key": aurora_proof,
             },
             reason,
-            as_json=as_json,
+            as_json=output.is_json,
         )
     raise typer.Exit(code)
 
@@ -110,7 +118,7 @@ def _check(options: dict[str, object], reason: str | None, *, as_json: bool) -> 
 
 
 def check_as_json(found: "KeyCheckResult") -> "dict[str, object]":
-    """Return the JSON object that `byok check --json` prints: the result, and its findings as problems."""
+    """Return the JSON object that `byok check -o json` prints: the result, and its findings as problems."""
     from byok.cli.requests import as_json_dict
 
     problems = [as_json_dict(finding) for finding in found.findings]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import exit_on_error, make_console, print_json, print_message
+from byok.cli.output import Output, OutputFormat, exit_on_error, make_console, print_json, print_message
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -16,20 +16,24 @@ if TYPE_CHECKING:
 def claims(
     account: Annotated[str | None, typer.Option(help="List only claims on the keys of this AWS account.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of claims to list.")] = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the claims as JSON.")] = False,
+    output: Output = OutputFormat.TEXT,
 ) -> None:
     """List which environment has claimed which key.
 
     A key can belong to only one environment. A worker checks in AWS whether the environment exists and uses the key. If
     the environment does not exist or does not use the key, the list says what to do.
 
+    Examples:
+        byok claims
+        byok claims --account 444455556666
+
     Exit codes: 0 listed; 1 the claims cannot be listed; 2 incorrect usage.
     """
     import asyncio
 
-    with exit_on_error(as_json=as_json):
+    with exit_on_error(as_json=output.is_json):
         found = asyncio.run(_list(account, limit))
-        if as_json:
+        if output.is_json:
             print_json([claim.model_dump(mode="json") for claim in found])
         elif found:
             make_console().print(_render(found))

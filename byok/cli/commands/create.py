@@ -7,22 +7,39 @@ import typer
 
 from byok.cli.commands.onboarding import Profile
 from byok.cli.commands.tenant import TenantRoleArn, require_role_arn
-from byok.cli.output import EXIT_USAGE, UsageError, exit_on_error, make_console, print_json, print_message
+from byok.cli.output import (
+    EXIT_USAGE,
+    Explain,
+    Output,
+    OutputFormat,
+    UsageError,
+    exit_on_error,
+    make_console,
+    print_json,
+    print_message,
+)
 from byok.cli.requesters import Reason, connect_as_requester
-from byok.domain.phases import Encryption, OnFailure
+from byok.domain.phases import Encryption, OnFailure, Phase
 
 if TYPE_CHECKING:
     from byok.domain.models import ProvisionRequest
+    from byok.service.status import EnvironmentStatus
 
 
 def create(
-    name: Annotated[str | None, typer.Option(help="The environment's id: lower-case letters, digits, hyphens.")] = None,
-    region: Annotated[str | None, typer.Option(help="The environment's AWS Region.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="The environment's id: lower-case letters, digits, hyphens. [required without --file]"),
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="The environment's AWS Region. [required without --file]")] = None,
     organisation: Annotated[
         str | None,
         typer.Option(help="The organisation that owns the environment. [default: the vendor owns it]"),
     ] = None,
-    s3_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's S3 key.")] = None,
+    s3_key_arn: Annotated[
+        str | None,
+        typer.Option(help="Full ARN of the customer's S3 key. Pass both ARNs, --payload or --platform-managed."),
+    ] = None,
     rds_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's Aurora key.")] = None,
     payload: Annotated[str | None, typer.Option(help="The onboarding payload, instead of the two ARNs.")] = None,
     platform_managed: Annotated[
@@ -55,12 +72,19 @@ def create(
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until the environment is ready or stopped, then show the outcome.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
+    _explain: Explain = False,
+    output: Output = OutputFormat.TEXT,
 ) -> None:
     """Provision an environment with the customer's two keys.
 
     Repeating a request never creates a second environment. If the environment is stopped, provisioning starts over and
     adopts the existing resources.
+
+    Examples:
+        byok create --name acme --region eu-central-1 --s3-key-arn "$S3_KEY_ARN" --rds-key-arn "$RDS_KEY_ARN" --wait
+        byok create --name acme --region eu-central-1 --payload "$PAYLOAD" --on-failure rollback
+        byok create --name initech --region eu-central-1 --platform-managed
+        byok create --file examples/environment.json -o json
 
     Exit codes: 0 ready, or accepted without --wait; 1 failed; 2 nothing was started, because of incorrect usage or a
     key ARN that can never work; 3 stopped by a customer's key, or ready but the tenant alias points to another key.
@@ -81,11 +105,11 @@ def create(
         "profile": profile,
         "stack_name": stack_name,
     }
-    with exit_on_error(as_json=as_json):
+    with exit_on_error(as_json=output.is_json):
         options["tenant_role_arn"] = require_role_arn(tenant_role_arn)
         request = _request(file, options)
-        _refuse_impossible_keys(request, as_json=as_json)
-        code = asyncio.run(_create(request, reason, wait=wait, as_json=as_json))
+        _refuse_impossible_keys(request, as_json=output.is_json)
+        code = asyncio.run(_create(request, reason, wait=wait, as_json=output.is_json))
     raise typer.Exit(code)
 
 
@@ -102,7 +126,7 @@ def _request(file: Path | None, options: dict[str, object]) -> "ProvisionRequest
 
 
 def _refuse_impossible_keys(request: "ProvisionRequest", *, as_json: bool) -> None:
-    from byok.cli import views
+    from byok.cli.remedy_views import render_problems
     from byok.cli.requests import find_request_problems, refusal_as_json_dict
     from byok.settings import Settings
 
@@ -112,8 +136,8 @@ def _refuse_impossible_keys(request: "ProvisionRequest", *, as_json: bool) -> No
     if as_json:
         print_json(refusal_as_json_dict(problems, environment_id=request.environment_id))
     err = make_console(stderr=True)
-    err.print("Nothing was started.", style="bold red")
-    err.print(views.render_problems(problems))
+    err.print("error: Nothing was started, because this request can never succeed.", style="bold red")
+    err.print(render_problems(problems))
     raise typer.Exit(EXIT_USAGE)
 
 
@@ -123,15 +147,22 @@ async def _create(request: "ProvisionRequest", reason: str | None, *, wait: bool
 
     service = await connect_as_requester(reason)
     creation = await service.create(request)
+    name = request.environment_id
     if not creation.started:
-        print_message(f"Environment {request.environment_id} was already requested with the same values.")
+        print_message(f"Environment {name} was already requested with the same values.")
     if wait:
-        status = await follow(service, request.environment_id, quiet=as_json)
+        status = await follow(service, name, quiet=as_json)
     else:
-        status = await service.read_status(request.environment_id)
-        print_message(f"Accepted. Follow it with: byok status {request.environment_id}")
-        if not await service.list_workers():
+        status = await service.read_status(name)
+        print_message(_describe_start(status))
+        if not status.phase.is_final and not await service.list_workers():
             print_message("No worker is polling the task queue; provisioning begins when a worker starts.")
     if as_json:
         print_json(as_json_dict(status))
     return exit_code_for_status(status)
+
+
+def _describe_start(status: "EnvironmentStatus") -> str:
+    if status.phase is Phase.READY:
+        return f"{status.environment_id} is {Phase.READY}. Show it with: byok status {status.environment_id}"
+    return f"Accepted. Follow it with: byok status {status.environment_id}"

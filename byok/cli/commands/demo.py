@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from byok.cli.commands.up import exit_without_local_extra
 from byok.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, exit_on_error, exit_with_error, make_console
 
 if TYPE_CHECKING:
@@ -26,11 +27,15 @@ def demo() -> None:
     end, byok sets the other environment's tenant name on that environment's keys. Everything runs on this machine, on
     free ports and in a temporary folder, and nothing is left behind.
 
+    Examples:
+        byok demo
+
     Exit codes: 0 every check passed; 1 a check failed.
     """
     import asyncio
 
     with exit_on_error():
+        exit_without_local_extra()
         from byok.local.processes import DevStackError
 
         try:

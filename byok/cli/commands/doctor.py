@@ -10,6 +10,8 @@ from byok.cli.output import (
     EXIT_CUSTOMER_KEY,
     EXIT_FAILED,
     EXIT_OK,
+    Output,
+    OutputFormat,
     UsageError,
     exit_on_error,
     make_console,
@@ -31,7 +33,7 @@ def doctor(
     s3_key_arn: Annotated[str | None, typer.Option(help="With --customer: ARN of the S3 key, or the payload.")] = None,
     rds_key_arn: Annotated[str | None, typer.Option(help="With --customer: ARN of the Aurora key.")] = None,
     organisation: Organisation = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    output: Output = OutputFormat.TEXT,
 ) -> None:
     """Check that everything byok needs is reachable.
 
@@ -41,19 +43,23 @@ def doctor(
     credentials, run `byok doctor` where the worker runs. With --customer, `byok doctor` runs no checks, but prints a
     script of plain AWS CLI commands for the key administrator. `byok diagnose` reads the script's output.
 
+    Examples:
+        byok doctor
+        byok doctor --customer --region eu-central-1 --s3-key-arn "$S3_KEY_ARN" --rds-key-arn "$RDS_KEY_ARN" > keys.sh
+
     Exit codes: 0 every check passed; 1 a check failed; 2 incorrect usage.
     """
-    with exit_on_error(as_json=as_json):
+    with exit_on_error(as_json=output.is_json):
         if customer:
             _print_script(region, platform_role_arn, s3_key_arn, rds_key_arn, organisation)
             raise typer.Exit(EXIT_OK)
-        code = _doctor(as_json=as_json)
+        code = _doctor(as_json=output.is_json)
     raise typer.Exit(code)
 
 
 def diagnose(
     file: Annotated[Path, typer.Argument(help="The file that contains the script's output, or - for standard input.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    output: Output = OutputFormat.TEXT,
 ) -> None:
     """Explain what is wrong with two keys, likely causes first.
 
@@ -62,14 +68,18 @@ def diagnose(
     Calls neither AWS nor Temporal. Text before and after the script's output is ignored, and lines that a terminal has
     wrapped are joined.
 
+    Examples:
+        byok diagnose output.txt
+        byok diagnose - < output.txt
+
     Exit codes: 0 no problem found; 2 the file cannot be used; 3 a problem prevents provisioning, or data is missing.
     """
-    with exit_on_error(as_json=as_json):
+    with exit_on_error(as_json=output.is_json):
         from byok.cli import views
         from byok.domain.diagnosis.diagnose import are_keys_usable
 
         findings = _diagnose_file(file)
-        if as_json:
+        if output.is_json:
             print_json({"ok": are_keys_usable(findings), "findings": [finding.as_json_dict() for finding in findings]})
         else:
             make_console().print(views.render_diagnosis(findings))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import exit_on_error, make_console, print_json
+from byok.cli.output import Output, OutputFormat, exit_on_error, make_console, print_json
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def history(
     name: Annotated[str, typer.Argument(help="The environment's id.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the attempts as JSON.")] = False,
+    output: Output = OutputFormat.TEXT,
 ) -> None:
     """Show every attempt to provision or delete an environment.
 
@@ -23,13 +23,17 @@ def history(
     attempt, the history shows who began the attempt, when it began and ended, and which problem stopped it. A gap in
     the numbers means that Temporal no longer has a record of an attempt.
 
+    Examples:
+        byok history acme
+        byok history acme -o json
+
     Exit codes: 0 shown; 1 there is no such environment, or Temporal cannot be reached.
     """
     import asyncio
 
-    with exit_on_error(as_json=as_json):
+    with exit_on_error(as_json=output.is_json):
         found = asyncio.run(_list(name))
-        if as_json:
+        if output.is_json:
             print_json([one.model_dump(mode="json") for one in found])
         else:
             make_console().print(_render(found))
@@ -43,15 +47,15 @@ async def _list(name: str) -> "tuple[Attempt, ...]":
 
 
 def _render(found: "Sequence[Attempt]") -> "Text":
-    from byok.cli.text import render_table
+    from byok.cli.text import format_time, render_table
     from byok.cli.views import PHASE_COLOURS
 
     rows = [
         (
             str(one.number),
             one.kind.value,
-            f"{one.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
-            f"{one.ended_at.astimezone():%Y-%m-%d %H:%M:%S}" if one.ended_at else "",
+            format_time(one.started_at),
+            format_time(one.ended_at) if one.ended_at else "",
             one.phase.value,
             f"{one.problem_code} in {one.problem_phase}" if one.problem_code else "",
             one.by or "",

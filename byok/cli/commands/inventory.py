@@ -1,18 +1,17 @@
 """`byok inventory`: makes the records of environments again from what AWS shows."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from byok.cli.output import exit_on_error, make_console, print_json
+from byok.cli.command_line import CommandLine
+from byok.cli.output import Output, OutputFormat, exit_on_error, make_console, print_json
 from byok.cli.requesters import Reason, connect_as_requester
 
 if TYPE_CHECKING:
     from byok.domain.models import RebuildResult
 
-inventory = typer.Typer(
-    name="inventory", no_args_is_help=True, rich_markup_mode=None, help="Compare byok's records with AWS."
-)
+inventory = CommandLine("inventory", help="Compare byok's records with AWS.")
 
 
 @inventory.callback()
@@ -23,7 +22,7 @@ def accept_inventory_commands() -> None:
 @inventory.command()
 def rebuild(
     reason: Reason = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    output: Output = OutputFormat.TEXT,
 ) -> None:
     """Make the records of environments that have resources in AWS but no record.
 
@@ -32,14 +31,17 @@ def rebuild(
     otherwise STOPPED. The command changes nothing in AWS, and no existing record. An environment without a cluster gets
     no record, and is found only if it has claims on keys.
 
+    Examples:
+        byok inventory rebuild --reason "Temporal was restored from an old backup"
+
     Exit codes: 0 every environment has a record; 1 an environment has no record, or AWS did not respond; 2 incorrect
     usage.
     """
     import asyncio
 
-    with exit_on_error(as_json=as_json):
+    with exit_on_error(as_json=output.is_json):
         result = asyncio.run(_rebuild(reason))
-        if as_json:
+        if output.is_json:
             from byok.service.rebuilding import UNKNOWN_AFTER_REBUILD
 
             print_json({**result.model_dump(mode="json"), "unknown": list(UNKNOWN_AFTER_REBUILD)})

@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byok.cli.output import EXIT_FAILED, EXIT_OK, UsageError, exit_on_error, print_json, print_message, print_text
+from byok.cli.output import (
+    EXIT_FAILED,
+    EXIT_OK,
+    Output,
+    OutputFormat,
+    UsageError,
+    exit_on_error,
+    print_json,
+    print_message,
+    print_text,
+)
 from byok.cli.requesters import Reason, connect_as_requester
 from byok.domain.phases import Encryption
 
@@ -15,7 +25,6 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(help="The environment's id.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the operation is complete, then show the outcome.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the status as JSON.")]
 
 
 def replay(
@@ -34,41 +43,49 @@ def replay(
     ] = False,
     reason: Reason = None,
     wait: Wait = False,
-    as_json: AsJson = False,
+    output: Output = OutputFormat.TEXT,
 ) -> None:
     """Resume a stopped environment at the failed step.
 
     Fix the key first. Completed steps are not repeated. If you pass other keys, provisioning starts over and adopts the
     environment's existing resources. With --all and --code, resume all environments that stopped with the same problem.
 
+    Examples:
+        byok replay acme --wait
+        byok replay acme --s3-key-arn "$S3_KEY_ARN"
+        byok replay --all --code rds.Throttling --dry-run
+
     Exit codes: 0 ready, or resumed without --wait; 1 failed, or nothing to replay, or (with --all) an environment could
     not be replayed; 2 incorrect usage; 3 stopped by a customer's key again.
     """
     import asyncio
 
-    with exit_on_error(as_json=as_json):
+    with exit_on_error(as_json=output.is_json):
         keys = _keys(s3_key_arn, rds_key_arn, payload)
         if every:
             if name is not None or keys or wait or code is None:
                 raise UsageError("--all: specify --code, and leave out the environment's id, the ARNs and --wait.")
-            raise typer.Exit(asyncio.run(_replay_all(code, reason, dry_run=dry_run, as_json=as_json)))
+            raise typer.Exit(asyncio.run(_replay_all(code, reason, dry_run=dry_run, as_json=output.is_json)))
         if name is None or code is not None or dry_run:
             raise UsageError("Specify the environment's id, or --all with --code. --dry-run requires --all.")
-        raise typer.Exit(asyncio.run(_replay(name, keys, reason, wait=wait, as_json=as_json)))
+        raise typer.Exit(asyncio.run(_replay(name, keys, reason, wait=wait, as_json=output.is_json)))
 
 
-def cancel(name: Name, reason: Reason = None, wait: Wait = False, as_json: AsJson = False) -> None:
+def cancel(name: Name, reason: Reason = None, wait: Wait = False, output: Output = OutputFormat.TEXT) -> None:
     """Cancel the operation in progress on an environment.
 
     The step in progress finishes first. byok then keeps all resources or, if the environment was created with
     --on-failure rollback, removes them. `byok status` shows the result.
 
+    Examples:
+        byok cancel acme --wait
+
     Exit codes: 0 cancellation requested, or completed with --wait; 1 there is nothing to cancel; 2 incorrect usage.
     """
     import asyncio
 
-    with exit_on_error(as_json=as_json):
-        asyncio.run(_cancel(name, reason, wait=wait, as_json=as_json))
+    with exit_on_error(as_json=output.is_json):
+        asyncio.run(_cancel(name, reason, wait=wait, as_json=output.is_json))
 
 
 def delete(
@@ -98,7 +115,7 @@ def delete(
     ] = False,
     reason: Reason = None,
     wait: Wait = False,
-    as_json: AsJson = False,
+    output: Output = OutputFormat.TEXT,
 ) -> None:
     """Delete an environment.
 
@@ -106,12 +123,16 @@ def delete(
     other objects, or if the Region, the keys or the kind of encryption in AWS differ from those in the request, nothing
     is removed. The keys are never touched.
 
+    Examples:
+        byok delete acme --wait
+        byok delete acme --confirm acme --no-final-snapshot --reason "end of the trial"
+
     Exit codes: 0 deleted, or deletion accepted without --wait; 1 some resources remain, or the environment cannot be
     deleted now; 2 incorrect usage, or not confirmed; 3 stopped by a customer's key.
     """
     import asyncio
 
-    with exit_on_error(as_json=as_json):
+    with exit_on_error(as_json=output.is_json):
         given: dict[str, Any] = {"region": region, **_keys(None, None, payload)}
         if platform_managed:
             given["encryption"] = Encryption.PLATFORM_MANAGED
@@ -121,7 +142,9 @@ def delete(
                 "customer's keys."
             )
         _confirm(name, confirm, final_snapshot=final_snapshot)
-        code = asyncio.run(_delete(name, given, reason, final_snapshot=final_snapshot, wait=wait, as_json=as_json))
+        code = asyncio.run(
+            _delete(name, given, reason, final_snapshot=final_snapshot, wait=wait, as_json=output.is_json)
+        )
     raise typer.Exit(code)
 
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import UsageError, exit_on_error, make_console, print_json, print_message
+from byok.cli.command_line import CommandLine
+from byok.cli.output import Output, OutputFormat, UsageError, exit_on_error, make_console, print_json, print_message
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -13,29 +14,32 @@ if TYPE_CHECKING:
     from byok.domain.models import DeliveryReceipt
     from byok.service.notifications import Delivery
 
-notifications = typer.Typer(
-    name="notifications", no_args_is_help=True, rich_markup_mode=None, help="Follow the deliveries of notifications."
-)
+notifications = CommandLine("notifications", help="Follow the deliveries of notifications.")
 
 
 @notifications.command("list")
 def list_notifications(
     environment: Annotated[str | None, typer.Option(help="List only deliveries about this environment.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of deliveries to list.")] = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the deliveries as JSON.")] = False,
+    output: Output = OutputFormat.TEXT,
 ) -> None:
-    """List the deliveries of notifications, newest first: delivered, retrying (with the last error) or failed.
+    """List the deliveries of notifications, newest first.
+
+    A delivery is delivered, retrying (with the last error) or failed.
 
     Reads the deliveries from Temporal, so no worker needs to be running. Temporal deletes a delivery that has ended
     once its retention has passed.
+
+    Examples:
+        byok notifications list --environment acme
 
     Exit codes: 0 listed; 1 Temporal did not respond; 2 incorrect usage.
     """
     import asyncio
 
-    with exit_on_error(as_json=as_json):
+    with exit_on_error(as_json=output.is_json):
         found = asyncio.run(_list(environment, limit))
-        if as_json:
+        if output.is_json:
             print_json([one.model_dump(mode="json") for one in found])
         elif found:
             make_console().print(_render(found))
@@ -46,19 +50,22 @@ def list_notifications(
 @notifications.command("test")
 def deliver_test(
     endpoint: Annotated[str, typer.Argument(help="The endpoint's name in the settings of the workers.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    output: Output = OutputFormat.TEXT,
 ) -> None:
     """Deliver a test notification to an endpoint now, in one attempt.
 
     A worker delivers it, because only the workers' settings contain the endpoint's URL and secrets.
 
+    Examples:
+        byok notifications test pager
+
     Exit codes: 0 the endpoint accepted it; 1 the endpoint did not accept it, or is unknown; 2 incorrect usage.
     """
     import asyncio
 
-    with exit_on_error(as_json=as_json):
-        receipt = asyncio.run(_deliver_test(endpoint))
-        if as_json:
+    with exit_on_error(as_json=output.is_json):
+        receipt = asyncio.run(_deliver_test(_require_name(endpoint)))
+        if output.is_json:
             print_json(receipt.model_dump(mode="json"))
         else:
             print_message(f"Endpoint {endpoint} accepted the test notification (status {receipt.status}).")
@@ -68,7 +75,12 @@ def deliver_test(
 def resend(
     delivery: Annotated[str, typer.Argument(help="The delivery's id, as `byok notifications list` shows it.")],
 ) -> None:
-    """Deliver a notification again under the same webhook-id, whether or not it was delivered before.
+    """Deliver a notification again, whether or not it was delivered before.
+
+    The delivery keeps its webhook-id, by which receivers recognise it.
+
+    Examples:
+        byok notifications resend "$DELIVERY_ID"
 
     Exit codes: 0 started; 1 there is no such delivery; 2 incorrect usage.
     """
@@ -95,7 +107,7 @@ async def _deliver_test(endpoint: str) -> "DeliveryReceipt":
     from byok.service.connection import connect_service
     from byok.service.notifications import deliver_test_notification
 
-    return await deliver_test_notification(await connect_service(), _require_name(endpoint))
+    return await deliver_test_notification(await connect_service(), endpoint)
 
 
 async def _resend(delivery: str) -> str:
@@ -116,15 +128,16 @@ def _require_name(endpoint: str) -> str:
 def _render(found: "Sequence[Delivery]") -> "Text":
     from rich.text import Text
 
+    from byok.cli.text import format_time
     from byok.service.notifications import DeliveryState
 
     colours = {DeliveryState.DELIVERED: "green", DeliveryState.PENDING: "yellow", DeliveryState.RETRYING: "yellow"}
     lines: list[Text] = []
     for one in found:
         state = (one.state.value, f"bold {colours.get(one.state, 'red')}")
-        about = f"{one.at:%Y-%m-%d %H:%M:%S} UTC  {one.environment_id or '-'}  {one.type}  "
+        about = f"{format_time(one.at)}  {one.environment_id or '-'}  {one.type}  "
         lines += [Text.assemble(about, state), Text(f"  {one.id}")]
         if one.error is not None:
-            due = f" Next attempt: {one.next_attempt_at:%Y-%m-%d %H:%M:%S} UTC." if one.next_attempt_at else ""
+            due = f" Next attempt: {format_time(one.next_attempt_at)}." if one.next_attempt_at else ""
             lines.append(Text(f"  {one.error}{due}"))
     return Text("\n").join(lines)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import UsageError, exit_on_error, make_console, print_json, print_message, print_text
+from byok.cli.output import (
+    Output,
+    OutputFormat,
+    UsageError,
+    exit_on_error,
+    make_console,
+    print_json,
+    print_message,
+    print_text,
+)
 from byok.cli.platform import Organisation, PlatformRole, Region, require_platform_role_arn, require_region
 from byok.onboarding.template_kinds import TemplateKind
 
@@ -40,7 +49,7 @@ def onboarding(
     s3_key_arn: Annotated[str | None, typer.Option(help="ARN of the S3 key, instead of the payload.")] = None,
     rds_key_arn: Annotated[str | None, typer.Option(help="ARN of the Aurora key, instead of the payload.")] = None,
     organisation: Organisation = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    output: Output = OutputFormat.TEXT,
 ) -> None:
     """Print what a customer needs to create the two keys.
 
@@ -48,11 +57,15 @@ def onboarding(
     commands contain the organisation's external id, so a worker must be running. If you do not pass the keys, byok
     calls neither AWS nor Temporal.
 
+    Examples:
+        byok onboarding --region eu-central-1 --environment acme
+        byok onboarding --region eu-central-1 --environment acme --payload "$PAYLOAD"
+
     Exit codes: 0 printed; 1 the external id cannot be read; 2 incorrect usage.
     """
     import asyncio
 
-    with exit_on_error(as_json=as_json):
+    with exit_on_error(as_json=output.is_json):
         from byok.cli.requests import require_organisation
         from byok.domain.customer_aws import DEFAULT_PROFILE, default_stack_name
         from byok.onboarding.kit import OnboardingKit
@@ -83,7 +96,7 @@ def onboarding(
             raise UsageError(str(error)) from error
         if kit.keys is not None:
             kit = replace(kit, external_id=asyncio.run(_get_external_id(organisation)))
-        if as_json:
+        if output.is_json:
             print_json(kit.as_json_dict())
         else:
             _show(kit)
@@ -122,6 +135,11 @@ def template(
     `terraform` prints a Terraform file that creates the same keys in one Region.
 
     If the output file exists, byok replaces it. A message says whether the contents changed.
+
+    Examples:
+        byok template --out keys.yaml
+        byok template tenant-role --out tenant-role.yaml
+        byok template terraform --region eu-central-1
 
     Exit codes: 0 printed or written; 2 incorrect usage, or the file cannot be written.
     """

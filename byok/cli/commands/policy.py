@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from byok.cli.command_line import CommandLine
 from byok.cli.output import (
     EXIT_CUSTOMER_KEY,
     EXIT_OK,
+    Output,
+    OutputFormat,
     UsageError,
     exit_on_error,
     make_console,
@@ -27,10 +30,7 @@ from byok.cli.platform import (
     require_region,
 )
 
-policy = typer.Typer(
-    no_args_is_help=True,
-    help="Render, check or complete a key policy.",
-)
+policy = CommandLine("policy", help="Render, check or complete a key policy.")
 File = Annotated[
     Path,
     typer.Argument(
@@ -48,6 +48,9 @@ def render(
     key: KeyName, region: Region, platform_role_arn: PlatformRole = None, organisation: Organisation = None
 ) -> None:
     """Print the platform's statements for a key policy, as JSON.
+
+    Examples:
+        byok policy render aurora --region eu-central-1
 
     Exit codes: 0 printed; 2 incorrect usage.
     """
@@ -73,7 +76,7 @@ def check(
     platform_role_arn: PlatformRole = None,
     key_arn: KeyArnOption = None,
     organisation: Organisation = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    output: Output = OutputFormat.TEXT,
 ) -> None:
     """Check a key policy, permission by permission.
 
@@ -82,10 +85,14 @@ def check(
 
     Needs no credentials and makes no AWS calls, because byok itself evaluates the policy, as AWS would.
 
+    Examples:
+        byok policy check aurora examples/aurora-key-policy.json --region eu-central-1
+        aws kms get-key-policy --key-id "$S3_KEY_ARN" | byok policy check s3 - --region eu-central-1
+
     Exit codes: 0 the policy lets the platform use the key; 2 incorrect usage, or the file is not a policy; 3 the policy
     does not let the platform use the key, or the result depends on facts that only AWS knows.
     """
-    with exit_on_error(as_json=as_json):
+    with exit_on_error(as_json=output.is_json):
         from datetime import UTC, datetime
 
         from byok.cli import views
@@ -109,7 +116,7 @@ def check(
             report = parse_and_check_policy(content, which, side, settings.vendor)
         except PolicyDocumentError as error:
             raise UsageError(f"{file} is not a key policy. {error}") from error
-        if as_json:
+        if output.is_json:
             print_json(report.as_json_dict())
         else:
             make_console().print(views.render_policy_report(report))
@@ -134,6 +141,9 @@ def merge(
     Line endings and a byte order mark are kept; UTF-16 becomes UTF-8. byok does not change the key: the key
     administrator applies the new policy to the key with `aws kms put-key-policy`. With --key-arn and --out, byok prints
     the full command.
+
+    Examples:
+        byok policy merge s3 policy.json --region eu-central-1 --key-arn "$S3_KEY_ARN" --out new-policy.json
 
     Exit codes: 0 done, or there was nothing to do; 2 incorrect usage, or the policy cannot be completed.
     """

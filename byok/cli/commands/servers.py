@@ -43,7 +43,7 @@ def worker() -> None:
 
     Examples:
         byok worker
-        BYOK_WORKER_DEPLOYMENT=byok BYOK_WORKER_BUILD_ID=2 byok worker
+        BYOK_LOG_LEVEL=DEBUG byok worker
 
     Exit codes: 0 stopped by a signal; 1 the worker cannot start.
     """
@@ -64,7 +64,7 @@ def token(
     ],
     name: Annotated[
         str | None,
-        typer.Option(help="Name in audit records. [default: derived from the organisation and the token]"),
+        typer.Option(help="Name in audit records. [default: derived from the token]"),
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days until the token expires.")] = 90,
     read_only: Annotated[bool, typer.Option("--read-only", help="Make a token that cannot change anything.")] = False,

@@ -10,6 +10,9 @@ from byok.cli.output import (
     EXIT_CUSTOMER_KEY,
     EXIT_FAILED,
     EXIT_OK,
+    Explain,
+    Output,
+    OutputFormat,
     UsageError,
     exit_on_error,
     make_console,
@@ -48,7 +51,8 @@ def tenant(
         ),
     ] = None,
     reason: Reason = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    _explain: Explain = False,
+    output: Output = OutputFormat.TEXT,
 ) -> None:
     """Set the tenant name on both keys, as an alias and as tags.
 
@@ -57,12 +61,17 @@ def tenant(
     a name on the keys, or the role that was passed when the environment was created. If there is no such role, byok
     changes nothing and prints the commands for the key administrator.
 
+    Examples:
+        byok tenant acme
+        byok tenant acme --tenant-role-arn "$TENANT_ROLE_ARN"
+        byok tenant acme acme-eu --commands-only
+
     Exit codes: 0 done, or the commands are printed; 1 failed; 2 incorrect usage; 3 an alias points to another key, or
     the name cannot be set on a key.
     """
     import asyncio
 
-    with exit_on_error(as_json=as_json):
+    with exit_on_error(as_json=output.is_json):
         options: dict[str, Any] = {
             "role_arn": require_role_arn(role_arn),
             "repoint": repoint,
@@ -71,7 +80,7 @@ def tenant(
         }
         if commands_only and (repoint or role_arn):
             raise UsageError("--commands-only changes nothing: leave out --repoint and --tenant-role-arn.")
-        code = asyncio.run(_tenant(environment, name, options, reason, as_json=as_json))
+        code = asyncio.run(_tenant(environment, name, options, reason, as_json=output.is_json))
     raise typer.Exit(code)
 
 
@@ -94,6 +103,7 @@ async def _tenant(
     import shlex
 
     from byok.cli import views
+    from byok.cli.remedy_views import render_problems
     from byok.cli.requests import as_json_dict
     from byok.domain.tenant import InvalidTenantNameError, require_valid_tenant_name
     from byok.service.errors import NamingStoppedError
@@ -120,7 +130,7 @@ async def _tenant(
             )
         else:
             make_console().print("Could not set the tenant name on the keys.", style="bold red")
-            make_console().print(views.render_problems(error.problems))
+            make_console().print(render_problems(error.problems))
             make_console().print(f"\n  Next\n    byok tenant {environment} {shlex.quote(request.tenant)}")
         return EXIT_CUSTOMER_KEY if any(problem.key for problem in error.problems) else EXIT_FAILED
     if as_json:

@@ -35,11 +35,16 @@ def up(
 
     Everything listens on 127.0.0.1 only. A second Ctrl-C kills every process immediately.
 
+    Examples:
+        byok up
+        byok up --data /tmp/byok --web-port 8080 --no-worker
+
     Exit codes: 0 stopped on request; 1 a process could not start or has exited.
     """
     import asyncio
 
     with exit_on_error():
+        exit_without_local_extra()
         from byok.local.ports import Ports
         from byok.local.processes import DevStackError
         from byok.local.stack import DevStack
@@ -67,6 +72,15 @@ def up(
         except (DevStackError, OSError) as error:
             exit_with_error(str(error), "byok.DevStack", EXIT_FAILED, as_json=False)
     raise typer.Exit(code)
+
+
+def exit_without_local_extra() -> None:
+    """Exit with the command that installs the extra `local`, if byok is installed without the extra."""
+    from byok.local.extras import find_missing_extra
+
+    missing = find_missing_extra()
+    if missing is not None:
+        exit_with_error(missing, "byok.DevStack", EXIT_FAILED, as_json=False)
 
 
 async def _up(make_stack: "Callable[[], DevStack]", env_file: Path) -> int:

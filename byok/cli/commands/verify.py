@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import exit_on_error, make_console, print_json
+from byok.cli.output import Explain, Output, OutputFormat, exit_on_error, make_console, print_json
 from byok.cli.requesters import Reason, connect_as_requester
 
 if TYPE_CHECKING:
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def verify(
     name: Annotated[str, typer.Argument(help="The environment's id.")],
     reason: Reason = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the health as JSON.")] = False,
+    _explain: Explain = False,
+    output: Output = OutputFormat.TEXT,
 ) -> None:
     """Prove the keys of a READY environment, and show its health.
 
@@ -25,17 +26,21 @@ def verify(
 
     While the health is RECOVERING, RDS is still starting the database: repeat the command until it exits with 0.
 
+    Examples:
+        byok verify acme
+        byok verify acme --reason "the customer enabled the key"
+
     Exit codes: 0 HEALTHY; 1 there is no such environment, it is not READY, or no worker is available; 2 incorrect
     usage; 3 KEY_LOST: AWS refuses to use a customer's key; 4 AWS did not answer, so nothing is proved; 5 DEGRADED,
     RECOVERING, or a platform-managed key is lost.
     """
     import asyncio
 
-    with exit_on_error(as_json=as_json):
+    with exit_on_error(as_json=output.is_json):
         found = asyncio.run(_verify(name, reason))
         from byok.cli.health_views import exit_code_for_health, render_health
 
-        if as_json:
+        if output.is_json:
             print_json(found.model_dump(mode="json"))
         else:
             make_console().print(render_health(name, found))
