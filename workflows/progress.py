@@ -293,26 +293,29 @@ def _requester() -> list[str]:
 
 
 def _problems(problems: Sequence[Problem], retry: str) -> list[str]:
-    return [*_list_problems(problems), "", f"Retry: `{retry}`"] if problems else []
+    """Return the problems and how to retry. Several problems must all be fixed before the retry."""
+    if len(problems) == 1:
+        return _list_problems(problems, retry)
+    return [*_list_problems(problems), "", f"Once all problems are fixed: `{retry}`"] if problems else []
 
 
-def _list_problems(problems: Sequence[Problem]) -> list[str]:
+def _list_problems(problems: Sequence[Problem], retry: str | None = None) -> list[str]:
     lines: list[str] = []
     for item in problems:
         lines += ["", f"#### {item.remediation.title}", "", f"**{item.code}** `{item.message}`", ""]
         lines += [f"- {name}: `{value}`" for name, value in _facts(item) if value]
-        lines += ["", *_remedy(item.remediation)]
+        lines += ["", *_remedy(item.remediation, retry)]
     return lines
 
 
-def _remedy(remedy: Remediation) -> list[str]:
+def _remedy(remedy: Remediation, retry: str | None = None) -> list[str]:
     """Return a remedy's steps as a numbered list. The blocks of a step are indented, so that the list continues."""
     lines = [_escape(remedy.explanation), ""] if remedy.explanation else []
     for number, step in enumerate(remedy.steps, start=1):
         lines.append(f"{number}. {_escape(step.text)}")
         if step.link is not None:
             lines.append(f"   [{step.link.label}]({step.link.url})")
-        for block in (step.command, step.statement):
+        for block in (step.command, step.statement, retry if step.retry else None):
             if block is not None:
                 lines += ["", "   ```", *(f"   {line}" for line in block.splitlines()), "   ```"]
     return lines
@@ -320,7 +323,7 @@ def _remedy(remedy: Remediation) -> list[str]:
 
 def _escape(text: str) -> str:
     """Escape the characters that start a link, an element or emphasis, because a user may have entered them."""
-    return re.sub(r"([\\\[\]<>*_])", r"\\\1", text)
+    return re.sub(r"([\\\[\]<*_])", r"\\\1", text)
 
 
 def _tenant(outcome: TenantOutcome | None) -> list[str]:

@@ -4,7 +4,6 @@ The CLI, the API, the wizard and Temporal's UI all show this structure, and each
 words. `byok.domain.problems.remediation` builds the remedies.
 """
 
-from collections.abc import Iterator
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
@@ -41,8 +40,8 @@ class Retry(_Part):
     """What the last step of a remedy repeats, for a program that offers the retry as a command or a button.
 
     Attributes:
-        request: The request to repeat. The HTTP API's routes are `POST /v1/environments/{environment_id}/replay`
-            (replay), `DELETE /v1/environments/{environment_id}` (delete), `POST /v1/environments` (create) and
+        request: The request to repeat. In the HTTP API: `POST /v1/environments/{environment_id}/replays` (replay),
+            `DELETE /v1/environments/{environment_id}` (delete), `POST /v1/environments` (create) and
             `PUT /v1/environments/{environment_id}/tenant` (set-tenant-name).
         values: Whether to repeat the request with the same values.
     """
@@ -98,6 +97,6 @@ class Remediation(_Part):
         return cls(title=title, explanation=explanation, steps=(retry,))
 
     @property
-    def commands(self) -> Iterator[str]:
+    def commands(self) -> tuple[str, ...]:
         """The commands of all steps."""
-        return (step.command for step in self.steps if step.command is not None)
+        return tuple(step.command for step in self.steps if step.command is not None)

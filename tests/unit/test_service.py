@@ -25,7 +25,6 @@ from byok.service.errors import (
     TemporalUnreachableError,
 )
 from byok.temporal import make_plugin, register_search_attributes
-from tests.remedy_text import text_of
 from tests.workflows.fake_activities import (
     RDS_KEY,
     REGION,
@@ -193,7 +192,10 @@ async def test_terminated_deletion_must_be_requested_again(
     assert status.problem is not None
     assert status.phase is Phase.STOPPED
     assert (status.problem.code, status.problem.phase) == ("byok.Ended", Phase.DELETING)
-    assert text_of(status.problem.remediation) == "Retry the deletion: resources that are already deleted are skipped."
+    assert (
+        status.problem.remediation.steps[-1].text
+        == "Retry the deletion: resources that are already deleted are skipped."
+    )
 
 
 async def test_missing_environment_is_not_found(service: EnvironmentService) -> None:

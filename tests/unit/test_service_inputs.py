@@ -18,7 +18,6 @@ from byok.service.errors import (
     NotRunningError,
 )
 from byok.service.replay import find_replay_options
-from tests.remedy_text import text_of
 from tests.workflows.fake_activities import build_provision_request, build_tenant_request
 from tests.workflows.watching import wait_until_ended
 
@@ -55,7 +54,7 @@ async def test_failed_workflow_is_stopped_not_replayable_and_starts_over(
     assert status.phase is Phase.STOPPED
     assert status.problem is not None
     assert status.problem.code == "byok.InvalidInput"
-    assert text_of(status.problem.remediation) == "Correct the input, then create the environment again."
+    assert status.problem.remediation.steps[-1].text == "Correct the input, then create the environment again."
     assert find_replay_options(status) is None
     with pytest.raises(NotReplayableError, match="Specify the values again with `byok create`"):
         await service.replay(environment_id)
@@ -112,7 +111,7 @@ async def test_deletion_with_an_invalid_input_is_a_stopped_deletion(
 
     assert status.problem is not None
     assert (status.problem.code, status.is_deletion) == ("byok.InvalidInput", True)
-    assert text_of(status.problem.remediation) == "Correct the input, then start the deletion again."
+    assert status.problem.remediation.steps[-1].text == "Correct the input, then start the deletion again."
     with pytest.raises(NotReplayableError, match="byok delete"):
         await service.replay(environment_id)
     with pytest.raises(EnvironmentNotReadyError, match="specify the environment's Region"):
