@@ -160,7 +160,8 @@ async def test_disabled_key_is_shown_and_retried_to_ready_after_the_fix(visit: V
     await check_page(page, "3-refused")
     await review_and_submit_request(page)
     await expect(page.locator(".phase.stopped")).to_be_visible()
-    await expect(page.get_by_role("heading", name="s3.KMS.DisabledException")).to_be_visible()  # contract 30
+    await expect(page.get_by_role("heading", name="The S3 key is disabled")).to_be_visible()
+    await expect(page.get_by_text("s3.KMS.DisabledException").first).to_be_visible()  # contract 30
     await expect(page.get_by_text(asked.s3_key_arn).first).to_be_visible()
     await check_page(page, "8-stopped")
     await asyncio.to_thread(web.aws.customer_client("kms").enable_key, KeyId=asked.s3_key_arn)
@@ -212,7 +213,8 @@ async def test_wizard_is_usable_by_keyboard_alone(visit: Visit, web: StackHarnes
     await tab_to("name")
     await page.keyboard.type("by-keyboard")
     await tab_to("region")
-    await page.keyboard.type("Europe (Frankfurt)")
+    while await page.evaluate("document.activeElement.value") != REGION:
+        await page.keyboard.press("ArrowDown")
     await tab_to("Next: Encryption at rest")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Encryption at rest")

@@ -60,7 +60,12 @@ async function request(address, options, form) {
     location.assign(answer.url);
     return null;
   }
-  return { url: answer.url, redirected: answer.redirected, page: new DOMParser().parseFromString(await answer.text(), "text/html") };
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const one of page.querySelectorAll("[autofocus]")) {  // the browser moves the focus only once for each page
+    one.removeAttribute("autofocus");
+    one.dataset.first = "";
+  }
+  return { url: answer.url, redirected: answer.redirected, page };
 }
 
 // Shows what the server answered: the part of the form if it is the same page, or else the whole page.
@@ -83,6 +88,7 @@ function show(answer, id) {
 }
 
 function showPage(page) {
+  shownPath = location.pathname;
   document.title = page.title;
   document.querySelector(".page").replaceWith(page.querySelector(".page"));
   showCopyButtons(document);
@@ -92,7 +98,7 @@ function showPage(page) {
 
 // The server marks the first fault or the result. Both it and what is said about it must be in the window.
 function focusAnswer(within) {
-  const first = within.querySelector("[autofocus]") || within.querySelector("h1");
+  const first = within.querySelector("[data-first]") || within.querySelector("h1");
   if (!first) return;
   first.focus({ preventScroll: true });
   if (first.tagName === "H1") return;
@@ -237,8 +243,11 @@ function prepare(within) {
   followCheck(within.id === "keys" ? within : within.querySelector("#keys"));
 }
 
+// Only another step is another page. A link to a place in the page also causes this event.
+let shownPath = location.pathname;
 addEventListener("popstate", async () => {
+  if (location.pathname === shownPath) return;
   const answer = await request(location.href, {}).catch(() => null);
-  if (answer) showPage(answer.page);
+  if (answer) showPage(answer.page); else location.reload();
 });
 prepare(document.querySelector(".page"));
