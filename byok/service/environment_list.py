@@ -8,13 +8,15 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple, Self
+from typing import Final
 
 from temporalio.client import Client, WorkflowExecution
+from temporalio.service import RPCError, RPCStatusCode
 
 from byok import contracts
 from byok.domain.models import HealthState
 from byok.domain.phases import Phase
+from byok.service.creation_periods import CREATED_AT, LONGER, PRECISION, Period, Position, choose_between
 from byok.service.health import ListedHealth
 from byok.service.records import build_recorded_summary
 from byok.service.status import EnvironmentSummary
@@ -26,17 +28,12 @@ _SLACK: Final = 3
 """A period is short enough if it contains at most this many times the requested number of environments."""
 
 _FIRST_PERIOD: Final = timedelta(days=1)
-_LONGER: Final = 16
-"""The factor by which a period grows that contains too few environments."""
-
 _MAX_GUESSES: Final = 24
 """How many periods to try. A period with too many environments takes longer to read, but is correct as well."""
 
-_PRECISION: Final = timedelta(milliseconds=1)
 _WORKFLOW_IDS_PER_QUERY: Final = 100
 _QUERIES_AT_ONCE: Final = 4
 
-_CREATED_AT: Final = contracts.CREATED_AT_ATTRIBUTE.name
 _PHASE: Final = contracts.PHASE_ATTRIBUTE.name
 _HEALTH: Final = contracts.HEALTH_ATTRIBUTE.name
 
@@ -64,53 +61,6 @@ class EnvironmentFilter:
         wanted = (self.phase, self.health, self.region, self.problem_code)
         found = (one.phase, one.health, one.region, one.problem_code)
         return all(value in (None, actual) for value, actual in zip(wanted, found, strict=True))
-
-
-class Position(NamedTuple):
-    """A position in the list. The list begins with the highest position."""
-
-    created_at: datetime
-    environment_id: str
-
-    @classmethod
-    def of(cls, one: EnvironmentSummary) -> Self:
-        """Return the position of an environment."""
-        return cls(one.created_at, one.environment_id)
-
-    @classmethod
-    def decode(cls, token: bytes) -> Self:
-        """Return the position that a page token contains."""
-        created_at, _, environment_id = token.decode().partition(" ")
-        return cls(datetime.fromisoformat(created_at), environment_id)
-
-    def encode(self) -> bytes:
-        """Return the page token that contains this position."""
-        return f"{self.created_at.isoformat()} {self.environment_id}".encode()
-
-
-@dataclass(frozen=True)
-class _Period:
-    """A period in which environments were created. None means that it is open on that side.
-
-    Attributes:
-        begin: The first moment that belongs to the period.
-        end: The first moment that no longer belongs to the period.
-    """
-
-    begin: datetime | None
-    end: datetime | None
-
-    def __contains__(self, moment: datetime) -> bool:
-        after_begin = self.begin is None or moment >= self.begin
-        return after_begin and (self.end is None or moment < self.end)
-
-    @property
-    def condition(self) -> str:
-        """The condition of a query that selects the workflows of all environments that were created in this period."""
-        # A server may compare less precisely than to the millisecond, so the query also covers the next milliseconds.
-        begin = None if self.begin is None else f"{_CREATED_AT} >= '{(self.begin - _PRECISION).isoformat()}'"
-        end = None if self.end is None else f"{_CREATED_AT} <= '{(self.end + _PRECISION).isoformat()}'"
-        return " AND ".join(one for one in (begin, end) if one) or f"{_CREATED_AT} IS NOT NULL"
 
 
 class EnvironmentList:
@@ -150,10 +100,17 @@ class EnvironmentList:
             RPCError: Temporal does not respond.
         """
         found: list[EnvironmentSummary] = []
-        async for some in self._read_periods(size + 1, after):
-            found += some
-            if len(found) > size:
-                break
+        try:
+            async for some in self._read_periods(size + 1, after):
+                found += some
+                if len(found) > size:
+                    break
+        except RPCError as error:
+            if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+                raise
+            # Temporal rejects search attributes that no worker has registered in the namespace yet.
+            everything = await self._build_entries(await self._list_runs(self._build_queries("")))
+            found = self._select(everything, after)
         page = found[:size]
         return page, Position.of(page[-1]) if len(found) > size else None
 
@@ -161,51 +118,52 @@ class EnvironmentList:
         """Yield the environments behind a position, period by period, in order."""
         if self._wanted.health is not None and self._wanted.phase not in (None, Phase.READY):
             return  # only a READY environment has a health
-        end = None if after is None else after.created_at + _PRECISION
+        end = None if after is None else after.created_at + PRECISION
         while True:
-            period = _Period(await self._find_begin(end, size), end)
-            found = await self._read_period(period)
-            matching = [
-                one for one in found if self._wanted.accepts(one) and (after is None or Position.of(one) < after)
-            ]
-            yield sorted(matching, key=Position.of, reverse=True)
+            period = Period(await self._find_begin(end, size), end)
+            yield self._select(await self._read_period(period), after)
             if period.begin is None:
                 return
             end = period.begin
+
+    def _select(self, found: Iterable[EnvironmentSummary], after: Position | None) -> list[EnvironmentSummary]:
+        """Return the environments that match the filter and are behind a position, in order."""
+        matching = [one for one in found if self._wanted.accepts(one) and (after is None or Position.of(one) < after)]
+        return sorted(matching, key=Position.of, reverse=True)
 
     async def _find_begin(self, end: datetime | None, size: int) -> datetime | None:
         """Return the begin of a period that contains at least `size` environments, if there are so many.
 
         None if the period must contain all environments that were created before its end.
         """
-        if await self._count(_Period(None, end)) <= size * _SLACK:
+        if await self._count(Period(None, end)) <= size * _SLACK:
             return None
         last = end or datetime.now(UTC)
         too_short, too_long, length = timedelta(0), None, _FIRST_PERIOD
         for _ in range(_MAX_GUESSES):
             if length > last - datetime.min.replace(tzinfo=UTC) - _FIRST_PERIOD:
                 return None
-            number = await self._count(_Period(last - length, end))
+            number = await self._count(Period(last - length, end))
             if size <= number <= size * _SLACK:
                 break
             if number < size:
                 too_short = length
             else:
                 too_long = length
-            if too_long is not None and too_long - too_short <= _PRECISION:
+            if too_long is not None and too_long - too_short <= PRECISION:
                 length = too_long
                 break
-            length = too_short * _LONGER if too_long is None else _choose_between(too_short, too_long)
+            length = too_short * LONGER if too_long is None else choose_between(too_short, too_long)
         else:
             length = too_long or length
         return last - length
 
-    async def _count(self, period: _Period) -> int:
+    async def _count(self, period: Period) -> int:
         """Return how many environments a period contains at least."""
         queries = [f"{query} AND {period.condition}" for query in self._build_queries(self._narrow())]
         return max(one.count for one in await asyncio.gather(*map(self._client.count_workflows, queries)))
 
-    async def _read_period(self, period: _Period) -> list[EnvironmentSummary]:
+    async def _read_period(self, period: Period) -> list[EnvironmentSummary]:
         """Return the environments of a period, in no order."""
         narrow = self._narrow()
         runs = await self._list_runs([f"{query} AND {period.condition}" for query in self._build_queries(narrow)])
@@ -221,7 +179,7 @@ class EnvironmentList:
         if self._without_time is None:
             # A record without the attribute is empty, so there is no entry that is built from it.
             queries = [] if self._wanted.health else self._build_queries("")[:1]
-            runs = await self._list_runs([f"{query} AND {_CREATED_AT} IS NULL" for query in queries])
+            runs = await self._list_runs([f"{query} AND {CREATED_AT} IS NULL" for query in queries])
             found = runs.values()
             self._without_time = [((await EnvironmentSummary.from_execution(one)).created_at, one) for one in found]
         return self._without_time
@@ -332,13 +290,6 @@ _WORKFLOW_IDS: Final = (contracts.environment_workflow_id, contracts.record_work
 def _get_environment_id(workflow_id: str) -> str:
     prefixes = [build("") for build in _WORKFLOW_IDS]
     return next(workflow_id.removeprefix(prefix) for prefix in prefixes if workflow_id.startswith(prefix))
-
-
-def _choose_between(shorter: timedelta, longer: timedelta) -> timedelta:
-    """Return a period between two others: in the geometric middle if they differ much, otherwise halfway."""
-    if longer > _LONGER * shorter:
-        return max(longer / _LONGER, _PRECISION)
-    return (shorter + longer) / 2
 
 
 def _quote(values: Sequence[str]) -> str:

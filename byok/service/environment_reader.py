@@ -17,7 +17,8 @@ from byok.audit.record import AuditAction, AuditTarget
 from byok.domain.models import Attempt, HealthState, Requester
 from byok.domain.phases import Phase
 from byok.service.attempts import list_attempts, list_recorded_attempts
-from byok.service.environment_list import EnvironmentFilter, EnvironmentList, Position
+from byok.service.creation_periods import Position
+from byok.service.environment_list import EnvironmentFilter, EnvironmentList
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
 from byok.service.health import add_health
 from byok.service.histories import read_workflow_failure, read_workflow_input_error, read_workflow_task_failure

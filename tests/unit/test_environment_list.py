@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
@@ -124,3 +125,19 @@ async def test_pages_contain_every_environment_once_in_order_of_creation(
     for state in (HealthState.HEALTHY, HealthState.KEY_LOST, HealthState.UNKNOWN):
         expected = sort([name for name in records if phase[name] is Phase.READY and health[name] is state])
         assert await read_pages(service, 12, prefix=prefix, health=state) == expected
+
+
+async def test_list_is_complete_before_a_worker_has_registered_the_search_attribute(
+    service: EnvironmentService, harness: WorkflowHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = f"list-{uuid.uuid4().hex[:6]}"
+    names = [f"{prefix}-{number}" for number in range(3)]
+    for days, name in enumerate(names):
+        await start_run(harness.client, name, Phase.STOPPED, BEGAN - timedelta(days=days))
+    monkeypatch.setattr("byok.service.creation_periods.CREATED_AT", "NotRegistered")
+
+    async with asyncio.timeout(20):  # visibility is eventually consistent
+        while len(await read_pages(service, 10, prefix=prefix)) < len(names):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert await read_pages(service, 2, prefix=prefix, phase=Phase.STOPPED) == names
+    assert await read_pages(service, 2, prefix=prefix, phase=Phase.READY) == []
