@@ -17,7 +17,6 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from byok.contracts import (
         CREATED_AT_ATTRIBUTE,
-        EARLIER_ATTEMPTS_MEMO,
         ENVIRONMENT_ID_ATTRIBUTE,
         ORGANISATION_ATTRIBUTE,
         PHASE_ATTRIBUTE,
@@ -29,7 +28,6 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.models import (
         DeleteRequest,
         DeletionResult,
-        EarlierAttempts,
         EnvironmentProgress,
         Evidence,
         HealthSummary,
@@ -43,10 +41,9 @@ with workflow.unsafe.imports_passed_through():
         TenantProgress,
         TimelineEntry,
     )
-    from byok.domain.models.records import find_creation
     from byok.domain.phases import Phase
     from byok.domain.remediation import Remediation
-
+from workflows.creation_time import find_creation_time
 
 _MAX_EARLIER_ENTRIES: Final = 24
 """How many phases of stopped attempts the timeline keeps after its first entry. This limit keeps the memo small."""
@@ -178,7 +175,7 @@ class ProgressPublisher:
         attributes: list[SearchAttributeUpdate[Any]] = [PHASE_ATTRIBUTE.value_set(self._progress.phase.value)]
         if first:
             if workflow.info().typed_search_attributes.get(CREATED_AT_ATTRIBUTE) is None:
-                attributes.append(CREATED_AT_ATTRIBUTE.value_set(_find_creation()))
+                attributes.append(CREATED_AT_ATTRIBUTE.value_set(find_creation_time()))
             request = self._progress.request
             attributes.append(ENVIRONMENT_ID_ATTRIBUTE.value_set(request.environment_id))
             if request.organisation is not None:
@@ -231,15 +228,6 @@ def _published_progress(request: ProvisionRequest | DeleteRequest) -> Environmen
     except ApplicationError:  # another program stored something else under the same memo key
         return None
     return begun if begun is not None and begun.request == request else None
-
-
-def _find_creation() -> datetime:
-    """Return when the environment was first requested."""
-    try:
-        earlier: EarlierAttempts | None = workflow.memo_value(EARLIER_ATTEMPTS_MEMO, None, type_hint=EarlierAttempts)
-    except ApplicationError:  # another program stored something else under the same memo key
-        earlier = None
-    return find_creation(earlier.attempts if earlier else (), workflow.info().workflow_start_time)
 
 
 def format_progress(progress: EnvironmentProgress | RecordedProgress) -> str:

@@ -1,0 +1,20 @@
+"""When an environment was first requested, as its workflow knows it."""
+
+from datetime import datetime
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from byok.contracts import EARLIER_ATTEMPTS_MEMO
+    from byok.domain.models import EarlierAttempts
+    from byok.domain.models.records import find_creation
+
+
+def find_creation_time() -> datetime:
+    """Return when the environment was first requested, possibly by an earlier run."""
+    try:
+        earlier: EarlierAttempts | None = workflow.memo_value(EARLIER_ATTEMPTS_MEMO, None, type_hint=EarlierAttempts)
+    except ApplicationError:  # another program stored something else under the same memo key
+        earlier = None
+    return find_creation(earlier.attempts if earlier else (), workflow.info().workflow_start_time)
