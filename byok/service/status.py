@@ -88,8 +88,7 @@ class EnvironmentSummary(RecordModel):
             encryption=progress.request.encryption if progress else None,
             problem_code=problem.code if problem else execution.typed_search_attributes.get(PROBLEM_CODE_ATTRIBUTE),
             tenant_name=progress.tenant_name if progress else None,
-            created_at=execution.typed_search_attributes.get(CREATED_AT_ATTRIBUTE)
-            or find_creation(await _earlier_attempts(execution), _started_at(execution, progress)),
+            created_at=_created_at(execution, await _earlier_attempts(execution), _started_at(execution, progress)),
             started_at=_started_at(execution, progress),
             closed_at=execution.close_time,
             awaits_name=progress is not None and progress.awaits_name,
@@ -251,7 +250,7 @@ class EnvironmentStatus(RecordModel):
             holding=find_holding(pending),
             workflow_id=described.id,
             run_id=described.run_id,
-            created_at=find_creation(earlier, started_at),
+            created_at=_created_at(described, earlier, started_at),
             started_at=started_at,
             closed_at=described.close_time,
             earlier_attempts=earlier,
@@ -294,6 +293,11 @@ def collect_progress_fields(progress: EnvironmentProgress | RecordedProgress) ->
     names = Progress.model_fields
     request = {name: getattr(progress.request, name) for name in _REQUEST_FIELDS if hasattr(progress.request, name)}
     return {**{name: getattr(progress, name) for name in names}, **request, "problem": progress.first_problem}
+
+
+def _created_at(execution: WorkflowExecution, earlier: Sequence[Attempt], started_at: datetime) -> datetime:
+    """Return when an environment was first requested. A run has no search attribute until a worker has picked it up."""
+    return execution.typed_search_attributes.get(CREATED_AT_ATTRIBUTE) or find_creation(earlier, started_at)
 
 
 def _started_at(execution: WorkflowExecution, progress: EnvironmentProgress | None) -> datetime:

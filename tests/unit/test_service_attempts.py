@@ -410,6 +410,8 @@ async def test_environments_are_listed_by_creation_whatever_happened_to_them_sin
     everything = [one.environment_id for one in await service.list_environments(10_000)]
     assert [name for name in everything if name in names] == newest_first
     assert len(await service.list_environments(1)) == 1
+    for one in (await service.list_environments_page(prefix=environment_id))[0]:
+        assert one.created_at == (await service.read_status(one.environment_id)).created_at
 
 
 async def test_timeline_of_many_replays_stays_short_and_keeps_its_beginning(
