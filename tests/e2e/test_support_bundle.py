@@ -12,7 +12,7 @@ from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from byok.contracts import record_workflow_id
 from byok.domain.phases import Phase
 from tests.e2e.conftest import StackHarness
-from tests.unit.test_redaction import PLANTED, SECRETS
+from tests.unit.test_redaction import PLANTED, REQUIRED, SECRETS
 
 AFFECT_CONNECTIONS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "TEMPORAL_API_KEY")
 """Variables that would change how the command reaches the stack; unit tests plant secrets in them."""
@@ -36,7 +36,7 @@ async def test_bundle_has_status_histories_and_doctor_but_no_secret(
             header=header,
         )
     )
-    for variable, value in PLANTED.items():
+    for variable, value in (REQUIRED | PLANTED).items():
         if variable not in AFFECT_CONNECTIONS:
             monkeypatch.setenv(variable, value)
 

@@ -13,6 +13,8 @@ from byok.support_bundle import dump_settings, find_secrets
 PLANTED = {
     "BYOK_API__SESSION_SECRET": "planted-session-secret-0123456789abcdef",
     "BYOK_API__AWS_EVENTS_SECRET": "planted-events-secret-0123456789abcdefgh",
+    "BYOK_API__CLIENT_SECRET": "planted-client-secret",
+    "BYOK_API__STAFF_CLIENT_SECRET": "planted-staff-secret",
     "BYOK_API__TOKENS": json.dumps(
         [{"name": "portal", "sha256": "a1" * 32, "organisation": "*", "scopes": ["environments:read"]}]
     ),
@@ -31,8 +33,24 @@ PLANTED = {
 }
 """Settings and variables of the environment, each with a secret."""
 
+REQUIRED = {
+    "BYOK_API__PUBLIC_URL": "https://byok.example.com",
+    "BYOK_API__AUDIENCE": "byok",
+    **{
+        f"BYOK_API__{staff}{name}": value
+        for staff, host in (("", "customers"), ("STAFF_", "staff"))
+        for name, value in (
+            ("ISSUER", f"https://{host}.example.com"),
+            ("JWKS_URL", f"https://{host}.example.com/keys"),
+            ("CLIENT_ID", "wizard"),
+        )
+    },
+}
+"""The settings without which the secret ones are invalid."""
+
 SECRETS = (
     *("planted-session-secret", "planted-events-secret", "a1a1a1a1", "planted-url-token", "cGxhbnRlZC1zZWNyZXQ"),
+    *("planted-client-secret", "planted-staff-secret"),
     *("planted-secret-access-key", "planted-session-token", "planted-api-key"),
 )
 """A part of each planted secret."""
@@ -58,7 +76,7 @@ def test_every_secret_setting_has_a_planted_secret() -> None:
 
 
 def test_settings_in_the_bundle_contain_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in PLANTED.items():
+    for name, value in (REQUIRED | PLANTED).items():
         monkeypatch.setenv(name, value)
     settings = Settings()
     redactor = Redactor(find_secrets(settings, PLANTED))
