@@ -188,7 +188,7 @@ function checkKeysAsTyped(form) {
     }
     document.getElementById("both-fault").textContent =
       told.findings.filter((one) => !one.key).map((one) => one.message).join(" ");
-    if (!told.findings.length && fields.s3.value && fields.rds.value && payload) foldKit();
+    if (!told.findings.length && fields.s3.value && fields.rds.value) foldKit();
   }
   function keep() {
     keepInAddress({ s3_key_arn: fields.s3.value, rds_key_arn: fields.rds.value });
@@ -200,7 +200,6 @@ function checkKeysAsTyped(form) {
       clearTimeout(timer);
       timer = setTimeout(check, 250);
     });
-    field.addEventListener("change", () => { if (fields.s3.value && fields.rds.value) foldKit(); });
   }
 }
 

@@ -1,0 +1,99 @@
+"""What the script of the steps adds, in a real Chromium: progress, choices that act at once, and entries that stay."""
+
+import os
+import threading
+import uuid
+from pathlib import Path
+
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from byok.api_settings import ApiSettings
+from byok.audit.journal import AuditJournal
+from byok.service.environments import EnvironmentService
+from tests.api.conftest import open_api_state
+from tests.api.test_access import TOKEN, build_static_auth
+from tests.api.test_server import run_server
+from tests.localaws.server import REGION
+from tests.wizard.chromium import TIMEOUT_MS, launch_chromium
+from tests.wizard.conftest import DRAFT
+from tests.wizard.test_visits import ALL
+from tests.workflows.fake_activities import RDS_KEY, S3_KEY
+from tests.workflows.temporal_env import WorkflowHarness
+
+
+async def check_page(page: Page, name: str) -> None:
+    """Check the page's accessibility, and save a screenshot if that is asked for."""
+    folder = os.environ.get("BYOK_TEST_PICTURES")
+    if folder:
+        await page.screenshot(path=Path(folder) / f"script-{name}.png", full_page=True)
+    found = await Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+async def test_nothing_typed_is_lost_and_each_answer_comes_without_a_page_load(
+    harness: WorkflowHarness, service: EnvironmentService, journal: AuditJournal
+) -> None:
+    rds_key, release = f"{RDS_KEY[:-12]}{uuid.uuid4().hex[:12]}", threading.Event()  # no other test proves this key
+    harness.activities.accounts = {rds_key.split(":")[4]: "acme"}
+    harness.activities.joins_proofs = True
+    harness.activities.script["ensure_proof_cluster"] = [lambda: release.wait(TIMEOUT_MS / 1000)]
+    access = build_static_auth("acme", *ALL)
+    settings = ApiSettings(requests_per_minute=100_000, tokens=access.tokens)
+    async with (
+        open_api_state(service, access, settings, journal) as state,
+        run_server(state, settings) as http,
+        launch_chromium() as chromium,
+    ):
+        context = await chromium.new_context(viewport={"width": 1280, "height": 900})
+        page = await context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        await page.goto(f"{http.base_url}/new")
+        await page.get_by_label("Access token").fill(TOKEN)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_label("Environment name").fill(DRAFT["name"])
+        await page.reload()
+        await expect(page.get_by_label("Environment name")).to_have_value(DRAFT["name"])  # typed, not submitted
+        await page.get_by_label("AWS Region").select_option(REGION)
+        await page.evaluate("window.sameDocument = true")
+        await page.get_by_role("button", name="Next: Encryption at rest").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Encryption at rest")
+
+        await page.get_by_label("Platform-managed").check()  # acts at once
+        await expect(page.get_by_text("cannot be switched to your own keys later")).to_be_visible()
+        await page.get_by_label("Customer-managed").check()
+        await page.get_by_label("S3 key ARN").fill(S3_KEY)
+        await page.get_by_label("RDS key ARN").fill(rds_key)
+        await expect(page.locator("#panel-template")).to_be_hidden()  # the kit is of no use any more
+
+        await page.get_by_role("button", name="Validate keys").click()
+        await expect(page.get_by_text("Validating your keys…")).to_be_in_viewport()
+        await expect(page.locator(".key-states li").first).to_contain_text("proved")
+        await expect(page.locator(".key-states li").last).to_contain_text("RDS creates a cluster without instances")
+        await check_page(page, "validating")
+        release.set()
+        await expect(page.get_by_text("Both keys are proved")).to_be_in_viewport()
+        assert await page.evaluate("window.sameDocument"), "no page was loaded"
+        await check_page(page, "proved")
+        await page.reload()
+        await expect(page.get_by_text("Both keys are proved")).to_be_visible()
+
+        await page.go_back()
+        await expect(page.get_by_label("Environment name")).to_have_value(DRAFT["name"])
+        await page.go_forward()
+        await expect(page.get_by_label("S3 key ARN")).to_have_value(S3_KEY)
+
+        await page.get_by_text("Find out what is wrong with a key").click()
+        await page.get_by_label("Key policy", exact=True).fill("a long policy")
+        await context.clear_cookies(name="byok_session")
+        await page.get_by_role("button", name="Check policy").click()
+        await page.get_by_label("Access token").fill(TOKEN)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_label("Key policy", exact=True)).to_have_value("a long policy")
+        await expect(page.get_by_label("S3 key ARN")).to_have_value(S3_KEY)
+
+        await page.goto(f"{http.base_url}/new")
+        await expect(page.get_by_role("heading", name="Continue where you left off")).to_be_visible()
+        await check_page(page, "drafts")
+        await page.get_by_role("link", name=DRAFT["name"], exact=True).click()
+        await expect(page.get_by_label("RDS key ARN")).to_have_value(rds_key)
