@@ -39,7 +39,9 @@ function keepInAddress(entries) {
 
 // Text that is too long for an address is kept while the user signs in again.
 function keepTexts(form) {
-  for (const field of form.querySelectorAll("[data-keep]")) sessionStorage.setItem(`byok-${field.id}`, field.value);
+  for (const field of form.elements) {
+    if ("keep" in field.dataset) sessionStorage.setItem(`byok-${field.id}`, field.value);
+  }
 }
 
 function restoreTexts(within) {
