@@ -1,6 +1,8 @@
 """The files that a key administrator downloads from the page *Encryption at rest*."""
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from byok.api.dependencies import State
@@ -14,9 +16,14 @@ router = APIRouter(prefix="/new")
 
 
 @router.get("/template")
-async def download_template(state: State, _: WriteSession) -> Response:
-    """Download the template that creates both keys."""
-    return build_download_response(build_template(TemplateKind.KEYS, "", "", state.vendor))
+async def download_template(
+    state: State,
+    _: WriteSession,
+    view: Annotated[bool, Query(description="Whether to show the template instead of downloading it.")] = False,
+) -> Response:
+    """Download or show the template that creates both keys."""
+    file = build_template(TemplateKind.KEYS, "", "", state.vendor)
+    return Response(file.text, media_type="text/plain") if view else build_download_response(file)
 
 
 @router.get("/tenant-role-template")

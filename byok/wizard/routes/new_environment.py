@@ -17,7 +17,6 @@ from byok.domain.onboarding.customer_commands import KEYS_TEMPLATE_FILE
 from byok.domain.phases import Phase
 from byok.domain.problems.build import KEYS_EXCHANGED_CODE
 from byok.onboarding.kit import KEY_LOSS_WARNINGS, OnboardingKit
-from byok.onboarding.template import render_keys_template
 from byok.onboarding.terraform import TERRAFORM_FILE
 from byok.service.errors import EnvironmentNotFoundError, ServiceError
 from byok.service.key_check_progress import KeyCheckProgress, read_key_check, start_key_check
@@ -268,7 +267,6 @@ class _EncryptionPage:
             diagnosis=diagnosis or Diagnosis(),
             keys=KeyPurpose,
             tabs=Tab,
-            template_text=render_keys_template(state.vendor),
             template_file=KEYS_TEMPLATE_FILE,
             terraform_file=TERRAFORM_FILE,
             prefix=prefix,
