@@ -48,6 +48,7 @@ class EnvironmentFilter:
         health: Only those with this health.
         region: Only those in this AWS Region.
         problem_code: Only those that stopped with this problem code.
+        text: Only those whose id, organisation or tenant name contains this text, in lower case.
     """
 
     prefix: str = ""
@@ -55,12 +56,15 @@ class EnvironmentFilter:
     health: HealthState | None = None
     region: str | None = None
     problem_code: str | None = None
+    text: str = ""
 
     def accepts(self, one: EnvironmentSummary) -> bool:
         """Return whether to list an environment with the right prefix."""
         wanted = (self.phase, self.health, self.region, self.problem_code)
         found = (one.phase, one.health, one.region, one.problem_code)
-        return all(value in (None, actual) for value, actual in zip(wanted, found, strict=True))
+        names = (one.environment_id, one.organisation or "", (one.tenant_name or "").lower())
+        matches = all(value in (None, actual) for value, actual in zip(wanted, found, strict=True))
+        return matches and any(self.text in name for name in names)
 
 
 class EnvironmentList:

@@ -212,6 +212,7 @@ class EnvironmentReader:
         health: HealthState | None = None,
         region: str | None = None,
         problem_code: str | None = None,
+        text: str = "",
         size: int = 50,
         after: bytes | None = None,
     ) -> tuple[list[EnvironmentSummary], bytes | None]:
@@ -223,13 +224,14 @@ class EnvironmentReader:
             health: Return only environments with this health.
             region: Return only environments in this AWS Region.
             problem_code: Return only environments that stopped with this problem code.
+            text: Return only environments whose id, organisation or tenant name contains this text.
             size: The maximum number of environments.
             after: The page token that the previous page returned.
 
         Returns:
             The page, and the token for the next page; the token is None after the last page.
         """
-        wanted = EnvironmentFilter(prefix, phase, health, region, problem_code)
+        wanted = EnvironmentFilter(prefix, phase, health, region, problem_code, text.lower())
         listed = EnvironmentList(self.client, self._organisation, wanted)
         with translate_temporal_errors():
             page, end = await listed.read_page(size, None if after is None else Position.decode(after))

@@ -190,7 +190,7 @@ async def test_platform_managed_environment_goes_from_the_first_page_to_its_prog
     assert "The platform owns this environment's keys" in browser.text
     assert "your keys" not in browser.text
     await browser.open_page("/environments")
-    assert "platform-managed" in browser.text
+    assert "Platform-managed" in browser.text
 
 
 async def test_platform_managed_environment_refuses_customer_keys_in_the_review(

@@ -3,15 +3,19 @@
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, Field, field_validator
 from starlette.responses import RedirectResponse, Response
 
 from byok.api.authorization import EnvironmentId
 from byok.api.dependencies import State
 from byok.api.routes.events import EventCursor, resolve_event_cursor
 from byok.domain.models import HealthState
+from byok.domain.phases import Phase
+from byok.domain.scopes import Scope
 from byok.service.errors import ServiceError
 from byok.service.verification import verify_environment
 from byok.wizard.dependencies import CheckSession, Form, PagesOfApp, ReadSession, Service, SessionStore
@@ -23,6 +27,33 @@ router = APIRouter(prefix="/environments")
 _PAGE: Final = 50
 
 
+class ListFilter(BaseModel):
+    """What the user looks for. An empty field of the form means no restriction."""
+
+    q: Annotated[str, Field(max_length=100)] = ""
+    phase: Phase | None = None
+    health: HealthState | None = None
+    region: Annotated[str | None, Field(max_length=64)] = None
+    after: str | None = None
+
+    @field_validator("phase", "health", "region", "after", mode="before")
+    @classmethod
+    def _treat_empty_as_missing(cls, value: object) -> object:
+        return value or None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the list contains all environments."""
+        return not (self.q.strip() or self.phase or self.health or self.region)
+
+    def url(self, after: str | None = None) -> str:
+        """The address of a page of the list with this filter."""
+        fields = self.model_dump(mode="json", exclude_defaults=True, exclude={"after"}) | (
+            {"after": after} if after else {}
+        )
+        return f"/environments?{urlencode(fields)}" if fields else "/environments"
+
+
 @router.get("")
 async def list_environments(
     request: Request,
@@ -30,21 +61,29 @@ async def list_environments(
     state: State,
     service: Service,
     session: ReadSession,
-    after: Annotated[str | None, Query()] = None,
-    health: Annotated[HealthState | None, Query()] = None,
+    wanted: Annotated[ListFilter, Query()],
 ) -> Response:
-    """List the user's environments, or only those with a health."""
-    verified = state.page_token_signer.verify(after)
-    found, end = await service.list_environments_page(size=_PAGE, health=health, after=verified)
+    """List the user's environments, or only those that match the filter."""
+    found, end = await service.list_environments_page(
+        size=_PAGE,
+        phase=wanted.phase,
+        health=wanted.health,
+        region=wanted.region,
+        text=wanted.q.strip(),
+        after=state.page_token_signer.verify(wanted.after),
+    )
+    following = state.page_token_signer.sign(end)
     return pages.render(
         request,
         "environments.html",
         session=session,
         environments=found,
         labels=STATE_LABELS,
-        chosen=health,
-        first=after is None,
-        following=state.page_token_signer.sign(end),
+        wanted=wanted,
+        regions=state.regions,
+        can_create=session.has_scope(Scope.WRITE),
+        organisations=session.caller.organisation is None and any(one.organisation for one in found),
+        next_url=wanted.url(following) if following else None,
     )
 
 
