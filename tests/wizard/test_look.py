@@ -81,7 +81,7 @@ async def test_page_weighs_at_most_60_kilobytes_with_everything_that_it_loads(
     await service.create(build_provision_request(environment_id))
     await wait_until_ended(service, environment_id)
     sizes = {}
-    for path in ("/new", "/new/review", "/environments", f"/environments/{environment_id}"):
+    for path in ("/new", "/new/encryption", "/new/review", "/environments", f"/environments/{environment_id}"):
         page = await browser.open_page(path, **(DRAFT if path.startswith("/new") else {}))
         assets = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text))
         loaded = [await browser.http.get(asset) for asset in assets]
