@@ -12,7 +12,7 @@ from tests.audit_journal import journal
 from tests.localaws.parity import accounts
 from tests.localaws.server import aws, aws_server
 from tests.policy_simulator.simulator import simulator
-from tests.programs import aws_cli, node, terraform
+from tests.programs import aws_cli, node, oidc_python, terraform
 from tests.workflows.temporal_env import environment_id, harness, service, temporal
 
 # Hypothesis examples have no deadline, because the duration of an example depends on the machine's load.
@@ -84,6 +84,7 @@ __all__ = [
     "harness",
     "journal",
     "node",
+    "oidc_python",
     "service",
     "simulator",
     "temporal",

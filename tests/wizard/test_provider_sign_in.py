@@ -14,6 +14,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx
 import jwt
 import pytest
+from authlib.oauth2.auth import encode_client_secret_basic
+from authlib.oauth2.client import OAuth2Client
 from cryptography.hazmat.primitives import serialization
 from itsdangerous import URLSafeTimedSerializer
 from structlog.testing import capture_logs
@@ -122,6 +124,12 @@ async def test_user_signs_in_and_returns_to_the_page_with_the_draft(
     assert {(one.requester.organisation, one.requester.subject) for one in read_journal(journal.directory)} == {
         ("acme", "user-1")
     }
+
+
+def test_authlib_does_not_encode_the_client_secret() -> None:
+    headers: dict[str, str] = {}
+    encode_client_secret_basic(OAuth2Client(None, CLIENT, SECRET), "POST", "https://login.example.com", headers, "")
+    assert base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode() == f"{CLIENT}:{SECRET}"
 
 
 async def test_pending_sign_in_is_encrypted_and_bound_to_the_browser(visit: Open, issuer: OidcIssuer) -> None:
