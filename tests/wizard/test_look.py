@@ -129,12 +129,10 @@ async def test_environments_are_accessible_in_both_schemes_and_three_widths(
         page = await chromium.new_page(viewport={"width": 900, "height": 900})
         await _check_lost_connection(page, f"{http.base_url}/environments/{running}")
         await page.get_by_role("link", name="Cancel").click()
-        await page.get_by_label("Reason").fill("wrong Region")
         await page.get_by_role("button", name="Cancel provisioning").click()
         await expect(page.get_by_text("Cancellation requested")).to_be_visible()
         assert "done=" not in page.url, "a reload must not repeat the toast"
         await expect(page.locator(".phase.stopped")).to_be_visible()  # the page is updated without a reload
-        await expect(page.get_by_role("cell", name="wrong Region")).to_be_visible()
 
 
 async def _check_lost_connection(page: Page, url: str) -> None:
