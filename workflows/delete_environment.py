@@ -36,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.vendor import VendorProfile
 from workflows.activity_options import PLAN_OPTIONS, READ_OPTIONS
 from workflows.attempts import AttemptRecorder
+from workflows.cancellation import finish_despite_cancellation, raise_if_cancelled
 from workflows.failures import PhaseStoppedError, extract_problems, is_cancellation, to_workflow_failure
 from workflows.progress import ProgressPublisher
 from workflows.removal import Leftover, remove_resources
@@ -90,9 +91,11 @@ class DeleteEnvironment:
                 buckets=[_bucket(plan, one.name) for one in before.buckets],
                 final_snapshot=self._final_snapshot if before.clusters else None,
             )
-            after = await self._find_resources(plan)
+            # Once nothing remains, the deletion is complete, and a cancellation changes nothing. The record may already
+            # know this: if a cancellation arrives during the last workflow task, Temporal repeats the whole task.
+            after = await finish_despite_cancellation(asyncio.create_task(self._find_resources(plan)))
             self._require_gone(left, after)
-            await self._release_claims(plan)
+            await finish_despite_cancellation(asyncio.create_task(self._release_claims(plan)))
         except (PhaseStoppedError, ActivityError, asyncio.CancelledError) as error:
             raise await self._stop(error, plan) from error
         deletion = DeletionResult(
@@ -211,7 +214,10 @@ class DeleteEnvironment:
         Raises:
             PhaseStoppedError: Resources remain. The exception's problems are the errors that AWS returned, or one
                 problem that lists the remaining resources.
+            asyncio.CancelledError: Resources remain, and the workflow was cancelled.
         """
+        if after.names:
+            raise_if_cancelled()
         told = {item.name for item in left}
         untold = (f"{name}: AWS still lists it" for name in after.names if name not in told)
         self._left_behind = (*(item.description for item in left), *untold)
@@ -223,6 +229,16 @@ class DeleteEnvironment:
         """Release all claims of the environment (contract 138). An environment with platform-managed keys has none."""
         if plan.environment.customer_keys:
             await workflow.execute_activity_method(ClaimActivities.release_all_claims, plan.environment, **READ_OPTIONS)
+
+    async def _list_remaining(self, plan: DeletionPlan | None) -> tuple[str, ...]:
+        """List what a cancelled deletion leaves, without the checks for a final snapshot, which it no longer takes."""
+        self._final_snapshot = None
+        try:
+            found = await self._find_resources(plan or await self._plan())
+        except ActivityError as error:
+            workflow.logger.warning("the remaining resources could not be listed", exc_info=error)
+            return ()
+        return tuple(f"{name}: not removed yet" for name in found.names)
 
     def _leftover_problem(self) -> Problem:
         message = f"{len(self._left_behind)} left behind: {'; '.join(self._left_behind)}."
@@ -245,8 +261,7 @@ class DeleteEnvironment:
         problems = extract_problems(error, self._request, Phase.DELETING, workflow.now())
         left = self._left_behind if isinstance(error, PhaseStoppedError) else ()
         if is_cancellation(error):
-            found = await self._find_resources(plan or await self._plan())
-            left = tuple(f"{name}: not removed yet" for name in found.names)
+            left = await self._list_remaining(plan)
         await self._attempts.report_stop(problems)
         stopped = self._record.advance(Phase.STOPPED, problems=problems, left_behind=left)
         self._record.publish(await self._reporter.report_end(stopped, cancelled=is_cancellation(error)))

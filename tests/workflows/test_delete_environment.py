@@ -148,6 +148,27 @@ async def test_cancelled_deletion_reports_remaining_resources(harness: WorkflowH
     assert "remove_bucket" not in harness.activities.calls
 
 
+async def test_cancellation_after_the_last_removal_does_not_stop_the_deletion(
+    harness: WorkflowHarness, environment_id: str
+) -> None:
+    listing, go_on = threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        listing.set()
+        go_on.wait(10)
+
+    harness.activities.listed = [EVERYTHING, build_owned_resources()]
+    harness.activities.script["find_resources"] = [lambda: None, slowly]
+    handle = await harness.start_delete(build_delete_request(environment_id))
+    await asyncio.to_thread(listing.wait, 10)
+
+    await handle.cancel()
+    go_on.set()
+
+    assert (await handle.result()).removed == EVERYTHING.names
+    assert (await harness.read_progress(environment_id)).phase is Phase.DELETED
+
+
 async def test_deletion_cancelled_at_its_start_reports_remaining_resources(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
@@ -172,6 +193,28 @@ async def test_deletion_cancelled_at_its_start_reports_remaining_resources(
     assert (progress.phase, progress.first_problem.code) == (Phase.STOPPED, "byok.Cancelled")
     assert progress.left_behind == tuple(f"{name}: not removed yet" for name in EVERYTHING.names)
     assert not any(call.startswith("remove") for call in harness.activities.calls)
+
+
+async def test_cancelled_deletion_needs_no_final_snapshot_to_report_what_remains(
+    harness: WorkflowHarness, environment_id: str
+) -> None:
+    begun = threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        raise ApplicationError("deleting", type="rds.NotReady")
+
+    harness.activities.listed = [EVERYTHING, EVERYTHING]
+    harness.activities.script["remove_cluster"] = [wait] * 99
+    handle = await harness.start_delete(build_delete_request(environment_id, final_snapshot=True))
+    await asyncio.to_thread(begun.wait, 10)
+
+    await handle.cancel()
+
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+    first, last = harness.activities.inputs["find_resources"]
+    assert (first.final_snapshot is None, last.final_snapshot) == (False, None)
 
 
 async def stop_deletion(harness: WorkflowHarness, request: DeleteRequest) -> list[Problem]:
