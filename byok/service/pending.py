@@ -76,6 +76,11 @@ class PendingStep(RecordModel):
     paused: Pause | None = None
 
     @property
+    def is_uneventful(self) -> bool:
+        """Whether the step makes progress as usual, so that its name is all there is to say."""
+        return not (self.last_failure or self.last_problem or self.unclaimed or self.paused)
+
+    @property
     def holding(self) -> Holding | None:
         """The platform fault that causes byok to hold the step; None if there is no such fault."""
         problem = self.last_problem
@@ -127,9 +132,33 @@ async def list_pending_steps(
     return tuple(steps)
 
 
+_STEP_NAMES: Final = {
+    "await_aurora_proof": "checking the Aurora key",
+    "await_writer": "waiting for the writer",
+    "collect_evidence": "verifying the encryption",
+    "ensure_bucket": "creating a bucket",
+    "ensure_cluster": "creating the cluster",
+    "ensure_proof_cluster": "checking the Aurora key",
+    "ensure_writer": "creating the writer",
+    "find_foreign_objects": "looking for other objects in the buckets",
+    "find_resources": "listing the environment's resources",
+    "plan_deletion": "planning the deletion",
+    "plan_environment": "planning the environment",
+    "probe_s3_key": "checking the S3 key",
+    "reconcile_key": "setting the tenant name",
+    "release_all_claims": "releasing the keys",
+    "release_unused_claims": "releasing unused keys",
+    "remove_bucket": "deleting a bucket",
+    "remove_cluster": "deleting the cluster",
+    "remove_proof_clusters": "removing test clusters",
+    "remove_writer": "deleting the writer",
+}
+"""What the activities of an environment do, in the words that users read. Temporal shows the activities' own names."""
+
+
 def describe_pending_step(item: PendingStep) -> str:
     """Describe a pending step in one line."""
-    what = item.activity.replace("_", " ") if item.activity else "the workflow"
+    what = _STEP_NAMES.get(item.activity, item.activity.replace("_", " ")) if item.activity else "the workflow"
     if item.paused is not None:
         failure = f"; its last attempt failed: {item.last_failure}" if item.last_failure else ""
         return f"{what}: {_describe_pause(item.paused)}{failure}"

@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
@@ -84,7 +85,8 @@ def make_wizard_app(state: ApiState, settings: ApiSettings) -> FastAPI:
     app.state.pages = PageRenderer(state.vendor, signs_in=not isinstance(state.access, AllowAllAuth))
     for routes in (sign_in, provider_sign_in, new_environment, key_documents, environments, environment_actions):
         app.include_router(routes.router)
-    app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
+    # Only these files are compressed: they contain no secret whose length could show in the size of a response.
+    app.mount("/static", GZipMiddleware(StaticFiles(directory=Path(__file__).with_name("static"))))
     _add_error_pages(app)
 
     @app.middleware("http")
@@ -140,7 +142,10 @@ def _add_error_pages(app: FastAPI) -> None:
     @app.exception_handler(ServiceError)
     async def service_error(request: Request, error: ServiceError) -> Response:
         note_problem_code(request, error.code)
-        answer = page(request, STATUS_BY_ERROR[type(error)], _title(error.code), str(error))
+        message = str(error)
+        if isinstance(error, EnvironmentNotFoundError):
+            message += " It may have been deleted, or its name may be misspelled."
+        answer = page(request, STATUS_BY_ERROR[type(error)], _title(error.code), message)
         answer.headers.update(build_retry_headers(error))
         return answer
 

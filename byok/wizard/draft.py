@@ -99,6 +99,11 @@ class EnvironmentDraft(BaseModel):
         """Return the environment's id: the organisation's prefix, followed by the name."""
         return f"{prefix}{self.name}"
 
+    @property
+    def has_own_commands(self) -> bool:
+        """Whether the user has entered values for the AWS CLI commands."""
+        return bool(self.stack) or self.profile != DEFAULT_PROFILE
+
     def stack_name(self, prefix: str) -> str:
         """Return the name of the stack that creates the keys: the user's choice, or the environment's default."""
         return self.stack or default_stack_name(self.full_environment_id(prefix))

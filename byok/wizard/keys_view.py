@@ -102,13 +102,20 @@ class KeysView:
         if is_running:
             title, tone = "Validating your keys…", "info"
         elif result is not None and result.keys.any_refused:
-            title, tone = "These keys cannot be used yet", "danger"
+            refused = [one.key.display_name for one in result.keys.both if one.verdict is KeyVerdict.REFUSED]
+            which = "These keys" if len(refused) > 1 else f"The {refused[0]}"
+            title, tone = f"{which} cannot be used yet", "danger"
         elif result is not None and result.keys.all_proved:
             title, tone = "Both keys are proved", "success"
         elif result is not None:
             title, tone = "At least one key is not proved", "warning"
         both = tuple(one for one in problems if one.key is None)
         return cls((s3, rds), title, tone, both, fault, is_running)
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether both keys are proved, so that the next step is the review."""
+        return self.tone == "success"
 
     @property
     def focus(self) -> str:

@@ -107,7 +107,7 @@ class StatusView:
         return cls(
             status,
             _steps(status),
-            tuple(describe_pending_step(item) for item in status.pending),
+            tuple(describe_pending_step(item) for item in status.pending if not item.is_uneventful),
             None if status.is_deletion or status.phase is not Phase.STOPPED else find_replay_options(status),
         )
 

@@ -97,7 +97,7 @@ def test_pending_activity_is_reported_once(run: Run, service: FakeService) -> No
         make_status(Phase.VALIDATING_KEYS, Phase.READY),
     ]
     ended = run("create", *OPTIONS, "--wait")
-    assert ended.out.count("probe s3 key") == 1
+    assert ended.out.count("checking the S3 key") == 1
     assert "attempt 2: PutObject failed with s3.KMS.DisabledException" in ended.out
 
 
@@ -122,7 +122,7 @@ def test_pause_is_reported_once_with_its_author_and_reason(
     service.statuses = [waiting, waiting, ready]
     ended = run("create", *OPTIONS, "--wait", *options)
     told = ended.err if options else ended.out
-    assert told.count("ensure cluster: paused in Temporal since ") == 1
+    assert told.count("creating the cluster: paused in Temporal since ") == 1
     assert " by ops@host (AWS outage)" in told
 
 

@@ -189,8 +189,8 @@ def test_key_that_kms_deletes_is_shown_as_reported(run: Run, service: FakeServic
     cancelled = deletion.model_copy(update={"key": KeyPurpose.RDS, "delete_at": None})
     _, shown = show(run, service, make_health(deletions=(deletion, cancelled)))
     words = " ".join(shown.split())
-    assert f"S3 key is scheduled for deletion on {at:%Y-%m-%d %H:%M} UTC (in 6 days 1 hour)" in words  # contract 142
-    assert f"reported by CloudTrail of the customer's account at {reported:%Y-%m-%d %H:%M} UTC." in words
+    assert f"S3 key is scheduled for deletion on {at:%Y-%m-%d %H:%M:%S} UTC (in 6 days 1 hour)" in words  # contract 142
+    assert f"reported by CloudTrail of the customer's account at {reported:%Y-%m-%d %H:%M:%S} UTC." in words
     assert "Aurora key is scheduled" not in words
 
 

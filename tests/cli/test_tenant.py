@@ -164,5 +164,5 @@ def test_pending_activity_is_reported_once_and_not_in_the_result(run: Run, servi
     service.tenant = make_outcome(AliasOutcome.CREATED)
     ended = run("tenant", "acme", "acme", *ROLE, "-o", "json")
     assert ended.json["tenant"] == "acme"
-    assert ended.err.count("Waiting for reconcile key: not authorized") == 1
+    assert ended.err.count("Waiting: setting the tenant name: not authorized") == 1
     assert ended.err.count("Waiting") == 1

@@ -40,7 +40,7 @@ async def ask_everywhere(web: StackHarness, name: str) -> dict[str, Any]:
         "list": [(one["phase"], one["health"], one["region"], one["tenant_name"]) for one in listed],
         "history": [(one["run_id"], one["phase"], one["by"]) for one in history],
         "api": api,
-        "page": [word in page.text for word in ("READY", status["evidence"]["database"]["key_arn"])],
+        "page": [word in page.text for word in ("Ready", status["evidence"]["database"]["key_arn"])],
         "pages": name in pages.text,
     }
 

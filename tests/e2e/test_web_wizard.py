@@ -154,7 +154,7 @@ async def test_disabled_key_is_shown_and_retried_to_ready_after_the_fix(visit: V
     await page.get_by_label("RDS key ARN").fill(asked.rds_key_arn)
     await page.set_viewport_size({"width": 1280, "height": 900})
     await page.get_by_role("button", name="Validate keys").click()
-    await expect(page.get_by_role("heading", name="These keys cannot be used yet")).to_be_in_viewport()
+    await expect(page.get_by_role("heading", name="The S3 key cannot be used yet")).to_be_in_viewport()
     await expect(page.locator("#keys").get_by_text("The S3 key is disabled")).to_be_in_viewport()
     await expect(page.get_by_label("S3 key ARN")).to_be_focused()
     await check_page(page, "3-refused")

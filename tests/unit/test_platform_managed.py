@@ -181,7 +181,7 @@ def test_settings_name_the_platform_keys_of_each_region(monkeypatch: pytest.Monk
     [
         ('{"eu-central-9": {"s3_key_arn": "a", "rds_key_arn": "b"}}', "eu-central-1"),
         ('{"eu-central-1": {"s3_key_arn": "alias/ours", "rds_key_arn": "alias/ours"}}', "alias/ours is an alias name"),
-        ('{"eu-central-1": {"s3_key_arn": "alias/ours"}}', "Field required"),
+        ('{"eu-central-1": {"s3_key_arn": "alias/ours"}}', "missing"),
         ("[]", "must be a JSON object, such as"),
     ],
 )

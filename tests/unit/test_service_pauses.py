@@ -20,7 +20,7 @@ from byok.service import pending
 from byok.service.environments import EnvironmentService
 from byok.service.pending import Pause, PendingStep, describe_pending_step
 from byok.wizard.views import StatusView
-from tests.workflows.fake_activities import build_aws_failure, build_provision_request
+from tests.workflows.fake_activities import FakeActivities, build_aws_failure, build_provision_request
 from tests.workflows.temporal_env import WorkflowHarness
 from tests.workflows.watching import wait_until, wait_until_called, wait_until_ended
 
@@ -125,7 +125,7 @@ async def _until_listed(service: EnvironmentService, environment_id: str) -> Non
                 last_failure="no kms:Decrypt",
                 paused=Pause(since=SINCE, by="ops@host", reason="AWS outage"),
             ),
-            "ensure bucket: paused in Temporal since 2026-11-29 08:30:00 UTC by ops@host (AWS outage); "
+            "creating a bucket: paused in Temporal since 2026-11-29 08:30:00 UTC by ops@host (AWS outage); "
             "its last attempt failed: no kms:Decrypt",
         ),
         (
@@ -136,3 +136,7 @@ async def _until_listed(service: EnvironmentService, environment_id: str) -> Non
 )
 def test_pause_is_described_in_one_line(step: PendingStep, text: str) -> None:
     assert describe_pending_step(step) == text
+
+
+def test_words_for_steps_belong_to_activities_that_exist() -> None:
+    assert [name for name in pending._STEP_NAMES if not hasattr(FakeActivities, name)] == []

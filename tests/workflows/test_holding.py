@@ -118,7 +118,7 @@ async def test_environment_stops_if_a_fault_lasts_for_hours(
     assert status.problem is not None
     assert (status.problem.code, status.problem.key) == ("rds.ExpiredToken", None)
     assert status.problem.message == "The security token included in the request is expired"
-    assert text_of(status.problem.remediation).startswith("byok held for 6 h ")
+    assert status.problem.remediation.explanation.startswith("byok held for 6 h ")
     assert "byok retries by itself" not in text_of(status.problem.remediation)
     assert status.holding is None
     assert MAX_HOLD - HOUR < answers.attempts[-1] - answers.attempts[0] < MAX_HOLD + HOUR
@@ -162,7 +162,7 @@ async def test_status_says_since_when_and_why_it_holds(
     assert (dumped["problem"]["code"], dumped["since"][:4]) == (problem.code, str(status.holding.since.year))
     (step,) = status.pending
     words = describe_pending_step(step)
-    assert words.startswith(f"ensure cluster: holding since {status.holding.since:%Y-%m-%d %H:%M:%S} UTC: ")
+    assert words.startswith(f"creating the cluster: holding since {status.holding.since:%Y-%m-%d %H:%M:%S} UTC: ")
     assert "byok retries by itself" in words
     assert StatusView.from_status(status).waiting == (words,)
     released.set()

@@ -150,6 +150,6 @@ def _report_once() -> "Callable[[PendingStep], None]":
         what = f"{item.activity}{item.last_failure}{item.unclaimed}{item.paused}"
         if (item.last_failure or item.unclaimed or item.paused) and what not in told:
             told.add(what)
-            print_message(f"Waiting for {describe_pending_step(item)}")
+            print_message(f"Waiting: {describe_pending_step(item)}")
 
     return report

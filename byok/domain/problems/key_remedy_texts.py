@@ -116,11 +116,12 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
                 page=Page.KEY,
             ),
             StepText(
-                "If it prints PendingDeletion, the key administrator cancels the deletion, and then enables the key.",
+                "If it prints PendingDeletion, the key administrator cancels the deletion. The key then is Disabled.",
                 command="aws kms cancel-key-deletion {kms}",
             ),
             StepText(
-                "If it prints Disabled, the key administrator enables the key.", command="aws kms enable-key {kms}"
+                "If it printed PendingDeletion or Disabled, the key administrator enables the key.",
+                command="aws kms enable-key {kms}",
             ),
             StepText("If AWS cannot find the key, or prints other values, retry with another key as {field}."),
             Block.CHANGE_POLICY,

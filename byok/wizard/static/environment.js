@@ -8,6 +8,8 @@ const HEALTH_INTERVAL = 60_000;
 const live = document.getElementById("live");
 const lost = document.querySelector("#connection-state > p");
 
+const title = document.title;
+
 const isFinal = () => document.getElementById("state").dataset.final === "true";
 
 // Shows whether the server answers. A short interruption, such as the end of a stream, is not shown.
@@ -47,7 +49,9 @@ async function refresh() {
   [...live.querySelectorAll("details")].forEach((one, index) => { one.open ||= Boolean(opened[index]); });
   showCopyButtons(live);
   if (focused) document.getElementById(focused)?.focus();
-  document.getElementById("announcement").textContent = document.getElementById("state").dataset.words;
+  const words = document.getElementById("state").dataset.words;
+  document.getElementById("announcement").textContent = words;
+  document.title = `${words} · ${title}`;  // so that a tab in the background shows the outcome
 }
 
 // Progress: the server reports each change. The browser reconnects by itself unless the server refuses the connection.

@@ -5,12 +5,13 @@
 function showCopyButtons(within) {
   if (!navigator.clipboard) return;
   for (const button of within.querySelectorAll("button.copy")) {
+    const label = button.innerHTML;
     button.hidden = false;
     button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-      const before = button.innerHTML;
-      button.textContent = "Copied";
-      setTimeout(() => { button.innerHTML = before; }, 1500);
+      const copied = await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent)
+        .then(() => "Copied", () => "Not copied");  // the browser may forbid it
+      button.textContent = copied;
+      setTimeout(() => { button.innerHTML = label; }, 1500);
     });
   }
 }

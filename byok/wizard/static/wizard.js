@@ -63,6 +63,7 @@ async function request(address, options, form) {
     return null;
   }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (!page.querySelector(".page, #keys, #kms, #examine")) throw new Error("another server has answered");  // a proxy
   for (const one of page.querySelectorAll("[autofocus]")) {  // the browser moves the focus only once for each page
     one.removeAttribute("autofocus");
     one.dataset.first = "";
@@ -130,7 +131,8 @@ function submitQuickly(form) {
         : await request(form.getAttribute("action"), { method: "post", headers, body: multipart ? fields : new URLSearchParams(fields) }, form);
       if (answer) show(answer, part);
     } catch {
-      form.querySelector(".actions").insertAdjacentHTML("beforebegin", '<p class="fault" role="alert">The server cannot be reached. Your entries are kept: try again in a moment.</p>');
+      document.getElementById("unreachable")?.remove();
+      (button?.parentElement || form).insertAdjacentHTML("beforebegin", '<p class="fault" id="unreachable" role="alert">The server cannot be reached. Your entries are kept: try again in a moment.</p>');
       if (button) {
         button.removeAttribute("aria-busy");
         button.textContent = before;
@@ -152,6 +154,7 @@ async function followCheck(part) {
   }
   const found = answer && answer.page.getElementById("keys");
   if (!found || !part.isConnected || part.dataset.edited) return;
+  const isHere = part.contains(document.activeElement) || document.activeElement === document.body;
   if (found.dataset.check) {  // only the states have changed, so the focus stays where it is
     const states = part.querySelector(".key-states");
     const now = found.querySelector(".key-states");
@@ -162,7 +165,7 @@ async function followCheck(part) {
   part.replaceWith(found);
   showCopyButtons(found);
   prepare(found);
-  focusAnswer(found);
+  if (isHere) focusAnswer(found);  // a user who reads elsewhere on the page stays there
 }
 
 // Checks both ARNs while the user types. The server applies the rules, so that the rules are implemented only once.
