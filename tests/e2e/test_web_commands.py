@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from byok.domain.arns import KeyPair
+from byok.domain.models import AccountRequest, ListAccountsRequest
 from byok.domain.phases import Phase
 from localaws.state import CUSTOMER_ACCOUNT
 from tests.e2e.conftest import StackHarness
@@ -60,6 +61,9 @@ async def create_named_environment(browser: Browser, shell: CustomerShell, name:
 
 
 async def test_customer_registers_an_account_with_the_aws_cli(web: StackHarness, shell: CustomerShell) -> None:
+    # Requests that are generated from the OpenAPI document may have registered the account of its examples.
+    for one in (await web.service.list_accounts(ListAccountsRequest())).accounts:
+        await web.service.unregister_account(AccountRequest(organisation=one.organisation, account=one.account))
     async with (
         run_authenticated_server(web, "initech") as (address, token),
         httpx.AsyncClient(base_url=f"{address}/v1", headers={"Authorization": f"Bearer {token}"}, timeout=60) as portal,
