@@ -7,7 +7,7 @@ the workflow that created the original, like an environment whose workflow Tempo
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -73,14 +73,16 @@ class OriginalEnvironment:
         return plans
 
     async def start_records(self, stack: BenchStack, plans: Sequence[EnvironmentPlan]) -> None:
-        """Start the records of copies, and wait until the worker has processed the last ones."""
+        """Start the records of copies, created an hour apart, and wait until the worker has processed the last ones."""
         client, text = (await stack.connect_service()).client, self.record.model_dump_json()
 
-        async def start(plan: EnvironmentPlan) -> None:
+        async def start(numbered: tuple[int, EnvironmentPlan]) -> None:
+            number, plan = numbered
             copied = CopyTexts(list_differences(self.plan, plan)).replace(text)
-            await _start_record(client, EnvironmentRecordState.model_validate_json(copied))
+            state = EnvironmentRecordState.model_validate_json(copied)
+            await _start_record(client, _created_earlier(state, timedelta(hours=number)))
 
-        await run_concurrently(start, plans)
+        await run_concurrently(start, list(enumerate(plans)))
         for plan in plans[-_STARTING_AT_ONCE:]:
             handle = client.get_workflow_handle(record_workflow_id(plan.environment.environment_id))
             while (await handle.describe()).history_length <= _EVENTS_BEFORE_FIRST_TASK:
@@ -110,6 +112,16 @@ async def run_concurrently(call: Callable[[_Item], Awaitable[None]], items: Iter
             await call(item)
 
     await asyncio.gather(*(run(item) for item in items))
+
+
+def _created_earlier(state: EnvironmentRecordState, by: timedelta) -> EnvironmentRecordState:
+    """Return a record of an environment that was created earlier. The list reads environments by their creation."""
+    if state.latest is None:
+        return state
+    attempt = state.latest.attempt
+    attempt = attempt.model_copy(update={"started_at": attempt.started_at - by})
+    latest = state.latest.model_copy(update={"attempt": attempt})
+    return state.model_copy(update={"latest": latest, "attempts": (attempt,)})
 
 
 async def _start_record(client: Client, state: EnvironmentRecordState) -> None:
