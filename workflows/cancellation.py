@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -29,12 +29,13 @@ async def shield_until_done(write: ActivityHandle[_T]) -> _T:
         return await write
 
 
-async def finish_despite_cancellation(work: asyncio.Task[_T]) -> _T:
-    """Wait until a task has ended, and return its result. Further cancellation requests are ignored."""
-    while not work.done():
+async def finish_despite_cancellation(work: Awaitable[_T]) -> _T:
+    """Wait until some work has ended, and return its result. Further cancellation requests are ignored."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(work)
-    return work.result()
+            await asyncio.shield(task)
+    return task.result()
 
 
 async def cancel_and_wait(branches: Sequence[asyncio.Task[Any]]) -> None:

@@ -80,7 +80,7 @@ class DeleteEnvironment:
             await self._reporter.report_start(self._record.progress)
             plan = await self._plan()
             _require_region_in_use(plan)
-            before = await self._find_resources(plan)
+            before = await self._find_resources(plan, self._final_snapshot)
             self._require_as_requested(plan, before)
             plan = self._take_keys(plan, before)
             await self._require_no_foreign_objects(plan, before)
@@ -93,9 +93,9 @@ class DeleteEnvironment:
             )
             # Once nothing remains, the deletion is complete, and a cancellation changes nothing. The record may already
             # know this: if a cancellation arrives during the last workflow task, Temporal repeats the whole task.
-            after = await finish_despite_cancellation(asyncio.create_task(self._find_resources(plan)))
+            after = await finish_despite_cancellation(self._find_resources(plan, self._final_snapshot))
             self._require_gone(left, after)
-            await finish_despite_cancellation(asyncio.create_task(self._release_claims(plan)))
+            await finish_despite_cancellation(self._release_claims(plan))
         except (PhaseStoppedError, ActivityError, asyncio.CancelledError) as error:
             raise await self._stop(error, plan) from error
         deletion = DeletionResult(
@@ -123,8 +123,8 @@ class DeleteEnvironment:
     async def _plan(self) -> DeletionPlan:
         return await workflow.execute_activity_method(PlanActivities.plan_deletion, self._request, **PLAN_OPTIONS)
 
-    async def _find_resources(self, plan: DeletionPlan) -> OwnedResources:
-        task = InventoryTask(environment=plan.environment, final_snapshot=self._final_snapshot)
+    async def _find_resources(self, plan: DeletionPlan, final_snapshot: str | None) -> OwnedResources:
+        task = InventoryTask(environment=plan.environment, final_snapshot=final_snapshot)
         return await workflow.execute_activity_method(InventoryActivities.find_resources, task, **READ_OPTIONS)
 
     def _require_as_requested(self, plan: DeletionPlan, found: OwnedResources) -> None:
@@ -232,9 +232,8 @@ class DeleteEnvironment:
 
     async def _list_remaining(self, plan: DeletionPlan | None) -> tuple[str, ...]:
         """List what a cancelled deletion leaves, without the checks for a final snapshot, which it no longer takes."""
-        self._final_snapshot = None
         try:
-            found = await self._find_resources(plan or await self._plan())
+            found = await self._find_resources(plan or await self._plan(), final_snapshot=None)
         except ActivityError as error:
             workflow.logger.warning("the remaining resources could not be listed", exc_info=error)
             return ()

@@ -121,7 +121,7 @@ class ProveAuroraKey:
     async def _clean_up(self, environment: Environment) -> None:
         """Remove the proofs' clusters after a failure or a cancellation. Further cancellation requests are ignored."""
         self._may_exist = True
-        await finish_despite_cancellation(asyncio.create_task(self._stay_open(environment, while_usable=False)))
+        await finish_despite_cancellation(self._stay_open(environment, while_usable=False))
 
     def _usable_for(self) -> timedelta | None:
         """Return how long checks can still reuse the last proof; None if there is no proof to reuse."""

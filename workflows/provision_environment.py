@@ -231,8 +231,7 @@ class ProvisionEnvironment:
 
     async def _roll_back(self, plan: EnvironmentPlan) -> tuple[Leftover, ...]:
         """Remove everything that this run created. A second cancellation request during the rollback is ignored."""
-        removal = asyncio.create_task(remove_resources(plan, self._request, phase=Phase.ROLLING_BACK))
-        return await finish_despite_cancellation(removal)
+        return await finish_despite_cancellation(remove_resources(plan, self._request, phase=Phase.ROLLING_BACK))
 
     async def _release_unused_claims(self, plan: EnvironmentPlan) -> None:
         """Release the claims on keys that encrypt nothing (contract 138).

@@ -67,13 +67,14 @@ def make_wizard_app(state: ApiState, settings: ApiSettings) -> FastAPI:
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.byok = state
+    https = None if settings.public_url is None else settings.has_https_url
     app.state.sessions = SessionCookies(
         state.secret,
         anonymous=isinstance(state.access, AllowAllAuth),
-        https=None if settings.public_url is None else settings.has_https_url,
+        https=https,
         ended=EndedSessions(settings.session_directory),
     )
-    app.state.drafts = SavedDrafts(state.secret, https=None if settings.public_url is None else settings.has_https_url)
+    app.state.drafts = SavedDrafts(state.secret, https=https)
     app.state.providers = build_identity_providers(settings)
     app.state.pending_sign_ins = PendingSignIns(
         state.secret,

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from byok.api.auditing import find_request_audit, identify_requester
 from byok.api.dependencies import State
 from byok.api.requesters import build_requester
+from byok.api.state import ApiState
 from byok.domain.models import MAX_REASON_LENGTH, EntryPoint
 from byok.domain.scopes import Scope
 from byok.service.environments import EnvironmentService
@@ -134,8 +135,7 @@ async def act_for(
     request: Request, state: State, session: Annotated[Session, Depends(_current_session)]
 ) -> EnvironmentService:
     """Return a service that acts on behalf of the user."""
-    requester = build_requester(request, session.caller, EntryPoint.WIZARD)
-    return state.service.on_behalf_of(requester, find_request_audit(request))
+    return _act(request, state, session, None)
 
 
 Service = Annotated[EnvironmentService, Depends(act_for)]
@@ -145,6 +145,10 @@ organisation."""
 
 async def _reasoned_service(request: Request, state: State, session: CurrentSession, form: Form) -> EnvironmentService:
     reason = str(form.get("reason", "")).strip()[:MAX_REASON_LENGTH] or None
+    return _act(request, state, session, reason)
+
+
+def _act(request: Request, state: ApiState, session: Session, reason: str | None) -> EnvironmentService:
     requester = build_requester(request, session.caller, EntryPoint.WIZARD, reason)
     return state.service.on_behalf_of(requester, find_request_audit(request))
 

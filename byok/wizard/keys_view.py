@@ -115,7 +115,8 @@ class KeysView:
     @property
     def is_proved(self) -> bool:
         """Whether both keys are proved, so that the next step is the review."""
-        return self.tone == "success"
+        verdicts = [None if key.verdict is None else key.verdict.verdict for key in self.keys]
+        return not self.is_running and verdicts == [KeyVerdict.PROVED, KeyVerdict.PROVED]
 
     @property
     def focus(self) -> str:

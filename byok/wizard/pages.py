@@ -11,6 +11,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from byok.api.authentication import ANONYMOUS_CALLER
 from byok.api.problems import PROBLEM_CODE
 from byok.domain.help_pages import build_help_url, get_docs_url
 from byok.domain.regions import describe_region
@@ -18,7 +19,7 @@ from byok.domain.vendor import VendorProfile
 from byok.wizard.retry_words import say_retry
 from byok.wizard.sessions import Session, SessionCookies
 from byok.wizard.toasts import find_toast
-from byok.wizard.views import PHASE_NAMES, PHASE_TONES
+from byok.wizard.views import ATTEMPT_NAMES, PHASE_NAMES, PHASE_TONES
 
 STEP_TITLES: Final = ("Environment", "Encryption at rest", "Review", "Progress", "Tenant name")
 """The titles of the wizard's steps (contract 13)."""
@@ -44,6 +45,7 @@ class PageRenderer:
         self._templates.filters["help_url"] = build_help_url
         self._templates.globals["docs_url"] = get_docs_url
         self._templates.globals |= {"vendor": vendor.name, "steps": STEP_TITLES, "signs_in": signs_in}
+        self._templates.globals |= {"attempt_names": ATTEMPT_NAMES, "anonymous": ANONYMOUS_CALLER.subject}
         self._templates.globals |= {"phase_names": PHASE_NAMES, "phase_tones": PHASE_TONES}
 
     def render(

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from starlette.requests import Request
 from starlette.responses import Response
 
+from byok.wizard.cookies import CookieWriter
 from byok.wizard.ended_sessions import EndedSessions
 from byok.wizard.sign_in_faults import SignInError, SignInFault
 
@@ -64,22 +65,20 @@ class PendingSignIns:
         key = HKDF(hashes.SHA256(), length=32, salt=None, info=b"byok.sign-in").derive(secret.encode())
         self._cipher = Fernet(base64.urlsafe_b64encode(key))
         self._providers = providers
-        self._https = https
+        self._writer = CookieWriter("/", https)
         self._used = used
 
     @property
     def cookie_name(self) -> str:
         """The name of the cookie."""
-        return f"__Host-{_COOKIE_NAME}" if self._https else _COOKIE_NAME
+        return f"__Host-{_COOKIE_NAME}" if self._writer.https else _COOKIE_NAME
 
-    def start(self, response: Response, pending: PendingSignIn) -> None:
+    def start(self, request: Request, response: Response, pending: PendingSignIn) -> None:
         """Store a sign-in in the browser, in place of any other sign-in."""
         value = self._encrypt(pending)
         if len(value) > _MAX_COOKIE_CHARACTERS:
             value = self._encrypt(replace(pending, to=urlsplit(pending.to).path))
-        response.set_cookie(
-            self.cookie_name, value, LIFETIME_SECONDS, path="/", secure=self._https, httponly=True, samesite="lax"
-        )
+        self._writer.set(request, response, self.cookie_name, value, LIFETIME_SECONDS)
 
     def complete(self, request: Request, state: str | None) -> PendingSignIn:
         """Return the sign-in to which a provider's response belongs. No further response can belong to this sign-in.
@@ -100,9 +99,9 @@ class PendingSignIns:
         self._used.add(pending.state, pending.started + LIFETIME_SECONDS)
         return pending
 
-    def delete_cookie(self, response: Response) -> None:
+    def delete_cookie(self, request: Request, response: Response) -> None:
         """Delete the cookie."""
-        response.delete_cookie(self.cookie_name, path="/", secure=self._https, httponly=True, samesite="lax")
+        self._writer.delete(request, response, self.cookie_name)
 
     def _encrypt(self, pending: PendingSignIn) -> str:
         return self._cipher.encrypt(zlib.compress(json.dumps(asdict(pending)).encode())).decode()

@@ -11,6 +11,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.requests import Request
 from starlette.responses import Response
 
+from byok.wizard.cookies import CookieWriter
 from byok.wizard.draft import DRAFT_ID_PATTERN, EnvironmentDraft
 from byok.wizard.sessions import Session
 
@@ -54,7 +55,7 @@ class SavedDrafts:
 
     def __init__(self, secret: str, *, https: bool | None = None) -> None:
         self._serializer = URLSafeTimedSerializer(secret, salt="byok.draft")
-        self._https = https
+        self._writer = CookieWriter(_PATH, https)
 
     def list_drafts(self, request: Request, session: Session) -> list[SavedDraft]:
         """Return the user's drafts, most recently saved first."""
@@ -95,15 +96,7 @@ class SavedDrafts:
         value = str(self._serializer.dumps([_owner(session), fields]))
         if len(value) > _MAX_DRAFT_BYTES:
             return
-        response.set_cookie(
-            self._prefix(request) + draft.draft,
-            value,
-            max_age=_LIFETIME_SECONDS,
-            path=_PATH,
-            secure=self._is_https(request),
-            httponly=True,
-            samesite="lax",
-        )
+        self._writer.set(request, response, self._prefix(request) + draft.draft, value, _LIFETIME_SECONDS)
         others = {name: old for name, old in self._cookies(request).items() if name != draft.draft}
         room, count = MAX_SAVED_BYTES - len(value), 1
         for name in sorted(others, key=lambda one: self._saved_at(others[one]), reverse=True):
@@ -117,13 +110,7 @@ class SavedDrafts:
             self._delete(request, response, draft_id)
 
     def _delete(self, request: Request, response: Response, draft_id: str) -> None:
-        response.delete_cookie(
-            self._prefix(request) + draft_id,
-            path=_PATH,
-            secure=self._is_https(request),
-            httponly=True,
-            samesite="lax",
-        )
+        self._writer.delete(request, response, self._prefix(request) + draft_id)
 
     def _cookies(self, request: Request) -> dict[str, str]:
         prefix = self._prefix(request)
@@ -148,10 +135,7 @@ class SavedDrafts:
 
     def _prefix(self, request: Request) -> str:
         # Browsers accept a cookie with this prefix only over HTTPS (RFC 6265bis, section 4.1.3.1).
-        return f"__Secure-{_NAME}" if self._is_https(request) else _NAME
-
-    def _is_https(self, request: Request) -> bool:
-        return request.url.scheme == "https" if self._https is None else self._https
+        return f"__Secure-{_NAME}" if self._writer.is_https(request) else _NAME
 
 
 def _owner(session: Session) -> str:

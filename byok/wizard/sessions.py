@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from byok.api.authentication import ANONYMOUS_CALLER, Caller
 from byok.domain.scopes import Scope
+from byok.wizard.cookies import CookieWriter
 from byok.wizard.ended_sessions import EndedSessions
 
 COOKIE_NAME: Final = "byok_session"
@@ -69,7 +70,7 @@ class SessionCookies:
     ) -> None:
         self._serializer = URLSafeTimedSerializer(secret, salt="byok.session")
         self._anonymous = anonymous
-        self._https = https
+        self._writer = CookieWriter("/", https)
         self._ended = ended or EndedSessions()
 
     def load(self, request: Request) -> Session | None:
@@ -121,24 +122,12 @@ class SessionCookies:
         """Set the session's cookie."""
         held = asdict(session)
         held["caller"]["scopes"] = sorted(session.caller.scopes)
-        response.set_cookie(
-            self._cookie_name(request),
-            str(self._serializer.dumps(held)),
-            max_age=LIFETIME_SECONDS,
-            path="/",
-            secure=self._is_https(request),
-            httponly=True,
-            samesite="lax",
-        )
+        value = str(self._serializer.dumps(held))
+        self._writer.set(request, response, self._cookie_name(request), value, LIFETIME_SECONDS)
 
     def delete_cookie(self, request: Request, response: Response) -> None:
         """Delete the session's cookie."""
-        response.delete_cookie(
-            self._cookie_name(request), path="/", secure=self._is_https(request), httponly=True, samesite="lax"
-        )
+        self._writer.delete(request, response, self._cookie_name(request))
 
     def _cookie_name(self, request: Request) -> str:
-        return SECURE_COOKIE_NAME if self._is_https(request) else COOKIE_NAME
-
-    def _is_https(self, request: Request) -> bool:
-        return request.url.scheme == "https" if self._https is None else self._https
+        return SECURE_COOKIE_NAME if self._writer.is_https(request) else COOKIE_NAME

@@ -6,12 +6,19 @@ from enum import StrEnum
 from typing import Final
 
 from byok.domain.arns import is_key_arn, parse_key_arn
+from byok.domain.models import AttemptKind
 from byok.domain.phase_durations import USUAL_DURATIONS
 from byok.domain.phases import Encryption, Phase
 from byok.service.pending import describe_pending_step
 from byok.service.replay import ReplayOptions, find_replay_options
 from byok.service.status import EnvironmentStatus
 from byok.service.timeline import list_phase_runs
+
+ATTEMPT_NAMES: Final = {
+    AttemptKind.PROVISIONING: "Provisioning",
+    AttemptKind.REPLAY: "Retry",  # the name of the button
+    AttemptKind.DELETION: "Deletion",
+}
 
 PHASE_NAMES: Final = {
     Phase.VALIDATING_KEYS: "Validating keys",

@@ -38,7 +38,7 @@ async def start_sign_in(
         log.warning("sign_in_failed", provider=provider, reason=str(error))
         return render_sign_in_page(request, pending.to, fault=error.fault, provider=provider)
     response = RedirectResponse(url, HTTPStatus.SEE_OTHER)
-    _pending_sign_ins(request).start(response, pending)
+    _pending_sign_ins(request).start(request, response, pending)
     return response
 
 
@@ -63,7 +63,7 @@ async def finish_sign_in(request: Request, providers: Providers, sessions: Sessi
         await record_own_intent(request)
         response = RedirectResponse(pending.to, HTTPStatus.SEE_OTHER)
         sessions.set_cookie(request, response, sessions.start_session(caller, pending.provider))
-    sign_ins.delete_cookie(response)
+    sign_ins.delete_cookie(request, response)
     return response
 
 
