@@ -1,16 +1,25 @@
 """Names from the customer's AWS setup that appear in byok's commands: the AWS CLI profile and the key stack."""
 
+import shlex
 from typing import Final
 
 DEFAULT_PROFILE: Final = "byok"
 """A placeholder, which the customer replaces with the name of their own AWS CLI profile (contract 40)."""
 
-PROFILE_PATTERN: Final = r"^[A-Za-z0-9_.-]{1,64}$"
-"""The profile names that byok accepts. The AWS CLI also allows other characters, but the names that byok accepts need
-no quotes in any shell."""
+PROFILE_PATTERN: Final = r"^[A-Za-z0-9_.-]{0,64}$"
+"""The profile names that byok accepts; empty for commands without a profile. The AWS CLI also allows other characters,
+but the names that byok accepts need no quotes in any shell."""
 
 STACK_NAME_PATTERN: Final = r"^[a-zA-Z][-a-zA-Z0-9]{0,127}$"
 """The stack names that AWS accepts (source: CloudFormation, CreateStack, StackName)."""
+
+
+def build_account_options(profile: str, region: str) -> str:
+    """Return the AWS CLI options for the customer's account and Region.
+
+    Without a profile, the AWS CLI uses the credentials of the shell, as in AWS CloudShell.
+    """
+    return f"--profile {shlex.quote(profile)} --region {region}" if profile else f"--region {region}"
 
 
 def default_stack_name(environment_id: str) -> str:

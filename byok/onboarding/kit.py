@@ -119,6 +119,11 @@ class OnboardingKit:
         """The address of the console's page that uploads a template; None if there is no public console."""
         return console_url(self.region, "cloudformation/home#/stacks/create")
 
+    @property
+    def cloudshell_url(self) -> str | None:
+        """The address of AWS CloudShell in the Region; None if there is no public console."""
+        return console_url(self.region, "cloudshell/home")
+
     def statements_for_key(self, which: KeyPurpose) -> list[Statement]:
         """Return the statements for one of the two keys, ready to paste (contract 26, 27)."""
         return build_key_statements(

@@ -282,8 +282,8 @@ class EnvironmentReader:
             where = f"task queue {self.task_queue!r} of namespace {self.client.namespace!r}"
             raise NoWorkerError(f"{what}, but no worker is processing it: {why.replace('{where}', where)}")
 
-    async def list_pending_steps(self, handle: WorkflowHandle[Any, Any], what: str) -> tuple[PendingStep, ...]:
-        """Return the steps that a short workflow waits for.
+    async def describe_short_workflow(self, handle: WorkflowHandle[Any, Any], what: str) -> EnvironmentStatus:
+        """Return the steps that a short workflow waits for, and its start time.
 
         Args:
             handle: The workflow.
@@ -295,7 +295,7 @@ class EnvironmentReader:
         described = await handle.describe()
         status = await EnvironmentStatus.from_description(described, self._fetch(described))
         await self._require_worker(status, datetime.min.replace(tzinfo=UTC), what)
-        return status.pending
+        return status
 
     async def wait_for_result(
         self, handle: WorkflowHandle[Any, Result], what: str, on_pending: Callable[[PendingStep], None] | None = None

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
@@ -31,11 +31,13 @@ class KeyCheckProgress:
         result: The result; None while the check runs.
         verdicts: The verdicts on the keys that are already checked.
         steps: The step that the check of a key waits for.
+        elapsed: How long the check has been running; zero once it has ended.
     """
 
     result: KeyCheckResult | None
     verdicts: dict[KeyPurpose, CheckedKey]
     steps: dict[KeyPurpose, PendingStep]
+    elapsed: timedelta = timedelta(0)
 
 
 async def start_key_check(service: EnvironmentService, request: CheckKeysRequest) -> str:
@@ -81,10 +83,12 @@ async def read_key_check(
             if error.status in {RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT}:
                 return None
             raise
-        steps = await service.list_pending_steps(handle, key_checks.KEY_CHECK_ACCEPTED)
+        status = await service.describe_short_workflow(handle, key_checks.KEY_CHECK_ACCEPTED)
         verdicts = await _read_verdicts(handle)
-    waiting = {which: step for which, name in _ACTIVITY_BY_KEY.items() for step in steps if step.activity == name}
-    return KeyCheckProgress(None, {one.key: one for one in verdicts}, waiting)
+    waiting = {
+        which: step for which, name in _ACTIVITY_BY_KEY.items() for step in status.pending if step.activity == name
+    }
+    return KeyCheckProgress(None, {one.key: one for one in verdicts}, waiting, datetime.now(UTC) - status.started_at)
 
 
 async def _read_verdicts(handle: WorkflowHandle[Any, KeyCheckResult]) -> list[CheckedKey]:

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from byok.domain.arns import KeyPair
-from byok.domain.customer_aws import DEFAULT_PROFILE, PROFILE_PATTERN, STACK_NAME_PATTERN, default_stack_name
+from byok.domain.customer_aws import PROFILE_PATTERN, STACK_NAME_PATTERN, default_stack_name
 from byok.domain.models import Problem, ProvisionRequest
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
 from byok.domain.onboarding.payload import PayloadError, expand_payload_fields, is_payload
@@ -36,6 +36,7 @@ class Tab(StrEnum):
 
 
 DRAFT_ID_PATTERN: Final = r"[A-Za-z0-9_-]{8}"
+_RUN_ID_PATTERN: Final = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _LONGEST: Final = 2048
 
 
@@ -45,8 +46,9 @@ class EnvironmentDraft(BaseModel):
     Attributes:
         draft: The id of the draft, which distinguishes the drafts of one user; empty for a draft that has no id yet.
         name: The environment's id without the organisation's prefix.
-        profile: The customer's AWS CLI profile, for the commands.
+        profile: The customer's AWS CLI profile, for the commands; empty for commands without a profile.
         stack: The name of the stack that creates the keys; empty for the default, which contains the environment's id.
+        check: The run id of the latest key check; empty if no check was started. A check of other keys is not found.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -59,8 +61,9 @@ class EnvironmentDraft(BaseModel):
     rds_key_arn: str = ""
     on_failure: OnFailure = OnFailure.KEEP
     tab: Tab = Tab.TEMPLATE
-    profile: str = DEFAULT_PROFILE
+    profile: str = ""
     stack: str = ""
+    check: str = Field(default="", pattern=rf"^({_RUN_ID_PATTERN})?$")
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> "EnvironmentDraft":
@@ -74,20 +77,19 @@ class EnvironmentDraft(BaseModel):
             wrong = {fault["loc"][0] for fault in error.errors()}
             return cls.model_validate({name: value for name, value in given.items() if name not in wrong})
 
-    def page_url(self, page: str, *, asked: bool = False, check: str = "", **changes: object) -> str:
+    def page_url(self, page: str, *, asked: bool = False, **changes: object) -> str:
         """Return the URL of a page, with this draft in the query string.
 
         Args:
             page: The page's path.
             asked: Whether the page shows errors, as it does after the user selects *Next*.
-            check: The run id of the key check that the page shows, if any.
             changes: Fields to change. The URL contains these fields even if they get their default, because a missing
                 field keeps its saved value.
         """
         changed = self.model_copy(update=changes)
         fields = changed.model_dump(mode="json", exclude_defaults=True)
         fields |= changed.model_dump(mode="json", include=set(changes))
-        query = urlencode(fields | ({"next": "1"} if asked else {}) | ({"check": check} if check else {}))
+        query = urlencode(fields | ({"next": "1"} if asked else {}))
         return f"{page}?{query}" if query else page
 
     @property
@@ -102,7 +104,7 @@ class EnvironmentDraft(BaseModel):
     @property
     def has_own_commands(self) -> bool:
         """Whether the user has entered values for the AWS CLI commands."""
-        return bool(self.stack) or self.profile != DEFAULT_PROFILE
+        return bool(self.stack or self.profile)
 
     def stack_name(self, prefix: str) -> str:
         """Return the name of the stack that creates the keys: the user's choice, or the environment's default."""
@@ -190,7 +192,7 @@ class EnvironmentDraft(BaseModel):
         self, role: str, vendor: VendorProfile, organisation: str | None, at: datetime
     ) -> tuple[Problem, ...]:
         """Check the ARN rules without calling AWS. Both fields must be filled in (contract 81-84)."""
-        context = RemedyContext(self.region, role, vendor, organisation=organisation)
+        context = RemedyContext(self.region, role, vendor, profile=self.profile, organisation=organisation)
         return find_arn_problems(KeyPair(self.s3_key_arn, self.rds_key_arn), context, at)
 
 

@@ -63,7 +63,7 @@ def examine_policy(
     return PolicyExamination(which, policy, report)
 
 
-async def diagnose_output(form: Mapping[str, Any], state: ApiState, region: str) -> Diagnosis:
+async def diagnose_output(form: Mapping[str, Any], state: ApiState, region: str, profile: str) -> Diagnosis:
     """Diagnose the keys from an uploaded file or, if there is none, from pasted text."""
     output, file = str(form.get("output", "")), form.get("output_file")
     try:
@@ -71,7 +71,7 @@ async def diagnose_output(form: Mapping[str, Any], state: ApiState, region: str)
         collection = _parse_output(text, state.platform_role_arn, region)
     except (CollectedKeysError, PolicyDocumentError) as error:
         return Diagnosis(output, fault=str(error))
-    return Diagnosis(output, findings=diagnose_collected_keys(collection, state.vendor, datetime.now(UTC)))
+    return Diagnosis(output, findings=diagnose_collected_keys(collection, state.vendor, datetime.now(UTC), profile))
 
 
 def _parse_output(text: str, platform_role_arn: str, region: str) -> CollectedKeys:

@@ -2,19 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from byok.domain.arns import KeyPurpose
+from byok.domain.durations import format_duration
 from byok.domain.models import CheckedKey, Problem
 from byok.domain.phases import KeyVerdict
 from byok.service.key_check_progress import KeyCheckProgress
 from byok.service.pending import PendingStep
 
-_TONES: Final = {KeyVerdict.PROVED: "success", KeyVerdict.REFUSED: "danger", KeyVerdict.NOT_PROVED: "warning"}
+_BADGES: Final = {
+    KeyVerdict.PROVED: ("success", "verified"),
+    KeyVerdict.REFUSED: ("danger", "cannot be used"),
+    KeyVerdict.NOT_PROVED: ("warning", "not verified"),
+}
 _CHECKING: Final = {
     KeyPurpose.S3: "S3 writes and reads an object with this key.",
-    KeyPurpose.RDS: "RDS creates a cluster without instances with this key, which can take a few minutes.",
+    KeyPurpose.RDS: "RDS creates a cluster without instances with this key.",
 }
+_USUAL: Final = {
+    KeyPurpose.S3: ("a few seconds", timedelta(seconds=40)),
+    KeyPurpose.RDS: ("a few minutes", timedelta(minutes=5)),
+}
+"""How long the check of each key usually takes, and after how long that was unusual. S3 includes the 30 seconds for
+which byok retries an access-denied error."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,7 @@ class KeyView:
         problems: The problems of this key.
         verdict: The verdict on the key; None if the key is not checked yet.
         checking: What the check does with the key at the moment; empty if no check of this key is running.
+        elapsed: How long the check has been running, compared with its usual duration.
     """
 
     key: KeyPurpose
@@ -33,6 +46,7 @@ class KeyView:
     problems: tuple[Problem, ...] = ()
     verdict: CheckedKey | None = None
     checking: str = ""
+    elapsed: str = ""
 
     @property
     def name(self) -> str:
@@ -49,12 +63,25 @@ class KeyView:
     def badge(self) -> tuple[str, str] | None:
         """The tone and the text of the key's badge; None if there is nothing to say about the key."""
         if self.verdict is not None:
-            return _TONES[self.verdict.verdict], self.verdict.verdict.value
-        return ("info", "checking") if self.checking else None
+            return _BADGES[self.verdict.verdict]
+        return ("info", "validating") if self.checking else None
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the key's service has used the key successfully."""
+        return self.verdict is not None and self.verdict.verdict is KeyVerdict.PROVED
+
+    @property
+    def verified_at(self) -> str:
+        """When the key's service used the key, with the date if that was on an earlier day."""
+        at = self.verdict.at if self.verdict is not None else None
+        if at is None:
+            return ""
+        return f"{at:%H:%M} UTC" if at.date() == datetime.now(UTC).date() else f"{at:%Y-%m-%d %H:%M} UTC"
 
     @property
     def reason(self) -> str:
-        """Why the key is not proved, unless the page shows the problem that prevents the proof."""
+        """Why the key is not verified, unless the page shows the problem that prevents it."""
         return "" if self.verdict is None or self.verdict.problem is not None else self.verdict.reason or ""
 
 
@@ -106,17 +133,16 @@ class KeysView:
             which = "These keys" if len(refused) > 1 else f"The {refused[0]}"
             title, tone = f"{which} cannot be used yet", "danger"
         elif result is not None and result.keys.all_proved:
-            title, tone = "Both keys are proved", "success"
+            title, tone = "Both keys are verified", "success"
         elif result is not None:
-            title, tone = "At least one key is not proved", "warning"
+            title, tone = "At least one key is not verified", "warning"
         both = tuple(one for one in problems if one.key is None)
         return cls((s3, rds), title, tone, both, fault, is_running)
 
     @property
-    def is_proved(self) -> bool:
-        """Whether both keys are proved, so that the next step is the review."""
-        verdicts = [None if key.verdict is None else key.verdict.verdict for key in self.keys]
-        return not self.is_running and verdicts == [KeyVerdict.PROVED, KeyVerdict.PROVED]
+    def is_verified(self) -> bool:
+        """Whether both keys are verified, so that the next step is the review."""
+        return not self.is_running and all(key.is_verified for key in self.keys)
 
     @property
     def focus(self) -> str:
@@ -138,7 +164,15 @@ def _view_key(
     if is_running and verdict is not None and verdict.verdict is KeyVerdict.REFUSED and verdict.problem is not None:
         own = (verdict.problem,)
     checking = _describe_check(which, progress.steps.get(which)) if progress and is_running and not verdict else ""
-    return KeyView(which, faults.get(f"{which.value}_key_arn", ""), own, verdict, checking)
+    elapsed = _compare_duration(which, progress.elapsed) if progress and checking else ""
+    return KeyView(which, faults.get(f"{which.value}_key_arn", ""), own, verdict, checking, elapsed)
+
+
+def _compare_duration(which: KeyPurpose, elapsed: timedelta) -> str:
+    usual, late = _USUAL[which]
+    is_short = elapsed < timedelta(minutes=1)
+    so_far = f"{f'{elapsed.seconds} s' if is_short else format_duration(elapsed)} so far"
+    return f"{so_far}, which is longer than usual ({usual})." if elapsed > late else f"{so_far}, usually {usual}."
 
 
 def _describe_check(which: KeyPurpose, step: PendingStep | None) -> str:

@@ -45,11 +45,9 @@ class WizardSteps:
         """Save the draft with the response."""
         self.drafts.save(self.request, response, self.session, draft)
 
-    def go_to(
-        self, page: str, draft: EnvironmentDraft, *, asked: bool = False, check: str = "", fragment: str = ""
-    ) -> Response:
+    def go_to(self, page: str, draft: EnvironmentDraft, *, asked: bool = False, fragment: str = "") -> Response:
         """Redirect to a step. See `EnvironmentDraft.page_url`."""
-        address = draft.page_url(page, asked=asked, check=check) + (f"#{fragment}" if fragment else "")
+        address = draft.page_url(page, asked=asked) + (f"#{fragment}" if fragment else "")
         response = RedirectResponse(address, HTTPStatus.SEE_OTHER)
         self.save(response, draft)
         return response

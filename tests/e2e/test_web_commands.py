@@ -42,7 +42,7 @@ def copy_command(browser: Browser, name: str) -> str:
 
 async def create_named_environment(browser: Browser, shell: CustomerShell, name: str) -> KeyPair:
     """Create keys and an environment that uses them, set the tenant name on the keys, and return the keys."""
-    draft = {"name": name, "region": REGION}
+    draft = {"name": name, "region": REGION, "profile": "byok"}
     (shell.folder / "byok-kms-keys.yaml").write_text((await browser.open_page("/new/template")).text)
     await browser.open_page("/new", **draft, next="1")
     await shell.run_successfully(copy_command(browser, "deploy"))

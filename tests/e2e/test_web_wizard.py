@@ -114,7 +114,7 @@ async def test_wizard_creates_a_ready_environment_with_keys_from_the_template(vi
     await expect(page.get_by_label("S3 key ARN")).to_have_value(re.compile("^arn:aws:kms:"))  # contract 50
     await expect(page.get_by_label("RDS key ARN")).to_have_value(re.compile("^arn:aws:kms:"))
     await page.get_by_role("button", name="Validate keys").click()
-    await expect(page.get_by_text("Both keys are proved")).to_be_visible()
+    await expect(page.get_by_text("Both keys are verified")).to_be_visible()
     await check_page(page, "3-validated")
     await page.get_by_role("button", name="Next: Review").click()
     await check_page(page, "4-review")

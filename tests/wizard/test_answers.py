@@ -39,26 +39,26 @@ WRONG_ARNS = {"s3_key_arn": ALIAS, "rds_key_arn": "nonsense"}
 NO_PAYLOAD = {"s3_key_arn": "", "rds_key_arn": "null"}
 NO_STACK = ("The stack has no onboarding payload: either the stack has not reached",)
 REFUSED = "cannot be used yet"
-S3_REFUSED, RDS_REFUSED = "S3 key: refused", "Aurora key: refused"
+S3_REFUSED, RDS_REFUSED = "S3 key: cannot be used", "Aurora key: cannot be used"
 # For each answer: what the activities do, which form fields get a value other than a valid key ARN, which button is
 # clicked, which field has the focus afterwards (`answer` is the result for both keys), and which texts must be visible.
 ANSWERS: Final[dict[str, tuple[dict[str, Any], dict[str, str], str, str, tuple[str, ...]]]] = {
-    "proved": ({}, {}, VALIDATE, "answer", ("Both keys are proved", "S3 key: proved", "Aurora key: proved")),
+    "verified": ({}, {}, VALIDATE, "answer", ("Both keys are verified", "Next: Review")),
     "S3 refused": (
         {"script": {"probe_s3_key": [S3_DENIED]}}, {}, VALIDATE, "s3_key_arn",
-        (REFUSED, S3_REFUSED, "Aurora key: proved", "TITLE"),
+        (REFUSED, S3_REFUSED, "Aurora key: verified", "TITLE"),
     ),
     "Aurora refused": (
         {"script": {"await_aurora_proof": [RDS_DENIED]}}, {}, VALIDATE, "rds_key_arn",
-        (REFUSED, "S3 key: proved", RDS_REFUSED, "TITLE"),
+        (REFUSED, "S3 key: verified", RDS_REFUSED, "TITLE"),
     ),
     "both refused": (
         {"script": {"probe_s3_key": [S3_DENIED], "await_aurora_proof": [RDS_DENIED]}}, {}, VALIDATE, "s3_key_arn",
         (REFUSED, S3_REFUSED, RDS_REFUSED, "TITLE"),
     ),
-    "not proved": (
+    "not verified": (
         {"unproved": "3 clusters already exist."}, {}, VALIDATE, "answer",
-        ("At least one key is not proved", "S3 key: proved", "Aurora key: not proved"),
+        ("At least one key is not verified", "S3 key: verified", "Aurora key: not verified"),
     ),
     "exchanged": (
         {"script": {"probe_s3_key": [build_exchanged_failure()]}}, {}, VALIDATE, "s3_key_arn",

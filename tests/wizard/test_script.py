@@ -1,12 +1,13 @@
 """What the script of the steps adds, in a real Chromium: progress, choices that act at once, and entries that stay."""
 
 import os
+import re
 import threading
 import uuid
 from pathlib import Path
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from byok.api_settings import ApiSettings
 from byok.audit.journal import AuditJournal
@@ -51,7 +52,11 @@ async def test_nothing_typed_is_lost_and_each_answer_comes_without_a_page_load(
         await page.goto(f"{http.base_url}/new")
         await page.get_by_label("Access token").fill(TOKEN)
         await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_role("button", name="Next: Encryption at rest").click()
+        await expect(page.locator("#name-fault")).to_contain_text("Start with a letter.")  # no bubble of the browser
+        await expect(page.get_by_label("Environment name")).to_be_focused()
         await page.get_by_label("Environment name").fill(DRAFT["name"])
+        await expect(page.locator("#name-fault")).to_be_empty()
         await page.reload()
         await expect(page.get_by_label("Environment name")).to_have_value(DRAFT["name"])  # typed, not submitted
         await page.get_by_label("AWS Region").select_option(REGION)
@@ -68,16 +73,23 @@ async def test_nothing_typed_is_lost_and_each_answer_comes_without_a_page_load(
 
         await page.get_by_role("button", name="Validate keys").click()
         await expect(page.get_by_text("Validating your keys…")).to_be_in_viewport()
-        await expect(page.locator(".key-states li").first).to_contain_text("proved")
-        await expect(page.locator(".key-states li").last).to_contain_text("RDS creates a cluster without instances")
+        await expect(page.locator("#s3_key_arn-state")).to_contain_text("verified")
+        await expect(page.locator("#rds_key_arn-state")).to_contain_text("s so far, usually a few minutes.")
         await check_page(page, "validating")
         release.set()
-        await expect(page.get_by_text("Both keys are proved")).to_be_in_viewport()
+        await expect(page.get_by_text("Both keys are verified")).to_be_in_viewport()
         assert await page.evaluate("window.sameDocument"), "no page was loaded"
-        await check_page(page, "proved")
+        await check_page(page, "verified")
         await page.reload()
-        await expect(page.get_by_text("Both keys are proved")).to_be_visible()
+        await expect(page.get_by_text("Both keys are verified")).to_be_visible()
 
+        await page.get_by_role("button", name="Next: Review").click()
+        await expect(page.get_by_text("verified at")).to_have_count(2)
+        await page.get_by_role("button", name="Create environment").click()
+        await expect(page.locator("#confirmed-fault")).to_be_visible()
+        await expect(page.get_by_role("checkbox")).to_be_focused()
+        await check_page(page, "review")
+        await page.go_back()
         await page.go_back()
         await expect(page.get_by_label("Environment name")).to_have_value(DRAFT["name"])
         await page.go_forward()
@@ -97,3 +109,18 @@ async def test_nothing_typed_is_lost_and_each_answer_comes_without_a_page_load(
         await check_page(page, "drafts")
         await page.get_by_role("link", name=DRAFT["name"], exact=True).click()
         await expect(page.get_by_label("RDS key ARN")).to_have_value(rds_key)
+
+        await page.get_by_role("button", name="Next: Review").click()
+        await page.get_by_role("checkbox").check()
+        posts: list[str] = []
+
+        async def hold(route: Route) -> None:
+            posts.append(route.request.url)
+            await expect(page.get_by_role("button", name="Creating…")).to_be_disabled()
+            await page.get_by_role("button", name="Creating…").dispatch_event("click")
+            await route.continue_()
+
+        await page.route("**/new/review", hold)
+        await page.get_by_role("button", name="Create environment").click()
+        await page.wait_for_url(re.compile("/environments/"))
+        assert len(posts) == 1, "a second click must not create the environment again"

@@ -11,7 +11,9 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import StatementParameters, build_key_statements, build_owner_statement
 from byok.domain.phases import Encryption, Phase
 from byok.service.environments import EnvironmentService
+from docsite.sources import make_anchor
 from tests.key_faults import KEY_FAULTS
+from tests.programs import ROOT
 from tests.requested_keys import ON_PLATFORM_KEYS
 from tests.wizard.conftest import DRAFT, Browser, Open
 from tests.workflows.fake_activities import (
@@ -67,11 +69,11 @@ async def test_template_tab_has_the_commands_with_their_values(browser: Browser)
     assert "Recommended: one stack creates both keys." in panel  # contract 31
     stack = f"byok-kms-keys-{DRAFT['name']}"
     deploy = (
-        f"aws cloudformation deploy --profile byok --template-file byok-kms-keys.yaml --stack-name {stack} "
+        f"aws cloudformation deploy --template-file byok-kms-keys.yaml --stack-name {stack} "
         f"--parameter-overrides AtaccamaPlatformRoleArn={PLATFORM.role_arn} PlatformRegion={REGION} --region {REGION}"
     )
     payload = (
-        f"aws cloudformation describe-stacks --profile byok --region {REGION} --stack-name {stack} "
+        f"aws cloudformation describe-stacks --region {REGION} --stack-name {stack} "
         r'--query "Stacks[0].Outputs[?OutputKey==\`AtaccamaOnboardingPayload\`].OutputValue" --output text'
     )
     assert split_copied_command(panel, "deploy") == shlex.split(deploy)  # contract 25, 38
@@ -136,6 +138,7 @@ async def test_second_page_has_values_template_statements_and_two_fields(browser
 async def test_commands_use_the_chosen_profile_and_stack_and_keep_them(browser: Browser) -> None:
     await browser.open_page("/new/encryption", **DRAFT)
     assert f"--stack-name byok-kms-keys-{DRAFT['name']}" in browser.page.text  # contract 130
+    assert "--profile" not in browser.page.text  # contract 40
     await browser.open_page("/new/encryption", **DRAFT, profile="keys-admin", stack="our-keys")
     for words in ("--stack-name our-keys", "--profile keys-admin", 'name="stack" value="our-keys"'):
         assert words in browser.page.text
@@ -263,8 +266,8 @@ async def test_validation_shows_the_aws_error_and_the_remedy(browser: Browser, h
     assert f"{S3_KEY} is disabled." in browser.text
     assert "What to do" in browser.text
     await browser.validate_keys(DRAFT)
-    assert "Both keys are proved" in browser.text
-    assert "Proved: RDS used the key at" in browser.text  # contract 126
+    assert "Both keys are verified" in browser.text
+    assert "RDS used the key at" in browser.text  # contract 126
 
 
 @pytest.mark.parametrize("fault", ["disabled", "nonexistent", "statement of the other key"])
@@ -278,8 +281,8 @@ async def test_validation_refuses_a_broken_key_with_its_code(
         message = f"[{S3_KEY if which is KeyPurpose.S3 else RDS_KEY}] kms:GenerateDataKey"
         harness.activities.script[step] = [build_aws_failure(service, code, message, Phase.VALIDATING_KEYS)]
         await browser.validate_keys(DRAFT)
-        assert f"{which.display_name}: refused" in browser.text
-        assert f"{which.other.display_name}: proved" in browser.text
+        assert f"{which.display_name}: cannot be used" in browser.text
+        assert f"{which.other.display_name}: verified" in browser.text
         assert broken.code_for(which) in browser.text
 
 
@@ -287,8 +290,39 @@ async def test_validation_without_a_proof_says_why(browser: Browser, harness: Wo
     harness.activities.unproved = "3 clusters that prove Aurora keys already exist in eu-central-1."
     await browser.open_page("/new/encryption", **DRAFT)
     await browser.validate_keys(DRAFT)
-    assert "At least one key is not proved" in browser.text
+    assert "At least one key is not verified" in browser.text
     assert harness.activities.unproved in browser.text
+
+
+async def test_review_shows_what_is_known_about_each_key(browser: Browser, harness: WorkflowHarness) -> None:
+    await browser.open_page("/new/review", **DRAFT)
+    assert browser.text.count("not verified") == 2
+    assert "Validate your keys first" in browser.text
+    assert f"Aurora cluster byok-{DRAFT['name']} , and S3 buckets" in browser.text
+    await browser.validate_keys(DRAFT)
+    verified = dict(browser.page.url.params)
+    await browser.open_page("/new/review", **verified)
+    assert browser.text.count("verified at") == 2
+    assert "Validate your keys first" not in browser.text
+    await browser.open_page(
+        "/new/review", **{**verified, "s3_key_arn": f"{S3_KEY[:-1]}0"}
+    )  # the check is of another key
+    assert browser.text.count("not verified") == 2
+    harness.activities.script["probe_s3_key"] = [DISABLED]
+    await browser.open_page("/new/encryption", **DRAFT)
+    await browser.validate_keys(DRAFT)
+    await browser.open_page("/new/review", **dict(browser.page.url.params))
+    assert "The S3 key cannot be used yet" in browser.text
+
+
+async def test_help_of_each_step_opens_a_section_of_the_key_administrators_guide(browser: Browser) -> None:
+    guide = (ROOT / "docs" / "key-owners.md").read_text()
+    anchors = {make_anchor(heading) for heading in re.findall(r"^#+ (.+)$", guide, re.MULTILINE)}
+    for page in ("/new", "/new/encryption", "/new/review"):
+        await browser.open_page(page, **DRAFT)
+        linked = set(re.findall(r'href="/docs/key-owners/#([^"]+)" target="_blank"', browser.page.text))
+        assert len(linked) >= 1, page
+        assert linked <= anchors
 
 
 async def test_exchanged_arns_can_be_swapped(browser: Browser, harness: WorkflowHarness) -> None:
@@ -326,7 +360,7 @@ async def test_nothing_is_created_without_confirmation(browser: Browser, environ
     draft = {**DRAFT, "name": environment_id}
     await browser.open_page("/new/review", **draft)  # contract 29
     await browser.submit_form("/new/review", draft)
-    assert "Nothing was created" in browser.text
+    assert "Nothing was created yet. Select the checkbox" in browser.text
     assert (await browser.open_page(f"/environments/{environment_id}")).status_code == 404
     assert 'href="/docs/problems/byok.EnvironmentNotFound"' in browser.page.text
 

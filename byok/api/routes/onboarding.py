@@ -88,7 +88,7 @@ async def values(
         ),
     ] = None,
     profile: Annotated[
-        str, Query(pattern=PROFILE_PATTERN, description="The customer's AWS CLI profile.")
+        str, Query(pattern=PROFILE_PATTERN, description="The customer's AWS CLI profile; empty for none.")
     ] = DEFAULT_PROFILE,
     stack_name: Annotated[
         str | None,

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from byok.onboarding.kit import OnboardingKit
 
 
-Profile = Annotated[str | None, typer.Option(help="The customer's AWS CLI profile for the commands. [default: byok]")]
+Profile = Annotated[
+    str | None, typer.Option(help="The customer's AWS CLI profile for the commands; empty for none. [default: byok]")
+]
 
 
 def onboarding(
@@ -86,7 +88,7 @@ def onboarding(
                 role,
                 region,
                 settings.vendor,
-                profile=profile or DEFAULT_PROFILE,
+                profile=DEFAULT_PROFILE if profile is None else profile,
                 stack_name=stack_name,
                 keys=_keys(payload, s3_key_arn, rds_key_arn),
                 organisation=organisation,
@@ -203,9 +205,13 @@ def _show(kit: "OnboardingKit") -> None:
         + (f"\nOrganisation         {kit.organisation}" if kit.organisation else "")
     )
     heading("A. With CloudFormation (recommended): one stack creates both keys")
+    profile = kit.commands.profile
+    replace_profile = (
+        f" After --profile, replace {profile} with the name of your own AWS CLI profile." if profile else ""
+    )
     prose(
-        f"Save the file {KEYS_TEMPLATE_FILE} that came with these instructions. Run this command in the same folder. "
-        f"After --profile, replace {kit.commands.profile} with the name of your own AWS CLI profile:"
+        f"Save the file {KEYS_TEMPLATE_FILE} that came with these instructions. Run this command in the same folder."
+        f"{replace_profile}"
     )
     print_text(f"\n{kit.commands.deploy_keys_command()}\n\n")
     if kit.launch_stack_url is not None:
@@ -225,9 +231,9 @@ def _show(kit: "OnboardingKit") -> None:
         block(f"\n{which.display_name}:")
         print_text(",\n".join(json.dumps(statement, indent=2) for statement in kit.statements_for_key(which)) + "\n")
     print_text("\n")
+    leave_out = " The first line sets the profile; in AWS CloudShell, leave out --profile and the profile name."
     prose(
-        "Or create both keys with these commands, which print the payload to send back. The first line sets the "
-        "profile; in AWS CloudShell, leave out --profile and the profile name:"
+        f"Or create both keys with these commands, which print the payload to send back.{leave_out if profile else ''}"
     )
     print_text(f"\n{kit.commands.create_keys_commands()}\n")
     heading("Afterwards (optional): the tenant name on both keys")

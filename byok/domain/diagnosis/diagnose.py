@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from byok.domain.arns import InvalidKeyArnError, KeyPair, KeyPurpose, account_id_of_role, check_key_arns, parse_key_arn
+from byok.domain.customer_aws import DEFAULT_PROFILE
 from byok.domain.diagnosis.key_facts import CollectedKey, CollectedKeys, KeyMetadata
 from byok.domain.diagnosis.tenant_labels import find_tenant_findings
 from byok.domain.iam.check.calls import PlatformPrincipal
@@ -33,11 +34,12 @@ class _KeyContext:
     collection: CollectedKeys
     vendor: VendorProfile
     at: datetime | None
+    profile: str
 
     @property
     def subject(self) -> RemedyContext:
         """The context for this key's remedies."""
-        return _remedy_context(self.collection, self.vendor, self.which, self.facts.arn)
+        return _remedy_context(self.collection, self.vendor, self.which, self.facts.arn, self.profile)
 
     @property
     def account(self) -> str | None:
@@ -60,13 +62,15 @@ class _KeyContext:
         return Finding(code, self.which, severity, message, built)
 
 
-def _remedy_context(collection: CollectedKeys, vendor: VendorProfile, which: KeyPurpose, arn: str) -> RemedyContext:
+def _remedy_context(
+    collection: CollectedKeys, vendor: VendorProfile, which: KeyPurpose, arn: str, profile: str
+) -> RemedyContext:
     role, owner = collection.platform_role_arn, collection.organisation
-    return RemedyContext(collection.region, role, vendor, which, arn, organisation=owner)
+    return RemedyContext(collection.region, role, vendor, which, arn, profile=profile, organisation=owner)
 
 
 def diagnose_collected_keys(
-    collection: CollectedKeys, vendor: VendorProfile, at: datetime | None = None
+    collection: CollectedKeys, vendor: VendorProfile, at: datetime | None = None, profile: str = DEFAULT_PROFILE
 ) -> tuple[Finding, ...]:
     """Return all findings about the two keys, most severe first. If no findings are returned, both keys are usable.
 
@@ -74,12 +78,13 @@ def diagnose_collected_keys(
         collection: The facts.
         vendor: The vendor profile.
         at: The time at which to evaluate the policies' date conditions; None leaves these conditions undecided.
+        profile: The customer's AWS CLI profile; empty for commands without a profile.
     """
-    findings = list(_arn_findings(collection, vendor))
+    findings = list(_arn_findings(collection, vendor, profile))
     # A key that must be replaced needs no other findings.
     replaced = {finding.key for finding in findings}
     keys = [
-        _KeyContext(which, collection.key(which), collection, vendor, at)
+        _KeyContext(which, collection.key(which), collection, vendor, at, profile)
         for which in KeyPurpose
         if which not in replaced
     ]
@@ -91,7 +96,7 @@ def diagnose_collected_keys(
     if _are_exchanged(findings):
         findings = [finding for finding in findings if finding.code not in _OF_EXCHANGE]
         findings.insert(0, _exchange_finding(collection))
-    findings += find_tenant_findings(collection, vendor)
+    findings += find_tenant_findings(collection, vendor, profile)
     # The sort is stable, so findings of equal severity stay in this order: ARNs, the key itself, the key's policy.
     return tuple(sorted(findings, key=lambda finding: finding.severity.rank))
 
@@ -129,10 +134,10 @@ def _exchange_finding(collection: CollectedKeys) -> Finding:
     )
 
 
-def _arn_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterator[Finding]:
+def _arn_findings(collection: CollectedKeys, vendor: VendorProfile, profile: str) -> Iterator[Finding]:
     pair, account = KeyPair(collection.s3.arn, collection.rds.arn), account_id_of_role(collection.platform_role_arn)
     for found in check_key_arns(pair, collection.region, account):
-        subject = _remedy_context(collection, vendor, found.which, found.arn)
+        subject = _remedy_context(collection, vendor, found.which, found.arn, profile)
         yield Finding(
             found.fault.value, found.which, Severity.STOPS, found.message, build_arn_remediation(found.fault, subject)
         )

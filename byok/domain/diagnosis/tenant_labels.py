@@ -4,16 +4,20 @@ Neither affects the environment, so both are only notes.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from byok.domain.arns import KeyPurpose
+from byok.domain.customer_aws import DEFAULT_PROFILE, build_account_options
 from byok.domain.diagnosis.key_facts import CollectedKey, CollectedKeys
 from byok.domain.iam.findings import Finding, Severity, build_finding_remedy
 from byok.domain.remediation import Remediation, RemedyStep
 from byok.domain.tenant import InvalidTenantNameError, TenantLabels
 from byok.domain.vendor import TENANT_PLACEHOLDER, VendorProfile
 
+_PLACEHOLDER_HINT: Final = f" In the command, replace {DEFAULT_PROFILE} with your AWS CLI profile."
 
-def find_tenant_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterator[Finding]:
+
+def find_tenant_findings(collection: CollectedKeys, vendor: VendorProfile, profile: str) -> Iterator[Finding]:
     """Yield the findings about keys with different tenant names, and about keys with a tenant tag but no alias."""
     named: set[tuple[KeyPurpose, str]] = set()
     for which in KeyPurpose:
@@ -21,7 +25,7 @@ def find_tenant_findings(collection: CollectedKeys, vendor: VendorProfile) -> It
         by_alias, by_tag = set(_by_alias(which, key, vendor)), set(_by_tag(key, vendor))
         named |= {(which, tenant) for tenant in by_alias | by_tag}
         if by_tag and not by_alias and key.aliases.aliases is not None:
-            yield from _of_lone_tag(which, min(by_tag), collection.region, vendor)
+            yield from _of_lone_tag(which, min(by_tag), build_account_options(profile, collection.region), vendor)
     tenants = sorted({tenant for _, tenant in named})
     if len(tenants) > 1:
         where = "; ".join(f"{tenant} on the {which.display_name}" for which, tenant in sorted(named))
@@ -38,7 +42,7 @@ def find_tenant_findings(collection: CollectedKeys, vendor: VendorProfile) -> It
         )
 
 
-def _of_lone_tag(which: KeyPurpose, tenant: str, region: str, vendor: VendorProfile) -> Iterator[Finding]:
+def _of_lone_tag(which: KeyPurpose, tenant: str, options: str, vendor: VendorProfile) -> Iterator[Finding]:
     try:
         alias = TenantLabels.for_key(which, tenant, vendor).alias
     except InvalidTenantNameError:  # byok did not set this name, and the name may be unsafe in a command
@@ -53,9 +57,9 @@ def _of_lone_tag(which: KeyPurpose, tenant: str, region: str, vendor: VendorProf
             explanation="The environment is not affected.",
             steps=(
                 RemedyStep(
-                    text="The alias may point to another key, which this command prints. In the command, replace byok "
-                    "with your AWS CLI profile.",
-                    command=f"aws kms list-aliases --profile byok --region {region} "
+                    text="The alias may point to another key, which this command prints."
+                    + (_PLACEHOLDER_HINT if f"--profile {DEFAULT_PROFILE} " in options else ""),
+                    command=f"aws kms list-aliases {options} "
                     f"--query \"Aliases[?AliasName=='{alias}'].TargetKeyId\" --output text",
                 ),
                 RemedyStep(

@@ -31,7 +31,8 @@ class RegionRequest(RequestModel):
             check the accounts.
         region: The environment's AWS Region.
         key_grace_seconds: How long to retry an ambiguous access-denied error while a policy change propagates (D14).
-        profile: The customer's AWS CLI profile, which is used in the commands of every remedy (contract 40, 130).
+        profile: The customer's AWS CLI profile, which is used in the commands of every remedy (contract 40, 130);
+            empty for commands without a profile.
     """
 
     organisation: OrganisationName | None = None

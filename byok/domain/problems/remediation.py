@@ -12,7 +12,7 @@ from typing import Final
 
 from byok.domain.arns import InvalidKeyArnError, KeyArn, KeyArnErrorCode, KeyPurpose, account_id_of_role, parse_key_arn
 from byok.domain.aws_console import create_key_url, key_list_url, key_url
-from byok.domain.customer_aws import DEFAULT_PROFILE
+from byok.domain.customer_aws import DEFAULT_PROFILE, build_account_options
 from byok.domain.iam.findings import format_statements
 from byok.domain.iam.statements import ORGANISATION_CONDITION_KEY, build_rds_key_statements, build_s3_key_statements
 from byok.domain.phases import RequestKind
@@ -35,7 +35,7 @@ class RemedyContext:
         key: The customer's key that is at fault; None if neither key is at fault.
         key_arn: The ARN of the key at fault, as the user entered it.
         request_kind: What the user requested. The last step of a remedy is to retry this request.
-        profile: The customer's AWS CLI profile.
+        profile: The customer's AWS CLI profile; empty for commands without a profile.
         other_key_arn: The ARN of the other key of the pair, as the user entered it.
         organisation: The organisation that owns the environment; None if the vendor owns it.
         advice: What to do about an exceeded quota.
@@ -54,7 +54,12 @@ class RemedyContext:
 
     @property
     def profile_hint(self) -> str:
-        """A sentence that says whether a command's profile is a placeholder or the customer's own profile."""
+        """A sentence that says with which credentials to run a command.
+
+        A profile is either a placeholder or the customer's own profile.
+        """
+        if not self.profile:
+            return "Run the command in the account that owns the key, for example in AWS CloudShell."
         account = "AWS CLI profile for the account that owns the key"
         if self.profile == DEFAULT_PROFILE:
             return f"In the command, replace {DEFAULT_PROFILE} with your {account}."
@@ -67,7 +72,7 @@ class RemedyContext:
         If the customer did not choose a profile, the profile name is a placeholder that they replace with their own
         (contract 40).
         """
-        return f"--profile {self.profile} --region {self.region}"
+        return build_account_options(self.profile, self.region)
 
     @property
     def kms_key_options(self) -> str:

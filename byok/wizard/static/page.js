@@ -37,6 +37,44 @@ function floatToast() {
   setTimeout(() => toast.remove(), 10_000);
 }
 
+// A form that is being submitted says so, and cannot be submitted again. `aria-disabled` keeps the focus on the button.
+function setBusy(form, button) {
+  form.dataset.busy = "true";
+  for (const one of form.elements) if (one.type === "submit") one.setAttribute("aria-disabled", "true");
+  if (!button) return;
+  button.setAttribute("aria-busy", "true");
+  button.dataset.idle = button.innerHTML;
+  if (button.dataset.busy) button.textContent = button.dataset.busy;
+}
+
+function setIdle(form) {
+  delete form.dataset.busy;
+  for (const one of form.elements) {
+    if (one.type !== "submit") continue;
+    one.removeAttribute("aria-disabled");
+    one.removeAttribute("aria-busy");
+    if (one.dataset.idle) one.innerHTML = one.dataset.idle;
+    delete one.dataset.idle;
+  }
+}
+
+// This listener runs after the listeners of the form itself, which submit some forms without a page load.
+document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented) return;
+  const form = event.target;
+  if (form.dataset.busy) {
+    event.preventDefault();
+    return;
+  }
+  setBusy(form, event.submitter);
+  setTimeout(() => setIdle(form), 30_000);  // the user may have stopped the page load
+});
+
+// The back button can bring back a page as the user left it.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) for (const form of document.querySelectorAll("form[data-busy]")) setIdle(form);
+});
+
 showCopyButtons(document);
 foldHelp();
 floatToast();

@@ -69,10 +69,13 @@ async function request(address, options, form) {
     one.removeAttribute("autofocus");
     one.dataset.first = "";
   }
-  return { url: answer.url, redirected: answer.redirected, page };
+  // The answer to a form is not at an address of its own unless the server leads to one.
+  const url = answer.redirected || options.method !== "post" ? answer.url : location.href;
+  return { url, redirected: answer.redirected, page };
 }
 
 // Shows what the server answered: the part of the form if it is the same page, or else the whole page.
+// Returns whether the browser loads another page.
 function show(answer, id) {
   const part = id && answer.page.getElementById(id);
   const place = id && document.getElementById(id);
@@ -82,13 +85,18 @@ function show(answer, id) {
     if (answer.redirected) history.replaceState(null, "", answer.url);
     prepare(part);
     focusAnswer(part);
-    return;
+    return false;
+  }
+  if (!new URL(answer.url).pathname.startsWith("/new")) {  // the page of an environment has a script of its own
+    location.assign(answer.url);
+    return true;
   }
   if (new URL(answer.url).pathname === location.pathname) history.replaceState(null, "", answer.url);
   else history.pushState(null, "", answer.url);
   showPage(answer.page);
   scrollTo(0, 0);
   focusAnswer(document.body);
+  return false;
 }
 
 function showPage(page) {
@@ -116,29 +124,23 @@ function submitQuickly(form) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const button = event.submitter;
-    const before = button && button.textContent;
+    if (form.dataset.busy || button?.getAttribute("aria-busy") === "true") return;
     const fields = new FormData(form, button);
-    if (button) {
-      if (button.getAttribute("aria-busy") === "true") return;
-      button.setAttribute("aria-busy", "true");
-      if (button.dataset.busy) button.textContent = button.dataset.busy;
-    }
+    setBusy(form, button);
+    document.getElementById("unreachable")?.remove();
     const part = button?.dataset.part || form.dataset.part;
     const multipart = button?.formEnctype.startsWith("multipart");
     const headers = part ? { "X-Part": part } : {};
+    let leaves = false;
     try {
       const answer = form.method === "get"
         ? await request(`${form.getAttribute("action")}?${new URLSearchParams(fields)}`, { headers }, form)
         : await request(form.getAttribute("action"), { method: "post", headers, body: multipart ? fields : new URLSearchParams(fields) }, form);
-      if (answer) show(answer, part);
+      leaves = answer ? show(answer, part) : true;
     } catch {
-      document.getElementById("unreachable")?.remove();
       (button?.parentElement || form).insertAdjacentHTML("beforebegin", '<p class="fault" id="unreachable" role="alert">The server cannot be reached. Your entries are kept: try again in a moment.</p>');
-      if (button) {
-        button.removeAttribute("aria-busy");
-        button.textContent = before;
-      }
     }
+    if (!leaves) setIdle(form);
   });
 }
 
@@ -156,10 +158,10 @@ async function followCheck(part) {
   const found = answer && answer.page.getElementById("keys");
   if (!found || !part.isConnected || part.dataset.edited) return;
   const isHere = part.contains(document.activeElement) || document.activeElement === document.body;
-  if (found.dataset.check) {  // only the states have changed, so the focus stays where it is
-    const states = part.querySelector(".key-states");
-    const now = found.querySelector(".key-states");
-    if (states && now && states.innerHTML !== now.innerHTML) states.innerHTML = now.innerHTML;
+  const states = [...part.querySelectorAll(".key-states, .key-state")];
+  const now = [...found.querySelectorAll(".key-states, .key-state")];
+  if (found.dataset.check && states.length === now.length) {  // only the states have changed: the focus stays
+    states.forEach((one, at) => { if (one.innerHTML !== now[at].innerHTML) one.innerHTML = now[at].innerHTML; });
     setTimeout(() => followCheck(part), 300);
     return;
   }
@@ -212,10 +214,21 @@ function checkKeysAsTyped(form) {
 // What was said about other ARNs is removed as soon as an ARN changes.
 function forgetAnswers(form) {
   form.closest("#keys").dataset.edited = "true";
+  form.elements.check.value = "";
+  const validate = form.querySelector('[value="validate"]');
+  const next = form.querySelector('#answer [value="next"]');
+  if (next) {  // the next step after a change is to validate again
+    validate.after(next);
+    validate.classList.remove("quiet");
+    next.classList.add("quiet");
+  }
   for (const one of form.querySelectorAll("#answer, #both-answer, .answer")) one.remove();
-  const button = form.querySelector("[data-busy]");
-  button.removeAttribute("aria-busy");
-  button.textContent = "Validate keys";
+  for (const one of [form.elements.s3_key_arn, form.elements.rds_key_arn]) {
+    one.setAttribute("aria-describedby", `${one.id}-fault ${one.id}-help`);
+  }
+  validate.removeAttribute("aria-busy");
+  validate.removeAttribute("aria-disabled");
+  validate.textContent = "Validate keys";
 }
 
 // The kit is of no use once both ARNs are there. The field that the user is in stays where it is in the window.
@@ -236,10 +249,22 @@ function chooseQuickly(choice) {
   choice.addEventListener("change", () => button.form.requestSubmit(button));
 }
 
+// A fault is about an entry as it was, so it is removed as soon as the entry changes.
+function forgetFaults(form) {
+  form.addEventListener("input", ({ target }) => {
+    if (!target.hasAttribute("aria-invalid") || form.id === "keys-form") return;
+    target.removeAttribute("aria-invalid");
+    target.closest(".field").querySelector(".fault").textContent = "";
+  });
+}
+
 function prepare(within) {
   makeTabsQuick(within);
   restoreTexts(within);
-  for (const form of within.querySelectorAll("form[data-part], form[data-page]")) submitQuickly(form);
+  for (const form of within.querySelectorAll("form[data-part], form[data-page]")) {
+    submitQuickly(form);
+    forgetFaults(form);
+  }
   for (const form of within.querySelectorAll("[data-keep-address]")) {
     form.addEventListener("input", () => keepInAddress(Object.fromEntries(new FormData(form))));
   }
