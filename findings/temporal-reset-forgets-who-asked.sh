@@ -25,6 +25,7 @@ server=$!
 
 cat > reset.py << 'PYTHON'
 import asyncio
+import os
 import sys
 import uuid
 
@@ -80,6 +81,8 @@ async def main() -> int:
     return 0 if (reset.identity, reset.failure.message) == ("history-service", "ticket 42") else 1
 
 
-sys.exit(asyncio.run(main()))
+status = asyncio.run(main())
+sys.stdout.flush()
+os._exit(status)  # without the SDK's cleanup, which can abort a short program as it exits (sdk-python issue 300)
 PYTHON
 tools/bin/python reset.py "127.0.0.1:$port"
