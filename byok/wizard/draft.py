@@ -154,7 +154,7 @@ class EnvironmentDraft(BaseModel):
         )
         payload_faults = self.payload_faults()
         found = {
-            "name": None if named else _SENTENCES["name"],
+            "name": None if named else _SENTENCES["name" if self.name else "no name"],
             "region": self._region_fault(regions),
             **{
                 field: None if payload_faults or getattr(self, field) else _SENTENCES[field]
@@ -197,6 +197,7 @@ class EnvironmentDraft(BaseModel):
 
 
 _SENTENCES: Final = {
+    "no name": "Enter a name for the environment.",
     "name": "Start with a letter. Use at most 32 lower-case letters, digits and single hyphens in total.",
     "region": "Choose the AWS Region of the environment.",
     "s3_key_arn": "Enter the full ARN of your S3 key: arn:aws:kms:…:key/….",

@@ -53,7 +53,7 @@ async def test_nothing_typed_is_lost_and_each_answer_comes_without_a_page_load(
         await page.get_by_label("Access token").fill(TOKEN)
         await page.get_by_role("button", name="Sign in").click()
         await page.get_by_role("button", name="Next: Encryption at rest").click()
-        await expect(page.locator("#name-fault")).to_contain_text("Start with a letter.")  # no bubble of the browser
+        await expect(page.locator("#name-fault")).to_contain_text("Enter a name")  # no bubble of the browser
         await expect(page.get_by_label("Environment name")).to_be_focused()
         await page.get_by_label("Environment name").fill(DRAFT["name"])
         await expect(page.locator("#name-fault")).to_be_empty()
@@ -97,6 +97,8 @@ async def test_nothing_typed_is_lost_and_each_answer_comes_without_a_page_load(
 
         await page.get_by_text("Find out what is wrong with a key").click()
         await page.get_by_label("Key policy", exact=True).fill("a long policy")
+        await page.get_by_role("button", name="Check policy").click()
+        await expect(page.locator("#policy-report h4")).to_be_in_viewport()
         await context.clear_cookies(name="byok_session")
         await page.get_by_role("button", name="Check policy").click()
         await page.get_by_label("Access token").fill(TOKEN)

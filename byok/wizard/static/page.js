@@ -38,24 +38,22 @@ function floatToast() {
 }
 
 // A form that is being submitted says so, and cannot be submitted again. `aria-disabled` keeps the focus on the button.
+// Returns a function that makes the form usable again, also if its buttons belong to another form by then.
 function setBusy(form, button) {
+  const buttons = [...form.elements].filter((one) => one.type === "submit");
   form.dataset.busy = "true";
-  for (const one of form.elements) if (one.type === "submit") one.setAttribute("aria-disabled", "true");
-  if (!button) return;
-  button.setAttribute("aria-busy", "true");
-  button.dataset.idle = button.innerHTML;
-  if (button.dataset.busy) button.textContent = button.dataset.busy;
-}
-
-function setIdle(form) {
-  delete form.dataset.busy;
-  for (const one of form.elements) {
-    if (one.type !== "submit") continue;
-    one.removeAttribute("aria-disabled");
-    one.removeAttribute("aria-busy");
-    if (one.dataset.idle) one.innerHTML = one.dataset.idle;
-    delete one.dataset.idle;
+  for (const one of buttons) one.setAttribute("aria-disabled", "true");
+  const label = button?.innerHTML;
+  if (button) {
+    button.setAttribute("aria-busy", "true");
+    if (button.dataset.busy) button.textContent = button.dataset.busy;
   }
+  return () => {
+    delete form.dataset.busy;
+    for (const one of buttons) one.removeAttribute("aria-disabled");
+    button?.removeAttribute("aria-busy");
+    if (button) button.innerHTML = label;
+  };
 }
 
 // This listener runs after the listeners of the form itself, which submit some forms without a page load.
@@ -66,13 +64,9 @@ document.addEventListener("submit", (event) => {
     event.preventDefault();
     return;
   }
-  setBusy(form, event.submitter);
-  setTimeout(() => setIdle(form), 30_000);  // the user may have stopped the page load
-});
-
-// The back button can bring back a page as the user left it.
-addEventListener("pageshow", (event) => {
-  if (event.persisted) for (const form of document.querySelectorAll("form[data-busy]")) setIdle(form);
+  const setIdle = setBusy(form, event.submitter);
+  setTimeout(setIdle, 30_000);  // the user may have stopped the page load
+  addEventListener("pageshow", setIdle, { once: true });  // the back button can bring back the page as it was
 });
 
 showCopyButtons(document);

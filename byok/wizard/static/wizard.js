@@ -114,7 +114,7 @@ function focusAnswer(within) {
   if (!first) return;
   first.focus({ preventScroll: true });
   if (first.tagName === "H1") return;
-  (first.closest("#keys, .card") || first).scrollIntoView({ block: "start" });
+  (first.closest("#keys, #policy-report, #diagnosis, .card") || first).scrollIntoView({ block: "start" });
   const told = first.closest(".field")?.querySelector(".answer h3, .fault:not(:empty)") || first;
   told.scrollIntoView({ block: "nearest" });
 }
@@ -126,7 +126,7 @@ function submitQuickly(form) {
     const button = event.submitter;
     if (form.dataset.busy || button?.getAttribute("aria-busy") === "true") return;
     const fields = new FormData(form, button);
-    setBusy(form, button);
+    const setIdle = setBusy(form, button);
     document.getElementById("unreachable")?.remove();
     const part = button?.dataset.part || form.dataset.part;
     const multipart = button?.formEnctype.startsWith("multipart");
@@ -140,7 +140,8 @@ function submitQuickly(form) {
     } catch {
       (button?.parentElement || form).insertAdjacentHTML("beforebegin", '<p class="fault" id="unreachable" role="alert">The server cannot be reached. Your entries are kept: try again in a moment.</p>');
     }
-    if (!leaves) setIdle(form);
+    if (leaves) addEventListener("pageshow", setIdle, { once: true });
+    else setIdle();
   });
 }
 
