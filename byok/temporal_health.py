@@ -148,5 +148,9 @@ async def read_sweep(client: Client, region: str) -> SweepOutcome | None:
     )
     sweeps = client.list_workflows(query, page_size=_RECENT_SWEEPS)
     await sweeps.fetch_next_page()
-    outcomes = [await one.memo_value(SWEEP_MEMO, None, type_hint=SweepOutcome) for one in sweeps.current_page or ()]
-    return max((one for one in outcomes if one is not None), key=lambda one: one.swept_at, default=None)
+    # Sweeps of a Region do not overlap, so the sweep that began last is the latest one.
+    for one in sorted(sweeps.current_page or (), key=lambda one: one.start_time, reverse=True):
+        outcome = await one.memo_value(SWEEP_MEMO, None, type_hint=SweepOutcome)
+        if outcome is not None:
+            return outcome
+    return None

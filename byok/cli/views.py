@@ -19,6 +19,7 @@ from byok.domain.iam.check.report import PolicyReport
 from byok.domain.iam.findings import Finding, Severity
 from byok.domain.models import (
     CheckedKey,
+    DatabaseEvidence,
     DeletionResult,
     Evidence,
     KeyCheckResult,
@@ -84,6 +85,8 @@ def render_progress(status: EnvironmentStatus) -> Text:
             )
         )
     waits = [Text(f"                … {describe_pending_step(item)}", "dim") for item in status.pending]
+    if status.resuming:
+        waits = [Text("                … resuming", "dim"), *waits]
     text = join_lines([title, *(rows or [Text("  accepted")]), *waits])
     text.no_wrap, text.overflow = True, "ellipsis"
     return text
@@ -99,6 +102,8 @@ def render_outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
     explain = f"byok status {status.environment_id} --explain"
     if status.phase is Phase.READY:
         parts = [_render_readiness(status)]
+        if status.evidence and status.evidence.database.endpoint:
+            parts.append(_render_endpoint(status.evidence.database))
         if status.evidence and proof:
             parts.append(render_evidence(status.evidence))
         if status.tenant:
@@ -132,6 +137,11 @@ def _render_readiness(status: EnvironmentStatus) -> Text:
     if but is None:
         return Text(f"{status.environment_id} is ready.", "bold green")
     return Text(f"{status.environment_id} is ready, but {but}: see its health below.", "bold red")
+
+
+def _render_endpoint(database: DatabaseEvidence) -> Text:
+    port = f":{database.port}" if database.port else ""
+    return Text.assemble("  endpoint  ", (f"{database.endpoint}{port}", "bold"))
 
 
 def render_deletion(done: DeletionResult) -> Text:

@@ -22,7 +22,7 @@ from temporalio.exceptions import ApplicationError
 
 from byok.audit.notes import parse_note
 from byok.contracts import DELETE_ENVIRONMENT_WORKFLOW, REQUESTER_MEMO, STOP_SIGNAL
-from byok.domain.models import Attempt, AttemptKind, EnvironmentRecordState, Requester, StoppedAttempt
+from byok.domain.models import Attempt, AttemptKind, EnvironmentRecordState, Requester, StoppedAttempt, TimelineEntry
 from byok.domain.models.attempts import number_attempts
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
@@ -78,6 +78,19 @@ async def list_attempts(
 def list_recorded_attempts(record: EnvironmentRecordState, current: EnvironmentStatus) -> tuple[Attempt, ...]:
     """Return the attempts in a record, oldest first. The status of the environment says how the last one ended."""
     return tuple(_with_end(one, current) if one.run_id == current.run_id else one for one in record.attempts)
+
+
+async def read_stopped_timeline(client: Client, workflow_id: str, run_id: str) -> tuple[TimelineEntry, ...]:
+    """Return the timeline of the attempt that stopped last before a run; empty if no stop is recorded.
+
+    Args:
+        client: A client with the plugin from `byok.temporal.make_plugin()`.
+        workflow_id: The id of the environment's workflow.
+        run_id: The run. A reset gives the run the reports of all earlier stops.
+    """
+    chain = await _read_chain(client, workflow_id, run_id)
+    last = max(chain.stops.values(), key=lambda one: one.ended_at, default=None)
+    return last.timeline if last else ()
 
 
 async def _read_chain(client: Client, workflow_id: str, run_id: str) -> _Chain:

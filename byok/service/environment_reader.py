@@ -14,9 +14,9 @@ from temporalio.exceptions import FailureError
 
 from byok import contracts
 from byok.audit.record import AuditAction, AuditTarget
-from byok.domain.models import Attempt, HealthState, Requester
+from byok.domain.models import Attempt, HealthState, Requester, TimelineEntry
 from byok.domain.phases import Phase
-from byok.service.attempts import list_attempts, list_recorded_attempts
+from byok.service.attempts import list_attempts, list_recorded_attempts, read_stopped_timeline
 from byok.service.creation_periods import Position
 from byok.service.environment_list import EnvironmentFilter, EnvironmentList
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
@@ -28,7 +28,7 @@ from byok.service.records import build_recorded_status, list_recorded_tenant_run
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, read_organisation
 from byok.service.temporal_errors import translate_temporal_errors
 from byok.service.tenant_names import list_tenant_runs
-from byok.service.unreported_ends import FailureLoaders
+from byok.service.unreported_ends import HistoryLoaders
 from byok.service.versions import TaskQueueRouting, explain_no_worker, read_task_queue_routing
 from byok.temporal_reads import describe_or_none
 from byok.temporal_records import find_record
@@ -327,7 +327,7 @@ class EnvironmentReader:
         finally:
             result.cancel()
 
-    def _fetch(self, described: WorkflowExecutionDescription) -> FailureLoaders:
+    def _fetch(self, described: WorkflowExecutionDescription) -> HistoryLoaders:
         handle = self.client.get_workflow_handle(described.id, run_id=described.run_id)
 
         async def failure() -> FailureError | None:
@@ -339,4 +339,7 @@ class EnvironmentReader:
         async def input_error() -> str | None:
             return await read_workflow_input_error(self.client, handle, described.workflow_type)
 
-        return FailureLoaders(failure, task_failure, input_error)
+        async def stopped_timeline() -> tuple[TimelineEntry, ...]:
+            return await read_stopped_timeline(self.client, described.id, described.run_id)
+
+        return HistoryLoaders(failure, task_failure, input_error, stopped_timeline)

@@ -47,8 +47,9 @@ from byok.domain.remediation import Remediation, RetryRequest
 from byok.service.memos import read_memo
 from byok.service.pending import Holding, PendingStep, find_holding, list_pending_steps
 from byok.service.pollers import Workers
+from byok.service.resets import is_resuming
 from byok.service.tenant_runs import TenantRun
-from byok.service.unreported_ends import FailureLoaders, problem_of_unreported_end
+from byok.service.unreported_ends import HistoryLoaders, problem_of_unreported_end
 
 
 class EnvironmentSummary(RecordModel):
@@ -181,6 +182,9 @@ class EnvironmentStatus(RecordModel):
     closed_at: datetime | None = None
     record: EnvironmentRecordState | None = Field(default=None, exclude=True, repr=False)
     """The environment's record, if Temporal has deleted the environment's workflow."""
+    resuming: bool = Field(default=False, exclude=True, repr=False)
+    """Whether a reset has resumed the environment, and its worker has not reported since. The timeline ends with the
+    stop."""
     earlier_attempts: tuple[Attempt, ...] = Field(default=(), exclude=True, repr=False)
     """Attempts before the workflow's start, as listed in its memo; `byok.service.attempts` finds all attempts."""
 
@@ -226,18 +230,23 @@ class EnvironmentStatus(RecordModel):
         return self.model_copy(update={"holding": Holding(since=since, problem=problem)})
 
     @classmethod
-    async def from_description(cls, described: WorkflowExecutionDescription, fetch: FailureLoaders) -> Self:
+    async def from_description(cls, described: WorkflowExecutionDescription, fetch: HistoryLoaders) -> Self:
         """Build the status from a workflow's description.
 
         Args:
             described: Temporal's description of the workflow.
-            fetch: Loads failures from the history if the workflow ended without a report, or if its worker is stuck.
+            fetch: Reads the history if the workflow ended without a report, if its worker is stuck, or if the workflow
+                is resuming.
         """
         progress = await _progress(described)
         fields = collect_progress_fields(progress) if progress else {}
         if _is_unreported_end(described, progress):
             ended = await problem_of_unreported_end(described, progress, fetch)
             fields |= {"problem": ended, "problems": (ended,)}
+        resuming = is_resuming(described, progress)
+        if resuming:
+            # The memo is that of the reset point, so it lacks what the stopped attempt did after that point.
+            fields |= {"timeline": await fetch.stopped_timeline() or fields["timeline"]}
         requester = await read_memo(described, REQUESTER_MEMO, Requester)
         earlier, started_at = await _earlier_attempts(described), _started_at(described, progress)
         pending = await list_pending_steps(described, fetch.task_failure)
@@ -254,6 +263,7 @@ class EnvironmentStatus(RecordModel):
             started_at=started_at,
             closed_at=described.close_time,
             earlier_attempts=earlier,
+            resuming=resuming,
         )
 
     def with_tenant_runs(self, runs: Sequence[TenantRun]) -> Self:

@@ -9,7 +9,7 @@ from temporalio.client import WorkflowExecution
 from temporalio.exceptions import ApplicationError, FailureError
 
 from byok.contracts import INVALID_INPUT_ERROR_TYPE, INVALID_INPUT_PROBLEM_CODE, first_phase
-from byok.domain.models import EnvironmentProgress, Problem, RecordedProgress
+from byok.domain.models import EnvironmentProgress, Problem, RecordedProgress, TimelineEntry
 from byok.domain.phases import Phase
 from byok.domain.remediation import Remediation, RemedyStep, RetryRequest, RetryValues
 
@@ -26,22 +26,24 @@ _DELETE_AGAIN: Final = Remediation.of_retry(
 
 
 @dataclass(frozen=True)
-class FailureLoaders:
-    """Loads failures from a workflow's history, because Temporal's description does not contain them.
+class HistoryLoaders:
+    """Loads what Temporal's description of a workflow does not contain from the workflow's history.
 
     Attributes:
         failure: Loads the workflow's failure or termination; None if the workflow ended in any other way.
         task_failure: Loads the reason why the last workflow task failed.
         input_error: Loads the reason why the workflow's input is invalid; None if the input is valid.
+        stopped_timeline: Loads the timeline of the attempt that stopped last; empty if no attempt has stopped.
     """
 
     failure: Callable[[], Awaitable[FailureError | None]]
     task_failure: Callable[[], Awaitable[str | None]]
     input_error: Callable[[], Awaitable[str | None]]
+    stopped_timeline: Callable[[], Awaitable[tuple[TimelineEntry, ...]]]
 
 
 async def problem_of_unreported_end(
-    described: WorkflowExecution, progress: EnvironmentProgress | None, fetch: FailureLoaders
+    described: WorkflowExecution, progress: EnvironmentProgress | None, fetch: HistoryLoaders
 ) -> Problem:
     """Build the problem for a workflow that ended without reporting an outcome, for example due to invalid input."""
     phase = progress.phase if progress else first_phase(described.workflow_type)

@@ -125,7 +125,12 @@ async def _form(request: Request, session: CurrentSession) -> AsyncIterator[Mapp
 
 
 async def _read_form(request: Request) -> Mapping[str, Any]:
-    return await request.form(max_files=1 if request.url.path == "/new/encryption" else 0, max_fields=50)
+    return await request.form(max_files=getattr(request.state, "max_files", 0), max_fields=50)
+
+
+async def accept_one_file(request: Request) -> None:
+    """Let a route's form contain one file. As a dependency of the route, this runs before the form is read."""
+    request.state.max_files = 1
 
 
 Form = Annotated[Mapping[str, Any], Depends(_form)]

@@ -27,20 +27,20 @@ _TONES: Final[Mapping[HealthState, str]] = {
 _EXPLANATIONS: Final[Mapping[HealthState, str]] = {
     HealthState.HEALTHY: "Both keys work, and the settings of all resources are correct.",
     HealthState.DEGRADED: "Both keys work, but a resource or one of its settings is not as it was created.",
-    HealthState.KEY_LOST: "AWS refuses to use a key of this environment.",
+    HealthState.KEY_LOST: "AWS rejects the use of a key of this environment.",
     HealthState.RECOVERING: "The key works again, and RDS is starting the cluster. You do not need to do anything.",
-    HealthState.UNKNOWN: "The keys have not been proved for more than 10 minutes. This does not mean that anything is "
-    "wrong with your keys.",
+    HealthState.UNKNOWN: "The keys have not been verified for more than 10 minutes. This does not mean that "
+    "anything is wrong with your keys.",
 }
 
 _USES: Final[Mapping[KeyUse, tuple[str, str]]] = {
-    KeyUse.PROVED: ("proved", "S3 has just used the key."),
+    KeyUse.PROVED: ("verified", "S3 has just used the key."),
     KeyUse.IN_USE: (
         "in use",
-        "The running cluster uses the key. This does not prove that RDS could use the key for a new cluster: a change "
+        "The running cluster uses the key. This does not show that RDS could use the key for a new cluster: a change "
         "of the key policy does not affect a running cluster.",
     ),
-    KeyUse.REFUSED: ("refused", "AWS refused to use the key, or the cluster has lost access to it."),
+    KeyUse.REFUSED: ("not verified", "AWS rejected the use of the key, or the cluster has lost access to it."),
     KeyUse.UNREACHABLE: ("not checked", "AWS did not say anything about the key. Your key is not the cause."),
     KeyUse.PLATFORM_MANAGED: ("platform-managed", "You do not need to do anything."),
 }
@@ -110,8 +110,8 @@ class HealthView:
     """The health of an environment, prepared for the page.
 
     Attributes:
-        last: The label of the state at the last proof.
-        proved_ago: How long ago the keys were last proved, as text.
+        last: The label of the state at the last verification.
+        verified_ago: How long ago the keys were last verified, as text.
         asked: Whether the user has just checked the environment, so that `unreachable` explains this check.
     """
 
@@ -119,7 +119,7 @@ class HealthView:
     label: StateLabel
     last: StateLabel
     explanation: str
-    proved_ago: str
+    verified_ago: str
     keys: tuple[KeyLine, ...]
     deadline: Deadline | None
     deletions: tuple[DeletionLine, ...] = ()
@@ -155,7 +155,7 @@ class HealthView:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether the keys have not been proved recently."""
+        """Whether the keys have not been verified recently."""
         return self.health.state is HealthState.UNKNOWN
 
     @property

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from byok.domain.arns import is_key_arn, parse_key_arn
-from byok.domain.models import AttemptKind
+from byok.domain.models import AttemptKind, HealthState
 from byok.domain.phase_durations import USUAL_DURATIONS
 from byok.domain.phases import Encryption, Phase
 from byok.service.pending import describe_pending_step
@@ -121,6 +121,8 @@ class StatusView:
     @property
     def headline(self) -> str:
         """A short description of the phase."""
+        if self.status.resuming:
+            return "Resuming…"
         return _words_for(self.status)[self.status.phase]
 
     @property
@@ -135,6 +137,12 @@ class StatusView:
         if status.phase is not Phase.READY:
             return 4
         return None if self.platform_managed or (status.tenant and status.tenant.keys) else 5
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether the environment is READY, and nothing is known to be wrong with its keys or its resources."""
+        status = self.status
+        return status.phase is Phase.READY and (status.health is None or status.health.state is HealthState.HEALTHY)
 
     @property
     def shows_progress(self) -> bool:
@@ -171,6 +179,8 @@ def _steps(status: EnvironmentStatus) -> tuple[TimelineStep, ...]:
         took = "" if run.seconds is None else _format_duration(run.seconds)
         usual = _usual_duration(run.phase) if run.running else ""
         steps.append(TimelineStep(words[run.phase], state, run.entered_at, took, usual))
+    if status.resuming:
+        return (*steps, TimelineStep("Resuming…", StepState.CURRENT))
     if not status.phase.is_final and not status.is_deletion and status.phase is not Phase.ROLLING_BACK:
         entered = {entry.phase for entry in status.timeline}
         to_come = [phase for phase in _ORDER if phase not in entered]

@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from activities.attempts import AttemptActivities
+from byok.cli.views import render_environment
 from byok.contracts import ID_IN_USE_CODE, STOP_SIGNAL, environment_workflow_id
 from byok.domain.arns import parse_key_arn
 from byok.domain.models import Attempt, AttemptKind, EntryPoint, Requester, StoppedAttempt
@@ -25,6 +26,7 @@ from byok.service.environments import EnvironmentService
 from byok.service.replay import find_reset_point
 from byok.service.status import EnvironmentStatus
 from byok.temporal_reads import describe_or_none
+from byok.wizard.views import StatusView, StepState
 from tests.workflows.fake_activities import (
     S3_KEY,
     FakeActivities,
@@ -167,6 +169,28 @@ async def test_timeline_and_start_survive_a_reset(
     assert ready.timeline[3].entered_at == first.ended_at
     assert ready.timeline[4].entered_at >= second.started_at
     assert (ready.problem, ready.phase) == (None, Phase.READY)
+
+
+async def test_reset_run_is_resuming_until_a_worker_reports(temporal: WorkflowEnvironment, environment_id: str) -> None:
+    activities = FakeActivities()
+    async with run_harness(temporal, activities, environment_id) as harness:
+        service = EnvironmentService(harness.client, environment_id)
+        await stop_environment(service, harness, environment_id)
+    stopped = await service.read_status(environment_id)
+    assert not stopped.resuming
+
+    await service.replay(environment_id)  # no worker is running
+
+    resuming = await service.read_status(environment_id)
+    assert (resuming.resuming, resuming.phase.is_final) == (True, False)
+    assert [one.phase for one in resuming.timeline] == [one.phase for one in stopped.timeline]
+    view = StatusView.from_status(resuming)
+    assert (view.headline, view.steps[-1].state, view.steps[-1].took) == ("Resuming…", StepState.CURRENT, "")
+    assert [step.took for step in view.steps[:3]] == [step.took for step in StatusView.from_status(stopped).steps[:3]]
+    assert "resuming" in render_environment(resuming).plain
+    async with run_harness(temporal, activities, environment_id):
+        ready = await wait_until_ended(service, environment_id)
+    assert (ready.phase, ready.resuming) == (Phase.READY, False)
 
 
 async def test_replays_are_known_from_the_current_run_alone(

@@ -22,6 +22,11 @@ async def test_environment_is_deleted_only_after_its_name_was_typed(
     page = f"/environments/{environment_id}"
     await browser.open_page(page)
     assert "rds.amazonaws.com Copy the endpoint" in browser.text
+    assert "Its Aurora cluster and S3 buckets are encrypted with your keys." in browser.text
+    evidence = await browser.http.get(f"{page}/evidence")
+    assert evidence.json()["database"]["endpoint"] in browser.text
+    assert "attachment" in evidence.headers["content-disposition"]
+    assert (await browser.http.get(f"{page}-other/evidence")).status_code == 404
     assert f'href="{page}/deletion"' in browser.page.text
 
     await browser.open_page(f"{page}/deletion")

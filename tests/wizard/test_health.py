@@ -132,11 +132,11 @@ def set_health(monkeypatch: pytest.MonkeyPatch, health: EnvironmentHealth) -> No
 
 
 PAGES: Final = {
-    "healthy": ("Healthy", "Last proved 2 minutes ago", "S3 key Proved.", "Aurora key In use."),  # contract 139
-    "first": ("Healthy", "Both keys were proved when the environment was created"),
+    "healthy": ("Healthy", "Last verified 2 minutes ago", "S3 key Verified.", "Aurora key In use."),  # contract 139
+    "first": ("Healthy", "Both keys were verified when the environment was created"),
     "degraded": ("Degraded", "Both keys work, but", "What to do"),
     # contract 142
-    "key-lost": ("Key lost", "Aurora key Refused.", "restore the Aurora key: 6 days 3 hours", "aws kms enable-key"),
+    "key-lost": ("Key lost", "Aurora key Not verified.", "Aurora key: 6 days 3 hours", "aws kms enable-key"),
     "too-late": ("Key lost", "The time to restore the Aurora key has passed"),
     "to-be-deleted": (
         "Time left to keep the S3 key: 6 days 3 hours",
@@ -144,7 +144,7 @@ PAGES: Final = {
         "The date on which KMS deletes the Aurora key has passed",
     ),
     "recovering": ("Recovering", "RDS is starting the cluster. You do not need to do anything"),
-    "unknown": ("Unknown", "At the last proof, the health was: Healthy", "regular checks have not run"),
+    "unknown": ("Unknown", "At the last verification, the health was: Healthy", "regular checks have not run"),
     # contract 140
     "unreachable": ("Unknown", "the health was: Key lost", "Your keys are not the cause", "Could not connect"),
 }
@@ -245,7 +245,7 @@ async def test_check_needs_the_write_scope_and_the_form_of_the_session(
     await wait_until_ended(service, name)
     reader = await sign_in(visit, "acme", "environments:read")
     await reader.open_page(f"/environments/{name}")
-    assert "Last proved" in reader.text
+    assert "Last verified" in reader.text
     assert "Check now" not in reader.text
     await reader.submit_form(f"/environments/{name}/verification", {})
     assert reader.page.status_code == 403

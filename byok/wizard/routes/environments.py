@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field, field_validator
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from byok.api.authorization import EnvironmentId
@@ -15,6 +16,7 @@ from byok.api.dependencies import State
 from byok.api.routes.events import EventCursor, resolve_event_cursor
 from byok.domain.models import HealthState
 from byok.domain.phases import Phase
+from byok.domain.regions import describe_region
 from byok.domain.scopes import Scope
 from byok.service.errors import ServiceError
 from byok.service.verification import verify_environment
@@ -22,9 +24,13 @@ from byok.wizard.dependencies import CheckSession, Form, PagesOfApp, ReadSession
 from byok.wizard.environment_page import PageOfEnvironment
 from byok.wizard.health_views import STATE_LABELS
 from byok.wizard.toasts import Toast, redirect_with_toast
+from byok.wizard.views import PHASE_NAMES
 
 router = APIRouter(prefix="/environments")
 _PAGE: Final = 50
+
+Part = Annotated[str | None, Header(alias="X-Part")]
+"""The part of a page that the page's script requests; None for the whole page."""
 
 
 class ListFilter(BaseModel):
@@ -62,8 +68,12 @@ async def list_environments(
     service: Service,
     session: ReadSession,
     wanted: Annotated[ListFilter, Query()],
+    part: Part = None,
 ) -> Response:
-    """List the user's environments, or only those that match the filter."""
+    """List the user's environments, or only those that match the filter.
+
+    While an environment is in progress, the page's script requests the part with the rows every few seconds.
+    """
     found, end = await service.list_environments_page(
         size=_PAGE,
         phase=wanted.phase,
@@ -75,12 +85,15 @@ async def list_environments(
     following = state.page_token_signer.sign(end)
     return pages.render(
         request,
-        "environments.html",
+        "environment_rows.html" if part == "rows" else "environments.html",
         session=session,
         environments=found,
         labels=STATE_LABELS,
         wanted=wanted,
-        regions=state.regions,
+        changing=any(not one.phase.is_final for one in found),
+        phase_choices=tuple(PHASE_NAMES.items()),
+        health_choices=tuple((state, label.name) for state, label in STATE_LABELS.items()),
+        region_choices=tuple((one, describe_region(one)) for one in state.regions),
         can_create=session.has_scope(Scope.WRITE),
         organisations=session.caller.organisation is None and any(one.organisation for one in found),
         next_url=wanted.url(following) if following else None,
@@ -88,14 +101,25 @@ async def list_environments(
 
 
 @router.get("/{environment_id}")
-async def show_progress(
-    page: PageOfEnvironment, _: ReadSession, part: Annotated[str | None, Header(alias="X-Part")] = None
-) -> Response:
+async def show_progress(page: PageOfEnvironment, _: ReadSession, part: Part = None) -> Response:
     """Show the fourth step (progress, problems, evidence) and, for a ready environment, the fifth (the tenant name)."""
     status = await page.service.read_status(page.environment_id)
     if part == "health":
         return page.render_health(status)
     return await page.render(status, template="live.html" if part == "live" else "progress_step.html")
+
+
+@router.get("/{environment_id}/evidence")
+async def download_evidence(service: Service, _: ReadSession, environment_id: EnvironmentId) -> Response:
+    """Download the evidence that the environment is encrypted with its keys, as JSON."""
+    status = await service.read_status(environment_id)
+    if status.evidence is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return Response(
+        status.evidence.model_dump_json(indent=2),
+        media_type="application/json",
+        headers={"Content-Disposition": f'attachment; filename="{status.environment_id}-evidence.json"'},
+    )
 
 
 @router.post("/{environment_id}/verification")

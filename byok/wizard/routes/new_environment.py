@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Depends, Header, Request
 from pydantic import ValidationError
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -15,7 +15,7 @@ from byok.domain.phases import Phase
 from byok.onboarding.kit import KEY_LOSS_WARNINGS
 from byok.service.errors import EnvironmentNotFoundError, ServiceError
 from byok.service.key_check_progress import start_key_check
-from byok.wizard.dependencies import Form, Service, Steps, act_for
+from byok.wizard.dependencies import Form, Service, Steps, accept_one_file, act_for
 from byok.wizard.draft import EnvironmentDraft
 from byok.wizard.encryption_page import ENCRYPTION, EncryptionPage
 from byok.wizard.examination import diagnose_output, examine_policy
@@ -74,7 +74,7 @@ async def show_encryption_step(
     return page.render(KeysView.build({}))
 
 
-@router.post("/encryption")
+@router.post("/encryption", dependencies=[Depends(accept_one_file)])
 async def submit_keys(request: Request, state: State, service: Service, steps: Steps, form: Form) -> Response:
     """Go to the review, start a check of both keys, or examine a policy or the output of the collection script.
 

@@ -1,0 +1,16 @@
+"""Recognises a run that a reset has resumed, and that no worker has continued yet."""
+
+from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
+
+from byok.domain.models import EnvironmentProgress
+
+
+def is_resuming(execution: WorkflowExecution, progress: EnvironmentProgress | None) -> bool:
+    """Return whether a run was reset and has not published its progress since.
+
+    Only a reset run has an earlier run in its chain. Both times come from the Temporal server.
+    """
+    if execution.status is not WorkflowExecutionStatus.RUNNING or progress is None or not progress.timeline:
+        return False
+    was_reset = execution.raw_info.first_run_id not in ("", execution.run_id)
+    return was_reset and progress.timeline[-1].entered_at < execution.start_time
