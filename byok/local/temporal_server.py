@@ -17,6 +17,8 @@ _TUNING: Final = (
     # Tasks are distributed fairly only within a partition of a task queue, and the default is four partitions.
     ("--dynamic-config-value", "matching.numTaskqueueReadPartitions=1"),
     ("--dynamic-config-value", "matching.numTaskqueueWritePartitions=1"),
+    # Each page of the list takes several visibility calls, and a few clients exceed the server's default rate.
+    ("--dynamic-config-value", "frontend.namespaceRPS.visibility=2000"),
     # With these options, storing histories on disk is as fast as keeping them in memory. Histories persist after the
     # process exits, but the latest events may be lost in a power outage.
     ("--sqlite-pragma", "journal_mode=wal"),

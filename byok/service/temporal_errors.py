@@ -18,12 +18,16 @@ def translate_temporal_errors() -> Iterator[None]:
     """Translate the Temporal client's `RPCError` into a `ServiceError`.
 
     Raises:
-        TemporalUnreachableError: The server cannot be reached, or keeps returning a transient error.
+        TemporalUnreachableError: The server cannot be reached, is too busy, or keeps returning a transient error.
         TemporalRefusedError: The server rejects the request, or a newer version of byok has written the record.
     """
     try:
         yield
     except RPCError as error:
+        if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
+            raise TemporalUnreachableError(
+                f"The Temporal server is busy: {error.message}. Try again in a moment."
+            ) from error
         if error.status in _DOWN:
             raise TemporalUnreachableError(f"Cannot reach the Temporal server: {error.message}") from error
         raise TemporalRefusedError(f"Temporal rejected the request: {error.message}") from error

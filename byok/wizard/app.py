@@ -82,6 +82,7 @@ def make_wizard_app(state: ApiState, settings: ApiSettings) -> FastAPI:
         https=settings.has_https_url,
         used=EndedSessions(settings.session_directory),
     )
+    app.state.external_ids = {}
     app.state.organisation_claim = settings.organisation_claim
     app.state.pages = PageRenderer(state.vendor, signs_in=not isinstance(state.access, AllowAllAuth))
     for routes in (sign_in, provider_sign_in, new_environment, key_documents, environments, environment_actions):

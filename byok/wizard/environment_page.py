@@ -124,11 +124,20 @@ class EnvironmentPage:
         commands = CustomerCommands(
             self.state.platform_role_arn, region, self.state.vendor, stack_name, status.profile, status.organisation
         )
-        external_id: str | None = None
-        with suppress(ServiceError, TimeoutError):
-            async with asyncio.timeout(_EXTERNAL_ID_TIMEOUT.total_seconds()):
-                external_id = await self.service.get_external_id(status.organisation)
+        external_id = await self._find_external_id(status.organisation)
         return commands.name_keys_commands(KeyPair(s3_key_arn, rds_key_arn), name, external_id)
+
+    async def _find_external_id(self, organisation: str | None) -> str | None:
+        """Return an organisation's external id; None if it cannot be read.
+
+        An external id never changes, so the wizard reads it only once. To read it takes a workflow.
+        """
+        known: dict[str | None, str] = self.request.app.state.external_ids
+        if organisation not in known:
+            with suppress(ServiceError, TimeoutError):
+                async with asyncio.timeout(_EXTERNAL_ID_TIMEOUT.total_seconds()):
+                    known[organisation] = await self.service.get_external_id(organisation)
+        return known.get(organisation)
 
 
 async def _environment_page(

@@ -1,18 +1,16 @@
 """A bare FastAPI application that makes the same Temporal calls as the API and does nothing else."""
 
-import argparse
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, Request
 from pydantic import BaseModel
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
+from bench.web.bare_server import serve
 from byok import contracts
 from byok.temporal import connect
 
@@ -65,8 +63,4 @@ async def get_environment(environment_id: str, request: Request) -> dict[str, An
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    port = parser.parse_args().port
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_config=None, access_log=False))
-    asyncio.run(server.serve())
+    serve(app, __doc__)

@@ -1,4 +1,4 @@
-"""`python -m bench.api.load`: run concurrent HTTP clients in a separate process, and print the latencies in seconds.
+"""`python -m bench.web.load`: run concurrent HTTP clients in a separate process, and print the latencies in seconds.
 
 The program reads a `LoadSpec` as JSON from standard input. Each client has its own connection and sends one request
 after another. The clients write and read raw bytes, because a client library would use more CPU than the server and
@@ -19,13 +19,13 @@ class LoadSpec(BaseModel):
 
     Attributes:
         requests: The requests of each client, in order: method, path and body.
-        token: Bearer token.
+        headers: Headers of every request, for example one that identifies the user.
         expected: The HTTP status that every response must have.
     """
 
     port: int
     requests: list[list[tuple[str, str, str]]]
-    token: str
+    headers: dict[str, str]
     expected: int
 
 
@@ -33,10 +33,11 @@ async def run_client(load: LoadSpec, requests: Sequence[tuple[str, str, str]]) -
     """Send one client's requests in order, and return the latency of each in seconds."""
     reader, writer = await asyncio.open_connection("127.0.0.1", load.port)
     latencies = []
+    extra = "".join(f"{name}: {value}\r\n" for name, value in load.headers.items())
     for method, path, body in requests:
         content = body.encode()
         head = (
-            f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{load.port}\r\nAuthorization: Bearer {load.token}\r\n"
+            f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{load.port}\r\n{extra}"
             f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
         )
         began = time.perf_counter()
