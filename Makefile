@@ -18,7 +18,7 @@ ZENSICAL := $(TOOLS)/docs/.installed
 # If this variable were set, every process that the tests and the demo start would compile all its imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up docs test lint faults mutation api-fuzz bench api-bench compare peers format lock clean
+.PHONY: help setup demo up docs test lint faults mutation api-fuzz bench api-bench page-bench compare peers format lock clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -116,7 +116,10 @@ peers: setup ## Do the same work with other tools: a quarter of an hour or more.
 	$(BIN)/python -m bench.peers
 
 api-bench: setup ## Compare the HTTP API with a bare handler that makes the same Temporal calls: a minute and a half.
-	$(BIN)/python -m bench.api
+	$(BIN)/python -m bench.web.api
+
+page-bench: setup ## Compare the wizard's pages with a bare handler that makes the same Temporal calls: two minutes.
+	$(BIN)/python -m bench.web.pages
 
 compare: setup ## Compare the times of set-up, demo, help and tests with BASE=<commit>: an hour or more.
 	$(BIN)/python -m bench.compare_commits $(BASE)

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from byok.api.app import build_authenticator, make_api_app, wrap_with_security_middleware
 from byok.api.http_protocol import make_http_protocol
+from byok.api.response_headers import ContentSecurityPolicyMiddleware
 from byok.api.state import ApiState
 from byok.api_settings import ApiSettings
 from byok.audit.journal import AuditJournal, JournalUnwritableError
@@ -30,7 +31,7 @@ from byok.domain.help_pages import DOCS_PATH, read_docs_url, use_docs_url
 from byok.log import configure_logging
 from byok.service.connection import connect_service
 from byok.settings import Settings
-from byok.wizard.app import make_wizard_app
+from byok.wizard.app import CONTENT_SECURITY_POLICY, make_wizard_app
 
 _OF_THE_API: Final = ("/v1/", "/health", "/ready")
 _GRACE_SECONDS: Final = 5
@@ -136,7 +137,8 @@ def build_server_config(state: ApiState, settings: ApiSettings, host: str, port:
 
 def make_asgi_app(state: ApiState, settings: ApiSettings) -> ASGIApp:
     """Combine the API, the wizard and the documentation into one application."""
-    api, wizard, docs = make_api_app(state), make_wizard_app(state, settings), make_docs_app()
+    api, docs = make_api_app(state), make_docs_app()
+    wizard = ContentSecurityPolicyMiddleware(make_wizard_app(state, settings), CONTENT_SECURITY_POLICY)
 
     async def both(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].startswith(_OF_THE_API):

@@ -8,6 +8,7 @@ import asyncio
 import tempfile
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -71,7 +72,7 @@ def build_comparisons(paths: Mapping[str, str]) -> dict[str, LatencyComparison]:
         name: [[("GET", path, "")] * (REQUESTS_PER_ROUND // CLIENT_COUNT)] * CLIENT_COUNT
         for name, path in paths.items()
     }
-    return {name: LatencyComparison(lambda sent=sent: sent, 200, TARGET_RATIO) for name, sent in requests.items()}
+    return {name: LatencyComparison(partial(list, sent), 200, TARGET_RATIO) for name, sent in requests.items()}
 
 
 async def open_first_page(url: str) -> str:

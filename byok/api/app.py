@@ -15,8 +15,9 @@ from byok.api.authentication import AllowAllAuth, Authenticator, ChainedAuth, St
 from byok.api.limits import BodyLimitMiddleware, RateLimitMiddleware
 from byok.api.oidc import OidcAuth
 from byok.api.origin import SameOriginMiddleware
-from byok.api.public_url import PublicUrlMiddleware, ResponseHeadersMiddleware
+from byok.api.public_url import PublicUrlMiddleware
 from byok.api.requesters import RequestIdMiddleware
+from byok.api.response_headers import ResponseHeadersMiddleware
 from byok.api.routes import account_proofs, accounts, aws_events, claims, environments, events, health, keys, onboarding
 from byok.api.state import ApiState
 from byok.api_settings import ApiSettings

@@ -1,22 +1,18 @@
-"""Refuses requests that were not sent to the server's public URL, and adds the headers that every response needs."""
+"""Refuses requests that were not sent to the server's public URL."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from byok.api.problems import build_problem_response
-from byok.domain.help_pages import DOCS_PATH
 
 PROBE_PATHS: Final = frozenset({"/health", "/ready"})
 """The paths of the health checks, which load balancers and container platforms request by IP address and over http. The
 responses reveal no data."""
-
-_HSTS: Final = "max-age=31536000"
-"""How long browsers use only https for this host: a year, in seconds (RFC 6797)."""
 
 
 @dataclass(frozen=True)
@@ -57,35 +53,3 @@ class PublicUrlMiddleware:
                 "FORWARDED_ALLOW_IPS must contain the proxy's address."
             )
         return None
-
-
-@dataclass(frozen=True)
-class ResponseHeadersMiddleware:
-    """Tells caches not to store responses other than static files.
-
-    If the public URL is an https URL, also tells browsers to use only https.
-
-    Attributes:
-        app: The application.
-        https: Whether the public URL is an https URL.
-    """
-
-    app: ASGIApp
-    https: bool
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                # Static files contain no customer data, so browsers may cache static files, but must revalidate them
-                # before each use.
-                headers["Cache-Control"] = (
-                    "no-cache" if scope["path"].startswith(("/static/", f"{DOCS_PATH}/")) else "no-store"
-                )
-                if self.https and scope["scheme"] == "https":  # RFC 6797 section 7.2 forbids the header over http
-                    headers["Strict-Transport-Security"] = _HSTS
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)

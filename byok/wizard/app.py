@@ -1,6 +1,5 @@
-"""Builds the wizard application: pages, error pages and security headers."""
+"""Builds the wizard application: pages, error pages and the content security policy."""
 
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -42,17 +41,11 @@ from byok.wizard.routes import (
 from byok.wizard.saved_drafts import SavedDrafts
 from byok.wizard.sessions import Session, SessionCookies
 
-SECURITY_HEADERS: Final = {
+CONTENT_SECURITY_POLICY: Final = (
     # Block third-party content and inline content, and do not let other sites frame the pages.
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
-
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
 
 _MAX_SHOWN_PATH: Final = 100
 """How many characters of a path that does not exist are shown."""
@@ -90,14 +83,6 @@ def make_wizard_app(state: ApiState, settings: ApiSettings) -> FastAPI:
     # Only these files are compressed: they contain no secret whose length could show in the size of a response.
     app.mount("/static", GZipMiddleware(StaticFiles(directory=Path(__file__).with_name("static"))))
     _add_error_pages(app)
-
-    @app.middleware("http")
-    async def add_headers(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await go_on(request)
-        for name, value in SECURITY_HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
-
     return app
 
 
@@ -177,9 +162,7 @@ def _add_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def internal_error(request: Request, _: Exception) -> Response:
-        answer = page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong", INTERNAL_ERROR_DETAIL)
-        answer.headers.update(SECURITY_HEADERS)  # this response bypasses the middleware
-        return answer
+        return page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong", INTERNAL_ERROR_DETAIL)
 
 
 def _find_session(request: Request) -> Session | None:

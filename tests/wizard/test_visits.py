@@ -227,6 +227,8 @@ async def test_content_security_policy_allows_no_other_origins(browser: Browser)
     assert "http" not in policy
     assert "frame-ancestors 'none'" in policy
     assert "style=" not in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "same-origin"
 
 
 @pytest.mark.parametrize(
