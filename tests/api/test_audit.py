@@ -216,7 +216,7 @@ class UnwritableRecorder:
 
 READS = {
     *("build_delete_request", "build_reconcile_tenant_request", "get_external_id", "list_accounts", "list_all_workers"),
-    *("list_attempts", "list_claims", "list_environments"),
+    *("list_attempts", "list_claims", "list_environments", "describe_short_workflow"),
     *("list_environments_page", "list_workers", "read_routing", "read_status", "wait_for_result", "record_intent"),
 }
 """The methods of `EnvironmentService` that change nothing and use no key."""
