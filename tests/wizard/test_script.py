@@ -90,6 +90,7 @@ async def test_nothing_typed_is_lost_and_each_answer_comes_without_a_page_load(
         await expect(page.get_by_role("checkbox")).to_be_focused()
         await check_page(page, "review")
         await page.go_back()
+        await expect(page.get_by_label("S3 key ARN")).to_have_value(S3_KEY)
         await page.go_back()
         await expect(page.get_by_label("Environment name")).to_have_value(DRAFT["name"])
         await page.go_forward()
