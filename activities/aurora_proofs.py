@@ -182,7 +182,8 @@ class AuroraProofActivities:
         return CheckedKey.proved(KeyPurpose.RDS, arn, at, request_id)
 
     def _step(self, environment: Environment) -> ActivityContext:
-        return ActivityContext(environment, self.platform.vendor, Phase.VALIDATING_KEYS, KeyPurpose.RDS)
+        phase, kind = Phase.VALIDATING_KEYS, environment.request_kind
+        return ActivityContext(environment, self.platform.vendor, phase, KeyPurpose.RDS, kind)
 
 
 def _with_name(planned: DatabaseTask, name: str) -> DatabaseTask:

@@ -110,7 +110,8 @@ class KeyActivities:
         return () if conflict is None else build_conflict_problems(step, conflict)
 
     def _step(self, environment: Environment) -> ActivityContext:
-        return ActivityContext(environment, self.platform.vendor, Phase.VALIDATING_KEYS, KeyPurpose.S3)
+        phase, kind = Phase.VALIDATING_KEYS, environment.request_kind
+        return ActivityContext(environment, self.platform.vendor, phase, KeyPurpose.S3, kind)
 
 
 def _exchanged_error(step: ActivityContext, refusal: ApplicationError) -> ApplicationError:

@@ -163,13 +163,12 @@ def _key_of(rule: ErrorRule) -> KeyPurpose | None:
 
 
 def _actor(rules: Sequence[ErrorRule]) -> str:
-    """Return who acts, according to the steps of the remedies."""
+    """Return who acts: the actors of the remedies' steps."""
     if all(rule.outcome in _EXPECTED for rule in rules):
         return "no one, because byok expects this answer"
     remedies = [build_remediation(rule.remedy, replace(_CONTEXT, key=_key_of(rule))) for rule in rules]
-    texts = " ".join(step.text for remedy in remedies for step in remedy.steps)
-    found = [actor for actor in ("the key administrator", "the platform's operator") if actor[4:] in texts]
-    return " or ".join(found) or "the platform's operator"
+    actors = dict.fromkeys(actor for remedy in remedies for actor in remedy.actors)
+    return " or ".join(actor.words for actor in actors)
 
 
 def _title(rule: ErrorRule, service: str) -> str:

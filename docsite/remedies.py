@@ -1,22 +1,38 @@
 """Renders remedies as Markdown."""
 
-from byok.domain.remediation import Remediation
+from typing import Final
+
+from byok.domain.remediation import Remediation, RemedyCase, RemedyStep
 
 
 def render_remedy(remediation: Remediation) -> str:
     """Render the explanation and the numbered steps of a remedy."""
     parts = [remediation.explanation] if remediation.explanation else []
     for number, step in enumerate(remediation.steps, start=1):
-        blocks = [f"{number}. {_indent(step.text).strip()}"]
+        other = remediation.other_actor(step)
+        blocks = [f"{number}. {f'({other.words}) ' if other else ''}{_indent(step.text).strip()}"]
         if step.link:
             blocks.append(f"    [{step.link.label}]({step.link.url})")
-        blocks += [
-            _indent(f"```{language}\n{block}\n```")
-            for language, block in (("sh", step.command), ("json", step.statement))
-            if block
-        ]
+        blocks += [_indent(block) for block in _code(step)]
+        if step.script:
+            blocks.append(f"    {_SCRIPT}")
+        for case in step.cases:
+            blocks.append(f"    - {case.when}: {case.text}")
+            blocks += [_indent(_indent(block)) for block in _code(case)]
         parts.append("\n\n".join(blocks))
     return "\n\n".join(parts)
+
+
+_SCRIPT: Final = (
+    "[If a key is refused](../key-owners.md#if-a-key-is-refused) says where the script comes from and who reads its "
+    "output."
+)
+
+
+def _code(part: RemedyStep | RemedyCase) -> list[str]:
+    """Return the command and the statements as code blocks."""
+    blocks = (("sh", part.command), ("json", part.statement))
+    return [f"```{language}\n{block}\n```" for language, block in blocks if block]
 
 
 def _indent(text: str) -> str:

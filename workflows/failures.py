@@ -11,7 +11,14 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from byok.domain.models import DeleteRequest, Problem, ReconcileTenantRequest, RecordModel, RegionRequest
+    from byok.domain.models import (
+        CheckKeysRequest,
+        DeleteRequest,
+        Problem,
+        ReconcileTenantRequest,
+        RecordModel,
+        RegionRequest,
+    )
     from byok.domain.phases import Phase, RequestKind
     from byok.domain.problems.build import build_problem
     from byok.domain.problems.remediation import Remedy, RemedyContext, build_remediation
@@ -20,7 +27,11 @@ from workflows.cancellation import is_cancelling
 
 _Made = TypeVar("_Made", bound=RecordModel)
 
-_REQUEST_KINDS: Final = {ReconcileTenantRequest: RequestKind.TENANT, DeleteRequest: RequestKind.DELETION}
+_REQUEST_KINDS: Final = {
+    CheckKeysRequest: RequestKind.KEY_CHECK,
+    ReconcileTenantRequest: RequestKind.TENANT,
+    DeleteRequest: RequestKind.DELETION,
+}
 
 
 class PhaseStoppedError(Exception):

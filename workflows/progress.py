@@ -299,13 +299,24 @@ def _list_problems(problems: Sequence[Problem], retry: str | None = None) -> lis
 def _remedy(remedy: Remediation, retry: str | None = None) -> list[str]:
     """Return a remedy's steps as a numbered list. The blocks of a step are indented, so that the list continues."""
     lines = [_escape(remedy.explanation), ""] if remedy.explanation else []
+    lines += [f"Who: {remedy.who}", ""] if remedy.who else []
     for number, step in enumerate(remedy.steps, start=1):
-        lines.append(f"{number}. {_escape(step.text)}")
+        other = remedy.other_actor(step)
+        lines.append(f"{number}. {f'({other.words}) ' if other else ''}{_escape(step.text)}")
         if step.link is not None:
             lines.append(f"   [{step.link.label}]({step.link.url})")
-        for block in (step.command, step.statement, retry if step.retry else None):
-            if block is not None:
-                lines += ["", "   ```", *(f"   {line}" for line in block.splitlines()), "   ```"]
+        lines += _blocks("   ", step.command, step.statement, retry if step.retry else None)
+        for case in step.cases:
+            lines += ["", f"   - {_escape(f'{case.when}: {case.text}')}"]
+            lines += _blocks("     ", case.command, case.statement)
+    return lines
+
+
+def _blocks(indent: str, *blocks: str | None) -> list[str]:
+    lines: list[str] = []
+    for block in blocks:
+        if block is not None:
+            lines += ["", f"{indent}```", *(f"{indent}{line}" for line in block.splitlines()), f"{indent}```"]
     return lines
 
 

@@ -11,8 +11,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.aurora_proofs import AuroraProofActivities
     from byok.contracts import AURORA_PROOF_UPDATE, PROVE_AURORA_KEY_WORKFLOW, aurora_proof_workflow_id
     from byok.domain.arns import KeyPurpose
-    from byok.domain.models import AuroraProofTask, CheckedKey, Environment, KeyPairRequest
-    from byok.domain.phases import KeyVerdict, Phase
+    from byok.domain.models import AuroraProofTask, CheckedKey, CheckKeysRequest, Environment, KeyPairRequest
+    from byok.domain.phases import KeyVerdict, Phase, RequestKind
 from workflows.activity_options import CHECK_PROBE_OPTIONS, REMOVE_PROOF_OPTIONS, REUSE_PROOF_FOR, with_summary
 from workflows.cancellation import finish_despite_cancellation, raise_if_cancelled, shield_until_done
 from workflows.failures import extract_problem, is_cancellation
@@ -77,7 +77,8 @@ class ProveAuroraKey:
         except ActivityError as error:
             if is_cancellation(error):
                 raise
-            pair = KeyPairRequest(
+            model = CheckKeysRequest if environment.request_kind is RequestKind.KEY_CHECK else KeyPairRequest
+            pair = model(
                 region=environment.region,
                 s3_key_arn=environment.s3_key_arn,
                 rds_key_arn=arn,

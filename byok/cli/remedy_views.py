@@ -12,7 +12,7 @@ from rich.text import Text
 
 from byok.cli.text import join_lines, wrap_prose
 from byok.domain.models import Problem
-from byok.domain.remediation import Remediation, RemedyStep
+from byok.domain.remediation import Actor, Remediation, RemedyStep
 
 _INDENT: Final = 5
 """The width of `  1. `, with which a step begins."""
@@ -54,7 +54,9 @@ def render_problems(found: Sequence[Problem], retry: Sequence[Text] = (), *, exp
             remedy = render_steps(item.remediation, commands)
             folded = _fold(remedy, explain)
             told = told or folded is remedy
-            blocks += [Text(), Text("  What to do", "bold"), folded]
+            who = item.remediation.who
+            head = Text.assemble(("  What to do", "bold"), (f"  Who: {who}" if who else "", "dim"))
+            blocks += [Text(), head, folded]
     if retry and not (commands and told):
         blocks += [Text(), Text(f"  Once {'the problem is' if len(found) == 1 else 'all problems are'} fixed", "bold")]
         blocks += [Text.assemble("    ", command) for command in retry]
@@ -84,17 +86,33 @@ def render_steps(remedy: Remediation, retry: Sequence[Text] = ()) -> Text:
     """
     lines = [Text(f"  {wrap_prose(remedy.explanation, 2)}")] if remedy.explanation else []
     for number, step in enumerate(remedy.steps, start=1):
-        lines += _render_step(number, step)
+        lines += _render_step(number, step, remedy.other_actor(step))
         if step.retry is not None:
             lines += [Text.assemble(" " * _INDENT, command) for command in retry]
     return join_lines(lines)
 
 
-def _render_step(number: int, step: RemedyStep) -> list[Text]:
-    lines = [Text(f"{number:3}. {wrap_prose(step.text, _INDENT)}")]
-    if step.command is not None:
-        lines.append(Text(f"{' ' * _INDENT}{step.command}"))
+def _render_step(number: int, step: RemedyStep, other: Actor | None) -> list[Text]:
+    text = f"({other.words}) {step.text}" if other else step.text
+    lines = [Text(f"{number:3}. {wrap_prose(text, _INDENT)}"), *_render_command(step.command, _INDENT)]
+    if step.script:
+        lines.append(Text(f"{' ' * _INDENT}{_SCRIPT}", "dim"))
     if step.link is not None:
         lines.append(Text.assemble(" " * _INDENT, (f"{step.link.label}: ", "dim"), step.link.url))
-    lines += [Text(f"{' ' * _INDENT}{line}") for line in (step.statement or "").splitlines()]
+    lines += _render_statement(step.statement, _INDENT)
+    for case in step.cases:
+        inner = _INDENT + 2
+        lines.append(Text(f"{' ' * _INDENT}- {wrap_prose(f'{case.when}: {case.text}', inner)}"))
+        lines += [*_render_command(case.command, inner), *_render_statement(case.statement, inner)]
     return lines
+
+
+_SCRIPT: Final = "byok doctor --customer prints the script; byok diagnose keys.json reads its output."
+
+
+def _render_command(command: str | None, indent: int) -> list[Text]:
+    return [] if command is None else [Text(f"{' ' * indent}{command}")]
+
+
+def _render_statement(statement: str | None, indent: int) -> list[Text]:
+    return [Text(f"{' ' * indent}{line}") for line in (statement or "").splitlines()]

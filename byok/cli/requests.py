@@ -9,10 +9,10 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from byok.cli.output import UsageError
-from byok.domain.models import KeyPairRequest, Problem, ProvisionRequest, RequestModel, Resources
+from byok.domain.models import CheckKeysRequest, KeyPairRequest, Problem, ProvisionRequest, RequestModel, Resources
 from byok.domain.models.requests import MISSING_KEY_ERROR_TYPE
 from byok.domain.onboarding.payload import PayloadError, expand_payload_fields, parse_payload
-from byok.domain.phases import Phase
+from byok.domain.phases import Phase, RequestKind
 from byok.domain.problems.build import find_arn_problems, find_region_problems, find_tenant_request_problems
 from byok.domain.problems.remediation import RemedyContext
 from byok.domain.scopes import ORGANISATION_PATTERN
@@ -114,11 +114,13 @@ def find_request_problems(request: ProvisionRequest | KeyPairRequest, settings: 
     If the platform role or the Regions are not set on this machine, only the worker runs the checks that depend on
     them.
     """
+    kind = RequestKind.KEY_CHECK if isinstance(request, CheckKeysRequest) else RequestKind.ENVIRONMENT
     context, at = (
         RemedyContext(
             request.region,
             settings.platform_role_arn,
             settings.vendor,
+            request_kind=kind,
             profile=request.profile,
             organisation=request.organisation,
         ),

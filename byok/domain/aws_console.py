@@ -13,7 +13,8 @@ _CONSOLE_DOMAINS: Final = {
 }
 """The console's domain in each partition that the public internet reaches. The isolated partitions publish none.
 
-Each Region has a host in this domain (AWS General Reference, "AWS Management Console endpoints and quotas").
+Each Region has a host in this domain (AWS General Reference, "AWS Management Console endpoints and quotas"; the
+European Sovereign Cloud has a general reference of its own).
 """
 
 TEMPLATE_URL_PATTERN: Final = r"https://([a-z0-9.-]+\.)?s3([.-][a-z0-9-]+)*\.amazonaws\.(com|com\.cn|eu)/[^\s#]+"

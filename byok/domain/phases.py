@@ -62,6 +62,7 @@ class RequestKind(StrEnum):
     TENANT = "the tenant's name"
     DELETION = "the deletion"
     HEALTH = "the health check"
+    KEY_CHECK = "the key check"
 
 
 def request_kind_for_phase(phase: Phase) -> RequestKind:

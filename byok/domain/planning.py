@@ -103,8 +103,10 @@ def plan_key_pair_check(request: CheckKeysRequest, platform: Platform, at: datet
     """
     environment_id = request.environment_id or KEY_CHECK_ENVIRONMENT_ID
     return KeyCheckPlan(
-        environment=_environment(request, environment_id, platform, request.key_pair),
-        findings=_findings(request, platform, at),
+        environment=_environment(request, environment_id, platform, request.key_pair).model_copy(
+            update={"request_kind": RequestKind.KEY_CHECK}
+        ),
+        findings=_findings(request, platform, at, RequestKind.KEY_CHECK),
         allows_aurora_proof=platform.prove_aurora_keys,
     )
 

@@ -5,6 +5,7 @@ words. `byok.domain.problems.remediation` builds the remedies.
 """
 
 from enum import StrEnum
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,10 +16,31 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
+class Actor(StrEnum):
+    """Who carries out a step."""
+
+    KEY_ADMINISTRATOR = "key-administrator"
+    PLATFORM_OPERATOR = "platform-operator"
+    REQUESTER = "requester"
+
+    @property
+    def words(self) -> str:
+        """The actor's name in a sentence."""
+        return _ACTOR_WORDS[self]
+
+
+_ACTOR_WORDS: Final = {
+    Actor.KEY_ADMINISTRATOR: "the customer's key administrator",
+    Actor.PLATFORM_OPERATOR: "the platform's operator",
+    Actor.REQUESTER: "the user who made the request",
+}
+
+
 class RetryRequest(StrEnum):
     """The request that the user repeats once the problem is fixed."""
 
     REPLAY = "replay"
+    CHECK_KEYS = "check-keys"
     DELETE = "delete"
     CREATE = "create"
     SET_TENANT_NAME = "set-tenant-name"
@@ -41,8 +63,8 @@ class Retry(_Part):
 
     Attributes:
         request: The request to repeat. In the HTTP API: `POST /v1/environments/{environment_id}/replays` (replay),
-            `DELETE /v1/environments/{environment_id}` (delete), `POST /v1/environments` (create) and
-            `PUT /v1/environments/{environment_id}/tenant` (set-tenant-name).
+            `DELETE /v1/environments/{environment_id}` (delete), `POST /v1/environments` (create),
+            `POST /v1/key-checks` (check-keys) and `PUT /v1/environments/{environment_id}/tenant` (set-tenant-name).
         values: Whether to repeat the request with the same values.
     """
 
@@ -57,21 +79,46 @@ class RemedyLink(_Part):
     url: str
 
 
-class RemedyStep(_Part):
-    """One instruction.
+class _Instruction(_Part):
+    """What a step and a case have in common.
 
     Attributes:
-        text: The instruction, which says who must act.
-        command: The one command of this step, ready to copy; None if the step needs no command.
-        statement: The key policy statements of this step as JSON: elements of a Statement array, ready to paste.
-        link: The page of the AWS console for this step; None if byok does not know a page.
-        retry: What to repeat; given only in the last step of a remedy.
+        text: The instruction, in the imperative.
+        command: The one command, ready to copy; None if the instruction needs no command.
+        statement: Key policy statements as JSON: elements of a Statement array, ready to paste.
     """
 
     text: str
     command: str | None = None
     statement: str | None = None
+
+
+class RemedyCase(_Instruction):
+    """One result of a step that checks something, and what to do about that result.
+
+    Attributes:
+        when: The result, such as "KeyState is Disabled".
+    """
+
+    when: str
+
+
+class RemedyStep(_Instruction):
+    """One instruction, which says who carries it out.
+
+    Attributes:
+        actor: Who carries out the step; None if the step is the retry.
+        link: The page of the AWS console for this step; None if byok does not know a page.
+        cases: The possible results of a step that checks something, the most likely first; the other results need no
+            action.
+        script: Whether the step runs the script that collects the facts about the keys, whose output byok diagnoses.
+        retry: What to repeat; given only in the last step of a remedy.
+    """
+
+    actor: Actor | None = None
     link: RemedyLink | None = None
+    cases: tuple[RemedyCase, ...] = ()
+    script: bool = False
     retry: Retry | None = None
 
 
@@ -97,6 +144,21 @@ class Remediation(_Part):
         return cls(title=title, explanation=explanation, steps=(retry,))
 
     @property
+    def actors(self) -> tuple[Actor, ...]:
+        """Who carries out the steps, in the order of the steps."""
+        return tuple(dict.fromkeys(step.actor for step in self.steps if step.actor is not None))
+
+    @property
+    def who(self) -> str:
+        """The names of the actors, for people; empty if only the retry is left to do."""
+        return " and ".join(actor.words for actor in self.actors)
+
+    def other_actor(self, step: RemedyStep) -> Actor | None:
+        """Return the actor of a step if it is not the one who carries out the first step."""
+        return step.actor if step.actor not in self.actors[:1] else None
+
+    @property
     def commands(self) -> tuple[str, ...]:
-        """The commands of all steps."""
-        return tuple(step.command for step in self.steps if step.command is not None)
+        """The commands of all steps and their cases."""
+        given = (one.command for step in self.steps for one in (step, *step.cases))
+        return tuple(command for command in given if command is not None)

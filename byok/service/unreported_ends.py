@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 from byok.contracts import INVALID_INPUT_ERROR_TYPE, INVALID_INPUT_PROBLEM_CODE, first_phase
 from byok.domain.models import EnvironmentProgress, Problem, RecordedProgress, TimelineEntry
 from byok.domain.phases import Phase
-from byok.domain.remediation import Remediation, RemedyStep, RetryRequest, RetryValues
+from byok.domain.remediation import Actor, Remediation, RemedyStep, RetryRequest, RetryValues
 
 UNREPORTED_END_CODE: Final = "byok.Ended"
 """The problem code for a run that ended without reporting an outcome."""
@@ -52,7 +52,7 @@ async def problem_of_unreported_end(
     ended = problem_of_end(described, failure, phase, region, _DELETE_AGAIN if deletion else _CREATE_AGAIN)
     if isinstance(failure, ApplicationError) and failure.type != INVALID_INPUT_ERROR_TYPE:
         operator = RemedyStep(
-            text="The platform's operator must fix this problem: see the workflow's history in Temporal."
+            text="Find the cause in the workflow's history in Temporal, and fix it.", actor=Actor.PLATFORM_OPERATOR
         )
         steps = (operator, *ended.remediation.steps)
         remedy = Remediation(title="The workflow failed with an error that byok did not expect", steps=steps)

@@ -19,7 +19,7 @@ from byok.domain.customer_aws import PROFILE_PATTERN, STACK_NAME_PATTERN, defaul
 from byok.domain.models import Problem, ProvisionRequest
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
 from byok.domain.onboarding.payload import PayloadError, expand_payload_fields, is_payload
-from byok.domain.phases import Encryption, OnFailure
+from byok.domain.phases import Encryption, OnFailure, RequestKind
 from byok.domain.problems.build import find_arn_problems
 from byok.domain.problems.remediation import RemedyContext
 from byok.domain.regions import RegionNotInUseError, UnknownRegionError, require_region, require_region_in_use
@@ -192,7 +192,14 @@ class EnvironmentDraft(BaseModel):
         self, role: str, vendor: VendorProfile, organisation: str | None, at: datetime
     ) -> tuple[Problem, ...]:
         """Check the ARN rules without calling AWS. Both fields must be filled in (contract 81-84)."""
-        context = RemedyContext(self.region, role, vendor, profile=self.profile, organisation=organisation)
+        context = RemedyContext(
+            self.region,
+            role,
+            vendor,
+            request_kind=RequestKind.KEY_CHECK,
+            profile=self.profile,
+            organisation=organisation,
+        )
         return find_arn_problems(KeyPair(self.s3_key_arn, self.rds_key_arn), context, at)
 
 

@@ -39,7 +39,7 @@ _WORDS: Final = {
     RetryValues.SAME_OR_ANOTHER_KEY: _SAME_OR_ANOTHER_KEY,
     RetryValues.SWAPPED_KEYS: _SWAPPED,
 }
-_REQUESTS: Final = {RetryRequest.REPLAY, RetryRequest.NONE}
+_REQUESTS: Final = {RetryRequest.CHECK_KEYS, RetryRequest.REPLAY, RetryRequest.NONE}
 """The requests that the wizard's pages can repeat."""
 
 

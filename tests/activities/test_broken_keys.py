@@ -185,7 +185,7 @@ def test_exchanged_arns_are_recognised_by_proof(harness: ActivityHarness) -> Non
     assert problem.code == "byok.KeysExchanged"
     assert "kms:GenerateDataKey" in problem.message, "AWS's own message"
     remedy = text_of(problem.remediation)
-    assert f"The S3 key ARN must be {s3}.\nThe RDS key ARN must be {rds}.\n" in remedy
+    assert f"Use {s3} as S3 key ARN.\nUse {rds} as RDS key ARN.\n" in remedy
     assert "Statement array" not in remedy
     assert problem.request_id
 

@@ -158,6 +158,7 @@ def test_remedy_ends_with_the_retry_of_its_request(tenant: TenantHarness, reques
         RequestKind.TENANT: "byok skips a key that already has the name.",
         RequestKind.DELETION: "byok skips resources that are already deleted.",
         RequestKind.HEALTH: "within five minutes.",
+        RequestKind.KEY_CHECK: "Retry the check of the keys.",
     }
     assert text_of(parse_stop_problem(caught.value).remediation).endswith(retries[request_kind])
 

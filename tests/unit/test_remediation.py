@@ -24,7 +24,7 @@ from byok.domain.problems.remediation import (
     build_arn_remediation,
     build_remediation,
 )
-from byok.domain.remediation import Remediation, RemedyStep, Retry, RetryRequest, RetryValues
+from byok.domain.remediation import Actor, Remediation, RemedyStep, Retry, RetryRequest, RetryValues
 from byok.domain.vendor import VendorProfile
 from tests.remedy_text import text_of
 
@@ -117,7 +117,8 @@ def test_every_title_is_one_short_sentence() -> None:
 def test_no_placeholder_is_left() -> None:
     for name, one, remedy in ALL + ROLELESS:
         for step in remedy.steps:
-            told = (remedy.title, remedy.explanation, step.text, step.command or "")
+            cases = [word for case in step.cases for word in (case.when, case.text, case.command or "")]
+            told = (remedy.title, remedy.explanation, step.text, step.command or "", *cases)
             assert not any(re.search(r"\{|\}|None", text) for text in told), (name, one)
             # If every value is known, every value is filled in.
             assert not one.key or "<" not in "".join(told), (name, one)
@@ -153,6 +154,7 @@ def test_only_the_last_step_is_the_retry() -> None:
             RetryRequest.DELETE,
             "Retry the deletion: byok skips resources that are already deleted.",
         ),
+        (RequestKind.KEY_CHECK, RetryRequest.CHECK_KEYS, "Retry the check of the keys."),
     ],
 )
 def test_last_step_says_what_a_retry_does(request_kind: RequestKind, repeated: RetryRequest, words: str) -> None:
@@ -218,22 +220,22 @@ def test_statements_are_never_added_to_the_other_keys(remedy: Remedy, which: Key
         )
     )
 
-    steps = build_remediation(remedy, one).steps
-    index = next(index for index, step in enumerate(steps) if step.statement)
+    cases = next(step.cases for step in build_remediation(remedy, one).steps if "key policy" in step.text)
+    index = next(index for index, case in enumerate(cases) if case.statement)
 
-    before = steps[index - 1].text
-    assert f"has the statement {other[-1]}, this key is the {which.other.display_name}" in before  # contract 127
-    assert "leave its policy unchanged" in before
-    assert steps[index].text.startswith("Otherwise, ")
-    assert all(sid in str(steps[index].statement) for sid in own)
+    before = cases[index - 1]
+    assert f"has the statement {other[-1]}" in before.when  # contract 127
+    assert f"This key is the {which.other.display_name}: leave its policy unchanged" in before.text
+    assert cases[index].when.startswith("Otherwise, ")
+    assert all(sid in str(cases[index].statement) for sid in own)
 
 
 def test_exchanged_arns_are_given_back_swapped() -> None:
     one = replace(build_context(KeyPurpose.S3), other_key_arn="arn:aws:kms:eu-central-1:444455556666:key/other")
     remedy = build_remediation(Remedy.KEYS_EXCHANGED, one)
     assert [step.text for step in remedy.steps[:2]] == [  # contract 127
-        f"The S3 key ARN must be {one.other_key_arn}.",
-        f"The RDS key ARN must be {one.key_arn}.",
+        f"Use {one.other_key_arn} as S3 key ARN.",
+        f"Use {one.key_arn} as RDS key ARN.",
     ]
     assert remedy.steps[-1].retry == Retry(request=RetryRequest.REPLAY, values=RetryValues.SWAPPED_KEYS)
     assert not any(step.statement for step in remedy.steps)
@@ -264,7 +266,8 @@ def test_every_command_is_a_valid_aws_command() -> None:
 def test_commands_are_in_no_text_and_on_one_line() -> None:
     for name, one, remedy in ALL + ROLELESS:
         assert all("\n" not in command for command in remedy.commands), (name, one)
-        assert all("aws kms" not in step.text and "\n" not in step.text for step in remedy.steps), (name, one)
+        texts = [part.text for step in remedy.steps for part in (step, *step.cases)]
+        assert all("aws kms" not in text and "\n" not in text for text in texts), (name, one)
 
 
 def test_first_aws_command_explains_the_profile() -> None:
@@ -280,8 +283,28 @@ def test_remedy_says_who_must_act(remedy: Remedy) -> None:
     whoever_asked = remedy in ASKERS
     no_action = built.explanation.startswith("The customer does not need to do anything.")
     assert no_action == (remedy not in CUSTOMERS_KEY and not whoever_asked)
+    assert all(step.actor is not None for step in built.steps[:-1])
+    assert built.steps[-1].actor is None
     if remedy in CUSTOMERS_KEY - {Remedy.OTHER_KEY}:
-        assert "key administrator" in text_of(built)
+        assert built.actors[0] is Actor.KEY_ADMINISTRATOR
+    if no_action:
+        assert built.actors == (Actor.PLATFORM_OPERATOR,)
+
+
+def test_every_step_is_in_the_imperative_and_no_remedy_is_long() -> None:
+    for name, one, remedy in ALL + ROLELESS:
+        assert len(remedy.steps) <= 5, (name, one)
+        for step in remedy.steps:
+            assert not re.match(r"The (key administrator|platform's operator|vendor's staff)", step.text), (name, one)
+
+
+def test_remedy_for_the_aurora_key_has_one_command_for_each_check_and_the_most_likely_cause_first() -> None:
+    script, state, policy, retry = build_remediation(Remedy.RDS_KEY, build_context(KeyPurpose.RDS)).steps
+    assert (script.script, script.command) == (True, "bash byok-keys.sh > keys.json")
+    assert str(state.command).endswith("--query KeyMetadata")
+    assert [case.when.split()[2].strip(",") for case in state.cases[:2]] == ["PendingDeletion", "Disabled"]
+    assert "get-key-policy" in str(policy.command)
+    assert retry.retry is not None
 
 
 @pytest.mark.parametrize("key", KeyPurpose)
@@ -292,7 +315,8 @@ def test_remedy_shows_the_statements_of_its_key(remedy: Remedy, key: KeyPurpose,
     assert one.platform_role_arn
     render = build_s3_key_statements if key is KeyPurpose.S3 else build_rds_key_statements
     statements = render(one.platform_role_arn, region, one.vendor)
-    (shown,) = [step.statement for step in build_remediation(remedy, one).steps if step.statement]
+    steps = build_remediation(remedy, one).steps
+    (shown,) = [part.statement for step in steps for part in (step, *step.cases) if part.statement]
     # The statements are elements of a Statement array, ready to paste (contract 27).
     assert json.loads(f"[{shown}]") == statements
 

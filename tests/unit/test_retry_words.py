@@ -56,7 +56,7 @@ def test_each_command_has_its_own_copy_button_and_the_console_opens_in_a_new_tab
 
     assert "RDS cannot use the Aurora key</h3>" in shown
     assert re.findall(r'<pre id="([^"]+)"', shown) == re.findall(r'data-copy="([^"]+)"', shown)
-    assert shown.count("data-copy=") == 4  # three commands and one block of statements
+    assert shown.count("data-copy=") == 6  # five commands and one block of statements
     assert f'#/kms/keys/{KEY_ARN.rpartition("/")[2]}" target="_blank" rel="noopener">' in shown
-    assert shown.count("<li") == len(problem.remediation.steps)
+    assert shown.count("<li") == sum(1 + len(step.cases) for step in problem.remediation.steps)
     assert '<li class="retry"><p>Select Validate keys again.</p>' in shown

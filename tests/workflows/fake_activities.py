@@ -89,6 +89,7 @@ from byok.domain.problems.aws_errors import classify_error
 from byok.domain.problems.build import KEYS_EXCHANGED_CODE, build_problem
 from byok.domain.problems.remediation import Remedy, RemedyContext
 from byok.domain.quotas import Quotas
+from byok.domain.remediation import Remediation, RetryRequest
 from byok.domain.vendor import VendorProfile
 from tests.workflows.fake_results import (
     build_bucket_resource,
@@ -155,6 +156,9 @@ def build_aws_failure(
     why = build_problem(
         f"{service}.{code}", message, row.remedy, subject, phase=phase, at=datetime.now(UTC), operation="X"
     )
+    if retry_after is not None:  # as in `activities.failures`: the remedy of a retried attempt is short
+        short = Remediation.of_retry("A key change may still be propagating", "byok retries.", RetryRequest.NONE)
+        why = why.model_copy(update={"remediation": short})
     return ApplicationError(
         why.message, why, type=why.code, non_retryable=retry_after is None, next_retry_delay=retry_after
     )

@@ -127,7 +127,7 @@ async def test_exchanged_arns_refuse_both_keys_with_one_problem(harness: Workflo
     assert answer.keys.rds.problem is not None
     assert (answer.keys.rds.problem.code, answer.keys.rds.problem.key_arn) == ("byok.KeysExchanged", RDS_KEY)
     remedy = text_of(answer.findings[0].remediation)
-    assert f"The S3 key ARN must be {RDS_KEY}.\nThe RDS key ARN must be {S3_KEY}.\n" in remedy
+    assert f"Use {RDS_KEY} as S3 key ARN.\nUse {S3_KEY} as RDS key ARN.\n" in remedy
     assert "Statement array" not in remedy
 
 

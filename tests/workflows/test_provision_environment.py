@@ -181,7 +181,10 @@ async def test_details_in_temporal_ui_end_with_the_command_that_retries(
     shown = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
 
     assert "#### The S3 key is disabled\n" in shown.current_details
-    assert "\n1. The key administrator enables the key. " in shown.current_details
+    assert (
+        "\nWho: the customer's key administrator\n\n1. Enable the key in the account that owns it. "
+        in shown.current_details
+    )
     assert "\n   ```\n   aws kms enable-key " in shown.current_details
     retry = "\n2. Retry with the same values: provisioning resumes where it stopped.\n"
     assert f"{retry}\n   ```\n   byok replay {environment_id}\n   ```" in shown.current_details

@@ -21,7 +21,7 @@ from byok.domain.iam.check.document import PolicyDocumentError, parse_policy
 from byok.domain.iam.check.report import check_policy, invalid_document_report
 from byok.domain.iam.findings import Finding, Severity, build_finding_remedy
 from byok.domain.problems.remediation import Remedy, RemedyContext, build_arn_remediation, build_remediation
-from byok.domain.remediation import Remediation, RemedyStep
+from byok.domain.remediation import Actor, Remediation, RemedyStep
 from byok.domain.vendor import VendorProfile
 
 
@@ -172,19 +172,22 @@ def _caller_findings(collection: CollectedKeys, unseen: list[_KeyContext]) -> It
                 title="The AWS CLI was not signed in where the script ran",
                 steps=(
                     RemedyStep(
+                        actor=Actor.KEY_ADMINISTRATOR,
                         text="The easiest way to run the script is AWS CloudShell: sign in to the AWS console of "
-                        f"account {there}, choose the terminal icon at the top, and run the script there."
+                        f"account {there}, choose the terminal icon at the top, and run the script there.",
                     ),
                     RemedyStep(
+                        actor=Actor.KEY_ADMINISTRATOR,
                         text="Anywhere else, install the AWS CLI and choose a profile. Replace byok with your AWS CLI "
                         "profile for that account.",
                         command="export AWS_PROFILE=byok",
                     ),
                     RemedyStep(
+                        actor=Actor.KEY_ADMINISTRATOR,
                         text="Make sure that this command prints your account.",
                         command="aws sts get-caller-identity",
                     ),
-                    RemedyStep(text="Run the script again, and send everything it prints."),
+                    RemedyStep(actor=Actor.KEY_ADMINISTRATOR, text="Run the script again, and send all of its output."),
                 ),
             ),
         )
@@ -319,6 +322,7 @@ def _note_findings(key: _KeyContext) -> Iterator[Finding]:
                 explanation="That is allowed.",
                 steps=(
                     RemedyStep(
+                        actor=Actor.KEY_ADMINISTRATOR,
                         text="To rotate the key every year, which does not affect any user of the key, run this "
                         f"command. {key.subject.profile_hint}",
                         command=f"aws kms enable-key-rotation {key.subject.kms_key_options}",

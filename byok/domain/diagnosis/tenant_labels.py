@@ -10,7 +10,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.customer_aws import DEFAULT_PROFILE, build_account_options
 from byok.domain.diagnosis.key_facts import CollectedKey, CollectedKeys
 from byok.domain.iam.findings import Finding, Severity, build_finding_remedy
-from byok.domain.remediation import Remediation, RemedyStep
+from byok.domain.remediation import Actor, Remediation, RemedyStep
 from byok.domain.tenant import InvalidTenantNameError, TenantLabels
 from byok.domain.vendor import TENANT_PLACEHOLDER, VendorProfile
 
@@ -57,14 +57,16 @@ def _of_lone_tag(which: KeyPurpose, tenant: str, options: str, vendor: VendorPro
             explanation="The environment is not affected.",
             steps=(
                 RemedyStep(
+                    actor=Actor.KEY_ADMINISTRATOR,
                     text="The alias may point to another key, which this command prints."
                     + (_PLACEHOLDER_HINT if f"--profile {DEFAULT_PROFILE} " in options else ""),
                     command=f"aws kms list-aliases {options} "
                     f"--query \"Aliases[?AliasName=='{alias}'].TargetKeyId\" --output text",
                 ),
                 RemedyStep(
+                    actor=Actor.KEY_ADMINISTRATOR,
                     text="If that key does not need the alias, delete the alias, and set the tenant name on the keys "
-                    "again with the commands from the platform's operator (`byok tenant`)."
+                    "again with the commands from the platform's operator (`byok tenant`).",
                 ),
             ),
         ),

@@ -8,7 +8,7 @@ from typing import Any
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import Statement
-from byok.domain.remediation import Remediation, RemedyStep
+from byok.domain.remediation import Actor, Remediation, RemedyStep
 
 
 class Severity(StrEnum):
@@ -71,7 +71,8 @@ def build_finding_remedy(title: str, text: str, paste: Sequence[Statement] = ())
         text: The instruction.
         paste: The statements to paste.
     """
-    return Remediation(title=title, steps=(RemedyStep(text=text, statement=format_statements(paste) or None),))
+    step = RemedyStep(text=text, actor=Actor.KEY_ADMINISTRATOR, statement=format_statements(paste) or None)
+    return Remediation(title=title, steps=(step,))
 
 
 def format_statements(statements: Sequence[Statement]) -> str:

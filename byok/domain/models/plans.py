@@ -27,6 +27,7 @@ class Environment(RecordModel):
             the plan does not create any resources.
         probe_bucket: The platform's bucket for key probes in this Region.
         profile: The customer's AWS CLI profile, for use in the commands in remedies.
+        request_kind: `KEY_CHECK` if the keys are checked for their own sake, without an environment.
     """
 
     environment_id: str
@@ -43,6 +44,7 @@ class Environment(RecordModel):
     run_id: str = ""
     profile: str = DEFAULT_PROFILE
     organisation: str | None = None
+    request_kind: RequestKind = RequestKind.ENVIRONMENT
 
     def key_arn(self, which: KeyPurpose) -> str:
         """Return the ARN of one of the two keys, as entered, or the alias of an AWS managed key."""

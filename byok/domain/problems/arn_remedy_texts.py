@@ -1,35 +1,55 @@
 """The texts of the remedies for a key ARN that cannot be the ARN of the environment's key."""
 
+from dataclasses import replace
 from typing import Final
 
 from byok.domain.arns import KeyArnErrorCode
-from byok.domain.problems.remedies import WITH_THAT_ARN, Block, Page, RemedyText, StepText
+from byok.domain.problems.remedies import WITH_THAT_ARN, Block, CaseText, Page, RemedyText, StepText
 
-_COPY_ARN: Final = (
-    StepText(
-        "Copy the full ARN of the {key} from the AWS KMS console of {region} (Customer managed keys > the key > ARN), "
-        "or print the ARNs of all keys in that Region.",
-        command='aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text',
-        page=Page.KEYS,
-    ),
+_LIST_KEYS: Final = StepText(
+    "Copy the full ARN of the {key} from the AWS KMS console of {region} (Customer managed keys > the key > ARN), "
+    "or print the ARNs of all keys in that Region.",
+    command='aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text',
+    page=Page.KEYS,
 )
+_PRINT_ARN: Final = "aws kms describe-key {kms} --query KeyMetadata.Arn --output text"
 
 ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, RemedyText]] = {
-    KeyArnErrorCode.MALFORMED: RemedyText("The {field} is not a full key ARN", _COPY_ARN, retry=WITH_THAT_ARN),
-    KeyArnErrorCode.NOT_AN_ARN: RemedyText("The {field} is not an ARN", _COPY_ARN, retry=WITH_THAT_ARN),
-    KeyArnErrorCode.NOT_A_KEY: RemedyText("The {field} is not the ARN of a KMS key", _COPY_ARN, retry=WITH_THAT_ARN),
+    KeyArnErrorCode.MALFORMED: RemedyText("The {field} is not a full key ARN", (_LIST_KEYS,), retry=WITH_THAT_ARN),
+    KeyArnErrorCode.NOT_AN_ARN: RemedyText(
+        "The {field} is not an ARN",
+        (
+            StepText(
+                "Print the ARN of the key with this id.",
+                command=_PRINT_ARN,
+                page=Page.KEYS,
+                cases=(CaseText("AWS returns NotFoundException", "The key is in another account or Region."),),
+            ),
+        ),
+        retry=WITH_THAT_ARN,
+    ),
+    KeyArnErrorCode.NOT_A_KEY: RemedyText(
+        "The {field} is not the ARN of a KMS key", (_LIST_KEYS,), retry=WITH_THAT_ARN
+    ),
     KeyArnErrorCode.ALIAS: RemedyText(
         "The {field} is an alias, not the ARN of a key",
         (
             StepText(
                 "Print the ARN of the key that the alias points to.",
-                command="aws kms describe-key {kms} --query KeyMetadata.Arn --output text",
+                command=_PRINT_ARN,
                 page=Page.KEYS,
-            ),
-            StepText(
-                "If AWS cannot find the alias, it does not exist in {region}. A key behind alias/aws/… is managed by "
-                "AWS and cannot be shared. In both cases, the key administrator creates a customer managed key in "
-                "{region}."
+                cases=(
+                    CaseText(
+                        "AWS returns NotFoundException",
+                        "The alias does not exist in {region}: use the ARN of another customer managed key in "
+                        "{region}, or create one.",
+                    ),
+                    CaseText(
+                        "The alias begins with alias/aws/",
+                        "AWS manages the key behind it, and the key cannot be shared: create a customer managed key "
+                        "in {region}.",
+                    ),
+                ),
             ),
         ),
         retry=WITH_THAT_ARN,
@@ -43,10 +63,10 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, RemedyText]] = {
     KeyArnErrorCode.OTHER_REGION: RemedyText(
         "The {key} is in another Region",
         (
-            StepText(
-                "If you already have a {key} in {region}, copy its ARN from the AWS KMS console of that Region. If "
-                "not, create a key in that Region.",
-                page=Page.KEYS,
+            replace(
+                _LIST_KEYS,
+                text="If you already have a {key} in {region}, copy its ARN from the AWS KMS console of that Region, "
+                "or from this list. If not, create a key in that Region.",
             ),
             Block.CREATE_KEY,
         ),
@@ -56,13 +76,17 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, RemedyText]] = {
         "The {key} is a multi-Region key of another Region",
         (
             StepText(
-                "Use the replica of this key in {region}. If the replica exists, this command prints its ARN, "
-                "{replica}.",
+                "Use the replica of this key in {region}, {replica}. If the replica exists, this command prints its "
+                "ARN.",
                 command="aws kms describe-key {in_account} --key-id {replica} --query KeyMetadata.Arn --output text",
-            ),
-            StepText(
-                "If there is no replica, the key administrator creates one in the AWS KMS console of the primary key's "
-                "Region (the key > Regionality > Create new replica keys)."
+                page=Page.KEY,
+                cases=(
+                    CaseText(
+                        "AWS returns NotFoundException",
+                        "Create the replica in the AWS KMS console of the primary key's Region (the key > Regionality "
+                        "> Create new replica keys).",
+                    ),
+                ),
             ),
             Block.APPEND_STATEMENTS,
         ),
@@ -77,14 +101,28 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, RemedyText]] = {
     ),
     KeyArnErrorCode.SAME_KEY: RemedyText(
         "The two ARNs belong to one key",
-        (Block.CREATE_KEY,),
-        "S3 and Aurora need separate keys. Create a second key.",
+        (
+            replace(
+                _LIST_KEYS,
+                text="If you already have a second key in {region}, copy its ARN from the AWS KMS console, or from "
+                "this list. If not, create a second key.",
+            ),
+            Block.CREATE_KEY,
+        ),
+        "S3 and Aurora need separate keys.",
         WITH_THAT_ARN,
     ),
     KeyArnErrorCode.OTHER_ACCOUNT: RemedyText(
         "The two keys are in different AWS accounts",
-        (Block.CREATE_KEY,),
-        "Use a {key} in the account of the S3 key. If that account has no other key, create one.",
+        (
+            replace(
+                _LIST_KEYS,
+                text="If the account of the S3 key already has a {key}, sign in to that account, and copy the key's "
+                "ARN from the AWS KMS console, or from this list. If not, create the key in that account.",
+            ),
+            Block.CREATE_KEY,
+        ),
+        "Both keys of an environment must be in one account.",
         WITH_THAT_ARN,
     ),
 }

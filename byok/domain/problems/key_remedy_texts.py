@@ -1,36 +1,59 @@
 """The texts of the remedies that a customer carries out: the key administrator, or the user who made the request."""
 
+from dataclasses import replace
 from typing import Final
 
-from byok.domain.problems.remedies import WITH_THAT_ARN, Block, Page, Remedy, RemedyText, RetryText, StepText
-from byok.domain.remediation import RetryValues
-
-_PRINT_STATE: Final = "aws kms describe-key {kms} --query KeyMetadata.KeyState --output text"
-_CANCEL_DELETION: Final = StepText(
-    "If the key is scheduled for deletion, the key administrator cancels the deletion.",
-    command="aws kms cancel-key-deletion {kms}",
-    page=Page.KEY,
+from byok.domain.problems.remedies import (
+    WITH_THAT_ARN,
+    Block,
+    CaseText,
+    Page,
+    Remedy,
+    RemedyText,
+    RetryText,
+    StepText,
 )
-_ENABLE: Final = StepText(
-    "The key administrator enables the key. KMS also leaves a key disabled after a cancelled deletion.",
-    command="aws kms enable-key {kms}",
+from byok.domain.remediation import Actor, RetryValues
+
+_ENABLE: Final = CaseText("KeyState is Disabled", "Enable the key.", "aws kms enable-key {kms}")
+_STATE_CASES: Final = (
+    CaseText(
+        "KeyState is PendingDeletion",
+        "Cancel the deletion. KMS then leaves the key Disabled.",
+        "aws kms cancel-key-deletion {kms}",
+    ),
+    replace(_ENABLE, when="KeyState is Disabled, also after a cancelled deletion"),
+)
+_PRINT_STATE: Final = StepText(
+    "Print the key's state.", "aws kms describe-key {kms} --query KeyMetadata", Page.KEY, cases=_STATE_CASES
+)
+_WRONG_ARN: Final = CaseText(
+    "AWS returns NotFoundException",
+    "The ARN is wrong: copy the key's ARN from the AWS KMS console of {region}, and retry with it as {field}.",
+)
+_RUN_SCRIPT: Final = StepText(
+    "Run the read-only script byok-keys.sh in the account that owns the key, for example in AWS CloudShell, and have "
+    "byok diagnose its output: the diagnosis names the cause and the fix. If you cannot run the script, continue "
+    "with the next step.",
+    command="bash byok-keys.sh > keys.json",
+    script=True,
 )
 
 KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     Remedy.ENABLE_KEY: RemedyText(
         "The {key} is disabled",
-        (StepText("The key administrator enables the key.", command="aws kms enable-key {kms}", page=Page.KEY),),
+        (StepText("Enable the key in the account that owns it.", command="aws kms enable-key {kms}", page=Page.KEY),),
     ),
     Remedy.CANCEL_DELETION: RemedyText(
         "The {key} is scheduled for deletion",
         (
             StepText(
-                "The key administrator cancels the deletion before its waiting period ends.",
+                "Cancel the deletion before its waiting period ends.",
                 command="aws kms cancel-key-deletion {kms}",
                 page=Page.KEY,
             ),
             StepText(
-                "The key administrator enables the key, because KMS leaves it disabled after a cancelled deletion.",
+                "Enable the key: KMS leaves it disabled after a cancelled deletion.",
                 command="aws kms enable-key {kms}",
             ),
         ),
@@ -39,19 +62,26 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
         "The {key} has no key material yet",
         (
             StepText(
-                'The key administrator imports the key material (AWS KMS developer guide, "Importing key material").',
+                'Import the key material (AWS KMS developer guide, "Importing key material").',
                 page=Page.KEY,
             ),
-            StepText("You can use the key once this command prints Enabled.", command=_PRINT_STATE),
+            StepText(
+                "Check that this command prints Enabled.",
+                command="aws kms describe-key {kms} --query KeyMetadata.KeyState --output text",
+            ),
         ),
     ),
     Remedy.KEY_STATE: RemedyText(
         "The {key} cannot be used in its current state",
         (
-            StepText("The key administrator prints the key's state.", command=_PRINT_STATE, page=Page.KEY),
-            StepText("If the state is Creating or Updating, wait until it ends on its own."),
-            StepText("If the state is Unavailable, the key administrator connects the key's custom key store."),
-            StepText("You can use the key once its state is Enabled."),
+            replace(
+                _PRINT_STATE,
+                cases=(
+                    *_STATE_CASES,
+                    CaseText("KeyState is Creating or Updating", "Wait until KeyState is Enabled."),
+                    CaseText("KeyState is Unavailable", "Connect the key's custom key store."),
+                ),
+            ),
         ),
     ),
     Remedy.SYMMETRIC_KEY: RemedyText(
@@ -72,11 +102,14 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
         "AWS cannot find the {key}",
         (
             StepText(
-                "The key administrator lists the ARNs of all keys in {region} and compares them with {key_arn}.",
+                "Print the ARNs of all keys in {region}, and compare them with {key_arn}.",
                 command='aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text',
                 page=Page.KEYS,
+                cases=(
+                    CaseText("The ARN is in the list", "A new key may not have propagated yet: wait a minute."),
+                    CaseText("The ARN is not in the list", "Copy the correct ARN from the list."),
+                ),
             ),
-            StepText("If the ARN is in the list, the new key may not have propagated yet: wait a minute."),
         ),
         retry=RetryText(
             RetryValues.SAME_OR_ANOTHER_KEY,
@@ -86,21 +119,18 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     Remedy.S3_KEY_POLICY: RemedyText(
         "The platform cannot use the {key} through S3",
         (
+            _RUN_SCRIPT,
             StepText(
-                "The key administrator compares {key_arn} with the ARN of the key in the AWS KMS console of {region}. "
-                "If they differ, retry with the correct ARN as {field}.",
+                "Check that the key exists: this command prints its ARN.",
+                command="aws kms describe-key {kms} --query KeyMetadata.Arn --output text",
                 page=Page.KEY,
+                cases=(_WRONG_ARN,),
             ),
             Block.CHANGE_POLICY,
             StepText(
-                "If the statement is already there, the key administrator compares every value in it: the principal is "
-                "{role}, kms:ViaService is s3.{region}.amazonaws.com, aws:PrincipalAccount is {account}{session_tag}. "
-                "A condition on kms:EncryptionContext:aws:s3:arn must allow every bucket of the platform, with and "
-                "without the object's name. No other statement of the policy may have Effect Deny for this principal."
-            ),
-            StepText(
-                "If AWS's message mentions an identity-based policy or a service control policy, the platform's "
-                "operator must allow {role} to use KMS."
+                "If AWS's message mentions an identity-based policy or a service control policy, allow {role} to use "
+                "KMS.",
+                actor=Actor.PLATFORM_OPERATOR,
             ),
         ),
         "Either the policy of the {key} does not let the platform use the key through S3, or the key does not exist. "
@@ -109,55 +139,55 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     Remedy.RDS_KEY: RemedyText(
         "RDS cannot use the {key}",
         (
-            StepText(
-                "The key administrator checks that the key exists in {region}, and that this command prints Enabled, "
-                "SYMMETRIC_DEFAULT and ENCRYPT_DECRYPT.",
-                command='aws kms describe-key {kms} --query "KeyMetadata.[KeyState,KeySpec,KeyUsage]" --output text',
-                page=Page.KEY,
+            _RUN_SCRIPT,
+            replace(
+                _PRINT_STATE,
+                text="Print the key's state and type.",
+                cases=(
+                    *_STATE_CASES,
+                    CaseText(
+                        "KeyState has any other value than Enabled",
+                        "If it is PendingImport, import the key material. If it is Creating or Updating, wait. If it "
+                        "is Unavailable, connect the key's custom key store.",
+                    ),
+                    _WRONG_ARN,
+                    CaseText(
+                        "KeyManager is AWS, KeySpec is not SYMMETRIC_DEFAULT, or KeyUsage is not ENCRYPT_DECRYPT",
+                        "RDS can never use this key: create a symmetric key for Encrypt and decrypt in {region}, and "
+                        "retry with its ARN as {field}.",
+                    ),
+                ),
             ),
-            StepText(
-                "If it prints PendingDeletion, the key administrator cancels the deletion. The key then is Disabled.",
-                command="aws kms cancel-key-deletion {kms}",
-            ),
-            StepText(
-                "If it printed PendingDeletion or Disabled, the key administrator enables the key.",
-                command="aws kms enable-key {kms}",
-            ),
-            StepText("If AWS cannot find the key, or prints other values, retry with another key as {field}."),
             Block.CHANGE_POLICY,
-            StepText(
-                "If the statements are already there, the key administrator checks that every value matches the "
-                "statements above, and that no other statement of the policy has Effect Deny for {role}."
-            ),
         ),
-        "RDS returns the same error for every reason why it cannot use the {key}. Check these points in order.",
+        "RDS returns the same error for every cause. If AWS's message above names a cause, fix that first. Otherwise, "
+        "these steps find the cause, the most likely cause first.",
     ),
     Remedy.CLUSTER_LOST_KEY: RemedyText(
         "The cluster can no longer use the {key}",
         (
-            _CANCEL_DELETION,
-            _ENABLE,
+            _PRINT_STATE,
             StepText(
-                "If the cluster's status above ends in -recoverable, the platform's operator starts the cluster (RDS, "
-                "StartDBCluster) within 7 days after the cluster lost the key. If the status does not end in "
-                "-recoverable, the cluster cannot be started again, and the operator must delete it."
+                "Start the cluster if its status above ends in -recoverable (RDS, StartDBCluster), within 7 days after "
+                "the cluster lost the key. With any other status, the cluster cannot be started again: delete it.",
+                actor=Actor.PLATFORM_OPERATOR,
             ),
         ),
     ),
     Remedy.READY_CLUSTER_LOST_KEY: RemedyText(
         "The database is down because it can no longer use the {key}",
         (
-            _CANCEL_DELETION,
-            _ENABLE,
+            _PRINT_STATE,
             StepText(
-                "If the cluster's status above ends in -recoverable, byok tries to start the cluster every few "
+                "If the cluster's status above ends in -recoverable, wait: byok tries to start the cluster every few "
                 "minutes, and succeeds once the key is usable. Aurora keeps the cluster recoverable for 7 days after "
-                "it lost the key. If the vendor has turned this off, the platform's operator starts the cluster (RDS, "
-                "StartDBCluster)."
+                "it lost the key. If BYOK_RECOVER_CLUSTERS is false, start the cluster (RDS, StartDBCluster).",
+                actor=Actor.PLATFORM_OPERATOR,
             ),
             StepText(
-                "If the status does not end in -recoverable, the cluster cannot be started again. The platform's "
-                "operator restores a snapshot, which also needs the key."
+                "If the status does not end in -recoverable, the cluster cannot be started again: restore a snapshot, "
+                "which also needs the key.",
+                actor=Actor.PLATFORM_OPERATOR,
             ),
         ),
     ),
@@ -171,8 +201,8 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     Remedy.KEYS_EXCHANGED: RemedyText(
         "The two key ARNs are swapped",
         (
-            StepText("The {field} must be {other_arn}."),
-            StepText("The {other_field} must be {key_arn}."),
+            StepText("Use {other_arn} as {field}.", actor=Actor.REQUESTER),
+            StepText("Use {key_arn} as {other_field}.", actor=Actor.REQUESTER),
         ),
         "Do not change the key policies.",
         RetryText(RetryValues.SWAPPED_KEYS, "Retry with the two ARNs swapped."),
@@ -180,8 +210,8 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     Remedy.OTHER_KEY: RemedyText(
         "A resource is already encrypted with a different {key}",
         (
-            StepText("Set {field} to the ARN of the key that the resource was created with."),
-            StepText("Alternatively, ask the platform's operator to delete the resource, and keep the same values."),
+            StepText("Set {field} to the ARN of the key that the resource was created with.", actor=Actor.REQUESTER),
+            StepText("Alternatively, delete the resource, and keep the same values.", actor=Actor.PLATFORM_OPERATOR),
         ),
         "A resource of this environment is encrypted with a key other than {key_arn}, and the key of a resource cannot "
         "be changed.",
@@ -193,11 +223,15 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     Remedy.ENCRYPTION_CANNOT_CHANGE: RemedyText(
         "The kind of encryption of an environment cannot be changed",
         (
-            StepText("To use the other kind of encryption, create an environment with a different id."),
+            StepText(
+                "To use the other kind of encryption, create an environment with a different id.",
+                actor=Actor.REQUESTER,
+            ),
             StepText(
                 "To continue with this environment, use the encryption that it already uses. If the environment's keys "
                 "are customer-managed, specify these two keys. If they are platform-managed, specify no keys and "
-                "`encryption: platform-managed`."
+                "`encryption: platform-managed`.",
+                actor=Actor.REQUESTER,
             ),
         ),
         "Nothing was changed.",
@@ -205,7 +239,12 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     ),
     Remedy.TENANT_NAME: RemedyText(
         "The tenant name is not allowed",
-        (StepText("Choose a tenant name of at most {longest} letters, digits, hyphens, underscores and slashes."),),
+        (
+            StepText(
+                "Choose a tenant name of at most {longest} letters, digits, hyphens, underscores and slashes.",
+                actor=Actor.REQUESTER,
+            ),
+        ),
         "Nothing was changed.",
         RetryText(RetryValues.CORRECTED, "Retry with that name."),
     ),
@@ -213,13 +252,13 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
         "The platform cannot use the role in the customer's account",
         (
             StepText(
-                "The key administrator compares the role with the template that the vendor sent (`byok template "
+                "Compare the role with the template that the vendor sent (`byok template "
                 "tenant-role`): the role must trust {role} with the same external id, and the role's policy must list "
                 "both key ARNs."
             ),
             StepText(
-                "The key administrator checks that both key policies still contain the default statement, which AWS "
-                "adds for the account. {moment}"
+                "Check that both key policies still contain the default statement, which AWS adds for the account. "
+                "{moment}"
             ),
         ),
         "The platform cannot assume the optional role in the customer's account, or the role does not allow this call. "
@@ -228,9 +267,9 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     Remedy.KEY_LIMIT: RemedyText(
         "The {key} has too many aliases or tags",
         (
-            StepText("The key administrator lists the key's aliases.", command="aws kms list-aliases {kms}"),
-            StepText("The key administrator lists the key's tags.", command="aws kms list-resource-tags {kms}"),
-            StepText("The key administrator deletes aliases or tags that are no longer needed.", page=Page.KEY),
+            StepText("List the key's aliases.", command="aws kms list-aliases {kms}"),
+            StepText("List the key's tags.", command="aws kms list-resource-tags {kms}"),
+            StepText("Delete aliases or tags that are no longer needed.", page=Page.KEY),
         ),
         "The {key} has reached the KMS limit of 50 aliases or 50 tags.",
     ),
@@ -238,14 +277,21 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
         "The environment does not exist or is not ready",
         (
             StepText(
-                "Check the environment's id and Region, and that the environment is READY (`byok list`, `byok status`)."
+                "Check the environment's id and Region, and that the environment is READY (`byok list`, `byok "
+                "status`).",
+                actor=Actor.REQUESTER,
             ),
         ),
         "Nothing was written: keys get a tenant name only after their environment exists.",
     ),
     Remedy.NOT_THESE_KEYS: RemedyText(
         "The {key} is not a key of this environment",
-        (StepText("`byok status` shows the environment's keys, and `byok tenant` uses those keys."),),
+        (
+            StepText(
+                "Look up the environment's keys with `byok status`. `byok tenant` uses those keys.",
+                actor=Actor.REQUESTER,
+            ),
+        ),
         "Nothing was written: a tenant name can be put only on the keys that the environment was created with, and "
         "{key_arn} is not one of them.",
         RetryText(RetryValues.ANOTHER_KEY, "Retry with the correct ARN as {field}."),
@@ -255,35 +301,33 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     ),
     Remedy.MALFORMED_REQUEST: RemedyText(
         "The request is invalid",
-        (StepText("Correct the field in the message above."),),
+        (StepText("Correct the field in the message above.", actor=Actor.REQUESTER),),
         "Nothing was created.",
         RetryText(RetryValues.CORRECTED, "Retry with the corrected value."),
     ),
     Remedy.ORGANISATION_QUOTA: RemedyText(
         "The organisation has reached its quota",
-        (StepText("{advice}"),),
+        (StepText("{advice}", actor=Actor.REQUESTER),),
         "byok has not used the keys, and has created nothing.",
     ),
     Remedy.ACCOUNT_NOT_REGISTERED: RemedyText(
         "The AWS account of the {key} is not registered",
         (
             StepText(
-                "If the account belongs to {organisation}, the vendor's staff must register it.",
+                "If the account belongs to {organisation}, register it.",
                 command="byok accounts allow {organisation} {key_account}",
+                actor=Actor.PLATFORM_OPERATOR,
             ),
         ),
     ),
     Remedy.NO_FINAL_SNAPSHOT: RemedyText(
         "No final snapshot can be taken without the {key}",
         (
+            replace(_PRINT_STATE, text="Make the key usable again, if possible: print its state."),
             StepText(
-                "The key administrator makes the key usable again, if possible. Print the key's state.",
-                command=_PRINT_STATE,
-                page=Page.KEY,
-            ),
-            StepText(
-                "Without the key, no snapshot can be taken. If you delete the environment without a snapshot (byok "
-                "delete --no-final-snapshot), the data is lost for good."
+                "If the key cannot be made usable again, no snapshot can be taken. If you delete the environment "
+                "without a snapshot (byok delete --no-final-snapshot), the data is lost for good.",
+                actor=Actor.PLATFORM_OPERATOR,
             ),
         ),
         "The final snapshot would be encrypted with {key_arn}, which the cluster can no longer use.",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
-from byok.domain.remediation import RetryValues
+from byok.domain.remediation import Actor, RetryValues
 
 
 class Remedy(StrEnum):
@@ -68,11 +68,25 @@ class Block(Enum):
     """Steps that several remedies share and that depend on the key at fault."""
 
     CHANGE_POLICY = auto()
-    """Append the statements for this key, unless the key is the pair's other key."""
+    """Check the key policy, and append the statements for this key unless the key is the pair's other key."""
     CREATE_KEY = auto()
     """Create a key, and append the statements for it."""
     APPEND_STATEMENTS = auto()
     """Append the statements for this key to the policy of a key that the customer chose."""
+
+
+@dataclass(frozen=True)
+class CaseText:
+    """The text of a case, with placeholders in braces. `RemedyCase` describes the parts.
+
+    Attributes:
+        statements: Whether the case shows the key policy statements for the key.
+    """
+
+    when: str
+    text: str
+    command: str | None = None
+    statements: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,12 +99,18 @@ class StepText:
         command: The step's command.
         page: The page of the AWS KMS console on which the step can be carried out.
         statements: Whether the step shows the key policy statements for the key.
+        cases: The results of a step that checks something.
+        script: See `RemedyStep.script`.
+        actor: Who carries out the step.
     """
 
     text: str
     command: str | None = None
     page: Page | None = None
     statements: bool = False
+    cases: tuple[CaseText, ...] = ()
+    script: bool = False
+    actor: Actor = Actor.KEY_ADMINISTRATOR
 
 
 @dataclass(frozen=True)

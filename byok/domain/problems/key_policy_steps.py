@@ -1,0 +1,92 @@
+"""The steps about keys and key policies that several remedies share, and that depend on the key at fault."""
+
+from collections.abc import Callable
+from typing import Final
+
+from byok.domain.arns import KeyPurpose
+from byok.domain.problems.remedies import Block, CaseText, Page, StepText
+from byok.domain.problems.remedy_context import RemedyContext
+
+
+def _append_statements(subject: RemedyContext) -> tuple[StepText, ...]:
+    """Return the step that appends the statements for this key to the policy of a key that the customer chose."""
+    return (
+        StepText(_APPEND.format(what=_name_statements(subject)), page=Page.KEYS, statements=subject.key is not None),
+    )
+
+
+_APPEND: Final = (
+    "Append {what} to the Statement array of the key policy, and leave the existing statements unchanged (AWS KMS "
+    "console of {{region}} > Customer managed keys > the key > Key policy > Edit). {{moment}}"
+)
+
+
+def _name_statements(subject: RemedyContext) -> str:
+    if not subject.statements_json or subject.key is None:
+        return "each of the vendor's statements for this key"
+    return "both of these statements" if subject.key is KeyPurpose.RDS else "this statement"
+
+
+def _create_key(subject: RemedyContext) -> tuple[StepText, ...]:
+    """Return the steps that create a key for the environment."""
+    create = StepText(
+        "Create a key in {region} (key type Symmetric, key usage Encrypt and decrypt), in the AWS KMS console or with "
+        "this command.",
+        command="aws kms create-key {in_account} --query KeyMetadata.Arn --output text",
+        page=Page.CREATE_KEY,
+    )
+    return create, *_append_statements(subject)
+
+
+def _change_policy(subject: RemedyContext) -> tuple[StepText, ...]:
+    """Return the step that checks the policy of a key.
+
+    A key policy must never have both keys' statements (contract 127), so the first case recognises the other key.
+    """
+    key, cases = subject.key, []
+    if key is not None:
+        sid = subject.vendor.s3_access_sid if key is KeyPurpose.RDS else subject.vendor.rds_grants_sid
+        other = (
+            f"This key is the {key.other.display_name}: leave its policy unchanged, and retry with the ARN of the "
+            f"{key.display_name} as {key.field_label}."
+        )
+        cases.append(CaseText(f"It has the statement {sid}", other))
+    what = _name_statements(subject)
+    lacking = "one of these statements" if what.startswith("both") else what
+    append = _APPEND.format(what=what) + " If a statement with the same Sid has other values, replace it."
+    cases += [
+        CaseText(
+            f"Otherwise, {lacking} is missing or different",
+            append,
+            statements=key is not None,
+        ),
+        CaseText(
+            "A statement has Effect Deny and applies to {role}",
+            "Make an exception for this role in that statement (ArnNotEquals on aws:PrincipalArn), or remove the "
+            "statement.",
+        ),
+    ]
+    if key is KeyPurpose.S3:
+        cases.append(
+            CaseText(
+                "A statement has a condition on kms:EncryptionContext:aws:s3:arn",
+                "Change the condition so that it allows every bucket of the platform, with and without the object's "
+                "name.",
+            )
+        )
+    return (
+        StepText(
+            "Print the key policy, and check its statements.",
+            command="aws kms get-key-policy {kms} --policy-name default --query Policy --output text",
+            page=Page.KEY,
+            cases=tuple(cases),
+        ),
+    )
+
+
+BLOCKS: Final[dict[Block, Callable[[RemedyContext], tuple[StepText, ...]]]] = {
+    Block.CHANGE_POLICY: _change_policy,
+    Block.CREATE_KEY: _create_key,
+    Block.APPEND_STATEMENTS: _append_statements,
+}
+"""The function that returns the steps of each block."""
