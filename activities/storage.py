@@ -104,7 +104,7 @@ class StorageActivities:
         return _resource(task, created=made, objects=written)
 
     def read_and_verify_bucket(self, environment: Environment, bucket: BucketPlan) -> BucketEvidence:
-        """Read back one bucket's default encryption and the keys of its objects (contract 98, 119).
+        """Read back one bucket's default encryption and its objects' KMS keys (contract 98, 119).
 
         Raises:
             ApplicationError: `byok.VerificationFailed`, if a field differs from the request; the error contains the

@@ -38,7 +38,7 @@ _FIRST_WAIT: Final = timedelta(milliseconds=50)
 _LONGEST_WAIT: Final = timedelta(milliseconds=400)
 _READS: Final = ("count_", "describe_", "get_", "list_")
 _WAITS_FOR_WORKERS: Final = ("poll_", "query_", "update_workflow")
-"""Calls that wait for a worker, so that their duration says nothing about the server."""
+"""Calls that wait for a worker, so their duration says nothing about the server."""
 
 
 class ReadRetryingServiceClient(ServiceClient):

@@ -24,14 +24,14 @@ UNDO_TESTS: Final = ("test_undo", "test_cluster_works_after_undo_and_start")
 
 _WIDTH: Final = 100
 _INTRODUCTION: Final = """\
-This page, for key administrators and auditors, says what each act of a key owner does to each resource of an
-environment: what happens, after how long, whether you can undo it, and what byok reports.
+This page, for key administrators and auditors, says how each action of a key owner affects each resource of
+an environment: what happens, after how long, whether you can undo it, and what byok reports.
 
 **To stop access to the data, disable the key. Removing the platform's statements from the key policy does not
 stop a running Aurora cluster**, because RDS uses the grant that it created with the cluster.
 
-An environment has two keys. The rows about S3 objects apply to acts on the S3 key, and the other rows apply
-to acts on the Aurora key.
+An environment has two keys. The rows about S3 objects apply to actions on the S3 key, and the other rows
+apply to actions on the Aurora key.
 """
 _READING: Final = f"""\
 A **stopped** cluster is one that the vendor has stopped. A **running** cluster that loses access to its key
@@ -60,7 +60,7 @@ def render_page() -> str:
         "# What happens when",
         *map(_wrap, _INTRODUCTION.split("\n\n")),
         "## Overview",
-        _render_table(("act", *Resource), (_overview_row(act) for act in Act)),
+        _render_table(("action", *Resource), (_overview_row(act) for act in Act)),
         "## How to read the tables",
         *map(_wrap, _READING.split("\n\n")),
         *(part for act in Act for part in _render_act(act)),
@@ -91,7 +91,7 @@ def _render_act(act: Act) -> Iterator[str]:
     yield _wrap(_describe_checks(act))
     if facts.undoable:
         tests = " and ".join(f"`{name}[{act}]`" for name in UNDO_TESTS)
-        yield _wrap(f"The tests {tests} undo this act and check that the objects and the cluster work again.")
+        yield _wrap(f"The tests {tests} undo this action and check that the objects and the cluster work again.")
 
 
 def _describe_checks(act: Act) -> str:

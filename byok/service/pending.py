@@ -77,7 +77,7 @@ class PendingStep(RecordModel):
 
     @property
     def is_uneventful(self) -> bool:
-        """Whether the step makes progress as usual, so that its name is all there is to say."""
+        """Whether the step is progressing normally, so there is nothing to report except its name."""
         return not (self.last_failure or self.last_problem or self.unclaimed or self.paused)
 
     @property

@@ -35,10 +35,12 @@ MAX_PROOF_AGE: Final = timedelta(seconds=5)
 """How old a proof may become in these tests, instead of ten minutes."""
 
 CLUSTERS, LOSS_KILLS, RECOVERY_KILLS = (100, 2, 8) if RUN_ALL_CASES else (2, 1, 1)
-"""The number of environments whose Aurora keys are disabled and enabled, and the kills after each change."""
+"""The number of environments whose Aurora keys are disabled and then enabled again, and how often workers are killed
+after each of the two changes."""
 
 WATCHED, ROUNDS, SWEEP_KILLS = (20, 3, 2) if RUN_ALL_CASES else (2, 1, 1)
-"""The number of environments whose S3 keys are disabled and enabled, how often, and the kills after each change."""
+"""The number of environments whose S3 keys are disabled and enabled again, how many times, and how often
+workers are killed after each change."""
 
 TIMEOUT_SECONDS: Final = 900 if RUN_ALL_CASES else 120
 

@@ -52,7 +52,7 @@ class KeyOwner:
                 pass
 
     def perform(self, act: Act) -> None:
-        """Perform an act, with the operations that the page lists."""
+        """Perform an action, using the AWS operations that docs/what-happens-when.md lists for it."""
         steps: dict[Act, Callable[[], object]] = {
             Act.DISABLE: lambda: self.kms.disable_key(KeyId=self.key),
             Act.ENABLE: lambda: self.kms.enable_key(KeyId=self.key),
@@ -72,7 +72,7 @@ class KeyOwner:
         steps[act]()
 
     def undo(self, act: Act, policy: str) -> None:
-        """Undo an act as the page says.
+        """Undo an action as docs/what-happens-when.md says.
 
         Args:
             act: The act.

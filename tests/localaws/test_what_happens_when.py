@@ -50,7 +50,7 @@ def create_cluster(aws: AwsHarness, act: Act, **changed: Any) -> KeyOwner:
 
 
 def act_on_cluster_key(owner: KeyOwner, act: Act) -> None:
-    """Perform an act on a cluster's key. The cluster notices the state of the key before the act."""
+    """Perform an action on a cluster's key. The cluster notices the state of the key before the action."""
     owner.prepare(act)
     get_status(owner.aws.platform_client("rds"))
     owner.perform(act)
@@ -116,7 +116,7 @@ def test_stopped_cluster(instant: AwsHarness, act: Act) -> None:
 
 
 def restore_after(aws: AwsHarness, act: Act, operation: str) -> str:
-    """Perform an act, restore the cluster, and return the problem code, or "" if the restored cluster is available."""
+    """Perform an action and restore the cluster. Return the problem code, or "" if the cluster is available."""
     let_role_restore(aws)
     owner, rds = create_cluster(aws, act), aws.platform_client("rds")
     create_snapshot(aws)

@@ -1,4 +1,4 @@
-"""What each act of a key owner does to each resource, as data: docs/what-happens-when.md is generated from it."""
+"""How each action of a key owner affects each resource, as data: docs/what-happens-when.md is generated from it."""
 
 from byok.domain.key_owner_acts.model import Act, ActFacts, Cell, Outcome, Resource, Source
 from byok.domain.key_owner_acts.table import ACTS, CELLS

@@ -1,4 +1,4 @@
-"""Builds the cells of an act that makes a key unusable, denies the platform role's calls, or has no effect."""
+"""Builds the cells of an action that makes a key unusable, denies the platform role's calls, or has no effect."""
 
 from typing import Final
 
@@ -33,7 +33,7 @@ SECRET_CELL: Final = Cell(
 def build_unusable_cells(
     s3_code: str, cause: str, undo: str, sources: tuple[Source, ...], *, already: bool = False
 ) -> dict[Resource, Cell]:
-    """Build the cells of an act after which the key exists, but cannot be used.
+    """Build the cells of an action after which the key exists, but cannot be used.
 
     Args:
         s3_code: The problem code of the error that S3 returns.
@@ -92,7 +92,7 @@ def build_unusable_cells(
 
 
 def build_denied_cells(undo: str, *more: Source) -> dict[Resource, Cell]:
-    """Build the cells of an act after which the key works, but the key policy denies the platform role's calls.
+    """Build the cells of an action after which the key works, but the key policy denies the platform role's calls.
 
     Args:
         undo: How to allow the calls again, as the end of a sentence.
@@ -148,7 +148,7 @@ def build_denied_cells(undo: str, *more: Source) -> dict[Resource, Cell]:
 def build_unaffected_cells(
     existing: str, new: str, undo: str, source: Source, *, says: str = NOTHING
 ) -> dict[Resource, Cell]:
-    """Build the cells of an act that affects no resource.
+    """Build the cells of an action that affects no resource.
 
     Args:
         existing: Why existing data stays readable.

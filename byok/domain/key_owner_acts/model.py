@@ -1,4 +1,4 @@
-"""The types of the table: acts of a key owner, resources, outcomes, sources, and the cells."""
+"""The types of the table: key owners' actions, resources, outcomes, sources, and the cells."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -36,7 +36,7 @@ class Resource(StrEnum):
 
 
 class Outcome(StrEnum):
-    """The effect of an act on a resource, in the words of the overview."""
+    """The effect of an action on a resource, in the words of the overview."""
 
     UNAFFECTED = "no effect"
     STOPS = "**stops**"
@@ -107,7 +107,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class ActFacts:
-    """What the page says about an act, apart from its cells.
+    """What docs/what-happens-when.md says about an action outside the table's cells.
 
     Attributes:
         title: The heading.

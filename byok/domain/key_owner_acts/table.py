@@ -1,4 +1,4 @@
-"""The acts of a key owner, and the table with one cell for each act and each resource."""
+"""The key owner's actions, and the table with one cell for each action and each resource."""
 
 from typing import Final
 
@@ -21,7 +21,7 @@ ACTS: Final[dict[Act, ActFacts]] = {
     Act.DISABLE: ActFacts(
         "Disable the key",
         ("DisableKey",),
-        "This is the act that stops access to the data, and you can undo it. The data stays encrypted where it is.",
+        "This is the action that stops access to the data, and you can undo it. The data stays encrypted where it is.",
         NOT_ACCESSIBLE,
         undoable=True,
     ),
@@ -87,7 +87,7 @@ ACTS: Final[dict[Act, ActFacts]] = {
     Act.REVOKE_GRANT: ActFacts(
         "Revoke RDS's grant on the Aurora key",
         ("ListGrants", "RevokeGrant"),
-        "Do not use this act to stop access for a while, because KMS cannot restore a revoked grant. Disable the key "
+        "Do not use this to stop access for a while, because KMS cannot restore a revoked grant. Disable the key "
         "instead.",
     ),
     Act.DELETE_KEY_MATERIAL: ActFacts(
@@ -171,4 +171,4 @@ _CELLS_OF_ACT: Final[dict[Act, dict[Resource, Cell]]] = {
 CELLS: Final[dict[tuple[Act, Resource], Cell]] = {
     (act, resource): _CELLS_OF_ACT[act][resource] for act in Act for resource in Resource
 }
-"""The table: one cell for each act and each resource."""
+"""The table: one cell for each action and each resource."""
