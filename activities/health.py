@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef
 
 COMPARE_EVERY: Final = timedelta(hours=6)
-"""How often a sweep compares the settings, tags and claims of a healthy environment. It takes some twenty calls: with
-10,000 environments, a comparison every hour would take up most of a sweep."""
+"""How often a sweep compares the settings, tags and claims of a healthy environment. Comparing one takes about
+twenty calls: with 10,000 environments, a comparison every hour would take up most of a sweep."""
 
 _CONCURRENT_CHECKS: Final = 10
 """How many environments a page checks at a time, so that a sweep does not take all threads of the worker."""

@@ -1,6 +1,6 @@
 """Lay out the help of a command: what its docstring says, its options, its examples and its exit codes.
 
-The help fits any terminal from 40 columns: prose is wrapped, a long option goes on a line of its own, and a long
+The help fits any terminal of at least 40 columns: prose is wrapped, a long option goes on a line of its own, and a long
 example continues on the next line with a backslash, so that it can be copied.
 """
 

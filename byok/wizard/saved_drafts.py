@@ -73,7 +73,7 @@ class SavedDrafts:
             request: The request.
             session: The user's session.
             draft: The draft in the request.
-            given: The fields in the request. An empty field is a field that the user has emptied.
+            given: The fields in the request. If a field is present but empty, the user has cleared it.
         """
         if not draft.draft:
             return draft.model_copy(update={"draft": secrets.token_urlsafe(6)})

@@ -21,8 +21,8 @@ NO_RESTORES: Final = "Nothing, because byok does not restore clusters. RDS retur
 
 SECRET_CELL: Final = Cell(
     Outcome.UNAFFECTED,
-    "byok never encrypts this password with your key. By default, no such password exists. If RDS manages one, one of "
-    "the platform's keys encrypts it.",
+    "byok never encrypts this password with your key. By default, no such password exists. If RDS manages such "
+    "a password, one of the platform's keys encrypts it.",
     NOT_APPLICABLE,
     NOT_APPLICABLE,
     NOTHING,

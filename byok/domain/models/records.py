@@ -134,7 +134,7 @@ class EnvironmentRecordState(RecordModel):
     def apply(self, report: RecordReport) -> Self:
         """Return the state after a report.
 
-        A repeated report, or the late report of an earlier run, changes at most the list of attempts. Reports can
+        A repeated report, or a late report from an earlier run, can change only the list of attempts. Reports can
         arrive twice, because Temporal repeats the activity that sends them. The run that reported last for the first
         time is the latest run: runs of one environment follow each other, and the clocks of machines differ.
         """

@@ -77,8 +77,8 @@ PLATFORM_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
                 command="byok doctor",
             ),
         ),
-        f"{NO_ACTION} AWS does not accept the worker's credentials or its clock, or the worker does not run as "
-        "{role}.",
+        f"{NO_ACTION} AWS rejects the worker's credentials, the worker's clock is wrong, or the worker does not run "
+        "as {role}.",
     ),
     Remedy.PLATFORM_OPERATOR: RemedyText(
         "AWS returned an error that the platform's operator must resolve",
