@@ -61,7 +61,7 @@ class RunReporter:
         """Report how this run ends, even while it is being cancelled, and return the progress to publish.
 
         If Temporal does not accept the report, the run ends without it. If the record refuses a run that was cancelled
-        before it could report its start, the refusal is the run's problem.
+        before it could report its start, the returned progress has the refusal as its problem.
 
         Args:
             progress: The progress with the final phase, which the run has not published yet.

@@ -44,7 +44,7 @@ AUDITED_ROUTES: Final[Mapping[tuple[str, str], AuditAction | None]] = {
     (
         "GET",
         "/sign-in/callback",
-    ): AuditAction.SIGN_IN,  # a provider redirects the browser here, which sends a GET request
+    ): AuditAction.SIGN_IN,  # a provider redirects the browser here, so the request is a GET
     ("POST", "/sign-out"): AuditAction.SIGN_OUT,
 }
 """The audit action of each route; None for a route that changes nothing and uses no key, and so leaves no record."""

@@ -110,7 +110,9 @@ def _find_state(claim: KeyClaim, phase: Phase | None) -> ClaimState:
 
 _ADVICE = {
     ClaimState.IN_USE: "The key encrypts resources of {name}. Nothing to do.",
-    ClaimState.PENDING: "{name} is {phase}. Nothing to do: byok releases the claim if {name} does not use the key.",
+    ClaimState.PENDING: (
+        "{name} is {phase}. Nothing to do: byok will release the claim if {name} ends without using the key."
+    ),
     ClaimState.UNUSED: (
         "{name} has resources, but the key encrypts none of them. Replay {name} to use the key, or delete {name} to "
         "release the key."

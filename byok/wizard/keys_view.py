@@ -36,7 +36,7 @@ class KeyView:
     Attributes:
         fault: The error message of the field; empty if the field's value is well formed.
         problems: The problems of this key.
-        verdict: The verdict on the key; None if the key is not checked yet.
+        verdict: The verdict on the key; None if the key has not been checked yet.
         checking: What the check does with the key at the moment; empty if no check of this key is running.
         elapsed: How long the check has been running, compared with its usual duration.
     """

@@ -1,4 +1,4 @@
-"""A notification is posted signed to a real receiver, and never to an address that byok must not reach."""
+"""A notification is signed and sent to a real receiver, but never to an address that byok must not reach."""
 
 import asyncio
 import socket

@@ -138,8 +138,8 @@ class FaultHarness:
         """Kill the worker, release all held calls, and start another worker.
 
         Args:
-            unheard: Whether the held calls get their responses before the worker is killed, while Temporal does not
-                get the results.
+            unheard: Whether to let the held calls get their responses before the worker is killed, but keep the
+                results from reaching Temporal.
         """
         stack, control = self.machine.stack, self.machine.aws.call_control
         if unheard:

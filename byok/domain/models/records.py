@@ -177,7 +177,7 @@ class EnvironmentRecordState(RecordModel):
         return self.health is None or evidence is None or evidence.collected_at <= self.health.report.checked_at
 
     def _has_owner(self, report: RunReport) -> bool:
-        """Return whether a report is about an environment of the same owner."""
+        """Return whether the environment in a report has the same owner as this record."""
         latest = self.latest
         return latest is None or latest.progress.request.organisation == report.progress.request.organisation
 
