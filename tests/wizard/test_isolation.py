@@ -23,6 +23,7 @@ NOWHERE = "globex-nowhere"
 
 ON_AN_ENVIRONMENT = {
     "GET /environments/{environment_id}",
+    "GET /environments/{environment_id}/evidence",
     "POST /environments/{environment_id}",
     "GET /environments/{environment_id}/changes",
     "GET /environments/{environment_id}/verification",
