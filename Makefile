@@ -95,6 +95,10 @@ test: setup lint browser $(AWS_CLI) $(ORACLE) $(OIDC) $(ZENSICAL) ## Run everyth
 faults: setup ## Inject every fault into real processes, and write docs/faults.md: half an hour.
 	BYOK_TEST_FAULTS=full BYOK_TEST_FAULTS_REPORT=docs/faults.md $(BIN)/pytest -q -s tests/faults
 
+.PHONY: browser-matrix
+browser-matrix: browser ## Take every way through the wizard in every window, with pictures in .pictures: half an hour.
+	BYOK_TEST_BROWSER_MATRIX=full BYOK_TEST_PICTURES=.pictures $(BIN)/pytest -q --timeout=900 tests/e2e/test_web_journeys.py
+
 # mutmut numbers the changes to each function. By default, the target makes those whose numbers end in 7.
 MUTANTS ?= *__mutmut_*7
 

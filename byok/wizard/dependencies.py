@@ -1,7 +1,7 @@
 """Route dependencies that load the user's session, require a scope, and check that a form comes from the session."""
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 from fastapi import Depends, Request
@@ -18,6 +18,10 @@ from byok.wizard.identity_provider import IdentityProvider
 from byok.wizard.pages import PageRenderer
 from byok.wizard.sessions import Session, SessionCookies
 from byok.wizard.steps import WizardSteps
+
+RETRY_FIELDS: Final = ("s3_key_arn", "rds_key_arn")
+"""The fields of the form that retries a stopped environment."""
+_MAX_ENTRY_LENGTH: Final = 2_048
 
 
 class NotSignedInError(Exception):
@@ -79,7 +83,11 @@ async def _address_with_entries(request: Request) -> str:
         return f"{request.url.path}?{request.url.query}".rstrip("?")
     if request.url.path.startswith("/new/"):
         return EnvironmentDraft.from_fields(await _read_form(request)).page_url(request.url.path)
-    return request.url.path if request.url.path.startswith("/environments/") else "/environments"
+    if not request.url.path.startswith("/environments/"):
+        return "/environments"
+    form = await _read_form(request)
+    entries = {name: str(form[name])[:_MAX_ENTRY_LENGTH] for name in RETRY_FIELDS if form.get(name)}
+    return f"{request.url.path}?{urlencode(entries)}".rstrip("?")
 
 
 CurrentSession = Annotated[Session, Depends(_current_session)]

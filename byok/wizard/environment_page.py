@@ -1,6 +1,7 @@
 """Renders the page of an environment, also if byok refused what the user asked for on that page."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ from byok.onboarding.kit import WARNINGS
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
 from byok.service.status import EnvironmentStatus
-from byok.wizard.dependencies import CurrentSession, PagesOfApp, Service
+from byok.wizard.dependencies import RETRY_FIELDS, CurrentSession, PagesOfApp, Service
 from byok.wizard.health_views import HealthView
 from byok.wizard.pages import PageRenderer
 from byok.wizard.sessions import Session
@@ -61,6 +62,7 @@ class EnvironmentPage:
         fault: tuple[str, str] | None = None,
         code: int = HTTPStatus.OK,
         asked: bool = False,
+        entered: Mapping[str, str | None] | None = None,
     ) -> Response:
         """Render the page or its live part.
 
@@ -70,7 +72,11 @@ class EnvironmentPage:
             fault: The title and the message of the reason why byok did not do what the user asked for.
             code: The HTTP status.
             asked: Whether the user has just requested a check of the health.
+            entered: The ARNs that the user has entered to retry with; by default those in the address, which are there
+                after the user has signed in again.
         """
+        if entered is None:
+            entered = {name: self.request.query_params.get(name) for name in RETRY_FIELDS}
         return self.pages.render(
             self.request,
             template,
@@ -83,6 +89,7 @@ class EnvironmentPage:
             warnings=WARNINGS,
             fault_title=fault[0] if fault else None,
             fault=fault[1] if fault else None,
+            entered={name: value for name, value in entered.items() if value},
             can_delete=self.session.has_scope(Scope.DELETE),
             **self._health_values(status, asked=asked),
         )
@@ -93,17 +100,25 @@ class EnvironmentPage:
             self.request, "health.html", session=self.session, environment=status, **self._health_values(status)
         )
 
-    async def refuse(self, title: str, error: ServiceError, message: str | None = None) -> Response:
+    async def refuse(
+        self,
+        title: str,
+        error: ServiceError,
+        message: str | None = None,
+        entered: Mapping[str, str | None] | None = None,
+    ) -> Response:
         """Render the page with the reason why byok did not do what the user asked for.
 
         Args:
             title: What did not happen.
             error: The error.
             message: The reason, in the words of the wizard; by default the error's message.
+            entered: The ARNs that the user has entered to retry with.
         """
         note_problem_code(self.request, error.code)
         status = await self.service.read_status(self.environment_id)
-        page = await self.render(status, fault=(title, message or str(error)), code=STATUS_BY_ERROR[type(error)])
+        fault, code = (title, message or str(error)), STATUS_BY_ERROR[type(error)]
+        page = await self.render(status, fault=fault, code=code, entered=entered)
         page.headers.update(build_retry_headers(error))
         return page
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser
 
 import byok.local.temporal_server
 from byok.domain.arns import KeyPurpose
@@ -22,6 +23,7 @@ from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 from tests.key_faults import create_valid_key
 from tests.localaws.server import REGION, AwsHarness
+from tests.wizard.chromium import launch_chromium
 from tests.workflows.temporal_env import QUICK_REMOVAL
 
 BIN = Path(sys.executable).parent
@@ -148,6 +150,13 @@ async def web(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackHa
     data = tmp_path_factory.mktemp("web")
     async with DevStack(data, Ports.pick_free(), web=True, database_seconds=0.5, settings=settings) as stack:
         yield StackHarness(stack, await stack.connect_service(), AwsHarness(f"http://{HOST}:{stack.ports.aws}"))
+
+
+@pytest_asyncio.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """A Chromium browser that is installed on this machine."""
+    async with launch_chromium() as browser:
+        yield browser
 
 
 @pytest_asyncio.fixture(scope="session")

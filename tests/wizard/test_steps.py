@@ -11,11 +11,14 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import StatementParameters, build_key_statements, build_owner_statement
 from byok.domain.phases import Encryption, Phase
 from byok.service.environments import EnvironmentService
+from byok.service.errors import AuditUnavailableError
 from docsite.sources import make_anchor
+from tests.api.test_access import TOKEN
 from tests.key_faults import KEY_FAULTS
 from tests.programs import ROOT
 from tests.requested_keys import ON_PLATFORM_KEYS
 from tests.wizard.conftest import DRAFT, Browser, Open
+from tests.wizard.test_visits import sign_in
 from tests.workflows.fake_activities import (
     PLATFORM,
     RDS_KEY,
@@ -405,6 +408,37 @@ async def test_stop_shows_the_underlying_kms_error_and_retry_continues(
     first, second = re.findall(r"<tr>.*?</tr>", attempts, re.DOTALL)
     assert all(word in first for word in ("Provisioning", "Stopped", "s3.KMS.DisabledException"))  # contract 148
     assert all(word in second for word in ("Retry", "Ready", "replayed from ensure_bucket"))
+
+
+async def test_keys_entered_to_retry_with_are_kept_if_the_retry_is_refused_or_the_session_has_ended(
+    visit: Open,
+    service: EnvironmentService,
+    harness: WorkflowHarness,
+    environment_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    harness.activities.accounts = {S3_KEY.split(":")[4]: "acme"}
+    harness.activities.script["probe_s3_key"] = [DISABLED]
+    name, other = f"acme-{environment_id}", f"{S3_KEY[:-4]}abcd"
+    await service.create(build_provision_request(name, organisation="acme"))
+    await wait_until_ended(service, name)
+    browser = await sign_in(visit)
+    page = f"/environments/{name}"
+    await browser.open_page(page)
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise AuditUnavailableError("The audit trail cannot be written.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EnvironmentService, "replay", refuse)
+        refused = await browser.submit_form(page, {"s3_key_arn": other})
+    assert ("Retry was not started" in browser.text, f'value="{other}"' in refused.text) == (True, True)
+    browser.http.cookies.set("byok_session", "expired", domain="localhost.local")
+    await browser.submit_form(page, {"s3_key_arn": other})
+    assert "your entries are kept" in browser.text
+    browser.http.cookies.clear()
+    await browser.submit_form("/sign-in", {"token": TOKEN, "next": browser.page.url.params["next"]})
+    assert f'value="{other}"' in browser.page.text
 
 
 async def test_page_of_a_refused_retry_can_be_reloaded(

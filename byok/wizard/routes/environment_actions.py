@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from byok.domain.phases import Phase
 from byok.service.errors import NotReplayableError, NotRunningError, ServiceError
 from byok.service.status import EnvironmentStatus
-from byok.wizard.dependencies import CancelSession, DeleteSession, Form, ReasonedService, WriteSession
+from byok.wizard.dependencies import RETRY_FIELDS, CancelSession, DeleteSession, Form, ReasonedService, WriteSession
 from byok.wizard.environment_page import EnvironmentPage, PageOfEnvironment
 from byok.wizard.toasts import Toast, redirect_with_toast
 from byok.wizard.views import StatusView
@@ -22,15 +22,15 @@ async def retry(page: PageOfEnvironment, service: ReasonedService, _: WriteSessi
 
     The form posts to the environment's own page, so that the page can still be reloaded if the retry is refused.
     """
-    given = {f"{which}_key_arn": str(form.get(f"{which}_key_arn", "")).strip() or None for which in ("s3", "rds")}
+    given = {name: str(form.get(name, "")).strip() or None for name in RETRY_FIELDS}
     try:
         await service.replay(page.environment_id, **given)
     except NotReplayableError as error:
         phase = (await service.read_status(page.environment_id)).phase
         moved = None if phase is Phase.STOPPED else "The environment is no longer stopped. This page shows its state."
-        return await page.refuse("Retry was not started", error, moved)
+        return await page.refuse("Retry was not started", error, moved, given)
     except ServiceError as error:
-        return await page.refuse("Retry was not started", error)
+        return await page.refuse("Retry was not started", error, entered=given)
     return redirect_with_toast(page.url, Toast.RETRIED)
 
 
