@@ -55,7 +55,7 @@ def name_case(value: Journey | Setting) -> str:
 
 @pytest_asyncio.fixture(scope="session")
 async def addresses(web: StackHarness, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, str]]:
-    """The URLs of two web servers of the same stack: one that everybody may use, and one to which users sign in."""
+    """The URLs of two web servers of the same stack: one without sign-in, and one to which users sign in."""
     data = tmp_path_factory.mktemp("journeys")
     async with (
         run_web_server(web, AllowAllAuth(), data / "open") as for_everybody,

@@ -1,4 +1,4 @@
-"""After *Validate keys*, the answer is in the window, at three widths, with and without JavaScript."""
+"""After *Validate keys*, the answer is in a narrow and in a wide window, with and without JavaScript."""
 
 import copy
 import os
@@ -70,7 +70,7 @@ ANSWERS: Final[dict[str, tuple[dict[str, Any], dict[str, str], str, str, tuple[s
     "no payload": ({}, NO_PAYLOAD, VALIDATE, "rds_key_arn", NO_STACK),
     "no payload, next": ({}, NO_PAYLOAD, NEXT, "rds_key_arn", NO_STACK),
 }  # fmt: skip
-WIDTHS: Final = ((360, 740), (900, 800), (1440, 900))
+WIDTHS: Final = ((360, 740), (1440, 900))
 
 # For each text, an element that contains the text must lie completely within the window. Elements that are at most 1 px
 # high do not count, because only screen readers use these elements. TITLE is the title of the first problem.

@@ -89,7 +89,7 @@ class Visitor:
             await copy.close()
 
     async def see(self, answer: str | Locator) -> None:
-        """Wait for an answer, which must be wholly in the window although nobody scrolls."""
+        """Wait for an answer, which must be wholly in the window without scrolling."""
         shown = self.page.get_by_text(answer).first if isinstance(answer, str) else answer
         await expect(shown).to_be_visible()
         await expect(shown).to_be_in_viewport(ratio=0.99, timeout=3_000)
@@ -102,6 +102,10 @@ class Visitor:
         """Check that both fields contain the ARNs that the user has entered."""
         for which, arn in (keys or self.keys).items():
             await expect(self.key_field(which)).to_have_value(arn)
+
+    async def open_examination(self) -> None:
+        """Open the part of the keys step that examines a key policy."""
+        await self.page.locator("summary", has_text="Find out what is wrong with a key").click()
 
     async def expect_step(self, title: str) -> None:
         """Wait for a step of the wizard."""

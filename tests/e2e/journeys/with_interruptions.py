@@ -31,7 +31,7 @@ async def ended_session(user: Visitor) -> None:
     await user.page.get_by_role("button", name="Validate keys").click()
     await sign_in_again()
     await user.expect_keys()
-    await user.page.get_by_text("Find out what is wrong with a key").click()
+    await user.open_examination()
     await user.page.get_by_label("Key policy", exact=True).fill("a policy")
     await user.end_session()
     await user.page.get_by_role("button", name="Check policy").click()

@@ -146,7 +146,7 @@ async def wrong_policy(user: Visitor) -> None:
 
     kms, key = user.web.aws.customer_client("kms"), user.keys[KeyPurpose.S3]
     policy = json.loads((await asyncio.to_thread(kms.get_key_policy, KeyId=key))["Policy"])
-    await user.page.get_by_text("Find out what is wrong with a key").click()
+    await user.open_examination()
     await _check_policy(user, json.dumps(policy))
     await user.see_heading("The platform cannot use the S3 key")
     await user.stop_at("policy refused")
