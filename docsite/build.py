@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from byok.docs_site import SITE
+from docsite.search import SearchError, adapt_search
 from docsite.sources import ROOT, Sources, collect_sources
 
 __all__ = ["SITE", "BuildError", "build", "write_sources"]
@@ -35,7 +36,7 @@ def build(site: Path = SITE) -> int:
         The number of pages.
 
     Raises:
-        BuildError: Zensical is not installed, or it failed.
+        BuildError: Zensical is not installed, it failed, or its search cannot be adapted.
     """
     if not ZENSICAL.is_file():
         raise BuildError("The documentation tool is not installed: run `make docs`.")
@@ -61,6 +62,10 @@ def build(site: Path = SITE) -> int:
         pages = sorted(built.rglob("*.html"))
         for page in pages:
             _move_inline_scripts(page, built)
+        try:
+            adapt_search(built)
+        except SearchError as error:
+            raise BuildError(str(error)) from error
         draft = site.with_name(f".{site.name}-{os.getpid()}")
         shutil.copytree(built, draft)
         shutil.rmtree(site, ignore_errors=True)
