@@ -160,7 +160,7 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
             ),
             Block.CHANGE_POLICY,
         ),
-        "RDS returns the same error for every cause. If AWS's message above names a cause, fix that first. Otherwise, "
+        "RDS returns the same error for every cause. If AWS's message names a cause, fix that first. Otherwise, "
         "these steps find the cause, the most likely cause first.",
     ),
     Remedy.CLUSTER_LOST_KEY: RemedyText(
