@@ -182,8 +182,9 @@ function checkKeysAsTyped(form) {
     const query = new URLSearchParams(new FormData(form));
     query.delete("form_token");
     const answer = await fetch(`${form.dataset.rules}?${query}`).catch(() => null);
-    if (!answer || !answer.ok || answer.redirected || number !== asked || !form.isConnected) return;
+    if (!answer || !answer.ok || answer.redirected) return;
     const told = await answer.json();
+    if (number !== asked || !form.isConnected) return;  // the user typed on, or an answer has replaced the form
     const payload = Object.values(fields).some((field) => field.value.trim().startsWith("{"));
     if (payload && told.s3_key_arn.startsWith("arn:")) {
       fields.s3.value = told.s3_key_arn;
