@@ -1,5 +1,6 @@
 """The page *Encryption at rest* for one request: the keys, the kit that creates them, and a check of the keys."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Final
@@ -42,6 +43,12 @@ class EncryptionPage:
         return partition_of_region(self._draft.region) != self._state.platform_role_arn.split(":")[1]
 
     @property
+    def has_check(self) -> bool:
+        """Whether a check of the draft's own keys was started."""
+        draft = self._draft
+        return bool(draft.check and draft.s3_key_arn and draft.rds_key_arn) and not draft.is_platform_managed
+
+    @property
     def check_request(self) -> CheckKeysRequest:
         """The request to check the draft's keys."""
         draft = self._draft
@@ -73,7 +80,7 @@ class EncryptionPage:
     async def render_check(self, service: EnvironmentService, *, part_only: bool) -> Response:
         """Show the page, or only its part with the keys, with the draft's key check."""
         try:
-            progress = await read_key_check(service, self.check_request, self._draft.check, _FIRST_ANSWER)
+            progress = await self._read_check(service)
         except ServiceError as error:
             return self.render_error(error)
         template = "keys_part.html" if part_only else "encryption_step.html"
@@ -81,13 +88,14 @@ class EncryptionPage:
 
     async def view_known_check(self, service: EnvironmentService) -> KeysView:
         """Return what the draft's key check has found about the keys. Without an answer, no key is verified."""
-        if not self._draft.check:
-            return KeysView.build({})
-        try:
-            progress = await read_key_check(service, self.check_request, self._draft.check, _FIRST_ANSWER)
-        except ServiceError:  # the review does not depend on the check
-            return KeysView.build({})
+        progress: KeyCheckProgress | None = None
+        if self.has_check:
+            with suppress(ServiceError):  # the review does not depend on the check
+                progress = await self._read_check(service)
         return KeysView.build({}, progress=progress)
+
+    async def _read_check(self, service: EnvironmentService) -> KeyCheckProgress | None:
+        return await read_key_check(service, self.check_request, self._draft.check, _FIRST_ANSWER)
 
     def render_error(self, error: ServiceError) -> Response:
         """Show the page with the reason why a key check was not started or not completed."""
@@ -131,7 +139,7 @@ class EncryptionPage:
         )
 
     def _build_kit(self, draft: EnvironmentDraft) -> tuple[OnboardingKit | None, str]:
-        """Return the kit, or the reason why there is none."""
+        """Return the kit, or the reason why it cannot be built."""
         state = self._state
         try:
             kit = OnboardingKit.for_region(

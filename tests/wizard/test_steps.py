@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import uuid
 from html import unescape
 
 import pytest
@@ -120,6 +121,12 @@ async def test_review_warns_before_anything_is_created(browser: Browser) -> None
     assert "Disabling or deleting a key makes the data inaccessible." in browser.text  # contract 111
     assert "7 to 30 days, during which you can cancel the deletion" in browser.text  # contract 112
     assert "S3 and Aurora treat a multi-Region key as a single-Region key." in browser.text  # contract 118
+
+
+async def test_review_of_platform_managed_keys_ignores_an_earlier_key_check(browser: Browser) -> None:
+    draft = {**DRAFT, "encryption": "platform-managed", "s3_key_arn": "", "rds_key_arn": ""}
+    answer = await browser.open_page("/new/review", **draft, check=str(uuid.uuid4()))
+    assert (answer.status_code, browser.page.url.path) == (200, "/new/review")
 
 
 async def test_second_page_has_values_template_statements_and_two_fields(browser: Browser) -> None:

@@ -69,7 +69,7 @@ async def show_encryption_step(
         if not faults and not findings and not (draft.is_platform_managed and page.is_in_other_partition):
             return steps.go_to(REVIEW, draft)
         return page.render(KeysView.build(faults, findings))
-    if draft.check and draft.s3_key_arn and draft.rds_key_arn and not draft.is_platform_managed:
+    if page.has_check:
         return await page.render_check(await act_for(request, state, steps.session), part_only=part == "keys")
     return page.render(KeysView.build({}))
 
