@@ -7,22 +7,21 @@ import asyncio
 import hashlib
 import json
 import tempfile
-import uuid
 from pathlib import Path
 from typing import Final
 
 from bench.web.comparison import (
     ROUND_COUNT,
     LatencyComparison,
+    build_request,
     measure_latencies_ms,
     print_table,
     provision_ready_environment,
     run_bare_server,
     run_rounds,
 )
-from byok.domain.models import ProvisionRequest
 from byok.local.ports import Ports
-from byok.local.stack import REGION, DevStack
+from byok.local.stack import DevStack
 
 CLIENT_COUNT: Final = 50
 REQUESTS_PER_CLIENT: Final = 20
@@ -51,8 +50,7 @@ async def measure() -> dict[str, LatencyComparison]:
     with tempfile.TemporaryDirectory(prefix="byok-bench-") as folder:
         ports = Ports.pick_free()
         async with DevStack(Path(folder), ports, web=True, database_seconds=0.2, settings=SERVER_SETTINGS) as stack:
-            _, _, body = build_create_request(stack)
-            ready = await provision_ready_environment(stack, ProvisionRequest.model_validate_json(body))
+            ready = await provision_ready_environment(stack)
             await stack.children["worker"].stop(30, stack.hurry)
             async with run_bare_server("bench.web.bare_api", stack, Path(folder), SERVER_SETTINGS) as bare_port:
                 return await compare(stack, bare_port, ready)
@@ -82,14 +80,8 @@ async def compare(stack: DevStack, bare_port: int, ready: str) -> dict[str, Late
 
 
 def build_create_request(stack: DevStack) -> tuple[str, str, str]:
-    """Build a request for a new environment."""
-    body = {
-        "environment_id": f"acme-{uuid.uuid4().hex[:12]}",
-        "region": REGION,
-        "s3_key_arn": stack.environment["S3_KEY_ARN"],
-        "rds_key_arn": stack.environment["RDS_KEY_ARN"],
-    }
-    return "POST", "/v1/environments", json.dumps(body)
+    """Build a request for a new environment, with only the fields that it needs."""
+    return "POST", "/v1/environments", build_request(stack).model_dump_json(exclude_unset=True)
 
 
 def build_get_request(environment_id: str) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ same Temporal server. No worker runs during the rounds, because a worker would c
 import asyncio
 import json
 import sys
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from byok.domain.phases import Phase
 from byok.local.env_vars import children_env_vars
 from byok.local.ports import HOST, Ports
 from byok.local.processes import ChildProcess
-from byok.local.stack import DevStack
+from byok.local.stack import REGION, DevStack
 
 ROUND_COUNT: Final = 7
 
@@ -97,13 +98,23 @@ async def run_bare_server(
         await bare.stop(10, stack.hurry)
 
 
-async def provision_ready_environment(stack: DevStack, request: ProvisionRequest) -> str:
+def build_request(stack: DevStack) -> ProvisionRequest:
+    """Build a request for a new environment, on the stack's ready-made keys."""
+    return ProvisionRequest(
+        environment_id=f"acme-{uuid.uuid4().hex[:12]}",
+        region=REGION,
+        s3_key_arn=stack.environment["S3_KEY_ARN"],
+        rds_key_arn=stack.environment["RDS_KEY_ARN"],
+    )
+
+
+async def provision_ready_environment(stack: DevStack) -> str:
     """Provision an environment, wait until it is READY, and return its id.
 
     Raises:
         RuntimeError: The environment is not READY.
     """
-    service = await stack.connect_service()
+    service, request = await stack.connect_service(), build_request(stack)
     await service.create(request)
     async for status in service.watch_status(request.environment_id):
         last = status

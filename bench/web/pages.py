@@ -6,7 +6,6 @@ the next one, so a few clients are a busy wizard.
 
 import asyncio
 import tempfile
-import uuid
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -17,15 +16,15 @@ import httpx
 from bench.web.comparison import (
     ROUND_COUNT,
     LatencyComparison,
+    build_request,
     measure_latencies_ms,
     print_table,
     provision_ready_environment,
     run_bare_server,
     run_rounds,
 )
-from byok.domain.models import ProvisionRequest
 from byok.local.ports import HOST, Ports
-from byok.local.stack import REGION, DevStack
+from byok.local.stack import DevStack
 from byok.wizard.sessions import COOKIE_NAME
 
 CLIENT_COUNT: Final = 4
@@ -44,7 +43,7 @@ async def measure() -> dict[str, LatencyComparison]:
     with tempfile.TemporaryDirectory(prefix="byok-bench-") as folder:
         ports = Ports.pick_free()
         async with DevStack(Path(folder), ports, web=True, database_seconds=0.2, settings=SERVER_SETTINGS) as stack:
-            ready = await provision_ready_environment(stack, build_request(stack))
+            ready = await provision_ready_environment(stack)
             headers = {"Cookie": await open_first_page(f"http://{HOST}:{ports.web}/environments/{ready}")}
             await stack.children["worker"].stop(30, stack.hurry)
             service = await stack.connect_service()
@@ -81,16 +80,6 @@ async def open_first_page(url: str) -> str:
         response = await client.get(url)
         response.raise_for_status()
         return f"{COOKIE_NAME}={client.cookies[COOKIE_NAME]}"
-
-
-def build_request(stack: DevStack) -> ProvisionRequest:
-    """Build a request for a new environment."""
-    return ProvisionRequest(
-        environment_id=f"acme-{uuid.uuid4().hex[:12]}",
-        region=REGION,
-        s3_key_arn=stack.environment["S3_KEY_ARN"],
-        rds_key_arn=stack.environment["RDS_KEY_ARN"],
-    )
 
 
 async def main() -> None:

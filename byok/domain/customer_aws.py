@@ -14,12 +14,17 @@ STACK_NAME_PATTERN: Final = r"^[a-zA-Z][-a-zA-Z0-9]{0,127}$"
 """The stack names that AWS accepts (source: CloudFormation, CreateStack, StackName)."""
 
 
-def build_account_options(profile: str, region: str) -> str:
-    """Return the AWS CLI options for the customer's account and Region.
+def list_profile_options(profile: str) -> tuple[str, ...]:
+    """Return the AWS CLI option for the customer's profile; empty without a profile.
 
     Without a profile, the AWS CLI uses the credentials of the shell, as in AWS CloudShell.
     """
-    return f"--profile {shlex.quote(profile)} --region {region}" if profile else f"--region {region}"
+    return (f"--profile {shlex.quote(profile)}",) if profile else ()
+
+
+def build_account_options(profile: str, region: str) -> str:
+    """Return the AWS CLI options for the customer's account and Region."""
+    return " ".join((*list_profile_options(profile), f"--region {region}"))
 
 
 def default_stack_name(environment_id: str) -> str:

@@ -103,8 +103,8 @@ def plan_key_pair_check(request: CheckKeysRequest, platform: Platform, at: datet
     """
     environment_id = request.environment_id or KEY_CHECK_ENVIRONMENT_ID
     return KeyCheckPlan(
-        environment=_environment(request, environment_id, platform, request.key_pair).model_copy(
-            update={"request_kind": RequestKind.KEY_CHECK}
+        environment=_environment(
+            request, environment_id, platform, request.key_pair, request_kind=RequestKind.KEY_CHECK
         ),
         findings=_findings(request, platform, at, RequestKind.KEY_CHECK),
         allows_aurora_proof=platform.prove_aurora_keys,
@@ -261,7 +261,12 @@ def _tenant(
 
 
 def _environment(
-    request: RegionRequest, environment_id: str, platform: Platform, keys: KeyPair | None, run_id: str = ""
+    request: RegionRequest,
+    environment_id: str,
+    platform: Platform,
+    keys: KeyPair | None,
+    run_id: str = "",
+    request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> Environment:
     """Return the data about an environment that activities need.
 
@@ -284,6 +289,7 @@ def _environment(
         probe_bucket=naming.probe_bucket_name(vendor, platform.account, request.region),
         profile=request.profile,
         organisation=request.organisation,
+        request_kind=request_kind,
     )
 
 

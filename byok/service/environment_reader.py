@@ -283,7 +283,7 @@ class EnvironmentReader:
             raise NoWorkerError(f"{what}, but no worker is processing it: {why.replace('{where}', where)}")
 
     async def describe_short_workflow(self, handle: WorkflowHandle[Any, Any], what: str) -> EnvironmentStatus:
-        """Return the steps that a short workflow waits for, and its start time.
+        """Return the status of a short workflow, with the steps that it waits for.
 
         Args:
             handle: The workflow.

@@ -68,6 +68,7 @@ async def open_api_state(
     journal: AuditJournal,
     regions: Sequence[str] = (REGION, "us-west-2"),
     local_aws: str | None = None,
+    role_arn: str = PLATFORM.role_arn,
 ) -> AsyncIterator[ApiState]:
     """Create the API's state, and wait until the API is connected to Temporal.
 
@@ -79,7 +80,7 @@ async def open_api_state(
 
     state = ApiState(
         access or AllowAllAuth(),
-        PLATFORM.role_arn,
+        role_arn,
         VendorProfile(),
         regions,
         connect,

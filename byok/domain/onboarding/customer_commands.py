@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from byok.domain.arns import KeyPair, KeyPurpose, partition_of_region
-from byok.domain.customer_aws import DEFAULT_PROFILE, build_account_options
+from byok.domain.customer_aws import DEFAULT_PROFILE, build_account_options, list_profile_options
 from byok.domain.iam.statements import (
     StatementParameters,
     build_key_policy,
@@ -67,7 +67,7 @@ class CustomerCommands:
         overrides = [f"{name}={value and shlex.quote(value)}" for name, value in parameters.items()]
         return _join_lines(
             "aws cloudformation deploy",
-            *self._profile_option,
+            *list_profile_options(self.profile),
             f"--template-file {KEYS_TEMPLATE_FILE}",
             f"--stack-name {self._stack}",
             "--parameter-overrides",
@@ -80,7 +80,7 @@ class CustomerCommands:
         output = f"OutputKey==\\`{self.vendor.payload_output_name}\\`"
         return _join_lines(
             "aws cloudformation describe-stacks",
-            *self._profile_option,
+            *list_profile_options(self.profile),
             f"--region {self.region}",
             f"--stack-name {self._stack}",
             f'--query "Stacks[0].Outputs[?{output}].OutputValue"',
@@ -181,7 +181,7 @@ class CustomerCommands:
         """Return the command that creates the optional role for putting a tenant name on the keys (D11)."""
         return _join_lines(
             "aws cloudformation deploy",
-            *self._profile_option,
+            *list_profile_options(self.profile),
             f"--template-file {TENANT_ROLE_TEMPLATE_FILE}",
             f"--stack-name {self._role_stack}",
             "--parameter-overrides",
@@ -206,7 +206,7 @@ class CustomerCommands:
         """Return the command that prints the tenant role's ARN, which the platform needs."""
         return _join_lines(
             "aws cloudformation describe-stacks",
-            *self._profile_option,
+            *list_profile_options(self.profile),
             f"--region {self.region}",
             f"--stack-name {self._role_stack}",
             f'--query "Stacks[0].Outputs[?OutputKey==\\`{TENANT_ROLE_ARN_OUTPUT}\\`].OutputValue"',
@@ -225,10 +225,6 @@ class CustomerCommands:
     @property
     def _account_options(self) -> str:
         return build_account_options(self.profile, self.region)
-
-    @property
-    def _profile_option(self) -> tuple[str, ...]:
-        return (f"--profile {shlex.quote(self.profile)}",) if self.profile else ()
 
     @property
     def _stack(self) -> str:

@@ -16,13 +16,12 @@ from temporalio.client import (
 )
 
 from byok.api.authentication import Authenticator
-from byok.api.state import ApiState
 from byok.api_settings import ApiSettings
 from byok.audit.journal import AuditJournal
-from byok.domain.vendor import VendorProfile
 from byok.local.ports import HOST
 from byok.service.environments import EnvironmentService
 from byok.temporal import make_plugin
+from tests.api.conftest import open_api_state
 from tests.api.test_server import run_server
 from tests.e2e.conftest import StackHarness
 from tests.localaws.server import REGION
@@ -31,27 +30,15 @@ from tests.localaws.server import REGION
 @asynccontextmanager
 async def run_web_server(web: StackHarness, access: Authenticator, data: Path) -> AsyncIterator[str]:
     """Run a web server for the stack, and yield its URL. Its requests have no grace period for denied calls."""
-
-    async def connect() -> EnvironmentService:
-        address = f"{HOST}:{web.stack.ports.temporal}"
-        return EnvironmentService(await Client.connect(address, plugins=[make_plugin()], interceptors=[_NoGrace()]))
-
-    role, settings = web.stack.environment["BYOK_PLATFORM_ROLE_ARN"], ApiSettings(requests_per_minute=100_000)
+    address, settings = f"{HOST}:{web.stack.ports.temporal}", ApiSettings(requests_per_minute=100_000)
+    client = await Client.connect(address, plugins=[make_plugin()], interceptors=[_NoGrace()])
     journal = AuditJournal(data)
-    state = ApiState(
-        access,
-        role,
-        VendorProfile(),
-        (REGION, "us-east-1"),
-        connect,
-        "a secret of tests",
-        settings.max_streams,
-        journal,
+    role_arn = web.stack.environment["BYOK_PLATFORM_ROLE_ARN"]
+    opening = open_api_state(
+        EnvironmentService(client), access, settings, journal, (REGION, "us-east-1"), role_arn=role_arn
     )
-    async with state.lifespan():
-        await state.opened.wait()
-        async with run_server(state, settings) as http:
-            yield str(http.base_url).rstrip("/")
+    async with opening as state, run_server(state, settings) as http:
+        yield str(http.base_url).rstrip("/")
     journal.close()
 
 
