@@ -25,6 +25,13 @@ from byok.local.stack import REGION, DevStack
 
 ROUND_COUNT: Final = 7
 
+SERVER_SETTINGS: Final = {
+    "BYOK_DATABASE_POLL_SECONDS": "0.2",
+    "BYOK_API__REQUESTS_PER_MINUTE": "1000000000",
+    "BYOK_API__TEMPORAL_TIMEOUT_SECONDS": "10",
+}
+"""The settings of both servers: no limit of byok's own ends a request."""
+
 Requests = list[list[tuple[str, str, str]]]
 """The requests of each client, in order: method, path and body."""
 
@@ -82,13 +89,11 @@ async def run_rounds(
 
 
 @asynccontextmanager
-async def run_bare_server(
-    module: str, stack: DevStack, folder: Path, settings: Mapping[str, str]
-) -> AsyncIterator[int]:
-    """Run a bare server beside the stack, and return its port."""
+async def run_bare_server(stack: DevStack, folder: Path, settings: Mapping[str, str]) -> AsyncIterator[int]:
+    """Run the bare server beside the stack, and return its port."""
     port = Ports.pick_free().web
     bare = await ChildProcess.start(
-        "bare", [sys.executable, "-m", module, "--port", str(port)],
+        "bare", [sys.executable, "-m", "bench.web.bare", "--port", str(port)],
         folder / "bare.log", children_env_vars(stack.environment, settings),
     )  # fmt: skip
     try:

@@ -15,6 +15,7 @@ import httpx
 
 from bench.web.comparison import (
     ROUND_COUNT,
+    SERVER_SETTINGS,
     LatencyComparison,
     build_request,
     measure_latencies_ms,
@@ -31,11 +32,6 @@ CLIENT_COUNT: Final = 4
 REQUESTS_PER_ROUND: Final = 100
 TARGET_RATIO: Final = 1.2
 LISTED_ENVIRONMENTS: Final = 20
-SERVER_SETTINGS: Final = {
-    "BYOK_DATABASE_POLL_SECONDS": "0.2",
-    "BYOK_API__REQUESTS_PER_MINUTE": "1000000000",
-    "BYOK_API__TEMPORAL_TIMEOUT_SECONDS": "10",
-}
 
 
 async def measure() -> dict[str, LatencyComparison]:
@@ -57,7 +53,7 @@ async def measure() -> dict[str, LatencyComparison]:
                     "new environment": "/new",
                 }
             )
-            async with run_bare_server("bench.web.bare_pages", stack, Path(folder), SERVER_SETTINGS) as bare_port:
+            async with run_bare_server(stack, Path(folder), SERVER_SETTINGS) as bare_port:
                 for port in (ports.web, bare_port):  # warm up: templates, connections and calls are kept
                     for kind in kinds.values():
                         await measure_latencies_ms(port, kind.requests()[:1], kind.expected, headers)

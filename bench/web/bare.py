@@ -1,21 +1,25 @@
-"""A bare FastAPI application that makes the same Temporal calls as the wizard's pages and does nothing else.
+"""A bare FastAPI application that makes the same Temporal calls as the API and the wizard, and does nothing else.
 
-For the first request of a path, the application reads what the page shows, with byok's own code, and keeps the calls.
+For the first request of a path, the application reads what the answer shows, with byok's own code, and keeps the calls.
 For each further request of this path, it only sends these calls again: those that ran side by side, side by side.
 """
 
+import argparse
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI, Request
 from google.protobuf.message import Message
+from pydantic import BaseModel
 from temporalio.client import Client
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import ServiceClient
 
-from bench.web.bare_server import serve
+from byok import contracts
 from byok.service.environments import EnvironmentService
 from byok.temporal import connect
 
@@ -55,6 +59,16 @@ class CallRecorder(ServiceClient):
             self._running -= 1
 
 
+class CreateRequest(BaseModel):
+    """The body of a create request, without any of the API's validation."""
+
+    environment_id: str
+    region: str
+    s3_key_arn: str
+    rds_key_arn: str
+    key_grace_seconds: int = 30
+
+
 @contextlib.asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.temporal = await connect(timedelta(seconds=10))
@@ -65,8 +79,20 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(lifespan=lifespan)
 
 
+@app.post("/v1/environments", status_code=202)
+async def create_environment(asked: CreateRequest, request: Request) -> dict[str, Any]:
+    handle = await request.app.state.temporal.start_workflow(
+        contracts.PROVISION_ENVIRONMENT_WORKFLOW,
+        asked,
+        id=contracts.environment_workflow_id(asked.environment_id),
+        task_queue=contracts.TASK_QUEUE,
+        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+    )
+    return {"environment_id": asked.environment_id, "workflow_id": handle.id, "run_id": handle.result_run_id}
+
+
 @app.get("/{path:path}")
-async def show_page(path: str, request: Request) -> dict[str, Any]:
+async def repeat_calls(path: str, request: Request) -> dict[str, Any]:
     state = request.app.state
     if path not in state.calls:
         async with state.turn:
@@ -79,16 +105,22 @@ async def show_page(path: str, request: Request) -> dict[str, Any]:
 
 
 async def record_calls(client: Client, path: str) -> list[list[Call]]:
-    """Return the calls that a page makes."""
+    """Return the calls that an answer takes."""
     recorder = CallRecorder(client.service_client)
     service = EnvironmentService(Client(recorder, namespace=client.namespace, data_converter=client.data_converter))
     match path.split("/"):
         case ["environments"]:
             await service.list_environments_page(size=50)
+        case ["v1", "environments", environment_id]:
+            await service.read_status(environment_id)
         case ["environments", environment_id]:
             await service.list_attempts(await service.read_status(environment_id))
     return recorder.groups
 
 
 if __name__ == "__main__":
-    serve(app, __doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    port = parser.parse_args().port
+    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_config=None, access_log=False))
+    asyncio.run(server.serve())
