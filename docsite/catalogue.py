@@ -61,16 +61,16 @@ PHASES: Final[Mapping[Phase, tuple[str, str]]] = {
 HEALTH: Final[Mapping[HealthState, str]] = {
     HealthState.HEALTHY: "Both keys work, and all settings are as byok left them.",
     HealthState.DEGRADED: "Both keys work, but a setting, policy, tag or claim differs, or a resource is missing.",
-    HealthState.KEY_LOST: "AWS refuses to use a key, or the cluster has lost access to its key.",
+    HealthState.KEY_LOST: "AWS does not let byok use a key, or the cluster has lost access to its key.",
     HealthState.RECOVERING: "The key works again, and RDS is starting the cluster.",
-    HealthState.UNKNOWN: "byok has not proved the keys in the last ten minutes. This says nothing about the customer.",
+    HealthState.UNKNOWN: "byok has not verified the keys for ten minutes. This says nothing about the customer.",
 }
 
 NOTIFICATIONS: Final[Mapping[NotificationType, str]] = {
     NotificationType.PROVISIONED: "The environment became READY.",
     NotificationType.STOPPED: "Provisioning or a deletion stopped. `data` has the problem.",
     NotificationType.DELETED: "The environment is deleted.",
-    NotificationType.KEY_LOST: "AWS refuses to use one of the keys of a READY environment.",
+    NotificationType.KEY_LOST: "AWS does not let byok use one of the keys of a READY environment.",
     NotificationType.CLOCK_RUNNING: "After `data.deadline`, a key or a cluster can no longer be recovered.",
     NotificationType.RECOVERED: "The key works again, and the environment is healthy.",
     NotificationType.TEST: "Someone ran `byok notifications test`.",

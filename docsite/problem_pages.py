@@ -141,7 +141,7 @@ def _aws_pages() -> Iterator[ProblemPage]:
     for (service, code), found in groupby(sorted(ERROR_RULES, key=identify), identify):
         rules = sorted(found, key=lambda rule: not rule.customer_key)
         name, link = _SERVICES[service]
-        parts = [f"{name} refused a call with the error code `{code}`. byok shows AWS's message unchanged."]
+        parts = [f"{name} rejected a call with the error code `{code}`. byok shows AWS's message unchanged."]
         if code.isdigit():
             parts[0] += f" The AWS SDK could read no error code in the answer, so the code is the HTTP status {code}."
         for rule in rules:

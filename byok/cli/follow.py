@@ -87,8 +87,8 @@ def exit_code_for_status(status: EnvironmentStatus) -> int:
     """Return the exit code for an environment's status.
 
     The code is 3 if a customer's key stopped the environment, and 1 if anything else stopped it. As in `byok tenant`,
-    the code is also 3 if the environment is ready but a tenant alias points to another key, or AWS refuses to use a
-    customer's key. In every other case, the code is 0.
+    the code is also 3 if the environment is ready but a tenant alias points to another key, or a customer's key cannot
+    be used. In every other case, the code is 0.
     """
     if status.phase is not Phase.STOPPED:
         conflicts = status.phase is Phase.READY and status.tenant is not None and status.tenant.conflicting_keys

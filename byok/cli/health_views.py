@@ -44,7 +44,7 @@ def render_health(environment_id: str, health: EnvironmentHealth, region: str | 
     before = f"; {health.last_state} at the last proof" if health.state is HealthState.UNKNOWN else ""
     lines = [
         Text.assemble(f"Health of {environment_id}: ", (health.state, f"bold {colour}"), since, before),
-        Text(f"  last proved {format_duration(now - health.proved_at)} ago ({format_time(health.proved_at)})"),
+        Text(f"  last verified {format_duration(now - health.proved_at)} ago ({format_time(health.proved_at)})"),
         *_explain_missing_proof(health, region),
         *(_render_key(one) for one in health.keys),
     ]
@@ -71,7 +71,7 @@ def exit_code_for_health(health: EnvironmentHealth) -> int:
 
 
 def has_lost_customer_key(health: EnvironmentHealth) -> bool:
-    """Return whether AWS refuses to use a customer's key."""
+    """Return whether a customer's key cannot be used."""
     return health.state is HealthState.KEY_LOST and any(one.key is not None for one in health.problems)
 
 

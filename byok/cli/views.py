@@ -52,7 +52,7 @@ _KEY_VERDICT_MARKS: Final = {
     KeyVerdict.NOT_PROVED: ("?", "yellow"),
 }
 _UNHEALTHY: Final = {
-    HealthState.KEY_LOST: "AWS refuses to use a key",
+    HealthState.KEY_LOST: "AWS does not let byok use a key",
     HealthState.DEGRADED: "a resource is not as byok left it",
 }
 _SEVERITY_COLOURS: Final = {Severity.STOPS: "bold red", Severity.LATER: "bold yellow", Severity.UNKNOWN: "bold yellow"}
@@ -213,7 +213,7 @@ def render_key_check(check: KeyCheckResult) -> Text:
     elif check.keys.all_proved:
         lines.append(Text("These keys can be used.", "bold green"))
     else:
-        lines.append(Text("Not proved: it is unknown whether the platform can use these keys.", "bold yellow"))
+        lines.append(Text("Not verified: it is unknown whether the platform can use these keys.", "bold yellow"))
     retry = []
     if any(one.code == KEYS_EXCHANGED_CODE for one in check.findings):
         swapped = f"--s3-key-arn {check.keys.rds.key_arn} --rds-key-arn {check.keys.s3.key_arn}"

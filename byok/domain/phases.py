@@ -29,9 +29,9 @@ class HealthState(StrEnum):
 
     HEALTHY: both keys work, and all settings are as byok left them.
     DEGRADED: both keys work, but a setting, policy, tag or claim differs, or a resource is missing.
-    KEY_LOST: AWS refuses to use a key, or the cluster has lost access to its key.
+    KEY_LOST: AWS does not let byok use a key, or the cluster has lost access to its key.
     RECOVERING: the key works again, and RDS is starting the cluster.
-    UNKNOWN: byok has not proved the keys in the last ten minutes. This never says anything about the customer.
+    UNKNOWN: byok has not verified the keys in the last ten minutes. This never says anything about the customer.
     """
 
     HEALTHY = "HEALTHY"
@@ -73,9 +73,9 @@ def request_kind_for_phase(phase: Phase) -> RequestKind:
 class KeyVerdict(StrEnum):
     """The possible results of a check for one key (contract 126)."""
 
-    PROVED = "proved"
-    REFUSED = "refused"
-    NOT_PROVED = "not proved"
+    PROVED = "verified"
+    REFUSED = "cannot be used"
+    NOT_PROVED = "not verified"
 
 
 class AliasOutcome(StrEnum):

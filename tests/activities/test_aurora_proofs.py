@@ -43,7 +43,7 @@ def test_answer_of_create_db_cluster_is_the_proof(harness: ActivityHarness) -> N
     found = prove(harness)
 
     key = harness.plan.environment.rds_key_arn
-    assert (found.verdict, found.service, found.key_arn) == ("proved", "RDS", key)  # contract 126
+    assert (found.verdict, found.service, found.key_arn) == ("verified", "RDS", key)  # contract 126
     assert found.at is not None
     assert found.request_id
     (cluster,) = list_clusters(harness)
@@ -74,7 +74,7 @@ def test_lost_answer_is_found_again(harness: ActivityHarness) -> None:
 
     found = prove(harness)
 
-    assert (found.verdict, found.request_id) == ("proved", None)
+    assert (found.verdict, found.request_id) == ("verified", None)
     assert [cluster["DBClusterIdentifier"] for cluster in list_clusters(harness)] == NAMES[:1]
 
 
@@ -94,7 +94,7 @@ def test_fourth_key_in_a_region_is_not_proved_and_the_reason_says_so(harness: Ac
 
     found = prove(harness, "proof-4")
 
-    assert found.verdict == "not proved"
+    assert found.verdict == "not verified"
     assert "which is the maximum" in str(found.reason)
     assert sorted(cluster["DBClusterIdentifier"] for cluster in list_clusters(harness)) == NAMES
 
@@ -104,12 +104,12 @@ def prove_another_key(harness: ActivityHarness, organisation: str | None) -> Che
 
 
 def test_one_organisation_leaves_a_cluster_to_others(harness: ActivityHarness) -> None:
-    assert [prove_another_key(harness, "acme").verdict for _ in range(2)] == ["proved"] * 2
+    assert [prove_another_key(harness, "acme").verdict for _ in range(2)] == ["verified"] * 2
 
     refused = prove_another_key(harness, "acme")
     others = prove_another_key(harness, "globex")
 
-    assert (refused.verdict, others.verdict) == ("not proved", "proved")
+    assert (refused.verdict, others.verdict) == ("not verified", "verified")
     assert refused.reason == (
         "2 clusters for proving Aurora keys of acme already exist in eu-central-1, which is the maximum for one "
         "organisation. Check again in a few minutes."
@@ -129,17 +129,17 @@ def test_reason_names_no_other_organisation(harness: ActivityHarness) -> None:
 
 
 def test_vendor_may_use_every_cluster(harness: ActivityHarness) -> None:
-    assert [prove_another_key(harness, None).verdict for _ in range(3)] == ["proved"] * 3
+    assert [prove_another_key(harness, None).verdict for _ in range(3)] == ["verified"] * 3
 
 
 def test_organisation_may_prove_again_once_a_cluster_is_gone(harness: ActivityHarness) -> None:
     prove(harness, organisation="acme")
     prove_another_key(harness, "acme")
-    assert prove_another_key(harness, "acme").verdict == "not proved"
+    assert prove_another_key(harness, "acme").verdict == "not verified"
 
     remove(harness)
 
-    assert prove_another_key(harness, "acme").verdict == "proved"
+    assert prove_another_key(harness, "acme").verdict == "verified"
 
 
 def test_concurrent_checks_of_one_organisation_leave_a_cluster_to_others(harness: ActivityHarness) -> None:
@@ -157,9 +157,9 @@ def test_concurrent_checks_of_one_organisation_leave_a_cluster_to_others(harness
         patch.setattr(AuroraProofActivities, "_find_clusters", find_at_the_same_time)
         found = list(pool.map(lambda _: prove_another_key(harness, "acme").verdict, range(4)))
 
-    assert sorted(found) == ["not proved", "not proved", "proved", "proved"]
+    assert sorted(found) == ["not verified", "not verified", "verified", "verified"]
     assert len(list_clusters(harness)) == 2
-    assert prove_another_key(harness, "globex").verdict == "proved"
+    assert prove_another_key(harness, "globex").verdict == "verified"
 
 
 def test_only_own_and_left_behind_clusters_are_removed(
@@ -181,7 +181,7 @@ def test_cluster_of_that_name_without_the_tag_is_left_alone(harness: ActivityHar
     rds.create_db_cluster(
         DBClusterIdentifier=NAMES[0], Engine="aurora-postgresql", MasterUsername="a", ManageMasterUserPassword=True
     )
-    assert prove(harness).verdict == "proved"
+    assert prove(harness).verdict == "verified"
     remove(harness)
     assert [cluster["DBClusterIdentifier"] for cluster in list_clusters(harness)] == NAMES[:1]
 
@@ -208,7 +208,7 @@ def test_proof_survives_every_kind_of_fault(harness: ActivityHarness) -> None:
     for call in ("rds:CreateDBCluster", "rds:DescribeDBClusters", "rds:DeleteDBCluster"):
         harness.inject_every_fault_kind(call)
 
-    assert prove(harness).verdict == "proved"
+    assert prove(harness).verdict == "verified"
     remove(harness)
 
     assert list_clusters(harness) == []

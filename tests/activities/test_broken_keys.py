@@ -193,9 +193,9 @@ def test_exchanged_arns_are_recognised_by_proof(harness: ActivityHarness) -> Non
 @pytest.mark.parametrize(
     ("pattern", "verdict"),
     [
-        ("arn:aws:s3:::byok-*/*", "refused"),
-        ("arn:aws:s3:::byok-*-central-1", "not proved"),
-        ("arn:aws:s3:::byok-*", "proved"),
+        ("arn:aws:s3:::byok-*/*", "cannot be used"),
+        ("arn:aws:s3:::byok-*-central-1", "not verified"),
+        ("arn:aws:s3:::byok-*", "verified"),
     ],
 )
 def test_policy_that_pins_arns_is_proved_only_if_buckets_and_objects_are_allowed(
@@ -203,13 +203,13 @@ def test_policy_that_pins_arns_is_proved_only_if_buckets_and_objects_are_allowed
 ) -> None:
     harness.plan = harness.build_plan(s3_key_arn=create_s3_key_with_pinned_context(harness.aws, pattern))
 
-    if verdict == "refused":  # the environment's buckets use S3 Bucket Keys, so the context is the bucket's ARN
+    if verdict == "cannot be used":  # the environment's buckets use S3 Bucket Keys, so the context is the bucket's ARN
         assert problem_from_s3(harness).code == "s3.AccessDenied"
         return
     found = harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     assert (found.key, found.verdict) == (KeyPurpose.S3, verdict)  # contract 126
-    assert (found.reason is None) == (verdict == "proved")
-    if verdict == "not proved":
+    assert (found.reason is None) == (verdict == "verified")
+    if verdict == "not verified":
         assert "pins kms:EncryptionContext:aws:s3:arn" in found.reason
 
 
@@ -226,6 +226,6 @@ def test_object_without_a_bucket_key_decides_the_probe(harness: ActivityHarness)
 def test_probe_reports_who_used_the_key_and_when(harness: ActivityHarness) -> None:
     found = harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
 
-    assert (found.verdict, found.service, found.key_arn) == ("proved", "S3", harness.plan.environment.s3_key_arn)
+    assert (found.verdict, found.service, found.key_arn) == ("verified", "S3", harness.plan.environment.s3_key_arn)
     assert found.at is not None  # contract 126
     assert found.request_id

@@ -281,7 +281,7 @@ async def test_running_cluster_outlives_the_statement_on_its_key(stage: HealthSt
     health = await stage.verify(request)
 
     assert health.state is HealthState.HEALTHY
-    assert health.keys[1].use == "in use by grant; new use not proved"
+    assert health.keys[1].use == "in use by grant; new use not verified"
 
 
 def bucket(request: ProvisionRequest) -> str:

@@ -55,7 +55,7 @@ async def test_verification_returns_what_the_check_found(
 
     assert (healthy.status_code, lost.status_code) == (200, 200), lost.text
     assert (healthy.json()["state"], lost.json()["state"]) == ("HEALTHY", "KEY_LOST")  # contract 139
-    assert [one["use"] for one in healthy.json()["keys"]] == ["proved", "in use by grant; new use not proved"]
+    assert [one["use"] for one in healthy.json()["keys"]] == ["verified", "in use by grant; new use not verified"]
     assert lost.json()["recoverable_until"] is not None  # contract 142
     assert [one["key"] for one in lost.json()["problems"]] == ["rds"]
     status = (await portal.http.get(f"/v1/environments/{environment_id}")).json()

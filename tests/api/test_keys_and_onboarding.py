@@ -170,7 +170,7 @@ async def test_aurora_key_is_proved_only_on_request(portal: ApiClient) -> None:
     ]
     assert [answer["findings"] for answer in answers] == [[], []]
     verdicts = [[answer["keys"][which]["verdict"] for which in ("s3", "rds")] for answer in answers]
-    assert verdicts == [["proved", "not proved"], ["proved", "proved"]]  # contract 126
+    assert verdicts == [["verified", "not verified"], ["verified", "verified"]]  # contract 126
     assert answers[1]["keys"]["rds"]["request_id"] == "rds-request"
 
 

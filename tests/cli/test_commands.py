@@ -111,9 +111,9 @@ def test_list_is_printed_wide_and_as_csv_with_times_in_utc(run: Run, service: Fa
 def test_check_with_two_proved_keys_exits_0_and_says_who_used_them_when(run: Run, service: FakeService) -> None:
     ended = run(*CHECK, "-o", "json")  # contract 126
     assert ended.code == 0
-    assert [ended.json["keys"][key]["verdict"] for key in ("s3", "rds")] == ["proved", "proved"]
+    assert [ended.json["keys"][key]["verdict"] for key in ("s3", "rds")] == ["verified", "verified"]
     told = run(*CHECK).out
-    assert f"✓ Aurora key {RDS_KEY}: proved. RDS used it at 2026-03-01 12:00:00 UTC, request id a-request-id" in told
+    assert f"✓ Aurora key {RDS_KEY}: verified. RDS used it at 2026-03-01 12:00:00 UTC, request id a-request-id" in told
     assert told.endswith("These keys can be used.\n")
 
 
@@ -122,7 +122,7 @@ def test_check_without_a_proof_of_the_aurora_key_does_not_say_that_it_can_be_use
 ) -> None:
     ended = run(*CHECK, "--no-aurora-proof", "--name", "acme")  # contract 126
     assert ended.code == 4
-    assert f"? Aurora key {RDS_KEY}: not proved. The check was requested without it." in ended.out
+    assert f"? Aurora key {RDS_KEY}: not verified. The check was requested without it." in ended.out
     assert "can be used." not in ended.out
     assert [(one.prove_aurora_key, one.environment_id) for one in service.checked] == [(False, "acme")]
 
@@ -130,9 +130,9 @@ def test_check_without_a_proof_of_the_aurora_key_does_not_say_that_it_can_be_use
 @pytest.mark.parametrize(
     ("key", "code", "verdicts"),
     [
-        (KeyPurpose.S3, 3, ["refused", "proved"]),
-        (KeyPurpose.RDS, 3, ["proved", "refused"]),
-        (None, 4, ["not proved", "not proved"]),
+        (KeyPurpose.S3, 3, ["cannot be used", "verified"]),
+        (KeyPurpose.RDS, 3, ["verified", "cannot be used"]),
+        (None, 4, ["not verified", "not verified"]),
     ],
 )
 def test_exit_code_of_a_failed_check_depends_on_the_cause(
@@ -156,7 +156,7 @@ def test_check_refuses_a_broken_key_with_its_code(
     service.findings = (make_problem().model_copy(update={"code": code, "key": which, "key_arn": arn}),)
     ended = run(*CHECK)
     assert ended.code == 3
-    assert f"✗ {which.display_name} {arn}: refused. {code}" in ended.out
+    assert f"✗ {which.display_name} {arn}: cannot be used. {code}" in ended.out
     assert "These keys cannot be used." in ended.out
 
 

@@ -42,7 +42,7 @@ def make_health(
     problems: tuple[Problem, ...] = (),
     **changes: Any,
 ) -> EnvironmentHealth:
-    """Build the health of an environment that byok last proved `age` ago."""
+    """Build the health of an environment that byok last verified `age` ago."""
     proved_at = datetime.now(UTC) - age
     use = KeyUse.REFUSED if any(one.key is not None for one in problems) else KeyUse.PROVED
     values = {
@@ -157,15 +157,15 @@ def test_healthy_environment_shows_the_proof_of_each_key(run: Run, service: Fake
     _, shown = show(run, service, health)
     assert shown.splitlines() == [
         "Health of acme: HEALTHY, since 2026-03-01 12:00:00 UTC",
-        f"  last proved 3 minutes ago ({health.proved_at:%Y-%m-%d %H:%M:%S} UTC)",  # contract 139
-        f"  ✓ S3 key {S3_KEY}: proved",
-        f"  ✓ Aurora key {RDS_KEY}: in use by grant; new use not proved",
+        f"  last verified 3 minutes ago ({health.proved_at:%Y-%m-%d %H:%M:%S} UTC)",  # contract 139
+        f"  ✓ S3 key {S3_KEY}: verified",
+        f"  ✓ Aurora key {RDS_KEY}: in use by grant; new use not verified",
     ]
 
 
 def test_lost_key_shows_the_problem_and_what_to_do(run: Run, service: FakeService) -> None:
     _, shown = show(run, service, make_health(HealthState.KEY_LOST, problems=(make_problem(),)))
-    assert f"  ✗ S3 key {S3_KEY}: refused" in shown
+    assert f"  ✗ S3 key {S3_KEY}: cannot be used" in shown
     assert f"AWS said    {S3_KEY} is disabled." in shown
     assert f"  What to do\n  1. Enable the key.\n     aws kms enable-key --key-id {S3_KEY}\n" in shown
 
@@ -198,8 +198,8 @@ def test_key_that_kms_deletes_is_shown_as_reported(run: Run, service: FakeServic
     ("state", "line"),
     [
         (HealthState.HEALTHY, "acme is ready."),
-        (HealthState.UNKNOWN, "acme is ready, but AWS refuses to use a key: see its health below."),
-        (HealthState.KEY_LOST, "acme is ready, but AWS refuses to use a key: see its health below."),
+        (HealthState.UNKNOWN, "acme is ready, but AWS does not let byok use a key: see its health below."),
+        (HealthState.KEY_LOST, "acme is ready, but AWS does not let byok use a key: see its health below."),
         (HealthState.DEGRADED, "acme is ready, but a resource is not as byok left it: see its health below."),
     ],
 )
@@ -218,7 +218,7 @@ def test_unknown_health_says_that_no_check_has_completed(run: Run, service: Fake
     health = make_health(HealthState.UNKNOWN, age=age, last_state=HealthState.HEALTHY)
     _, shown = show(run, service, health)
     assert shown.startswith("Health of acme: UNKNOWN, since 2026-03-01 12:00:00 UTC; HEALTHY at the last proof\n")
-    assert "last proved 2 hours 1 minute ago" in shown
+    assert "last verified 2 hours 1 minute ago" in shown
     assert f"No check has completed since {health.proved_at:%Y-%m-%d %H:%M:%S} UTC" in shown
     assert f"is a worker running, and is the schedule key-health/{REGION} paused?" in shown
 

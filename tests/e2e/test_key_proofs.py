@@ -163,7 +163,7 @@ async def test_cli_proves_both_keys_and_leaves_nothing_behind(machine: StackHarn
 
     assert first.code == 0, first
     verdicts = [first.json["keys"][key] for key in ("s3", "rds")]
-    assert [(one["verdict"], one["service"]) for one in verdicts] == [("proved", "S3"), ("proved", "RDS")]
+    assert [(one["verdict"], one["service"]) for one in verdicts] == [("verified", "S3"), ("verified", "RDS")]
     assert all(one["request_id"] and one["at"] for one in verdicts)  # contract 126
     assert again.keys.rds.request_id == verdicts[1]["request_id"], "a proof is reused for ten minutes"
     await wait_until_nothing_is_left(machine, request)
@@ -184,7 +184,7 @@ async def test_cli_refuses_broken_keys(machine: StackHarness) -> None:
         ended = await machine.run_program(*check_command(request), "-o", "json")
         assert ended.code == EXIT_CUSTOMER_KEY, ended
         keys = ended.json["keys"]
-        assert [keys[which]["verdict"] for which in ("s3", "rds")] == ["refused", "refused"]
+        assert [keys[which]["verdict"] for which in ("s3", "rds")] == ["cannot be used", "cannot be used"]
         codes = [s3_fault.code_for(KeyPurpose.S3), rds_fault.code_for(KeyPurpose.RDS)]
         assert [one["code"] for one in ended.json["problems"]] == codes
         return request

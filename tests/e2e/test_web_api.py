@@ -157,7 +157,7 @@ async def test_broken_keys_are_refused_by_the_api(web: StackHarness) -> None:
         request = await asyncio.to_thread(break_key, web, fault, which)
         body = request.model_dump(mode="json") | {"prove_aurora_key": which is KeyPurpose.RDS}
         answer = (await http.post("/v1/key-checks", json=body)).json()
-        assert answer["keys"][which.value]["verdict"] == "refused", (fault.name, answer)
+        assert answer["keys"][which.value]["verdict"] == "cannot be used", (fault.name, answer)
         assert [one["code"] for one in answer["findings"]] == [fault.code_for(which)]
         return request
 

@@ -76,8 +76,8 @@ async def test_triggered_sweep_shows_the_loss_and_the_return_of_a_key(web: Stack
     problem = lost["problems"][0]
     assert (problem["code"], problem["key_arn"]) == ("s3.KMS.DisabledException", request.s3_key_arn)
     assert {one["key"]: one["use"] for one in lost["keys"]} == {
-        "s3": "refused",
-        "rds": "in use by grant; new use not proved",
+        "s3": "cannot be used",
+        "rds": "in use by grant; new use not verified",
     }
     await wait_until_filtered(web, name, HealthState.KEY_LOST)
 

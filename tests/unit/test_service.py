@@ -248,7 +248,7 @@ async def _until_listed(service: EnvironmentService, environment_id: str, phase:
 async def test_key_check_returns_findings_and_proofs(service: EnvironmentService, harness: WorkflowHarness) -> None:
     asked = CheckKeysRequest(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY)
     found = await service.check_keys(asked)
-    assert (found.findings, [one.verdict for one in found.keys.both]) == ((), ["proved", "not proved"])
+    assert (found.findings, [one.verdict for one in found.keys.both]) == ((), ["verified", "not verified"])
 
 
 async def test_workers_poll_for_workflow_and_activity_tasks(

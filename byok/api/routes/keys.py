@@ -58,9 +58,9 @@ class DiagnosisRequest(BaseModel):
 
 @router.post("/key-checks", responses=openapi_problem_responses(HTTPStatus.BAD_GATEWAY))
 async def check_keys(caller: WriteCaller, service: Service, state: State, request: CheckKeysRequest) -> KeyCheckResult:
-    """Return a verdict on each key: proved, refused or not proved.
+    """Return a verdict on each key: verified, cannot be used, or not verified.
 
-    byok tries to prove the Aurora key only if `prove_aurora_key` is true: byok creates a cluster without instances, and
+    byok verifies the Aurora key only if `prove_aurora_key` is true: byok creates a cluster without instances, and
     then removes the cluster.
     """
     request = claim_request(caller, request)

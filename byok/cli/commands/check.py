@@ -48,7 +48,7 @@ def check(
         ),
     ] = None,
     aurora_proof: Annotated[
-        bool, typer.Option("--aurora-proof/--no-aurora-proof", help="Prove the Aurora key by creating a cluster.")
+        bool, typer.Option("--aurora-proof/--no-aurora-proof", help="Verify the Aurora key by creating a cluster.")
     ] = True,
     profile: Profile = None,
     reason: Reason = None,
@@ -57,17 +57,17 @@ def check(
 ) -> None:
     """Check two keys without creating an environment.
 
-    Each key is proved, refused or not proved. To prove the S3 key, byok writes and reads objects that S3 encrypts with
-    the key. To prove the Aurora key, byok creates a cluster without instances that RDS encrypts with the key. byok then
-    removes the objects and the cluster; the removal of the cluster continues after the check ends. byok reuses a proof
-    of an Aurora key for ten minutes.
+    Each key is verified, cannot be used, or is not verified. To verify the S3 key, byok writes and reads objects that
+    S3 encrypts with the key. To verify the Aurora key, byok creates a cluster without instances that RDS encrypts with
+    the key. byok then removes the objects and the cluster; the removal of the cluster continues after the check ends.
+    byok reuses the result for an Aurora key for ten minutes.
 
     Examples:
         byok check --region eu-central-1 --s3-key-arn "$S3_KEY_ARN" --rds-key-arn "$RDS_KEY_ARN"
         byok check --region eu-central-1 --payload "$PAYLOAD" --no-aurora-proof -o json
 
-    Exit codes: 0 both keys are proved; 1 the check could not run; 2 incorrect usage, or a key ARN that can never work;
-    3 a key is refused; 4 no key is refused, but at least one is not proved.
+    Exit codes: 0 both keys are verified; 1 the check could not run; 2 incorrect usage, or a key ARN that can never
+    work; 3 a key cannot be used; 4 at least one key is not verified.
     """
     with exit_on_error(as_json=output.is_json):
         code = _check(
@@ -133,7 +133,7 @@ def exit_code_for_check(found: "KeyCheckResult") -> int:
 
 
 def _build_refusal(request: "CheckKeysRequest", findings: "tuple[Problem, ...]", reason: str = "") -> "KeyCheckResult":
-    """Return verdicts without running the check. A key without a finding is not proved; `reason` says why."""
+    """Return verdicts without running the check. A key without a finding is not verified; `reason` says why."""
     from byok.domain.arns import KeyPurpose
     from byok.domain.models import CheckedKey, CheckedKeys, KeyCheckResult
 

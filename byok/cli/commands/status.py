@@ -47,7 +47,7 @@ def status(
         byok status acme -o json
 
     Exit codes: 0 in progress, ready or deleted; 1 stopped by anything except a customer's key, or there is no such
-    environment; 3 stopped by a customer's key, or ready, but AWS refuses to use a customer's key (KEY_LOST) or the
+    environment; 3 stopped by a customer's key, or ready, but a customer's key cannot be used (KEY_LOST) or the
     tenant alias points to another key.
     """
     import asyncio

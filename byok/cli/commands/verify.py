@@ -17,7 +17,7 @@ def verify(
     _explain: Explain = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Prove the keys of a READY environment, and show its health.
+    """Verify the keys of a READY environment, and show its health.
 
     A worker writes and reads an object with the S3 key, reads the cluster's status, and compares the resources, tags,
     settings and claims with what byok created. If the cluster lost its key and the key works again, the worker also
@@ -31,8 +31,8 @@ def verify(
         byok verify acme --reason "the customer enabled the key"
 
     Exit codes: 0 HEALTHY; 1 there is no such environment, it is not READY, or no worker is available; 2 incorrect
-    usage; 3 KEY_LOST: AWS refuses to use a customer's key; 4 AWS did not answer, so nothing is proved; 5 DEGRADED,
-    RECOVERING, or a platform-managed key is lost.
+    usage; 3 KEY_LOST: AWS does not let byok use a customer's key; 4 AWS did not answer, so nothing is verified; 5
+    DEGRADED, RECOVERING, or a platform-managed key is lost.
     """
     import asyncio
 

@@ -16,7 +16,7 @@ from byok.domain.key_owner_acts.cells import (
 from byok.domain.key_owner_acts.model import Cell, Outcome, Resource, Source
 
 _DISABLE_AGAIN: Final = "Yes: disable the key (`DisableKey`)."
-_PROVED: Final = "Nothing. `byok check` shows the key as proved."
+_PROVED: Final = "Nothing. `byok check` shows the key as verified."
 _START: Final = "Nothing, because byok does not start clusters."
 _RESTORE: Final = "Nothing, because byok does not restore clusters."
 _KEY_LOST_FOR_GOOD: Final = "rds.inaccessible-encryption-credentials"

@@ -17,9 +17,9 @@ class KeyUse(StrEnum):
     PLATFORM_MANAGED: the key is not the customer's.
     """
 
-    PROVED = "proved"
-    IN_USE = "in use by grant; new use not proved"
-    REFUSED = "refused"
+    PROVED = "verified"
+    IN_USE = "in use by grant; new use not verified"
+    REFUSED = "cannot be used"
     UNREACHABLE = "unreachable"
     PLATFORM_MANAGED = "platform-managed"
 

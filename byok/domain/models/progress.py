@@ -53,7 +53,7 @@ class Problem(RecordModel):
 
 
 class CheckedKey(RecordModel):
-    """The result of a check for one key: proved, refused, or not proved (contract 126).
+    """The result of a check for one key: verified, cannot be used, or not verified (contract 126).
 
     Attributes:
         service: The service that used the key, `S3` or `RDS`, if the key is proved.
