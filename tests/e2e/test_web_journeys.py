@@ -58,10 +58,10 @@ async def addresses(web: StackHarness, tmp_path_factory: pytest.TempPathFactory)
     """The URLs of two web servers of the same stack: one without sign-in, and one to which users sign in."""
     data = tmp_path_factory.mktemp("journeys")
     async with (
-        run_web_server(web, AllowAllAuth(), data / "open") as for_everybody,
+        run_web_server(web, AllowAllAuth(), data / "open") as without_sign_in,
         run_web_server(web, build_static_auth("*", *Scope), data / "with-sign-in") as with_sign_in,
     ):
-        yield {"": for_everybody, TOKEN: with_sign_in}
+        yield {"": without_sign_in, TOKEN: with_sign_in}
 
 
 @pytest.mark.parametrize(("journey", "setting"), list_cases(), ids=name_case)

@@ -41,7 +41,7 @@ async def test_first_page_shows_prerequisites_and_asks_for_name_and_region(brows
     assert "You need an AWS account in which to create your KMS keys" in browser.text  # contract 2, 3
     assert "IAM permissions to create KMS keys" in browser.text
     await browser.open_page("/new", name="Not Legal", region="nowhere", next="1")
-    assert "Use lower-case letters" in browser.text
+    assert "Start with a letter" in browser.text
     assert "nowhere is not an AWS Region" in browser.text
     assert 'value="Not Legal"' in browser.page.text
 

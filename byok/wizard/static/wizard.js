@@ -193,7 +193,9 @@ function checkKeysAsTyped(form) {
     }
     for (const [key, field] of Object.entries(fields)) {
       const own = told.findings.filter((one) => one.key === key).map((one) => one.message);
-      document.getElementById(`${field.id}-fault`).textContent = own.join(" ");
+      const fault = document.getElementById(`${field.id}-fault`);
+      fault.textContent = own.join(" ");
+      if (own.length && field === document.activeElement) fault.scrollIntoView({ block: "nearest" });
       if (own.length) field.setAttribute("aria-invalid", "true"); else field.removeAttribute("aria-invalid");
     }
     document.getElementById("both-fault").textContent =

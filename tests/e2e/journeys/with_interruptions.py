@@ -98,7 +98,7 @@ async def back_button(user: Visitor) -> None:
     if user.setting.script:
         await expect(user.page.get_by_label("Environment name")).to_have_value(user.name)
     else:  # the address has no name, so the page offers the draft
-        await user.see(user.page.get_by_role("link", name=user.name))
+        await expect(user.page.get_by_role("link", name=user.name)).to_be_visible()
     await user.stop_at("back at the first page")
     await user.page.go_forward()
     await user.expect_step("Encryption at rest")
