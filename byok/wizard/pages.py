@@ -58,7 +58,7 @@ class PageRenderer:
             request: The request for the page.
             template: The name of the template file.
             session: The user's session, if any. The page gets the session's form token, and the response sets the
-                session's cookie.
+                cookie of a new session.
             status: The HTTP status.
             values: The template's values.
         """
@@ -71,7 +71,7 @@ class PageRenderer:
             **values,
         )
         response = HTMLResponse(text, status)
-        if session is not None:
+        if session is not None and session.is_new:
             sessions: SessionCookies = request.app.state.sessions
             sessions.set_cookie(request, response, session)
         return response

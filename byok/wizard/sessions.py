@@ -4,7 +4,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -35,6 +35,7 @@ class Session:
         id: The session's random id, which byok records when the user ends the session.
         started: When the session started, in seconds since 1970.
         provider: The key of the identity provider with which the user signed in; None if the user entered a token.
+        is_new: Whether the user's browser has no cookie of this session yet.
     """
 
     caller: Caller
@@ -42,6 +43,7 @@ class Session:
     id: str
     started: float
     provider: str | None = None
+    is_new: bool = field(default=False, compare=False)
 
     def has_scope(self, scope: Scope) -> bool:
         """Return whether the user has a scope."""
@@ -99,8 +101,9 @@ class SessionCookies:
         ends = started + LIFETIME_SECONDS
         until = ends if caller.until is None else min(caller.until, ends)
         return Session(
-            replace(caller, until=until), secrets.token_urlsafe(24), secrets.token_urlsafe(16), started, provider
-        )
+            replace(caller, until=until), secrets.token_urlsafe(24), secrets.token_urlsafe(16), started, provider,
+            is_new=True,
+        )  # fmt: skip
 
     def end_session(self, session: Session) -> None:
         """End a session, so that no copy of its cookie is valid any more.
@@ -119,8 +122,9 @@ class SessionCookies:
         return request.cookies.get(self._cookie_name(request))
 
     def set_cookie(self, request: Request, response: Response, session: Session) -> None:
-        """Set the session's cookie."""
+        """Set the session's cookie. Every cookie of a session has the same content, so one is enough."""
         held = asdict(session)
+        del held["is_new"]
         held["caller"]["scopes"] = sorted(session.caller.scopes)
         value = str(self._serializer.dumps(held))
         self._writer.set(request, response, self._cookie_name(request), value, LIFETIME_SECONDS)

@@ -100,7 +100,7 @@ async def test_cancellation_lets_a_started_write_finish() -> None:
 
     def write() -> str:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return "written"
 
     writing = asyncio.create_task(run_to_completion(write))

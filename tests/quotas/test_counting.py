@@ -157,7 +157,7 @@ async def test_checks_count_for_each_key_and_for_an_hour(tenant: Tenant, monkeyp
 async def test_identical_check_may_join_the_one_in_progress_at_the_limit(tenant: Tenant) -> None:
     tenant.limit(key_checks_per_hour=1)
     hold = threading.Event()
-    tenant.harness.activities.script["probe_s3_key"] = [lambda: hold.wait(30)]
+    tenant.harness.activities.script["probe_s3_key"] = [lambda: hold.wait(60)]
     first = asyncio.create_task(tenant.service.check_keys(tenant.build_check()))
     await tenant.wait_until_exceeded(Quota.KEY_CHECKS)
 

@@ -68,7 +68,7 @@ def test_waiting_call_does_not_block_other_calls() -> None:
 
     def sleep(_: float) -> None:
         sleeping.release()
-        released.wait(10)
+        released.wait(60)
 
     bucket = TokenBucket(1, lambda: 0.0, sleep)
     bucket.acquire()

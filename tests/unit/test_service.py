@@ -89,7 +89,7 @@ async def test_different_request_for_a_running_id_names_the_differences(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     release = threading.Event()
-    harness.activities.script["ensure_cluster"] = [lambda: release.wait(20)]
+    harness.activities.script["ensure_cluster"] = [lambda: release.wait(60)]
     await service.create(build_provision_request(environment_id))
     await wait_until(service, environment_id, lambda status: status.phase is Phase.CREATING_CLUSTER)
     with pytest.raises(EnvironmentConflictError, match=f"S3 key ARN is {S3_KEY}, not {RDS_KEY}"):
@@ -126,7 +126,7 @@ async def test_running_environment_reports_its_pending_activity(
     again, release = timedelta(milliseconds=1), threading.Event()
     harness.activities.script["probe_s3_key"] = [
         build_aws_failure("s3", "AccessDenied", "no kms:GenerateDataKey", Phase.VALIDATING_KEYS, retry_after=again),
-        lambda: release.wait(20),
+        lambda: release.wait(60),
     ]
     await service.create(build_provision_request(environment_id))
     status = await wait_until(service, environment_id, lambda found: any(item.attempt == 2 for item in found.pending))
@@ -163,7 +163,7 @@ async def test_terminated_workflow_is_stopped_with_the_reason(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     release = threading.Event()
-    harness.activities.script["ensure_cluster"] = [lambda: release.wait(20)]
+    harness.activities.script["ensure_cluster"] = [lambda: release.wait(60)]
     await service.create(build_provision_request(environment_id))
     await wait_until(service, environment_id, lambda status: status.phase is Phase.CREATING_CLUSTER)
     await harness.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate(
@@ -181,7 +181,7 @@ async def test_terminated_deletion_must_be_requested_again(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     hold = threading.Event()
-    harness.activities.script["find_resources"] = [lambda: hold.wait(20)]
+    harness.activities.script["find_resources"] = [lambda: hold.wait(60)]
     await service.delete(build_delete_request(environment_id))
     await wait_until_called(harness, "find_resources")
 

@@ -351,7 +351,7 @@ async def test_running_attempt_has_no_end(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     hold = threading.Event()
-    harness.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
+    harness.activities.script["ensure_cluster"] = [lambda: hold.wait(60)]
     await service.create(build_provision_request(environment_id))
     await wait_until_called(harness, "ensure_cluster")
 
@@ -391,7 +391,7 @@ async def test_foreign_stop_signal_is_ignored(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     hold = threading.Event()
-    harness.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
+    harness.activities.script["ensure_cluster"] = [lambda: hold.wait(60)]
     await service.create(build_provision_request(environment_id))
     handle = service.client.get_workflow_handle(environment_workflow_id(environment_id))
     await handle.signal(STOP_SIGNAL, "nonsense")

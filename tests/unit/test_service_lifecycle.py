@@ -179,7 +179,7 @@ async def test_refused_replay_says_why(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     hold = threading.Event()
-    harness.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
+    harness.activities.script["ensure_cluster"] = [lambda: hold.wait(60)]
     await service.create(build_provision_request(environment_id))
     with pytest.raises(NotReplayableError, match="is running"):
         await service.replay(environment_id)
@@ -270,7 +270,7 @@ async def test_running_deletion_excludes_other_operations(
 ) -> None:
     await provision_and_wait(service, environment_id)
     hold = threading.Event()
-    harness.activities.script["find_resources"] = [lambda: hold.wait(20)]
+    harness.activities.script["find_resources"] = [lambda: hold.wait(60)]
     await service.delete(build_delete_request(environment_id))
 
     assert not await service.delete(build_delete_request(environment_id))
@@ -294,7 +294,7 @@ async def test_running_provisioning_cannot_be_deleted(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     hold = threading.Event()
-    harness.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
+    harness.activities.script["ensure_cluster"] = [lambda: hold.wait(60)]
     await service.create(build_provision_request(environment_id))
 
     with pytest.raises(EnvironmentBusyError, match="`byok cancel"):

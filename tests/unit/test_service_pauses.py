@@ -37,7 +37,7 @@ async def test_paused_activity_shows_since_when_by_whom_and_why(
     hold = threading.Event()
 
     def fail_once_paused() -> None:
-        hold.wait(20)
+        hold.wait(60)
         raise denied
 
     harness.activities.script["probe_s3_key"] = [fail_once_paused]
@@ -76,7 +76,7 @@ async def test_paused_workflow_is_running_and_shows_its_pause(
 ) -> None:
     monkeypatch.setattr(pending, "UNCLAIMED_AFTER", timedelta(0))
     hold = threading.Event()
-    harness.activities.script["probe_s3_key"] = [lambda: hold.wait(20)]
+    harness.activities.script["probe_s3_key"] = [lambda: hold.wait(60)]
     await service.create(build_provision_request(environment_id))
     await wait_until_called(harness, "probe_s3_key")
     workflow_id, namespace = environment_workflow_id(environment_id), service.client.namespace

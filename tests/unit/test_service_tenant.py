@@ -30,7 +30,7 @@ class HeldStep:
 
     def __call__(self) -> None:
         self.begun.set()
-        self._go.wait(20)
+        self._go.wait(60)
 
     async def wait_until_begun(self) -> None:
         assert await asyncio.to_thread(self.begun.wait, 20)

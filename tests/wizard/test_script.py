@@ -76,8 +76,13 @@ async def test_nothing_typed_is_lost_and_each_answer_comes_without_a_page_load(
         await expect(page.locator("#s3_key_arn-state")).to_contain_text("verified")
         await expect(page.locator("#rds_key_arn-state")).to_contain_text("s so far, usually a few minutes.")
         await check_page(page, "validating")
+        await page.get_by_role("button", name="Next: Review").click()
+        await expect(page.get_by_text("Your keys are still being validated")).to_be_visible()
         release.set()
-        await expect(page.get_by_text("Both keys are verified")).to_be_in_viewport()
+        await expect(page.get_by_text("verified at")).to_have_count(2)  # the review updates itself
+        await expect(page.get_by_text("Your keys are still being validated")).to_be_hidden()
+        await page.go_back()
+        await expect(page.get_by_text("Both keys are verified")).to_be_visible()
         assert await page.evaluate("window.sameDocument"), "no page was loaded"
         await check_page(page, "verified")
         await page.reload()

@@ -325,6 +325,15 @@ async def test_review_shows_what_is_known_about_each_key(browser: Browser, harne
     assert "The S3 key cannot be used yet" in browser.text
 
 
+async def test_completed_steps_are_links_that_keep_the_entries(browser: Browser) -> None:
+    await browser.open_page("/new/review", **DRAFT)
+    links = re.findall(r'Completed: </span><a href="([^"]+)"', browser.page.text)
+    assert [link.partition("?")[0] for link in links] == ["/new", "/new/encryption"]
+    for link in links:
+        await browser.open_page(unescape(link))
+        assert f'value="{DRAFT["name"]}"' in browser.page.text
+
+
 async def test_help_of_each_step_opens_a_section_of_the_key_administrators_guide(browser: Browser) -> None:
     guide = (ROOT / "docs" / "key-owners.md").read_text()
     anchors = {make_anchor(heading) for heading in re.findall(r"^#+ (.+)$", guide, re.MULTILINE)}
@@ -415,6 +424,19 @@ async def test_stop_shows_the_underlying_kms_error_and_retry_continues(
     first, second = re.findall(r"<tr>.*?</tr>", attempts, re.DOTALL)
     assert all(word in first for word in ("Provisioning", "Stopped", "s3.KMS.DisabledException"))  # contract 148
     assert all(word in second for word in ("Retry", "Ready", "replayed from ensure_bucket"))
+
+
+async def test_stopped_environment_offers_the_script_that_collects_the_facts_about_its_keys(
+    browser: Browser, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    refused = build_aws_failure("rds", "KMSKeyNotAccessibleFault", "cannot use the key", Phase.CREATING_CLUSTER)
+    harness.activities.script["ensure_cluster"] = [refused]
+    await service.create(build_provision_request(environment_id))
+    await wait_until_ended(service, environment_id)
+    await browser.open_page(f"/environments/{environment_id}")
+    (link,) = re.findall(r'href="(/new/script[^"]+)" download', browser.page.text)
+    script = await browser.http.get(unescape(link))
+    assert all(arn in script.text for arn in (S3_KEY, RDS_KEY))
 
 
 async def test_keys_entered_to_retry_with_are_kept_if_the_retry_is_refused_or_the_session_has_ended(

@@ -155,7 +155,7 @@ async def test_cancellation_after_the_last_removal_does_not_stop_the_deletion(
 
     def slowly() -> None:
         listing.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     harness.activities.listed = [EVERYTHING, build_owned_resources()]
     harness.activities.script["find_resources"] = [lambda: None, slowly]
@@ -176,7 +176,7 @@ async def test_deletion_cancelled_at_its_start_reports_remaining_resources(
 
     def slowly() -> None:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     harness.activities.listed = [EVERYTHING]
     harness.activities.script["plan_deletion"] = [slowly]
@@ -338,7 +338,7 @@ async def test_cancellation_does_not_interrupt_a_rollback(harness: WorkflowHarne
 
     def slowly() -> None:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     disabled = build_aws_failure("s3", "KMS.DisabledException", "… is disabled.", Phase.CREATING_STORAGE)
     harness.activities.script |= {"ensure_bucket": [disabled], "remove_cluster": [slowly]}

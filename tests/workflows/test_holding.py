@@ -70,7 +70,7 @@ class Answers:
         """Return a step that succeeds once an event is set."""
 
         def step() -> None:
-            assert released.wait(20)
+            assert released.wait(60)
 
         return step
 

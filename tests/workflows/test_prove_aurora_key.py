@@ -47,7 +47,7 @@ def hold_removal(harness: WorkflowHarness) -> tuple[threading.Event, threading.E
 
     def hold() -> None:
         begun.set()
-        release.wait(30)
+        release.wait(60)
 
     harness.activities.script["remove_proof_clusters"] = [hold]
     return begun, release

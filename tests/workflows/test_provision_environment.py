@@ -242,7 +242,7 @@ async def test_refused_write_cancels_the_wait_for_the_database(harness: Workflow
         raise not_ready
 
     def refuse() -> None:
-        assert waiting.wait(10)
+        assert waiting.wait(60)
         made = build_bucket_resource(harness.activities.inputs["ensure_bucket"][0], created=True)
         raise with_partial_result(build_aws_failure(*DISABLED, Phase.CREATING_STORAGE), made)
 

@@ -179,7 +179,7 @@ async def test_cancelled_naming_keeps_and_reports_completed_work(harness: Workfl
 
     def hold() -> None:
         begun.set()
-        release.wait(10)
+        release.wait(60)
 
     harness.activities.script["reconcile_key"] = [hold]
     handle = await harness.start_reconcile_tenant(build_tenant_request(environment_id))

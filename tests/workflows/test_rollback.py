@@ -65,7 +65,7 @@ async def test_cancelled_environment_completes_its_write_and_reports_it(
 
     def write() -> None:
         begun.set()
-        assert finish.wait(10)
+        assert finish.wait(60)
 
     harness.activities.script["ensure_cluster"] = [write]
     handle = await harness.start_provision(build_provision_request(environment_id))

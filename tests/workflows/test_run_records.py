@@ -182,7 +182,7 @@ async def test_ended_runs_reveal_cancellations_terminations_and_invalid_inputs(
 ) -> None:
     cancelled, terminated, invalid = (f"env-{uuid.uuid4().hex[:12]}" for _ in range(3))
     held = threading.Event()
-    recorded.activities.script["ensure_cluster"] = [lambda: held.wait(30), lambda: held.wait(30)]
+    recorded.activities.script["ensure_cluster"] = [lambda: held.wait(60), lambda: held.wait(30)]
     service = EnvironmentService(recorded.client, recorded.task_queue).on_behalf_of(ANA)
     for name in (cancelled, terminated):
         await recorded.start_provision(build_provision_request(name))

@@ -158,7 +158,7 @@ def hold_activity(harness: WorkflowHarness, step: str) -> tuple[threading.Event,
 
     def hold() -> None:
         begun.set()
-        go_on.wait(20)
+        go_on.wait(60)
 
     harness.activities.script[step] = [hold]
     return begun, go_on.set

@@ -172,6 +172,24 @@ async function followCheck(part) {
   if (isHere) focusAnswer(found);  // a user who reads elsewhere on the page stays there
 }
 
+// The review shows what a running check has found as soon as the check has ended.
+async function updateReview(part) {
+  if (!part?.dataset.check) return;
+  await new Promise((resolve) => { setTimeout(resolve, 2000); });
+  if (!part.isConnected) return;
+  const answer = await request(part.dataset.check, {}).catch(() => null);
+  const found = answer?.page.getElementById("review-check");
+  if (!found || found.dataset.check) {
+    updateReview(part);
+    return;
+  }
+  delete part.dataset.check;
+  for (const one of [part, document.getElementById("review-values")]) {
+    one.replaceChildren(...answer.page.getElementById(one.id).childNodes);
+  }
+  prepare(part);
+}
+
 // Checks both ARNs while the user types. The server applies the rules, so that the rules are implemented only once.
 function checkKeysAsTyped(form) {
   if (!form) return;
@@ -275,6 +293,7 @@ function prepare(within) {
   chooseQuickly(within.querySelector("[data-choice]"));
   checkKeysAsTyped(within.querySelector("#keys-form"));
   followCheck(within.id === "keys" ? within : within.querySelector("#keys"));
+  updateReview(within.querySelector("#review-check"));
 }
 
 // Only another step is another page. A link to a place in the page also causes this event.
