@@ -74,7 +74,7 @@ def build_config(settings: Settings) -> Config:
 
 
 def build_activities(settings: Settings, session: boto3.Session, platform_role_arn: str) -> list[Callable[..., Any]]:
-    """Create the activity objects with their clients and settings, and return all activities."""
+    """Create all activities, with their clients and settings."""
     platform = Platform(
         platform_role_arn,
         settings.vendor,
@@ -150,14 +150,13 @@ def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig
     """Return this worker's version, or None if the worker is unversioned and accepts every workflow.
 
     A versioned worker receives new workflows only once its build is the current version. Workflows are pinned, so each
-    workflow stays on the build that started it until the workflow ends. Most workflows take minutes, and a workflow
-    takes hours only if byok holds its environment, so an old build rarely has to keep running for long. Only the record
-    of an environment, which lives as long as the environment, and the delivery of a notification, which may retry for
-    days, move to the current build (`select_record_workflow`, `select_delivery_workflow`).
+    workflow stays on the build that started it until the workflow ends. Most workflows take minutes. A workflow takes
+    hours only while byok holds its environment. An old build therefore rarely has to keep running for long. Only two
+    kinds of workflows move to the current build: the record of an environment, which lives as long as the environment,
+    and the delivery of a notification, which may retry for days (`select_record_workflow`, `select_delivery_workflow`).
 
-    The versioning behaviour is set here and not on the workflows, because an unversioned worker must not send a
-    versioning behaviour. If an unversioned worker sent one, the server would reject the worker's workflow tasks, and
-    the workflows would hang.
+    The versioning behaviour is set here and not in the workflows, because an unversioned worker must not send a
+    versioning behaviour: the server would reject its workflow tasks, and the workflows would hang.
     """
     if settings.worker_deployment is None or settings.worker_build_id is None:
         return None
@@ -227,7 +226,7 @@ async def run_worker(settings: Settings) -> None:
     load_blueprint(settings.blueprint)  # even an unfit worker reports an invalid blueprint when it starts
     identity = WorkerIdentity(build_config(settings), settings.home_region, settings.platform_role_arn)
     with ThreadPoolExecutor(settings.activity_threads, thread_name_prefix="activity") as executor:
-        asyncio.get_running_loop().set_default_executor(executor)  # for the AWS calls of async activities
+        asyncio.get_running_loop().set_default_executor(executor)  # makes the AWS calls of async activities
 
         def start() -> Worker:
             if identity.session is None or identity.platform_role_arn is None:  # cannot happen: the worker is fit
@@ -254,14 +253,14 @@ def main() -> int:
     """Run the worker.
 
     Returns:
-        0 after a clean shutdown, 1 if the worker could not start. In that case, standard error shows the reason.
+        0 after a clean shutdown, 1 if the worker could not start. An error message is then on standard error.
     """
     try:
         settings = Settings()
         configure_logging(settings)
         asyncio.run(run_worker(settings))
     except (ValidationError, SettingsError) as error:
-        sys.stderr.write(f"error: The worker's settings are wrong: {format_settings_error(error)}\n")
+        sys.stderr.write(f"error: The worker's settings are invalid: {format_settings_error(error)}\n")
         return 1
     except (RuntimeError, OSError, ValueError, BotoCoreError, ClientError) as error:
         sys.stderr.write(f"error: The worker cannot start: {error}\n")

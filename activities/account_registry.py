@@ -15,18 +15,19 @@ NOT_REGISTERED_CODE: Final = "byok.AccountNotRegistered"
 
 _ACCOUNTS: Final = "accounts/"
 _BY_ORGANISATION: Final = "accounts-by-organisation/"
-"""An index, so that a list of one organisation's accounts does not require reading the records of all other accounts.
-Only the records under `accounts/` are authoritative."""
+"""The prefix of an index of accounts by organisation. With this index, byok can list one organisation's accounts
+without reading the records of all other accounts. Only the records under `accounts/` are authoritative.
+"""
 
 
 @dataclass(frozen=True)
 class AccountRegistry:
     """Stores one object per registered account in the home Region's probe bucket.
 
-    A conditional write creates an account's object only if the object does not exist yet, so an account belongs to at
-    most one organisation, even if two organisations register the account at the same moment. A lookup always makes the
-    same single call, whether the account is registered for the requesting organisation, for another organisation, or
-    not at all.
+    The object is created by a conditional write, which fails if the object already exists. An account therefore belongs
+    to at most one organisation, even if two organisations register the account at the same moment. Every lookup makes
+    exactly one call to S3, whether the account is registered for the requesting organisation, for another organisation,
+    or not at all.
 
     Attributes:
         bucket: The home Region's probe bucket.
@@ -35,7 +36,7 @@ class AccountRegistry:
     bucket: ProbeBucket
 
     def find(self, account: str) -> str | None:
-        """Return the organisation that an account is registered for; None if it is not registered."""
+        """Return the organisation that an account is registered for; None if the account is not registered."""
         record = self.bucket.read_record(_ACCOUNTS + account)
         return None if record is None else str(record["organisation"])
 
@@ -65,7 +66,7 @@ class AccountRegistry:
 
         Args:
             organisation: Yield only the accounts of this organisation.
-            after: The account after which the list begins; None to begin with the first account.
+            after: Skip this account and all accounts before it; None to begin with the first account.
         """
         prefix = _ACCOUNTS if organisation is None else _index_key(organisation, "")
         for item in self.bucket.list_objects(prefix, prefix + (after or "")):
@@ -77,7 +78,7 @@ class AccountRegistry:
     def list_unregistered(self, step: ActivityContext, keys: Iterable[KeyPurpose]) -> tuple[Problem, ...]:
         """Return a problem for each key whose account is not registered for the environment's organisation.
 
-        An invalid ARN is skipped, because the validation of the ARNs reports it.
+        Invalid ARNs are skipped, because the validation of the ARNs already reports them.
         """
         accounts: dict[KeyPurpose, str] = {}
         for which in keys:

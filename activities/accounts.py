@@ -36,8 +36,8 @@ class AccountActivities:
     def find_unregistered_accounts(self, environment: Environment) -> KeyConflicts:
         """Return a problem for each customer key whose account is not registered for the environment's organisation.
 
-        The problem is the same whether or not another organisation has registered the account. An invalid ARN is
-        skipped, because the validation of the ARNs reports it.
+        The problem is the same whether or not another organisation has registered the account. Invalid ARNs are
+        skipped, because the validation of the ARNs already reports them.
 
         Raises:
             ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.

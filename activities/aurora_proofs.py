@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef
 
 LEFTOVER_AGE: Final = timedelta(hours=1)
-"""If a proof cluster is older than this, byok assumes that a workflow ended without removing the cluster.
+"""The age at which byok treats a proof cluster as left behind by a workflow that has ended.
 
-Normally, removing a proof cluster takes minutes.
+Removing a proof cluster normally takes minutes.
 """
 
 _AGAIN_AFTER_A_STOP: Final = timedelta(minutes=5)
@@ -58,7 +58,7 @@ class AuroraProofActivities:
 
     @activity.defn
     async def await_aurora_proof(self, environment: Environment) -> CheckedKey:
-        """Start `ProveAuroraKey` for the Aurora key, or join the run in progress, and return its verdict.
+        """Start `ProveAuroraKey` for the Aurora key, or join the run in progress, and return the verdict of that run.
 
         Temporal retries the activity after an error from the SDK or from the Temporal server. If the workflow ends
         before it returns a verdict, the next attempt starts a new run.
@@ -80,13 +80,14 @@ class AuroraProofActivities:
     def ensure_proof_cluster(self, task: AuroraProofTask) -> CheckedKey:
         """Create a cluster encrypted with the Aurora key, or find the cluster that an earlier attempt created.
 
-        An organisation may occupy only some of the names, so that others can always prove a key. An attempt tries the
-        first free name, and lists the clusters again if another attempt takes this name first. Concurrent checks of one
-        organisation can therefore exceed its limit only if another proof's cluster disappears at the same moment.
+        The number of cluster names is limited, and one organisation may use only some of them, so that other
+        organisations can still prove their keys. An attempt tries the first free name. If another attempt takes this
+        name first, the attempt lists the clusters again. An organisation can therefore exceed its limit only if two of
+        its checks run concurrently while the cluster of another proof disappears.
 
         Returns:
-            The verdict: proved, or not proved if the maximum number of clusters for proving keys, or the organisation's
-            maximum, has already been reached.
+            The verdict: proved; or not proved, if the maximum number of proof clusters already exists, either in total
+            or for the organisation.
 
         Raises:
             ApplicationError: `rds.KMSKeyNotAccessibleFault`, after the grace period. For other RDS errors, see the
@@ -100,7 +101,7 @@ class AuroraProofActivities:
             own = {"Key": environment.run_tag, "Value": task.proof_id}
             for name in naming.proof_cluster_identifiers(self.platform.vendor):
                 for cluster in existing.values():
-                    if own in cluster.get("TagList", []):  # an earlier attempt created it, but lost the response
+                    if own in cluster.get("TagList", []):  # an earlier attempt lost the response
                         return self._proved(step, cluster, cluster["ClusterCreateTime"], None)
                 if self._has_reached_limit(existing, environment):
                     break
@@ -125,8 +126,8 @@ class AuroraProofActivities:
         The activity succeeds once these clusters are gone.
 
         Raises:
-            ApplicationError: `rds.NotReady`, retried after `poll`, until the clusters are gone. Temporal retries the
-                activity after every error, because otherwise the clusters could be left behind.
+            ApplicationError: `rds.NotReady`, until the clusters are gone; Temporal retries after `poll`. Temporal
+                retries the activity after every error, because otherwise the clusters could be left behind.
         """
         step, rds = self._step(environment), self.clients.on_behalf_of(environment.organisation).rds(environment.region)
         try:
@@ -147,13 +148,16 @@ class AuroraProofActivities:
         return find_clusters(rds, naming.proof_cluster_identifiers(self.platform.vendor))
 
     def _has_reached_limit(self, existing: "Mapping[str, DBClusterTypeDef]", environment: Environment) -> bool:
-        """Return whether the organisation has as many proof clusters as it may have. The vendor has no such limit."""
+        """Return whether the organisation has reached its limit of proof clusters.
+
+        Only the total limit applies to the vendor's own proofs.
+        """
         wanted = naming.organisation_tags(self.platform.vendor, environment.organisation)
         own = [one for one in existing.values() if wanted and has_tags(one.get("TagList", []), wanted)]
         return len(own) >= naming.MAX_PROOF_CLUSTERS_PER_ORGANISATION
 
     def _describe_limit(self, existing: "Mapping[str, DBClusterTypeDef]", environment: Environment) -> str:
-        """Return why no cluster was created. The text names no organisation except the environment's own."""
+        """Return why no cluster was created, without revealing the names of other organisations."""
         number, owner, limited = naming.MAX_PROOF_CLUSTERS, "", "the maximum"
         if self._has_reached_limit(existing, environment):
             number, owner = naming.MAX_PROOF_CLUSTERS_PER_ORGANISATION, f" of {environment.organisation}"
@@ -166,14 +170,14 @@ class AuroraProofActivities:
     def _must_go(self, cluster: "DBClusterTypeDef", environment: Environment) -> bool:
         tags = {tag.get("Key"): tag.get("Value") for tag in cluster.get("TagList", [])}
         proves = tags.get(naming.proof_tag_key(self.platform.vendor))
-        if proves is None:  # the cluster is named like a proof cluster, but was not created for a proof
+        if proves is None:  # not a proof cluster, although it has the name of one
             return False
         return proves == environment.rds_key_arn or cluster["ClusterCreateTime"] < datetime.now(UTC) - LEFTOVER_AGE
 
     def _proved(
         self, step: ActivityContext, cluster: "DBClusterTypeDef", at: datetime, request_id: str | None
     ) -> CheckedKey:
-        """Return the verdict on the key if RDS reports that the key encrypts the cluster (contract 99)."""
+        """Return the verdict, or stop if RDS reports that another key encrypts the cluster (contract 99)."""
         arn = step.environment.rds_key_arn
         if not is_encrypted_with_own_key(cluster, step.environment):
             reported = cluster.get("KmsKeyId") or "no customer key"

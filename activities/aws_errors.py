@@ -90,10 +90,10 @@ def none_if_absent(read: Callable[[], _T]) -> _T | None:
 def find_service_and_rule(
     error: ClientError, key_arn: str | None = None, platform_role_arn: str | None = None
 ) -> tuple[str, ErrorRule]:
-    """Return the service that raised an error, spelled as in problem codes, and the matching rule of the error table.
+    """Return the service that raised an error, as named in problem codes, and the matching rule of the error table.
 
-    An error from one of botocore's internal clients concerns the worker's credentials, so the customer cannot fix it,
-    and byok holds.
+    An error from one of botocore's internal clients concerns the worker's credentials. The customer cannot fix such an
+    error, so byok holds the environment.
     """
     code, message = get_error_code(error), get_error_message(error)
     service = cast("str | None", error.response.get("ResponseMetadata", {}).get(_SERVICE))

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class TokenBucket:
-    """A token bucket that holds at most the tokens of one second, and is full at first.
+    """A token bucket that starts full and holds the number of tokens added in one second.
 
-    A caller that finds no token reserves the next token, and sleeps outside the lock until that token is due. Callers
-    therefore get their tokens in order, and a sleeping caller does not block other callers. boto3 runs in threads, so a
-    sleep does not delay heartbeats, which the worker's event loop sends.
+    If the bucket is empty, a caller reserves the next token, releases the lock, and sleeps until that token is due.
+    Callers therefore get their tokens in order, and a sleeping caller does not block other callers. A sleep does not
+    delay heartbeats either, because boto3 runs in threads and the worker's event loop sends the heartbeats.
 
     Attributes:
         per_second: How many tokens are added per second.
@@ -31,7 +31,7 @@ class TokenBucket:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def acquire(self) -> None:
-        """Take a token. Sleep first if the bucket is empty."""
+        """Take a token. If the bucket is empty, sleep until the next token is due."""
         with self._lock:
             now = self.clock()
             due = max(self._next_due, now - 1 + 1 / self.per_second)

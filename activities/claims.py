@@ -32,7 +32,7 @@ class ClaimActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def release_unused_claims(self, environment: Environment) -> None:
-        """Release the claims on those of the customer's two keys that encrypt no resource of the environment.
+        """Release the claim on each of the customer's two keys that does not encrypt any resource of the environment.
 
         Raises:
             ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.
@@ -49,7 +49,7 @@ class ClaimActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def release_all_claims(self, environment: Environment) -> None:
-        """Release all claims of an environment, except those on keys that still encrypt one of its resources.
+        """Release all claims of an environment, except claims on keys that still encrypt a resource of the environment.
 
         The activity finds the claims in the index, so it does not need to know the keys.
 

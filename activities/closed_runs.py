@@ -1,7 +1,8 @@
-"""Records what no activity can record: cancelled and terminated runs, and runs that failed before their first activity.
+"""Records runs that were cancelled or terminated, and runs that failed before their first activity.
 
-Cancellations and terminations in Temporal appear only in the run's history, and a run with invalid input runs no
-activity. This module therefore searches Temporal for runs that have ended, and records them (contract 147).
+Activities cannot record these runs: a cancellation or termination in Temporal appears only in the run's history, and a
+run with invalid input fails before its first activity. This module therefore searches Temporal for runs that have
+ended, and records them (contract 147).
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from byok.audit.record import WORKFLOW_ACTIONS, AuditOutcome, AuditRecord
 
 POLL_INTERVAL: Final = timedelta(minutes=1)
 _OVERLAP: Final = timedelta(minutes=5)
-"""How far before the previous poll each search begins, because visibility is eventually consistent."""
+"""Each search starts this long before the previous poll, because visibility is eventually consistent."""
 _FIRST_LOOK_BACK: Final = timedelta(hours=1)
 _TYPES: Final = ", ".join(f"'{name}'" for name, action in WORKFLOW_ACTIONS.items() if action is not None)
 
@@ -49,7 +50,7 @@ class ClosedRunRecorder:
         while True:
             try:
                 await self.record_closed_runs()
-            except Exception:  # recording must continue after any error
+            except Exception:  # an error must not end the recording
                 log.exception("closed_runs_not_recorded_yet")
             await asyncio.sleep(POLL_INTERVAL.total_seconds())
 

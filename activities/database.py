@@ -117,7 +117,7 @@ class DatabaseActivities:
         Raises:
             ApplicationError: `byok.VerificationFailed`, if the cluster or the writer no longer exists, or if a field
                 differs from the request. If a field differs, the error contains the field's name, the expected value
-                and the actual value. If the cluster or the writer is no longer available, the same errors as in
+                and the actual value. If the cluster or the writer is no longer available, the errors are the same as in
                 `ensure_writer`.
         """
         step, rds = self._step(task, Phase.VERIFYING), self._rds(task)
@@ -138,7 +138,7 @@ class DatabaseActivities:
 
     @activity.defn
     async def remove_writer(self, task: DatabaseRemovalTask) -> RemovalResult:
-        """Delete the writer if it may be removed. Temporal retries until the writer is gone.
+        """Delete the writer if byok is allowed to remove it. Temporal retries until the writer is gone.
 
         Raises:
             ApplicationError: `rds.NotReady`, while RDS deletes the writer. For other RDS errors, see the error table.
@@ -150,7 +150,7 @@ class DatabaseActivities:
 
     @activity.defn
     async def remove_cluster(self, task: DatabaseRemovalTask) -> RemovalResult:
-        """Delete the cluster if it may be removed. Temporal retries until the cluster is gone.
+        """Delete the cluster if byok is allowed to remove it. Temporal retries until the cluster is gone.
 
         A rollback does not take a final snapshot, because the cluster was never handed over to the customer.
 
@@ -258,7 +258,10 @@ class DatabaseActivities:
             raise self._not_ready_error(step, f"{name} is {status}.")
 
     def _still_deleting_error(self, step: ActivityContext, name: str) -> ApplicationError:
-        """Build a retryable error, so that the activity creates the resource again once RDS has deleted the old one."""
+        """Build a retryable error for a database that RDS is still deleting.
+
+        After the deletion, a retry of the activity creates the database again.
+        """
         message = f"{name} is still being deleted. Once the deletion is complete, byok will create {name} again."
         return self._not_ready_error(step, message)
 
@@ -266,7 +269,7 @@ class DatabaseActivities:
         return step.retry_later_error("rds.NotReady", message, self.poll)
 
     def _missing_error(self, step: ActivityContext, name: str) -> ApplicationError:
-        # RDS is eventually consistent, so a read may lag behind a write.
+        # RDS is eventually consistent, so a new database can be missing from the first responses.
         if activity.info().attempt <= _READERS_BEHIND:
             return step.retry_later_error("rds.NotReady", f"{name} is not visible yet.", _SOON)
         return step.non_retryable_error("byok.Vanished", f"{name} no longer exists.", Remedy.UNPROVED)

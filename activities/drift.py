@@ -1,4 +1,4 @@
-"""Finds resources of an environment that are missing, or whose tags, settings or claims are not as byok left them."""
+"""Finds missing resources and claims of an environment, and tags and settings that were changed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef
 
 DRIFT_CODE = "byok.Drift"
-"""The problem code of a resource that is missing or not as byok left it."""
+"""The problem code for a resource or claim that is missing, or that differs from the environment's plan."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class DriftCheck:
             cluster: The environment's cluster as RDS describes it; None if it does not exist.
 
         Raises:
-            ApplicationError: AWS did not answer, or refused a call.
+            ApplicationError: AWS did not respond, or rejected a call.
         """
         with self.step.translate_aws_errors():
             yield from self._find_in_database(cluster)
@@ -50,7 +50,7 @@ class DriftCheck:
             yield from self._find_in_claims()
 
     def build_missing_cluster_problem(self) -> Problem:
-        """Build the problem of a cluster that does not exist. This takes no AWS call."""
+        """Build the problem for a cluster that does not exist, without calling AWS."""
         return self._problem(f"The cluster {self.plan.cluster.identifier} does not exist.")
 
     def _find_in_database(self, cluster: "DBClusterTypeDef | None") -> Iterator[Problem]:
@@ -82,7 +82,7 @@ class DriftCheck:
                 yield self._problem(f"The bucket {bucket.name} does not have the environment's tags.")
             for setting in required_bucket_settings(bucket.name, self.plan.environment):
                 if not setting.is_applied(s3, bucket.name):
-                    yield self._problem(f"The bucket {bucket.name} has another {setting.name} than byok set.")
+                    yield self._problem(f"The {setting.name} of the bucket {bucket.name} is not the one that byok set.")
 
     def _find_in_claims(self) -> Iterator[Problem]:
         environment = self.plan.environment

@@ -12,8 +12,8 @@ from byok.domain.problems.remediation import Remedy
 def find_encryption_conflict(step: ActivityContext, key: str | None) -> str | None:
     """Return why the environment cannot have the requested encryption; None if the resource's key matches the request.
 
-    The account that owns the key shows which kind of encryption the environment has, so this check works without
-    Temporal's records.
+    The owner of the key determines which kind of encryption the environment has, so this check does not need Temporal's
+    records.
 
     Args:
         step: The activity's context.

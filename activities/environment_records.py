@@ -1,4 +1,4 @@
-"""Activities that report to the record of an environment. They call only Temporal, and run as local activities."""
+"""Activities that report to the record of an environment. All of them run as local activities."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -57,7 +57,7 @@ class RecordActivities:
 
     @activity.defn
     async def report_run(self, report: RunReport) -> None:
-        """Report that a reset has resumed a run, or how a run ends.
+        """Report that a reset has resumed this run, or report the outcome of this run.
 
         Raises:
             RPCError: Temporal does not respond.
@@ -74,9 +74,10 @@ class RecordActivities:
         await _send(report)
 
     async def _report_end(self, report: RunReport) -> None:
-        """Report how a run ends, and start to notify the endpoints.
+        """Report the outcome of a run, and start the deliveries to the endpoints.
 
-        If the worker is killed in between, Temporal repeats the activity, so no notification is lost (contract 144).
+        If the worker is killed between the two steps, Temporal repeats the activity, so no notification is lost
+        (contract 144).
         """
         await _send(await _with_author(report))
         notification = build_run_notification(report)
@@ -96,9 +97,12 @@ async def _send(report: RunReport | TenantReport) -> None:
 
 
 async def _with_author(report: RunReport) -> RunReport:
-    """Add who began the attempt, and why (contract 148). Only the history of the run says who reset it."""
+    """Add the requester of the attempt, and the reason for the request (contract 148).
+
+    If the attempt began with a reset, only the history of the run contains the requester.
+    """
     info = activity.info()
-    if info.workflow_id is None or info.workflow_run_id is None:  # only a test could call this outside a workflow
+    if info.workflow_id is None or info.workflow_run_id is None:  # only a test could do this
         raise AssertionError("report_run was called outside a workflow")
     history = await RunHistory.fetch(activity.client(), info.workflow_id, info.workflow_run_id)
     record = await history.build_start_record(AuditOutcome.ACCEPTED)
@@ -110,7 +114,7 @@ async def _with_author(report: RunReport) -> RunReport:
 
 
 def _find_conflict(report: RunReport, state: EnvironmentRecordState) -> Problem | None:
-    """Return why the run must not change its environment, according to the record of that id (contract 135)."""
+    """Return the problem that prevents the run from changing the environment, if any (contract 135)."""
     request = report.progress.request
     if state.latest is None or state.is_deleted:
         return None
@@ -118,7 +122,10 @@ def _find_conflict(report: RunReport, state: EnvironmentRecordState) -> Problem 
     if state.latest.progress.request.organisation != request.organisation:
         message = f"The name {name} is not available."
         if request.deletion:
-            message, remedy = f"The request to delete {name} does not name its owner.", Remedy.OTHER_OWNER
+            message, remedy = (
+                f"The request to delete {name} does not specify the organisation that owns {name}.",
+                Remedy.OTHER_OWNER,
+            )
     elif not request.deletion and region not in (None, request.region):
         message = f"{name} exists in {region}, so it cannot be created in {request.region}."
     else:

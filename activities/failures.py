@@ -37,8 +37,9 @@ from byok.domain.vendor import VendorProfile
 
 _FIRST_REFUSAL: Final = "first-refusal"
 _GRACE_STEPS: Final = (timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=4))
-"""The pauses between retries of a call that failed with an ambiguous access-denied error. The last pause repeats until
-the grace period ends. Most policy changes propagate within 1 to 2 s."""
+"""The pauses between retries of a call that failed with an ambiguous access-denied error. The last pause is repeated
+until the grace period ends. Most policy changes propagate within 1 to 2 s.
+"""
 
 _NOTHING_TO_DO: Final = Remediation.of_retry(
     "The platform has a technical problem",
@@ -212,8 +213,8 @@ class ActivityContext:
     def _retry_within_grace(self, why: Problem) -> ApplicationError:
         """Build an error that is retryable until the grace period ends, in case a policy change is propagating (D14).
 
-        The grace period starts with the first access-denied error, not with the activity, so neither a worker that
-        starts late nor an earlier throttling error shortens the grace period.
+        The grace period starts with the first access-denied error, not with the activity. A worker that starts late, or
+        an earlier throttling error, therefore does not shorten the grace period.
         """
         if self.environment.key_grace_seconds == 0:
             return _failure(why)
@@ -225,8 +226,8 @@ class ActivityContext:
         if left <= timedelta(0):
             return _failure(why)
         pause = _GRACE_STEPS[min(activity.info().attempt, len(_GRACE_STEPS)) - 1]
-        # The remedy is shown only when the activity stops. While Temporal still retries, the remedy would be premature,
-        # and the failure would exceed the size limit that Temporal sets for the failure of a retried attempt.
+        # Users see the remedy only once the activity stops. While Temporal still retries, the remedy would be
+        # premature, and the failure would exceed Temporal's size limit for the failure of an attempt that is retried.
         wait = f"byok retries for another {round(left.total_seconds())} s."
         remedy = Remediation.of_retry("A key change may still be propagating", wait, RetryRequest.NONE)
         asked_again = why.model_copy(update={"remediation": remedy})
@@ -264,7 +265,7 @@ def with_partial_result(refusal: ApplicationError, resource: BaseModel) -> Appli
 
 
 def _hold(why: Problem) -> ApplicationError:
-    """Build the error for a platform fault; the error's message states when the hold began (contract 151).
+    """Build the error for a platform fault, with a message that states when the hold began (contract 151).
 
     Temporal's UI shows the error's message next to the pending activity. The error does not contain the remedy, which
     applies only if the fault lasts so long that the environment stops.

@@ -46,21 +46,27 @@ if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef
 
 COMPARE_EVERY: Final = timedelta(hours=6)
-"""How often a sweep compares the settings, tags and claims of a healthy environment. Comparing one takes about
-twenty calls: with 10,000 environments, a comparison every hour would take up most of a sweep."""
+"""How often a sweep compares the settings, tags and claims of a healthy environment. A comparison makes about twenty
+AWS calls. If every environment were compared every hour, these calls would take up most of a sweep of 10,000
+environments.
+"""
 
 _CONCURRENT_CHECKS: Final = 10
-"""How many environments a page checks at a time, so that a sweep does not take all threads of the worker."""
+"""The maximum number of environments that are checked at the same time. This limit leaves threads of the worker free
+for other activities.
+"""
 
 _PAUSES: Final = (timedelta(milliseconds=500), timedelta(seconds=2))
-"""The pauses before a check is repeated to which AWS did not answer. One lost connection must not cost a proof."""
+"""The pauses between the attempts of a check if AWS does not respond. A single lost connection therefore does not leave
+the keys unproved.
+"""
 
 _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
 class HealthActivities:
-    """Checks the keys and the resources of READY environments, and reports what changed to their records.
+    """Checks the keys and the resources of READY environments, and reports changes to the environments' records.
 
     Attributes:
         endpoints: The endpoints to which byok delivers notifications.
@@ -74,8 +80,8 @@ class HealthActivities:
     async def check_page(self, request: SweepPageRequest) -> SweepPage:
         """Check one page of a Region's environments.
 
-        If AWS does not answer about an environment, the page lists the environment as unproved: a fault of the platform
-        is a fact about the Region, not about each environment.
+        If a platform fault prevents the check of an environment, the page lists the environment as unproved. The fault
+        is not reported to the record of the environment, because a platform fault usually affects the whole Region.
 
         Raises:
             RPCError: Temporal does not respond.
@@ -91,7 +97,7 @@ class HealthActivities:
         async def check(target: HealthTarget) -> HealthReport | Problem:
             async with slots:
                 if len(answers) >= _CONCURRENT_CHECKS and all(isinstance(one, Problem) for one in answers):
-                    return answers[0]  # AWS is out of reach, so do not wait for the timeouts of all environments
+                    return answers[0]  # AWS is unreachable: skip the other checks, which would also time out
                 compare = _is_due(target, request)
                 cluster = clusters.get(self._cluster_of(target))
                 answers.append(await self._check(target, cluster, request.swept_at, thoroughly=compare))
@@ -114,7 +120,7 @@ class HealthActivities:
 
     @activity.defn
     async def verify_environment(self, request: VerificationRequest) -> VerificationResult:
-        """Check everything about one environment now, and report it to the environment's record.
+        """Run the complete check of one environment now, and report the result to the environment's record.
 
         Raises:
             ApplicationError: The environment has no record, or is not READY.
@@ -124,7 +130,7 @@ class HealthActivities:
         record = await find_record(client, request.environment_id)
         target = to_target(record.summary) if record is not None and record.is_open else None
         if target is None:
-            message = f"{request.environment_id} is not READY. Only a READY environment has a health."
+            message = f"{request.environment_id} is not READY. Only a READY environment has a health status."
             raise ApplicationError(message, type=NO_HEALTH_ERROR_TYPE, non_retryable=True)
         try:
             clusters = await self._describe_clusters(target.region, [target])
@@ -137,14 +143,14 @@ class HealthActivities:
         return VerificationResult(report=found)
 
     async def _report(self, target: HealthTarget, report: HealthReport, *, always: bool = False) -> bool:
-        """Report what a check found to the record, and start to notify the endpoints.
+        """Report the result of a check to the record, and start the deliveries to the endpoints.
 
-        A worker may be killed at any moment, and the next check may find something else. The record therefore keeps a
-        change as unannounced until the deliveries have been started, and each check first notifies what an earlier
-        check could not (contract 144).
+        A worker can be killed at any moment, and the next check can have another result. The record therefore marks a
+        change as unannounced until the deliveries have been started. Each check first starts the deliveries that an
+        earlier check did not start (contract 144).
 
         Returns:
-            Whether the record needed the report.
+            Whether the report contains anything that the record did not contain.
         """
         last = target.last
         await self._notify(build_missed_notifications(target))
@@ -168,7 +174,7 @@ class HealthActivities:
     async def _check(
         self, target: HealthTarget, cluster: "DBClusterTypeDef | None", at: datetime, *, thoroughly: bool
     ) -> HealthReport | Problem:
-        """Check one environment. Return the problem if AWS did not answer."""
+        """Check one environment. If a platform fault prevents the check, return the problem."""
         check = HealthCheck(self.clients, self.platform, target, cluster, at)
         try:
             return await _with_retries(lambda: check.run(thoroughly=thoroughly))
@@ -176,10 +182,10 @@ class HealthActivities:
             return _get_problem(error)
 
     async def _describe_clusters(self, region: str, targets: "list[HealthTarget]") -> "Mapping[str, DBClusterTypeDef]":
-        """Describe the clusters of all targets, a hundred with each call.
+        """Describe the clusters of all targets, up to a hundred per call.
 
         Raises:
-            ApplicationError: RDS did not answer.
+            ApplicationError: RDS did not respond, or rejected the call.
         """
         environment = plan_no_environment(self.platform).model_copy(update={"region": region})
         step = ActivityContext(environment, self.platform.vendor, Phase.READY, KeyPurpose.RDS, RequestKind.HEALTH)
@@ -200,7 +206,7 @@ class HealthActivities:
 
 
 async def _with_retries(call: Callable[[], _Result]) -> _Result:
-    """Make blocking calls in a thread, and repeat them a few times if AWS does not answer."""
+    """Run a function that blocks in a thread, and repeat it a few times after a retryable error."""
     for pause in _PAUSES:
         try:
             return await asyncio.to_thread(call)
@@ -218,8 +224,8 @@ def _get_problem(error: ApplicationError) -> Problem:
 def _is_due(target: HealthTarget, request: SweepPageRequest) -> bool:
     """Return whether a sweep compares the settings of an environment.
 
-    It always does unless the environment is healthy, because only a comparison can show that a difference is gone. The
-    healthy ones take turns, so that each sweep compares an equal share of them.
+    Every sweep compares the settings of environments that are not HEALTHY, because only a comparison can show that a
+    difference is gone. Each sweep also compares an equal share of the HEALTHY environments.
     """
     if target.last is None or target.last.state is not HealthState.HEALTHY:
         return True
@@ -229,7 +235,7 @@ def _is_due(target: HealthTarget, request: SweepPageRequest) -> bool:
 
 
 def _is_news(report: HealthReport, target: HealthTarget) -> bool:
-    """Return whether a report says something that the record does not contain yet."""
+    """Return whether a report contains anything that the record does not contain yet."""
     last = target.last
     if any(is_disproved(one, report) for one in target.deletions):
         return True

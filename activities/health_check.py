@@ -1,4 +1,7 @@
-"""Checks one environment: its S3 key by an object, its Aurora key by the cluster's status, and its settings."""
+"""Checks the keys and the settings of one environment.
+
+The check of the S3 key reads or writes an object, and the check of the Aurora key reads the status of the cluster.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -40,7 +43,7 @@ class HealthCheck:
     """The check of one environment.
 
     Attributes:
-        cluster: The environment's cluster as RDS describes it, before or after a start; None if it does not exist.
+        cluster: The environment's cluster as RDS last described it; None if the cluster does not exist.
         at: When the check began.
     """
 
@@ -52,20 +55,20 @@ class HealthCheck:
     _started: bool = field(default=False, init=False)
 
     def run(self, *, thoroughly: bool) -> HealthReport:
-        """Check the environment, and start its cluster if the cluster lost its key and the key works again.
+        """Check the environment. If the cluster lost access to its key, try to start the cluster first.
 
         Args:
-            thoroughly: Whether to write to S3 as well as read, and to compare settings, tags and claims.
+            thoroughly: Whether to also write to S3, and to compare settings, tags and claims.
 
         Raises:
-            ApplicationError: AWS did not answer, or refused a call for a reason that is not the customer's, and nothing
-                else shows that a key is lost.
+            ApplicationError: A platform fault prevented the check of the S3 key or of the settings, and no other
+                finding shows that a key is lost.
         """
         refusal = self._start_lost_cluster()
         s3, rds = self._check_s3_key(write=thoroughly), self._check_aurora_key()
         problems = [one for one in (s3, rds, refusal) if isinstance(one, Problem)]
         if self._status in rds_statuses.KEY_LOST or any(one.key is not None for one in problems):
-            # A lost key must be reported, whatever else could not be found out.
+            # A lost key must be reported, even if other parts of the check failed.
             return self._report(HealthState.KEY_LOST, s3, rds, problems)
         if isinstance(s3, ApplicationError):
             raise s3
@@ -79,7 +82,10 @@ class HealthCheck:
         return self._report(HealthState.DEGRADED if problems else HealthState.HEALTHY, s3, rds, problems)
 
     def _check_s3_key(self, *, write: bool) -> KeyUse | Problem | ApplicationError:
-        """Use the S3 key. Return AWS's refusal as a problem, and a fault of the platform as the error."""
+        """Use the S3 key.
+
+        If AWS rejects the use of the key, return a problem. If a platform fault prevents the check, return the error.
+        """
         environment = self._plan.environment
         if KeyPurpose.S3 not in environment.customer_keys:
             return KeyUse.PLATFORM_MANAGED
@@ -96,7 +102,7 @@ class HealthCheck:
         return KeyUse.PROVED
 
     def _check_aurora_key(self) -> KeyUse | Problem:
-        """Return what the cluster's status shows about the Aurora key."""
+        """Return the state of the Aurora key, which byok derives from the cluster's status."""
         status = self._status
         if status is None:
             return KeyUse.UNREACHABLE
@@ -116,10 +122,11 @@ class HealthCheck:
         return None if self.cluster is None else self.cluster.get("Status", "")
 
     def _start_lost_cluster(self) -> Problem | None:
-        """Try to start the cluster if it lost its key.
+        """Try to start the cluster if it has lost access to its key.
 
-        RDS refuses while the key is unusable. The refusal changes nothing, so each check tries again, and only another
-        reason is a problem, such as a permission that the platform role lacks.
+        RDS rejects the start while the key is unusable. A rejected start changes nothing, so every check tries again.
+        This method returns a problem only if RDS rejects the start for another reason, such as a missing permission of
+        the platform role.
         """
         if self._status != rds_statuses.KEY_LOST_RECOVERABLE or not self.platform.recover_clusters:
             return None
@@ -134,17 +141,20 @@ class HealthCheck:
         return None
 
     def _is_starting(self) -> bool:
-        """Return whether RDS is starting the cluster after it lost its key."""
+        """Return whether RDS is starting the cluster after the cluster lost access to its key."""
         before = None if self.target.last is None else self.target.last.state
         was_lost = self._started or before in (HealthState.KEY_LOST, HealthState.RECOVERING)
         return was_lost and self._status in rds_statuses.CLUSTER_PENDING
 
     @cached_property
     def _plan(self) -> EnvironmentPlan:
-        """The environment's plan, without a grace period: a health check must not wait for a policy to propagate.
+        """The environment's plan, without a grace period.
+
+        A health check must not wait until a policy change has propagated.
 
         Raises:
-            ApplicationError: byok's rules for requests have changed, and no longer allow the environment's request.
+            ApplicationError: The environment's request is no longer valid, because byok's rules for requests have
+                changed.
         """
         fields = ("environment_id", "organisation", "region", "encryption", "s3_key_arn", "rds_key_arn")
         values = {name: getattr(self.target, name) for name in fields if getattr(self.target, name) is not None}

@@ -1,7 +1,7 @@
 """Proves the S3 key of an environment with a small object that S3 encrypts with the key.
 
-Reading the object makes S3 call KMS each time, because the object has no bucket key. The object is written again from
-time to time, because a key policy can allow reading and deny writing.
+Every read makes S3 call KMS, because the object has no bucket key. byok also rewrites the object from time to time,
+because a key policy can allow reads but deny writes.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 REWRITE_AFTER: Final = timedelta(hours=1)
-"""How old the object may become before it is written again. The probe bucket deletes probes after a day."""
+"""The age at which byok rewrites the object. The probe bucket deletes its probes after a day."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class HealthObject:
     environment: Environment
 
     def prove_key(self, *, write: bool) -> str | None:
-        """Read the object, and first write it if it is missing or old, or if another key encrypts it.
+        """Read the object. If the object is missing, old, or encrypted with another key, write it first.
 
         Args:
-            write: Whether to write the object in any case.
+            write: Whether to write the object first, even if it is recent and encrypted with the right key.
 
         Returns:
-            None if S3 used the key and no other one; otherwise what S3 reported.
+            None if S3 used the environment's key; otherwise a message with what S3 reported instead.
 
         Raises:
             ClientError: S3 refused one of the calls.
@@ -57,7 +57,7 @@ class HealthObject:
     def _read(self) -> "GetObjectOutputTypeDef | None":
         found = none_if_absent(lambda: self.s3.get_object(Bucket=self.environment.probe_bucket, Key=self._key))
         if found is not None:
-            found["Body"].read()  # without this, the connection could not be used again
+            found["Body"].read()  # otherwise, the connection could not be reused
         return found
 
     def _write(self) -> None:
@@ -75,6 +75,6 @@ class HealthObject:
 
 
 def _is_old(found: "GetObjectOutputTypeDef") -> bool:
-    """Return whether the object must be written again, by S3's clock."""
+    """Return whether the object is old enough to be rewritten, according to S3's clock."""
     now = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
     return now - found["LastModified"] >= REWRITE_AFTER

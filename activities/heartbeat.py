@@ -1,11 +1,11 @@
 """Heartbeats during AWS calls, and values that one attempt of an activity saves for the next attempt.
 
-boto blocks the activity's thread during a call, so a task on the worker's event loop sends the heartbeats. If each
-activity had its own heartbeat thread, each heartbeat would need two wake-ups and would interrupt the threads that do
-the work.
+boto blocks the activity's thread during a call, so a task on the worker's event loop sends the heartbeats. A heartbeat
+thread for each activity would need two wake-ups per heartbeat, and would interrupt the threads that do the work.
 
-Because of the heartbeats, Temporal notices a killed worker after the heartbeat timeout, not after the activity's
-start-to-close timeout. The heartbeats also contain the saved values, so the next attempt can read them on any worker.
+With heartbeats, Temporal detects a killed worker after the heartbeat timeout. Without heartbeats, Temporal would wait
+for the activity's start-to-close timeout. The heartbeats also contain the saved values, so the next attempt can read
+them on any worker.
 """
 
 import asyncio

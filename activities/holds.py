@@ -1,7 +1,7 @@
 """Remembers how long an activity has been on hold because of a platform fault (contract 151).
 
-All times are Temporal's (`activity.info()`), not the worker's, because a wrong clock is one of the faults. The hold is
-stored in the heartbeat details, so any worker can continue a hold that another worker began.
+All times come from Temporal (`activity.info()`) and not from the worker, because the worker's clock can be the fault.
+The hold is stored in the heartbeat details, so any worker can continue a hold that another worker began.
 """
 
 from contextvars import ContextVar
@@ -26,7 +26,7 @@ class _Hold:
 
     Attributes:
         since: When the hold in progress began; None if the activity is not on hold.
-        first_attempt: The number of the hold's first attempt.
+        first_attempt: The number of the attempt with which the hold began.
         earlier: How long earlier holds lasted.
     """
 
@@ -57,7 +57,7 @@ def continue_hold() -> tuple[datetime, timedelta]:
 
 
 def has_patience_for(delay: timedelta) -> bool:
-    """Return whether the activity has enough waiting time left for another `delay`. End any hold that is in progress.
+    """Return whether the activity can still wait for another `delay`. End any hold that is in progress.
 
     The time that the activity spent on hold does not count as waiting.
     """

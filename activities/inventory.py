@@ -37,7 +37,9 @@ class Inventory:
     platform: Platform
 
     def list_databases(self) -> ListedDatabases:
-        """List all databases, once for any number of environments, because RDS cannot filter by tag.
+        """List all databases.
+
+        RDS cannot filter by tag, so the same list is used for all environments.
 
         Raises:
             ClientError: RDS refused a call.
@@ -52,7 +54,8 @@ class Inventory:
         Args:
             environment_id: The environment.
             listed: All databases.
-            organisation: The organisation whose tag the resources must have as well; None for any owner.
+            organisation: The organisation whose tag the resources must also have; None to find the resources of any
+                owner.
 
         Raises:
             ClientError: S3 refused a call.
@@ -75,7 +78,7 @@ class Inventory:
                 yield from ((region, one) for one in page["DBInstances"])
 
     def _find_buckets(self, environment_id: str, tags: Mapping[str, str]) -> Iterator[OwnedResource]:
-        """Yield the environment's buckets, even if the current blueprint does not contain them.
+        """Yield the environment's buckets, including buckets that the current blueprint does not contain.
 
         One ListBuckets call covers all Regions of a partition, so the function also finds buckets in Regions that are
         no longer in use.
@@ -98,7 +101,7 @@ class InventoryActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def find_resources(self, task: InventoryTask) -> OwnedResources:
-        """List everything that has the environment's tag, in all Regions in use, and the final snapshot.
+        """List the resources with the environment's tag in all Regions in use, and find the final snapshot.
 
         Raises:
             ApplicationError: `rds.<status>`, if a final snapshot is requested and a cluster has lost access to its key;

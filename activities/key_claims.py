@@ -16,7 +16,9 @@ from byok.domain.planning import Platform
 from byok.domain.problems.remediation import Remedy
 
 _BY_ENVIRONMENT: Final = "claims-by-environment/"
-"""An index, so that a deletion does not read the claims of all environments. `claims/` decides."""
+"""The prefix of an index of claims by environment. With this index, a deletion does not need to read the claims of all
+environments. Only the objects under `claims/` are authoritative.
+"""
 
 
 class _Claim(NamedTuple):
@@ -29,14 +31,15 @@ class _Claim(NamedTuple):
 class KeyClaims:
     """Records which environment uses a key (contract 123), in one object per key in the home Region's probe bucket.
 
-    A conditional write creates a key's object only if the object does not exist yet. If two environments that request
-    the same key start at the same moment, only one of them can claim the key. The replicas of a multi-Region key share
-    one key id, and therefore one claim.
+    A key's object is created by a conditional write, which fails if the object already exists. If two environments that
+    request the same key start at the same moment, only one of them can claim the key. The replicas of a multi-Region
+    key share one key id, and therefore one claim.
 
-    An index has an entry for each claim, so that a deletion finds the environment's claims. byok writes the entry
-    before the claim and deletes it after the claim, so every claim has its entry, even if a worker is killed between
-    two writes. An entry without a claim does no harm, because only the claim decides who holds the key. Two workflows
-    never change the same part of the index at the same time, because their workflow id contains the environment's id.
+    An index has an entry for each claim, so that a deletion can find the environment's claims. byok writes the index
+    entry before the claim, and deletes the claim before the index entry. Every claim therefore has an index entry, even
+    if a worker is killed between two writes. An index entry without a claim does no harm, because only the claim
+    determines which environment holds the key. Two workflows never change the same part of the index at the same time,
+    because both would have the same workflow id.
     """
 
     clients: AwsClients
@@ -66,7 +69,7 @@ class KeyClaims:
     def list_conflicts(self) -> tuple[Problem, ...]:
         """Return a problem for each key that another environment has claimed, without claiming any key (contract 129).
 
-        An invalid ARN is skipped, because the validation of the ARNs reports it.
+        Invalid ARNs are skipped, because the validation of the ARNs already reports them.
 
         Raises:
             ApplicationError: `byok.BucketOfAnotherAccount`, if another account owns the probe bucket.
@@ -128,7 +131,8 @@ class KeyClaims:
 
         Args:
             account: The account that owns the keys; None for all accounts.
-            after: `<account>/<key id>` of the claim after which the list begins; None to begin with the first claim.
+            after: Skip the claim with this `<account>/<key id>` and all claims before it; None to begin with the first
+                claim.
         """
         prefix = CLAIMS if account is None else f"{CLAIMS}{account}/"
         for item in self._bucket.list_objects(prefix, prefix if after is None else f"{CLAIMS}{after}"):
@@ -184,8 +188,8 @@ class KeyClaims:
     def _release(self, key_id: str) -> None:
         """Release the claim on a key, if this environment holds the claim, and delete the index entry.
 
-        Environments of different owners can have the same id, and then share their part of the index. So the entry
-        stays if the claim belongs to another owner's environment with this id.
+        Environments of different owners can have the same id, and therefore the same part of the index. If the claim
+        belongs to another owner's environment with the same id, the index entry is kept.
         """
         claim = self._read(CLAIMS + key_id)
         if claim is not None and claim.environment_id == self._environment.environment_id:
@@ -200,8 +204,8 @@ class KeyClaims:
     def _list_unregistered(self, keys: tuple[KeyPurpose, ...]) -> tuple[Problem, ...]:
         """Return a problem for each key whose account is not registered for the environment's organisation.
 
-        Skip keys that the environment has already claimed. A claim of another environment is not reported, because a
-        report would reveal to the organisation that the key is in use.
+        Keys that the environment has already claimed are skipped. Another environment's claim is not reported, because
+        the report would reveal to the organisation that the key is in use.
         """
         environment = self._environment
         if environment.organisation is None:

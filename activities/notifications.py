@@ -34,15 +34,15 @@ class NotificationActivities:
 
     @activity.defn
     async def deliver_notification(self, request: DeliveryRequest) -> DeliveryReceipt:
-        """Send a notification, signed, and return how the endpoint accepted it.
+        """Sign and send a notification, and return the receipt with the endpoint's response.
 
         Raises:
-            ApplicationError: The endpoint did not accept the notification. Temporal retries the activity, unless the
-                endpoint answered 410 (Gone), with which it unsubscribes (Standard Webhooks, "Delivery success and
-                failure").
+            ApplicationError: The endpoint did not accept the notification. Temporal retries the activity unless the
+                endpoint answered 410 (Gone). With this status, an endpoint unsubscribes (Standard Webhooks, "Delivery
+                success and failure").
         """
         endpoint = self._endpoints.get(request.endpoint)
-        if endpoint is None:  # retried, because workers are restarted with new settings one after another
+        if endpoint is None:  # retried, because other workers may already have the new settings
             message = f"The worker's settings contain no endpoint {request.endpoint} (BYOK_NOTIFICATIONS__ENDPOINTS)."
             raise _failure(message, UNKNOWN_ENDPOINT)
         body, now = render_event(request.notification), datetime.now(UTC)
@@ -51,7 +51,7 @@ class NotificationActivities:
             answer = await self._sender.post(endpoint.url, {**headers, "content-type": EVENT_CONTENT_TYPE}, body)
         except AddressNotAllowedError as error:
             message = (
-                f"byok may not deliver to endpoint {endpoint.name}: {error}. To allow private addresses, set "
+                f"byok is not allowed to deliver to endpoint {endpoint.name}: {error}. To allow private addresses, set "
                 "BYOK_NOTIFICATIONS__ALLOW_PRIVATE_ADDRESSES=true."
             )
             raise _failure(message, ADDRESS_NOT_ALLOWED) from None

@@ -1,4 +1,4 @@
-"""Decides from a resource's tags, never from its name alone, which environment owns the resource."""
+"""Decides which environment owns a resource, based on the resource's tags and never on its name alone."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -105,7 +105,7 @@ class ProbeBucket:
         return dict(record)
 
     def write_index_entry(self, key: str) -> None:
-        """Write an empty object whose key is an entry of an index. An existing entry stays as it is.
+        """Write an index entry: an empty object with this key. An existing entry stays unchanged.
 
         Raises:
             ClientError: S3 refused a call.
@@ -117,7 +117,7 @@ class ProbeBucket:
                 raise
 
     def delete_objects(self, *keys: str) -> None:
-        """Delete objects one after the other, in this order. Objects that do not exist are skipped.
+        """Delete objects one after the other, in the given order. Objects that do not exist are skipped.
 
         Raises:
             ClientError: S3 refused a call.
@@ -130,7 +130,7 @@ class ProbeBucket:
 
         Args:
             prefix: The beginning of the objects' keys.
-            after: The key after which the list begins; the prefix itself to begin with the first object.
+            after: Skip all objects up to this key; the prefix itself to begin with the first object.
 
         Raises:
             ClientError: S3 refused a call.

@@ -1,4 +1,4 @@
-"""Activities that make the records of environments again from what AWS shows (contract 136)."""
+"""Activities that rebuild the records of environments from the environments' resources in AWS (contract 136)."""
 
 import asyncio
 from collections import defaultdict
@@ -61,7 +61,7 @@ _Database: TypeAlias = "tuple[str, DBClusterTypeDef]"
 
 @dataclass(frozen=True)
 class RebuildActivities:
-    """Finds environments without a record, and makes their records from their resources in AWS."""
+    """Finds environments without a record, and rebuilds their records from their resources in AWS."""
 
     clients: AwsClients
     platform: Platform
@@ -69,11 +69,11 @@ class RebuildActivities:
 
     @activity.defn
     async def list_unrecorded_environments(self, request: RebuildRequest) -> UnrecordedPage:
-        """List environments that have a cluster or claims but no record, in the order of their ids.
+        """List environments that have a cluster or claims but no record, ordered by id.
 
-        byok creates the cluster first and removes it before the buckets. An environment without a cluster is therefore
-        found by its claims, or not at all if its keys are platform-managed. An environment whose workflow is running is
-        skipped, because the workflow reports its end to the record.
+        byok creates the cluster first and removes it before the buckets. byok can therefore find an environment without
+        a cluster only by its claims, and an environment with platform-managed keys has no claims. Environments with a
+        running workflow are skipped, because the workflow itself reports its outcome to the record.
 
         Raises:
             ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.
@@ -94,9 +94,10 @@ class RebuildActivities:
 
     @activity.defn
     async def rebuild_record(self, found: UnrecordedEnvironment) -> RebuiltRecord:
-        """Compare an environment's resources with its blueprint, and begin its record with the result.
+        """Compare an environment's resources with its blueprint, and begin a record that contains the result.
 
-        The environment is READY if all of its evidence can be collected, and otherwise STOPPED with the problem.
+        The environment is READY if byok can collect all of its evidence; otherwise, the environment is STOPPED with the
+        problem.
 
         Raises:
             ApplicationError: AWS returned an error that a retry can resolve.
@@ -115,7 +116,9 @@ class RebuildActivities:
                 if problem is None or not error.non_retryable:
                     raise
         if await self._was_deleted(plan) or await _is_known(activity.client(), name, except_run=run_id):
-            return RebuiltRecord(environment_id=name, region=found.region, problem="It was changed in the meantime.")
+            return RebuiltRecord(
+                environment_id=name, region=found.region, problem="It was changed while byok rebuilt its record."
+            )
         resources = Resources(cluster=cluster) if evidence is None else _list_resources(plan, evidence)
         report = _build_report(plan, request, created_at, run_id, resources, evidence, problem)
         await send_report(activity.client(), activity.info().task_queue, report)
@@ -123,9 +126,10 @@ class RebuildActivities:
         return RebuiltRecord(environment_id=name, region=found.region, phase=report.progress.phase, problem=told)
 
     def _find_clusters(self, listed: ListedDatabases) -> dict[str, list[_Database]]:
-        """Return the clusters with each environment's tag and name, each with its Region.
+        """Return each environment's clusters and the Region of each cluster, by environment id.
 
-        A restored or cloned cluster can have the tag, but has another name.
+        A cluster counts only if it has both the environment's tag and the name that byok gives it, because a restored
+        or cloned cluster can have the tag, but has another name.
         """
         vendor, found = self.platform.vendor, defaultdict[str, list[_Database]](list)
         for region, cluster in listed.clusters:
@@ -137,7 +141,10 @@ class RebuildActivities:
     async def _describe(
         self, name: str, clusters: Sequence[_Database], listed: ListedDatabases
     ) -> UnrecordedEnvironment:
-        """Describe an environment. If AWS refuses to describe it, this must not prevent the others."""
+        """Describe an environment.
+
+        If AWS rejects a call, the result contains the problem, so that byok can still describe the other environments.
+        """
         try:
             with self._step(name, None).translate_aws_errors():
                 return await asyncio.to_thread(self._read_environment, name, clusters, listed)
@@ -152,7 +159,7 @@ class RebuildActivities:
         if len(clusters) != 1:
             where = ", ".join(region for region, _ in clusters)
             why = f"It has clusters in several Regions: {where}." if clusters else "It has claims but no cluster."
-            return UnrecordedEnvironment(environment_id=name, problem=f"{why} Delete it with its Region.")
+            return UnrecordedEnvironment(environment_id=name, problem=f"{why} To delete it, specify its Region.")
         region, cluster = clusters[0]
         organisation = _read_tags(cluster).get(naming.organisation_tag_key(self.platform.vendor))
         inventory = Inventory(self.clients, self.platform)
@@ -164,7 +171,7 @@ class RebuildActivities:
         values: dict[str, Any] = {"environment_id": name, "region": region, "encryption": encryption}
         problem: str | None = None
         if owned.names != tagged.names:
-            problem = "Its resources have the tags of different organisations."
+            problem = "Its resources have tags of different organisations."
         if encryption is Encryption.CUSTOMER_MANAGED:
             claims = KeyClaims(self.clients, self.platform, self._step(name, organisation)).read_own_claims()
             claimed = [arn for arn in claims if rds_key_arn is None or not _is_same_key(arn, rds_key_arn)]
@@ -172,9 +179,9 @@ class RebuildActivities:
             s3_key_arn = next(iter([*in_use, *claimed, *owned.s3_key_arns]), None)
             values |= {"rds_key_arn": rds_key_arn, "s3_key_arn": s3_key_arn}
             if set(claims.values()) - {organisation}:
-                problem = "Its claims and its cluster have different organisations."
+                problem = "Its claims and its cluster belong to different organisations."
             elif problem is None and not all(_holds_claim(claims, arn) for arn in (rds_key_arn, s3_key_arn)):
-                problem = "It does not hold the claims on its keys. A replay claims them again."
+                problem = "It does not hold the claims on its keys. A replay claims the keys again."
         request = None
         try:
             request = ProvisionRequest.model_validate({**values, "organisation": organisation})
@@ -223,19 +230,19 @@ def _in_region(owned: OwnedResources, region: str) -> OwnedResources:
 
 
 def _find_missing(request: ProvisionRequest | None, owned: OwnedResources, platform: Platform) -> str | None:
-    """Return which of an environment's planned resources lack the environment's tags; None if none does."""
+    """Return a message that lists the planned resources without the environment's tags; None if there are none."""
     if request is None:
         return None
     cluster = plan_cluster(request.environment_id, platform)
     buckets = [bucket.name for bucket in plan_buckets(request.environment_id, request.region, platform)]
     missing = [one for one in (cluster.writer_identifier, *buckets) if one not in owned.names]
-    return f"It has no resource with its tags and one of these names: {', '.join(missing)}." if missing else None
+    return f"It lacks these resources with its tags: {', '.join(missing)}." if missing else None
 
 
 async def _is_known(client: Client, name: str, except_run: str | None = None) -> bool:
     """Return whether an environment has a running workflow, or an open record.
 
-    The record of the run `except_run` does not count: an earlier attempt of the same activity has begun it.
+    A record that the run `except_run` began is ignored, because an earlier attempt of the same activity wrote it.
     """
     record = await find_record(client, name)
     if record is not None and record.is_open:

@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class RunHistory:
-    """The history of one run, which shows who did what.
+    """The history of one run, which shows who requested each action.
 
     Attributes:
         client: A client whose data converter can decode the run's payloads.
@@ -124,7 +124,7 @@ class RunHistory:
     ) -> AuditRecord:
         """Build a record.
 
-        `sender` is either the requester or the event's reason, a string that can contain the requester.
+        `sender` is either the requester, or the reason in the event, which is a text that can contain the requester.
         """
         started = self.events[0].workflow_execution_started_event_attributes
         reason = sender[:MAX_REASON_LENGTH] if isinstance(sender, str) else ""

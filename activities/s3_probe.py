@@ -61,7 +61,8 @@ class S3Probe:
     def succeeds(self, key_arn: str, *, bucket_key: bool) -> bool:
         """Return whether S3 can use a key.
 
-        Return False after any error. The caller does not need this error, because the caller reports an earlier error.
+        Return False after any error. The caller needs no details of the error, because the caller reports an earlier
+        error.
         """
         try:
             return self.write_and_read(key_arn, bucket_key=bucket_key).intact

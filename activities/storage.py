@@ -51,9 +51,8 @@ if TYPE_CHECKING:
 
 _CHECKSUM: Final = "byok-sha256"
 _NAMED_AT_MOST: Final = 3
-"""The maximum number of objects that a message lists as the reason for keeping a bucket.
-
-The message does not list all objects, because a bucket can contain millions of objects.
+"""The maximum number of objects that a message names as the reason for keeping a bucket, because a bucket can contain
+millions of objects.
 """
 
 
@@ -252,7 +251,8 @@ def _checksum(item: InitialObject) -> str:
 def _require_writable(s3: "S3Client", task: BucketTask, item: InitialObject, *, empty: bool = False) -> None:
     """Write an object and read it back, unless the object already exists.
 
-    Reading needs a separate permission, and the environment's services cannot start without that permission.
+    The object is read back because the environment's services cannot start without permission to read, which is
+    separate from the permission to write.
     """
     if empty or not _is_written(s3, task, item):
         _write(s3, task, item)

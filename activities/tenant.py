@@ -62,8 +62,8 @@ class TenantActivities:
 
         The check covers the resources that have the environment's tag, and the key that encrypts each of them. Some
         buckets can be missing, because the vendor may have added them to the blueprint after the environment was
-        created. If there are no findings, the check also proves that the keys work, because a name would make lost keys
-        look as if they were in use.
+        created. If there are no findings, the check also proves that the keys work, because a tenant name on a lost key
+        would suggest that the key is in use.
 
         Returns: The findings for both keys, with the code `byok.EnvironmentNotThere`, `byok.EncryptionCannotChange` or
         `byok.NotThisEnvironmentsKeys`.

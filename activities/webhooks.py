@@ -1,4 +1,4 @@
-"""Sends one signed request to the URL of an endpoint, and never to an address that byok must not reach.
+"""Sends one signed request to the URL of an endpoint, unless the URL leads to an address that byok must not reach.
 
 No error in this module contains the URL, the secrets or the response's body.
 """
@@ -22,8 +22,9 @@ from byok.domain.notifications import parse_retry_after
 
 CONNECT_TIMEOUT: Final = timedelta(seconds=5)
 REQUEST_TIMEOUT: Final = timedelta(seconds=20)
-"""How long one delivery may take, from the resolution of the host name to the headers of the response. Standard
-Webhooks recommends 15 to 30 seconds."""
+"""The maximum duration of one delivery, from the DNS lookup to the response headers. Standard Webhooks recommends 15 to
+30 seconds.
+"""
 
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 """The prefix under which an IPv6-only network reaches IPv4 addresses (RFC 6052 §2.1)."""
@@ -32,7 +33,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 class AddressNotAllowedError(Exception):
-    """The host name of an endpoint belongs to no address to which byok may deliver."""
+    """The host name of an endpoint does not resolve to any address to which byok is allowed to deliver."""
 
 
 class EndpointUnreachableError(Exception):
@@ -56,9 +57,9 @@ def sign_webhook(secrets: Sequence[SecretStr], webhook_id: str, now: datetime, b
     """Return the headers of the Standard Webhooks specification, with one signature for each secret.
 
     Args:
-        secrets: The secrets, the newest first.
+        secrets: The secrets, newest first.
         webhook_id: The id of the notification, which is the same for each attempt.
-        now: The time of the attempt, in UTC. `standardwebhooks` would sign another time zone's wall clock.
+        now: The time of the attempt, which must be in UTC, because `standardwebhooks` does not convert time zones.
         body: The body, exactly as it is sent.
     """
     signatures = [Webhook(secret.get_secret_value()).sign(webhook_id, now, body) for secret in secrets]
@@ -70,10 +71,10 @@ def sign_webhook(secrets: Sequence[SecretStr], webhook_id: str, now: datetime, b
 
 
 def may_deliver_to(address: str, *, allow_private: bool) -> bool:
-    """Return whether byok may deliver to an IP address.
+    """Return whether byok is allowed to deliver to an IP address.
 
-    Link-local addresses are never allowed, because the instance metadata service, which hands out the worker's AWS
-    credentials, has one. Multicast and unspecified addresses are never allowed either.
+    Link-local addresses are never allowed, because the instance metadata service has a link-local address and returns
+    the worker's AWS credentials. Multicast and unspecified addresses are never allowed either.
 
     Args:
         address: The IP address.
@@ -109,10 +110,10 @@ async def resolve_host(host: str, port: int) -> list[str]:
 
 
 class WebhookSender:
-    """Sends requests to endpoints over new connections. It follows no redirects and uses no proxy.
+    """Sends requests to endpoints over new connections. Redirects are not followed, and no proxy is used.
 
-    The connection goes to the very address that was checked, so a host name whose address changes between the check
-    and the connection gains nothing. TLS still verifies the host name.
+    A request is sent to exactly the address that was checked, so an attacker cannot bypass the check by changing the
+    DNS record between the check and the connection. TLS still verifies the host name.
 
     Args:
         allow_private_addresses: Whether loopback and private addresses are allowed.
@@ -127,7 +128,7 @@ class WebhookSender:
         """Send a request, and return the response's status.
 
         Raises:
-            AddressNotAllowedError: byok may not deliver to any address of the host.
+            AddressNotAllowedError: byok is not allowed to deliver to any address of the host.
             EndpointUnreachableError: There was no response within `REQUEST_TIMEOUT`.
         """
         try:
@@ -182,6 +183,10 @@ class WebhookSender:
 
 
 def _describe(error: httpx.TransportError | None) -> str:
-    """Describe why a request failed. Only the messages of connection errors are known to contain no URL."""
+    """Describe why a request failed.
+
+    The error message is included only for connection errors, because the messages of other errors could contain the
+    URL.
+    """
     name = type(error).__name__
     return f"{name}: {error}" if isinstance(error, httpx.ConnectError) else name

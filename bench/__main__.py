@@ -1,6 +1,6 @@
 """`python -m bench`, or `make bench`: run every benchmark and write the results to docs/benchmarks.md.
 
-A run takes an hour on two cores, of which the part `health` takes 25 minutes. `--only` selects parts. `--quick` takes
+A run takes an hour on two cores, including 25 minutes for the part `health`. `--only` selects parts. `--quick` takes
 five minutes, and only checks that the benchmarks work. The raw figures are saved in .bench/results.json after every
 part, so that an interrupted run loses only the part in progress.
 """

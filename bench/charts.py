@@ -31,7 +31,7 @@ _COLOURS = {
 def draw_latency(results: dict[str, Any], file: Path) -> None:
     """Plot how long the creation of one environment takes, and how long byok takes to report a stop.
 
-    The creation is measured with byok and with the floor (a bare boto3 script).
+    The chart compares byok with a bare boto3 script, which the labels call the floor.
     """
     one, interruptions = results["one"], results["interruptions"]
     bars = {
@@ -96,7 +96,7 @@ def main() -> None:
     """Draw both charts."""
     # With a fixed salt, the same figures always produce an identical file.
     mpl.rcParams["svg.hashsalt"] = "byok"
-    # Without a font type, Matplotlib writes text as text instead of converting it to paths.
+    # Matplotlib converts text to paths unless the font type is `none`.
     mpl.rcParams["svg.fonttype"] = "none"
     results, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
     draw_latency(results, folder / "benchmarks-latency.svg")

@@ -38,4 +38,4 @@ async def main() -> None:
 if __name__ == "__main__":
     asyncio.run(main())
     sys.stdout.flush()
-    os._exit(0)  # the SDK's native threads can abort an interpreter that is shutting down
+    os._exit(0)  # skip the interpreter's shutdown, which the SDK's native threads can abort

@@ -1,7 +1,7 @@
 """`python -m bench.compare_commits BASE`: compare how long setup, the demo, the CLI's help and the tests take.
 
-Every round clones BASE and the commit in `--now`, and measures them one after the other. Every figure is saved
-immediately in `.bench/compare.json`, so that a later run can add parts or rounds for the same two commits.
+Every round clones BASE and the commit given with `--now`, and measures one commit after the other. Every figure is
+saved immediately in `.bench/compare.json`, so that a later run can add parts or rounds for the same two commits.
 """
 
 import argparse
@@ -31,7 +31,7 @@ BEGIN_MARKER: Final = "<!-- compare: begin -->"
 END_MARKER: Final = "<!-- compare: end -->"
 HELP_RUN_COUNT: Final = 11
 UNLOCKED_DISTRIBUTIONS: Final = {"byok", "byok-environments", "pip", "setuptools"}
-"""Distributions that may differ between the commits: the project, and tools that a virtual environment may lack."""
+"""The comparison ignores these distributions: the project itself, and tools that are not part of every environment."""
 
 MAX_RATIOS: Final = {
     "`make setup` and the first `byok --help`, nothing installed": (0.15, None),
@@ -40,15 +40,14 @@ MAX_RATIOS: Final = {
     "`byok --help`": (0.6, None),
     "`CI=true bash .ci/run`, installed": (0.6, 0.7),
 }
-"""The targets: each part's maximum wall time and maximum CPU time, as fractions of the times measured for BASE. None
-means that there is no target."""
+"""The maximum wall time and CPU time of each part, as fractions of BASE's times. None means no maximum."""
 
 SETUP, DEMO, DEMO_AGAIN, HELP, CI = MAX_RATIOS
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The time that one part took for one commit in one round.
+    """The wall time and CPU time of one part, measured for one commit in one round.
 
     Attributes:
         seconds: Wall time.
@@ -66,7 +65,7 @@ class Measurement:
 
 
 class Checkout:
-    """A clone of one commit, with separate caches that are empty at first."""
+    """A clone of one commit, with its own caches, which start empty."""
 
     def __init__(self, commit: str, folder: Path) -> None:
         self.folder = folder / "clone"
@@ -119,7 +118,7 @@ class Checkout:
 
 
 def measure(commits: Sequence[str], rounds: Sequence[int], parts: Sequence[str]) -> Iterator[Measurement]:
-    """Measure every part of both commits in every round. The order of the commits alternates."""
+    """Measure every part of both commits in every round. Every second round reverses the order of the commits."""
     for number in rounds:
         for commit in commits if number % 2 else reversed(commits):
             folder = Path(tempfile.mkdtemp(prefix="byok-compare-"))

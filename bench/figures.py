@@ -29,12 +29,12 @@ class Spread:
 
 
 def compute_ratio_spread(figures: Sequence[float], of: Sequence[float]) -> Spread:
-    """Divide each figure by the figure of the same round in `of`, and return the spread of the ratios."""
+    """Compute the ratio of `figures` to `of` for each round, and return the spread of the ratios."""
     return Spread.of([one / other for one, other in zip(figures, of, strict=True)])
 
 
 def percentile(figures: Sequence[float], percent: float) -> float:
-    """Return the percentile by the nearest-rank method, which returns one of the figures and never interpolates."""
+    """Return the percentile by the nearest-rank method: the result is one of the figures and is never interpolated."""
     ordered = sorted(figures)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
@@ -42,7 +42,7 @@ def percentile(figures: Sequence[float], percent: float) -> float:
 def format_figure(figure: float) -> str:
     """Format a figure to three significant digits, with at most three decimal places.
 
-    All digits before the decimal point are kept.
+    Digits before the decimal point are never rounded.
     """
     if figure == 0:
         return "0"

@@ -78,7 +78,7 @@ class BenchStack:
 
     Attributes:
         folder: The folder for state and logs.
-        environment: Environment variables that point a program to Temporal and the stand-in.
+        environment: Environment variables that configure a program to use Temporal and the stand-in.
     """
 
     folder: Path
@@ -176,7 +176,7 @@ async def run_bench_stack(
             "BYOK_PLATFORM_ROLE_ARN": PLATFORM_ROLE_ARN,
             "BYOK_BLUEPRINT": str(blueprint),
             "BYOK_DATABASE_POLL_SECONDS": str(poll_seconds),
-            # A sweep in the middle of a measurement would change its figures. `measures.health` starts its own sweeps.
+            # A sweep during a measurement would distort the figures. `measures.health` starts its own sweeps.
             "BYOK_HEALTH_CHECK_SECONDS": "0",
             "BYOK_LOG_LEVEL": "WARNING",
         },
@@ -208,7 +208,7 @@ async def run_bench_stack(
 def write_blueprint(folder: Path, buckets: int) -> Path:
     """Write a copy of the default blueprint with `buckets` buckets.
 
-    Each bucket that the default blueprint does not have contains one object.
+    Each bucket that is not in the default blueprint contains one object.
     """
     content: dict[str, Any] = yaml.safe_load(DEFAULT_PATH.read_text())
     ours = [bucket for bucket in content["buckets"] if bucket.get("objects")][:buckets]
@@ -225,7 +225,7 @@ async def run_client(environment: Mapping[str, str], *command: str) -> RunResult
     """Run a program that creates environments, and wait until the program exits.
 
     Args:
-        environment: Environment variables that point the program to Temporal and AWS.
+        environment: Environment variables that configure the program to use Temporal and AWS.
         command: The arguments to Python, without the interpreter.
 
     Raises:

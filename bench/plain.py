@@ -190,4 +190,4 @@ def main() -> None:
 if __name__ == "__main__":
     main()
     sys.stdout.flush()
-    os._exit(0)  # the SDK's native threads can abort an interpreter that is shutting down
+    os._exit(0)  # skip the interpreter's shutdown, which the SDK's native threads can abort

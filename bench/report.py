@@ -1,6 +1,6 @@
 """Writes the results into docs/benchmarks.md, between markers. The text outside the markers stays unchanged.
 
-The checks of environments have their own markers, so that they can be measured without the other parts.
+The results of the health checks have their own markers, so that `health` can run without the other parts.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,7 +34,7 @@ def write_tables(results: BenchmarkResults, file: Path) -> None:
 
 
 def write_health_tables(place: MachineInfo, found: HealthFigures, file: Path) -> None:
-    """Write the tables of the checks of environments into a document.
+    """Write the tables of the health checks into a document.
 
     Raises:
         ValueError: The document lacks one of the markers.
@@ -56,7 +56,7 @@ def replace_between_markers(begin: str, end: str, text: str, file: Path) -> None
 
 
 def render_markdown(results: BenchmarkResults) -> str:
-    """Render all tables except those of the checks of environments.
+    """Render all tables except the tables of the health checks.
 
     A figure from several rounds is shown as minimum / median / maximum.
     """
@@ -64,7 +64,7 @@ def render_markdown(results: BenchmarkResults) -> str:
 
 
 def render_health_markdown(place: MachineInfo, found: HealthFigures) -> str:
-    """Render the tables of the checks of environments."""
+    """Render the tables of the health checks."""
     return "\n".join(line for part in _health_parts(place, found) for line in [*part, ""])
 
 
@@ -82,12 +82,12 @@ def _parts(results: BenchmarkResults) -> Iterator[Iterable[str]]:
     if results.one is not None:
         yield from _section(
             "One environment, on the local AWS",
-            ("", "seconds", "relative to the parallel floor"),
+            ("", "seconds", "relative to the bare script with two branches"),
             _one_environment(results),
         )
     if results.many:
         costs = ("CPU ms each", "client", "worker", "Temporal", "MiB worker")
-        heads = ("at a time", "", "per second", "relative to the floor", *costs)
+        heads = ("at a time", "", "per second", "relative to the bare script", *costs)
         yield from _section("Many environments, on the stand-in", heads, _many(results))
     if results.waiting:
         calls = ("DescribeDBClusters/s", "DescribeDBInstances/s")
@@ -112,16 +112,19 @@ def _parts(results: BenchmarkResults) -> Iterator[Iterable[str]]:
 def _health_parts(place: MachineInfo, found: HealthFigures) -> Iterator[Iterable[str]]:
     yield [_describe_place(place)]
     yield from _section("Targets for health checks", _TARGET_HEADS, _marks(evaluate_health_targets(found)))
-    cpu, calls = ("worker CPU", "idle", "Temporal CPU", "idle"), ("S3 calls", "in a second, at most", "RDS calls/s")
+    cpu, calls = (
+        ("worker CPU", "idle", "Temporal CPU", "idle"),
+        ("S3 calls", "most S3 calls in a second", "RDS calls/s"),
+    )
     memory = ("worker MiB", "above idle", "Temporal MiB")
     sweep_heads = ("environments", "interval s", "sweep s", "proved", *memory, *cpu, *calls)
     yield from _section("One sweep, one worker", sweep_heads, _sweeps(found))
-    actions = ("actions", "heartbeats", "million actions a month", "with heartbeats and schedule")
+    actions = ("actions", "heartbeats", "million actions a month", "including heartbeats and schedule")
     yield from _section("What a sweep costs in Temporal", ("environments", "events", *actions), _sweep_costs(found))
     if found.timers is not None:
         cpu_heads = ("worker CPU s", "Temporal CPU s")
         heads = ("", "environments", "checked", *cpu_heads, "worker MiB", "Temporal MiB", "RDS calls")
-        title = "One interval: a sweep, and a workflow with a timer for each environment"
+        title = "One interval: a sweep, compared with a workflow and a timer for each environment"
         yield from _section(title, heads, _comparison(found))
     yield from _section("Lost keys and lists", ("", "seconds"), _health_seconds(found))
 
@@ -198,16 +201,16 @@ def _one_environment(results: BenchmarkResults) -> Iterator[Sequence[str]]:
     one = results.one
     assert one is not None
     for name, seconds in (
-        ("bare boto3, sequential", one.floor),
-        ("bare boto3, two branches (the parallel floor)", one.parallel_floor),
+        ("bare script, sequential", one.floor),
+        ("bare script, two branches", one.parallel_floor),
         ("byok, warm: from the request to the result", one.warm),
-        ("bare boto3 from a cold shell", one.floor_cold),
+        ("bare script from a cold shell", one.floor_cold),
         ("`byok create --wait` from a cold shell", one.cold),
     ):
         yield name, str(Spread.of(seconds)), str(compute_ratio_spread(seconds, one.parallel_floor))
     for name, cpu in (("the client", one.client_cpu), ("the worker", one.worker_cpu), ("Temporal", one.temporal_cpu)):
         yield (
-            f"CPU of {name}, relative to the floor's",
+            f"CPU of {name}, relative to the bare script",
             str(Spread.of(cpu)),
             str(compute_ratio_spread(cpu, one.floor_cpu)),
         )

@@ -1,7 +1,8 @@
 """Creates READY environments quickly, as copies of one environment that byok has created.
 
-A copy has everything that the original has: the resources in the stand-in, and the record in Temporal. It lacks only
-the workflow that created the original, like an environment whose workflow Temporal has deleted.
+A copy has everything that the original has: the resources in the stand-in, and the record in Temporal. The workflow
+that created the original is not copied. A copy is therefore like an older environment, whose provisioning workflow
+Temporal has already deleted.
 """
 
 import asyncio
@@ -29,7 +30,10 @@ from byok.temporal_records import find_record, list_attribute_updates
 _STARTING_AT_ONCE: Final = 50
 _COPIES_PER_CALL: Final = 250
 _EVENTS_BEFORE_FIRST_TASK: Final = 3
-"""The events of a record whose first task no worker has completed: the workflow's start, and the task's first two."""
+"""The number of events in a record's history before a worker completes its first workflow task.
+
+The events are WorkflowExecutionStarted, WorkflowTaskScheduled and WorkflowTaskStarted.
+"""
 
 _Item = TypeVar("_Item")
 
@@ -39,8 +43,8 @@ class OriginalEnvironment:
     """A READY environment that can be copied.
 
     Attributes:
-        plan: The names of its resources.
-        record: The content of its record.
+        plan: The names of the environment's resources.
+        record: The content of the environment's record.
     """
 
     platform: Platform
@@ -49,7 +53,10 @@ class OriginalEnvironment:
 
     @classmethod
     async def verify(cls, stack: BenchStack, environment_id: str) -> Self:
-        """Verify an environment, which writes the object that proves its S3 key, and read its record."""
+        """Verify an environment, and read its record.
+
+        The verification writes the object with which later checks prove that the S3 key can be used.
+        """
         service = await stack.connect_service()
         await verify_environment(service, environment_id)
         found = await find_record(service.client, environment_id)
@@ -73,7 +80,10 @@ class OriginalEnvironment:
         return plans
 
     async def start_records(self, stack: BenchStack, plans: Sequence[EnvironmentPlan]) -> None:
-        """Start the records of copies, created an hour apart, and wait until the worker has processed the last ones."""
+        """Start the copies' records, and wait until the worker has processed the last fifty.
+
+        The creation times in the records are one hour apart.
+        """
         client, text = (await stack.connect_service()).client, self.record.model_dump_json()
 
         async def start(numbered: tuple[int, EnvironmentPlan]) -> None:
@@ -90,13 +100,13 @@ class OriginalEnvironment:
 
 
 def list_differences(original: EnvironmentPlan, copy: EnvironmentPlan) -> list[tuple[str, str]]:
-    """Return each text that differs between two environments, and its replacement."""
+    """Return the strings of the original that differ in the copy, each with its replacement."""
     texts = [
         (
             plan.environment.environment_id,
             parse_key_arn(plan.environment.s3_key_arn).key_id,
             parse_key_arn(plan.environment.rds_key_arn).key_id,
-            plan.buckets[0].name.rpartition("-")[2],  # the digest in the names of all buckets
+            plan.buckets[0].name.rpartition("-")[2],  # the hash at the end of the environment's bucket names
         )
         for plan in (original, copy)
     ]
@@ -104,7 +114,7 @@ def list_differences(original: EnvironmentPlan, copy: EnvironmentPlan) -> list[t
 
 
 async def run_concurrently(call: Callable[[_Item], Awaitable[None]], items: Iterable[_Item]) -> None:
-    """Make a call for each item, at most fifty at a time."""
+    """Call the function for each item, with at most fifty calls in progress at a time."""
     turn = asyncio.Semaphore(_STARTING_AT_ONCE)
 
     async def run(item: _Item) -> None:
@@ -115,7 +125,7 @@ async def run_concurrently(call: Callable[[_Item], Awaitable[None]], items: Iter
 
 
 def _created_earlier(state: EnvironmentRecordState, by: timedelta) -> EnvironmentRecordState:
-    """Return a record of an environment that was created earlier. The list reads environments by their creation."""
+    """Return a copy of a record with an earlier creation time, because lists are sorted by creation time."""
     if state.latest is None:
         return state
     attempt = state.latest.attempt

@@ -20,7 +20,7 @@ class Target:
     Attributes:
         what: The description of the target.
         limit: The limit, as text.
-        measured: The figure that is compared with the limit: the median, if there are several rounds.
+        measured: The figure to compare with the limit. If there are several rounds, this is the median.
         shown: The measured figure as text, or its minimum, median and maximum.
         reached: Whether the figure meets the target.
     """
@@ -45,14 +45,14 @@ def target_at_least(what: str, limit: float, found: Spread) -> Target:
 
 
 def evaluate_targets(results: BenchmarkResults) -> Iterator[Target]:
-    """Evaluate every target for which there are results."""
+    """Evaluate the targets, except targets without results."""
     yield from _one_environment(results)
     yield from _many_environments(results)
     yield from _waiting(results)
     if results.interruptions is not None:
         yield target_at_most("seconds from an AWS error to STOPPED", 1, Spread.of(results.interruptions.refusals))
         crashes = Spread.of(results.interruptions.crashes)
-        yield target_at_most("seconds from kill -9 to another worker's call", 10, crashes)
+        yield target_at_most("seconds from kill -9 until another worker makes a call", 10, crashes)
     yield from _costs(results)
 
 
@@ -61,7 +61,9 @@ def _one_environment(results: BenchmarkResults) -> Iterator[Target]:
     if one is None:
         return
     yield target_at_most(
-        "one environment, warm, relative to the parallel floor", 1.5, compute_ratio_spread(one.warm, one.parallel_floor)
+        "one environment, warm, relative to the bare script with two branches",
+        1.5,
+        compute_ratio_spread(one.warm, one.parallel_floor),
     )
     more = [cold - warm for cold, warm in zip(one.cold, one.warm, strict=True)]
     yield target_at_most("`byok create --wait` from a cold shell, additional seconds", 2, Spread.of(more))
@@ -72,7 +74,7 @@ def _many_environments(results: BenchmarkResults) -> Iterator[Target]:
     if not ours or not floor:
         return
     cpu = compute_ratio_spread([turn.worker_cpu for turn in ours], [turn.total_cpu_seconds for turn in floor])
-    yield target_at_most("CPU of the worker, relative to the floor", 2, cpu)
+    yield target_at_most("CPU of the worker, relative to the bare script", 2, cpu)
     for kind in ("plain Temporal", "plain Temporal, clients made once"):
         plain = results.find_throughput(kind, 50)
         if plain:
@@ -83,7 +85,7 @@ def _many_environments(results: BenchmarkResults) -> Iterator[Target]:
                     [turn.total_cpu_seconds for turn in ours], [turn.total_cpu_seconds for turn in plain]
                 ),
             )
-    for whose, turns in (("the floor", floor), ("the floor on one core", on_one)):
+    for whose, turns in (("the bare script", floor), ("the bare script on one core", on_one)):
         if turns:
             rate = compute_ratio_spread([turn.per_second for turn in ours], [turn.per_second for turn in turns])
             yield target_at_least(f"environments per second, 50 at a time, relative to {whose}", 0.7, rate)
@@ -99,17 +101,17 @@ def _waiting(results: BenchmarkResults) -> Iterator[Target]:
     if thousand is None:
         return
     yield target_at_most(
-        "1,000 waiting: worker's memory above idle", 60, thousand.memory - thousand.idle_memory, " MiB"
+        "1,000 environments waiting: worker's memory above idle", 60, thousand.memory - thousand.idle_memory, " MiB"
     )
     held = 100 * thousand.attempts_running / thousand.looked_at
-    what = "1,000 waiting: share of environments that hold a slot at any moment"
+    what = "1,000 environments waiting: share of environments that hold a slot at any moment"
     yield target_at_most(what, 1, held, " %")
-    yield target_at_most("1,000 waiting: worker's CPU", 5, thousand.worker_cpu, " % of a core")
-    yield target_at_most("1,000 waiting: DescribeDBClusters per second", 2, thousand.cluster_calls)
+    yield target_at_most("1,000 environments waiting: worker's CPU", 5, thousand.worker_cpu, " % of a core")
+    yield target_at_most("1,000 environments waiting: DescribeDBClusters per second", 2, thousand.cluster_calls)
     more = next((one for one in results.waiting if one.environments == 5000), None)
     if more is not None:
         growth = (more.memory - more.idle_memory) / max(1.0, thousand.memory - thousand.idle_memory)
-        yield target_at_most("5,000 waiting: memory above idle, relative to 1,000", 5, growth)
+        yield target_at_most("5,000 environments waiting: memory above idle, relative to 1,000", 5, growth)
 
 
 def _costs(results: BenchmarkResults) -> Iterator[Target]:
@@ -118,7 +120,7 @@ def _costs(results: BenchmarkResults) -> Iterator[Target]:
     if two is None:
         return
     # The limit is 45 calls and not 40, because a second probe (three calls) uses an S3 Bucket Key to prove that S3 may
-    # decrypt (contract 126), and because each of the two claims has an entry in the index by environment.
+    # decrypt (contract 126), and because each of the two claims also writes an entry to the index by environment.
     yield target_at_most("AWS calls, with two buckets and two polls per wait", 45, two.calls)
     yield target_at_most("history events, with two buckets and two polls per wait", 60, two.events)
     yield target_at_most("billable actions, with two buckets and two polls per wait", 16, two.actions)
@@ -130,22 +132,24 @@ def _costs(results: BenchmarkResults) -> Iterator[Target]:
 
 
 def evaluate_health_targets(found: HealthFigures) -> Iterator[Target]:
-    """Evaluate every target for the checks of environments for which there are results."""
+    """Evaluate the targets of the health checks, except targets without results."""
     sweeps = {one.environments: one for one in found.sweeps}
     most, thousand, timers = sweeps.get(10_000), sweeps.get(1000), found.timers
     if most is not None:
         yield from _sweep(most)
     if thousand is not None and timers is not None:
         yield target_at_most(
-            "1,000 environments: CPU of worker and Temporal, relative to a workflow with a timer for each environment",
+            "1,000 environments: CPU of worker and Temporal, relative to a workflow and a timer for each environment",
             0.05,
             (thousand.worker_cpu + thousand.temporal_cpu) / (timers.worker_cpu + timers.temporal_cpu),
         )
     if found.lost_keys:
-        what = f"seconds from disabling a key to KEY_LOST, with a sweep every {LOST_KEY_INTERVAL:g} s, slowest"
+        what = f"seconds from disabling a key to KEY_LOST, with a sweep every {LOST_KEY_INTERVAL:g} s (slowest case)"
         yield target_at_most(what, LOST_KEY_INTERVAL + 10, max(found.lost_keys))
     if found.events:
-        yield target_at_most("seconds from the AWS event of a disabled key to KEY_LOST, slowest", 2, max(found.events))
+        yield target_at_most(
+            "seconds from the AWS event of a disabled key to KEY_LOST (slowest case)", 2, max(found.events)
+        )
     if most is not None:
         yield target_at_most("10,000 environments: seconds to list the first 50", 0.5, Spread.of(found.first_pages))
         yield target_at_most("10,000 environments: seconds to list all", 10, Spread.of(found.whole_lists))

@@ -1,9 +1,9 @@
-"""The usual design of a health check: each environment has a workflow with a timer.
+"""The usual design for health checks, as a baseline: each environment has a workflow with a timer.
 
 Each workflow sleeps for the interval, and then runs an activity that reads the environment's health object and
-describes the environment's cluster. The workflow cannot explain errors, compares no settings and reports nothing, so it
-does less than a sweep. Its worker creates its boto3 clients only once, and runs without the workflow sandbox, as byok's
-worker does.
+describes the environment's cluster. The workflow does less than a sweep: it does not explain errors, compare settings
+or report anything. Like byok's worker, the worker for this workflow creates its boto3 clients only once, and runs
+without the workflow sandbox.
 
 `python -m bench.timers` runs the worker.
 """
@@ -63,7 +63,7 @@ class TimerRequest(BaseModel):
 
 @dataclass(frozen=True)
 class TimerActivities:
-    """The activity, with its clients."""
+    """The activity and its boto3 clients."""
 
     s3: "S3Client"
     rds: "RDSClient"
@@ -111,4 +111,4 @@ async def run_worker() -> None:
 if __name__ == "__main__":
     asyncio.run(run_worker())
     sys.stdout.flush()
-    os._exit(0)  # the SDK's native threads can abort an interpreter that is shutting down
+    os._exit(0)  # skip the interpreter's shutdown, which the SDK's native threads can abort

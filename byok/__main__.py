@@ -1,4 +1,7 @@
-"""`python -m byok`: the command line, for places where byok is not installed as a package, such as the container."""
+"""Runs the command line with `python -m byok`.
+
+In the container image, for example, byok is not installed as a package, so the program `byok` does not exist.
+"""
 
 from byok.cli.app import main
 

@@ -26,7 +26,7 @@ _DAY_SECONDS: Final = 24 * 3600
 def must_match(pattern: str, words: str) -> AfterValidator:
     """Build a validator that requires the whole text to match a pattern.
 
-    The error message describes the expected text with `words`.
+    The error message contains `words`, which describe a valid text.
     """
 
     def check(value: str) -> str:
@@ -70,7 +70,10 @@ def _normalize_origin(value: str) -> str:
 
 
 def _require_openid(value: str) -> str:
-    """Require the scope with which a provider issues an ID token (OpenID Connect Core 1.0, section 3.1.2.1)."""
+    """Require the scope `openid`.
+
+    Without this scope, a provider issues no ID token (OpenID Connect Core 1.0, section 3.1.2.1).
+    """
     if "openid" not in value.split() or not value.isprintable():
         raise ValueError("must be scopes separated by spaces, and contain openid")
     return value
@@ -94,7 +97,7 @@ class AccessToken(BaseModel):
     """A bearer token for the API. The settings contain only the token's hash.
 
     Attributes:
-        name: The token's name, by which audit records identify the holder.
+        name: The token's name, which identifies the holder in audit records.
         sha256: SHA-256 of the token, in hexadecimal. `byok token` generates a strong token.
         organisation: The organisation whose environments the token grants access to, or `*` for all organisations.
         scopes: The operations that the token allows.
@@ -128,8 +131,8 @@ class ApiSettings(BaseModel):
         staff_jwks_url: URL of the staff issuer's public keys.
         audience: Audience for which the tokens must be issued.
         organisation_claim: Name of the token claim that contains the caller's organisation.
-        client_id: The wizard's client id at the issuer. With a client id, users can sign in with the issuer. Requires
-            `issuer` and `public_url`.
+        client_id: The wizard's client id at the issuer. If a client id is set, users can sign in to the wizard through
+            the issuer. Requires `issuer` and `public_url`.
         client_secret: The client's secret; None for a public client.
         sign_in_name: The issuer's name on the sign-in page; by default, the issuer's host.
         sign_in_scopes: The scopes that the wizard requests, separated by spaces.
@@ -153,8 +156,8 @@ class ApiSettings(BaseModel):
         requests_per_minute: Maximum number of requests per minute from one client address.
         max_body_bytes: Maximum size of a request body.
         max_streams: Maximum number of open event streams per organisation, in each process.
-        request_timeout_seconds: How long a client may take to send the headers of a request, and how long it may then
-            take to send the body.
+        request_timeout_seconds: How long a client may take to send a request's headers. The same limit applies
+            separately to the request's body.
         temporal_timeout_seconds: How long one call to Temporal may take. If a call takes longer, the client receives a
             503 response.
     """
@@ -211,7 +214,10 @@ class ApiSettings(BaseModel):
         if self.audience and not (self.issuer or self.staff_issuer):
             raise ValueError("BYOK_API__ISSUER: missing; BYOK_API__AUDIENCE needs an issuer")
         if self.issuer and self.issuer == self.staff_issuer:
-            raise ValueError("BYOK_API__STAFF_ISSUER: must differ from BYOK_API__ISSUER, or customers would be staff")
+            raise ValueError(
+                "BYOK_API__STAFF_ISSUER: must differ from BYOK_API__ISSUER, "
+                "because customers would otherwise have staff access"
+            )
         return self
 
     @model_validator(mode="after")
@@ -226,7 +232,7 @@ class ApiSettings(BaseModel):
                 raise ValueError(f"{', '.join(missing)}: missing; BYOK_API__{prefix}CLIENT_ID needs it")
             if secret and not client_id:
                 raise ValueError(
-                    f"BYOK_API__{prefix}CLIENT_ID: missing; BYOK_API__{prefix}CLIENT_SECRET is the secret of a client"
+                    f"BYOK_API__{prefix}CLIENT_ID: missing; BYOK_API__{prefix}CLIENT_SECRET requires a client id"
                 )
         return self
 
@@ -241,7 +247,9 @@ class ApiSettings(BaseModel):
     @model_validator(mode="after")
     def _public_server_has_access_control(self) -> Self:
         if self.public_url and self.allows_anonymous and not _is_loopback(urlsplit(self.public_url).hostname):
-            raise ValueError("BYOK_API__PUBLIC_URL: needs an issuer or tokens, or everyone would have access")
+            raise ValueError(
+                "BYOK_API__PUBLIC_URL: requires an issuer or tokens, because everyone would otherwise have access"
+            )
         return self
 
     @property

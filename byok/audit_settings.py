@@ -12,8 +12,7 @@ class AuditSettings(BaseModel):
     """Where the audit trail is stored (`BYOK_AUDIT__…`).
 
     Attributes:
-        directory: The directory of the journal, on a disk that outlives the process. Several processes may share the
-            directory.
+        directory: The directory of the journal, on persistent storage. Several processes may share the directory.
         bucket: The S3 bucket, with Object Lock, to which byok ships the journal. If no bucket is set, the journal stays
             in the directory.
         bucket_region: The bucket's Region; the home Region by default.

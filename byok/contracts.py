@@ -1,4 +1,4 @@
-"""Names shared by the code that starts workflows, the code that watches them, and the code that runs them."""
+"""The names that the API, the CLI and the workers share, such as workflow types, search attributes and signals."""
 
 import hashlib
 from collections.abc import Mapping
@@ -39,11 +39,14 @@ VERIFY_ENVIRONMENT_WORKFLOW: Final = "VerifyEnvironment"
 DELIVER_NOTIFICATION_WORKFLOW: Final = "DeliverNotification"
 
 AURORA_PROOF_UPDATE: Final = "await_proof"
-"""The update of `ProveAuroraKey` that returns the verdict."""
+"""The name of the update with which a caller waits for the verdict of `ProveAuroraKey`."""
 
 KEY_VERDICTS_QUERY: Final = "verdicts"
-"""The query of `CheckKeys` that returns the verdicts so far. The verdicts are not in the memo, because only the page
-that waits for a check reads them, and a check needs a worker anyway."""
+"""The name of the query that returns the verdicts of `CheckKeys` so far.
+
+The verdicts are not in the memo. Only the page that shows a running check reads the verdicts, and a running check needs
+a worker in any case, so a query is sufficient.
+"""
 
 ENVIRONMENT_WORKFLOWS: Final = (PROVISION_ENVIRONMENT_WORKFLOW, DELETE_ENVIRONMENT_WORKFLOW)
 """The workflows that run under an environment's workflow id."""
@@ -67,15 +70,20 @@ PHASE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentPhase")
 PROBLEM_CODE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("ProblemCode")
 REGION_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentRegion")
 HEALTH_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("EnvironmentHealth")
-"""The search attribute of a READY environment's record, with the last reported health. It does not show how old the
-last proof is."""
+"""The search attribute with the last reported health of a READY environment.
+
+The search attribute does not show when the keys were last verified.
+"""
 
 CREATED_AT_ATTRIBUTE: Final = SearchAttributeKey.for_datetime("EnvironmentCreatedAt")
-"""The search attribute with the time at which an environment was first requested, to the millisecond. Replays, resets
-and continue-as-new do not change it, so it gives the order of the list of environments (decision 0049)."""
+"""The search attribute with the time of the first request for an environment, to the millisecond.
+
+Replays, resets and continue-as-new do not change this time, so the list of environments is sorted by this time
+(decision 0049).
+"""
 
 CHECKED_KEYS_ATTRIBUTE: Final = SearchAttributeKey.for_keyword_list("CheckedKeys")
-"""The search attribute of a key check, with a digest of each checked key (`byok.temporal_quotas.digest_key_arn`)."""
+"""The search attribute of a key check: a digest of each key (`byok.temporal_quotas.digest_key_arn`)."""
 
 SEARCH_ATTRIBUTES: Final = (
     ENVIRONMENT_ID_ATTRIBUTE,
@@ -98,23 +106,31 @@ TENANT_MEMO: Final = "tenant"
 """The memo field of `ReconcileTenant` that contains `byok.domain.models.TenantProgress`."""
 
 IDEMPOTENCY_KEY_MEMO: Final = "request-key"
-"""The memo field with the SHA-256 of the `Idempotency-Key`, if the request that started the run had such a header."""
+"""The memo field that contains the SHA-256 of the `Idempotency-Key` header of the request that started the run.
+
+The field is missing if the request had no such header.
+"""
 
 ACCOUNT_OF_ANOTHER_ORGANISATION_CODE: Final = "byok.AccountOfAnotherOrganisation"
 """The problem code for an AWS account that is already registered for another organisation."""
 
 ID_IN_USE_CODE: Final = "byok.EnvironmentExists"
-"""The problem code of a run that changed nothing, because another environment's record has the same id."""
+"""The problem code of a run that changed nothing, because the id already belongs to another environment."""
 
 REFUSAL_CODES: Final = frozenset({ID_IN_USE_CODE, QUOTA_EXCEEDED_CODE})
-"""The problem codes of runs that changed nothing. The environment's record says more about it than such a run."""
+"""The problem codes of runs that changed nothing.
+
+The status of the environment therefore comes from the environment's record, not from such a run.
+"""
 
 EARLIER_ATTEMPTS_MEMO: Final = "earlier-attempts"
-"""The memo field that contains `byok.domain.models.EarlierAttempts`, if an earlier workflow has the same id."""
+"""The memo field that contains `byok.domain.models.EarlierAttempts`.
+
+A workflow has this field only if an earlier workflow had the same id.
+"""
 
 STOP_SIGNAL: Final = "record_stop"
-"""The signal with which an environment's workflow reports that it has stopped, as
-`byok.domain.models.StoppedAttempt`."""
+"""The signal with which an environment's workflow reports a stop, as `byok.domain.models.StoppedAttempt`."""
 
 RECORD_MEMO: Final = "record"
 """The memo field of `EnvironmentRecord` that contains `byok.domain.models.RecordSummary`."""
@@ -123,17 +139,19 @@ DELIVERY_MEMO: Final = "delivery"
 """The memo field of `DeliverNotification` that contains `byok.domain.models.DeliverySummary`."""
 
 RUN_REPORT_SIGNAL: Final = "report_run"
-"""The signal of `EnvironmentRecord` with which an environment's workflow reports: `byok.domain.models.RunReport`."""
+"""The signal with which an environment's workflow sends `byok.domain.models.RunReport` to `EnvironmentRecord`."""
 
 TENANT_REPORT_SIGNAL: Final = "report_tenant"
-"""The signal of `EnvironmentRecord` with which the tenant workflow reports: `byok.domain.models.TenantReport`."""
+"""The signal with which the tenant workflow sends `byok.domain.models.TenantReport` to `EnvironmentRecord`."""
 
 HEALTH_REPORT_SIGNAL: Final = "report_health"
-"""The signal of `EnvironmentRecord` with which a check reports: `byok.domain.models.HealthReport`."""
+"""The signal with which a check sends `byok.domain.models.HealthReport` to `EnvironmentRecord`."""
 
 KEY_DELETION_SIGNAL: Final = "report_key_deletion"
-"""The signal of `EnvironmentRecord` with which the API reports what an AWS event says about the deletion of a key:
-`byok.domain.models.KeyDeletionReport`."""
+"""The signal with which the API sends `byok.domain.models.KeyDeletionReport` to `EnvironmentRecord`.
+
+The API sends this signal after an AWS event about the deletion of a key.
+"""
 
 SWEEP_MEMO: Final = "sweep"
 """The memo field of a completed `CheckKeyHealth` that contains `byok.domain.models.SweepOutcome`."""
@@ -143,8 +161,10 @@ _MAX_IDENTITY_LENGTH: Final = 500
 """Temporal rejects identities of more than 1,000 characters (`limit.maxIDLength`)."""
 
 CHECK_AGAIN_SIGNAL: Final = "check_again"
-"""The signal of `VerifyEnvironment` that makes a running check repeat itself: what AWS reported may be newer than what
-the check has read."""
+"""The signal that makes a running `VerifyEnvironment` check the environment once more.
+
+AWS may have reported a change that happened after the running check read the affected resource.
+"""
 
 NO_HEALTH_ERROR_TYPE: Final = "NotReady"
 """The failure type of `VerifyEnvironment` for an environment that is not READY."""
@@ -178,14 +198,14 @@ def name_attribute_type(key: SearchAttributeKey[Any]) -> str:
 
 
 def first_phase(workflow_type: str) -> Phase:
-    """Return the phase to report for an environment before any worker has picked up its workflow."""
+    """Return the phase of an environment whose workflow no worker has picked up yet."""
     return Phase.DELETING if workflow_type == DELETE_ENVIRONMENT_WORKFLOW else Phase.VALIDATING_KEYS
 
 
 def environment_workflow_id(environment_id: str) -> str:
     """Return the workflow id of an environment.
 
-    A second attempt to start the environment's workflow finds the run with this id.
+    If another request tries to start the environment's workflow, Temporal finds the existing run by this id.
     """
     return f"{_ENVIRONMENT_PREFIX}{environment_id}"
 
@@ -209,7 +229,7 @@ def record_workflow_id(environment_id: str) -> str:
 
 
 def verification_workflow_id(environment_id: str) -> str:
-    """Return the workflow id of `VerifyEnvironment`. Two requests at the same moment share one run."""
+    """Return the workflow id of `VerifyEnvironment`. Simultaneous requests share one run."""
     return f"{_VERIFICATION_PREFIX}{environment_id}"
 
 
@@ -221,7 +241,8 @@ def health_schedule_id(region: str) -> str:
 def delivery_workflow_id(endpoint: str, notification_id: str) -> str:
     """Return the workflow id of the delivery of a notification to an endpoint.
 
-    The id ensures that byok delivers a notification to an endpoint only once, no matter how often it is reported.
+    The id ensures that byok delivers a notification to an endpoint only once, even if the same change is reported
+    several times.
     """
     return f"{_DELIVERY_PREFIX}{endpoint}/{notification_id}"
 
@@ -291,25 +312,28 @@ def external_id_workflow_id(request: ExternalIdRequest) -> str:
 
 
 def aurora_proof_workflow_id(region: str, key_arn: str) -> str:
-    """Return the workflow id of `ProveAuroraKey`. The id contains the key, so a key has at most one proof at a time."""
+    """Return the workflow id of `ProveAuroraKey`. Return the workflow id of `ProveAuroraKey`.
+
+    The id contains the key, so only one proof can run for a key at a time.
+    """
     arn = parse_key_arn(key_arn)
     return f"aurora-proof/{region}/{arn.account}/{arn.key_id}"
 
 
 def unfit_task_queue(task_queue: str) -> str:
-    """Return the task queue that unfit workers poll.
+    """Return the task queue of the workers that failed their last check of credentials and clock (unfit workers).
 
-    The queue never has tasks, and exists only so that Temporal lists the unfit workers, which poll this queue.
+    No tasks are ever sent to this queue. Unfit workers poll this queue only so that Temporal lists them.
     """
     return f"{task_queue}-unfit"
 
 
 def build_unfit_identity(identity: str, reason: str) -> str:
-    """Return the identity under which an unfit worker polls: its usual identity and the reason why it is unfit."""
+    """Return the identity of an unfit worker: its usual identity, followed by the reason why it is unfit."""
     return f"{identity}{_UNFIT}{reason}"[:_MAX_IDENTITY_LENGTH]
 
 
 def parse_unfit_identity(identity: str) -> tuple[str, str]:
-    """Return an unfit worker's usual identity, and the reason why it is unfit."""
+    """Split the identity of an unfit worker into the usual identity and the reason why the worker is unfit."""
     usual, _, reason = identity.partition(_UNFIT)
     return usual, reason

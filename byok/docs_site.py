@@ -1,6 +1,7 @@
 """Serves the documentation site under `/docs`. `make docs` builds the site into `byok/_site`, which the wheel contains.
 
-The site contains no customer data, so reading it needs no sign-in. Its pages load nothing from other hosts.
+The site contains no customer data, so users can read the site without signing in. The pages load nothing from other
+hosts.
 """
 
 from http import HTTPStatus
@@ -15,15 +16,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from byok.domain.help_pages import DOCS_PATH, PROBLEMS_PATH
 
 SITE: Final = Path(__file__).with_name("_site")
-"""The folder into which `make docs` builds the site."""
+"""The folder of the site that `make docs` builds."""
 
 SEARCH_STYLE: Final = "sha256-NwSx/R2V/U4jnW0Tq5pQ53Y/rzPVJ4dqE7D6UTA/J1k="
-"""The hash of the style sheet that Zensical's search dialog inserts. After an upgrade of Zensical, the test
-of the site in a browser reports the new hash."""
+"""The hash of the style sheet that Zensical's search dialog inserts.
+
+A new version of Zensical can have another style sheet. The browser test of the site then fails and shows the new hash.
+"""
 
 CONTENT_SECURITY_POLICY: Final = (
-    # As strict as the wizard's policy, with three additions: the theme's icons are data URLs in its style sheets, the
-    # search runs in a worker, and the search dialog has a style sheet of its own, which the hash allows.
+    # This policy is the wizard's policy with three additions: data URLs for the icons in the theme's style sheets, a
+    # worker for the search, and the hash of the style sheet that the search dialog inserts.
     f"default-src 'none'; style-src 'self' '{SEARCH_STYLE}'; script-src 'self'; worker-src 'self'; "
     "img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'none'; frame-ancestors 'none'; "
     "base-uri 'none'"
@@ -49,8 +52,8 @@ _NOT_FOUND: Final = _PAGE.format(
 def make_docs_app(site: Path = SITE) -> ASGIApp:
     """Build the application that serves the site.
 
-    A request for the page of an unknown problem code is redirected to the list of all codes: AWS can send a code that
-    byok does not know.
+    If a request asks for the page of an unknown problem code, the response redirects to the list of all codes, because
+    AWS can return codes that byok does not know.
     """
     files = StaticFiles(directory=site, html=True, check_dir=False)
 

@@ -1,6 +1,7 @@
 """The checks of `byok doctor`.
 
-Each check reports whether something that byok needs can be reached and used, and if not, how to fix the problem.
+Each check reports whether byok can reach and use one of its dependencies. If not, the check also reports how to fix the
+problem.
 """
 
 import asyncio
@@ -129,7 +130,7 @@ async def _workers(service: EnvironmentService) -> CheckResult:
     workers = found.fit
     if found.unfit:
         reasons = "; ".join(f"{worker.identity}: {worker.reason}" for worker in found.unfit)
-        all_of_them = "" if workers else "all workers are unfit, and new work waits: "
+        all_of_them = "" if workers else "no worker can take new work, so new work waits: "
         return CheckResult(
             "workers",
             ok=False,
@@ -159,7 +160,11 @@ async def _no_sweeps(_: EnvironmentService) -> CheckResult:
 
 
 async def check_sweeps(service: EnvironmentService, region: str) -> CheckResult:
-    """Check that a Region's schedule exists and is not paused, and that its latest sweep is recent and got answers."""
+    """Check the health checks of a Region.
+
+    The schedule must exist and must not be paused. The latest sweep must be recent, and must have received answers from
+    AWS.
+    """
     name, schedule_id = "health checks", health_schedule_id(region)
     schedule = await describe_or_none(service.client.get_schedule_handle(schedule_id))
     if schedule is None:

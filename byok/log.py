@@ -53,7 +53,8 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
     for name in ("httpx", "httpx2"):  # these libraries log the URL of each request, which may be secret
         logging.getLogger(name).setLevel(logging.WARNING)
-    # By default, the SDK appends the workflow's details to every message as text. byok logs these details as fields.
+    # By default, the SDK appends the workflow's details to the text of every message. byok logs these details as
+    # separate fields.
     workflow.logger.workflow_info_on_message = False
     activity.logger.activity_info_on_message = False
     structlog.configure(

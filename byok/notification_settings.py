@@ -18,8 +18,8 @@ class NotificationSettings(BaseModel):
 
     Attributes:
         endpoints: The endpoints, as a JSON list. Without endpoints, byok delivers nothing.
-        allow_private_addresses: Whether byok may deliver to loopback and private addresses. An endpoint's host name
-            could otherwise make a worker send requests into the platform's own network.
+        allow_private_addresses: Whether byok may deliver to loopback and private addresses. If private addresses were
+            allowed, the host name of an endpoint could direct a worker's requests into the platform's own network.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -1,4 +1,4 @@
-"""byok's settings. Each entry point reads the settings once and passes the values on.
+"""byok's settings. Each entry point reads the settings once, and passes the values to the code that needs them.
 
 Connections to Temporal use Temporal's environment configuration (`TEMPORAL_ADDRESS`, profiles), and AWS clients use
 boto3's standard configuration and credential chain.
@@ -53,7 +53,7 @@ _JSON: Final = {
     "BYOK_VENDOR": 'a JSON object, such as {"name": "Globex"}',
     "BYOK_VENDOR__TENANT_TAGS": 'a JSON list, such as ["globex:TenantName", "gtn"]',
 }
-"""For each setting whose value is JSON, a description with an example."""
+"""The expected format of each setting whose value is JSON, with an example."""
 
 
 class LogFormat(StrEnum):
@@ -82,7 +82,9 @@ _BuildId = Annotated[str, must_match(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,126}", "lett
 
 
 class Settings(BaseSettings):
-    """All settings, read from `BYOK_…` environment variables. Two underscores join the parts of a nested name.
+    """All settings, read from `BYOK_…` environment variables.
+
+    Two underscores separate the parts of a nested setting's name.
 
     Attributes:
         platform_role_arn: The role to which the customers' key policies grant access. The default is the role of the
@@ -94,18 +96,19 @@ class Settings(BaseSettings):
         regions: The Regions in use, separated by commas; only the home Region by default.
         vendor: The vendor's names (`BYOK_VENDOR__NAME`).
         blueprint: File that defines an environment's contents. The default is the blueprint that comes with byok.
-        quotas: How much one organisation may use (`BYOK_QUOTAS__…`).
-        prove_aurora_keys: Whether a check may prove that an Aurora key works by creating a cluster without instances,
-            which byok then removes.
+        quotas: Limits on what one organisation may use (`BYOK_QUOTAS__…`).
+        prove_aurora_keys: Whether a check may create a cluster without instances to prove that an Aurora key works.
+            byok removes the cluster afterwards.
         health_check_seconds: Interval between two checks of the keys and resources of all environments in a Region; 0
-            creates no schedule for these checks. To stop the checks for a while, pause the schedule in Temporal.
+            creates no schedule for these checks. To stop the checks temporarily, pause the schedule in Temporal.
         recover_clusters: Whether byok starts a cluster that lost its key, once the key is usable again.
         database_poll_seconds: Interval between two polls of a cluster's or a writer's status.
         aws_connect_timeout_seconds: Timeout for connecting to AWS.
         aws_read_timeout_seconds: How long a call waits for AWS to send data.
-        aws_calls_per_second: Maximum rate of AWS calls per service, Region and worker. A call beyond this rate waits.
-        hold_pause_seconds: Longest pause between two attempts while byok holds an environment because of a platform
-            fault, such as throttling. The first pauses of a hold are shorter.
+        aws_calls_per_second: Maximum rate of AWS calls per service, Region and worker. If the rate is reached, further
+            calls wait.
+        hold_pause_seconds: Longest pause between two attempts while byok holds an environment because of a fault in the
+            platform, such as throttling. The first pauses of a hold are shorter.
         worker_check_seconds: Interval between two checks of a worker's identity and clock.
         activity_threads: Maximum number of concurrent AWS calls per worker.
         max_cached_workflows: Maximum number of unfinished workflows that one worker caches in memory; each uses an
@@ -117,7 +120,7 @@ class Settings(BaseSettings):
             `worker_build_id`, or neither.
         api: Access, sessions and limits of the API and the wizard (`byok.api_settings`).
         audit: Where the audit trail is stored.
-        notifications: Where byok delivers notifications.
+        notifications: The endpoints to which byok delivers notifications (`byok.notification_settings`).
         docs_url: Address of the documentation, for the links in problems. The default is the path `/docs` of the public
             URL or, without a public URL, of the server that sends the problem.
         log_level: Minimum severity of the messages to log.
@@ -187,7 +190,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _audit_bucket_has_an_owner(self) -> Self:
-        """Require the account that owns the audit bucket.
+        """Require that the account that owns the audit bucket is known.
 
         Every call on the bucket must specify that account (contract 154).
         """
@@ -218,7 +221,8 @@ class Settings(BaseSettings):
 def format_settings_error(error: ValidationError | SettingsError) -> str:
     """Describe all errors in the settings, each with the name of the environment variable.
 
-    Omit errors that only result from another error, such as an error in a name that byok derives from an invalid name.
+    Errors that only result from another error are omitted. For example, a name that byok derives from an invalid name
+    is also invalid.
     """
     if isinstance(error, SettingsError):
         given = {name.upper(): value for name, value in os.environ.items()}

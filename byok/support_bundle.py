@@ -1,4 +1,4 @@
-"""Collects what support needs to know about one environment, and writes it to a zip file without secrets."""
+"""Collects diagnostic data about one environment, and writes the data, without secrets, to a zip file."""
 
 import json
 import os
@@ -42,8 +42,8 @@ class BundleFile:
     """A file in the bundle.
 
     Attributes:
-        name: Its name in the archive.
-        about: What it contains, in one line.
+        name: The name of the file in the archive.
+        about: The content of the file, described in one line.
         content: The data, without secrets.
     """
 
@@ -53,7 +53,9 @@ class BundleFile:
 
 
 async def collect_bundle(environment_id: str, settings: Settings, *, mask_accounts: bool = False) -> list[BundleFile]:
-    """Collect everything about an environment. If Temporal is unreachable, its files contain the error instead.
+    """Collect the files of the bundle.
+
+    If Temporal is unreachable, the files that need data from Temporal contain the error instead.
 
     Args:
         environment_id: The environment.
@@ -83,7 +85,7 @@ def write_bundle(files: list[BundleFile], path: Path, environment_id: str) -> No
     """Write the bundle as a zip file that only this user can read.
 
     Raises:
-        OSError: The file cannot be written, or exists.
+        OSError: The file cannot be written, or already exists.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -98,10 +100,11 @@ def describe_bundle(files: list[BundleFile], environment_id: str) -> str:
     return (
         f"Support bundle of the environment {environment_id}, made by byok {__version__} "
         f"at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC.\n\n{listed}\n\n"
-        "The bundle contains names, ARNs, key policies' findings and AWS error messages of this environment, and who "
-        "requested what.\n"
+        "The bundle contains names, ARNs and AWS error messages of this environment, findings about the key "
+        "policies, and the requester of each operation.\n"
         f'Secrets are replaced with "{REMOVED}": secret settings, credentials, tokens, and the headers of requests. '
-        "The bundle\ncontains no data of the database or the buckets, and no log files. Read it before you send it.\n"
+        "The bundle\ncontains no data from the database or the buckets, and no log files. Read the files before you "
+        "send them.\n"
     )
 
 
@@ -112,7 +115,10 @@ def find_secrets(settings: BaseModel, environ: Mapping[str, str]) -> set[str]:
 
 
 def dump_settings(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings as JSON data, and which other environment variables are set. Secrets are left out."""
+    """Return the settings, and the names of other environment variables that are set, as JSON data.
+
+    Secrets are left out.
+    """
     others = sorted(name for name in environ if name.startswith(("AWS_", "TEMPORAL_", "FORWARDED_", "OTEL_")))
     return {
         "byok": settings.model_dump(mode="json"),
@@ -149,7 +155,7 @@ async def _read_histories(client: Client, environment_id: str) -> AsyncIterator[
 
 
 async def _decode_event(client: Client, event: HistoryEvent) -> Any:
-    """Return an event as JSON data, with its payloads decoded and without the headers of requests."""
+    """Return an event as JSON data, with decoded payloads and without request headers."""
     codec = client.data_converter.payload_codec
 
     async def decode(data: Any) -> Any:

@@ -65,10 +65,12 @@ class _Plugin(SimplePlugin):
 
 
 def make_plugin(call_timeout: timedelta | None = None) -> SimplePlugin:
-    """Build byok's plugin. Pass the plugin to a client. A worker or replayer then uses the plugin of its client.
+    """Build byok's plugin.
+
+    Pass the plugin only to a client, because a worker or replayer uses the plugin of its client.
 
     Args:
-        call_timeout: How long one of the client's calls may take; None for the SDK's limit.
+        call_timeout: How long one call of the client may take; None for the SDK's limit.
     """
     plugin = _Plugin(
         "byok",

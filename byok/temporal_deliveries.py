@@ -28,14 +28,14 @@ from byok.domain.notifications import WebhookEndpoint
 async def start_deliveries(
     client: Client, task_queue: str, notification: Notification, endpoints: Sequence[WebhookEndpoint]
 ) -> None:
-    """Start to deliver a notification to each endpoint that wants it.
+    """Start the delivery of a notification to each endpoint that is subscribed to this kind of notification.
 
     Each delivery is started only once, even if this function is called repeatedly for the same notification.
 
     Args:
         client: A client with the plugin from `byok.temporal.make_plugin()`.
         task_queue: The task queue that the workers poll.
-        notification: The notification. Its id must be the same whenever the same change is reported.
+        notification: The notification. If the same change is reported again, the notification must have the same id.
         endpoints: The endpoints in the worker's settings.
 
     Raises:
@@ -68,7 +68,7 @@ async def start_delivery(
 
     Raises:
         RPCError: Temporal does not respond.
-        WorkflowAlreadyStartedError: The policies do not allow another run of this delivery.
+        WorkflowAlreadyStartedError: The delivery has already run, and the id reuse policy forbids another run.
     """
     notification = request.notification
     values = {

@@ -1,4 +1,4 @@
-"""The interceptor that sets the fairness key of a workflow's activities to the workflow's organisation.
+"""An interceptor that dispatches a workflow's activities under the fairness key of the workflow's organisation.
 
 Activities inherit the fairness key of their workflow. However, a workflow that a person starts in Temporal's UI has no
 fairness key, so Temporal would dispatch its activities in one group with the activities of all other workflows without

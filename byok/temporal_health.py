@@ -1,7 +1,7 @@
 """Lists the environments whose health byok checks, and starts and reads the sweeps of a Region (decision 0041).
 
-A schedule in Temporal starts each sweep. The outcome of a completed sweep is in its workflow's memo, so that a reader
-needs neither a worker nor a query.
+A schedule in Temporal starts each sweep. The outcome of a completed sweep is in the memo of the sweep's workflow, so
+reading the outcome requires neither a worker nor a query.
 """
 
 import base64
@@ -37,20 +37,21 @@ from byok.domain.phases import Phase
 from byok.temporal_records import FoundRecord
 
 PAGE_SIZE: Final = 500
-"""How many environments one activity of a sweep checks."""
+"""The number of environments that one activity of a sweep checks."""
 
 _BEHIND_USERS: Final = Priority(priority_key=4)
-"""A sweep's tasks wait behind the requests of users, whose priority is 3 (Temporal's default)."""
+"""The priority of a sweep's tasks. Users' requests have priority 3 (Temporal's default), so Temporal dispatches them
+first."""
 
 _RECENT_SWEEPS: Final = 10
-"""How many sweeps a reader looks through for the latest outcome. A sweep that failed has none."""
+"""The number of recent sweeps in which byok looks for the latest outcome. A failed sweep has no outcome."""
 
 _SHORTEST_CATCHUP: Final = timedelta(seconds=10)
-"""Temporal rejects a shorter catch-up window."""
+"""The shortest catch-up window that Temporal accepts."""
 
 
 def to_target(summary: RecordSummary) -> HealthTarget | None:
-    """Return what a check needs to know about an environment; None if the environment is not READY."""
+    """Return the data that a check needs about an environment; None if the environment is not READY."""
     if summary.phase is not Phase.READY:
         return None
     return HealthTarget(
@@ -66,7 +67,7 @@ def to_target(summary: RecordSummary) -> HealthTarget | None:
 
 
 async def list_targets(client: Client, region: str, after: str | None) -> tuple[list[HealthTarget], str | None]:
-    """List one page of a Region's READY environments, from their records.
+    """List one page of a Region's READY environments.
 
     Args:
         client: A client with the plugin from `byok.temporal.make_plugin()`.
@@ -93,7 +94,7 @@ async def list_targets(client: Client, region: str, after: str | None) -> tuple[
 
 
 async def ensure_health_schedules(client: Client, task_queue: str, regions: Iterable[str], interval: timedelta) -> None:
-    """Create the schedule of each Region, or give an existing schedule the interval.
+    """Create the schedule of each Region, or set the interval of an existing schedule.
 
     A schedule that an operator has paused stays paused.
 
@@ -112,14 +113,17 @@ async def ensure_health_schedules(client: Client, task_queue: str, regions: Iter
             typed_search_attributes=TypedSearchAttributes([SearchAttributePair(REGION_ATTRIBUTE, region)]),
             static_summary=f"all environments in {region}",
         )
-        # A sweep that was missed is not made up for: the next sweep checks the same environments.
+        # Temporal does not start a missed sweep after this window, because the next sweep checks the same environments.
         catchup = max(min(interval, timedelta(minutes=1)), _SHORTEST_CATCHUP)
         policy = SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=catchup)
         await _ensure_schedule(client, schedule_id, Schedule(action=action, spec=spec, policy=policy))
 
 
 async def _ensure_schedule(client: Client, schedule_id: str, wanted: Schedule) -> None:
-    """Create a schedule, or replace an existing one that has another interval, and keep its state."""
+    """Create a schedule.
+
+    If the schedule exists with another interval, replace the schedule, but keep its state, such as a pause.
+    """
 
     def replace_if_different(found: ScheduleUpdateInput) -> ScheduleUpdate | None:
         current = found.description.schedule
@@ -134,10 +138,10 @@ async def _ensure_schedule(client: Client, schedule_id: str, wanted: Schedule) -
 
 
 async def read_sweep(client: Client, region: str) -> SweepOutcome | None:
-    """Return the outcome of the latest completed sweep of a Region; None if Temporal knows none.
+    """Return the outcome of the latest completed sweep of a Region; None if there is no such sweep.
 
-    The outcome comes from visibility, which may list a sweep a moment after its end. Describing the schedule would be a
-    query to the schedule's own workflow, for which the server queues only a few readers (docs/behaviour.md).
+    The outcome comes from visibility, which may list a sweep shortly after the sweep ends. byok does not call
+    `describe()` on the schedule, because the server allows only a few such calls at the same time (docs/behaviour.md).
 
     Raises:
         RPCError: Temporal does not respond.

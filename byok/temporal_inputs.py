@@ -1,7 +1,7 @@
 """The data converter and the interceptor that fail a workflow with a readable message if its input is invalid.
 
-Without the converter and the interceptor, a workflow whose input cannot be decoded would hang, because its workflow
-task would fail again and again, and the caller would never see an error.
+Without the converter and the interceptor, a workflow whose input cannot be decoded would hang. Its workflow task would
+fail again and again, and the caller would never see an error.
 """
 
 import inspect
@@ -46,11 +46,14 @@ from byok.domain.models.records import find_creation
 from byok.domain.phases import Phase
 
 ACCEPTED_ENCODING: Final = "json/plain"
-"""The encoding of an input that a person types into Temporal's UI or CLI, or that byok's own clients send."""
+"""The encoding of inputs that byok's clients send or that people enter in Temporal's UI or CLI."""
 
 
 class _StoredFieldsConverter(PydanticJSONPlainPayloadConverter):
-    """Leaves out computed fields, such as a problem's help URL: the reader of a payload computes them again."""
+    """Omits computed fields, such as a problem's help URL.
+
+    A program that decodes the payload computes these fields again.
+    """
 
     def to_payload(self, value: Any) -> Payload | None:
         """See `EncodingPayloadConverter`."""
@@ -61,8 +64,8 @@ _CONVERTERS: Final = tuple(
     _StoredFieldsConverter() if isinstance(converter, JSONPlainPayloadConverter) else converter
     for converter in DefaultPayloadConverter.default_encoding_payload_converters
 )
-"""The payload converters, which all instances of `StrictPayloadConverter` share, because the SDK creates a new instance
-for each activity."""
+"""The payload converters. All instances of `StrictPayloadConverter` share the converters, because the SDK creates a new
+instance for each activity."""
 
 _KNOWN_ENCODINGS: Final = frozenset(converter.encoding.encode() for converter in _CONVERTERS)
 
@@ -71,7 +74,10 @@ _MAX_ENCODING_LENGTH: Final = 60
 
 
 def invalid_input_error(message: str, *details: Any) -> ApplicationError:
-    """Build the non-retryable error that fails a workflow whose input is invalid. Callers see the message."""
+    """Build the non-retryable error that fails a workflow whose input is invalid.
+
+    The caller of the workflow sees the message.
+    """
     return ApplicationError(message, *details, type=INVALID_INPUT_ERROR_TYPE, non_retryable=True)
 
 
@@ -106,11 +112,12 @@ class StrictPayloadConverter(CompositePayloadConverter):
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
         """Decode payloads. An error contains the name of the invalid field, but not the field's value.
 
-        A workflow's input that cannot be decoded becomes an `UndecodedInput`. The type hint distinguishes inputs from
-        other payloads. If the number of inputs is wrong, the SDK passes no type hints.
+        If a workflow's input cannot be decoded, the result contains an `UndecodedInput` instead. This method recognises
+        an input by its type hint. If the number of inputs is wrong, the SDK passes no type hints.
 
         Raises:
-            ApplicationError: A payload of a workflow that is not an input, such as a memo, cannot be decoded.
+            ApplicationError: A payload of a workflow cannot be decoded, and is a memo or another payload that is not an
+                input.
             ValidationError: An activity's payload does not match its model.
         """
         if not self._of_workflow:
@@ -134,8 +141,8 @@ class StrictPayloadConverter(CompositePayloadConverter):
 class InputValidationInterceptor(Interceptor):
     """Fails a workflow if its inputs cannot be decoded or do not match its `run` method in number or type.
 
-    The interceptor also sets the search attributes that report the stop, because a workflow with invalid input
-    publishes no progress.
+    The interceptor also sets the search attributes that show why the workflow stopped, because a workflow with invalid
+    input publishes no progress.
     """
 
     def workflow_interceptor_class(
@@ -164,7 +171,7 @@ def require_valid_input(workflow_type: str, values: Sequence[object], kinds: Seq
     """Require that a workflow's inputs match its `run` method in number and type.
 
     Args:
-        workflow_type: The workflow's name, for the message.
+        workflow_type: The name of the workflow in the error message.
         values: The inputs, as `StrictPayloadConverter` decodes them for a workflow.
         kinds: The types.
 

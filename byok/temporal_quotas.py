@@ -1,4 +1,4 @@
-"""Counts what an organisation uses, from Temporal's list of workflows (visibility).
+"""Counts an organisation's environments and key checks in Temporal's list of workflows (visibility).
 
 Visibility is eventually consistent: a workflow appears in visibility shortly after the workflow starts. Requests that
 arrive at the same time can therefore exceed a quota by the number of requests that visibility does not show yet.
@@ -31,7 +31,7 @@ from byok.domain.quotas import (
 
 
 def digest_key_arn(key_arn: str) -> str:
-    """Return the search attribute value by which byok finds the checks of a key.
+    """Return the value of the search attribute that identifies the checks of a key.
 
     The search attribute does not contain the ARN itself, because a payload codec does not encrypt search attributes.
     """
@@ -40,7 +40,7 @@ def digest_key_arn(key_arn: str) -> str:
 
 @dataclass(frozen=True)
 class QuotaCounter:
-    """Finds the quota that one more environment or key check of an organisation would exceed.
+    """Checks whether one more environment or key check would exceed a quota of the organisation.
 
     Attributes:
         client: A client of the namespace in which byok's workflows run.
@@ -70,7 +70,7 @@ class QuotaCounter:
                 quota=Quota.ENVIRONMENTS, organisation=organisation, limit=limits.environments, used=len(found)
             )
         others = f"WorkflowId != '{environment_workflow_id(environment_id)}'"
-        # A paused workflow counts as in flight, but a query for `ExecutionStatus = 'Running'` does not return it.
+        # A paused workflow is still in flight, but a query for `ExecutionStatus = 'Running'` does not return it.
         running = await self._count(f"{ENVIRONMENT_WORKFLOWS_QUERY} AND {theirs} AND {others} AND CloseTime IS NULL")
         if running < limits.in_flight:
             return None
@@ -87,8 +87,8 @@ class QuotaCounter:
     ) -> ExceededQuota | None:
         """Return the quota that a check of these keys would exceed; None if the check may begin.
 
-        Every check counts, even if it reuses the proof of an Aurora key; only a check that a quota refused does not
-        count.
+        Every check counts, even a check that reuses the proof of an Aurora key. Only checks that were refused because
+        of a quota do not count.
 
         Args:
             organisation: The organisation that checks the keys.
@@ -122,10 +122,12 @@ class QuotaCounter:
         return None
 
     async def _list_environments(self, organisation: str, before: datetime | None, limit: int) -> set[str]:
-        """Return the ids of the organisation's environments; empty if their number cannot reach the limit.
+        """Return the ids of the organisation's environments.
 
-        An environment exists from its first request until its record is closed. Until a new environment has a record,
-        its provisioning workflow counts.
+        If the organisation cannot have reached the limit, return an empty set.
+
+        An environment exists from its first request until its record is closed. Before its record exists, byok counts
+        the environment's provisioning workflow.
         """
         theirs = f"{ORGANISATION_ATTRIBUTE.name} = '{organisation}' AND CloseTime IS NULL"
         queries = {

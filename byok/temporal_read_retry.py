@@ -31,23 +31,28 @@ TRANSIENT_STATUS_CODES: Final = frozenset(
 retryable codes."""
 
 MAX_RETRY_DURATION: Final = timedelta(seconds=2)
-"""How long to retry a read after its first failure. The time before that failure does not count, because a single long
-poll can take longer than the retry duration."""
+"""How long to retry a read after its first failure.
+
+The time before the first failure does not count, because a single long poll can take longer than this duration.
+"""
 
 _FIRST_WAIT: Final = timedelta(milliseconds=50)
 _LONGEST_WAIT: Final = timedelta(milliseconds=400)
 _READS: Final = ("count_", "describe_", "get_", "list_")
 _WAITS_FOR_WORKERS: Final = ("poll_", "query_", "update_workflow")
-"""Calls that wait for a worker, so their duration says nothing about the server."""
+"""The calls that wait for a worker.
+
+A long wait does not mean that the server is slow, so `call_timeout` does not apply to these calls.
+"""
 
 
 class ReadRetryingServiceClient(ServiceClient):
     """A service client that retries reads and can limit how long a call may take.
 
     Args:
-        inner: The client that talks to the server.
-        call_timeout: How long a call may take, including its retries; None for the SDK's limit of 30 seconds for each
-            attempt. Only the SDK's limit applies to calls that wait for a workflow or a worker.
+        inner: The client that sends the calls to the server.
+        call_timeout: How long a call may take, including its retries. If it is None, the SDK's limit of 30 seconds
+            applies to each attempt. Only the SDK's limit applies to calls that wait for a workflow or a worker.
     """
 
     def __init__(self, inner: ServiceClient, call_timeout: timedelta | None = None) -> None:

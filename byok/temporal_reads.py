@@ -1,4 +1,4 @@
-"""Reads that treat a workflow or a schedule that does not exist as an answer, not as an error."""
+"""Functions that read workflows and schedules, and return None if a workflow or schedule does not exist."""
 
 from typing import Final, Protocol, TypeVar
 
@@ -15,13 +15,13 @@ MAX_PAGE_SIZE: Final = 1000
 async def list_latest_runs(
     client: Client, query: str, *, page_size: int = MAX_PAGE_SIZE, limit: int | None = None
 ) -> dict[str, WorkflowExecution]:
-    """Return the latest of the runs of each workflow that match a query, by workflow id.
+    """Return the latest run of each workflow that matches a query, with the workflow ids as keys.
 
     Args:
         client: The client.
         query: The visibility query.
         page_size: How many runs to request at a time.
-        limit: Stop after this number of workflows.
+        limit: The maximum number of workflows; None for no limit.
 
     Raises:
         RPCError: The call failed.

@@ -1,7 +1,7 @@
 """Writes and reads the records of environments, each of which is a workflow that stays open (decision 0040).
 
-A reader needs neither a worker nor a query: the state of a record is its workflow's input, followed by the signals in
-its history. A description of the workflow, or an entry in Temporal's list, contains the summary.
+Reading a record requires neither a worker nor a query. To compute the state of a record, byok applies the signals in
+the history of the record's workflow to the workflow's input. The summary is in the workflow's memo.
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,11 +60,14 @@ _REPORTS: Final[Mapping[str, type[RecordReport]]] = {
 
 
 class UnreadableRecordError(RuntimeError):
-    """This version of byok cannot read a record, because a newer version has written it."""
+    """This version of byok cannot read a record that a newer version has written."""
 
 
 def decode_report(converter: PayloadConverter, name: str, payloads: Sequence[Payload]) -> RecordReport | None:
-    """Decode a signal of a record; None if it is not a report that this version of byok knows."""
+    """Decode a signal of a record.
+
+    If this version of byok does not know the signal or cannot decode the payload, return None.
+    """
     kind = _REPORTS.get(name)
     if kind is None or len(payloads) != 1:
         return None
@@ -76,7 +79,7 @@ def decode_report(converter: PayloadConverter, name: str, payloads: Sequence[Pay
 
 
 def list_attribute_updates(environment_id: str, summary: RecordSummary | None) -> list[SearchAttributeUpdate[Any]]:
-    """Return the search attributes of a record. The number of updates does not depend on what the record contains."""
+    """Return updates for all search attributes of a record, including those without a value."""
     values: dict[SearchAttributeKey[str], str | None] = {
         PHASE_ATTRIBUTE: None if summary is None else summary.phase.value,
         PROBLEM_CODE_ATTRIBUTE: None if summary is None else summary.problem_code,
@@ -96,10 +99,10 @@ def list_attribute_updates(environment_id: str, summary: RecordSummary | None) -
 
 @dataclass(frozen=True)
 class FoundRecord:
-    """A record that Temporal knows.
+    """A record that was found in Temporal.
 
     Attributes:
-        summary: The part that lists show.
+        summary: The part of the record that is shown in lists.
         is_open: Whether the record is open; a record is closed once its environment is deleted.
     """
 
@@ -110,7 +113,10 @@ class FoundRecord:
 
     @classmethod
     async def from_execution(cls, client: Client, execution: WorkflowExecution) -> "FoundRecord | None":
-        """Build the record from Temporal's description or list entry; None if the record is still empty."""
+        """Build the record from the description or the list entry of the record's workflow.
+
+        If the record is still empty, return None.
+        """
         try:
             summary = await execution.memo_value(RECORD_MEMO, None, type_hint=RecordSummary)
         except (ApplicationError, ValidationError):  # another program wrote a memo field of this name
@@ -120,7 +126,7 @@ class FoundRecord:
         return cls(client, execution.run_id, summary, execution.status is WorkflowExecutionStatus.RUNNING)
 
     async def read_state(self) -> EnvironmentRecordState:
-        """Return everything that the record contains, from the history of its workflow.
+        """Read the history of a record's workflow, and return the full content of the record.
 
         Raises:
             RPCError: Temporal does not respond, or has deleted the record since it was found.
@@ -156,7 +162,10 @@ async def _decode_state(
 
 
 async def _decode_codec(converter: DataConverter, payloads: Sequence[Payload]) -> Sequence[Payload]:
-    """Undo the payload codec, if there is one; empty if the codec rejects the payloads."""
+    """Decode payloads with the payload codec.
+
+    If there is no codec, return the payloads unchanged. If the codec rejects the payloads, return an empty sequence.
+    """
     if converter.payload_codec is None:
         return payloads
     try:
@@ -166,7 +175,7 @@ async def _decode_codec(converter: DataConverter, payloads: Sequence[Payload]) -
 
 
 async def find_record(client: Client, environment_id: str) -> FoundRecord | None:
-    """Return the latest record of an environment, open or closed; None if there is none.
+    """Return the latest record of an environment, open or closed; None if the environment has no record.
 
     Raises:
         RPCError: Temporal does not respond.
@@ -176,18 +185,20 @@ async def find_record(client: Client, environment_id: str) -> FoundRecord | None
 
 
 async def send_report(client: Client, task_queue: str, report: RecordReport) -> None:
-    """Send a report to the record of its environment. If there is no open record, a provisioning run begins one.
+    """Send a report to the record of its environment.
+
+    If the environment has no open record, the report of a provisioning run creates one.
 
     Args:
         client: A client with the plugin from `byok.temporal.make_plugin()`.
         task_queue: The task queue that the workers poll.
-        report: The report. Sending it twice has the same effect as sending it once.
+        report: The report. Sending the same report twice has the same effect as sending it once.
 
     Raises:
         RPCError: Temporal does not respond.
     """
     environment_id = report.environment_id
-    # Only provisioning creates an environment, so nothing else begins a record.
+    # Only a provisioning run creates an environment, so only the report of a provisioning run creates a record.
     if not isinstance(report, RunReport) or report.progress.request.deletion:
         handle = client.get_workflow_handle(record_workflow_id(environment_id))
         name = next(name for name, kind in _REPORTS.items() if isinstance(report, kind))
@@ -198,7 +209,7 @@ async def send_report(client: Client, task_queue: str, report: RecordReport) -> 
                 raise
         return
     summary = EnvironmentRecordState().apply(report).summarise()
-    if summary is None:  # a state with a report has a summary
+    if summary is None:  # cannot happen: a state with a report has a summary
         raise AssertionError("the report has no summary")
     pairs = [
         SearchAttributePair(update.key, update.value)

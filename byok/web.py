@@ -35,7 +35,7 @@ from byok.wizard.app import CONTENT_SECURITY_POLICY, make_wizard_app
 
 _OF_THE_API: Final = ("/v1/", "/health", "/ready")
 _GRACE_SECONDS: Final = 5
-"""How long the server waits at shutdown for open event streams to end. Clients reconnect on their own."""
+"""How long the server waits for open event streams to end when it shuts down. Clients reconnect on their own."""
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class _Server(uvicorn.Server):
 
 
 class UnservableError(Exception):
-    """The server cannot start with these settings. The message says what to change."""
+    """The server cannot start with these settings. The message describes what to change."""
 
 
 def serve(settings: Settings, host: str, port: int) -> int:
@@ -63,7 +63,8 @@ def serve(settings: Settings, host: str, port: int) -> int:
         The exit code: 0, or another code if the server could not bind to the address.
 
     Raises:
-        UnservableError: A setting is missing or would give everyone access, or the audit directory is not writable.
+        UnservableError: A setting is missing, the settings would give everyone access, or the audit directory is not
+            writable.
     """
     if settings.api.allows_anonymous and not is_loopback_host(host):
         raise UnservableError(
@@ -102,8 +103,8 @@ def serve(settings: Settings, host: str, port: int) -> int:
         settings.api.template_url,
     )
     try:
-        # Objects that exist now stay in memory until the process ends. Exempting these objects from garbage collection
-        # shortens the collections, during which requests wait.
+        # All objects that exist now stay in memory until the process ends. Excluding these objects from garbage
+        # collection shortens the collections, during which requests must wait.
         gc.collect()
         gc.freeze()
         _Server(build_server_config(state, settings.api, host, port)).run()
@@ -113,7 +114,7 @@ def serve(settings: Settings, host: str, port: int) -> int:
 
 
 def warn_without_public_url(settings: ApiSettings) -> None:
-    """Log a warning if the server has access control but does not know its public URL."""
+    """Log a warning if the server requires authentication but its public URL is not set."""
     if settings.public_url is None and not settings.allows_anonymous:
         log.warning(
             "the server accepts requests by http and for any host name",
@@ -157,7 +158,10 @@ def make_asgi_app(state: ApiState, settings: ApiSettings) -> ASGIApp:
 
 
 def find_local_aws(environ: Mapping[str, str]) -> str | None:
-    """Return the endpoint of the local AWS as `scheme://host:port`; None if AWS_ENDPOINT_URL is not a loopback URL."""
+    """Return the endpoint of the local AWS emulator as `scheme://host:port`.
+
+    Return None if AWS_ENDPOINT_URL is not a loopback URL.
+    """
     found = urlsplit(environ.get("AWS_ENDPOINT_URL", ""))
     return f"{found.scheme}://{found.netloc}" if found.hostname and is_loopback_host(found.hostname) else None
 

@@ -40,15 +40,17 @@ MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
 requests"). Some services accept a delay of fifteen minutes."""
 
 MAX_UNFIT_INTERVAL: Final = timedelta(seconds=30)
-"""The maximum time between two checks of an unfit worker, so that the worker starts polling soon after an operator
-fixes the fault."""
+"""The maximum time between two checks of an unfit worker.
+
+The time is short, so that the worker starts polling soon after an operator corrects the credentials or the clock.
+"""
 
 
 class Fitness(StrEnum):
     """The result of a check.
 
-    UNKNOWN means that AWS did not check the worker's credentials, for example because AWS could not be reached, so byok
-    does not know whether the worker is fit.
+    UNKNOWN means that AWS did not check the worker's credentials, for example because AWS could not be reached. byok
+    then does not know whether the worker is fit.
     """
 
     FIT = "fit"
@@ -161,7 +163,7 @@ def _require_role(caller: str) -> str:
 
 @activity.defn(name="unfit")
 async def _take_no_work() -> None:
-    """Nothing schedules this activity.
+    """Do nothing, because this activity is never scheduled.
 
     An unfit worker polls only so that Temporal lists the worker and the reason why it is unfit.
     """
@@ -169,11 +171,11 @@ async def _take_no_work() -> None:
 
 @dataclass(frozen=True)
 class WorkerSupervisor:
-    """Runs a worker while the worker is fit, and shows in Temporal why an unfit worker does not run.
+    """Runs a worker while it is fit, and otherwise shows in Temporal why the worker is unfit.
 
     Attributes:
-        check: Checks the worker, in a thread.
-        make_worker: Creates a worker, each time the worker becomes fit.
+        check: The function that checks the worker. The supervisor calls the function in a thread.
+        make_worker: Creates a new worker whenever the check finds that the process is fit again.
         interval: The time between two checks.
         details: More fields for the log line that reports the start of the worker.
     """
@@ -199,7 +201,10 @@ class WorkerSupervisor:
                 await self._show_unfit(result.reason, stop)
 
     async def _work(self, stop: asyncio.Event) -> None:
-        """Poll for work until the worker is unfit. If the result of a check is UNKNOWN, the worker continues."""
+        """Poll for work until a check finds that the worker is unfit.
+
+        If the result of a check is UNKNOWN, the worker continues.
+        """
         log = structlog.get_logger()
         async with self.make_worker():
             log.info("worker_started", task_queue=self.task_queue, namespace=self.client.namespace, **self.details)

@@ -1,4 +1,4 @@
-"""`python -m docsite`: build the site into `byok/_site`, from which `byok web` and the wheel take it."""
+"""`python -m docsite`: builds the site into `byok/_site`, which `byok web` serves and the wheel contains."""
 
 import sys
 import time

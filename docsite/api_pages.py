@@ -1,4 +1,4 @@
-"""The page about the HTTP API, made from its OpenAPI document."""
+"""Generates the page about the HTTP API from the OpenAPI document."""
 
 import inspect
 import json
@@ -35,7 +35,7 @@ _VALUES: Final = {
     "confirm": "acme-prod",
 }
 _REQUIREMENTS: Final = re.compile(r" \((contract |D)\d+(, \d+)*\)")
-"""References to requirements, which mean nothing to a caller of the API."""
+"""References to requirements, which are of no use to a caller of the API."""
 BODIES: Final[Mapping[str, tuple[type[BaseModel], dict[str, Any]]]] = {
     "POST /v1/key-checks": (CheckKeysRequest, {"region": "eu-central-1", **_KEYS, "prove_aurora_key": True}),
     "POST /v1/policy-checks": (
@@ -64,7 +64,7 @@ BODIES: Final[Mapping[str, tuple[type[BaseModel], dict[str, Any]]]] = {
         },
     ),
 }
-"""An example of each request body, with the model that the route reads it with."""
+"""The request model and an example body of each route."""
 
 
 def read_openapi_document() -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _fields(operation: Mapping[str, Any], document: Mapping[str, Any]) -> Iterat
 
 
 def _field_descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """Return what the docstrings of a model and its bases say about each field."""
+    """Return the descriptions of a model's fields, which are in the docstrings of the model and its bases."""
     found: dict[str, str] = {}
     for base in reversed(model.__mro__):
         _, _, attributes = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")
@@ -146,7 +146,7 @@ def _field_descriptions(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _with_values(schema: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace the reference to an enumeration with its values."""
+    """Replace the reference to an enumeration with the values of the enumeration."""
     name = schema.get("$ref", "").rpartition("/")[2]
     values = document["components"]["schemas"].get(name, {}).get("enum")
     return {**schema, "type": " or ".join(f"`{value}`" for value in values)} if values else dict(schema)
@@ -157,7 +157,7 @@ def _row(name: str, where: str, required: bool, meaning: str) -> str:
 
 
 def _meaning(schema: Mapping[str, Any], description: str) -> str:
-    """Return what a value means, and which values are allowed."""
+    """Describe a value's meaning and the values that are allowed."""
     kinds = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
     kind = kinds[0] if kinds else {}
     name = kind.get("type") or kind.get("$ref", "").rpartition("/")[2] or "value"

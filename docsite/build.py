@@ -1,4 +1,4 @@
-"""Builds the site: collects the Markdown sources, runs Zensical, and makes the pages fit a strict security policy."""
+"""Builds the site: collects the Markdown, runs Zensical, and adapts the pages to a strict content security policy."""
 
 import hashlib
 import os
@@ -36,7 +36,7 @@ def build(site: Path = SITE) -> int:
         The number of pages.
 
     Raises:
-        BuildError: Zensical is not installed, it failed, or its search cannot be adapted.
+        BuildError: Zensical is not installed or failed, or this module cannot adapt Zensical's search.
     """
     if not ZENSICAL.is_file():
         raise BuildError("The documentation tool is not installed: run `make docs`.")
@@ -44,7 +44,8 @@ def build(site: Path = SITE) -> int:
         work = Path(folder)
         write_sources(work / "docs", collect_sources())
         shutil.copy(CONFIG, work)
-        # Zensical sends no requests. The proxy that does not exist makes one fail, should a later version send any.
+        # Zensical sends no requests. If a later version sends requests, the requests fail, because there is no proxy at
+        # this address.
         offline = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
         done = subprocess.run(
             [str(ZENSICAL), "build"],
@@ -57,7 +58,7 @@ def build(site: Path = SITE) -> int:
         if done.returncode != 0:
             raise BuildError(f"Zensical failed:\n{done.stdout}{done.stderr}")
         built = work / "site"
-        for name in ("sitemap.xml", "404.html"):  # both need the site's address, which the build does not know
+        for name in ("sitemap.xml", "404.html"):  # both require the site's address, which is unknown
             (built / name).unlink()
         pages = sorted(built.rglob("*.html"))
         for page in pages:
@@ -74,7 +75,7 @@ def build(site: Path = SITE) -> int:
 
 
 def write_sources(folder: Path, sources: Sources) -> None:
-    """Write the Markdown pages and the files that they show."""
+    """Write the Markdown pages, and the images and downloads that the pages contain."""
     for name, content in sources.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The reference pages about settings, phases and events, made from the code."""
+"""Generates the reference pages about settings, phases and events from the code."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -125,12 +125,12 @@ def render_settings_page(written: str) -> str:
 
 
 def _values_of(limit: object) -> list[object]:
-    """Return the values of a constraint's fields."""
+    """Return the values of all fields of a constraint, such as the number in `Ge(1)`."""
     return [getattr(limit, name) for name in limit.__dataclass_fields__]  # type: ignore[attr-defined]
 
 
 def render_phases_page() -> str:
-    """Render a section for each phase and for each health."""
+    """Render a section for each phase and for each health status."""
     parts = [
         "# Phases and health",
         "",
@@ -168,7 +168,7 @@ def render_events_page() -> str:
 
 
 def render_reference_index() -> str:
-    """Render the page that lists the reference."""
+    """Render the page that links to all reference pages."""
     return """# Reference
 
 These pages are made from the code when the site is built, so they always describe this version of byok.

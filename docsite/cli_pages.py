@@ -1,4 +1,4 @@
-"""The page about the command line, made from the commands themselves."""
+"""Generates the page about the command line from the commands."""
 
 from collections.abc import Iterator
 from typing import Any

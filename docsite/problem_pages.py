@@ -1,7 +1,7 @@
 """The pages about problem codes: one for each code of byok and of AWS.
 
-`docs/problems/*.md` describe the codes of byok. The table of AWS errors (`byok.domain.problems.aws_errors`) describes
-what byok does about AWS's codes, and the remedies say how to fix them.
+`docs/problems/*.md` describe the codes of byok. The table of AWS errors (`byok.domain.problems.aws_errors`) specifies
+how byok reacts to AWS's codes, and the remedies explain how to fix the cause.
 """
 
 import re
@@ -28,7 +28,7 @@ FAMILIES: Final = {
     "rds-status": tuple(f"rds.{status}" for status in sorted(rds_statuses.KEY_LOST)),
     "http": ("http.400", "http.404", "http.405", "http.413", "http.503"),
 }
-"""Codes that byok builds from a name that another program chooses, with the codes that occur in practice."""
+"""Codes that end with a name that another program chooses. The values are the codes that occur in practice."""
 
 _SERVICES: Final = {
     "s3": ("Amazon S3", "https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"),
@@ -82,7 +82,7 @@ class ProblemPage:
 
 
 def find_pages() -> Mapping[str, ProblemPage]:
-    """Return the page of each problem code, by code."""
+    """Return the pages of all problem codes, with the codes as keys."""
     found = {page.code: page for page in _written_pages()}
     for code in KeyArnErrorCode:
         found[code.value] = _with_arn_remedy(found[code.value], code)
@@ -115,16 +115,16 @@ def _written_pages() -> Iterator[ProblemPage]:
     """Read the sections of `docs/problems/*.md`."""
     for file in sorted(FOLDER.glob("*.md")):
         before, *sections = re.split(r"^## ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        default = re.search(r"^Acts: (.+)$", before, re.MULTILINE)
+        default = re.search(r"^Who acts: (.+)$", before, re.MULTILINE)
         if file.name == "README.md":
             continue
         for section in sections:
             code, _, text = section.partition("\n")
-            actor = re.search(r"^Acts: (.+)$", text, re.MULTILINE) or default
+            actor = re.search(r"^Who acts: (.+)$", text, re.MULTILINE) or default
             title = re.match(r"\s*\*\*(.+?)\*\*\s*", text, re.DOTALL)
             if actor is None or title is None:
-                raise ValueError(f"{file.name}: {code} needs a title in bold and a line 'Acts: …'")
-            body = re.sub(r"^Acts: .+$", "", text[title.end() :], flags=re.MULTILINE)
+                raise ValueError(f"{file.name}: {code} needs a title in bold and a line 'Who acts: …'")
+            body = re.sub(r"^Who acts: .+$", "", text[title.end() :], flags=re.MULTILINE)
             body = re.sub(r"^Remedy: (\S+)$", lambda found: _remedy(Remedy(found[1]), None), body, flags=re.MULTILINE)
             yield ProblemPage(code.strip(), " ".join(title[1].split()), actor[1], body.strip())
 
@@ -163,7 +163,7 @@ def _key_of(rule: ErrorRule) -> KeyPurpose | None:
 
 
 def _actor(rules: Sequence[ErrorRule]) -> str:
-    """Return who acts: the actors of the remedies' steps."""
+    """Return the actors of the remedies' steps."""
     if all(rule.outcome in _EXPECTED for rule in rules):
         return "no one, because byok expects this answer"
     remedies = [build_remediation(rule.remedy, replace(_CONTEXT, key=_key_of(rule))) for rule in rules]

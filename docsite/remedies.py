@@ -30,7 +30,7 @@ _SCRIPT: Final = (
 
 
 def _code(part: RemedyStep | RemedyCase) -> list[str]:
-    """Return the command and the statements as code blocks."""
+    """Return the command and the statements, each as a code block."""
     blocks = (("sh", part.command), ("json", part.statement))
     return [f"```{language}\n{block}\n```" for language, block in blocks if block]
 

@@ -1,9 +1,9 @@
-"""Lets the site's search answer questions that are typed as sentences.
+"""Adapts the site's search to questions that users type as sentences.
 
 Zensical's search shows only sections that contain every word of the query, and splits words only at some characters.
 `How long is the audit trail kept?` therefore finds nothing: no section contains both `how` and `kept?`. This module
-makes the search ignore words that say nothing about a page, and show sections that contain some of the words, the best
-first.
+makes the search ignore words that occur on most pages. The search then also shows sections that contain only some of
+the words, with the best matches first.
 """
 
 import json
@@ -16,19 +16,22 @@ IGNORED_WORDS: Final = (
     "there these they this those to us want was we were what when where which who whom whose why will with "
     "would you your"
 )
-"""Words that appear on most pages; `s` and `t` are what follows an apostrophe. `not` and `no` are missing,
-because they change the meaning of a question."""
+"""Words that the search ignores, because they occur on most pages.
+
+The letters `s` and `t` are in this list because they follow an apostrophe, as in `byok's` and `can't`. The words `not`
+and `no` are not in this list, because they change the meaning of a question.
+"""
 
 _EVERY_WORD: Final = '"and",s=>({field'
 _SOME_WORDS: Final = '"or",s=>({field'
 
 
 class SearchError(Exception):
-    """The search of this version of Zensical differs from the one that this module adapts."""
+    """The search of the installed version of Zensical does not contain the code that this module replaces."""
 
 
 def adapt_search(site: Path) -> None:
-    """Change the index and the script of a built site's search.
+    """Change the search index and the search script of a built site.
 
     Raises:
         SearchError: The script does not contain the code that this module replaces.
@@ -45,9 +48,10 @@ def adapt_search(site: Path) -> None:
 
 
 def make_separator() -> str:
-    """Return the regular expression of what separates two words: punctuation, spaces and the ignored words.
+    """Return the regular expression for the text between two words: punctuation, spaces and the ignored words.
 
-    `byok` before a space is ignored too: it would match every page whose title begins with the code `byok.…`.
+    The word `byok` is ignored if a space follows. Otherwise, `byok` would match every page whose title begins with the
+    code `byok.…`.
     """
     words = "|".join(f"[{word[0].upper()}{word[0]}]{word[1:]}" for word in IGNORED_WORDS.split())
     punctuation = r"""[\s\-,:;!?=\[\]()\\"'`/|\u2019_]+"""

@@ -1,8 +1,8 @@
 """Collects the site's Markdown: the pages of `docs/`, other pages of the repository, and the pages made from the code.
 
-A page on a code host and the same page on the site have the same source. Links to files that are not on the site lose
-their target, headings get the anchors that code hosts give them, and codes, commands and settings in the text become
-links to the reference.
+The site shows the same Markdown files as code hosts, such as GitHub. This module adapts the files to the site. Links to
+files that are not on the site become plain text. Headings get the same anchors as on code hosts. Codes, commands and
+settings in the text become links to the reference.
 """
 
 import re
@@ -25,7 +25,7 @@ from docsite.problem_pages import find_pages, render_code_table, render_problem_
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 Sources = Mapping[str, "str | Path"]
-"""The content of each file of the site's source: text, or a file to copy."""
+"""The files of the site's source, by path. The content of a file is either text or the path of a file to copy."""
 
 OTHER_PAGES: Final = {
     "README.md": "overview.md",
@@ -43,11 +43,11 @@ SPLIT: Final = ("byok.md", "keys.md", "network.md", "policy.md")
 DOWNLOADS: Final = frozenset({".json", ".yaml", ".yml", ".tf"})
 PICTURES: Final = frozenset({".svg", ".png"})
 NOT_SEARCHED: Final = frozenset({"requirements.md", "mutation.md", "faults.md"})
-"""Long tables that would bury the pages that answer a question."""
+"""Pages that the search omits. Their long tables would displace the pages that answer a question."""
 
 _PHASES: Final = frozenset(Phase)
 _ON_SITE: Final = "site:"
-"""Marks a link that already fits the site, while a page is being adapted."""
+"""The prefix of a link that has already been adapted to the site."""
 _FENCED: Final = re.compile(r"^( *)(```+|~~~+)[^\n]*\n.*?^\1\2[ \t]*$", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 _HEADING: Final = re.compile(r"^(#{1,6}) (.+)$", re.MULTILINE)
@@ -55,7 +55,7 @@ _CODE: Final = re.compile(r"(?<![`\[])`([^`\n]+)`(?![`\]])")
 
 
 def collect_sources() -> Sources:
-    """Return every file of the site's source, by its path."""
+    """Return all files of the site's source, by path."""
     found: dict[str, str | Path] = {}
     problems = find_pages()
     pages = {
@@ -91,7 +91,7 @@ def _list_docs() -> Iterator[str]:
 
 
 def make_anchor(heading: str) -> str:
-    """Return the anchor that code hosts give a heading."""
+    """Return the anchor that a code host generates for a heading."""
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
     return re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
 
@@ -158,10 +158,10 @@ class _Links:
             shown = there.removeprefix("docs/")
         elif file.suffix in DOWNLOADS and file.is_file():
             shown = f"files/{there}"
-        elif there.startswith("docs/"):  # a page that is made from the code
+        elif there.startswith("docs/"):  # this page is generated from the code
             return f"{mark}[{label}]({_relative(there.removeprefix('docs/'), name)}{hash_}{anchor})"
         else:
-            return label  # the source code is not on the site
+            return label  # the source code is not part of the site
         self._files[shown] = file
         return f"{mark}[{label}]({_relative(shown, name)})"
 

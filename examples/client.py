@@ -1,4 +1,4 @@
-"""Create an environment through byok's HTTP API, wait until it is READY, and handle what can go wrong by its code.
+"""Create an environment through byok's HTTP API, wait until the environment is READY, and handle errors by their code.
 
     pip install httpx
     export BYOK_URL=http://127.0.0.1:8000 BYOK_TOKEN=…    # no token for `byok up`
@@ -17,14 +17,14 @@ from typing import Any
 import httpx
 
 RETRIED = {429, 503}
-"""The HTTP statuses after which the same request can succeed; the header Retry-After says when."""
+"""The HTTP statuses after which the same request can succeed. The header Retry-After contains the time to wait."""
 
 
 class ByokError(Exception):
-    """Why a request was refused, or why an environment stopped (RFC 9457).
+    """A request was refused, or an environment stopped (RFC 9457).
 
-    Decide by `code`, which is part of the API; show `message` and `help_url` to people. `key` is `s3` or `rds` if a
-    customer's key is the cause.
+    Base decisions on `code`, which is part of the API. Show `message` and `help_url` to the user. `key` is `s3` or
+    `rds` if a customer's key is the cause.
     """
 
     def __init__(self, code: str, message: str, help_url: str, key: str | None = None) -> None:
@@ -45,7 +45,7 @@ class Client:
         self._send("POST", "/v1/environments", json=request, headers={"Idempotency-Key": str(uuid.uuid4())})
 
     def watch(self, name: str, pause_seconds: float = 1) -> Iterator[Mapping[str, Any]]:
-        """Yield the environment's status after each change of its phase, until the phase is final."""
+        """Yield the environment's status whenever the phase has changed, until the phase is final."""
         last = None
         while last not in {"READY", "STOPPED", "DELETED"}:
             status = self._send("GET", f"/v1/environments/{name}")
@@ -82,7 +82,7 @@ def create_and_wait(client: Client, name: str, region: str, s3_key_arn: str, rds
 
 
 def main(arguments: list[str]) -> int:
-    """Create an environment, and print what went wrong."""
+    """Create an environment. If this fails, print the reason and the next step."""
     client = Client(os.environ.get("BYOK_URL", "http://127.0.0.1:8000"), os.environ.get("BYOK_TOKEN"))
     try:
         create_and_wait(client, *arguments)

@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
-# Finding: botocore's waiters for an available Aurora cluster or DB instance do not know the statuses that mean that
-# RDS cannot use the KMS key. They poll for half an hour, and then report only that they polled too often.
+# Finding: two statuses of an Aurora cluster or DB instance mean that RDS cannot use the KMS key. botocore's waiters for
+# an available cluster or instance do not recognise these statuses. The waiters poll for half an hour, and then report
+# only that the maximum number of attempts was exceeded.
 #
 # Versions: botocore 1.44.5. Observed on 2026-11-30, Python 3.11, Linux x86_64.
-# Input: describe responses that a stub returns, with the status of a cluster or an instance; no request is sent.
+# Input: a stub returns describe responses with the status of a cluster or an instance, so no request is sent.
 # failed                                        fails after 1 call: terminal failure state
 # inaccessible-encryption-credentials           60 calls, then "Max attempts exceeded"
 # inaccessible-encryption-credentials-recoverable  60 calls, then "Max attempts exceeded"
 # Between two calls, the waiters wait for 30 seconds; the script sets this delay to 0.
 #
 # Expected: an immediate failure, as for failed, incompatible-restore and incompatible-parameters. The RDS user guide
-# says that a database in the first status can only be restored from a backup, and that one in the second status needs
-# a person who restores the access to the key and starts the database. We found no issue about this.
+# says that a database with the status inaccessible-encryption-credentials can only be restored from a backup. If the
+# status is inaccessible-encryption-credentials-recoverable, a person must restore access to the key and start the
+# database. We found no issue about this.
 #
-# Affected: users of get_waiter() and of `aws rds wait`, which has the same model: after a key owner has disabled a
-# key, a script hangs for 30 minutes, and the reason in its error does not mention the key.
-# Exits with 0 while the waiters behave this way, and with 1 once one of them fails at once.
+# Affected: users of get_waiter(), and users of `aws rds wait`, which uses the same waiter model. If the key's owner has
+# disabled the key, a script hangs for 30 minutes, and the script's error does not mention the key.
+# Exits with 0 while the waiters behave this way, and with 1 once one of them fails immediately.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# Finding: cfn-lint knows the Region of the AWS European Sovereign Cloud and accepts the ARNs of its KMS keys, but
-# reports an error for every principal there. Parliament rejects the keys' ARNs as well.
+# Finding: cfn-lint supports the Region of the AWS European Sovereign Cloud and accepts the ARNs of KMS keys in this
+# Region, but reports an error for every IAM principal of the partition. Parliament rejects the ARNs of the keys.
 #
 # Versions: cfn-lint 1.58.0, parliament 1.6.4. Observed on 2026-11-30, Python 3.11, Linux x86_64.
-# Input: a KMS key whose policy names the account's root as principal, and an Aurora cluster that uses a key by its
-# ARN, once with ARNs of the partition aws-eusc and once with ARNs of the partition aws.
+# Input: a KMS key whose policy has the account's root user as principal, and an Aurora cluster that refers to a key by
+# its ARN. The script tests both resources with ARNs of the partition aws-eusc and with ARNs of the partition aws.
 # cfn-lint --regions eusc-de-east-1, aws-eusc   E3512 at the principal, nothing at KmsKeyId
 # cfn-lint, aws                                 no finding
 # parliament, a key's ARN, aws-eusc             INVALID_ARN: Unexpected partition
 # parliament, a key's ARN, aws                  no finding
 #
-# Expected: no finding. botocore 1.44.5 has the partition and its endpoints. cfn-lint added the Region in its pull
-# request 4286; its pattern for principals still lists only aws, aws-cn and aws-us-gov. We found no issue about either.
+# Expected: no finding. botocore 1.44.5 contains the partition and its endpoints. cfn-lint's pull request 4286 added the
+# Region, but cfn-lint's pattern for principals still lists only aws, aws-cn and aws-us-gov. We found no issue about
+# cfn-lint's or Parliament's behaviour.
 #
-# Affected: pipelines that check key policies for eusc-de-east-1 with these linters: valid policies fail.
+# Affected: pipelines that use these linters to check key policies for eusc-de-east-1, because valid policies fail.
 # Exits with 0 while both linters behave this way, and with 1 once one of them changes.
 set -euo pipefail
 

@@ -2,18 +2,18 @@
 # Finding: moto cannot decrypt anything that it has encrypted under a multi-Region KMS key, in any Region.
 #
 # Versions: moto 5.2.5, boto3 1.44.5. Observed on 2026-11-30, Python 3.11, Linux x86_64.
-# Input: Encrypt and GenerateDataKey under a key, and Decrypt of the results in the same Region.
-# single-Region key   key id of 36 characters; both are decrypted
-# multi-Region key    key id mrk- and 36 more characters; AccessDeniedException with an empty message
+# Input: ciphertexts from Encrypt and GenerateDataKey, and a Decrypt call for each ciphertext in the same Region.
+# single-Region key   the key id has 36 characters; moto decrypts both ciphertexts
+# multi-Region key    the key id is mrk- and 36 more characters; AccessDeniedException with an empty message
 #
-# Expected: both keys decrypt. A multi-Region key's id is mrk- and 32 hexadecimal digits, 36 characters in all
-# (KMS developer guide, "Multi-Region keys in AWS KMS"). moto writes 36 characters of the id into the ciphertext, which
-# cuts off the last four of its own longer id, so Decrypt looks for a key that does not exist. The exception looks like
-# a missing permission. We found no issue about this.
+# Expected: moto decrypts the ciphertexts of both keys. In AWS, the id of a multi-Region key is mrk- followed by 32
+# hexadecimal digits, so it has 36 characters (KMS developer guide, "Multi-Region keys in AWS KMS"). moto generates a
+# longer id, but writes only the first 36 characters into the ciphertext. Decrypt then looks for a key that does not
+# exist. The exception looks like a missing permission. We found no issue about this.
 #
 # Affected: tests of code that uses replicas, or encryption SDKs with multi-Region keys, and tests that check
-# the form of a key id.
-# Exits with 0 while moto behaves this way, and with 1 once it decrypts.
+# the format of a key id.
+# Exits with 0 while moto behaves this way, and with 1 once moto decrypts the ciphertexts.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# Finding: in moto, a replica of a multi-Region KMS key gets the primary key's policy. In AWS, it gets the default
-# policy, which grants nothing to the other principals of the primary key's policy.
+# Finding: in moto, a replica of a multi-Region KMS key gets the primary key's policy. In AWS, the replica gets the
+# default policy, which grants access only to the key's own account. moto also accepts a second replica in a Region.
 #
 # Versions: moto 5.2.5, boto3 1.44.5. Observed on 2026-11-30, Python 3.11, Linux x86_64.
-# Input: a multi-Region key whose policy has a statement for a role of another account, and ReplicateKey without a
-# policy; then the same call again.
-# policy of the replica: names the role of the other account
+# Input: a multi-Region key whose policy contains a statement for a role in another account. The script calls
+# ReplicateKey twice, without a policy.
+# policy of the replica: contains the statement for the role in the other account
 # second call:           succeeds
 #
-# Expected: botocore's model of ReplicateKey says that KMS attaches the default policy if the call has none, that the
-# policy is not shared between related keys, and that the call can fail with AlreadyExistsException. We found no issue
-# about either; pull request 7924 of getmoto/moto, which was merged, set out to prevent the second replica.
+# Expected: botocore's model of ReplicateKey says that KMS attaches the default policy if the call specifies no policy,
+# that related keys do not share a policy, and that the call can fail with AlreadyExistsException. We found no issue
+# about the policy or about the second replica. Pull request 7924 of getmoto/moto, which was merged, was meant to
+# prevent the second replica.
 #
-# Affected: tests of a second Region with keys of another account: they pass although the replica's policy was never
-# set, and the first call in AWS is denied.
-# Exits with 0 while moto behaves this way, and with 1 once one of the two changes.
+# Affected: tests of a second Region with keys from another account. These tests pass even if the code never sets the
+# replica's policy, but in AWS, the first call that uses the replica is denied.
+# Exits with 0 while moto behaves this way, and with 1 once one of the two behaviours changes.
 set -euo pipefail
 
 folder=$(mktemp -d)

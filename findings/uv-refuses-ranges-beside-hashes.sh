@@ -2,11 +2,11 @@
 # Finding: with --require-hashes, pip accepts a constraints file that contains a version range; uv rejects it.
 #
 # Versions: uv 0.13.9; the pip bundled with Python (here 23.2.1). Observed on 2026-11-28, Python 3.11, Linux x86_64.
-# Input: a requirement that is pinned with its hash, and a constraint on another package that is not installed.
+# Input: a requirement with a pinned version and a hash, and a constraint on another package that is not installed.
 # pip:  installs the requirement.
 # uv:   error: In `--require-hashes` mode, all requirements must have their versions pinned with `==`, but found: …
 #
-# Affected: users who replace pip with uv where a company's pip.conf sets constraints (PIP_CONSTRAINT → UV_CONSTRAINT).
+# Affected: users who replace pip with uv and whose company's pip.conf sets constraints (PIP_CONSTRAINT → UV_CONSTRAINT).
 # Exits with 0 while both tools behave this way, and with 1 once one of them changes.
 set -euo pipefail
 

@@ -1,7 +1,7 @@
-"""`python -m localaws`: the local AWS as a process.
+"""`python -m localaws`: run the local AWS emulator.
 
-Prints one line with the endpoint, the path of the AWS config, and whether the state of the last run was restored. Exits
-with 0 on SIGTERM and SIGINT, and with 1 if it cannot start.
+The program prints one line with the endpoint, the path of the AWS config, and whether the last run's state was
+restored. The program exits with 0 on SIGTERM and SIGINT, and with 1 if it cannot start.
 """
 
 import argparse

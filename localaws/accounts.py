@@ -1,8 +1,8 @@
 """The two accounts, their callers, and the IAM policies of those callers.
 
-The local AWS also evaluates the platform role's least-privilege policy, because a key in another account is usable only
-if both the key policy and the role's own policy allow its use. Tests can change the platform role's policy like the
-policy of any other role.
+The local AWS emulator also evaluates the platform role's least-privilege policy, because a key in another account is
+usable only if both the key policy and the role's own policy allow its use. Tests can change the platform role's policy
+with the IAM API, as for any other role.
 """
 
 import json
@@ -25,7 +25,7 @@ from localaws.state import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, STATE, Role
 PLATFORM_ROLE_NAME: Final = "AtaccamaPlatform"
 PLATFORM_ROLE_ARN: Final = f"arn:aws:iam::{PLATFORM_ACCOUNT}:role/{PLATFORM_ROLE_NAME}"
 
-# Well-known credentials of three profiles. Only the local AWS accepts these credentials.
+# Well-known credentials of three profiles. Only the local AWS emulator accepts these credentials.
 PLATFORM_CREDENTIALS: Final = ("ASIAPLATFORM00000000", "local-platform-secret")
 CUSTOMER_CREDENTIALS: Final = ("AKIACUSTOMER00000000", "local-customer-secret")
 OPERATOR_CREDENTIALS: Final = ("AKIAOPERATOR00000000", "local-operator-secret")
@@ -143,7 +143,7 @@ def find_caller(access_key: str) -> CallingPrincipal | None:
 
 
 def find_secret(access_key: str) -> str:
-    """Return the secret access key of an access key id for which `find_caller` finds a principal."""
+    """Return the secret access key for an access key id that `find_caller` knows."""
     known = dict((PLATFORM_CREDENTIALS, CUSTOMER_CREDENTIALS, OPERATOR_CREDENTIALS))
     return known[access_key] if access_key in known else STATE.sessions[access_key].secret
 

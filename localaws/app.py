@@ -52,7 +52,7 @@ HANDLERS: Final[dict[str, dict[str, Operation]]] = {
     "iam": iam.HANDLERS,
     "cloudformation": cloudformation.HANDLERS,
 }
-"""Every modelled operation except S3's, which `localaws.s3.operations` lists and moto executes."""
+"""Every modelled operation, except the S3 operations. moto executes those, and `localaws.s3.operations` lists them."""
 
 StartResponse = Callable[..., object]
 

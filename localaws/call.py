@@ -52,12 +52,12 @@ class AwsError(Exception):
 
 
 Handler = Callable[[Call], dict[str, Any]]
-"""Executes a call, and returns its output in the API's own shape or raises `AwsError` to reject the call."""
+"""Executes a call, and returns the output as the API defines it. Raises `AwsError` to reject the call."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A modelled operation: its handler, and the parameters that the handler models.
+    """An operation that the local AWS emulator models: its handler, and the names of the modelled parameters.
 
     Attributes:
         handler: Executes a call that has only modelled parameters.
@@ -86,10 +86,10 @@ def models(*params: str) -> Callable[[Handler], Operation]:
 
 
 def refuse_unmodelled_params(call: Call, modelled: Iterable[str]) -> None:
-    """Reject parameters that are not modelled, because silently ignoring part of a request would be misleading.
+    """Reject parameters that are not modelled, because a silently ignored parameter would mislead the caller.
 
     Raises:
-        AwsError: `NotImplemented`; the message lists the parameters.
+        AwsError: `NotImplemented`, with a message that lists the parameters.
     """
     unmodelled = sorted({name for name, value in call.params.items() if value is not None} - set(modelled))
     if unmodelled:
@@ -97,5 +97,8 @@ def refuse_unmodelled_params(call: Call, modelled: Iterable[str]) -> None:
 
 
 def not_modelled_error(what: str) -> AwsError:
-    """Return the error for a part of a request that the local AWS does not model. Real AWS never returns this error."""
+    """Return the error for a part of a request that the local AWS emulator does not model.
+
+    Real AWS never returns this error.
+    """
     return AwsError("NotImplemented", f"The local AWS does not model {what}.", 501)

@@ -5,7 +5,7 @@
 - `GET /_localaws/faults` returns the pending faults. POST adds a fault. DELETE clears all faults and ends delays.
 - `GET /_localaws/held` returns the held calls. DELETE releases the held calls.
 - `POST /_localaws/settings` sets durations, such as `{"database_seconds": 0.2, "propagation_seconds": 5}`.
-- `POST /_localaws/elapse` moves waiting periods forward, such as `{"days": 7}`, and returns the keys that KMS deletes.
+- `POST /_localaws/elapse` shortens waiting periods, such as `{"days": 7}`, and returns the keys that KMS deletes.
 - `POST /_localaws/reset` resets everything to its initial state.
 """
 

@@ -74,7 +74,7 @@ class HeldCall:
     Attributes:
         number: The call's number among all calls held since the start of the process.
         fault: The fault that holds the call.
-        carried_out: Whether the call has already been executed, and only its response is outstanding.
+        carried_out: True if the call has been executed and only its response is held back.
     """
 
     number: int

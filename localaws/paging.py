@@ -1,4 +1,7 @@
-"""Pages of lists, and opaque markers of the next page. Each service has its own parameter names, limits and errors."""
+"""Splits lists into pages, with an opaque marker for the next page.
+
+Each service has its own parameter names, limits and errors.
+"""
 
 import base64
 import binascii
@@ -18,7 +21,7 @@ def split_page(items: Sequence[Item], limit: int, marker: str | None) -> tuple[S
     Args:
         items: The complete list, always in the same order.
         limit: The maximum number of items on a page.
-        marker: The marker that was returned with the previous page; None or empty for the first page.
+        marker: The marker that was returned with the previous page. None or empty for the first page.
 
     Raises:
         InvalidMarkerError: The marker is not valid for the list.

@@ -1,4 +1,4 @@
-"""Saves and restores the state of the local AWS. A state that may be stale is not restored, and the reason is reported.
+"""Saves and restores the state of the local AWS emulator. A state that might be stale is not restored.
 
 A clean shutdown saves the state. A marker file exists in the folder from the start of a process until its clean
 shutdown. A process that finds the marker starts without state, because the earlier process may have changed the state
@@ -35,7 +35,7 @@ _NOT_KEPT: Final = frozenset({"database_seconds", "propagation_seconds"})
 
 
 class FolderInUseError(Exception):
-    """Another local AWS is using the folder."""
+    """Another local AWS emulator is using the folder."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class RestoreResult:
 
     Attributes:
         fresh: Whether this run started without state.
-        reason: Why this run started without state; empty if the state was restored.
+        reason: The reason why this run started without state, or empty if the state was restored.
     """
 
     fresh: bool
@@ -53,7 +53,7 @@ class RestoreResult:
 
 @dataclass
 class StateFolder:
-    """A folder that stores the state of a local AWS. Only one process at a time can use the folder.
+    """A folder that stores the state of a local AWS emulator. Only one process at a time can use the folder.
 
     Attributes:
         path: The folder, created if it does not exist.
@@ -120,7 +120,7 @@ class StateFolder:
 class _Pickler(pickle.Pickler):
     """Saves all versions of the objects in moto's S3. Plain pickle would save only each object's latest version."""
 
-    def reducer_override(self, one: Any) -> Any:  # the base class's parameter name
+    def reducer_override(self, one: Any) -> Any:  # `one` is the base class's parameter name
         """Pickle all versions in a table of versions, and pickle any other object as usual."""
         from moto.s3.utils import _VersionedKeyStore
 

@@ -1,8 +1,7 @@
 """Pre-signed requests, whose signature, operation and parameters are in the query string. Only GetCallerIdentity.
 
-The local AWS verifies the signatures of pre-signed requests but not of other requests, because the recipient of a
-pre-signed request relies on the headers that the signature covers. The local AWS does not model the expiry of
-pre-signed requests.
+The local AWS emulator verifies only the signatures of pre-signed requests. The recipient of such a request relies on
+the headers that the signature covers. The local AWS emulator does not model the expiry of pre-signed requests.
 """
 
 import hashlib

@@ -72,8 +72,8 @@ def parse_operation(service: str, environ: dict[str, Any], body: bytes) -> str:
 def parse_params(service: str, operation: str, environ: dict[str, Any], body: bytes) -> dict[str, Any]:
     """Return the input of a call as the API defines it.
 
-    A parameter that botocore's model does not define stays in the input, so that the operation's error contains the
-    parameter.
+    A parameter that botocore's model does not define stays in the input, so that the operation rejects the parameter by
+    name.
 
     Raises:
         AwsError: The body does not match the operation.

@@ -10,7 +10,10 @@ from localaws.call import Call
 from localaws.faults import RESOURCE_PARAM_NAMES
 
 MAX_RECORDED_CALLS: Final = 20_000
-"""The maximum number of recorded calls. Older calls are dropped, and `calls_as_json` reports how many."""
+"""The maximum number of recorded calls.
+
+Older calls are dropped, and `calls_as_json` returns the number of dropped calls.
+"""
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class RecordedCall:
     Attributes:
         number: The call's sequence number, counted from the start or from the last time that the records were cleared.
         at: When the call ended, in seconds since the epoch.
-        caller: ARN of the principal that signed the call. For a role session, the ARN is that of the session.
+        caller: ARN of the principal that signed the call. For a role session, this is the session's ARN.
         account: The caller's account.
         outcome: `ok`, the error code, or the effect of a fault.
     """
@@ -43,7 +46,7 @@ _COUNT = [0]
 
 
 def record_call(call: Call, outcome: str) -> None:
-    """Record a call, its outcome, and those of its parameters that are listed in `_RECORDED_PARAMS`."""
+    """Record a call with its outcome and the parameters that `_RECORDED_PARAMS` lists."""
     params = {name: call.params[name] for name in _RECORDED_PARAMS if isinstance(call.params.get(name), str)}
     with _LOCK:
         _COUNT[0] += 1

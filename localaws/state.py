@@ -1,4 +1,4 @@
-"""The complete state of the local AWS, except S3's contents, which moto keeps.
+"""The complete state of the local AWS emulator, except S3's contents, which moto keeps.
 
 The state is plain data, so that it can be saved and loaded.
 """
@@ -28,7 +28,8 @@ class Grant:
     """A grant on a key for a principal or an AWS service.
 
     Attributes:
-        constraints: The encryption contexts that the grant allows, in the format of CreateGrant; empty for any context.
+        constraints: The encryption contexts that the grant allows, in the format of CreateGrant. If empty, the grant
+            allows any context.
     """
 
     grant_id: str
@@ -45,13 +46,13 @@ class Key:
     """A KMS key.
 
     Attributes:
-        secret: The current key material; empty while a key with imported key material has no key material.
-        rotation_days: The period of automatic rotation; None while rotation is disabled.
-        next_rotation: The date of the next rotation; None while rotation is disabled.
-        earlier_secrets: The key material before each rotation, which decrypts what it encrypted.
+        secret: The current key material. Empty before key material is imported, and after it is deleted.
+        rotation_days: The period of automatic rotation, or None while rotation is disabled.
+        next_rotation: The date of the next rotation, or None while rotation is disabled.
+        earlier_secrets: The key material before each rotation, which is still needed to decrypt older ciphertexts.
         rotations: The date of each on-demand rotation.
         import_offers: The private key for each import token that GetParametersForImport returned.
-        material_id: The id of the imported key material, which stays after the key material has been deleted.
+        material_id: The id of the imported key material. The key keeps this id after the key material is deleted.
         replica: Whether the key is a replica of a multi-Region key in another Region.
     """
 
@@ -158,7 +159,7 @@ class AwsState:
     Attributes:
         bucket_key_uploads: The ids of multipart uploads with an S3 Bucket Key. moto does not record this setting.
         database_seconds: How long it takes to create or delete a cluster or an instance.
-        propagation_seconds: How long S3 and RDS take to see a changed key policy or state.
+        propagation_seconds: How long it takes for a change of a key's policy or state to take effect in S3 and RDS.
     """
 
     keys: dict[str, Key] = field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""Moves waiting periods forward, so that a test sees the end of a period of days without waiting.
+"""Shortens waiting periods, so that a test does not have to wait for days.
 
-There are two such periods: the waiting period before KMS deletes a key, and the seven days in which a cluster without
-its key can be recovered.
+There are two waiting periods: the days before KMS deletes a key, and the seven days during which a cluster that has
+lost access to its key can be recovered.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -11,8 +11,8 @@ from localaws.state import STATE, Key
 
 
 def elapse(period: timedelta) -> list[str]:
-    """Move every waiting period forward, delete the keys whose waiting period is over, and return their ARNs."""
-    refresh_statuses()  # a cluster that has just lost access to its key starts to wait now
+    """Shorten every waiting period by `period`, delete the keys whose period is over, and return these keys' ARNs."""
+    refresh_statuses()  # the period starts now for a cluster that has just lost access to its key
     for cluster in STATE.clusters.values():
         if cluster.life.key_lost_at is not None:
             cluster.life.key_lost_at -= period.total_seconds()

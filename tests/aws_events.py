@@ -1,4 +1,4 @@
-"""AWS events as EventBridge sends them. AWS's guides show the same fields."""
+"""Build AWS events as EventBridge sends them, with the fields that AWS's guides document."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,10 @@ def _build_event(source: str, detail_type: str, account: str, detail: dict[str, 
 
 
 def build_rds_event(event_id: str, name: str, age: timedelta = timedelta(), **changes: Any) -> dict[str, Any]:
-    """Build an event of RDS about a cluster or, if RDS reports the event for instances, about an instance."""
+    """Build an RDS event.
+
+    The event id determines whether the event is about a cluster or an instance.
+    """
     kind = "CLUSTER" if event_id.endswith(("0150", "0151")) else "INSTANCE"
     detail = {
         "EventCategories": ["notification"],
@@ -39,7 +42,7 @@ def build_rds_event(event_id: str, name: str, age: timedelta = timedelta(), **ch
 
 
 def build_kms_event(detail_type: str, key_arn: str, age: timedelta = timedelta(), **changes: Any) -> dict[str, Any]:
-    """Build an event that KMS sends itself."""
+    """Build an event that KMS sends directly to EventBridge, without CloudTrail."""
     detail = {"key-id": key_arn.rpartition("/")[2]}
     event = _build_event("aws.kms", detail_type, CUSTOMER_ACCOUNT, detail, age)
     return {**event, "resources": [key_arn], **changes}
@@ -48,7 +51,7 @@ def build_kms_event(detail_type: str, key_arn: str, age: timedelta = timedelta()
 def build_cloudtrail_event(
     operation: str, key_id: str, age: timedelta = timedelta(), *, resources: tuple[str, ...] = (), **detail: Any
 ) -> dict[str, Any]:
-    """Build an event for a call of KMS in the customer's account."""
+    """Build the CloudTrail event for a KMS API call in the customer's account."""
     content = {
         "eventSource": "kms.amazonaws.com",
         "eventName": operation,

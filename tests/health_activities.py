@@ -40,7 +40,7 @@ def build_health_problem(remedy: Remedy = Remedy.READY_CLUSTER_LOST_KEY) -> Prob
 
 
 def build_unreachable_problem() -> Problem:
-    """Build the problem of a check that AWS did not answer."""
+    """Build the problem that a check reports if it cannot reach AWS."""
     context = RemedyContext(REGION, PLATFORM.role_arn, PLATFORM.vendor, request_kind=RequestKind.HEALTH)
     message = "Could not connect to the endpoint URL of RDS."
     code = "aws.EndpointConnectionError"
@@ -49,14 +49,14 @@ def build_unreachable_problem() -> Problem:
 
 @dataclass
 class FakeHealthActivities(FakeActivities):
-    """Fake activities, and a check of an environment that finds what a test sets.
+    """Fake activities, including a health check whose result a test sets.
 
     Attributes:
-        state: The state that the next checks find.
-        unreachable: Why AWS does not answer the next checks.
-        started: Set when a check has begun.
-        released: A check ends only while this is set.
-        reports: Whether the checks report to the record. If not, the record is behind the checks.
+        state: The health state that the next checks return.
+        unreachable: The problem that the next checks return if AWS cannot be reached; None if AWS can be reached.
+        started: The event that is set when a check begins.
+        released: The event for which a running check waits before it ends.
+        reports: Whether the checks send reports to the record. Without reports, the record shows earlier results.
     """
 
     state: HealthState = HealthState.HEALTHY
@@ -100,7 +100,7 @@ class FakeHealthActivities(FakeActivities):
 async def run_health_harness(
     temporal: WorkflowEnvironment,
 ) -> AsyncIterator[tuple[WorkflowHarness, FakeHealthActivities]]:
-    """Run a worker with fake health checks on a task queue of its own. Checks are not held back."""
+    """Run a worker with fake health checks on a separate task queue. The checks end without waiting."""
     activities = FakeHealthActivities()
     activities.released.set()
     async with run_harness(temporal, activities, f"queue-{uuid.uuid4().hex}") as harness:
@@ -108,7 +108,7 @@ async def run_health_harness(
 
 
 async def wait_until_recorded_ready(harness: WorkflowHarness, environment_id: str) -> None:
-    """Wait until the summary of an environment's record says READY, which is a moment after its workflow ends."""
+    """Wait until the summary in an environment's record says READY, shortly after the environment's workflow ends."""
     async with asyncio.timeout(30):
         while True:
             record = await find_record(harness.client, environment_id)

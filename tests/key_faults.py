@@ -112,8 +112,8 @@ def _no_statement(aws: AwsHarness, _: KeyPurpose) -> str:
 
 
 def _wrong_principal(aws: AwsHarness, which: KeyPurpose) -> str:
-    # This is not the platform role. The local AWS accepts this role as a principal, because it does not model the
-    # role's account.
+    # This is not the platform role. The local AWS emulator accepts this role as a principal, because it does not
+    # model the role's account.
     return aws.create_key(*build_key_statements(which, role="arn:aws:iam::999988887777:role/Stranger"))
 
 
@@ -122,7 +122,10 @@ def _wrong_region_in_via_service(aws: AwsHarness, which: KeyPurpose) -> str:
 
 
 def _without_last_statement(aws: AwsHarness, which: KeyPurpose) -> str:
-    """Create an Aurora key whose policy lacks the grant statement, or an S3 key without its only statement."""
+    """Create a key without the last statement of its policy.
+
+    For an Aurora key, this is the grant statement. For an S3 key, this is the only statement.
+    """
     return aws.create_key(*build_key_statements(which)[:-1])
 
 
@@ -151,7 +154,7 @@ def _deny_without_mfa(aws: AwsHarness, which: KeyPurpose) -> str:
 
 
 def _create_with_changed_conditions(aws: AwsHarness, which: KeyPurpose, **operators: dict[str, str]) -> str:
-    """Create a key whose policy statements have these conditions added to, or in place of, the correct conditions."""
+    """Create a key, and add conditions to its policy statements or replace the values of existing conditions."""
     statements = build_key_statements(which)
     for statement in statements:
         for operator, values in operators.items():

@@ -1,7 +1,8 @@
 """A catalogue of key policies, one for every way in which a policy can be wrong, and the first finding for each.
 
 The policies are written for the Region and the role of a `PolicyContext`. Each case also states whether its policy
-stops provisioning. The offline check, the local AWS and a complete provisioning run must all agree with the case.
+stops provisioning. The offline check, the local AWS emulator and a complete provisioning run must all agree with the
+case.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""A remedy as one text, for tests that look for a fact and not for the step that states it."""
+"""Convert a remedy to a single text, for tests that require a fact but not a particular step."""
 
 from byok.domain.remediation import Remediation
 

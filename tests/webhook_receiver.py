@@ -70,7 +70,7 @@ class WebhookReceiver:
         return WebhookEndpoint.model_validate(values | changes)
 
     def make_sender(self, *, allow_private_addresses: bool = True, addresses: Sequence[str] = ()) -> WebhookSender:
-        """Make a sender for which every host has the given addresses; by default, the receiver's address."""
+        """Build a sender that resolves every host to the given addresses; by default, to the receiver's address."""
 
         async def resolve(host: str, _: int) -> Sequence[str]:
             self.resolved.append(host)

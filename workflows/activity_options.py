@@ -4,11 +4,11 @@ Temporal handles all retries: botocore makes one attempt, and the activities dec
 (`next_retry_delay`). Every activity has a time limit across all attempts (`schedule_to_close_timeout`), except the
 removal of a cluster that proved a key.
 
-Most time limits are the sum of two maximums: the maximum time that the activity waits for a resource, and `MAX_HOLD`,
-the maximum time that the activity holds because of a platform fault (contract 151). The activity itself measures how
-long it has waited for the resource, and leaves out the time during which it held (`activities.holds.has_patience_for`).
-If a fault lasts longer than the limit, the workflow stops and reports the fault. You can then replay the stopped
-workflow.
+Most time limits are the sum of two values. The first is the maximum time that the activity waits for a resource. The
+second is `MAX_HOLD`, the maximum time that the activity is on hold because of a platform fault (contract 151). The
+activity itself measures how long it has waited for the resource, and does not count the time on hold
+(`activities.holds.has_patience_for`). If a fault lasts longer than the limit, the workflow stops and reports the fault.
+You can then replay the stopped workflow.
 """
 
 from datetime import timedelta
@@ -33,35 +33,36 @@ _RETRY: Final = RetryPolicy(
     # Users do not notice a pause this short.
     initial_interval=timedelta(milliseconds=500),
     backoff_coefficient=2,
-    # `maximum_interval` applies only while a resource is busy. While an activity holds, the pauses grow to minutes
+    # `maximum_interval` applies only while a resource is busy. While an activity is on hold, the pauses grow to minutes
     # (`byok.domain.holding`).
     maximum_interval=timedelta(seconds=5),
     non_retryable_error_types=_DEFINITE,
 )
 
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=8)
-"""Activities send a heartbeat every 3 s. Temporal notices after 8 s that a worker was killed, and another worker starts
-the next attempt within 10 s."""
+"""Activities send a heartbeat every 3 s. If a worker is killed, Temporal detects this within 8 s, and another worker
+starts the next attempt within 10 s.
+"""
 
 
 def without_hold(config: ActivityConfig) -> ActivityConfig:
     """Return the options with `MAX_HOLD` subtracted from the time limit.
 
-    A key check uses these options. A person waits for the verdict, so the check must not hold for hours.
+    Key checks use these options. A person is waiting for the verdict, so a check must not be on hold for hours.
     """
     limit = config["schedule_to_close_timeout"]
     return {**config, "schedule_to_close_timeout": None if limit is None else limit - MAX_HOLD}
 
 
 PLAN_OPTIONS: Final = ActivityConfig(
-    start_to_close_timeout=timedelta(seconds=10),  # the activity only computes; it calls no service
+    start_to_close_timeout=timedelta(seconds=10),  # the activity does not call any service
     schedule_to_close_timeout=MAX_HOLD + timedelta(minutes=15),
     retry_policy=_RETRY,
 )
 
 LOCAL_PLAN_OPTIONS: Final = LocalActivityConfig(
     start_to_close_timeout=timedelta(seconds=10),
-    # The activity fails only because of a bug in byok, which no number of retries would fix.
+    # The activity can fail only because of a bug in byok, so further attempts would not help.
     schedule_to_close_timeout=timedelta(seconds=30),
     retry_policy=RetryPolicy(maximum_attempts=3),
 )
@@ -82,7 +83,7 @@ PROBE_OPTIONS: Final = ActivityConfig(
 CHECK_PROBE_OPTIONS: Final = without_hold(PROBE_OPTIONS)
 
 AWAIT_PROOF_OPTIONS: Final = ActivityConfig(
-    # This timeout exceeds the 15 minutes that the proof may take in its own workflow.
+    # This timeout exceeds the 15-minute limit of the proof in its own workflow.
     start_to_close_timeout=timedelta(minutes=16),
     schedule_to_close_timeout=timedelta(minutes=20),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
@@ -91,11 +92,11 @@ AWAIT_PROOF_OPTIONS: Final = ActivityConfig(
 )
 
 REUSE_PROOF_FOR: Final = timedelta(minutes=10)
-"""How long later checks may reuse the proof of an Aurora key."""
+"""How long other checks can reuse the proof of an Aurora key."""
 
 REMOVE_PROOF_OPTIONS: Final = ActivityConfig(
-    # An attempt makes at most six AWS calls. There is no time limit across all attempts, because an activity that gave
-    # up would leave the cluster behind.
+    # An attempt makes at most six AWS calls. There is no time limit across all attempts, because the cluster would be
+    # left behind if the activity gave up.
     start_to_close_timeout=timedelta(minutes=3),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
@@ -103,12 +104,12 @@ REMOVE_PROOF_OPTIONS: Final = ActivityConfig(
 )
 
 WRITE_OPTIONS: Final = ActivityConfig(
-    # An attempt makes at most fourteen AWS calls, which is the number needed to adopt a bucket.
+    # An attempt makes at most fourteen AWS calls. The adoption of a bucket needs all fourteen.
     start_to_close_timeout=timedelta(minutes=3),
     schedule_to_close_timeout=MAX_HOLD + timedelta(minutes=15),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
-    # A cancelled workflow waits for a running write to finish, so that the write's result is known and reported.
+    # A cancelled workflow waits until a running write has finished, so that it can report the result of the write.
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
@@ -152,14 +153,15 @@ RECORD_STOP_OPTIONS: Final = ActivityConfig(
 )
 
 OPEN_RECORD_OPTIONS: Final = LocalActivityConfig(
-    start_to_close_timeout=timedelta(seconds=10),  # an attempt makes at most three calls to Temporal
-    # Without its record, an environment must not be created.
+    # An attempt makes at most three calls to Temporal.
+    start_to_close_timeout=timedelta(seconds=10),
+    # An environment must not be created before its record exists.
     schedule_to_close_timeout=timedelta(minutes=15),
     retry_policy=_RETRY,
 )
 
 REPORT_OPTIONS: Final = LocalActivityConfig(
-    # An attempt makes at most two calls to Temporal, and then one call for each endpoint, all at the same time.
+    # An attempt makes at most two calls to Temporal, followed by one concurrent call for each endpoint.
     start_to_close_timeout=timedelta(seconds=10),
     # A run shows its outcome only after this activity has ended.
     schedule_to_close_timeout=timedelta(minutes=1),
@@ -167,7 +169,8 @@ REPORT_OPTIONS: Final = LocalActivityConfig(
 )
 
 SWEEP_OPTIONS: Final = ActivityConfig(
-    # A page of 500 environments takes some seconds. If AWS does not respond, each check ends after three attempts.
+    # A page of 500 environments usually takes several seconds. If AWS does not respond, each check ends after three
+    # attempts.
     start_to_close_timeout=timedelta(minutes=4),
     # If no worker can finish the page in time, the sweep fails, and the schedule starts the next one.
     schedule_to_close_timeout=timedelta(minutes=5),
@@ -176,8 +179,10 @@ SWEEP_OPTIONS: Final = ActivityConfig(
 )
 
 VERIFY_OPTIONS: Final = ActivityConfig(
-    start_to_close_timeout=timedelta(minutes=2),  # an attempt makes some thirty AWS calls
-    schedule_to_close_timeout=timedelta(minutes=5),  # a person waits for the result
+    # An attempt makes about thirty AWS calls.
+    start_to_close_timeout=timedelta(minutes=2),
+    # A person waits for the result.
+    schedule_to_close_timeout=timedelta(minutes=5),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
 )
@@ -195,8 +200,8 @@ REMOVE_OPTIONS: Final = ActivityConfig(
 DELIVER_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=30),  # an attempt takes at most 20 s
     schedule_to_close_timeout=DELIVERY_PERIOD,
-    # The activity chooses the same pauses with a random extra. This policy applies after an attempt that did not end,
-    # for example because its worker was killed.
+    # After a failed attempt, the activity itself sets the pause: the same values with random jitter. This policy
+    # applies only if an attempt does not return, for example because its worker was killed.
     retry_policy=RetryPolicy(
         initial_interval=FIRST_RETRY_PAUSE,
         backoff_coefficient=RETRY_PAUSE_FACTOR,
@@ -213,5 +218,5 @@ DELIVER_ONCE_OPTIONS: Final = ActivityConfig(
 
 
 def with_summary(config: ActivityConfig, summary: str) -> ActivityConfig:
-    """Return the options with a summary added, which Temporal's UI shows next to the activity."""
+    """Return the options with a summary, which Temporal's UI shows next to the activity."""
     return {**config, "summary": summary}

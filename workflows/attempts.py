@@ -1,4 +1,4 @@
-"""Carry the record of a stopped attempt into the run that resumes the attempt after a reset."""
+"""Passes the record of a stopped attempt to the run that resumes the attempt after a reset."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -38,7 +38,7 @@ class AttemptRecorder:
     def follow(self, progress: ProgressPublisher) -> None:
         """Set the publisher of this attempt's progress.
 
-        After a reset to the first workflow task, Temporal delivers signals before this call.
+        After a reset to the first workflow task, signals can arrive before this call.
         """
         self._progress = progress
         if self._resumed is not None:
@@ -71,7 +71,7 @@ class AttemptRecorder:
         return Attempt(
             kind=AttemptKind.REPLAY if resumed and kind is AttemptKind.PROVISIONING else kind,
             run_id=workflow.info().run_id,
-            # The call that started the workflow has published the first phase, and its clock says when.
+            # The call that started the workflow published the first phase, with a time from the caller's clock.
             started_at=self._started_at if resumed else min(self._started_at, progress.timeline[0].entered_at),
             ended_at=ended_at,
             phase=progress.phase,

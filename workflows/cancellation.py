@@ -1,4 +1,4 @@
-"""Cancel writes safely: a workflow always gets a write's result, even if the workflow is cancelled during the write."""
+"""Cancels writes safely: a workflow always receives the result of a write, even if it is cancelled during the write."""
 
 import asyncio
 import contextlib
@@ -43,8 +43,9 @@ async def cancel_and_wait(branches: Sequence[asyncio.Task[Any]]) -> None:
 
     A cancelled branch finishes its write in progress, but starts no new work.
 
-    Call this function after `except asyncio.CancelledError`, never in `finally`. A worker that evicts a workflow from
-    its cache closes the workflow's coroutines, which runs their `finally` blocks although nothing is left to wait for.
+    Call this function after `except asyncio.CancelledError`, never in `finally`. When a worker evicts a workflow from
+    its cache, it closes the workflow's coroutines. Closing the coroutines runs their `finally` blocks, although there
+    is nothing left to wait for.
     """
     for branch in branches:
         branch.cancel()

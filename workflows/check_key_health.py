@@ -11,14 +11,15 @@ from workflows.activity_options import SWEEP_OPTIONS
 
 @workflow.defn(name=CHECK_KEY_HEALTH_WORKFLOW)
 class CheckKeyHealth:
-    """One sweep: checks every READY environment of a Region, page by page, and reports what changed to the records.
+    """Runs one sweep: checks all READY environments of a Region, page by page, and reports changes to their records.
 
-    A schedule starts it. To check a Region at once, trigger the schedule in Temporal; to stop the checks, pause it.
+    A Temporal schedule starts the workflow. To check a Region immediately, trigger the schedule. To stop the checks,
+    pause the schedule.
     """
 
     @workflow.run
     async def run(self, request: SweepRequest) -> SweepOutcome:
-        """Check all pages, publish the outcome, and return it."""
+        """Check all pages, and publish and return the outcome."""
         outcome, after = SweepOutcome(region=request.region, swept_at=workflow.now()), None
         while True:
             page = await workflow.execute_activity_method(

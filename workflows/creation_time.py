@@ -1,4 +1,4 @@
-"""When an environment was first requested, as its workflow knows it."""
+"""Finds out, within a workflow, when its environment was first requested."""
 
 from datetime import datetime
 

@@ -91,8 +91,9 @@ class DeleteEnvironment:
                 buckets=[_bucket(plan, one.name) for one in before.buckets],
                 final_snapshot=self._final_snapshot if before.clusters else None,
             )
-            # Once nothing remains, the deletion is complete, and a cancellation changes nothing. The record may already
-            # know this: if a cancellation arrives during the last workflow task, Temporal repeats the whole task.
+            # Once nothing remains, the deletion is complete, and a cancellation no longer has an effect. The record may
+            # already contain this outcome, because Temporal repeats the last workflow task if a cancellation arrives
+            # during that task.
             after = await finish_despite_cancellation(self._find_resources(plan, self._final_snapshot))
             self._require_gone(left, after)
             await finish_despite_cancellation(self._release_claims(plan))
@@ -226,12 +227,19 @@ class DeleteEnvironment:
             raise PhaseStoppedError(problems or [self._leftover_problem()])
 
     async def _release_claims(self, plan: DeletionPlan) -> None:
-        """Release all claims of the environment (contract 138). An environment with platform-managed keys has none."""
+        """Release all claims of the environment (contract 138).
+
+        An environment with platform-managed keys has no claims.
+        """
         if plan.environment.customer_keys:
             await workflow.execute_activity_method(ClaimActivities.release_all_claims, plan.environment, **READ_OPTIONS)
 
     async def _list_remaining(self, plan: DeletionPlan | None) -> tuple[str, ...]:
-        """List what a cancelled deletion leaves, without the checks for a final snapshot, which it no longer takes."""
+        """List the resources that remain after a cancelled deletion.
+
+        This method does not check whether a final snapshot is possible, because the deletion takes no snapshot once it
+        is cancelled.
+        """
         try:
             found = await self._find_resources(plan or await self._plan(), final_snapshot=None)
         except ActivityError as error:

@@ -16,12 +16,12 @@ class DeliverNotification:
     """Delivers one notification to one endpoint, and retries for three days (contract 144).
 
     The workflow id is `notification/<endpoint>/<notification id>`. The workflow fails if the endpoint does not accept
-    the notification in time, or answers that it no longer exists.
+    the notification within this time, or if it answers 410 (Gone).
     """
 
     @workflow.run
     async def run(self, request: DeliveryRequest) -> DeliveryReceipt:
-        """Deliver the notification, and return how the endpoint accepted it."""
+        """Deliver the notification, and return the receipt."""
         expected = delivery_workflow_id(request.endpoint, request.notification.id)
         require_workflow_id(expected, "the id of the workflow that delivers this notification")
         options = DELIVER_ONCE_OPTIONS if request.once else DELIVER_OPTIONS
@@ -30,10 +30,10 @@ class DeliverNotification:
 
 @workflow.defn(name=DELIVER_NOTIFICATION_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
 class AutoUpgradedDeliverNotification(DeliverNotification):
-    """The delivery on a versioned worker.
+    """The delivery workflow for versioned workers.
 
-    A delivery may retry for days. If it were pinned to its build, the old workers would have to keep running, and they
-    would use the endpoints in their old settings.
+    A delivery can be retried for days. If it were pinned to its build, you would have to keep the old workers running,
+    and they would use the endpoints in their old settings.
     """
 
     @workflow.run
@@ -43,8 +43,9 @@ class AutoUpgradedDeliverNotification(DeliverNotification):
 
 
 def select_delivery_workflow(*, versioned: bool) -> type[DeliverNotification]:
-    """Return the delivery's workflow for a worker.
+    """Return the delivery workflow that matches the kind of worker.
 
-    The server rejects the workflow tasks of an unversioned worker whose workflow has a versioning behaviour.
+    If a workflow has a versioning behaviour, the server rejects the workflow tasks that an unversioned worker
+    completes.
     """
     return AutoUpgradedDeliverNotification if versioned else DeliverNotification

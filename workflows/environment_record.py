@@ -17,7 +17,9 @@ with workflow.unsafe.imports_passed_through():
 from workflows.progress import format_health, format_progress
 
 _MAX_REPORTS = 100
-"""How many reports a run receives before it continues as new. A reader fetches all of them."""
+"""The number of reports after which a run continues as new. The number is limited because every reader of the record
+fetches all reports of the run.
+"""
 
 
 @workflow.defn(name=ENVIRONMENT_RECORD_WORKFLOW)
@@ -25,12 +27,12 @@ class EnvironmentRecord:
     """Remembers an environment after Temporal has deleted the workflows that created it (contract 134).
 
     The workflow id is `record/<environment id>`. Temporal never deletes an open workflow, so the record exists until
-    the environment is deleted. The environment's workflows report to it by signals; it calls nothing and waits for
-    nothing else, so it costs nothing while nothing changes.
+    the environment is deleted. The environment's workflows send their reports as signals. The record runs no activities
+    and no timers, so it causes no load between signals.
 
-    Every version of byok must be able to replay a record, also the version before an upgrade. The commands of the
-    workflow therefore depend only on the number of signals, not on whether this version can decode them. A signal that
-    it cannot decode, or that is about another environment, changes nothing.
+    Every version of byok must be able to replay a record, including the version before an upgrade. The commands of the
+    workflow therefore depend only on the number of signals, and not on whether this version can decode the signals. A
+    signal that cannot be decoded, or that belongs to another environment, is ignored.
     """
 
     def __init__(self) -> None:
@@ -48,7 +50,7 @@ class EnvironmentRecord:
                 state = state if report is None else state.receive(report, self._environment_id)
             self._publish(state)
             if not state.is_deleted and self._is_long():
-                # Without `memo`, the new run would begin with the memo with which this run was started.
+                # Without `memo`, the new run would get the memo with which this run started.
                 workflow.continue_as_new(
                     state,
                     memo={RECORD_MEMO: state.summarise()},
@@ -87,7 +89,10 @@ class EnvironmentRecord:
 
 @workflow.defn(name=ENVIRONMENT_RECORD_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
 class AutoUpgradedEnvironmentRecord(EnvironmentRecord):
-    """The record on a versioned worker. A record outlives every build, so its next task runs on the current build."""
+    """The record workflow for versioned workers.
+
+    A record outlives every build, so its next task runs on the current build.
+    """
 
     @workflow.run
     async def run(self, state: EnvironmentRecordState) -> EnvironmentRecordState:
@@ -96,8 +101,9 @@ class AutoUpgradedEnvironmentRecord(EnvironmentRecord):
 
 
 def select_record_workflow(*, versioned: bool) -> type[EnvironmentRecord]:
-    """Return the record's workflow for a worker.
+    """Return the record workflow that matches the kind of worker.
 
-    The server rejects the workflow tasks of an unversioned worker whose workflow has a versioning behaviour.
+    If a workflow has a versioning behaviour, the server rejects the workflow tasks that an unversioned worker
+    completes.
     """
     return AutoUpgradedEnvironmentRecord if versioned else EnvironmentRecord

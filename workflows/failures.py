@@ -104,7 +104,10 @@ def _details_of(error: BaseException | None, kind: type[_Made]) -> Iterator[_Mad
 
 
 def _after_hold(problem: Problem, request: RegionRequest, at: datetime) -> Problem:
-    """Rewrite the remediation of a problem for which byok held the environment; the hold is over (contract 151)."""
+    """Rewrite the remediation of a problem for which byok held the environment.
+
+    The original remediation no longer applies once the hold is over (contract 151).
+    """
     if problem.held_since is None:
         return problem
     context = _remedy_context(request)

@@ -125,10 +125,9 @@ async def find_unregistered_accounts(
 ) -> tuple[Problem, ...]:
     """Return a problem for each key whose account is not registered for the environment's organisation (contract 146).
 
-    If there is a problem, byok uses neither key and looks up no claim, because the results would reveal something about
-    a key that may not belong to the organisation. If the accounts cannot be checked, byok also uses neither key and
-    looks up no claim. An environment without an organisation belongs to the vendor, and byok does not check the
-    accounts of the vendor's keys.
+    If there is a problem, or if the accounts cannot be checked, byok does not use the keys and does not look up their
+    claims. The results could reveal information about a key that does not belong to the organisation. An environment
+    without an organisation belongs to the vendor, and byok does not check the accounts of the vendor's keys.
     """
     if environment.organisation is None or not environment.customer_keys:
         return ()

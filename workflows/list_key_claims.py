@@ -1,4 +1,4 @@
-"""Lists the claims on keys, and whether the claimed keys are in use according to AWS."""
+"""Lists the claims on keys, and checks in AWS whether the claimed keys are in use."""
 
 from temporalio import workflow
 

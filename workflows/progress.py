@@ -46,11 +46,11 @@ with workflow.unsafe.imports_passed_through():
 from workflows.creation_time import find_creation_time
 
 _MAX_EARLIER_ENTRIES: Final = 24
-"""How many phases of stopped attempts the timeline keeps after its first entry. This limit keeps the memo small."""
+"""The maximum number of phases from stopped attempts in the timeline, not counting the first entry of the timeline."""
 
 
 class ProgressPublisher:
-    """Holds an environment's progress and publishes it whenever the phase changes."""
+    """Stores an environment's progress, and publishes the progress whenever the phase changes."""
 
     def __init__(self, request: ProvisionRequest | DeleteRequest) -> None:
         first = Phase.DELETING if isinstance(request, DeleteRequest) else Phase.VALIDATING_KEYS
@@ -188,7 +188,7 @@ class ProgressPublisher:
 
 
 class TenantProgressPublisher:
-    """Holds the progress of putting a tenant name on the keys, and publishes every change."""
+    """Stores the progress of putting a tenant name on the keys, and publishes every change."""
 
     def __init__(self, request: ReconcileTenantRequest) -> None:
         self._progress = TenantProgress(request=request)
@@ -249,8 +249,8 @@ def format_progress(progress: EnvironmentProgress | RecordedProgress) -> str:
 def format_health(health: HealthSummary, problems: Sequence[Problem]) -> str:
     """Return the last reported health as Markdown for Temporal's UI.
 
-    A record cannot tell how old the last proof is, because a sweep that finds nothing new reports nothing. So the text
-    says when a check last reported, and where to see whether the checks go on.
+    A record does not contain the time of the last proof, because a sweep without changes sends no report. The text
+    therefore states when a check last reported, and which command shows the age of the last proof.
     """
     lines = [
         "",
@@ -281,7 +281,7 @@ def _requester() -> list[str]:
 
 
 def _problems(problems: Sequence[Problem], retry: str) -> list[str]:
-    """Return the problems and how to retry. Several problems must all be fixed before the retry."""
+    """Return the problems, each with its remedy, and the command for the retry."""
     if len(problems) == 1:
         return _list_problems(problems, retry)
     return [*_list_problems(problems), "", f"Once all problems are fixed: `{retry}`"] if problems else []

@@ -21,12 +21,12 @@ from workflows.workflow_id import require_workflow_id
 
 @workflow.defn(name=PROVE_AURORA_KEY_WORKFLOW)
 class ProveAuroraKey:
-    """Proves a key, and stays open until the proof's cluster is gone and the proof is too old to reuse.
+    """Proves a key, and stays open until the proof cluster is gone and the proof is too old to reuse.
 
     The workflow id is `aurora-proof/<Region>/<account>/<key id>`, so a key has at most one run at a time. Key checks
     start or join the run with an update-with-start call. Key checks reuse a proof but never a refusal, because a
     refused attempt costs nothing and the customer checks again after fixing the key. If a check needs a new proof while
-    the previous proof's cluster is still being removed, the same run makes the new proof.
+    the previous proof cluster is still being removed, the same run proves the key again.
 
     A cancellation stops the proof, but not the removal of the cluster.
     """
@@ -93,7 +93,7 @@ class ProveAuroraKey:
         return verdict
 
     async def _stay_open(self, environment: Environment, *, while_usable: bool) -> None:
-        """Remove the proofs' clusters, and return once no check is waiting.
+        """Remove the proof clusters, and return once no check is waiting.
 
         If `while_usable` is true, also wait until the last proof is too old to reuse.
         """
@@ -120,7 +120,7 @@ class ProveAuroraKey:
                 )
 
     async def _clean_up(self, environment: Environment) -> None:
-        """Remove the proofs' clusters after a failure or a cancellation. Further cancellation requests are ignored."""
+        """Remove the proof clusters after a failure or a cancellation. Further cancellation requests are ignored."""
         self._may_exist = True
         await finish_despite_cancellation(self._stay_open(environment, while_usable=False))
 

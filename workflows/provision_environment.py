@@ -64,14 +64,16 @@ class ProvisionEnvironment:
     """The state machine of an environment. The workflow id is `environment/<environment id>`.
 
     VALIDATING_KEYS -> CREATING_CLUSTER -> CREATING_STORAGE in parallel with AWAITING_DATABASE -> VERIFYING ->
-    RECONCILING_TENANT (if a tenant is given) -> READY. A problem in any phase leads to STOPPED: the workflow fails with
-    the problem and keeps the resources that it created, unless the request says to remove them first (ROLLING_BACK).
-    The workflow never removes a verified environment: after verification, only the tenant name can fail, and the
-    environment works without it. The workflow also never removes a resource that an earlier run created.
+    RECONCILING_TENANT (if a tenant is given) -> READY. A problem in any phase leads to STOPPED, and the workflow fails
+    with the problem. The workflow keeps the resources that it created, unless the request specifies that they are
+    removed first (ROLLING_BACK). The workflow never removes a verified environment: after verification, only the tenant
+    name can fail, and the environment works without it. The workflow also never removes a resource that an earlier run
+    created.
 
-    The cluster comes first, because only creating a cluster proves that the Aurora key works. If the Aurora key does
-    not work, the workflow stops within seconds, with nothing to undo. The workflow never makes two writes that depend
-    on a key at the same time, so that resetting the workflow to the failed write does not repeat any other write.
+    The workflow creates the cluster first, because only this creation proves that the Aurora key works. If the Aurora
+    key does not work, the workflow stops within seconds, and nothing must be undone. The workflow never makes two
+    writes that depend on a key at the same time, so that resetting the workflow to the failed write does not repeat any
+    other write.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,7 @@
-"""Makes the records of environments again from what AWS shows, after a loss of Temporal's database (contract 136)."""
+"""Rebuilds the records of environments from their resources in AWS (contract 136).
+
+Run this workflow after Temporal's database has been lost.
+"""
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -12,20 +15,22 @@ from workflows.failures import is_cancellation
 from workflows.workflow_id import require_workflow_id
 
 _OPTIONS = without_hold(READ_OPTIONS)
-"""A person waits for the result, so the activities do not hold for hours."""
+"""A person is waiting for the result, so the activities must not be on hold for hours."""
 
 
 @workflow.defn(name=REBUILD_RECORDS_WORKFLOW)
 class RebuildRecords:
-    """Begins a record for each environment that has resources in AWS but no record. It changes nothing in AWS.
+    """Begins a record for each environment that has resources in AWS but no record.
 
-    The workflow continues as new after each page of environments, so it can handle any number of them. A record that
-    already exists stays as it is.
+    The workflow changes nothing in AWS.
+
+    The workflow continues as new after each page of environments, so it can handle any number of them. Existing records
+    stay unchanged.
     """
 
     @workflow.run
     async def run(self, request: RebuildRequest) -> RebuildResult:
-        """Rebuild the records, and return the outcome for each environment that had none."""
+        """Rebuild the records, and return the outcome for each environment that had no record."""
         require_workflow_id(REBUILD_RECORDS_WORKFLOW_ID, "the id of the workflow that rebuilds records")
         page = await workflow.execute_activity_method(
             RebuildActivities.list_unrecorded_environments, request, **_OPTIONS
@@ -37,7 +42,10 @@ class RebuildRecords:
         return result
 
     async def _rebuild(self, found: UnrecordedEnvironment) -> RebuiltRecord:
-        """Rebuild one record. An environment that AWS does not describe in time must not prevent the others."""
+        """Rebuild one record.
+
+        An error becomes part of the result, so that byok can still rebuild the other records.
+        """
         options = with_summary(_OPTIONS, found.environment_id)
         try:
             return await workflow.execute_activity_method(RebuildActivities.rebuild_record, found, **options)

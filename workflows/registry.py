@@ -19,7 +19,8 @@ def list_workflows(*, versioned: bool) -> list[type]:
     """Return the workflow classes.
 
     Args:
-        versioned: Whether they run on a versioned worker (`select_record_workflow`, `select_delivery_workflow`).
+        versioned: Whether the workflows run on a versioned worker (`select_record_workflow`,
+            `select_delivery_workflow`).
     """
     return [
         ProvisionEnvironment,

@@ -22,8 +22,8 @@ _T = TypeVar("_T")
 class RunReporter:
     """Reports the start and the end of a run.
 
-    A run that was refused reports nothing, because a quota or the record of another environment with the same id
-    refused it.
+    A run sends no reports if it was refused, because of a quota or because another environment with the same id has a
+    record.
     """
 
     def __init__(self, attempts: AttemptRecorder) -> None:
@@ -32,7 +32,9 @@ class RunReporter:
         self._resuming: asyncio.Task[Any] | None = None
 
     async def report_start(self, progress: EnvironmentProgress) -> None:
-        """Report that this run has started. If the environment has no record, a provisioning run begins it.
+        """Report that this run has started.
+
+        If the environment has no record, the report of a provisioning run begins one.
 
         Raises:
             PhaseStoppedError: The record belongs to another environment with the same id (contract 135).
@@ -58,10 +60,10 @@ class RunReporter:
             )
 
     async def report_end(self, progress: EnvironmentProgress, *, cancelled: bool = False) -> EnvironmentProgress:
-        """Report how this run ends, even while it is being cancelled, and return the progress to publish.
+        """Report the outcome of this run, even while it is being cancelled, and return the progress to publish.
 
-        If Temporal does not accept the report, the run ends without it. If the record refuses a run that was cancelled
-        before it could report its start, the returned progress has the refusal as its problem.
+        If Temporal does not accept the report, the run ends without it. A run can be cancelled before it reports its
+        start. If the record refuses such a run, the returned progress contains the refusal as the problem.
 
         Args:
             progress: The progress with the final phase, which the run has not published yet.
@@ -86,7 +88,7 @@ class RunReporter:
 
 
 async def report_tenant(progress: TenantProgress, *, completed: bool) -> None:
-    """Report how a tenant run ends, even while it is being cancelled."""
+    """Report the outcome of a tenant run, even while it is being cancelled."""
     report = TenantReport(
         environment_id=progress.request.environment_id,
         organisation=progress.request.organisation,

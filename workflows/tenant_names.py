@@ -29,8 +29,8 @@ async def reconcile_keys(
     """Reconcile both keys or, if no role is given, publish the commands that the key administrator can run (D11).
 
     If byok cannot put the name on the first key, it still tries the second key, and then reports all problems together.
-    If the role is at fault rather than the key, byok skips the second key and reports the problem once, because the
-    second key would fail in the same way after another grace period.
+    If the problem is caused by the role and not by the key, byok skips the second key and reports the problem once.
+    Otherwise, the second key would fail in the same way after another grace period.
 
     Args:
         request: The request whose values appear in the reported problems.

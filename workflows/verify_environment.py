@@ -1,4 +1,4 @@
-"""Checks one environment at once."""
+"""Runs an immediate health check of one environment."""
 
 from temporalio import workflow
 
@@ -24,12 +24,15 @@ class VerifyEnvironment:
 
     @workflow.signal(name=CHECK_AGAIN_SIGNAL)
     def check_again(self) -> None:
-        """Repeat the check after the current one, which may have read the state before AWS reported a change."""
+        """Repeat the check after the current check.
+
+        The current check may have read the state before AWS reported a change.
+        """
         self._check_again = True
 
     @workflow.run
     async def run(self, request: VerificationRequest) -> VerificationResult:
-        """Check the environment, and return what the last check found."""
+        """Check the environment, and return the result of the last check."""
         workflow_id = verification_workflow_id(request.environment_id)
         require_workflow_id(workflow_id, "the id of an environment's verification")
         workflow.upsert_search_attributes([ENVIRONMENT_ID_ATTRIBUTE.value_set(request.environment_id)])
@@ -38,6 +41,7 @@ class VerifyEnvironment:
             result = await workflow.execute_activity_method(
                 HealthActivities.verify_environment, request, **VERIFY_OPTIONS
             )
-            # A customer who changes a key all the time must not keep one run open for ever.
+            # Limit the length of the run, which would otherwise stay open for as long as a customer keeps changing a
+            # key.
             if not self._check_again or workflow.info().is_continue_as_new_suggested():
                 return result

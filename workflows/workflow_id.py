@@ -17,7 +17,7 @@ def require_workflow_id(expected: str, what: str) -> None:
         what: A description of the id, such as "the workflow id of environment acme".
 
     Raises:
-        ApplicationError: The id is not the required one. The error has the type `InvalidInput` and fails the workflow.
+        ApplicationError: The workflow has another id. The error has the type `InvalidInput` and fails the workflow.
     """
     actual = workflow.info().workflow_id
     if actual != expected:

@@ -47,8 +47,8 @@ def count_billable_actions(events: Iterable[HistoryEvent]) -> int:
     The billable actions are the start of the workflow, every attempt of an activity, every timer, and every upsert of
     search attributes, except an upsert that sets only the versioning attribute. Memos are free, and so are search
     attributes set at the start. All local activities of one workflow task count as one action. Heartbeats are not
-    counted, because they leave no event. The benchmark's activities send no heartbeats, because each activity takes
-    less than three seconds.
+    counted, because a heartbeat adds no event to the history. The benchmark's activities send no heartbeats, because
+    each activity takes less than three seconds.
     """
     actions, tasks_with_local = 0, set[int]()
     for event in events:
@@ -68,7 +68,7 @@ def count_billable_actions(events: Iterable[HistoryEvent]) -> int:
 
 
 async def measure(folder: Path, buckets: Iterable[int]) -> list[EnvironmentCost]:
-    """Create one environment for each number of buckets. Each wait for the database takes two polls."""
+    """Create one environment for each number of buckets, and poll each database twice."""
     found = []
     for number in buckets:
         # The first poll is immediate, and the second poll finds the database available.

@@ -1,6 +1,7 @@
-"""(h) Sweeps: what it costs to check all environments, and how soon a sweep or an AWS event reports a lost key.
+"""(h) The cost of a sweep over all environments, and the time until a sweep or an AWS event reports a lost key.
 
-(i) The same with a workflow with a timer for each environment, for comparison. (j) How long lists of environments take.
+(i) For comparison, the cost of the same checks if each environment has its own workflow with a timer. (j) The time that
+byok takes to list environments.
 """
 
 import time
@@ -25,12 +26,12 @@ _PAGE_SIZE: Final = 50
 
 @dataclass(frozen=True)
 class HealthSizes:
-    """How much to measure.
+    """The sizes of the measurements.
 
     Attributes:
         sweep: The number of environments of the large sweep.
-        compared: The number of environments with which a sweep is compared to workflows with timers.
-        warm_up: How many environments byok creates itself, to warm up the worker.
+        compared: The number of environments in the comparison between a sweep and workflows with timers.
+        warm_up: The number of environments that byok creates to warm up the worker. All other environments are copies.
         interval: The time between two sweeps in seconds.
         lost_keys: The number of keys to disable.
     """
@@ -43,17 +44,18 @@ class HealthSizes:
 
 
 QUICK_SIZES: Final = HealthSizes(sweep=200, compared=50, warm_up=10, interval=15, lost_keys=1)
-"""Sizes that only show that the measurement works."""
+"""Sizes that are too small for meaningful figures, but show that the measurement works."""
 
 
 class HealthFigures(BaseModel):
     """What it costs to check the health of environments.
 
     Attributes:
-        sweeps: The usage of a sweep, by the number of environments.
-        timers: The usage of workflows with timers.
+        sweeps: The resource usage of each sweep. The sweeps differ in the number of environments.
+        timers: The resource usage of workflows with timers.
         lost_keys: Seconds from disabling a key until the status of its environment is KEY_LOST.
-        events: The same, if an AWS event reports it.
+        events: Seconds from disabling a key until its environment is KEY_LOST, if an AWS event reports the disabled
+            key.
         first_pages: Seconds to list the first 50 environments of the large sweep.
         whole_lists: Seconds to list all environments of the large sweep.
     """
@@ -67,7 +69,7 @@ class HealthFigures(BaseModel):
 
 
 async def measure(folder: Path, sizes: HealthSizes) -> HealthFigures:
-    """Measure a large sweep and the lists, a sweep and the timers side by side, and the time to find a lost key."""
+    """Take all measurements: sweeps, lists, workflows with timers, and the time to find a lost key."""
     found = HealthFigures()
     async with _run_stack(folder / f"sweep-{sizes.sweep}", sizes) as (one, original):
         service = await one.connect_service()
@@ -104,7 +106,7 @@ async def _measure_lists(found: HealthFigures, service: EnvironmentService, size
 
 @asynccontextmanager
 async def _run_stack(folder: Path, sizes: HealthSizes) -> AsyncIterator[tuple[BenchStack, OriginalEnvironment]]:
-    """Run a stack with a worker that has created some environments, and yield one of them to copy."""
+    """Run a stack, let its worker create some environments, and yield the stack and one environment to copy."""
     async with run_bench_stack(folder, database_seconds=0, poll_seconds=0.5) as one:
         await one.start_worker()
         number = sizes.warm_up - 1  # the client creates one more

@@ -1,4 +1,4 @@
-"""How soon the status shows that a key was disabled: found by the next sweep, and reported by an AWS event."""
+"""Measures the time from disabling a key until the status shows the lost key, with sweeps and with AWS events."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ _POLL_SECONDS: Final = 0.05
 
 
 async def measure_polling(one: BenchStack, original: OriginalEnvironment, rounds: int) -> list[float]:
-    """Disable one key after the other, at different moments between two sweeps."""
+    """Disable one key after another, at different times between two sweeps."""
     service, found = await one.connect_service(), []
     plans = await original.copy_resources(one, max(rounds, _ENVIRONMENTS))
     await original.start_records(one, plans)
@@ -46,7 +46,7 @@ async def measure_polling(one: BenchStack, original: OriginalEnvironment, rounds
 
 
 async def measure_events(one: BenchStack, original: OriginalEnvironment, rounds: int) -> list[float]:
-    """Disable one key after the other, and send the event that EventBridge would send. No sweep runs."""
+    """Disable one key after another, and send the event that EventBridge would send. No sweep runs."""
     service, found = await one.connect_service(), []
     plans = await original.copy_resources(one, max(rounds, _ENVIRONMENTS))
     await original.start_records(one, plans)

@@ -1,6 +1,6 @@
-"""(a) One environment on the local AWS: wall time and CPU time, warm and from a cold start, relative to the floor.
+"""(a) Wall time and CPU time for one environment, warm and from a cold start, relative to a bare boto3 script.
 
-The local AWS responds within milliseconds, and databases are available immediately.
+The local AWS emulator responds within milliseconds, and databases are available immediately.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ class OneEnvironmentSeconds(BaseModel):
     """Wall time or CPU time in seconds per environment, by round. Environments are created one at a time.
 
     Attributes:
-        floor: Wall time of the sequential floor.
-        parallel_floor: Wall time of the floor with two branches.
+        floor: Wall time of the bare boto3 script without threads.
+        parallel_floor: Wall time of the bare boto3 script with two threads.
         warm: Wall time of byok, from the request to the result.
         cold: Wall time of the program `byok create --wait`, from start to exit.
-        floor_cold: Wall time of the floor's program with two branches, from start to exit, including its imports.
-        floor_cpu: CPU time of the sequential floor.
+        floor_cold: Wall time of the bare boto3 script with two threads, from start to exit, including its imports.
+        floor_cpu: CPU time of the bare boto3 script without threads.
         client_cpu: CPU time of byok's client.
         worker_cpu: CPU time of byok's worker.
         temporal_cpu: CPU time of the Temporal server.
@@ -52,7 +52,7 @@ class OneEnvironmentSeconds(BaseModel):
 
 
 async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironmentSeconds:
-    """Measure byok and the floor in every round.
+    """Measure byok and the bare boto3 script in every round.
 
     Args:
         folder: The folder for state and logs.
@@ -72,7 +72,7 @@ async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironmentSec
         with pin_to_one_core():
             await stack.start_worker()
         environment = {**stack.environment, **settings}
-        # Warm up: provisioning the very first environment creates the bucket for key probes.
+        # Warm up, because provisioning the very first environment also creates the bucket for key probes.
         keys = await _keys(stack, folder, "first", 3)
         await run_client(environment, "-m", "bench.client", *keys, "--environments", "2")
         for number in range(rounds):
@@ -115,7 +115,10 @@ def _usage(stack: DevStack) -> dict[str, ProcessUsage]:
 
 
 async def _keys(stack: DevStack, folder: Path, name: str, number: int) -> tuple[str, str]:
-    """Create pairs of keys in the local AWS, write their ARNs to a file, and return the option with the file's path."""
+    """Create pairs of keys in the local AWS emulator, and return the option that passes them to a program.
+
+    The option's value is the path of a file with the keys' ARNs.
+    """
     pairs = [await asyncio.to_thread(stack.customer.ensure_key_pair, f"{name}-{index}") for index in range(number)]
     file = folder / f"{name}.json"
     file.write_text(json.dumps([(pair.s3_key_arn, pair.rds_key_arn) for pair in pairs]))

@@ -1,4 +1,4 @@
-"""What one sweep over all environments costs the worker, Temporal and AWS."""
+"""Measures the resource usage of the worker and Temporal, and the AWS calls, during one sweep over all environments."""
 
 import asyncio
 import math
@@ -24,16 +24,17 @@ from byok.service.environments import EnvironmentService
 from byok.temporal_health import ensure_health_schedules
 
 SCHEDULE_ACTIONS: Final = 2
-"""The billable actions of one execution of a schedule, besides the start of its workflow (docs.temporal.io, "Temporal
-Cloud Actions")."""
+"""The billable actions of one execution of a schedule, in addition to the start of the workflow (docs.temporal.io,
+"Temporal Cloud Actions").
+"""
 
 _SECONDS_A_MONTH: Final = 30 * 24 * 3600
 _LEAD: Final = 0.3
-"""How long before the start of a sweep the measurement begins, in seconds."""
+"""The number of seconds by which the measurement starts before the sweep."""
 
 _MAX_SETTLE_SECONDS: Final = 600.0
 _SETTLED_CPU: Final = 5.0
-"""The CPU usage of a Temporal server that has processed a mass start, as a percentage of one core."""
+"""The CPU usage below which Temporal counts as idle after the start of all records, as a percentage of one core."""
 
 
 class SweepUsage(BaseModel):
@@ -42,17 +43,17 @@ class SweepUsage(BaseModel):
     Attributes:
         environments: The number of READY environments.
         interval: The time between two sweeps in seconds.
-        seed_seconds: How long it took to start the records of the environments.
-        settle_seconds: How long Temporal was busy afterwards.
+        seed_seconds: How long it took to copy the environments and start their records.
+        settle_seconds: How long Temporal was busy after the records had started.
         idle_memory: Memory in MiB of an idle worker that has created some environments, fifty at a time.
         idle_worker_cpu: CPU usage of the worker without a sweep, as a percentage of one core.
         idle_temporal_cpu: CPU usage of Temporal without a sweep, as a percentage of one core.
         seconds: Duration of the measurement.
         sweep_seconds: Duration of the sweep.
-        proved: The number of environments about which AWS answered.
-        changed: The number of environments that the sweep reported to their records.
-        memory: The largest memory of the worker in MiB.
-        temporal_memory: The largest memory of Temporal in MiB.
+        proved: The number of environments for which the sweep got a conclusive answer from AWS.
+        changed: The number of environments whose new health the sweep reported to their records.
+        memory: Peak memory of the worker in MiB.
+        temporal_memory: Peak memory of Temporal in MiB.
         worker_cpu: CPU seconds of the worker.
         temporal_cpu: CPU seconds of Temporal.
         s3_calls: The number of S3 calls.
@@ -87,12 +88,12 @@ class SweepUsage(BaseModel):
 
     @property
     def actions_a_month(self) -> float:
-        """The billable actions in the histories of the sweeps of 30 days, in millions."""
+        """The billable actions in the histories of all sweeps in 30 days, in millions."""
         return self._extrapolate(self.actions)
 
     @property
     def all_actions_a_month(self) -> float:
-        """The billable actions of 30 days in millions, including those that no history shows."""
+        """The billable actions in 30 days in millions, including heartbeats and the schedule's own actions."""
         return self._extrapolate(self.actions + self.heartbeats + SCHEDULE_ACTIONS)
 
     def _extrapolate(self, actions: int) -> float:
@@ -102,7 +103,7 @@ class SweepUsage(BaseModel):
 async def measure_sweep(
     one: BenchStack, service: EnvironmentService, original: OriginalEnvironment, size: int, interval: float
 ) -> SweepUsage:
-    """Add READY environments until there are `size`, and measure the interval in which the first sweep checks them."""
+    """Add READY environments up to a total of `size`, and measure one interval, in which one sweep runs."""
     idle = one.measure_usage()["worker"]
     began = time.perf_counter()
     plans = await original.copy_resources(one, size - await _count_ready(service))
@@ -155,9 +156,9 @@ async def measure_sweep(
 
 
 def count_heartbeats(events: Iterable[HistoryEvent]) -> int:
-    """Estimate the number of heartbeats of a workflow's activities from the durations of their last attempts.
+    """Estimate the number of heartbeats from the duration of each activity's last attempt.
 
-    Temporal keeps no event for a heartbeat. byok sends one every three seconds.
+    A heartbeat adds no event to the history. byok sends a heartbeat every three seconds.
     """
     started: dict[int, datetime] = {}
     heartbeats = 0
@@ -171,7 +172,7 @@ def count_heartbeats(events: Iterable[HistoryEvent]) -> int:
 
 
 def count_service_calls(log: dict[str, Any], service: str) -> tuple[int, int]:
-    """Return the number of calls of a service in the stand-in's log, and the largest number in one second."""
+    """Return the number of calls to a service in the stand-in's log, and the largest number in one second."""
 
     def count(calls: dict[str, int]) -> int:
         return sum(number for name, number in calls.items() if name.startswith(f"{service}:"))
@@ -188,10 +189,10 @@ async def _count_ready(service: EnvironmentService) -> int:
 
 
 async def _settle(one: BenchStack) -> tuple[float, dict[str, float]]:
-    """Wait until Temporal has processed a mass start.
+    """Wait until Temporal has processed the start of all records.
 
     Returns:
-        How long it took in seconds, and the CPU usage of each process over the last ten seconds as a percentage of one
+        The waiting time in seconds, and the CPU usage of each process over the last ten seconds as a percentage of one
         core.
     """
     began = time.perf_counter()
@@ -209,9 +210,10 @@ def _compute_cpu(before: dict[str, ProcessUsage], after: dict[str, ProcessUsage]
 
 
 async def _reach_next_sweep(interval: float) -> float:
-    """Wait until just before Temporal would start the next sweep, and return the time of that start.
+    """Wait until just before the next sweep is due, and return the due time.
 
-    An interval of a schedule begins at a multiple of the interval since the epoch (Temporal API, IntervalSpec).
+    A schedule with an interval fires at times that are multiples of the interval since the epoch (Temporal API,
+    IntervalSpec).
     """
     start = math.ceil((time.time() + 2 * _LEAD) / interval) * interval
     await asyncio.sleep(start - _LEAD - time.time())
@@ -219,7 +221,7 @@ async def _reach_next_sweep(interval: float) -> float:
 
 
 async def _sample_memory(one: BenchStack, until: float) -> dict[str, float]:
-    """Return the largest memory of each process in MiB, sampled every second until a time."""
+    """Sample the memory of each process every second until a given time, and return each maximum in MiB."""
     largest: dict[str, float] = {}
     while (left := until - time.time()) > 0:
         for name, usage in one.measure_usage().items():
@@ -229,7 +231,7 @@ async def _sample_memory(one: BenchStack, until: float) -> dict[str, float]:
 
 
 async def _find_sweep(client: Client, since: datetime) -> WorkflowHandle[Any, SweepOutcome]:
-    """Return the first sweep that the schedule started after a time."""
+    """Return the first sweep that the schedule started at or after `since`."""
     described = await client.get_schedule_handle(health_schedule_id(REGION)).describe()
     for started in described.info.recent_actions:
         if started.started_at >= since and isinstance(started.action, ScheduleActionExecutionStartWorkflow):

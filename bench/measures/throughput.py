@@ -1,10 +1,10 @@
-"""(b) Many environments: how many are created per second, and how much CPU and memory the processes use.
+"""(b) The number of environments created per second, and the CPU and memory that the processes use.
 
-The comparison includes the floor (a bare boto3 script), with one thread per concurrent environment, and the plain
+The comparison includes a bare boto3 script (the floor), with one thread per concurrent environment, and the plain
 Temporal application. The plain application has two variants: one creates boto3 clients in each activity, as in the
-tutorial, and the other creates its clients only once. The floor and byok's worker are measured twice: pinned to one
-core, and free to use any core. The worker of the tutorial variant may use any core, and the worker of the other variant
-is pinned to one core.
+tutorial, and the other creates its clients only once. The bare script and byok's worker are measured twice: pinned to
+one core, and free to use any core. The worker of the tutorial variant may use any core, and the worker of the other
+variant is pinned to one core.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Variant:
     Attributes:
         name: The name in the tables.
         command: The command that creates environments, without `--environments` and `--concurrency`.
-        worker: The command that runs the worker; empty if the variant needs no worker.
+        worker: The command that runs the worker, or empty if the variant needs no worker.
         one_core: Whether the worker (or the command, if the variant has no worker) runs on one core.
         up_to: The maximum concurrency at which to measure the variant. A slow variant has a lower maximum.
     """
@@ -58,7 +58,7 @@ class Throughput(BaseModel):
         environments: Number of environments created.
         concurrency: Number of environments in progress at the same time.
         per_second: Environments per second.
-        client_cpu: CPU seconds of the client per environment. In the floor's rounds, the client is the floor itself.
+        client_cpu: CPU seconds of the client per environment. For the floor, the client is the bare script itself.
         worker_cpu: CPU seconds of the worker per environment.
         temporal_cpu: CPU seconds of Temporal per environment.
         worker_memory: Memory of the worker at the end, in MiB.

@@ -1,4 +1,4 @@
-"""What it costs if each environment has a workflow with a timer instead (`bench.timers`)."""
+"""Measures the cost of health checks if each environment has its own workflow with a timer (`bench.timers`)."""
 
 import asyncio
 import time
@@ -17,11 +17,11 @@ _TIMERS_COMMAND: Final = ("-m", "bench.timers")
 
 
 class TimersUsage(BaseModel):
-    """The resource usage during one interval, in which each environment's own workflow checked it.
+    """The resource usage during one interval, in which each workflow checked its environment once.
 
     Attributes:
         environments: The number of environments.
-        seconds: Duration of the measurement, which is the interval.
+        seconds: Duration of the measurement, which is one interval.
         start_seconds: How long it took to start all workflows.
         checked: The number of environments that were checked.
         memory: Memory of the worker in MiB at the end.
@@ -43,7 +43,7 @@ class TimersUsage(BaseModel):
 
 
 async def measure_timers(one: BenchStack, original: OriginalEnvironment, size: int, interval: float) -> TimersUsage:
-    """Replace byok's worker, start a workflow for each environment, and measure one interval."""
+    """Replace byok's worker with a worker of `bench.timers`, start a workflow for each environment, and measure."""
     await one.stop("worker")
     plans = await original.copy_resources(one, size)
     await one.start_worker(_TIMERS_COMMAND)

@@ -1,4 +1,4 @@
-"""(c) Environments that wait for Aurora: how much memory and CPU one worker uses, and how often it calls RDS."""
+"""(c) The memory and CPU that one worker uses while environments wait for Aurora, and the rate of its RDS calls."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ class WaitingUsage(BaseModel):
         temporal_memory: Memory of Temporal in MiB while all environments wait.
         worker_cpu: CPU usage of the worker, as a percentage of one core.
         temporal_cpu: CPU usage of Temporal, as a percentage of one core.
-        attempts_running: Number of sampled environments that held one of the worker's activity slots when sampled.
+        attempts_running: Number of sampled environments that held one of the worker's activity slots at that moment.
         looked_at: Number of sampled environments.
         cluster_calls: DescribeDBClusters calls per second.
         instance_calls: DescribeDBInstances calls per second.
@@ -92,7 +92,7 @@ async def _watch(one: BenchStack, size: int, seconds: float, idle: float) -> Wai
     while await _waiting(service) < size:
         await asyncio.sleep(0.5)
     started = time.perf_counter() - began
-    await asyncio.sleep(15)  # wait until the last environments are idle
+    await asyncio.sleep(15)  # let the last environments finish their work
     one.call_stand_in("DELETE", "calls")
     before, at = one.measure_usage(), time.perf_counter()
     await asyncio.sleep(seconds)

@@ -15,7 +15,7 @@ from bench.peers.report import PeerFigures, PeerRow, as_json, render_table
 
 
 def measure_peer(peer: Peer, folder: Path, limits: MeasurementLimits) -> PeerRow:
-    """Measure a peer, just after the bare boto3 script (the floor), so that both run under the same conditions."""
+    """Measure the bare boto3 script and then immediately the peer, so that both run under the same conditions."""
     print(f"{peer.title}: measuring", file=sys.stderr, flush=True)
     floor: PeerFigures | None = None
     try:

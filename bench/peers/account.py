@@ -1,4 +1,4 @@
-"""The AWS account that a peer works in: a separate moto server with keys, and the check of the final state."""
+"""Runs a separate moto server as the AWS account of each peer, and checks which resources the peer created."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The peers, and for each peer, the parts of the work that it cannot do."""
+"""The list of peers. Each entry names the parts of an environment that the peer cannot create."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,6 +1,7 @@
-"""`python -m bench.peers.counted_moto`: serve moto on a free port, and the number of calls at `/_calls`.
+"""`python -m bench.peers.counted_moto`: run moto's server on a free port, and count the calls.
 
-The first line of the program's output is the port. The server runs until the process is terminated.
+The first line of the program's output is the port. `GET /_calls` returns the number of calls by AWS service. The server
+runs until the process is terminated.
 """
 
 import json

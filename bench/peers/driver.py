@@ -1,8 +1,8 @@
 """Functions that every peer's `run.py` uses to read batches, report completion, and start other programs.
 
-The benchmark starts `python -m bench.peers.<name>.run` in the peer's virtual environment, and writes batches to its
-standard input: each line is a JSON list of environments. After each batch, the peer prints a line. The peer exits when
-its standard input ends. Every peer imports this module, so this module uses only the standard library.
+The benchmark starts `python -m bench.peers.<name>.run` in the peer's virtual environment, and writes batches to the
+peer's standard input. Each line is a JSON list of environments. After each batch, the peer prints a line. The peer
+exits when its standard input ends. Every peer imports this module, so this module uses only the standard library.
 """
 
 import json
@@ -110,7 +110,7 @@ def await_port(port: int, seconds: float = 60) -> None:
     """Wait until a process is listening on the port.
 
     Raises:
-        OSError: No process started listening in time.
+        OSError: No process was listening when the timeout expired.
     """
     deadline = time.monotonic() + seconds
     while True:

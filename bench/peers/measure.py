@@ -148,7 +148,7 @@ def start_driver(
         assert process.stdin is not None
         process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(15)  # give the driver time to clean up; any remaining processes are ended below
+            process.wait(15)  # give the driver time to clean up, before any remaining processes are ended
     finally:
         processes.end_descendants(without=[account.pid])
         process.wait()

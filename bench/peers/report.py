@@ -1,4 +1,4 @@
-"""The peers' figures and their ratios to the figures of the floor (the bare boto3 script), as a table and as JSON."""
+"""Renders the peers' figures, and their ratios to the bare boto3 script (the floor), as a table and as JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -29,14 +29,14 @@ class PeerFigures:
     calls: float
 
     def ratios_to_floor(self, floor: "PeerFigures") -> dict[str, float]:
-        """Return the ratio of every figure to the floor's figure. Figures that are 0 for the floor are left out."""
+        """Return the ratio of each figure to the bare boto3 script's figure, unless the script's figure is 0."""
         own, other = asdict(self), asdict(floor)
         return {name: own[name] / other[name] for name in own if other[name]}
 
 
 @dataclass(frozen=True)
 class PeerRow:
-    """One peer's row: the peer's figures and the floor's figures, or the reason why the peer has no figures."""
+    """One row of the table: the figures of a peer and of the bare boto3 script, or why the peer has no figures."""
 
     peer: Peer
     figures: PeerFigures | None = None
@@ -56,7 +56,7 @@ COLUMN_HEADINGS: Final = {
 
 
 def render_table(rows: Sequence[PeerRow], environments: int, concurrency: int) -> str:
-    """Render a Markdown table that shows each figure with its ratio to the floor's figure, followed by the remarks."""
+    """Render a Markdown table of the figures and their ratios to the bare boto3 script, followed by the remarks."""
     headings = [text.format(environments=environments, concurrency=concurrency) for text in COLUMN_HEADINGS.values()]
     lines = [f"| | {' | '.join(headings)} |", f"|---{'|---' * len(COLUMN_HEADINGS)}|"]
     lines += [f"| {row.peer.title} | {' | '.join(_cells(row))} |" for row in rows]

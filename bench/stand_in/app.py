@@ -78,8 +78,8 @@ class StandIn:
     def _control(self, request: HttpRequest) -> HttpResponse:
         """Handle a control request.
 
-        The requests are GET `health`, GET or DELETE `calls`, POST or DELETE `refuse`, `hold` or `disable` (a KMS key),
-        and POST `copies` (of an environment).
+        The paths are `health` (GET), `calls` (GET and DELETE), `refuse`, `hold` and `disable` (POST and DELETE), and
+        `copies` (POST). `disable` disables a KMS key, and `copies` copies an environment.
         """
         match request.method, request.path.removeprefix(CONTROL_PATH_PREFIX):
             case "GET", "health":

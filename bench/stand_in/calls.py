@@ -32,7 +32,7 @@ class CallLog:
         self._since, self._cpu = time.time(), time.process_time()
 
     def count_or_refuse(self, service: str, operation: str) -> None:
-        """Count a call; held calls are counted separately.
+        """Count a call. Held calls are counted separately.
 
         Raises:
             AwsError: The benchmark requested an error for this operation.

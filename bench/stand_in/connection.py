@@ -1,4 +1,4 @@
-"""HTTP/1.1 as boto3 uses it.
+"""The parts of HTTP/1.1 that boto3 uses.
 
 The parser is minimal, because a general-purpose parser would use more CPU.
 

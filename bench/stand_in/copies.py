@@ -1,6 +1,6 @@
 """Copies one environment's resources, so that a benchmark can begin with thousands of environments.
 
-A copy differs from the original only in some texts: the environment's id, the ids of its keys, and the part of its
+A copy differs from the original only in a few strings: the environment's id, the ids of its keys, and the part of its
 bucket names that depends on the environment's id.
 """
 
@@ -13,20 +13,20 @@ _Value = TypeVar("_Value", str, bytes, dict[str, Any], dict[str, str])
 
 @dataclass(frozen=True)
 class CopyTexts:
-    """The texts that differ in one copy.
+    """The strings that differ between the original and one copy.
 
     Attributes:
-        pairs: Each text of the original, and the text that replaces it.
+        pairs: Each string of the original, with the string that replaces it.
     """
 
     pairs: Sequence[tuple[str, str]]
 
     def changes(self, name: str) -> bool:
-        """Return whether a name belongs to the original: it contains one of the texts."""
+        """Return whether a name belongs to the original, which is the case if the name contains one of the strings."""
         return any(old in name for old, _ in self.pairs)
 
     def replace(self, value: _Value) -> _Value:
-        """Return a text, or the fields of a resource, as they are in the copy."""
+        """Replace the original's strings in a text or in the fields of a resource."""
         replaced: _Value = self._replace(value)
         return replaced
 

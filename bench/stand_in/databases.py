@@ -1,4 +1,4 @@
-"""Clusters, instances and final snapshots in RDS's format. Fields that never change are rendered only once."""
+"""Clusters, instances and final snapshots in RDS's format. Constant fields are rendered only once."""
 
 import secrets
 import string
@@ -33,8 +33,8 @@ class DatabaseRecord:
     Attributes:
         fields: The fields of the response that never change.
         written: The same fields, rendered as XML.
-        number: The record's sequence number, which increases with every new record. The marker of a page is the number
-            of the page's last record.
+        number: The record's sequence number, which increases with every new record. A page's marker is the number of
+            the last record on the page.
         until: The time at which the creation or deletion is complete.
         members: The instances of a cluster.
     """

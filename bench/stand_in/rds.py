@@ -161,7 +161,7 @@ class RdsService:
         return f"<DBClusterSnapshots>{render_snapshot(found)}</DBClusterSnapshots>"
 
     def copy_environment(self, copies: Sequence[CopyTexts]) -> None:
-        """Copy the clusters of the original with their instances. The copies are available at once."""
+        """Copy the clusters of the original with their instances. The copies are available immediately."""
         for region, clusters in self._clusters.items():
             for cluster in [one for one in clusters.values() if copies[0].changes(one.name)]:
                 for texts in copies:
@@ -240,7 +240,7 @@ def _filter(params: _Params, by: str) -> list[str] | None:
 
     Args:
         params: The parameters of the call.
-        by: The name of the only modelled filter.
+        by: The name of the only filter that the stand-in supports.
 
     Raises:
         AwsError: The call has several filters, or a filter with another name.

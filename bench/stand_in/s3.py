@@ -57,8 +57,8 @@ class ObjectVersion:
     """One version of an object.
 
     Attributes:
-        written: Headers that are part of write responses and of read responses.
-        described: Headers that are part of read responses only.
+        written: Headers that S3 returns when the version is written and when it is read.
+        described: Headers that S3 returns only when the version is read.
     """
 
     version_id: str | None
@@ -73,7 +73,7 @@ class ObjectVersion:
 
 @dataclass(slots=True)
 class Bucket:
-    """A bucket: its settings by query parameter, and its objects with all versions. The newest version is last.
+    """A bucket, with its settings by query parameter, and all versions of its objects, oldest version first.
 
     Attributes:
         keys: The keys of all objects, sorted.
@@ -96,7 +96,7 @@ class Bucket:
         self.objects[key] = versions
 
     def remove_object(self, key: str) -> list[ObjectVersion]:
-        """Remove an object, and return its versions; none if the object does not exist."""
+        """Remove an object, and return its versions. If the object does not exist, return an empty list."""
         if key in self.objects:
             del self.keys[bisect_left(self.keys, key)]
         return self.objects.pop(key, [])
@@ -114,7 +114,7 @@ class S3Service:
         self._buckets: dict[str, Bucket] = {}
         self._names: list[str] = []
         self._made = 0
-        # The method, the kind of path and the names in the query determine the operation.
+        # The operation follows from the method, the kind of path and the names in the query.
         self._operations: dict[tuple[str, str, str], tuple[str, Handler]] = {
             ("GET", "service", ""): ("ListBuckets", self.list_buckets),
             ("GET", "service", "prefix&max-buckets"): ("ListBuckets", self.list_buckets),
@@ -326,7 +326,7 @@ class S3Service:
         raise AwsError("NoSuchVersion", "The specified version does not exist.", 404, {"Key": _key(request)})
 
     def copy_environment(self, copies: Sequence[CopyTexts]) -> None:
-        """Copy the buckets of the original, and its objects in the buckets that all environments share."""
+        """Copy an environment's own buckets, and its objects in buckets that all environments share."""
         buckets = [bucket for bucket in self._buckets.values() if copies[0].changes(bucket.name)]
         shared = [
             (bucket, key, bucket.objects[key])

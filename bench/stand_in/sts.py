@@ -1,4 +1,4 @@
-"""STS: the worker's identity, which the worker requests when it starts."""
+"""STS with GetCallerIdentity, which the worker calls when it starts."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ _IDENTITY: Final = render_xml(
 
 
 def get_caller_identity(_region: str, params: dict[str, str]) -> str:
-    """GetCallerIdentity: return a session of the platform role for every caller.
+    """GetCallerIdentity: return a session of the platform role to every caller.
 
     Raises:
         AwsError: The call has a parameter, although the operation accepts none.

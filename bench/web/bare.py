@@ -1,7 +1,8 @@
 """A bare FastAPI application that makes the same Temporal calls as the API and the wizard, and does nothing else.
 
-For the first request of a path, the application reads what the answer shows, with byok's own code, and keeps the calls.
-For each further request of this path, it only sends these calls again: those that ran side by side, side by side.
+For the first request to a path, the application runs byok's own code and records the Temporal calls. For each further
+request to the path, the application only repeats the recorded calls. Calls that ran concurrently are repeated
+concurrently.
 """
 
 import argparse
@@ -27,7 +28,7 @@ Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class CallRecorder(ServiceClient):
-    """A service client that keeps the calls, in groups of calls that ran side by side."""
+    """A service client that records every call. Calls that run concurrently form a group."""
 
     def __init__(self, inner: ServiceClient) -> None:
         super().__init__(inner.config)
@@ -100,12 +101,12 @@ async def repeat_calls(path: str, request: Request) -> dict[str, Any]:
                 state.calls[path] = await record_calls(state.temporal, path)
     for group in state.calls[path]:
         sent = (state.temporal.service_client._rpc_call(*call, **options) for call, options in group)
-        await asyncio.gather(*sent, return_exceptions=True)  # that a workflow does not exist is an answer too
+        await asyncio.gather(*sent, return_exceptions=True)  # a missing workflow is a valid response too
     return {"path": path, "calls": [call[0] for group in state.calls[path] for call, _ in group]}
 
 
 async def record_calls(client: Client, path: str) -> list[list[Call]]:
-    """Return the calls that an answer takes."""
+    """Run byok's own code for a path, and return the Temporal calls that it makes."""
     recorder = CallRecorder(client.service_client)
     service = EnvironmentService(Client(recorder, namespace=client.namespace, data_converter=client.data_converter))
     match path.split("/"):

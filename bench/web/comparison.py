@@ -1,7 +1,7 @@
 """Compares the latencies of two web servers under the same load.
 
-In every round, the same load is sent to byok's server and to a bare server, in an order that alternates. Both use the
-same Temporal server. No worker runs during the rounds, because a worker would compete for the CPU.
+Every round sends the same load to byok's server and to a bare server, and the order of the two servers alternates. Both
+servers use the same Temporal server. No worker runs during the rounds, because a worker would compete for the CPU.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ SERVER_SETTINGS: Final = {
     "BYOK_API__REQUESTS_PER_MINUTE": "1000000000",
     "BYOK_API__TEMPORAL_TIMEOUT_SECONDS": "10",
 }
-"""The settings of both servers: no limit of byok's own ends a request."""
+"""The settings of both servers. byok's own limits are so high that no request reaches them."""
 
 Requests = list[list[tuple[str, str, str]]]
 """The requests of each client, in order: method, path and body."""
@@ -43,7 +43,7 @@ class LatencyComparison:
     Attributes:
         requests: Builds the requests of all clients.
         expected: The HTTP status that every response must have.
-        target: The largest ratio of the p95 latencies that the project accepts.
+        target: The maximum acceptable ratio of the p95 latencies.
     """
 
     requests: Callable[[], Requests]
@@ -65,7 +65,7 @@ async def measure_latencies_ms(port: int, requests: Requests, expected: int, hea
     """Send the requests of all clients concurrently, and return the latencies of all requests in ms.
 
     Raises:
-        RuntimeError: A response has another status than expected.
+        RuntimeError: A response has an unexpected status.
     """
     load = LoadSpec(port=port, requests=requests, headers=dict(headers), expected=expected)
     process = await asyncio.create_subprocess_exec(
@@ -90,7 +90,7 @@ async def run_rounds(
 
 @asynccontextmanager
 async def run_bare_server(stack: DevStack, folder: Path, settings: Mapping[str, str]) -> AsyncIterator[int]:
-    """Run the bare server beside the stack, and return its port."""
+    """Run the bare server alongside the stack, and return its port."""
     port = Ports.pick_free().web
     bare = await ChildProcess.start(
         "bare", [sys.executable, "-m", "bench.web.bare", "--port", str(port)],
@@ -104,7 +104,7 @@ async def run_bare_server(stack: DevStack, folder: Path, settings: Mapping[str, 
 
 
 def build_request(stack: DevStack) -> ProvisionRequest:
-    """Build a request for a new environment, on the stack's ready-made keys."""
+    """Build a request for a new environment that uses the stack's ready-made keys."""
     return ProvisionRequest(
         environment_id=f"acme-{uuid.uuid4().hex[:12]}",
         region=REGION,

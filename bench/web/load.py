@@ -30,7 +30,7 @@ class LoadSpec(BaseModel):
 
 
 async def run_client(load: LoadSpec, requests: Sequence[tuple[str, str, str]]) -> list[float]:
-    """Send one client's requests in order, and return the latency of each in seconds."""
+    """Send one client's requests in order, and return each request's latency in seconds."""
     reader, writer = await asyncio.open_connection("127.0.0.1", load.port)
     latencies = []
     extra = "".join(f"{name}: {value}\r\n" for name, value in load.headers.items())

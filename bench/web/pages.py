@@ -1,7 +1,7 @@
 """`python -m bench.web.pages`: compare the latencies of the wizard's pages with those of a bare handler.
 
-The bare handler makes the same Temporal calls as the page and does nothing else. People read a page before they open
-the next one, so a few clients are a busy wizard.
+The bare handler makes the same Temporal calls as the page and does nothing else. Users read a page before they open the
+next one, so a few concurrent clients already represent many users.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ async def measure() -> dict[str, LatencyComparison]:
                 }
             )
             async with run_bare_server(stack, Path(folder), SERVER_SETTINGS) as bare_port:
-                for port in (ports.web, bare_port):  # warm up: templates, connections and calls are kept
+                for port in (ports.web, bare_port):  # warm up: the servers cache templates, connections and calls
                     for kind in kinds.values():
                         await measure_latencies_ms(port, kind.requests()[:1], kind.expected, headers)
                 await run_rounds(kinds, ports.web, bare_port, headers)
@@ -71,7 +71,10 @@ def build_comparisons(paths: Mapping[str, str]) -> dict[str, LatencyComparison]:
 
 
 async def open_first_page(url: str) -> str:
-    """Open a page, so that the server reads the external id while there is a worker. Return the session's cookie."""
+    """Open a page, and return the session's cookie.
+
+    To render its first page, the server needs a running worker, from which it reads the external id.
+    """
     async with httpx.AsyncClient() as client:
         response = await client.get(url)
         response.raise_for_status()

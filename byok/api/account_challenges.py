@@ -1,4 +1,4 @@
-"""Issues and verifies the nonces with which organisations prove that they have credentials of an AWS account."""
+"""Issues and verifies nonces, with which organisations prove that they have credentials for an AWS account."""
 
 import secrets
 import time
@@ -18,7 +18,7 @@ _EXPIRED: Final = "has expired, because a nonce is valid for five minutes. Reque
 
 @dataclass(frozen=True)
 class Challenge:
-    """A nonce, and when it expires."""
+    """A nonce and its expiry time."""
 
     nonce: str
     expires_at: datetime
@@ -27,9 +27,9 @@ class Challenge:
 class ChallengeSigner:
     """Issues nonces of the form `<organisation>.<expiry>.<random text>.<signature>`.
 
-    The nonce begins with the organisation's name, so that a key administrator sees for which organisation they register
-    their account. The name of an EKS cluster cannot contain a dot (botocore, `eks`, ClusterName), so a token that
-    contains a nonce does not give access to any EKS cluster.
+    The nonce begins with the organisation's name. The key administrator, who signs the nonce, can therefore see for
+    which organisation the AWS account will be registered. A token that contains a nonce gives no access to any EKS
+    cluster, because the name of an EKS cluster cannot contain a dot (botocore, `eks`, ClusterName).
 
     Args:
         secret: The signing secret, which all processes behind one address must share.
@@ -47,7 +47,7 @@ class ChallengeSigner:
         return Challenge(nonce, datetime.fromtimestamp(expires, UTC))
 
     def verify(self, nonce: str, organisation: str) -> None:
-        """Require that this server issued a nonce to an organisation within the last five minutes.
+        """Check that this server issued the nonce to the organisation within the last five minutes.
 
         This method does not check whether the nonce has been used before.
 

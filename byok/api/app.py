@@ -32,7 +32,10 @@ workflow stopped, `problems` contains the cause, AWS's exact message and the rem
 
 
 def make_api_app(state: ApiState) -> FastAPI:
-    """Build the application without the security middleware, which later wraps the API and the wizard together."""
+    """Build the API application without the security middleware.
+
+    The security middleware is added later, around the API and the wizard together.
+    """
 
     @contextlib.asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
@@ -65,7 +68,7 @@ def make_api_app(state: ApiState) -> FastAPI:
 
 
 def wrap_with_security_middleware(app: ASGIApp, settings: ApiSettings, journal: AuditJournal) -> ASGIApp:
-    """Add request ids, the audit trail, the checks of host, scheme and origin, the limits, and the response headers."""
+    """Wrap an application with middleware for request ids, the audit trail, security checks, limits and headers."""
     app = BodyLimitMiddleware(app, settings.max_body_bytes, settings.request_timeout_seconds)
     app = RateLimitMiddleware(SameOriginMiddleware(app, settings.public_url), settings.requests_per_minute)
     if settings.public_url is not None:

@@ -1,7 +1,6 @@
-"""The routes that leave audit records (contract 147).
+"""The routes whose requests are recorded in the audit trail (contract 147).
 
-A test compares this table with the routes of the API and the wizard, so that no route that changes something is missing
-from the table.
+A test ensures that this table contains every route of the API and the wizard that changes something.
 """
 
 import re
@@ -47,12 +46,13 @@ AUDITED_ROUTES: Final[Mapping[tuple[str, str], AuditAction | None]] = {
     ): AuditAction.SIGN_IN,  # a provider redirects the browser here, so the request is a GET
     ("POST", "/sign-out"): AuditAction.SIGN_OUT,
 }
-"""The audit action of each route; None for a route that changes nothing and uses no key, and so leaves no record."""
+"""The audit action of each route. The action is None for a route that changes nothing and uses no key. Requests to such
+a route are not recorded."""
 
 
 @dataclass(frozen=True)
 class AuditedRequest:
-    """A request to a route that leaves audit records.
+    """A request that is recorded in the audit trail.
 
     Attributes:
         fields: The path parameters, as the client sent them.

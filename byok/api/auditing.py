@@ -1,7 +1,7 @@
 """Writes the audit records of HTTP requests (contract 147).
 
-`EnvironmentService` writes the intent before it acts. The middleware writes the outcome before the client receives the
-response, even for requests that are refused before they reach a route.
+`EnvironmentService` writes the intent of a request before it acts on the request. The middleware writes the outcome
+before the client receives the response, even for requests that are refused before they reach a route.
 """
 
 from http import HTTPStatus
@@ -45,8 +45,8 @@ class RequestAudit:
     async def record_intent(self, action: AuditAction, target: AuditTarget) -> None:
         """See `RequestRecorder`.
 
-        The record contains the route's action instead of `action`, because `EnvironmentService` can handle a replay as
-        the creation of an environment.
+        The record contains the route's action instead of `action`, because for a replay, `EnvironmentService` can pass
+        the action for creating an environment.
         """
         if self.has_intent:
             return
@@ -73,7 +73,8 @@ class RequestAudit:
     async def record_outcome(self, status: int, code: str | None) -> None:
         """Write the outcome of the request.
 
-        No outcome is written if the request succeeded without an intent, for example because a form is shown again.
+        No outcome is written if the request succeeded but started no action, for example if the wizard only showed a
+        form again.
 
         Raises:
             JournalUnwritableError: The record cannot be written.
@@ -104,8 +105,8 @@ class AuditMiddleware:
     If the outcome of a refused request cannot be written, the client gets 503 instead of the refusal. If byok has
     already acted, the client still gets the normal response, and byok logs that the outcome could not be recorded.
 
-    Of the requests that the rate limit refuses, only the first per address and minute leaves an outcome, so that a
-    flood of requests cannot fill the disk.
+    If the rate limit refuses several requests from one address within a minute, only the first refusal is recorded, so
+    that a flood of requests cannot fill the disk.
     """
 
     def __init__(self, app: ASGIApp, journal: AuditJournal) -> None:
@@ -149,7 +150,7 @@ class AuditMiddleware:
 
 
 def find_request_audit(request: Request) -> RequestAudit | None:
-    """Return the audit records of a request; None if the route leaves no audit records."""
+    """Return the audit records of a request; None if requests to this route are not recorded."""
     found: RequestAudit | None = request.scope["state"].get(_STATE)
     return found
 
@@ -166,7 +167,7 @@ async def record_own_intent(request: Request) -> None:
 
 
 def identify_requester(request: Request, caller: Caller) -> None:
-    """Put the authenticated caller into the audit records of a request."""
+    """Record the authenticated caller in the audit records of a request."""
     audit = find_request_audit(request)
     if audit is not None:
         audit.requester = build_requester(request, caller, audit.requester.via, audit.requester.reason)

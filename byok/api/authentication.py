@@ -17,7 +17,7 @@ class UnauthenticatedError(Exception):
 
 
 class UnknownTokenError(UnauthenticatedError):
-    """An authenticator does not know the token, so another authenticator may accept it."""
+    """The authenticator does not recognise the token. Another authenticator may still accept the token."""
 
 
 class InvalidOrganisationError(UnauthenticatedError):
@@ -49,7 +49,7 @@ class Caller:
 
     @property
     def environment_id_prefix(self) -> str:
-        """The prefix that the ids of the caller's new environments must have; empty for the vendor's staff."""
+        """The required prefix of the ids of the caller's new environments; empty for the vendor's staff."""
         return environment_id_prefix(self.organisation)
 
 
@@ -63,7 +63,7 @@ class Authenticator(Protocol):
         """Return the caller that a bearer token identifies.
 
         Raises:
-            UnknownTokenError: The token is missing, or this authenticator does not know it.
+            UnknownTokenError: The token is missing, or this authenticator does not recognise the token.
             UnauthenticatedError: The token is invalid. The message contains no part of the token.
             IdentityProviderUnavailableError: The identity provider cannot be reached.
         """
@@ -107,7 +107,10 @@ class StaticTokenAuth:
 
 @dataclass(frozen=True)
 class ChainedAuth:
-    """Asks several authenticators in order. The first authenticator that knows the token accepts or rejects it."""
+    """Asks several authenticators in order.
+
+    The first authenticator that recognises the token decides whether to accept the token.
+    """
 
     authenticators: Sequence[Authenticator]
 

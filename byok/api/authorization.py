@@ -43,7 +43,7 @@ AnyCaller = Annotated[Caller, Depends(_authenticate)]
 def find_service(request: Request, caller: Caller, reason: str | None = None) -> EnvironmentService:
     """Return an `EnvironmentService` that acts on behalf of the caller.
 
-    Routes that do not always need Temporal call this function.
+    Routes that need Temporal only for some requests call this function instead of declaring a dependency.
 
     Raises:
         TemporalUnreachableError: The server is not connected to Temporal yet.
@@ -98,7 +98,7 @@ async def _accounts_staff(caller: _AccountsCaller) -> Caller:
 
 
 def _require_staff(caller: Caller) -> Caller:
-    """Return the caller if they may use all environments.
+    """Return the caller if the caller may use the environments of all organisations.
 
     Raises:
         ProblemError: The caller belongs to an organisation.

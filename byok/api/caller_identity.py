@@ -1,7 +1,7 @@
 """Sends a customer's pre-signed request to STS, and returns the AWS account that STS reports.
 
-The pre-signed request is a credential. `urllib` writes no log, and no error in this module contains the URL or STS's
-message, because STS's message about a wrong signature repeats the request.
+The pre-signed request is a credential. `urllib` does not log requests. No error in this module contains the URL or
+STS's message, because STS repeats the request in its message about a wrong signature.
 """
 
 import asyncio
@@ -24,11 +24,12 @@ _TIMEOUT_SECONDS: Final = 5.0
 _MAX_RESPONSE_BYTES: Final = 16_384
 
 _THREADS: Final = ThreadPoolExecutor(4, "sts")
-"""Separate threads, so that an unreachable STS does not delay other work, such as loading the OIDC issuer's keys."""
+"""A separate thread pool, so that an unreachable STS does not delay other work, such as loading the OIDC issuer's
+keys."""
 
 
 class _Identity(BaseModel):
-    """STS's response if the client accepts JSON (aws-iam-authenticator, `getCallerIdentityWrapper`)."""
+    """The JSON response of STS (aws-iam-authenticator, `getCallerIdentityWrapper`)."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -38,7 +39,7 @@ class _Identity(BaseModel):
 
 
 class _Refusal(BaseModel):
-    """STS's error if the client accepts JSON (recorded in aws/aws-sdk-java#2413)."""
+    """The JSON error of STS (recorded in aws/aws-sdk-java#2413)."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -51,7 +52,7 @@ async def fetch_account(request: SignedIdentityRequest, nonce: str) -> str:
     """Return the id of the AWS account whose credentials signed a request.
 
     Args:
-        request: The request, which is addressed to STS.
+        request: The pre-signed request to STS.
         nonce: The value of the nonce header. STS refuses the request if the customer signed a different value.
 
     Raises:

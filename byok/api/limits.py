@@ -16,7 +16,9 @@ from byok.api.problems import build_problem_response
 from byok.api.rate_limits import build_rate_limit_headers
 
 REPEATED_REFUSAL: Final = "repeated_refusal"
-"""Key in the request's state: set if the rate limit has already refused a request from the same address in this minute.
+"""The key in a request's state that marks a repeated refusal.
+
+The middleware sets the key if the rate limit has already refused another request from the same address in this minute.
 """
 
 

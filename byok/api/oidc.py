@@ -28,7 +28,8 @@ _ALGORITHMS_BY_KEY_TYPE: Final[dict[tuple[object, object], tuple[str, ...]]] = {
 }
 """The signing algorithms of each key type and curve (`kty` and `crv`; RFC 7518 section 3.1, RFC 8037).
 
-Public-key algorithms only. With a shared-secret algorithm, an attacker could use the public key as the secret.
+The algorithms are public-key algorithms. With a shared-secret algorithm, an attacker could use the public key as the
+secret.
 """
 
 _LEEWAY_SECONDS: Final = 30
@@ -39,8 +40,7 @@ _ASK_AGAIN_SECONDS: Final = 30.0
 """The minimum time between two refreshes that are triggered by unknown keys. Without a minimum, every forged token
 would cause a refresh."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
-"""How long requests fail immediately, without another call to the issuer, after an attempt to load the issuer's keys
-has failed."""
+"""How long byok rejects tokens without calling the issuer again after the issuer's keys could not be loaded."""
 
 
 class TokenTimeError(UnauthenticatedError):
@@ -81,7 +81,7 @@ class SigningKey:
     def may_have_signed(self, header: dict[str, Any]) -> bool:
         """Return whether this key could have signed a token with this header (RFC 7515).
 
-        The key id is compared only if both the key and the token have one (appendix D, "Notes on Key Selection").
+        If both the key and the token have a key id, the two ids must be equal (appendix D, "Notes on Key Selection").
         """
         return header.get("alg") in self.algorithms and (
             None in (self.key_id, header.get("kid")) or self.key_id == header["kid"]
@@ -154,7 +154,7 @@ class OidcAuth:
         return require_organisation_name(organisation)
 
     def is_for_api(self, token: str) -> bool:
-        """Return whether a token claims to be a token of this issuer for the API; the signature is not verified."""
+        """Return whether the unverified claims of a token contain this issuer and the API's audience."""
         try:
             payload = _read_unverified(token)["payload"]
         except UnknownTokenError:
@@ -167,15 +167,15 @@ class OidcAuth:
     async def verify(self, token: str, audience: str) -> dict[str, Any]:
         """Return the claims of a valid token.
 
-        A token of another issuer is rejected before byok verifies its signature, so such tokens never make byok load
-        this issuer's keys.
+        A token of another issuer is rejected before byok verifies its signature, so such a token never causes byok to
+        load this issuer's keys.
 
         If none of the loaded keys signed the token, load the keys again, because issuers rotate their keys. The new key
         may have the same id as the old key.
 
         Args:
             token: The token.
-            audience: The audience for which the token must be issued.
+            audience: The audience that the token must have.
 
         Raises:
             UnknownTokenError: The token is not a JWT of this issuer.
@@ -231,8 +231,8 @@ class OidcAuth:
             try:
                 self._keys = await asyncio.to_thread(self._load_keys)
             except (jwt.PyJWTError, ValueError, OSError) as error:
-                # The issuer's response was missing or invalid. From now on, requests that are waiting for this lock
-                # fail immediately, so that they do not each wait for a timeout.
+                # The issuer did not respond, or its response was invalid. From now on, requests that are waiting for
+                # this lock fail immediately, so that they do not each wait for a timeout.
                 self._not_before = time.monotonic() + _AFTER_A_FAILURE_SECONDS
                 raise IdentityProviderUnavailableError("Cannot load the issuer's keys: try again later.") from error
             self._loaded_at = time.monotonic()

@@ -17,9 +17,9 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 class SameOriginMiddleware:
     """Rejects state-changing requests from another site's pages (RFC 6454; Fetch, "Origin header").
 
-    Requests without the `Origin` header are accepted, because they come from programs, not from browsers. A program has
-    no session cookie that another site could abuse, and a web page cannot make a program send requests, not even to a
-    server without authentication.
+    Requests without the `Origin` header are accepted, because they come from programs, not from browsers. These
+    programs have no session cookie that another site could abuse. A web page cannot make a browser omit the header, so
+    even a server without authentication is protected.
 
     Attributes:
         app: The application.

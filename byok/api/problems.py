@@ -23,7 +23,7 @@ PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 INTERNAL_ERROR_DETAIL: Final = "Internal error: the server's log has the details. Accepted requests continue."
 RETRY_AFTER_SECONDS: Final = "5"
 PROBLEM_CODE: Final = "problem_code"
-"""The key in a request's state under which the code of the request's problem is stored."""
+"""The key in a request's state under which the middleware finds the problem code of the response."""
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 
@@ -63,7 +63,7 @@ STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
 
 
 class FieldError(BaseModel):
-    """The name of an invalid field, and why it is invalid. The field's value is never included."""
+    """An invalid field and the reason why it is invalid. The field's value is never included."""
 
     field: str
     message: str
@@ -110,7 +110,7 @@ class ProblemError(Exception):
 
 
 def invalid_field_error(field: str, message: str) -> ProblemError:
-    """Build the error for a value that passes the validation of the request's model but is still invalid."""
+    """Build the error for an invalid value that the validation of the request's model does not detect."""
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"{field}: {message}", fault=(field, message)
     )
@@ -142,7 +142,7 @@ def build_problem_response(
     faults: list[FieldError] | None = None,
     problems: tuple[Problem, ...] = (),
 ) -> JSONResponse:
-    """Build a problem details response to the request with this ASGI scope."""
+    """Build a problem details response. `scope` is the ASGI scope of the request."""
     scope["state"][PROBLEM_CODE] = code
     details = ProblemDetails(
         type=build_help_url(code),
@@ -239,5 +239,5 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def _name(location: tuple[int | str, ...]) -> str:
-    """Return a field's name without the first element, which is the part of the request, such as `body`."""
+    """Return the name of a field, without the part of the request that contains the field, such as `body`."""
     return ".".join(str(part) for part in location[1:]) or str(location[0])

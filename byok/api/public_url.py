@@ -24,7 +24,7 @@ class PublicUrlMiddleware:
 
     Attributes:
         app: The application.
-        public_url: The public URL as an origin: scheme, host, and port unless it is the scheme's default.
+        public_url: The origin of the public URL: the scheme, the host, and the port if it is not the scheme's default.
     """
 
     app: ASGIApp

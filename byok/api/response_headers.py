@@ -20,9 +20,11 @@ _SECURITY_HEADERS: Final = {
 
 @dataclass(frozen=True)
 class ResponseHeadersMiddleware:
-    """Tells caches not to store responses other than static files, and limits what browsers do with a response.
+    """Restricts what caches and browsers may do with a response.
 
-    If the public URL is an https URL, also tells browsers to use only https.
+    Caches may store only static files.
+
+    If the public URL is an https URL, the headers also tell browsers to use only https for this host.
 
     Attributes:
         app: The application.
@@ -53,7 +55,7 @@ class ResponseHeadersMiddleware:
 
 @dataclass(frozen=True)
 class ContentSecurityPolicyMiddleware:
-    """Adds a content security policy to all responses, including those to internal errors.
+    """Adds a content security policy to all responses, including responses to internal errors.
 
     Attributes:
         app: The application.

@@ -68,7 +68,7 @@ class PermissionCheckResponse(BaseModel):
 
 
 class PolicyFinding(BaseModel):
-    """A defect in a key policy. The remedy has the statements to paste."""
+    """A defect in a key policy. The remedy contains the statements to paste into the policy."""
 
     code: str
     key: KeyPurpose | None
@@ -94,11 +94,11 @@ class PolicyCheckResponse(BaseModel):
 
 
 class DiagnosisResponse(BaseModel):
-    """What is wrong with two keys, according to the output of the key administrator's script.
+    """The diagnosis of two keys, based on the output of the key administrator's script.
 
     Attributes:
         usable: Whether provisioning can use both keys; None if the output lacks the data to decide this.
-        findings: The most severe finding first.
+        findings: The findings, the most severe first.
     """
 
     usable: bool | None
@@ -130,7 +130,7 @@ class EnvironmentPage(BaseModel):
     """A page of the list of environments.
 
     Attributes:
-        next: The value of `after` with which to request the next page; None on the last page.
+        next: The value to send as `after` to request the next page; None on the last page.
     """
 
     environments: list[EnvironmentSummary]
@@ -138,7 +138,7 @@ class EnvironmentPage(BaseModel):
 
 
 class AwsEventResponse(BaseModel):
-    """What an AWS event has started.
+    """The checks that an AWS event started.
 
     Attributes:
         environments: The ids of the environments that byok now checks.

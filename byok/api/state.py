@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class ApiState:
-    """The state that routes use.
+    """The application state that is available to the routes.
 
     Attributes:
         access: Authenticates callers.
@@ -40,7 +40,7 @@ class ApiState:
         connect: Connects to Temporal and returns an `EnvironmentService`.
         secret: Signs page tokens and session cookies.
         max_streams: The maximum number of streams that one organisation can have open at the same time.
-        local_aws: The endpoint of the local AWS; None if the platform uses AWS.
+        local_aws: The endpoint of the local AWS emulator; None if the platform uses AWS.
         journal: The journal of the audit trail.
         shipper: Ships the audit trail; None if no bucket is set.
         aws_events_secret: The secret with which EventBridge authenticates; None if the server accepts no AWS events.

@@ -23,7 +23,10 @@ class StatusReader(Protocol):
 
 
 ERROR_RETRY_DELAY: Final = timedelta(seconds=5)
-"""How long to wait after a failed poll, so that byok does not poll an unreachable Temporal server at full rate."""
+"""The wait after a failed poll.
+
+Without this wait, byok would poll an unreachable Temporal server in a tight loop.
+"""
 
 
 class TooManyStreamsError(Exception):
@@ -35,7 +38,7 @@ class _WatchedEnvironment:
     """A watched environment.
 
     Attributes:
-        number: The number of changes so far. A watcher that has seen fewer changes has an update to read.
+        number: The number of changes so far. A watcher that has seen fewer changes must read the new status.
         watchers: The number of watchers.
         changed: An event that is set at the next change and then replaced with a new event.
     """
@@ -85,8 +88,9 @@ class StatusBroadcaster:
     async def follow(self, environment_id: str, caller: Caller) -> AsyncIterator[EnvironmentStatus]:
         """Yield an environment's status now and after every change, until the environment reaches a final phase.
 
-        A slow watcher can miss statuses, but never the last status. Every status contains the timeline of all phases.
-        The stream ends when the caller's token expires. A client with a new token can reconnect and continue.
+        A slow watcher can miss intermediate statuses, but always receives the last status. Every status contains the
+        timeline of all phases. The stream ends when the caller's token expires. A client with a new token can reconnect
+        and continue.
 
         Raises:
             ServiceError: The first poll failed. Later failures are ignored, and polling continues.

@@ -1,1 +1,1 @@
-"""The audit trail: its records, the journal on disk, and the shipping of closed pieces to a bucket (contract 147)."""
+"""The audit trail: records, the journal on disk, and the shipper that moves the journal to a bucket (contract 147)."""

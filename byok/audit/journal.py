@@ -62,8 +62,8 @@ class AuditJournal:
         self.directory = directory
         self._max_bytes = max_piece_bytes
         self._max_age = max_piece_age.total_seconds()
-        # The journal has its own thread, because a flush must not wait for the AWS calls that fill the default
-        # executor.
+        # The journal has its own thread, so that a flush does not wait for AWS calls, which can occupy all threads of
+        # the default executor.
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="audit-journal")
         self._piece: _OpenPiece | None = None
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
@@ -176,7 +176,7 @@ class AuditJournal:
 
 @dataclass(frozen=True)
 class JournalBacklog:
-    """The pieces in a journal's directory, including open pieces.
+    """The number and size of the pieces in a journal's directory, including open pieces.
 
     Attributes:
         pieces: How many pieces the directory contains.
@@ -198,7 +198,7 @@ def read_backlog(directory: Path) -> JournalBacklog:
     """Return how many pieces a journal's directory contains, their total size, and when the oldest piece was opened."""
     sizes: dict[Path, int] = {}
     for piece in list_pieces(directory):
-        with contextlib.suppress(FileNotFoundError):  # the piece has just been shipped
+        with contextlib.suppress(FileNotFoundError):  # a shipper has just removed the piece
             sizes[piece] = piece.stat().st_size
     opened = [when for when in map(_opened_at, sizes) if when is not None]
     return JournalBacklog(len(sizes), sum(sizes.values()), min(opened, default=None))
@@ -221,7 +221,10 @@ def read_records(piece: Path) -> Iterator[AuditRecord]:
 
 @contextlib.contextmanager
 def lock_closed_piece(piece: Path) -> Iterator[bytes | None]:
-    """Lock a closed piece, and return its content; None if a process still writes to the piece, or has removed it."""
+    """Lock a closed piece, and return its content.
+
+    Return None if a process is still writing to the piece, or if another process has removed the piece.
+    """
     try:
         descriptor = os.open(piece, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

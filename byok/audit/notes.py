@@ -1,7 +1,7 @@
-"""Stores the requester of a replay or a cancellation as a note in the reason that Temporal records with the event.
+"""Stores the requester of a replay or a cancellation as a note in the reason for the operation.
 
-Reset and cancellation requests have no memo. If the client has a payload codec, byok encodes the note with this codec,
-because Temporal stores a reason as plain text.
+Temporal records this reason. Reset and cancellation requests have no memo. If the client has a payload codec, byok
+encodes the note with this codec, because Temporal stores a reason as plain text.
 """
 
 import base64
@@ -22,13 +22,13 @@ _RESET_REASON: Final = re.compile(r"(?P<step>replayed from \w+)(?: (?P<note>.+))
 async def format_reset_reason(converter: DataConverter, step: str, requester: Requester | None) -> str:
     """Return the reason that byok gives Temporal for a reset: the activity at which the run resumes, and the requester.
 
-    For every reset, Temporal itself records the history service as the identity.
+    Temporal records its own history service as the identity of every reset.
     """
     return f"replayed from {step} {await encode_requester(converter, requester)}".rstrip()
 
 
 async def parse_note(converter: DataConverter, text: str) -> tuple[Requester | None, str]:
-    """Return the requester that the reason of a reset or a cancellation contains, and a readable reason.
+    """Parse the reason of a reset or a cancellation into the requester and a readable reason.
 
     The readable reason is the reason that the requester gave. If the requester of a reset gave no reason, the readable
     reason contains the activity at which the run resumes. If a person wrote the text, the requester is None, and the

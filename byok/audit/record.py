@@ -40,8 +40,8 @@ UNAUTHENTICATED: Final = "unauthenticated"
 class RecordKind(StrEnum):
     """When a record was written.
 
-    `INTENT` is written before byok acts on a request, and `OUTCOME` is written afterwards. `RUN` is written by a worker
-    before a workflow's first activity, or after the worker found that a run was cancelled or terminated in Temporal.
+    `INTENT` is written before byok acts on a request, and `OUTCOME` is written afterwards. A worker writes `RUN` before
+    the first activity of a workflow, and when it detects that a run was cancelled or terminated in Temporal.
     """
 
     INTENT = "intent"
@@ -101,13 +101,13 @@ WORKFLOW_ACTIONS: Final[Mapping[str, AuditAction | None]] = {
 """The audit action of each workflow type.
 
 None means that byok writes no audit record for the workflow, because the workflow uses no customer key and changes
-neither an environment nor a registration. An environment's record and the notifications about an environment only
-repeat what audited runs report.
+neither an environment nor a registration. The workflows for environment records and for notification deliveries only
+repeat what other audited runs report.
 """
 
 
 class AuditTarget(RecordModel):
-    """What a request acts on. A field is empty if the request does not contain the value, or if the value is invalid.
+    """The target of a request. A field is empty if the request does not contain the value, or if the value is invalid.
 
     Attributes:
         organisation: The organisation that owns the environment or the account.
@@ -150,7 +150,7 @@ class AuditRecord(RecordModel):
             id.
         recorded_at: When byok wrote the record.
         requester: Who made the request, and why. If byok does not know the requester, the subject is the identity that
-            Temporal recorded.
+            Temporal recorded. If byok does not know the requester, the subject is the identity that Temporal recorded.
         temporal_identity: The identity that Temporal recorded for the client that started, reset, cancelled or
             terminated the run; only in records of the kind `run`.
         code: The code of the problem, if the request was refused or failed.

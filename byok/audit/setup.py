@@ -8,7 +8,7 @@ from byok.settings import Settings
 
 
 def build_shipper(settings: Settings, journal: AuditJournal) -> AuditShipper | None:
-    """Build the shipper of a journal; None if no bucket is set."""
+    """Build the shipper of a journal; return None if no bucket is set."""
     audit, owner = settings.audit, settings.audit_bucket_owner
     if audit.bucket is None or owner is None:
         return None

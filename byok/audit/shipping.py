@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class AuditSink(Protocol):
-    """The place to which pieces are shipped."""
+    """The destination to which the shipper copies pieces."""
 
     def put(self, name: str, content: bytes) -> None:
         """Store a piece durably. Storing the same piece again changes nothing.
@@ -143,9 +143,9 @@ class AuditShipper:
 
 
 def build_object_name(piece: Path, content: bytes) -> str:
-    """Return the name of a piece's object, which consists of the day, the piece's name, and a digest of the content.
+    """Return the name of a piece's object, which consists of the day, the piece's name and a digest of the content.
 
-    The same piece always has the same name, so that shipping the piece again changes nothing.
+    If the shipper ships a piece again, the name is the same, so nothing changes in the bucket.
     """
     day = piece.name[:8]
     return f"audit/{day[:4]}/{day[4:6]}/{day[6:8]}/{piece.stem}-{hashlib.sha256(content).hexdigest()[:16]}.jsonl"

@@ -1,4 +1,4 @@
-"""The classes of byok's commands: their help, and the format of errors in their arguments."""
+"""The Typer classes of byok's commands, which lay out the help and format usage errors."""
 
 import shutil
 import sys
@@ -27,7 +27,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class CommandLine(typer.Typer):
-    """A group of commands whose help has examples, exit codes and groups of commands."""
+    """A group of commands. The help lists the commands under headings, and can contain examples and exit codes."""
 
     def __init__(self, name: str, *, help: str, **options: Any) -> None:
         super().__init__(
@@ -47,7 +47,7 @@ class CommandLine(typer.Typer):
 
 
 class DocumentedCommand(TyperCommand):
-    """A command whose help shows the examples and exit codes of its docstring."""
+    """A command whose help shows the examples and exit codes from its docstring."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """See `typer.core.TyperCommand`."""
@@ -55,7 +55,7 @@ class DocumentedCommand(TyperCommand):
 
 
 class DocumentedGroup(TyperGroup):
-    """A group of commands whose help lists the commands by `rich_help_panel`."""
+    """A group of commands. The help lists the commands under the headings in `rich_help_panel`."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """See `typer.core.TyperGroup`."""
@@ -67,7 +67,7 @@ class DocumentedGroup(TyperGroup):
         groups = [
             line
             for panel, rows in panels.items()
-            # All groups of commands have the same column, whichever command is the longest of its group.
+            # The descriptions of all groups start in the same column.
             for line in lay_out_section(panel, lay_out_list(rows, width, widest))
         ]
         formatter.write("\n".join(_lay_out(self, ctx, groups)) + "\n")
@@ -81,7 +81,7 @@ class DocumentedGroup(TyperGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run a command; an error in the arguments is printed as `error: …` with the exit code 2."""
+        """Run a command. A usage error is printed as `error: …`, and the exit code is 2."""
         try:
             code = super().main(
                 args, prog_name, complete_var, standalone_mode=False, windows_expand_args=windows_expand_args, **extra

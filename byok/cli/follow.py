@@ -24,7 +24,7 @@ async def follow(
     Args:
         service: Access to Temporal.
         environment_id: The environment to follow.
-        quiet: Whether to suppress all output, except a message that no worker has picked up the work yet or that the
+        quiet: Whether to suppress all output, except the messages that no worker has picked up the work yet or that the
             work is paused.
         proof: Whether to show the evidence if the environment becomes ready.
 
@@ -86,9 +86,9 @@ async def _quietly(service: EnvironmentService, environment_id: str) -> Environm
 def exit_code_for_status(status: EnvironmentStatus) -> int:
     """Return the exit code for an environment's status.
 
-    The code is 3 if a customer's key stopped the environment, and 1 if anything else stopped it. As in `byok tenant`,
-    the code is also 3 if the environment is ready but a tenant alias points to another key, or a customer's key cannot
-    be used. In every other case, the code is 0.
+    The code is 3 if a customer's key stopped the environment, and 1 if the environment stopped for another reason. As
+    in `byok tenant`, the code is also 3 if the environment is ready but a tenant alias points to another key, or a
+    customer's key cannot be used. In every other case, the code is 0.
     """
     if status.phase is not Phase.STOPPED:
         conflicts = status.phase is Phase.READY and status.tenant is not None and status.tenant.conflicting_keys

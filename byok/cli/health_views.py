@@ -1,4 +1,4 @@
-"""Render the health of environments, and choose the exit codes for it."""
+"""Renders the health of an environment, and determines the exit code of `byok verify`."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -32,12 +32,13 @@ _KEY_USE_MARKS: Final = {
 
 
 def render_health(environment_id: str, health: EnvironmentHealth, region: str | None = None) -> Text:
-    """Render an environment's health: the state, its proof, the keys, the deadline, and the problems with remedies.
+    """Render an environment's health, with its keys, its recovery deadline, and its problems and remedies.
 
     Args:
         environment_id: The environment.
         health: Its health.
-        region: The environment's Region, whose schedule the text names if no check has completed.
+        region: The environment's Region. If no check has completed, the text contains the name of this Region's
+            schedule.
     """
     colour, now = HEALTH_COLOURS[health.state], datetime.now(UTC)
     since = f", since {format_time(health.since)}"
@@ -60,8 +61,8 @@ def render_health(environment_id: str, health: EnvironmentHealth, region: str | 
 def exit_code_for_health(health: EnvironmentHealth) -> int:
     """Return the exit code of `byok verify`.
 
-    The code is 3 only if a customer's key is lost. A lost key of the platform is the platform's fault, so the code is
-    the same as for other damage to the environment.
+    The code is 3 only if a customer's key is lost. If a platform-managed key is lost, the customer is not at fault, so
+    the code is the same as for other damage to the environment.
     """
     if health.unreachable is not None or health.state is HealthState.UNKNOWN:
         return EXIT_NOT_PROVED
@@ -76,16 +77,16 @@ def has_lost_customer_key(health: EnvironmentHealth) -> bool:
 
 
 def _explain_missing_proof(health: EnvironmentHealth, region: str | None) -> Iterator[Text]:
-    """Explain why the latest check proved nothing, or why no check has completed."""
+    """Explain why the latest check could not verify the keys, or why no check has completed."""
     fault = health.unreachable
     if fault is not None:
-        yield Text("  AWS did not answer the latest check. This says nothing about the keys:", "yellow")
+        yield Text("  AWS did not answer the latest check, so the current state of the keys is unknown:", "yellow")
         yield from _render_fault(fault)
     elif health.state is HealthState.UNKNOWN:
         schedule = f" {health_schedule_id(region)}" if region else ""
         text = (
-            f"No check has completed since {format_time(health.proved_at)}; is a worker running, and is the schedule"
-            f"{schedule} paused? byok doctor shows both."
+            f"No check has completed since {format_time(health.proved_at)}. Run byok doctor to find out whether "
+            f"a worker is running and whether the schedule{schedule} is paused."
         )
         yield Text(f"  {wrap_prose(text, 2)}", "yellow")
 
@@ -108,20 +109,20 @@ def _render_deadline(health: EnvironmentHealth, now: datetime) -> Iterator[Text]
     if until is None:
         return
     if until <= now:
-        yield Text(f"  The cluster could be recovered until {format_time(until)}, which has passed.", "bold red")
+        yield Text(f"  The cluster can no longer be recovered: the deadline was {format_time(until)}.", "bold red")
         return
     left = format_duration(until - now)
-    yield Text(f"  The cluster can be recovered until {format_time(until)}, {left} left.", "bold red")
+    yield Text(f"  The cluster can be recovered until {format_time(until)} ({left} left).", "bold red")
 
 
 def _render_deletions(health: EnvironmentHealth, now: datetime) -> Iterator[Text]:
-    """Say which keys KMS deletes. byok cannot verify the date."""
+    """Render the dates on which KMS will delete keys, as reported by CloudTrail. byok cannot verify these dates."""
     for one in health.deletions:
         if one.delete_at is None:
             continue
         left = f"in {format_duration(one.delete_at - now)}" if one.delete_at > now else "which has passed"
         text = (
-            f"The {one.key.display_name} is scheduled for deletion on {format_time(one.delete_at)} ({left}), reported "
-            f"by CloudTrail of the customer's account at {format_time(one.reported_at)}."
+            f"The {one.key.display_name} is scheduled for deletion on {format_time(one.delete_at)} ({left}), as "
+            f"reported by CloudTrail in the customer's account at {format_time(one.reported_at)}."
         )
         yield Text(f"  {wrap_prose(text, 2)}", "bold red")

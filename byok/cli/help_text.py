@@ -1,7 +1,7 @@
-"""Lay out the help of a command: what its docstring says, its options, its examples and its exit codes.
+"""Lays out the help of a command: the description, the options, the examples and the exit codes.
 
-The help fits any terminal of at least 40 columns: prose is wrapped, a long option goes on a line of its own, and a long
-example continues on the next line with a backslash, so that it can be copied.
+The help fits any terminal of at least 40 columns. Prose is wrapped, and a long option has a line of its own. A long
+example continues on the next line after a backslash, so users can still copy the example.
 """
 
 import re
@@ -15,7 +15,7 @@ _INDENT: Final = "  "
 _WIDEST_TERM: Final = 26
 _WIDEST_NARROW_TERM: Final = 18
 _NARROW: Final = 70
-"""Below this width, each description goes below its term, if a term is wide."""
+"""A terminal with fewer columns counts as narrow."""
 
 _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
@@ -38,7 +38,7 @@ class HelpText:
 
 
 def parse_help_text(text: str) -> HelpText:
-    """Parse a command's docstring, without its indentation."""
+    """Parse a command's docstring."""
     prose: list[str] = []
     examples: list[str] = []
     codes: list[tuple[str, str]] = []
@@ -73,12 +73,15 @@ def wrap(text: str, width: int, indent: str = _INDENT) -> list[str]:
 
 
 def lay_out_list(rows: Sequence[tuple[str, str]], width: int, widest: int = 0) -> Iterator[str]:
-    """Lay out terms and descriptions: in two columns or, on a narrow terminal, each description below its term.
+    """Lay out terms and descriptions.
+
+    There are two columns. If the terminal is narrow and a term is long, all descriptions are instead on the lines below
+    their terms.
 
     Args:
         rows: The terms and their descriptions.
         width: The terminal's width.
-        widest: The least width of the terms' column, so that several lists have the same column.
+        widest: The minimum width of the terms' column. Pass the same value for several lists to align them.
     """
     widest = max([widest, *(len(term) for term, _ in rows if len(term) <= _WIDEST_TERM)])
     if width < _NARROW and widest > _WIDEST_NARROW_TERM:
@@ -98,7 +101,11 @@ def lay_out_list(rows: Sequence[tuple[str, str]], width: int, widest: int = 0) -
 
 
 def lay_out_example(command: str, width: int) -> Iterator[str]:
-    """Lay out a shell command; a command that is too long continues before an option, after a backslash."""
+    """Lay out a shell command.
+
+    A command that is too long for one line is split before an option or a pipe, and each line except the last ends with
+    a backslash.
+    """
     rest, indent = command, _INDENT
     while len(indent) + len(rest) > width:
         breaks = [found.start() for found in re.finditer(r" (?=--?[a-z])| (?=\| )", rest)]
@@ -111,14 +118,20 @@ def lay_out_example(command: str, width: int) -> Iterator[str]:
 
 
 def lay_out_section(title: str, lines: Iterable[str]) -> Iterator[str]:
-    """Lay out a section below an empty line; nothing if it has no lines."""
+    """Lay out a section after an empty line.
+
+    A section without lines is omitted.
+    """
     found = list(lines)
     if found:
         yield from ("", f"{title}:", *found)
 
 
 def lay_out_usage(pieces: Sequence[str], width: int) -> Iterator[str]:
-    """Lay out the usage line; a long one continues between its pieces."""
+    """Lay out the usage line.
+
+    If the usage is too long for one line, it continues on the next line.
+    """
     line = "Usage:"
     for piece in pieces:
         if len(line) + 1 + len(piece) > width:

@@ -1,4 +1,4 @@
-"""Render the list of environments: as a table, with all columns, or as CSV."""
+"""Renders the list of environments as a table or as CSV."""
 
 import csv
 import io
@@ -31,18 +31,18 @@ _MORE_COLUMNS: Final[tuple[_Column, ...]] = (
 
 
 def begin_environment_list(*, wide: bool = False) -> GrowingTable:
-    """Return the table of environments, without rows; `wide` adds the columns that most readers do not need."""
+    """Return an empty table of environments. With `wide`, the table has additional columns."""
     return GrowingTable([heading for heading, _ in _choose_columns(wide)])
 
 
 def render_environments(table: GrowingTable, found: Sequence[EnvironmentSummary], *, wide: bool = False) -> Text:
-    """Render environments as the next rows of their table."""
+    """Render environments as further rows of a table."""
     rows = [[value(item) for _, value in _choose_columns(wide)] for item in found]
     return table.render(rows, [_choose_colour(item) for item in found])
 
 
 def render_environment_csv(found: Sequence[EnvironmentSummary]) -> str:
-    """Render environments as CSV, with the fields of `-o json` as the first row."""
+    """Render environments as CSV. The first row contains the names of the fields, as in `-o json`."""
     rows = [item.model_dump(mode="json") for item in found]
     names = [name for name, field in EnvironmentSummary.model_fields.items() if not field.exclude]
     file = io.StringIO()

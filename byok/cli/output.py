@@ -22,7 +22,7 @@ EXIT_USAGE: Final = 2
 EXIT_CUSTOMER_KEY: Final = 3
 EXIT_NOT_PROVED: Final = 4
 EXIT_DRIFT: Final = 5
-"""Both keys work, but the environment is not in order."""
+"""The exit code if the environment is not healthy, but no customer's key is lost."""
 
 EXIT_INTERRUPTED: Final = 130
 
@@ -49,7 +49,7 @@ def _explain_remedies(wanted: bool) -> bool:
 
 
 Explain = Annotated[
-    bool, typer.Option("--explain", callback=_explain_remedies, help="Show long remedies whole, with every step.")
+    bool, typer.Option("--explain", callback=_explain_remedies, help="Show long remedies in full, with every step.")
 ]
 
 
@@ -82,7 +82,10 @@ def print_text(text: str) -> None:
 
 
 def exit_with_error(message: str, code: str, exit_code: int, *, as_json: bool) -> NoReturn:
-    """Print `error: …` on standard error and, with `as_json`, also the error as JSON on standard output. Then exit."""
+    """Print `error: …` on standard error, and exit.
+
+    With `as_json`, the error is also printed as JSON on standard output.
+    """
     if as_json:
         from byok.domain.help_pages import build_help_url
 
@@ -101,7 +104,7 @@ def exit_on_error(*, as_json: bool = False) -> Iterator[None]:
     from byok.service.errors import ServiceError
     from byok.settings import format_settings_error
 
-    use_docs_url(read_docs_url(os.environ))  # commands that only read need no other setting
+    use_docs_url(read_docs_url(os.environ))  # commands that only read do not load the other settings
     try:
         yield
     except UsageError as error:

@@ -27,7 +27,7 @@ Organisation = Annotated[
 
 
 def require_region(region: str) -> str:
-    """Return the Region if it exists (contract 133).
+    """Return the Region if AWS has a Region with this name (contract 133).
 
     Raises:
         UsageError: The text is not the name of an AWS Region.

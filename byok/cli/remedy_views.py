@@ -1,6 +1,6 @@
-"""Render problems and their remedies for people: a title, numbered steps, and the commands to copy.
+"""Renders problems and their remedies for people. Each remedy has a title, numbered steps, and commands to copy.
 
-A long remedy is folded to two lines, unless the user asked for all of it with `--explain`. Commands, statements and
+Only the first two lines of a long remedy are shown, unless the user passes `--explain`. Commands, statements and
 addresses are never wrapped, so that copied text stays intact.
 """
 
@@ -15,11 +15,14 @@ from byok.domain.models import Problem
 from byok.domain.remediation import Actor, Remediation, RemedyStep
 
 _INDENT: Final = 5
-"""The width of `  1. `, with which a step begins."""
+"""The width of `  1. `, with which each step begins."""
 
 
 _LONGEST: Final = 8
-"""A remedy with more lines is folded, so that the problem itself stays in the window."""
+"""The maximum number of lines of a remedy that is shown in full by default.
+
+A longer remedy could push the problem out of the terminal window.
+"""
 
 _SHOWN: Final = 2
 _explains: ContextVar[bool] = ContextVar("explains", default=False)
@@ -30,9 +33,10 @@ def render_problems(found: Sequence[Problem], retry: Sequence[Text] = (), *, exp
 
     Args:
         found: The problems.
-        retry: The commands that retry the request. Several problems must all be fixed before the retry, so the
-            commands follow the last problem.
-        explain: The command that shows long remedies whole; None if this command does, with the option `--explain`.
+        retry: The commands that retry the request. If there are several problems, the commands follow the last one,
+            because the user must fix all problems before the retry.
+        explain: The command that shows long remedies in full. Pass None if the current command has the option
+            `--explain`.
     """
     blocks: list[Text] = []
     commands, told = retry if len(found) == 1 else (), False
@@ -64,7 +68,7 @@ def render_problems(found: Sequence[Problem], retry: Sequence[Text] = (), *, exp
 
 
 def explain_remedies(wanted: bool) -> bool:
-    """Show every remedy whole; the callback of the option `--explain`."""
+    """Show every remedy in full. This function is the callback of the option `--explain`."""
     _explains.set(wanted)
     return wanted
 
@@ -82,7 +86,7 @@ def render_steps(remedy: Remediation, retry: Sequence[Text] = ()) -> Text:
 
     Args:
         remedy: The remedy.
-        retry: The commands that retry the request, which the last step shows.
+        retry: The commands that retry the request. The last step contains these commands.
     """
     lines = [Text(f"  {wrap_prose(remedy.explanation, 2)}")] if remedy.explanation else []
     for number, step in enumerate(remedy.steps, start=1):

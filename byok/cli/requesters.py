@@ -29,12 +29,12 @@ Reason = Annotated[
 
 
 def build_cli_requester(reason: str | None) -> "Requester":
-    """Build the requester of a command from the user name and the host name that the operating system reports."""
+    """Build the requester of a command from the operating system's user name and host name."""
     from byok.domain.models import EntryPoint, Requester
 
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # the user id has no name, as in a container
+    except (KeyError, OSError):  # the user id has no user name, as in a container
         user = "unknown"
     subject = f"{user}@{socket.gethostname()}"
     return Requester(via=EntryPoint.CLI, subject=subject, request_id=uuid.uuid4().hex, reason=reason)

@@ -135,7 +135,7 @@ def find_request_problems(request: ProvisionRequest | KeyPairRequest, settings: 
 
 
 def refusal_as_json_dict(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:
-    """Return the problems of a rejected request in the JSON format of a status. Nothing was started."""
+    """Return a status in JSON that contains the problems of a rejected request. Nothing was started."""
     found = [as_json_dict(item) for item in problems]
     nothing: dict[str, object] = {
         "timeline": [],
@@ -163,11 +163,11 @@ _SHAPES: Final = {
 
 
 def format_validation_error(error: ValidationError, names: dict[str, str]) -> str:
-    """Describe all errors in a model, each with the name of the option or of the field.
+    """Describe all validation errors of a model. Each description begins with the name of the option or field.
 
     Args:
         error: The model's errors.
-        names: The options that the user typed, by field.
+        names: The names of the options, for each field that the user set with an option.
     """
     faults = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class SortKey(StrEnum):
-    """What `byok list` sorts by."""
+    """The keys by which `byok list` can sort."""
 
     CREATED = "created"
     NAME = "name"
@@ -29,11 +29,11 @@ _SORT_VALUES: Final["dict[SortKey, Callable[[EnvironmentSummary], str]]"] = {
 
 
 def sort_environments(found: "Sequence[EnvironmentSummary]", key: SortKey) -> "list[EnvironmentSummary]":
-    """Sort environments that are sorted by their creation; equal ones keep this order, and those without a value end.
+    """Sort environments. The sort is stable, and environments without a value come last.
 
     Args:
         found: The environments, most recently created first.
-        key: What to sort by.
+        key: The sort key.
     """
     value = _SORT_VALUES.get(key)
     return list(found) if value is None else sorted(found, key=lambda one: (not value(one), value(one)))

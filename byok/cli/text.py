@@ -32,10 +32,12 @@ def render_table(headings: Sequence[str], rows: Sequence[Sequence[str]], styles:
 
 
 class GrowingTable:
-    """A table whose rows become known part by part. A column becomes wider if a later part needs it.
+    """A table to which rows are added in several parts.
+
+    If a later part contains wider values, the columns become wider from this part on.
 
     Args:
-        headings: The headings, which precede the first part.
+        headings: The headings, which are rendered before the first rows.
     """
 
     def __init__(self, headings: Sequence[str]) -> None:
@@ -43,7 +45,7 @@ class GrowingTable:
         self._widths = [0] * len(headings)
 
     def render(self, rows: Sequence[Sequence[str]], styles: Sequence[str]) -> Text:
-        """Render the next rows, with a style for each row."""
+        """Render further rows, each with a style."""
         lines = [*self._headings, *rows]
         self._widths = [max(width, *(len(line[i]) for line in lines)) for i, width in enumerate(self._widths)]
         styles, self._headings = ["dim"] * len(self._headings) + [*styles], []
@@ -59,5 +61,8 @@ def format_time(time: datetime) -> str:
 
 
 def format_clock(time: datetime) -> str:
-    """Return the time of day in UTC, with the zone, for lines that follow each other within minutes."""
+    """Format the time of day in UTC, with the time zone.
+
+    This format is for successive lines that are only minutes apart.
+    """
     return f"{time.astimezone(UTC):%H:%M:%S} UTC"

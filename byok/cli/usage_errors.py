@@ -1,4 +1,4 @@
-"""Say in byok's words what is wrong with the arguments of a command."""
+"""Describes usage errors of commands in byok's own words."""
 
 import re
 from collections.abc import Iterator
@@ -10,17 +10,16 @@ from byok.domain.validation_words import in_plain_words
 
 
 def name_argument(parameter: Any) -> str:
-    """Return the name of an argument in the help and in errors, such as NAME."""
+    """Return an argument's name, as shown in the help and in error messages, such as NAME."""
     return str(parameter.metavar or parameter.name.upper())
 
 
 def format_usage_error(error: TyperException) -> Iterator[str]:
-    """Describe an error in the arguments of a command.
+    """Describe a usage error of a command.
 
-    Yields:
-        The error, and the command that prints the help.
+    The error message, then the command that prints the help.
     """
-    if type(error).__name__ == "NoArgsIsHelpError":  # a group of commands without a command
+    if type(error).__name__ == "NoArgsIsHelpError":  # the user entered a group without a command
         yield error.message
         return
     yield f"error: {_describe(error)}"

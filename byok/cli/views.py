@@ -1,7 +1,7 @@
 """Render environments, keys and policies for people.
 
 All output is plain lines without boxes, because users copy ARNs, commands and policy statements from the output. To
-keep copied text intact, this module wraps only prose; the terminal wraps all other long lines. Only `render_progress`
+keep copied text intact, this module wraps only prose. The terminal wraps all other long lines. Only `render_progress`
 truncates lines to the terminal's width, because its output is redrawn in place.
 """
 
@@ -132,7 +132,10 @@ def render_outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
 
 
 def _render_readiness(status: EnvironmentStatus) -> Text:
-    """Render the first line of a READY environment, which must not hide that something is wrong."""
+    """Render the first line of the output for a READY environment.
+
+    If the environment is not healthy, the line says so.
+    """
     but = _UNHEALTHY.get(status.health.last_state) if status.health is not None else None
     if but is None:
         return Text(f"{status.environment_id} is ready.", "bold green")
@@ -188,7 +191,7 @@ def _tags(key: ReconciledKey) -> str:
 def render_evidence(proof: Evidence) -> Text:
     """Render the resources that each key encrypts, as AWS reported them at the end of provisioning.
 
-    If the keys are platform-managed, the output says so, because an ARN alone does not show whose key it is.
+    If the keys are platform-managed, the output says so, because an ARN alone does not show who owns the key.
     """
     database = proof.database
     by_key: dict[str, list[str]] = {}

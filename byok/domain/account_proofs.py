@@ -1,4 +1,4 @@
-"""Checks the token with which a customer proves that they have credentials for an AWS account (contract 146).
+"""Checks the token that a customer sends to prove that they have credentials for an AWS account (contract 146).
 
 `aws eks get-token --cluster-name NONCE` prints such a token: `k8s-aws-v1.`, followed by the base64url encoding of a
 pre-signed `sts:GetCallerIdentity` request. The header `x-k8s-aws-id`, whose value is the nonce, is part of the
@@ -25,8 +25,8 @@ MAX_TOKEN_LENGTH: Final = 8192
 
 MAX_CLOCK_DIFFERENCE: Final = timedelta(minutes=10)
 """The maximum difference between the time of the signature and byok's clock: the five minutes for which a nonce is
-valid, plus five minutes for clock skew. STS itself accepts the request for 15 minutes, whatever `X-Amz-Expires` says
-(aws-iam-authenticator, `presignedURLExpiration`)."""
+valid, plus five minutes for clock skew. STS itself accepts the request for 15 minutes, regardless of the value of
+`X-Amz-Expires` (aws-iam-authenticator, `presignedURLExpiration`)."""
 
 _MAX_EXPIRES_SECONDS: Final = 900
 """The maximum `X-Amz-Expires` that EKS's own verifier accepts. The AWS CLI sets `X-Amz-Expires` to 60
@@ -71,7 +71,7 @@ credentials have a session token (AWS General Reference, "Signature Version 4 qu
 class InvalidProofTokenError(ValueError):
     """Raised for a token that byok does not send to STS.
 
-    The message says what to do, and contains no part of the token.
+    The error message explains how to fix the problem and never contains any part of the token.
     """
 
 
@@ -87,7 +87,7 @@ class SignedIdentityRequest:
 
 
 def build_proof_command(nonce: str, region: str) -> str:
-    """Return the command with which the customer proves that they have credentials for their account."""
+    """Return the command that a customer runs to prove that they have credentials for their account."""
     return (
         f"aws eks get-token --profile {DEFAULT_PROFILE} --region {region} --cluster-name {nonce} "
         "--query status.token --output text"
@@ -112,7 +112,8 @@ def parse_proof_token(token: str, endpoints: frozenset[str], now: datetime) -> S
 
     Args:
         token: The token that the customer sent.
-        endpoints: The accepted endpoints, each as `scheme://host`, or with a port for the local AWS.
+        endpoints: The accepted endpoints, each as `scheme://host`; the endpoint of the local AWS emulator also has a
+            port.
         now: The current time.
 
     Raises:
@@ -120,8 +121,8 @@ def parse_proof_token(token: str, endpoints: frozenset[str], now: datetime) -> S
     """
     url = _decode(token.strip())
     endpoint, separator, query = url.partition("/?")
-    # This comparison covers the whole URL before the query string, so it also rejects other schemes, ports and paths,
-    # and user information.
+    # Comparing the whole URL before the query string also rejects URLs with another scheme, port or path, or with user
+    # information.
     if not separator or endpoint not in endpoints:
         raise InvalidProofTokenError(
             "the signed request is not addressed to AWS STS in the platform's partition. Run the command exactly as "
@@ -131,8 +132,8 @@ def parse_proof_token(token: str, endpoints: frozenset[str], now: datetime) -> S
     signed_at = _parse_date(parameters["X-Amz-Date"])
     if signed_at is None or abs(now - signed_at) > MAX_CLOCK_DIFFERENCE:
         raise InvalidProofTokenError(
-            "the request was not signed within the last ten minutes. Check the clock of your machine, and run the "
-            "command again."
+            "the request was not signed within the last ten minutes. Check your computer's clock, and run the command "
+            "again."
         )
     return SignedIdentityRequest(f"{endpoint}/?{urlencode(parameters, quote_via=quote, safe='')}")
 

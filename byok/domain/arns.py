@@ -1,8 +1,8 @@
 """ARNs of keys and roles: functions that parse them, and the rules for the keys that an environment may use.
 
-The rules are pure (contract 81-84, 115-117, 123-124, D6-D8), so this module never calls AWS. Only AWS knows whether a
-key exists and is enabled, and whether the platform role may use it: byok learns this from the key probe and the
-CreateDBCluster call.
+The rules are pure (contract 81-84, 115-117, 123-124, D6-D8), so this module never calls AWS. byok determines later,
+with the key probe and the CreateDBCluster call, whether a key exists and is enabled, and whether the platform role may
+use the key.
 """
 
 import re
@@ -35,7 +35,7 @@ class KeyPurpose(StrEnum):
 
     @property
     def encrypted_data(self) -> str:
-        """The data that the key encrypts, worded for the description of a new key."""
+        """What the key encrypts, as text for the description of a new key."""
         return "objects in S3" if self is KeyPurpose.S3 else "the Aurora cluster"
 
     @property
@@ -63,8 +63,8 @@ class KeyPair:
 
 _AWS_MANAGED: Final = "alias/aws/"
 AWS_MANAGED_KEYS: Final = KeyPair(f"{_AWS_MANAGED}s3", f"{_AWS_MANAGED}rds")
-"""The AWS managed keys for S3 and RDS in the platform's account, by their aliases, because byok does not know the keys'
-ARNs."""
+"""The aliases of the AWS managed keys for S3 and RDS in the platform's account. byok uses the aliases because it does
+not know the ARNs of these keys."""
 
 # The prefix of a Region's name determines its partition (botocore's partitions.json, `regionRegex`).
 _PARTITION_BY_REGION_PREFIX: Final = (
@@ -236,7 +236,10 @@ def is_key_arn(text: str | None) -> bool:
 
 
 def is_aws_managed(key: str) -> bool:
-    """Return whether a key is specified by an AWS managed key's alias, which KMS reserves (KMS, CreateAlias)."""
+    """Return whether `key` is the alias of an AWS managed key.
+
+    KMS reserves aliases that begin with `alias/aws/` for these keys (KMS, CreateAlias).
+    """
     return key.startswith(_AWS_MANAGED)
 
 
@@ -311,8 +314,8 @@ def _pair_faults(keys: dict[KeyPurpose, KeyArn], platform_account: str | None) -
     if s3 == rds or one_replicated:
         message = f"{rds} is used for both S3 and Aurora. S3 and Aurora must have different keys."
         yield KeyArnFinding(KeyPurpose.RDS, str(rds), KeyArnErrorCode.SAME_KEY, message)
-    # There is already a finding about any key in the platform's account. Replacing that key with a key in the
-    # customer's account also puts both keys in one account.
+    # A key in the platform's account already has a finding of its own. After the user replaces that key, both keys are
+    # in the customer's account.
     elif s3.account != rds.account and platform_account not in (s3.account, rds.account):
         message = (
             f"The S3 key is in account {s3.account}, but the Aurora key is in {rds.account}. "

@@ -11,14 +11,16 @@ _CONSOLE_DOMAINS: Final = {
     "aws-us-gov": "console.amazonaws-us-gov.com",
     "aws-eusc": "console.amazonaws-eusc.eu",
 }
-"""The console's domain in each partition that the public internet reaches. The isolated partitions publish none.
+"""The console's domain in each partition that is reachable from the public internet. AWS publishes no domain for the
+isolated partitions.
 
 Each Region has a host in this domain (AWS General Reference, "AWS Management Console endpoints and quotas"; the
 European Sovereign Cloud has a general reference of its own).
 """
 
 TEMPLATE_URL_PATTERN: Final = r"https://([a-z0-9.-]+\.)?s3([.-][a-z0-9-]+)*\.amazonaws\.(com|com\.cn|eu)/[^\s#]+"
-"""The URLs from which CloudFormation reads a template: objects in S3 (CloudFormation, CreateStack, TemplateURL)."""
+"""Matches the URLs of S3 objects, because CloudFormation reads templates from S3 (CloudFormation, CreateStack,
+TemplateURL)."""
 
 TEMPLATE_URL_MAX_LENGTH: Final = 1024
 """The longest template URL that CloudFormation accepts."""
@@ -29,7 +31,7 @@ def console_url(region: str, path: str) -> str | None:
 
     Args:
         region: The Region, which the console shows as selected.
-        path: The page, such as `kms/home#/kms/keys`. The Region is added before the page's fragment.
+        path: The page, such as `kms/home#/kms/keys`. The function inserts the Region before the `#`.
 
     Returns:
         The address; None if the Region's partition has no public console.
@@ -40,7 +42,7 @@ def console_url(region: str, path: str) -> str | None:
 
 
 def key_url(key: KeyArn) -> str | None:
-    """Return the address of a key's page, which has the key's state and its policy."""
+    """Return the address of a key's page, which shows the key's state and policy."""
     return console_url(key.region, f"kms/home#/kms/keys/{key.key_id}")
 
 
@@ -55,7 +57,7 @@ def create_key_url(region: str) -> str | None:
 
 
 def quick_create_url(region: str, template_url: str, stack_name: str, parameters: dict[str, str]) -> str | None:
-    """Return the address of the console's page that creates a stack, with everything filled in.
+    """Return the address of the console page that creates a stack, with all values already filled in.
 
     The customer checks the values and chooses *Create stack* (CloudFormation user guide, "Create quick-create links").
 

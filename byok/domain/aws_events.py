@@ -1,7 +1,7 @@
-"""Finds out which environment an AWS event is about (contract 141).
+"""Determines which environment or which keys an AWS event concerns (contract 141).
 
-An event is a reason to check an environment now, and never a verdict: events can be late, repeated, lost or out of
-order, and only a check proves anything.
+An event causes byok to check an environment immediately, but does not determine the result of the check. Events can be
+late, repeated, lost or out of order, so only the check shows whether the keys work.
 """
 
 import re
@@ -17,14 +17,17 @@ from byok.domain.arns import REGION_PATTERN, InvalidKeyArnError, parse_key_arn, 
 from byok.domain.vendor import VendorProfile
 
 MAX_AGE: Final = timedelta(minutes=15)
-"""byok refuses older events. The checks that run every few minutes have seen what such an event reports."""
+"""The maximum age of an event. byok rejects older events, because the regular health checks, which run every few
+minutes, have already detected the change."""
 
 MAX_AHEAD: Final = timedelta(minutes=5)
-"""byok refuses events from further in the future. The clocks of AWS and of the server differ by less."""
+"""How far in the future an event's time may be. This limit is larger than any expected difference between AWS's clock
+and the server's clock."""
 
 RDS_EVENT_IDS: Final = frozenset({f"RDS-EVENT-{number}" for number in ("0418", "0419", "0420", "0150", "0151")})
-"""RDS cannot use the key of an instance, will make the instance inaccessible, can use the key again; a cluster was
-stopped, was started (Aurora user guide, "Amazon RDS event categories and event messages for Aurora")."""
+"""The RDS events that byok accepts. In this order, they report that RDS cannot access an instance's key, that RDS is
+about to make the instance inaccessible, that RDS can access the key again, that a cluster was stopped, and that a
+cluster was started (Aurora user guide, "Amazon RDS event categories and event messages for Aurora")."""
 
 KMS_DETAIL_TYPES: Final = frozenset(
     {"KMS CMK Rotation", "KMS Imported Key Material Expiration", "KMS CMK Deletion"},
@@ -42,11 +45,11 @@ KMS_OPERATIONS: Final = frozenset(
         "ScheduleKeyDeletion",
     }
 )
-"""The KMS operations that can take a key away or give it back. Only CloudTrail reports them."""
+"""The KMS operations that can make a key unusable or usable again. Only CloudTrail reports these operations."""
 
 _NO_DELETION: Final = frozenset({"CancelKeyDeletion", "EnableKey"})
-"""The KMS operations after which no deletion of the key is scheduled: KMS refuses to enable a key that is pending
-deletion."""
+"""After one of these KMS operations, the key is not scheduled for deletion. EnableKey is included because KMS does not
+enable a key that is pending deletion."""
 
 _WAITING_DAYS: Final = range(7, 31)
 _DEFAULT_DAYS: Final = 30
@@ -63,7 +66,7 @@ class AwsEvent(BaseModel):
     Attributes:
         account: The account in which the event happened.
         resources: The ARNs that the event is about; empty in an event from CloudTrail.
-        detail: The fields that depend on `source` and `detail_type`.
+        detail: The event's own fields, which depend on `source` and `detail_type`.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -78,16 +81,16 @@ class AwsEvent(BaseModel):
     detail: dict[str, Any] = {}
 
     def is_timely(self, now: datetime) -> bool:
-        """Return whether the event is neither too old nor from the future."""
+        """Return whether the event is recent enough, and not too far in the future."""
         return -MAX_AHEAD <= now - self.time <= MAX_AGE
 
 
 @dataclass(frozen=True)
 class ReportedDeletion:
-    """What an event says about the deletion of a key.
+    """A scheduled or cancelled deletion of a key, as reported by an event.
 
     Attributes:
-        delete_at: When KMS deletes the key; None if its deletion was cancelled.
+        delete_at: When KMS deletes the key; None if the deletion was cancelled.
         reported_at: The time of the event.
     """
 
@@ -97,13 +100,14 @@ class ReportedDeletion:
 
 @dataclass(frozen=True)
 class EventSubject:
-    """What an event is about: the cluster of an environment, or keys.
+    """The resources that an event concerns: either the cluster of one environment, or one or more keys.
 
     Attributes:
         region: The Region of the cluster or the keys.
-        environment_id: The id that the name of a cluster or an instance contains; such an environment need not exist.
-        key_arns: The ARNs of the keys; empty if the event is about a cluster.
-        deletion: What the event says about the deletion of the key, if anything.
+        environment_id: The environment id, taken from the name of a cluster or an instance; byok does not check that
+            the environment exists. None if the event concerns keys.
+        key_arns: The ARNs of the keys; empty if the event concerns a cluster.
+        deletion: The scheduled or cancelled deletion that the event reports; None if the event reports no such change.
     """
 
     region: str
@@ -113,7 +117,7 @@ class EventSubject:
 
 
 def find_subject(event: AwsEvent, vendor: VendorProfile, platform_account: str) -> EventSubject | None:
-    """Return what an event is about; None if the event gives no reason to check an environment.
+    """Return the resources that an event concerns; None if the event is no reason to check an environment.
 
     Args:
         event: The event.
@@ -128,11 +132,12 @@ def find_subject(event: AwsEvent, vendor: VendorProfile, platform_account: str) 
 
 
 def _find_deletion(event: AwsEvent) -> ReportedDeletion | None:
-    """Return what an event about a key says about the deletion of the key.
+    """Return the key deletion that an event reports.
 
-    CloudTrail writes the date as text, such as `Apr 12, 2021 18:58:30 PM`, and omits the date for a multi-Region key
-    that has replicas. KMS counts the waiting period from the call, so byok counts as well, and does not parse the text
-    (KMS developer guide, "ScheduleKeyDeletion").
+    The waiting period begins when ScheduleKeyDeletion is called, so byok adds the waiting period to the time of the
+    event. byok does not parse the deletion date in the event, because CloudTrail writes this date as text, such as `Apr
+    12, 2021 18:58:30 PM`, and omits the date for a multi-Region key that has replicas (KMS developer guide,
+    "ScheduleKeyDeletion").
     """
     operation = _read_text(event, "eventName") if event.detail_type == _CLOUDTRAIL else ""
     if operation in _NO_DELETION:
@@ -147,7 +152,7 @@ def _find_deletion(event: AwsEvent) -> ReportedDeletion | None:
 
 
 def _find_environment_id(event: AwsEvent, vendor: VendorProfile) -> str | None:
-    """Return the id in the name of the cluster or its writer; None if byok would not have given this name."""
+    """Return the environment id in a cluster's or a writer's name; None if the name does not have byok's format."""
     name = _read_text(event, "SourceIdentifier")
     if _read_text(event, "EventID") not in RDS_EVENT_IDS:
         return None
@@ -165,7 +170,7 @@ def _is_about_a_key(event: AwsEvent) -> bool:
         return False
     if event.detail_type != _CLOUDTRAIL:
         return event.detail_type in KMS_DETAIL_TYPES
-    # An operation with an error code has changed nothing.
+    # An event with an error code reports a failed operation, which changes nothing.
     return _read_text(event, "eventName") in KMS_OPERATIONS and not event.detail.get("errorCode")
 
 
@@ -176,10 +181,11 @@ def _read_text(event: AwsEvent, field: str) -> str:
 
 
 def _list_key_arns(event: AwsEvent) -> Iterator[str]:
-    """Yield the ARNs of the keys that an event is about, if they belong to the event's account and Region.
+    """Yield the ARNs of the keys that an event concerns.
 
-    Events of KMS contain the ARN in `resources`. Events from CloudTrail contain it in `detail.resources`, and contain
-    the ARN or only the id in `detail.requestParameters.keyId`.
+    The function skips keys that are not in the event's account and Region. An event from KMS has the key's ARN in
+    `resources`. An event from CloudTrail has the key's ARN in `detail.resources`, and either the ARN or the key id in
+    `detail.requestParameters.keyId`.
     """
     requested, named = event.detail.get("requestParameters"), event.detail.get("resources")
     candidates: list[Any] = [*event.resources]

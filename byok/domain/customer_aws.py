@@ -7,15 +7,15 @@ DEFAULT_PROFILE: Final = "byok"
 """A placeholder, which the customer replaces with the name of their own AWS CLI profile (contract 40)."""
 
 PROFILE_PATTERN: Final = r"^[A-Za-z0-9_.-]{0,64}$"
-"""The profile names that byok accepts; empty for commands without a profile. The AWS CLI also allows other characters,
-but the names that byok accepts need no quotes in any shell."""
+"""Matches the profile names that byok accepts, and the empty name, which stands for commands without a profile. The AWS
+CLI allows more characters, but a name that matches this pattern never needs quotes in a shell."""
 
 STACK_NAME_PATTERN: Final = r"^[a-zA-Z][-a-zA-Z0-9]{0,127}$"
 """The stack names that AWS accepts (source: CloudFormation, CreateStack, StackName)."""
 
 
 def list_profile_options(profile: str) -> tuple[str, ...]:
-    """Return the AWS CLI option for the customer's profile; empty without a profile.
+    """Return the AWS CLI option for the customer's profile; an empty tuple if `profile` is empty.
 
     Without a profile, the AWS CLI uses the credentials of the shell, as in AWS CloudShell.
     """

@@ -8,7 +8,8 @@ def format_duration(span: timedelta, units: int = 2) -> str:
 
     Args:
         span: The duration.
-        units: Show at most the largest unit and those directly below it; a unit without a value is left out.
+        units: The maximum number of units, counted from the largest unit that is not zero; units with the value zero
+            are omitted.
     """
     minutes = max(0, int(span.total_seconds() // 60))
     counts = ((minutes // 1440, "day"), (minutes // 60 % 24, "hour"), (minutes % 60, "minute"))

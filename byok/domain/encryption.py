@@ -48,7 +48,7 @@ class PlatformKeys(BaseModel):
 
 
 def find_encryption_of_key(key: str | None, platform_account: str) -> Encryption | None:
-    """Return the kind of encryption that a key is used for.
+    """Return whether a key is customer-managed or platform-managed.
 
     The result is None if `key` is None, or is neither a key ARN nor the alias of an AWS managed key.
 
@@ -75,5 +75,5 @@ def explain_encryption_conflict(environment_id: str, actual: Encryption) -> str:
     other = next(one for one in Encryption if one is not actual)
     return (
         f"Environment {environment_id} uses {actual} keys and cannot be switched to {other} keys, because the key of "
-        "an existing resource cannot change."
+        "an existing resource cannot be changed."
     )

@@ -1,8 +1,8 @@
 """The address of the documentation page about a problem code.
 
-`byok web` serves the documentation under `/docs`, with one page for each problem code. A problem in a response of that
-server therefore needs no host name: the default address is relative to the server (RFC 9457, 3.1.1). The command line
-and servers with a public URL use a complete address, which their entry points choose once.
+`byok web` serves the documentation under `/docs`, with one page for each problem code. By default, the address is
+relative to that server, because a problem in the server's own response needs no host name (RFC 9457, 3.1.1). The
+command line, and servers with a public URL, use a complete address, which each process sets once at startup.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ DOCS_PATH: Final = "/docs"
 """The path under which `byok web` serves the documentation."""
 
 PROBLEMS_PATH: Final = "/problems"
-"""The path, within the documentation, of the pages about problem codes."""
+"""The path of the pages about problem codes, relative to the address of the documentation."""
 
 _docs_url: ContextVar[str] = ContextVar("docs_url", default=DOCS_PATH)
 
 
 def use_docs_url(url: str) -> None:
-    """Choose the address of the documentation, for all help URLs that this context builds from now on."""
+    """Set the address of the documentation for all help URLs that the current context builds afterwards."""
     _docs_url.set(url.rstrip("/"))
 
 

@@ -14,16 +14,16 @@ MAX_HOLD: Final = timedelta(hours=6)
 held an environment for longer, an operator might never notice the fault."""
 
 LONGEST_PAUSE: Final = timedelta(minutes=10)
-"""The pause between two attempts once a fault has lasted for minutes. At most two activities of an environment run at
-the same time, so byok makes at most twelve attempts per environment and hour. The setting `BYOK_HOLD_PAUSE_SECONDS`
-changes this value."""
+"""The longest pause between two attempts, which byok reaches if a fault lasts for several minutes. At most two
+activities of an environment run at the same time, so byok then makes at most twelve attempts per hour for each
+environment. The setting `BYOK_HOLD_PAUSE_SECONDS` changes this value."""
 
 _STEPS: Final = 600
 """The ratio of the longest pause to the ceiling of the first pause: by default, 10 minutes to 1 second."""
 
 _EXTRA: Final = 0.2
-"""The maximum random extra, as a fraction of the longest pause. The random extra prevents held activities from retrying
-at the same time."""
+"""The maximum random addition to the longest pause, as a fraction of that pause. The addition prevents held activities
+from retrying at the same time."""
 
 
 def choose_pause(
@@ -33,12 +33,12 @@ def choose_pause(
 
     The ceiling of the pause doubles with each attempt until it reaches the longest pause. While the ceiling is shorter
     than the longest pause, the pause is a random time between zero and the ceiling ("full jitter", AWS Architecture
-    Blog, "Exponential Backoff And Jitter"). From then on, the pause is `longest`,
-    lengthened by a random amount of up to a fifth of `longest`.
+    Blog, "Exponential Backoff And Jitter"). From then on, the pause is `longest` plus a random amount of up to a fifth
+    of `longest`.
 
     Args:
         attempt: The number of the attempt that failed, starting at 1 with the first attempt of this hold.
-        longest: The longest pause, without the random extra.
+        longest: The longest pause, without the random addition.
         uniform: The function that returns a random number between its two arguments.
     """
     ceiling = longest / _STEPS * 2 ** min(attempt - 1, _STEPS.bit_length())
@@ -51,8 +51,7 @@ def remaining_patience(total: timedelta | None, elapsed: timedelta, held: timede
     """Return how much longer an activity may wait for a resource; None if only Temporal limits the wait.
 
     The time limit of an activity that may hold an environment is the time that the activity may wait for a resource,
-    plus `MAX_HOLD`. Time spent holding does not count as waiting for the resource, and does not extend the time that
-    the activity may wait.
+    plus `MAX_HOLD`. Time that the activity spends holding the environment does not count as waiting for the resource.
 
     Args:
         total: The activity's time limit over all attempts (schedule-to-close); None if there is no limit.

@@ -14,10 +14,12 @@ ENVIRONMENT_ID_MAX_LENGTH: Final = 32
 limit."""
 
 MAX_PROOF_CLUSTERS: Final = 3
-"""The maximum number of Aurora keys that can be proved at the same time in one account and Region."""
+"""The maximum number of proof clusters that can exist at the same time in one account and Region. A proof cluster shows
+whether an Aurora key works."""
 
 MAX_PROOF_CLUSTERS_PER_ORGANISATION: Final = MAX_PROOF_CLUSTERS - 1
-"""The maximum number of these keys that belong to one organisation, so that others can always prove a key."""
+"""The maximum number of proof clusters that can exist at the same time for one organisation. The limit leaves room for
+other organisations."""
 
 _PROOF_CLUSTER: Final = "key-proof-cluster-without-instances"
 
@@ -45,27 +47,27 @@ def bucket_name(vendor: VendorProfile, environment_id: str, purpose: str, accoun
 
 
 def probe_bucket_name(vendor: VendorProfile, account: str, region: str) -> str:
-    """Return the name of the platform's bucket for key probes and key claims, one bucket per account and Region."""
+    """Return the name of the platform's bucket for key probes and key claims in an account and Region."""
     return f"{vendor.resource_prefix}-key-probes-{account}-{region}"
 
 
 def proof_cluster_identifiers(vendor: VendorProfile) -> tuple[str, ...]:
-    """Return the names of the clusters that prove Aurora keys.
+    """Return the names of the proof clusters.
 
-    The number of names limits how many keys can be proved at the same time, because a cluster's name must be unique
-    within its account and Region. These names are longer than the name of any environment's cluster, so a cluster that
-    proves a key never has the name of an environment's cluster.
+    The number of names limits how many proof clusters can exist at the same time, because a cluster's name must be
+    unique within its account and Region. These names are longer than the name of any environment's cluster, so a proof
+    cluster never has the name of an environment's cluster.
     """
     return tuple(f"{vendor.resource_prefix}-{_PROOF_CLUSTER}-{slot}" for slot in range(1, MAX_PROOF_CLUSTERS + 1))
 
 
 def proof_tag_key(vendor: VendorProfile) -> str:
-    """Return the key of the tag that contains the ARN of the Aurora key that a cluster proves."""
+    """Return the key of the tag that contains the ARN of the Aurora key that a proof cluster uses."""
     return f"{vendor.tag_prefix}:key-proof"
 
 
 def proof_tags(vendor: VendorProfile, key_arn: str, proof_id: str, organisation: str | None = None) -> dict[str, str]:
-    """Return the tags of a cluster that proves an Aurora key. Such a cluster belongs to no environment."""
+    """Return the tags of a proof cluster, which belongs to no environment."""
     owner = organisation_tags(vendor, organisation)
     return {proof_tag_key(vendor): key_arn, **owner, **_creation_tags(vendor, proof_id)}
 

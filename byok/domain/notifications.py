@@ -1,4 +1,4 @@
-"""Which change becomes which notification, what byok sends for it, to which endpoints, and how often byok retries.
+"""The rules for notifications: their causes, contents, receiving endpoints and retries.
 
 Webhooks follow the Standard Webhooks specification. The body is a CloudEvents 1.0 event in structured JSON mode. In
 binary mode, numbers and booleans would become text.
@@ -38,28 +38,30 @@ EVENT_SOURCE: Final = "/byok"
 ENDPOINT_NAME_WORDS: Final = "1 to 32 lower-case letters, digits and hyphens, and must not begin with a hyphen"
 
 DELIVERY_PERIOD: Final = timedelta(days=3)
-"""How long byok retries a delivery. Standard Webhooks recommends days, so that an endpoint may be down over a
-weekend."""
+"""How long byok retries a delivery. Standard Webhooks recommends several days, so that no notification is lost if an
+endpoint is down for a whole weekend."""
 
 FIRST_RETRY_PAUSE: Final = timedelta(seconds=5)
 RETRY_PAUSE_FACTOR: Final = 4
 LONGEST_RETRY_PAUSE: Final = timedelta(hours=12)
-"""With these values, byok makes six attempts in the first half hour, and up to thirteen in three days."""
+"""The maximum pause between two attempts. With these three values, byok makes six attempts in the first half hour, and
+up to thirteen attempts in three days."""
 
 CLOCK_POINTS: Final = (timedelta(days=3), timedelta(days=1), timedelta(hours=6))
-"""How long before a deadline byok reminds the endpoints of it."""
+"""The times before a deadline at which byok sends a reminder."""
 
 REMINDER_PERIOD: Final = timedelta(hours=6)
-"""How long after its time a reminder is still sent."""
+"""How long after the scheduled time byok still sends a reminder."""
 
 _WORKING: Final = frozenset({HealthState.HEALTHY, HealthState.DEGRADED})
 
 _EXTRA: Final = 0.2
-"""The maximum random extra of a pause, as a fraction. It spreads the retries after the outage of an endpoint."""
+"""The maximum random addition to a pause, as a fraction of the pause. The addition spreads the retries after an
+endpoint's outage."""
 
 _SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the prefix of every secret
 _SECRET_BYTES: Final = range(24, 65)
-"""The sizes of a secret that Standard Webhooks allows."""
+"""The sizes of a secret, in bytes, that Standard Webhooks allows."""
 
 _TYPES_BY_PHASE: Final[Mapping[Phase, NotificationType]] = {
     Phase.READY: NotificationType.PROVISIONED,
@@ -69,7 +71,7 @@ _TYPES_BY_PHASE: Final[Mapping[Phase, NotificationType]] = {
 
 
 def is_endpoint_name(text: str) -> bool:
-    """Return whether a text is a valid name for an endpoint (`ENDPOINT_NAME_WORDS`)."""
+    """Return whether a string is a valid name for an endpoint (`ENDPOINT_NAME_WORDS`)."""
     return re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", text) is not None
 
 
@@ -106,12 +108,12 @@ def _require_secret(value: SecretStr) -> SecretStr:
 class WebhookEndpoint(BaseModel):
     """A URL to which byok delivers notifications.
 
-    Only a worker's settings contain the URL and the secrets. Everything that is sent to Temporal contains the name.
+    Only a worker's settings contain the URL and the secrets. Data that byok sends to Temporal contains only the name.
 
     Attributes:
         url: The https URL. It may contain a token, so no message, log line or `repr()` contains the URL.
-        secrets: One or two secrets, the newest first. Each request is signed with all of them, so that the receiver can
-            change from the old secret to the new one at any time.
+        secrets: One or two secrets, the newest first. Each request is signed with every secret, so that the receiver
+            can switch from the old secret to the new secret at any time.
         organisation: Deliver only notifications about this organisation's environments.
         types: Deliver only notifications of these types.
     """
@@ -132,7 +134,7 @@ class WebhookEndpoint(BaseModel):
 
 
 def build_notification_id(*parts: str) -> str:
-    """Return the id of a notification: always the same id for the same parts."""
+    """Return the id of a notification. The same parts always result in the same id."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, "/".join(("notification", *parts))))
 
 
@@ -163,9 +165,10 @@ def build_run_notification(report: RunReport) -> Notification | None:
 
 
 def build_change_notifications(target: HealthTarget, report: HealthReport) -> tuple[Notification, ...]:
-    """Build the notifications about what a check found: a key was lost or works again, or a deadline runs.
+    """Build the notifications about a change that a check found.
 
-    Another check that finds the same change has notifications with the same ids.
+    A change is the loss or the recovery of a key, or the start of the period in which the cluster is recoverable.
+    Another check that finds the same change results in notifications with the same ids.
 
     Args:
         target: The environment, as its record described it before the check.
@@ -181,9 +184,10 @@ def build_change_notifications(target: HealthTarget, report: HealthReport) -> tu
 
 
 def build_missed_notifications(target: HealthTarget) -> tuple[Notification, ...]:
-    """Build the notifications about the last change in the record, if the endpoints may not have been notified of it.
+    """Build the notifications about the last recorded change, if byok may have failed to send them.
 
-    They have the ids of `build_change_notifications`, but not AWS's message, which the record's summary does not have.
+    These notifications have the same ids as the notifications from `build_change_notifications`. They lack AWS's
+    message, because the summary in the record does not contain the message.
     """
     last = target.last
     if last is None or last.unannounced is None:
@@ -196,9 +200,9 @@ def build_missed_notifications(target: HealthTarget) -> tuple[Notification, ...]
 
 
 def build_reminders(target: HealthTarget, report: HealthReport) -> tuple[Notification, ...]:
-    """Build the reminders whose time has come, if a cluster has lost its key or if KMS deletes a key.
+    """Build the due reminders for a cluster that has lost its key, and for keys that are scheduled for deletion.
 
-    A reminder is built for `REMINDER_PERIOD` after its time, in case no check takes place at that time.
+    A reminder remains due for `REMINDER_PERIOD` after its scheduled time, in case no check takes place at that time.
 
     Args:
         target: The environment, as its record described it before the check.
@@ -223,7 +227,10 @@ def build_reminders(target: HealthTarget, report: HealthReport) -> tuple[Notific
 def _build_due(
     target: HealthTarget, report: HealthReport, data: NotificationData, due: Iterable[tuple[str, datetime]]
 ) -> list[Notification]:
-    """Build the reminders whose time has come, given what distinguishes each of them, and its time."""
+    """Build the reminders that are due now.
+
+    Each item of `due` is the unique name of a reminder, and the time from which the reminder is due.
+    """
     return [
         _build_health_notification(target, NotificationType.CLOCK_RUNNING, moment, report.checked_at, data)
         for moment, at in due
@@ -234,10 +241,10 @@ def _build_due(
 def _list_changes(
     before: HealthSummary | None, state: HealthState, deadline: datetime | None
 ) -> list[tuple[NotificationType, str]]:
-    """Return the type of each notification about a change, and what distinguishes the change from earlier ones.
+    """Return the type of each notification about a change, and a text that identifies the change.
 
-    That is when the health before the change began. The time of the check would differ between two checks that find the
-    same change.
+    The text is the time at which the previous health state began. The time of the check would not identify the change,
+    because two checks that find the same change run at different times.
     """
     was = HealthState.HEALTHY if before is None else before.state
     since = "" if before is None else before.since.isoformat()
@@ -276,12 +283,12 @@ def _build_health_notification(
 
 
 def build_test_notification() -> Notification:
-    """Build a notification that belongs to no environment. Each call returns another id."""
+    """Build a notification that belongs to no environment. Each call returns a notification with a new id."""
     return Notification(id=str(uuid.uuid4()), type=NotificationType.TEST, at=datetime.now(UTC))
 
 
 def render_event(notification: Notification) -> str:
-    """Return the body that byok sends: a CloudEvents 1.0 event as JSON. Fields without a value are left out."""
+    """Return the body that byok sends, which is a CloudEvents 1.0 event as JSON. Fields without a value are omitted."""
     values = notification.model_dump(mode="json", exclude_none=True)
     about = {name: values[name] for name in ("environment_id", "organisation", "region") if name in values}
     subject = {} if notification.environment_id is None else {"subject": notification.environment_id}
@@ -301,12 +308,12 @@ def render_event(notification: Notification) -> str:
 def choose_retry_pause(
     attempt: int, retry_after: timedelta | None = None, uniform: Callable[[float, float], float] = random.uniform
 ) -> timedelta:
-    """Return how long to wait before the next attempt to deliver, with a random extra of up to a fifth.
+    """Return how long to wait before the next delivery attempt, including a random addition of up to a fifth.
 
     Args:
         attempt: The number of the attempt that failed, starting at 1.
-        retry_after: How long the endpoint asks byok to wait. byok waits at least its own pause, so that an endpoint
-            cannot make byok retry in a loop, and at most `LONGEST_RETRY_PAUSE`.
+        retry_after: How long the endpoint asks byok to wait. byok waits for at most `LONGEST_RETRY_PAUSE` and at least
+            its own pause, so that an endpoint cannot make byok retry too often.
         uniform: The function that returns a random number between its two arguments.
     """
     steps = min(attempt - 1, (LONGEST_RETRY_PAUSE // FIRST_RETRY_PAUSE).bit_length())

@@ -1,6 +1,6 @@
-"""How long each phase usually takes on AWS, in words, with the source.
+"""The usual duration of each phase on AWS, as text, with the source of each duration.
 
-The words tell a waiting user what is normal. They are no time limits: `workflows/activity_options.py` has the limits.
+The durations tell users how long to expect to wait. The time limits are in `workflows/activity_options.py`.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class UsualDuration:
 
     Attributes:
         text: The duration, in the form "10 to 20 minutes".
-        source: Where the duration comes from.
+        source: The source of the duration.
     """
 
     text: str
@@ -33,7 +33,7 @@ USUAL_DURATIONS: Final[Mapping[Phase, UsualDuration]] = {
         "changed key policy takes effect with a delay.",
     ),
     Phase.CREATING_CLUSTER: UsualDuration(
-        _SECONDS, "CreateDBCluster returns at once; RDS goes on creating the cluster in AWAITING_DATABASE."
+        _SECONDS, "CreateDBCluster returns immediately. RDS then creates the cluster during AWAITING_DATABASE."
     ),
     Phase.CREATING_STORAGE: UsualDuration("less than a minute", "About ten calls to S3 for each bucket."),
     Phase.AWAITING_DATABASE: UsualDuration(
@@ -43,11 +43,13 @@ USUAL_DURATIONS: Final[Mapping[Phase, UsualDuration]] = {
     Phase.VERIFYING: UsualDuration(_SECONDS, _CALLS),
     Phase.RECONCILING_TENANT: UsualDuration(_SECONDS, _CALLS),
     Phase.ROLLING_BACK: UsualDuration(
-        "several minutes", "RDS removes the writer and then the cluster. AWS states no duration; not measured."
+        "several minutes",
+        "RDS removes the writer and then the cluster. AWS does not document the duration, so this is an estimate.",
     ),
     Phase.DELETING: UsualDuration(
         "several minutes, and longer if a large database is saved in a final snapshot",
-        "RDS takes the final snapshot before it removes the cluster. AWS states no duration; not measured.",
+        "RDS takes the final snapshot before it removes the cluster. AWS does not document the duration, so this is an "
+        "estimate.",
     ),
 }
 """The usual durations. The phases READY, DELETED and STOPPED last until a user acts, so they have no duration."""

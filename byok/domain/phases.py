@@ -27,11 +27,12 @@ class Phase(StrEnum):
 class HealthState(StrEnum):
     """The health of an environment.
 
-    HEALTHY: both keys work, and all settings are as byok left them.
+    HEALTHY: both keys work, and all resources and settings are unchanged.
     DEGRADED: both keys work, but a setting, policy, tag or claim differs, or a resource is missing.
     KEY_LOST: AWS does not let byok use a key, or the cluster has lost access to its key.
     RECOVERING: the key works again, and RDS is starting the cluster.
-    UNKNOWN: byok has not verified the keys in the last ten minutes. This never says anything about the customer.
+    UNKNOWN: byok has not verified the keys in the last ten minutes. This state does not imply that a key has a
+    problem.
     """
 
     HEALTHY = "HEALTHY"

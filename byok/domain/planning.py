@@ -52,7 +52,7 @@ class Platform:
         role_arn: The role to which the key policies grant access.
         vendor: The vendor's names.
         blueprint: The contents of every environment.
-        prove_aurora_keys: Whether a check may create clusters that prove an Aurora key.
+        prove_aurora_keys: Whether a check may create proof clusters, which show whether an Aurora key works.
         keys: The platform's own keys, by Region. In every other Region, platform-managed environments use the AWS
             managed keys of the platform's account.
         home_region: The Region whose probe bucket contains the claims on all keys.
@@ -112,7 +112,7 @@ def plan_key_pair_check(request: CheckKeysRequest, platform: Platform, at: datet
 
 
 def plan_aurora_proof(task: AuroraProofTask, platform: Platform) -> DatabaseTask:
-    """Plan the cluster that proves an Aurora key.
+    """Plan the proof cluster for an Aurora key.
 
     The cluster has the settings of an environment's cluster, except that it has no deletion protection and no managed
     secret, and that backups are kept for the minimum period. The cluster's name is the first of
@@ -210,7 +210,7 @@ def plan_buckets(environment_id: str, region: str, platform: Platform) -> tuple[
 
 
 def plan_tenant(request: ReconcileTenantRequest, platform: Platform, at: datetime) -> ReconcileTenantPlan:
-    """Plan how to put a tenant name on two keys.
+    """Plan how to set a tenant name on two keys.
 
     Args:
         request: The tenant name and the keys.

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from byok.domain.scopes import ORGANISATION_PATTERN
 
 QUOTA_EXCEEDED_CODE: Final = "byok.QuotaExceeded"
-"""The problem code for a quota that an organisation has used up."""
+"""The problem code for an exhausted quota of an organisation."""
 
 KEY_CHECK_WINDOW: Final = timedelta(hours=1)
 """The sliding window in which byok counts the checks of a key."""
@@ -76,7 +76,7 @@ class Quotas(QuotaLimits):
 
 
 class ExceededQuota(BaseModel):
-    """A quota that an organisation has used up.
+    """An exhausted quota of an organisation.
 
     Attributes:
         limit: The organisation's limit.

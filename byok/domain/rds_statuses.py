@@ -43,8 +43,8 @@ INSTANCE_PENDING: Final = CLUSTER_PENDING | {
 status"."""
 
 KEY_LOST_RECOVERABLE: Final = "inaccessible-encryption-credentials-recoverable"
-"""The status of a cluster that has lost access to its key, and that StartDBCluster can recover for seven days once the
-key is usable again. Source: "Encrypting Amazon Aurora resources"."""
+"""The status of a cluster that has lost access to its key and is still recoverable. For seven days, StartDBCluster can
+recover the cluster once the key is usable again. Source: "Encrypting Amazon Aurora resources"."""
 
 KEY_LOST: Final = frozenset({"inaccessible-encryption-credentials", KEY_LOST_RECOVERABLE})
 """Statuses of a cluster that has lost access to its key. Source: "Encrypting Amazon Aurora resources"."""

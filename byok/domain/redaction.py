@@ -1,7 +1,7 @@
 """Removes secrets from data that leaves the platform, such as a support bundle.
 
-Three rules apply, so that a secret that one rule misses is caught by another: values that are known to be secret,
-fields whose names say that they hold a secret, and texts that look like a credential.
+Three rules apply, so that each rule can catch a secret that the other rules miss. byok removes values that are known to
+be secret, the values of fields whose names indicate a secret, and text that looks like a credential.
 """
 
 import re
@@ -34,7 +34,8 @@ class Redactor:
 
     Args:
         secrets: Values that are known to be secret, wherever they appear.
-        mask_accounts: Whether to replace AWS account ids, each with the same number everywhere.
+        mask_accounts: Whether to replace each AWS account id with a number. All occurrences of an account id get the
+            same number.
     """
 
     def __init__(self, secrets: Iterable[str] = (), *, mask_accounts: bool = False) -> None:
@@ -52,7 +53,7 @@ class Redactor:
         return self.redact_text(data) if isinstance(data, str) else data
 
     def redact_text(self, text: str) -> str:
-        """Return a text without secrets."""
+        """Return text without secrets."""
         text = self._known.sub(REMOVED, text) if self._known else text
         text = _CREDENTIALS.sub(_keep_at(REMOVED), text)
         return _ACCOUNT.sub(lambda found: self._mask(found[0]), text) if self._mask_accounts else text

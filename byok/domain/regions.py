@@ -1,4 +1,4 @@
-"""The AWS Regions, and the checks that a name is an AWS Region (contract 133) and that the platform uses the Region.
+"""The AWS Regions, and functions that check whether a Region exists (contract 133) and whether the platform uses it.
 
 The list and the names are copied from botocore (`partitions.json` and `endpoints.json`), because importing botocore
 here would make every command slow. `tests/unit/test_regions.py` fails if a botocore update adds or renames a Region.
@@ -117,5 +117,5 @@ def find_nearest_region(name: str) -> str | None:
 
 
 def describe_region(region: str) -> str:
-    """Return a Region with its name, such as `Europe (Frankfurt) eu-central-1`."""
+    """Return a Region's name followed by its code, for example `Europe (Frankfurt) eu-central-1`."""
     return f"{REGION_NAMES[region]} {region}" if region in REGION_NAMES else region

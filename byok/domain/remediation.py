@@ -1,7 +1,7 @@
-"""The structure of a remedy: a title, and steps of which the last one is the retry.
+"""The structure of a remedy, which consists of a title and numbered steps. The last step is the retry.
 
-The CLI, the API, the wizard and Temporal's UI all show this structure, and each of them says the last step in its own
-words. `byok.domain.problems.remediation` builds the remedies.
+The CLI, the API, the wizard and Temporal's UI all show this structure, but each interface has its own wording for the
+last step. `byok.domain.problems.remediation` builds the remedies.
 """
 
 from enum import StrEnum
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class _Part(BaseModel):
-    """Base class of the parts of a remedy, which workflows store. A reader ignores fields that it does not know."""
+    """Base class of the parts of a remedy, which workflows store. Readers ignore unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -45,11 +45,11 @@ class RetryRequest(StrEnum):
     CREATE = "create"
     SET_TENANT_NAME = "set-tenant-name"
     NONE = "none"
-    """byok repeats the work on its own."""
+    """byok retries automatically."""
 
 
 class RetryValues(StrEnum):
-    """The values with which the user repeats a request."""
+    """The values that the user sends when repeating a request."""
 
     SAME = "same"
     ANOTHER_KEY = "another-key"
@@ -59,12 +59,13 @@ class RetryValues(StrEnum):
 
 
 class Retry(_Part):
-    """What the last step of a remedy repeats, for a program that offers the retry as a command or a button.
+    """The request that the last step of a remedy repeats, as data.
 
     Attributes:
-        request: The request to repeat. In the HTTP API: `POST /v1/environments/{environment_id}/replays` (replay),
-            `DELETE /v1/environments/{environment_id}` (delete), `POST /v1/environments` (create),
-            `POST /v1/key-checks` (check-keys) and `PUT /v1/environments/{environment_id}/tenant` (set-tenant-name).
+        request: The request to repeat, which a program can offer as a command or a button. In the HTTP API: `POST
+            /v1/environments/{environment_id}/replays` (replay), `DELETE /v1/environments/{environment_id}` (delete),
+            `POST /v1/environments` (create), `POST /v1/key-checks` (check-keys) and `PUT
+            /v1/environments/{environment_id}/tenant` (set-tenant-name).
         values: Whether to repeat the request with the same values.
     """
 
@@ -80,12 +81,13 @@ class RemedyLink(_Part):
 
 
 class _Instruction(_Part):
-    """What a step and a case have in common.
+    """The fields that steps and cases share.
 
     Attributes:
         text: The instruction, in the imperative.
-        command: The one command, ready to copy; None if the instruction needs no command.
-        statement: Key policy statements as JSON: elements of a Statement array, ready to paste.
+        command: The command, ready to copy; None if the instruction needs no command.
+        statement: Key policy statements as JSON text that the user can paste into a Statement array; None if the
+            instruction needs no statements.
     """
 
     text: str
@@ -104,7 +106,7 @@ class RemedyCase(_Instruction):
 
 
 class RemedyStep(_Instruction):
-    """One instruction, which says who carries it out.
+    """One instruction, and the actor who carries it out.
 
     Attributes:
         actor: Who carries out the step; None if the step is the retry.
@@ -128,7 +130,7 @@ class Remediation(_Part):
     Attributes:
         title: One sentence that says what happened, such as "The S3 key is disabled".
         explanation: What the reader must know before the first step; may be empty.
-        steps: The steps in order. In a problem that is stored without its remedy, there are no steps.
+        steps: The steps in order; empty if the problem is stored without its remedy.
     """
 
     title: str
@@ -150,11 +152,11 @@ class Remediation(_Part):
 
     @property
     def who(self) -> str:
-        """The names of the actors, for people; empty if only the retry is left to do."""
+        """The actors, as text for messages; empty if the only step is the retry."""
         return " and ".join(actor.words for actor in self.actors)
 
     def other_actor(self, step: RemedyStep) -> Actor | None:
-        """Return the actor of a step if it is not the one who carries out the first step."""
+        """Return the actor of a step; None if the same actor carries out the first step."""
         return step.actor if step.actor not in self.actors[:1] else None
 
     @property

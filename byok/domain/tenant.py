@@ -1,4 +1,4 @@
-"""The tenant name, and the labels that put it on the two keys (contract 100-106).
+"""The rules for tenant names, and the labels that contain a tenant name on the two keys (contract 100-106).
 
 The labels are an alias for each key, and the same tags on both keys.
 
@@ -55,7 +55,7 @@ def require_valid_tenant_name(tenant: str, vendor: VendorProfile) -> str:
 
 @dataclass(frozen=True)
 class TenantLabels:
-    """The labels that put a tenant name on a key.
+    """The labels of a key that contain the tenant name.
 
     Attributes:
         alias: The alias, `alias/…`.

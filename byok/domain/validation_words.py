@@ -1,4 +1,4 @@
-"""Puts pydantic's error messages into plain words."""
+"""Rewrites pydantic's error messages in plain language."""
 
 import re
 from typing import Final
@@ -15,11 +15,11 @@ _WORDS: Final = (
     (r"^Field required$", "missing"),
     (r"^Invalid JSON: (.*)", r"is not valid JSON: \1"),
 )
-"""Patterns of pydantic 2.14's messages, and byok's words for them."""
+"""Patterns for the messages of pydantic 2.14, each with byok's replacement."""
 
 
 def in_plain_words(message: str) -> str:
-    """Return a message of pydantic as the end of a sentence that begins with the field, without a full stop."""
+    """Rewrite a pydantic message so that it can follow the name of a field, and remove the full stop."""
     for pattern, words in _WORDS:
         message = re.sub(pattern, words, message, flags=re.DOTALL)
     return message.rstrip(".")

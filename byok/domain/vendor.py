@@ -99,11 +99,11 @@ class VendorProfile(BaseModel):
         tag_prefix: First part of the key of every tag that byok sets on the resources it creates.
         s3_alias: The S3 key's alias, with `{tenant}` as the placeholder for the tenant name.
         rds_alias: The Aurora key's alias, with `{tenant}` as the placeholder for the tenant name.
-        tenant_tags: The tag keys that have the tenant name as their value on both KMS keys.
+        tenant_tags: The keys of the tags that contain the tenant name on both KMS keys.
         tenant_pattern: The tenant name that the platform assigns, with `{environment_id}` as the placeholder for the
             environment's id.
-        organisation_session_tag: Whether the worker's AWS session for an organisation's environment has the session tag
-            `organisation`, and whether the statements in the customers' key policies require this tag.
+        organisation_session_tag: Whether byok uses the session tag `organisation`. If so, the worker's AWS session for
+            an organisation's environment has this tag, and the statements in the customers' key policies require it.
     """
 
     # The derived defaults are validated too, because a name such as Aws would result in tag keys that AWS reserves.

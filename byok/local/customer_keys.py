@@ -1,4 +1,4 @@
-"""The customer's side of the local stack, which creates pairs of KMS keys from the customer templates."""
+"""The customer in the local stack, who creates pairs of KMS keys from the templates for customers."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ class Customer:
     vendor: VendorProfile
 
     def ensure_key_pair(self, name: str, organisation: str | None = None) -> KeyPair:
-        """Return the key pair of the stack `byok-<name>`; create the stack if it does not exist.
+        """Return the key pair of the stack `byok-<name>`, which is created if it does not exist.
 
         Args:
             name: The name of the key pair.
@@ -50,7 +50,7 @@ class Customer:
         return KeyPair(**parse_payload(outputs[self.vendor.payload_output_name]))
 
     def ensure_tenant_role(self, name: str, pair: KeyPair, external_id: str) -> str:
-        """Return the ARN of the tenant role for a key pair; create the role if it does not exist."""
+        """Return the ARN of the tenant role for a key pair. The role is created if it does not exist."""
         given = {
             self.vendor.role_parameter_name: self.platform_role_arn,
             S3_KEY_FIELD: pair.s3_key_arn,

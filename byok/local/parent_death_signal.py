@@ -1,9 +1,9 @@
 """Run a command that does not outlive its parent process: `parent_death_signal.py PARENT SIGNAL COMMAND…`.
 
 On Linux, the kernel sends the signal when the parent dies, even if the parent was killed and could not clean up. On
-other systems, this program only runs the command. The program must be separate from the parent, because running Python
-code between fork and exec is not safe in a process with several threads, and a parent with a Temporal client has many
-threads.
+other systems, this program only runs the command. This program must be separate from the parent. The parent has a
+Temporal client and therefore many threads, and running Python code between fork and exec is not safe in a process with
+several threads.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""Manages a child process: starts it, ensures that it exits with its parent, waits until it is ready, and stops it."""
+"""Starts and stops a child process, waits until the process is ready, and ensures that it exits with its parent."""
 
 import asyncio
 import os
@@ -29,8 +29,8 @@ class ChildProcess:
     Attributes:
         name: The name of the process in messages.
         log: The file that receives the output of the process.
-        begins_at: The offset, in bytes, at which the output of this process begins; an earlier process might have
-            written to the same log.
+        begins_at: The offset in bytes at which the output of this process begins. The log can already contain the
+            output of an earlier process.
     """
 
     name: str
@@ -98,8 +98,8 @@ class ChildProcess:
         """Poll until a check shows that the child process is ready.
 
         Args:
-            fact: Checks once whether the child process is ready. If the process is not ready yet, the check returns
-                False or raises `OSError`, `RuntimeError`, `RPCError` or `ServiceError`.
+            fact: The check. If the child process is not ready yet, the check returns False or raises `OSError`,
+                `RuntimeError`, `RPCError` or `ServiceError`.
             seconds: How long to wait.
 
         Raises:
@@ -119,7 +119,7 @@ class ChildProcess:
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     def exited_error(self) -> DevStackError:
-        """Return an error that reports how the process exited, with the last lines of the process's output."""
+        """Return an error that contains the exit code or the signal, and the last lines of the process's output."""
         code = self.process.returncode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         return DevStackError(f"{self.name} {how}.{self._last_lines()}")

@@ -1,4 +1,4 @@
-"""Finds the programs that byok starts by file path: `worker.py` and `localaws`."""
+"""Finds the programs that byok starts by their file path: `worker.py` and `localaws`."""
 
 from pathlib import Path
 from typing import Final
@@ -7,5 +7,7 @@ _PACKAGE: Final = Path(__file__).resolve().parents[1]
 PROGRAMS_ROOT: Final = next(
     folder for folder in (_PACKAGE.parent, _PACKAGE / "_programs") if (folder / "worker.py").is_file()
 )
-"""The folder that contains `worker.py` and `localaws`: the checkout, or `byok/_programs` if byok is installed from a
-wheel."""
+"""The folder that contains `worker.py` and `localaws`.
+
+This folder is the checkout or, if byok is installed from a wheel, `byok/_programs`.
+"""

@@ -1,4 +1,4 @@
-"""Run work on a local stack until the work is done or Ctrl-C interrupts it. Then stop the child processes."""
+"""Runs work on a local stack until the work is done or the user presses Ctrl-C, and then stops the stack."""
 
 import asyncio
 import contextlib

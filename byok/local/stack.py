@@ -1,4 +1,4 @@
-"""Start, supervise and stop the local stack: Temporal, a local AWS, a worker, and the web server.
+"""Start, supervise and stop the local stack: Temporal, a local AWS emulator, a worker, and the web server.
 
     async with DevStack(Path(".byok"), Ports()) as stack:
         service = await stack.connect_service()
@@ -40,7 +40,7 @@ from byok.temporal import make_plugin
 
 REGION: Final = "eu-central-1"
 KEY_PAIR_NAME: Final = "local"
-"""Name of the ready-made pair of keys."""
+"""The name of the ready-made pair of keys."""
 
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 5.0
@@ -58,7 +58,7 @@ class DevStack:
         ports: The ports to listen on, all on 127.0.0.1.
         worker: Whether to run a worker.
         web: Whether to run the web server (wizard and HTTP API).
-        database_seconds: How long the local AWS takes to create a cluster or an instance.
+        database_seconds: How long the local AWS emulator takes to create a cluster or an instance.
         settings: Additional environment variables for the child processes.
         vendor: The vendor's names, which the key policies contain.
         exports: File that contains `environment` as shell exports. The file exists only while the whole stack is
@@ -117,7 +117,7 @@ class DevStack:
 
     @property
     def aws_url(self) -> str:
-        """Return the local AWS's endpoint."""
+        """Return the local AWS emulator's endpoint."""
         return f"http://{HOST}:{self.ports.aws}"
 
     @property
@@ -150,7 +150,7 @@ class DevStack:
         return EnvironmentService(await self.connect_client())
 
     def make_boto3_client(self, service: str, profile: str = PLATFORM_PROFILE) -> Any:
-        """Return a boto3 client for the local AWS with one of the two profiles, regardless of environment variables."""
+        """Return a boto3 client for the local AWS emulator that ignores environment variables."""
         import boto3
         import botocore.session
 
@@ -188,18 +188,18 @@ class DevStack:
         await self._start_temporal(self.data / "temporal.db")
 
     async def stop_aws(self) -> None:
-        """Stop the local AWS, which saves its state. Afterwards, the local AWS is unreachable."""
+        """Stop the local AWS emulator, which saves its state when it stops."""
         await self.children["local-aws"].stop(_START_SECONDS, self.hurry)
 
     async def start_aws(self) -> None:
-        """Start the local AWS again, with its saved state.
+        """Start the local AWS emulator again, with its saved state.
 
         Raises:
-            DevStackError: The local AWS could not load its saved state.
+            DevStackError: The local AWS emulator could not load its saved state.
         """
         lost = await self._start_aws()
         if lost:
-            raise DevStackError(f"The local AWS has lost its state: {lost}.")
+            raise DevStackError(f"The local AWS emulator has lost its state: {lost}.")
 
     async def wait_for_unexpected_exit(self) -> None:
         """Wait until a child process exits unexpectedly.
@@ -233,7 +233,7 @@ class DevStack:
         self.environment = client_env_vars(self.ports, self._aws_config, REGION)
         database = self.data / "temporal.db"
         if not database.exists():
-            # Delete the local AWS's state, because Temporal does not know the environments in this state.
+            # Delete the state of the local AWS emulator, because Temporal has no record of the environments in it.
             shutil.rmtree(self.data / "aws", ignore_errors=True)
             await asyncio.gather(self._start_aws(), self._start_temporal(database))
         else:
@@ -241,7 +241,8 @@ class DevStack:
                 for file in self.data.glob("temporal.db*"):
                     file.unlink()
                 self._say(
-                    f"The local AWS could not load its state ({lost}), so Temporal also starts with an empty state."
+                    f"The local AWS emulator could not load its state ({lost}), "
+                    "so Temporal also starts with an empty state."
                 )
             await self._start_temporal(database)
         await asyncio.to_thread(self._find_platform_role)
@@ -251,14 +252,14 @@ class DevStack:
             write_exports(self._exports, self.environment)
 
     async def _start_aws(self) -> str | None:
-        """Start the local AWS.
+        """Start the local AWS emulator.
 
         Returns:
-            Why the local AWS could not load its saved state; None if it loaded the state.
+            The reason why the emulator could not load its saved state; None if it loaded the state.
         """
         command = ["-m", "localaws", "--port", str(self.ports.aws), "--data", str(self.data / "aws")]
         command += ["--database-seconds", str(self._database_seconds), "--config-dir", str(self._aws_config)]
-        # If this process is killed, the local AWS receives SIGTERM, so that it can save its state.
+        # If this process is killed, the local AWS emulator receives SIGTERM, so that it can save its state.
         path = {"PYTHONPATH": str(PROGRAMS_ROOT)}
         aws = await self._child("local-aws", sys.executable, *command, settings=path, when_orphaned=signal.SIGTERM)
         self.children["local-aws"] = aws
@@ -308,7 +309,9 @@ class DevStack:
         caller = self.make_boto3_client("sts").get_caller_identity()["Arn"]
         role = role_arn_of_session(caller)
         if role is None:
-            raise DevStackError(f"The local AWS profile {PLATFORM_PROFILE} must act as a role, but acts as {caller}.")
+            raise DevStackError(
+                f"The profile {PLATFORM_PROFILE} of the local AWS emulator must act as a role, but acts as {caller}."
+            )
         kms, stacks = (self.make_boto3_client(service, CUSTOMER_PROFILE) for service in ("kms", "cloudformation"))
         self._customer = Customer(kms, stacks, role, REGION, self._vendor)
         pair = self._customer.ensure_key_pair(KEY_PAIR_NAME)
@@ -335,7 +338,7 @@ class DevStack:
         self._lock = lock
         for log in logs.glob("*.log"):
             log.unlink()
-        if self._exports is not None:  # a run that was killed might have left an exports file
+        if self._exports is not None:  # a process that was killed might have left an exports file
             remove_exports(self._exports)
 
 

@@ -14,10 +14,11 @@ _TUNING: Final = (
     ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000"),
     # Without this setting, the server ignores the fairness keys of the organisations.
     ("--dynamic-config-value", "matching.enableFairness=true"),
-    # Tasks are distributed fairly only within a partition of a task queue, and the default is four partitions.
+    # Temporal distributes tasks fairly only within a partition, and a task queue has four partitions by default.
     ("--dynamic-config-value", "matching.numTaskqueueReadPartitions=1"),
     ("--dynamic-config-value", "matching.numTaskqueueWritePartitions=1"),
-    # Each page of the list takes several visibility calls, and a few clients exceed the server's default rate.
+    # Each page of the list of environments requires several visibility calls, so a few clients would exceed the
+    # server's default rate.
     ("--dynamic-config-value", "frontend.namespaceRPS.visibility=2000"),
     # With these options, storing histories on disk is as fast as keeping them in memory. Histories persist after the
     # process exits, but the latest events may be lost in a power outage.

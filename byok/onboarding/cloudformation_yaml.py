@@ -1,4 +1,4 @@
-"""Write CloudFormation templates in the usual YAML style, with short-form functions and folded long strings."""
+"""Writes CloudFormation templates in the usual YAML style, with short-form functions and folded long strings."""
 
 from collections.abc import Callable
 from typing import Any

@@ -19,7 +19,7 @@ class Download:
     """A file to download.
 
     Attributes:
-        name: The file name, which the commands and the instructions contain.
+        name: The file name. The commands and the instructions for the customer contain the same file name.
     """
 
     name: str
@@ -58,6 +58,6 @@ def build_collection_script(
     rds_key_arn: str | None = None,
     organisation: str | None = None,
 ) -> Download:
-    """Build the key administrator's script. The script prompts for the ARNs that are missing."""
+    """Build the key administrator's script. The script prompts for any ARN that is missing."""
     text = render_collection_script(platform_role_arn, region, s3_key_arn, rds_key_arn, organisation)
     return Download(COLLECTION_SCRIPT_FILE, _PLAIN_TEXT, text)

@@ -47,7 +47,8 @@ class OnboardingKit:
         commands: The customer's AWS CLI commands, which include the customer's profile and stack name.
         keys: The ARNs of both keys, once they are known.
         external_id: The external id of the customer's organisation, which the platform passes when it assumes the
-            optional tenant role. None until the keys are known, because only then can the customer create the role.
+            optional tenant role. None until the keys are known, because the customer cannot create the role before the
+            keys.
         template_url: The address of the key template in S3; None if the vendor has not uploaded the template.
     """
 
@@ -104,7 +105,7 @@ class OnboardingKit:
 
     @property
     def launch_stack_url(self) -> str | None:
-        """The address of the console's page that creates both keys, with all values filled in.
+        """The URL of the console page that creates both keys, with all values filled in.
 
         None if the vendor has not uploaded the template, or if the Region's partition has no public console.
         """
@@ -116,12 +117,12 @@ class OnboardingKit:
 
     @property
     def create_stack_url(self) -> str | None:
-        """The address of the console's page that uploads a template; None if there is no public console."""
+        """The URL of the console page for uploading a template; None if there is no public console."""
         return console_url(self.region, "cloudformation/home#/stacks/create")
 
     @property
     def cloudshell_url(self) -> str | None:
-        """The address of AWS CloudShell in the Region; None if there is no public console."""
+        """The URL of AWS CloudShell in the Region; None if there is no public console."""
         return console_url(self.region, "cloudshell/home")
 
     def statements_for_key(self, which: KeyPurpose) -> list[Statement]:
@@ -133,7 +134,10 @@ class OnboardingKit:
         )
 
     def tenant_role_commands(self) -> tuple[str, str] | None:
-        """Return the commands that create the optional role and print its ARN; None until the keys are known (D11)."""
+        """Return the commands that create the optional role and print the role's ARN (D11).
+
+        Return None until the keys are known.
+        """
         if self.keys is None or self.external_id is None:
             return None
         return self.commands.deploy_tenant_role_command(

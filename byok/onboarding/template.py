@@ -112,7 +112,7 @@ def _organisation_parameter(vendor: VendorProfile) -> dict[str, Any]:
 def _rules() -> dict[str, Any]:
     """Return the rule that rejects a stack in another Region (contract 54).
 
-    The keys in such a stack could never be used, and would outlive the stack.
+    The platform could never use the keys in such a stack, and the keys would remain after the stack is deleted.
     """
     return {
         "KeysInTheRegionOfTheEnvironment": {

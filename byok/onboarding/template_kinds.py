@@ -1,4 +1,4 @@
-"""The kinds of templates. This module imports nothing heavy, because every command of the CLI imports it."""
+"""The kinds of templates. Every command of the CLI imports this module, so it imports nothing that is slow to load."""
 
 from enum import StrEnum
 

@@ -1,7 +1,7 @@
-"""The optional CloudFormation template of the role through which the platform puts a tenant name on the keys (D11).
+"""The optional CloudFormation template for the role with which the platform sets a tenant name on the keys (D11).
 
 A key policy cannot allow another account to manage KMS aliases and tags, so this role is in the customer's account. The
-role has only the permissions that are needed to put the name on these two keys.
+role has only the permissions that are needed to set the name on these two keys.
 """
 
 from typing import Any, Final
@@ -128,7 +128,7 @@ def _role(vendor: VendorProfile) -> dict[str, Any]:
 
 
 def _aliases(which: KeyPurpose, parameter: str, vendor: VendorProfile) -> IntrinsicFunction:
-    """Return the ARN pattern for the aliases that the role may put on a key.
+    """Return the ARN pattern of the aliases that the role may create for a key.
 
     The Region comes from the ARN of the key, because the role's stack can be in any Region.
     """

@@ -58,8 +58,8 @@ def _key(which: KeyPurpose, grantee: StatementParameters, region: str, vendor: V
     ours = build_key_statements(which, grantee, vendor)
     # Format the policy as `terraform fmt` would.
     policy = json.dumps(build_key_policy(build_owner_statement(_ROOT), ours), indent=2, separators=(",", " : "))
-    # The account is known only when Terraform runs, so a function call replaces the JSON string that contains the
-    # account.
+    # The account is known only when Terraform runs, so the JSON string that contains the account is replaced with a
+    # function call.
     root = f'format("arn:{partition_of_region(region)}:iam::%s:root", data.aws_caller_identity.owner.account_id)'
     return _KEY.format(
         name=_NAMES[which],

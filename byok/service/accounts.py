@@ -37,9 +37,9 @@ async def register_proved_account(
 
     See `EnvironmentService.register_proved_account`.
 
-    Temporal starts at most one workflow for each nonce, no matter which process requests the workflow, because Temporal
-    retains a closed workflow for far longer than a nonce is valid. S3 accepts only the first of two concurrent
-    registrations, so this workflow can run at the same time as other changes to the account.
+    Temporal starts at most one workflow per nonce, even if several processes request it, because Temporal retains a
+    closed workflow for far longer than a nonce is valid. S3 accepts only the first of two concurrent registrations, so
+    this workflow can run at the same time as other changes to the account.
     """
     used = AccountProofUsedError(
         "This nonce has already been used. List the accounts to see whether the account is registered; if it is not, "
@@ -58,8 +58,8 @@ async def register_proved_account(
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
         )
     except AccountConflictError as error:
-        # The requester has credentials for the account, so byok may tell the requester that the account is registered,
-        # but not for which organisation.
+        # The requester has credentials for the account. byok can therefore reveal that the account is registered, but
+        # not for which organisation.
         raise AccountConflictError(
             f"AWS account {request.account} is registered for another organisation, so byok did not register it for "
             f"{request.organisation}. If your organisation owns the account, ask the vendor to change the registration."
@@ -101,7 +101,7 @@ async def _run(
 
     Raises:
         AccountBusyError: Another request is changing the registration of the account. If `already_started` is given,
-            this function raises `already_started`, not AccountBusyError.
+            this function raises `already_started` instead.
     """
     busy = AccountBusyError("Another request is changing the registration of this account: try again.")
     reads = workflow_type == contracts.LIST_ACCOUNTS_WORKFLOW

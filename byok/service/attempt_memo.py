@@ -13,7 +13,7 @@ from byok.service.environment_reader import EnvironmentReader
 from byok.service.errors import EnvironmentNotFoundError
 
 _MEMO_MAX_BYTES: Final = 2048
-"""The maximum size of the memo, because the SDK logs a warning (TMPRL1103) if the memo of a start request is larger."""
+"""The maximum size of the memo. If the memo of a start request is larger, the SDK logs a warning (TMPRL1103)."""
 
 _OVERHEAD_BYTES: Final = 128
 """How many bytes of the memo are reserved for field names and encodings."""
@@ -22,7 +22,7 @@ _OVERHEAD_BYTES: Final = 128
 async def build_attempts_memo(
     client: Client, environment_id: str, organisation: str | None, used_bytes: int
 ) -> dict[str, Any]:
-    """Return the memo field with the owner's attempts so far; empty if there were no attempts.
+    """Return the memo field that contains the owner's attempts so far; empty if there were no attempts.
 
     Args:
         client: A client with the plugin from `byok.temporal.make_plugin()`.

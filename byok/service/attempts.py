@@ -2,9 +2,9 @@
 
 The history of the current run contains the attempts that a reset resumed: each reset adds an event to the history, and
 reapplies the reports of earlier stops to the new run (`workflows.attempts`). The memo lists the attempts before the
-workflow's start. Temporal keeps the history and the memo for as long as it keeps the current run. If the history and
-the memo lack an attempt, for example because a person started the workflow in Temporal's UI or terminated an attempt,
-byok reads the attempt from an earlier run that Temporal has not deleted yet.
+workflow's start. Temporal keeps the history and the memo for as long as it keeps the current run. An attempt can be
+missing from both, for example because a person started the workflow in Temporal's UI or terminated the attempt. byok
+then reads the attempt from its own run, unless Temporal has deleted that run.
 """
 
 import contextlib
@@ -66,7 +66,7 @@ async def list_attempts(
     retained = {one.run_id async for one in client.list_workflows(f"WorkflowId = '{current.workflow_id}'")}
     for run_id in (retained | found.keys()) - carried.keys() - chain.stops.keys() - {current.run_id}:
         status = await read_run_status(run_id)
-        if status is None or status.organisation != current.organisation:  # a run of the id's earlier owner
+        if status is None or status.organisation != current.organisation:  # the id had another owner at that time
             continue
         if run_id not in found:
             own = await _read_chain(client, current.workflow_id, run_id)
@@ -76,17 +76,20 @@ async def list_attempts(
 
 
 def list_recorded_attempts(record: EnvironmentRecordState, current: EnvironmentStatus) -> tuple[Attempt, ...]:
-    """Return the attempts in a record, oldest first. The status of the environment says how the last one ended."""
+    """Return the attempts in a record, oldest first.
+
+    The outcome of the last attempt comes from the status of the environment.
+    """
     return tuple(_with_end(one, current) if one.run_id == current.run_id else one for one in record.attempts)
 
 
 async def read_stopped_timeline(client: Client, workflow_id: str, run_id: str) -> tuple[TimelineEntry, ...]:
-    """Return the timeline of the attempt that stopped last before a run; empty if no stop is recorded.
+    """Return the timeline of the last attempt that stopped before this run; empty if no stop is recorded.
 
     Args:
         client: A client with the plugin from `byok.temporal.make_plugin()`.
         workflow_id: The id of the environment's workflow.
-        run_id: The run. A reset gives the run the reports of all earlier stops.
+        run_id: The run. After a reset, its history contains the reports of all earlier stops.
     """
     chain = await _read_chain(client, workflow_id, run_id)
     last = max(chain.stops.values(), key=lambda one: one.ended_at, default=None)
@@ -148,7 +151,7 @@ def _build_attempts(chain: _Chain, status: EnvironmentStatus) -> dict[str, Attem
 
 def _build(run_id: str, chain: _Chain) -> Attempt:
     begun, stop = chain.beginnings.get(run_id), chain.stops.get(run_id)
-    if begun is None:  # a later reset went back to a point before the reset that began this attempt
+    if begun is None:  # a later reset removed the event of the reset that began this attempt
         begun = _Beginning(AttemptKind.REPLAY, chain.stops[run_id].started_at, by=None)
     return Attempt(
         kind=begun.kind,

@@ -18,9 +18,9 @@ from byok.temporal_records import find_record, send_report
 async def check_subject(reader: EnvironmentReader, subject: EventSubject) -> list[str]:
     """Start a check of each READY environment that an event is about, and do not wait for the results.
 
-    If a check of an environment is already running, that check repeats itself once it is done, because it may have read
-    the state before the event. So an event that arrives twice costs at most one more check, and byok does not need to
-    remember the ids of events.
+    If a check of an environment is already running, the check is repeated afterwards, because it may have read the
+    state before the event. An event that arrives twice therefore causes at most one additional check, so byok does not
+    need to remember the ids of events.
 
     Returns:
         The ids of the environments; empty if no READY environment is affected.
@@ -60,9 +60,9 @@ async def _find_targets(client: Client, subject: EventSubject) -> list[HealthTar
 
 
 async def _report_deletion(reader: EnvironmentReader, target: HealthTarget, subject: EventSubject) -> None:
-    """Report what an event says about the deletion of a key to the environment's record (contract 142).
+    """Report a scheduled or cancelled deletion of a key to the environment's record (contract 142).
 
-    The record shows it as reported, and forgets it once a check has proved that the key is not deleted.
+    The record keeps the deletion until a check has proved that the key still works.
     """
     if subject.deletion is None:
         return
@@ -83,7 +83,7 @@ async def _report_deletion(reader: EnvironmentReader, target: HealthTarget, subj
 
 
 async def _start_check(reader: EnvironmentReader, request: VerificationRequest) -> None:
-    """Start `VerifyEnvironment`, or make the running one check again."""
+    """Start `VerifyEnvironment`. If the workflow is already running, make it check again."""
     handle = await reader.client.start_workflow(
         VERIFY_ENVIRONMENT_WORKFLOW,
         request,

@@ -37,8 +37,8 @@ class BulkReplayOutcome:
 async def find_stopped_environments(service: EnvironmentService, code: str) -> list[str]:
     """Return the ids of the stopped environments whose first problem has this code, in alphabetical order.
 
-    Visibility lists all runs, and is eventually consistent, so some of these environments may no longer be stopped.
-    Read each environment's latest run before you replay it.
+    Some of these environments may no longer be stopped, because Temporal's list is eventually consistent and also
+    contains earlier runs. Read each environment's latest run before you replay the environment.
 
     Raises:
         InvalidRequestError: The code contains a quotation mark, so it is not a problem code.
@@ -70,8 +70,8 @@ async def replay_all(
         dry_run: Whether to report which environments would be replayed, without replaying them.
 
     Yields:
-        The outcome for each environment, as soon as it is known. An environment that no longer has this problem is left
-        out.
+        The outcome for each environment, as soon as it is known. Environments that no longer have this problem are
+        omitted.
     """
     slots = asyncio.Semaphore(MAX_CONCURRENT_REPLAYS)
 

@@ -114,8 +114,8 @@ _ADVICE = {
         "{name} is {phase}. Nothing to do: byok will release the claim if {name} ends without using the key."
     ),
     ClaimState.UNUSED: (
-        "{name} has resources, but the key encrypts none of them. Replay {name} to use the key, or delete {name} to "
-        "release the key."
+        "{name} has resources, but none of them are encrypted with the key. Replay {name} to use the key, or delete "
+        "{name} to release the key."
     ),
     ClaimState.LEFT_OVER: (
         "{name} has no resources in AWS and is {phase}. To release the claim, delete {name} (Region {region})."

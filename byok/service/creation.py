@@ -32,7 +32,9 @@ _RESTART_AFTER: Final = {
     Phase.DELETED: WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     Phase.STOPPED: WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
 }
-"""The phases that allow a restart, each with the strictest workflow id reuse policy that allows the restart."""
+"""The phases from which an environment can start over, each with the strictest workflow id reuse policy that allows
+this.
+"""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,9 @@ async def create_environment(
 
 
 async def _require_no_record(reader: EnvironmentReader, request: ProvisionRequest) -> None:
-    """Require that the environment has no record. Its workflow may be gone from Temporal (contract 134).
+    """Require that the environment has no record.
+
+    An environment whose workflow Temporal has deleted still has a record (contract 134).
 
     Raises:
         WorkflowAlreadyStartedError: The environment exists.
@@ -147,7 +151,7 @@ def _require_region_of_resources(request: ProvisionRequest, found: EnvironmentSt
 
 async def _has_request_key(reader: EnvironmentReader, found: EnvironmentStatus, key: str | None) -> bool:
     """Return whether a request with this idempotency key started the run."""
-    if key is None or found.record is not None:  # the key is gone with the workflow
+    if key is None or found.record is not None:  # Temporal has deleted the workflow, and the key with it
         return False
     described = await reader.client.get_workflow_handle(found.workflow_id, run_id=found.run_id).describe()
     return bool(await described.memo_value(contracts.IDEMPOTENCY_KEY_MEMO, None) == key)
@@ -165,8 +169,8 @@ async def _require_same_request(
     earlier = await read_provision_request(reader.client, found)
     if earlier is None:
         raise EnvironmentConflictError(
-            f"The running workflow of {request.environment_id} has an input that byok cannot read. The "
-            "workflow fails once a worker picks it up; then create the environment again."
+            f"The running workflow of {request.environment_id} has an input that byok cannot read. Wait "
+            "until a worker has picked up the workflow and the workflow has failed; then create the environment again."
         )
     differing = diff_requests(earlier, request)
     if differing and await _has_request_key(reader, found, key):

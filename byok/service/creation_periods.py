@@ -1,4 +1,4 @@
-"""Positions in the list of environments, and the periods of creation by which byok reads the list."""
+"""Positions in the list of environments, and the creation periods in which byok reads the list."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from byok.service.status import EnvironmentSummary
 
 CREATED_AT: Final = CREATED_AT_ATTRIBUTE.name
 LONGER: Final = 16
-"""The factor by which a period grows that contains too few environments."""
+"""The factor by which byok lengthens a period that contains too few environments."""
 
 PRECISION: Final = timedelta(milliseconds=1)
 
@@ -38,11 +38,11 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True)
 class Period:
-    """A period in which environments were created. None means that it is open on that side.
+    """A period in which environments were created.
 
     Attributes:
-        begin: The first moment that belongs to the period.
-        end: The first moment that no longer belongs to the period.
+        begin: The first moment of the period; None if the period has no beginning.
+        end: The first moment after the period; None if the period has no end.
     """
 
     begin: datetime | None
@@ -54,15 +54,16 @@ class Period:
 
     @property
     def condition(self) -> str:
-        """The condition of a query that selects the workflows of all environments that were created in this period."""
-        # A server may compare less precisely than to the millisecond, so the query also covers the next milliseconds.
+        """A query condition that matches the workflows of all environments that were created in this period."""
+        # A server can compare times with less than millisecond precision, so the period is extended by a millisecond on
+        # each side.
         begin = None if self.begin is None else f"{CREATED_AT} >= '{(self.begin - PRECISION).isoformat()}'"
         end = None if self.end is None else f"{CREATED_AT} <= '{(self.end + PRECISION).isoformat()}'"
         return " AND ".join(one for one in (begin, end) if one) or f"{CREATED_AT} IS NOT NULL"
 
 
 def choose_between(shorter: timedelta, longer: timedelta) -> timedelta:
-    """Return a period between two others: in the geometric middle if they differ much, otherwise halfway."""
+    """Return a length between two lengths: halfway, or closer to the shorter one if the two lengths differ greatly."""
     if longer > LONGER * shorter:
         return max(longer / LONGER, PRECISION)
     return (shorter + longer) / 2

@@ -60,7 +60,8 @@ async def build_delete_request(
 def _confirmed_values(status: EnvironmentStatus) -> dict[str, str | None]:
     """Return the Region and the customer's keys that AWS has confirmed; empty if AWS has confirmed nothing.
 
-    A run that stopped before it created or adopted a cluster proves nothing: its values may be wrong.
+    A run that stopped before it created or adopted a cluster does not confirm anything, because its values can be
+    wrong.
     """
     if status.evidence is not None:
         return {"region": status.region, "s3_key_arn": status.s3_key_arn, "rds_key_arn": status.rds_key_arn}

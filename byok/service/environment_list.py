@@ -1,7 +1,7 @@
-"""Lists environments by creation, from the workflows that made them and from their records (decision 0049).
+"""Lists environments by creation time, from their workflows and their records (decision 0049).
 
 Temporal sorts its list of workflows by close time, and rejects any other order. byok therefore selects the workflows of
-one page by the search attribute with the time of creation.
+a page by the search attribute that contains the creation time.
 """
 
 import asyncio
@@ -25,11 +25,15 @@ from byok.temporal_reads import list_latest_runs
 from byok.temporal_records import FoundRecord
 
 _SLACK: Final = 3
-"""A period is short enough if it contains at most this many times the requested number of environments."""
+"""The maximum number of environments in a period, as a multiple of the requested number."""
 
 _FIRST_PERIOD: Final = timedelta(days=1)
 _MAX_GUESSES: Final = 24
-"""How many periods to try. A period with too many environments takes longer to read, but is correct as well."""
+"""The maximum number of periods to try.
+
+If none of them has the right length, byok uses a longer period, which takes longer to read but does not change the
+result.
+"""
 
 _WORKFLOW_IDS_PER_QUERY: Final = 100
 _QUERIES_AT_ONCE: Final = 4
@@ -45,7 +49,7 @@ class EnvironmentFilter:
     Attributes:
         prefix: Only those whose id begins with this text.
         phase: Only those in this phase.
-        health: Only those with this health.
+        health: Only those with this health status.
         region: Only those in this AWS Region.
         problem_code: Only those that stopped with this problem code.
         text: Only those whose id, organisation or tenant name contains this text, in lower case.
@@ -59,7 +63,7 @@ class EnvironmentFilter:
     text: str = ""
 
     def accepts(self, one: EnvironmentSummary) -> bool:
-        """Return whether to list an environment with the right prefix."""
+        """Return whether an environment matches the filter, apart from the prefix."""
         wanted = (self.phase, self.health, self.region, self.problem_code)
         found = (one.phase, one.health, one.region, one.problem_code)
         names = (one.environment_id, one.organisation or "", (one.tenant_name or "").lower())
@@ -70,14 +74,17 @@ class EnvironmentFilter:
 class EnvironmentList:
     """The environments that match a filter, most recently created first.
 
-    Each environment has one entry. The entry is built from the latest run of the environment's workflow or, if Temporal
-    has deleted that workflow or a quota or another environment's record refused the run, from the environment's record.
-    The entry's position is that run's search attribute with the time of creation. So a query for a period finds a run
-    of every environment whose position is in the period. For the environments that the query finds, byok then reads
-    the missing runs, and builds the entries. If an entry's position is outside the period, another period contains it.
+    Each environment has one entry, which byok builds from the latest run of the environment's workflow. If Temporal has
+    deleted the workflow, or if the run was refused because of a quota or another environment's record, byok builds the
+    entry from the environment's record instead.
 
-    A run that was started in Temporal has no such attribute until a worker has picked it up. byok reads all runs
-    without the attribute, and computes their positions.
+    The position of an entry is the creation time in the search attribute of that run or record. A query for a period
+    therefore finds at least one run of every environment with a position in the period. byok then reads the latest runs
+    of these environments and builds the entries. An entry with a position outside the period is skipped, because it
+    belongs to another period.
+
+    A run that a person started in Temporal does not have the search attribute until a worker picks up the run. byok
+    reads all runs without the attribute, and computes their positions.
 
     Args:
         client: The client.
@@ -98,7 +105,7 @@ class EnvironmentList:
 
         Args:
             size: The maximum number of environments.
-            after: Only environments behind this position.
+            after: Return only environments that come after this position.
 
         Raises:
             RPCError: Temporal does not respond.
@@ -119,9 +126,9 @@ class EnvironmentList:
         return page, Position.of(page[-1]) if len(found) > size else None
 
     async def _read_periods(self, size: int, after: Position | None) -> AsyncIterator[list[EnvironmentSummary]]:
-        """Yield the environments behind a position, period by period, in order."""
+        """Yield the environments that come after a position, period by period, in order."""
         if self._wanted.health is not None and self._wanted.phase not in (None, Phase.READY):
-            return  # only a READY environment has a health
+            return  # only a READY environment has a health status
         end = None if after is None else after.created_at + PRECISION
         while True:
             period = Period(await self._find_begin(end, size), end)
@@ -131,14 +138,14 @@ class EnvironmentList:
             end = period.begin
 
     def _select(self, found: Iterable[EnvironmentSummary], after: Position | None) -> list[EnvironmentSummary]:
-        """Return the environments that match the filter and are behind a position, in order."""
+        """Return the environments that match the filter and come after a position, in order."""
         matching = [one for one in found if self._wanted.accepts(one) and (after is None or Position.of(one) < after)]
         return sorted(matching, key=Position.of, reverse=True)
 
     async def _find_begin(self, end: datetime | None, size: int) -> datetime | None:
-        """Return the begin of a period that contains at least `size` environments, if there are so many.
+        """Return the beginning of a period that ends at `end` and contains at least `size` environments.
 
-        None if the period must contain all environments that were created before its end.
+        Return None if the period must contain all environments that were created before its end.
         """
         if await self._count(Period(None, end)) <= size * _SLACK:
             return None
@@ -163,25 +170,25 @@ class EnvironmentList:
         return last - length
 
     async def _count(self, period: Period) -> int:
-        """Return how many environments a period contains at least."""
+        """Return the minimum number of environments in a period."""
         queries = [f"{query} AND {period.condition}" for query in self._build_queries(self._narrow())]
         return max(one.count for one in await asyncio.gather(*map(self._client.count_workflows, queries)))
 
     async def _read_period(self, period: Period) -> list[EnvironmentSummary]:
-        """Return the environments of a period, in no order."""
+        """Return the environments of a period, in no particular order."""
         narrow = self._narrow()
         runs = await self._list_runs([f"{query} AND {period.condition}" for query in self._build_queries(narrow)])
         runs = self._join(
             runs, {run.id: run for created_at, run in await self._list_runs_without_time() if created_at in period}
         )
-        if narrow or period.begin is not None or period.end is not None:  # otherwise, these are all runs
+        if narrow or period.begin is not None or period.end is not None:  # otherwise, no run is missing
             runs = self._join(runs, await self._list_missing_runs(runs))
         return [one for one in await self._build_entries(runs) if one.created_at in period]
 
     async def _list_runs_without_time(self) -> list[tuple[datetime, WorkflowExecution]]:
         """Return the runs without the search attribute, and their positions in the list."""
         if self._without_time is None:
-            # A record without the attribute is empty, so there is no entry that is built from it.
+            # A record without the attribute is still empty, so byok cannot build an entry from it.
             queries = [] if self._wanted.health else self._build_queries("")[:1]
             runs = await self._list_runs([f"{query} AND {CREATED_AT} IS NULL" for query in queries])
             found = runs.values()
@@ -189,22 +196,23 @@ class EnvironmentList:
         return self._without_time
 
     def _build_queries(self, narrow: str) -> list[str]:
-        """Return the queries for the runs from which entries can be built, without the period."""
+        """Return the queries for all runs from which byok can build entries, without the condition for the period."""
         prefix = self._wanted.prefix
         records = (
             f"WorkflowType = '{contracts.ENVIRONMENT_RECORD_WORKFLOW}' AND ExecutionStatus != 'ContinuedAsNew' "
             f"AND WorkflowId STARTS_WITH '{contracts.record_workflow_id(prefix)}'{self._owner}{narrow}"
         )
-        if self._wanted.health is not None:  # the health comes from the record
+        if self._wanted.health is not None:  # the health status comes from the record
             return [records]
         workflow_id = contracts.environment_workflow_id(prefix)
         workflows = f"{contracts.ENVIRONMENT_WORKFLOWS_QUERY} AND WorkflowId STARTS_WITH '{workflow_id}'"
         return [f"{workflows}{self._owner}{narrow}", records]
 
     def _narrow(self) -> str:
-        """Return a condition that every run fulfils from which a matching entry is built."""
+        """Return a query condition that is true for every run from which byok builds a matching entry."""
         if self._wanted.health is HealthState.UNKNOWN:
-            # Only the age of the proof makes an environment UNKNOWN. A recent sweep names all that it has not proved.
+            # An environment is UNKNOWN only if its last proof is too old. A recent sweep lists all environments whose
+            # keys it did not prove.
             proved = [
                 f" AND ({contracts.REGION_ATTRIBUTE.name} != '{sweep.region}'"
                 f"{_or_one_of(contracts.ENVIRONMENT_ID_ATTRIBUTE.name, sweep.unproved)})"
@@ -216,17 +224,17 @@ class EnvironmentList:
         match self._wanted.phase:
             case None:
                 return ""
-            case Phase.READY:  # an environment that lacks only the tenant name is READY once it has the name
+            case Phase.READY:  # a STOPPED run can count as READY if only the tenant name was missing
                 return f" AND {_PHASE} IN ('{Phase.READY}', '{Phase.STOPPED}')"
-            case Phase.STOPPED:  # a run that ended without reporting its end counts as stopped
+            case Phase.STOPPED:  # a run that ended without reporting an outcome counts as STOPPED
                 return f" AND ({_PHASE} NOT IN ('{Phase.READY}', '{Phase.DELETED}') OR {_PHASE} IS NULL)"
             case phase:
                 return f" AND ({_PHASE} = '{phase}' OR {_PHASE} IS NULL)"
 
     async def _list_missing_runs(self, known: Mapping[str, WorkflowExecution]) -> dict[str, WorkflowExecution]:
-        """Return the latest runs that are not known of all environments of which a run is known.
+        """Return the latest runs that are missing from the known runs of each environment.
 
-        The latest run of a workflow is known if it is open.
+        If the known run of a workflow is still open, it is the latest run, so byok does not read the workflow again.
         """
         names = {_get_environment_id(workflow_id) for workflow_id in known}
         wanted = [build(name) for name in names for build in _WORKFLOW_IDS]
@@ -242,7 +250,7 @@ class EnvironmentList:
         )
 
     async def _list_runs(self, queries: Iterable[str]) -> dict[str, WorkflowExecution]:
-        """Return the latest of the runs of each workflow that match any of the queries."""
+        """Return, for each workflow, the latest run that matches any of the queries."""
         turn = asyncio.Semaphore(_QUERIES_AT_ONCE)
 
         async def run(query: str) -> dict[str, WorkflowExecution]:
@@ -261,7 +269,7 @@ class EnvironmentList:
         return joined
 
     async def _build_entries(self, runs: Mapping[str, WorkflowExecution]) -> list[EnvironmentSummary]:
-        """Build the entries of environments, given the latest runs of their workflows and records."""
+        """Build the entries of environments from the latest runs of their workflows and records."""
         prefix = contracts.record_workflow_id("")
         workflows = [run for name, run in runs.items() if not name.startswith(prefix)]
         summaries = [await EnvironmentSummary.from_execution(one) for one in workflows]
@@ -282,7 +290,8 @@ class EnvironmentList:
         await self._health.read_sweeps(one.region for one in with_health)
         for summary in with_health:
             name, changes = summary.environment_id, {"health": self._health.compute(summary)}
-            # The records were selected by their own time, which differs if another machine's clock set it.
+            # The query selected the records by the records' own creation time. This time can differ from the
+            # workflow's, because another machine may have set it.
             moved = {} if self._wanted.health is None else {"created_at": summary.created_at}
             found[name] = found[name].model_copy(update=changes | moved)
         return list(found.values())

@@ -36,15 +36,16 @@ from byok.temporal_records import find_record
 Result = TypeVar("Result")
 
 POLL_INTERVAL: Final = timedelta(milliseconds=500)
-"""The interval between two polls of a watched environment that does not change. A describe call costs the server 3 ms
-and adds nothing to the history."""
+"""The interval between two polls of a watched environment that does not change. A describe call takes the server 3 ms
+and adds nothing to the history.
+"""
 
 MIN_POLL_INTERVAL: Final = timedelta(milliseconds=100)
 """The first interval after a change, which is short because another change often follows soon. With each poll that
 finds no change, the interval doubles, up to `POLL_INTERVAL`."""
 
 NO_WORKER_TIMEOUT: Final = timedelta(seconds=15)
-"""How long a task may stay unclaimed before a waiting caller gets `NoWorkerError`."""
+"""The time after which a caller that waits for an unclaimed task gets `NoWorkerError`."""
 
 
 class RequestRecorder(Protocol):
@@ -94,7 +95,7 @@ class EnvironmentReader:
         return other
 
     async def _is_visible(self, execution: WorkflowExecution) -> bool:
-        """Return whether the requester may see the environment of a workflow."""
+        """Return whether the requester is allowed to see the environment of a workflow."""
         return self._organisation in (None, await read_organisation(execution))
 
     async def record_intent(self, action: AuditAction, fields: Mapping[str, Any]) -> None:
@@ -153,8 +154,8 @@ class EnvironmentReader:
 
         Args:
             environment_id: The environment.
-            refused: The status of a run that was refused; None if Temporal has deleted the workflow. It is the
-                environment's status only if the environment has no open record.
+            refused: The status of a run that was refused, which is returned only if the environment has no open record;
+                None if Temporal has deleted the workflow.
 
         Raises:
             EnvironmentNotFoundError: No environment of the requester's organisation has this id.
@@ -198,7 +199,7 @@ class EnvironmentReader:
         region: str | None = None,
         problem_code: str | None = None,
     ) -> list[EnvironmentSummary]:
-        """Return the environments, most recently created first, or only those with these values."""
+        """Return the environments that have the given values, most recently created first."""
         page, _ = await self.list_environments_page(
             phase=phase, health=health, region=region, problem_code=problem_code, size=limit
         )
@@ -221,7 +222,7 @@ class EnvironmentReader:
         Args:
             prefix: Return only environments whose id begins with this text.
             phase: Return only environments in this phase.
-            health: Return only environments with this health.
+            health: Return only environments with this health status.
             region: Return only environments in this AWS Region.
             problem_code: Return only environments that stopped with this problem code.
             text: Return only environments whose id, organisation or tenant name contains this text.
@@ -262,7 +263,7 @@ class EnvironmentReader:
             return (await list_workers(self.client, self.task_queue)).fit
 
     async def list_all_workers(self) -> Workers:
-        """Return the workers that recently polled the task queue, and the unfit workers."""
+        """Return the workers that recently polled the task queue, including the unfit workers."""
         with translate_temporal_errors():
             return await list_workers(self.client, self.task_queue)
 
@@ -273,7 +274,7 @@ class EnvironmentReader:
 
     async def _require_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
-        # Ignore the time before the caller began to wait: a worker may have started only shortly before that moment.
+        # Ignore the time before the caller began to wait, because a worker may have started only recently.
         if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_TIMEOUT:
             return
         described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()

@@ -196,7 +196,7 @@ class EnvironmentService(EnvironmentReader):
             role_arn: The role that byok uses to put the tenant name on the keys. The default is the role that byok last
                 used for these keys, or else the role in the environment's original request, if any.
             repoint: Whether to repoint an alias that points to the environment's other key.
-            commands_only: Whether to return only the commands for the key administrator, even if there is a role.
+            commands_only: Whether to return only the commands for the key administrator, even if byok has a role.
             key_grace_seconds: How long to retry access-denied errors while a policy change propagates; None means the
                 default.
 
@@ -236,7 +236,7 @@ class EnvironmentService(EnvironmentReader):
                 return await self.wait_for_result(handle, "The tenant name was accepted", on_pending)
             except WorkflowFailureError as error:
                 problems = tuple(decode_failure_problems(error.cause))
-                if not problems:  # an operator ended the workflow in Temporal
+                if not problems:  # an operator cancelled or terminated the workflow in Temporal
                     run = await TenantRun.from_execution(await handle.describe())
                     problems = run.problems if run is not None else ()
                 raise NamingStoppedError(str(error.cause), problems) from error
@@ -313,8 +313,8 @@ class EnvironmentService(EnvironmentReader):
         Args:
             environment_id: The environment.
             final_snapshot: Whether to take a snapshot of the cluster first.
-            region: The environment's Region. It is required if the environment has no record. byok compares the values
-                with the record, and the workflow compares them with what AWS reports.
+            region: The environment's Region, which is required if the environment has no record. byok compares the
+                values with the record, and the workflow compares them with what AWS reports.
             encryption: Whose keys the environment uses.
             s3_key_arn: The environment's S3 key.
             rds_key_arn: The environment's Aurora key.

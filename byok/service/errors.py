@@ -84,7 +84,7 @@ class VerificationFailedError(ServiceError):
 
 
 class DeliveryNotFoundError(ServiceError):
-    """No delivery of a notification has this id, or Temporal has deleted it."""
+    """Temporal has no delivery with this id, or has already deleted the delivery."""
 
     code = "byok.DeliveryNotFound"
 
@@ -148,7 +148,7 @@ class KeyCannotChangeError(ServiceError):
 
 
 class EncryptionCannotChangeError(ServiceError):
-    """The request specifies a kind of encryption other than the environment's (contract 9)."""
+    """The request specifies a different kind of encryption from the environment's (contract 9)."""
 
     code = ENCRYPTION_CANNOT_CHANGE_CODE
 

@@ -1,4 +1,4 @@
-"""Reads the health of environments from their records and from the sweeps (contract 139)."""
+"""Reads the health status of environments from their records and from the sweeps (contract 139)."""
 
 import asyncio
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ from byok.temporal_records import FoundRecord, UnreadableRecordError, find_recor
 
 
 async def add_health(client: Client, status: EnvironmentStatus) -> EnvironmentStatus:
-    """Return the status with its health. Only a READY environment has one.
+    """Return the status, with the health added if the environment is READY.
 
     Raises:
         RPCError: Temporal does not respond.
@@ -39,7 +39,8 @@ async def add_health(client: Client, status: EnvironmentStatus) -> EnvironmentSt
         recorded = known or (await _read_report(found) if last.digest is not None else None)
         sweep = await read_sweep(client, status.region)
     elif status.evidence is not None:
-        # The record lacks the run's last report, or is lost. Sweeps read the records, so no sweep proves anything.
+        # The record is lost, or does not contain the run's last report yet. In both cases, sweeps skip the environment,
+        # so no sweep has proved its keys.
         last = HealthSummary.from_evidence(status.evidence)
     if last is None:
         return status
@@ -49,7 +50,7 @@ async def add_health(client: Client, status: EnvironmentStatus) -> EnvironmentSt
 
 
 async def _read_report(found: FoundRecord) -> RecordedHealth | None:
-    """Return the last report. If a newer version of byok has written the record, its summary is enough."""
+    """Return the last report; None if this version of byok cannot read the record."""
     try:
         return (await found.read_state()).health
     except UnreadableRecordError:
@@ -64,18 +65,18 @@ def build_health(
     now: datetime,
     deletions: tuple[KeyDeletion, ...] = (),
 ) -> EnvironmentHealth:
-    """Return the health of an environment as byok knows it.
+    """Compute the health of an environment from the last report and the latest sweep.
 
     Args:
         environment_id: The environment.
-        last: The last reported health.
-        recorded: The report itself; None if no check has reported since the environment became READY.
+        last: The last reported health, as a summary.
+        recorded: The complete last report; None if no check has reported since the environment became READY.
         sweep: The latest completed sweep of the environment's Region.
         now: The current time.
-        deletions: The keys that KMS deletes, as the customer's account reported it.
+        deletions: The keys that are scheduled for deletion, as reported by the customer's account.
     """
     if recorded is not None and recorded.report.checked_at >= last.checked_at:
-        last = recorded.summarise()  # the record's history can be ahead of its summary
+        last = recorded.summarise()  # the record's history can be newer than its summary
     proved_at = find_proof_time(last, environment_id, sweep)
     state = compute_state(last.state, proved_at, now)
     report = recorded.report if recorded is not None else None
@@ -105,7 +106,7 @@ class ListedHealth:
         self._sweeps: dict[str, SweepOutcome | None] = {}
 
     async def read_sweeps(self, regions: Iterable[str]) -> None:
-        """Read the latest sweep of each Region that is not known yet.
+        """Read the latest sweep of each Region, unless it has already been read.
 
         Raises:
             RPCError: Temporal does not respond.
@@ -115,9 +116,9 @@ class ListedHealth:
         self._sweeps |= zip(missing, found, strict=True)
 
     def compute(self, record: RecordSummary) -> HealthState | None:
-        """Return the health of a READY environment from its open record; None if the record has none.
+        """Compute the health status of a READY environment from its open record; None if no health is recorded.
 
-        `read_sweeps` must have read the Region's sweep.
+        Call `read_sweeps` for the environment's Region first.
         """
         if record.health is None:
             return None
@@ -125,7 +126,7 @@ class ListedHealth:
         return compute_state(record.health.state, proved_at, datetime.now(UTC))
 
     def list_recent_sweeps(self) -> list[SweepOutcome]:
-        """Return the sweeps that are recent: no environment that such a sweep has proved is UNKNOWN."""
+        """Return the recent sweeps. An environment whose keys were proved by a recent sweep is not UNKNOWN."""
         now = datetime.now(UTC)
         return [
             one

@@ -18,7 +18,7 @@ from byok.domain.models import Problem
 from byok.temporal_inputs import require_valid_input
 
 _LAST_EVENTS: Final = 20
-"""The number of events to read from the end of a history, which is more than workflow tasks add after a failure."""
+"""The number of events to read from the end of a history. Workflow tasks add fewer events than this after a failure."""
 
 Request = TypeVar("Request", bound=BaseModel)
 

@@ -1,4 +1,4 @@
-"""Starts a key check without waiting for its end, and reads how far the check has come."""
+"""Starts a key check without waiting for its result, and reads the progress of the check."""
 
 import asyncio
 from dataclasses import dataclass
@@ -18,19 +18,21 @@ from byok.service.pending import PendingStep
 from byok.service.temporal_errors import translate_temporal_errors
 
 _QUERY_TIMEOUT: Final = timedelta(seconds=1)
-"""How long to wait for the verdicts so far. A busy worker answers late; the next look then shows the verdicts."""
+"""How long to wait for the verdicts so far. If a busy worker does not answer in time, the next read returns the
+verdicts.
+"""
 
 _ACTIVITY_BY_KEY: Final = {KeyPurpose.S3: "probe_s3_key", KeyPurpose.RDS: "await_aurora_proof"}
 
 
 @dataclass(frozen=True)
 class KeyCheckProgress:
-    """How far a key check has come.
+    """The progress of a key check.
 
     Attributes:
         result: The result; None while the check runs.
         verdicts: The verdicts on the keys that are already checked.
-        steps: The step that the check of a key waits for.
+        steps: For each key, the step that the check is waiting for.
         elapsed: How long the check has been running; zero once it has ended.
     """
 
@@ -41,7 +43,7 @@ class KeyCheckProgress:
 
 
 async def start_key_check(service: EnvironmentService, request: CheckKeysRequest) -> str:
-    """Start a check of two keys, and return its run id, with which `read_key_check` finds the check.
+    """Start a check of two keys, and return the run id, which `read_key_check` needs to find the check.
 
     Raises:
         QuotaExceededError: The organisation has checked a key too often.
@@ -54,13 +56,13 @@ async def start_key_check(service: EnvironmentService, request: CheckKeysRequest
 async def read_key_check(
     service: EnvironmentService, request: CheckKeysRequest, run_id: str, wait: timedelta
 ) -> KeyCheckProgress | None:
-    """Return how far a check has come; None if there is no such check.
+    """Return the progress of a key check; None if the check does not exist.
 
     Args:
         service: Acts on behalf of the user who started the check.
         request: The request with which the check was started.
         run_id: The check's run id.
-        wait: How long to wait for the result before returning the progress.
+        wait: How long to wait for the result before the progress is returned without it.
 
     Raises:
         NoWorkerError: No worker is available.
@@ -96,6 +98,6 @@ async def _read_verdicts(handle: WorkflowHandle[Any, KeyCheckResult]) -> list[Ch
         verdicts: list[CheckedKey] = await handle.query(
             contracts.KEY_VERDICTS_QUERY, result_type=list[CheckedKey], rpc_timeout=_QUERY_TIMEOUT
         )
-    except (RPCError, WorkflowQueryFailedError):  # no worker answers in time, which is no reason to show nothing
+    except (RPCError, WorkflowQueryFailedError):  # no worker answered in time, but the rest of the progress is known
         return []
     return verdicts

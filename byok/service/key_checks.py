@@ -58,7 +58,7 @@ async def check_keys(
 async def raise_key_check_failure(
     counter: QuotaCounter, request: CheckKeysRequest, error: WorkflowFailureError
 ) -> NoReturn:
-    """Raise the error of a check that failed."""
+    """Raise the error for a key check that failed."""
     # Another check started first and used up the quota.
     if getattr(error.cause, "type", None) == QUOTA_EXCEEDED_CODE:
         await require_key_check_quota(counter, request, may_join=False)

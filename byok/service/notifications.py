@@ -29,7 +29,7 @@ from byok.temporal_reads import describe_or_none, list_latest_runs
 
 
 class DeliveryState(StrEnum):
-    """What became of a delivery. `PENDING` means that no attempt has failed yet."""
+    """The state of a delivery. `PENDING` means that no attempt has failed or succeeded yet."""
 
     PENDING = "pending"
     RETRYING = "retrying"
@@ -83,7 +83,7 @@ async def list_deliveries(
 
 
 async def deliver_test_notification(reader: EnvironmentReader, endpoint: str) -> DeliveryReceipt:
-    """Deliver a test notification to an endpoint in one attempt, and return how the endpoint accepted it.
+    """Deliver a test notification to an endpoint in one attempt, and return the receipt.
 
     Raises:
         DeliveryFailedError: The endpoint did not accept the notification, or a worker has no such endpoint.
@@ -109,7 +109,7 @@ async def resend_notification(reader: EnvironmentReader, delivery_id: str) -> st
         delivery_id: `<endpoint>/<notification id>`, as `list_deliveries` returns it, or the id of the workflow.
 
     Raises:
-        DeliveryNotFoundError: Temporal has no such delivery, or no longer has it.
+        DeliveryNotFoundError: Temporal has no delivery with this id, or has already deleted the delivery.
     """
     delivery_id = delivery_id_from_workflow_id(delivery_id)
     endpoint, _, notification_id = delivery_id.partition("/")
@@ -135,7 +135,7 @@ async def resend_notification(reader: EnvironmentReader, delivery_id: str) -> st
 
 
 async def _read_delivery(reader: EnvironmentReader, execution: WorkflowExecution) -> Delivery | None:
-    """Read what became of a delivery; None if it was started without byok, or Temporal has just deleted it."""
+    """Read the state of a delivery; None if byok did not start it, or if Temporal has just deleted it."""
     summary = await read_memo(execution, DELIVERY_MEMO, DeliverySummary)
     if summary is None:
         return None

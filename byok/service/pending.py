@@ -153,7 +153,7 @@ _STEP_NAMES: Final = {
     "remove_proof_clusters": "removing test clusters",
     "remove_writer": "deleting the writer",
 }
-"""What the activities of an environment do, in the words that users read. Temporal shows the activities' own names."""
+"""The descriptions of an environment's activities for users. Temporal shows the names of the activities instead."""
 
 
 def describe_pending_step(item: PendingStep) -> str:

@@ -1,4 +1,4 @@
-"""Lists the workers that poll a task queue, and the unfit workers, which accept no tasks."""
+"""Lists the workers that poll a task queue, and the unfit workers, which do not accept tasks."""
 
 import asyncio
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class PollingWorker:
 
 @dataclass(frozen=True)
 class UnfitWorker:
-    """A worker that accepts no tasks, because AWS would reject its calls (`byok.worker_fitness`)."""
+    """A worker that does not accept tasks, because AWS would reject its calls (`byok.worker_fitness`)."""
 
     identity: str
     last_seen: datetime
@@ -51,7 +51,7 @@ class Workers:
 async def list_workers(client: Client, task_queue: str) -> Workers:
     """Return the workers that recently polled a task queue for both workflows and activities, and the unfit workers.
 
-    Temporal lists a worker twice if its fitness has just changed, so the later poll counts.
+    If a worker has just become fit or unfit, Temporal lists the worker twice. The later poll counts.
 
     Raises:
         RPCError: The call to Temporal failed.

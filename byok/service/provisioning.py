@@ -55,7 +55,7 @@ async def start_provisioning(
         client: A client with the plugin from `byok.temporal.make_plugin()`.
         task_queue: The task queue that the workers poll.
         request: The environment to create.
-        policy: Whether a new run may follow an earlier run for the same environment.
+        policy: Whether a new run is allowed after an earlier run for the same environment.
         key: The idempotency key of this request, if any.
         requester: Who makes the request, if known.
 

@@ -1,4 +1,4 @@
-"""Makes the records of environments again from what AWS shows (contract 136)."""
+"""Rebuilds the records of environments from the environments' resources in AWS (contract 136)."""
 
 from temporalio.client import WorkflowFailureError
 
@@ -16,7 +16,7 @@ UNKNOWN_AFTER_REBUILD = (
     "the CloudFormation stack name and the customer's AWS CLI profile",
     "what to do if provisioning fails (`on_failure`) and the grace period",
 )
-"""What AWS does not show, so that a rebuilt record lacks it."""
+"""The values that are missing from a rebuilt record, because they are not stored in AWS."""
 
 
 async def rebuild_records(reader: EnvironmentReader) -> RebuildResult:

@@ -1,4 +1,4 @@
-"""Builds the status of an environment from its record, for when Temporal has deleted its workflow (contract 134)."""
+"""Builds an environment's status from its record, once Temporal has deleted the workflow (contract 134)."""
 
 from temporalio.client import Client
 
@@ -15,7 +15,7 @@ from byok.service.unreported_ends import UNREPORTED_END_CODE, problem_of_forgott
 def build_recorded_status(state: EnvironmentRecordState) -> EnvironmentStatus | None:
     """Build the status from a record; None if no run has reported to the record yet.
 
-    A run whose workflow is gone, although it never reported its end, counts as stopped.
+    If Temporal has deleted the workflow of a run that never reported its outcome, the run counts as STOPPED.
     """
     if state.latest is None:
         return None
@@ -45,7 +45,7 @@ def list_recorded_tenant_runs(state: EnvironmentRecordState) -> list[TenantRun]:
 
 
 def build_recorded_summary(summary: RecordSummary) -> EnvironmentSummary:
-    """Build the list entry of an environment whose workflow is gone."""
+    """Build the list entry of an environment whose workflow Temporal has deleted."""
     values = summary.model_dump(exclude={"health", "deletions"})  # the list adds the health, which depends on the time
     if summary.closed_at is None:
         values |= {"phase": Phase.STOPPED, "problem_code": UNREPORTED_END_CODE}
@@ -53,7 +53,7 @@ def build_recorded_summary(summary: RecordSummary) -> EnvironmentSummary:
 
 
 async def read_provision_request(client: Client, status: EnvironmentStatus) -> ProvisionRequest | None:
-    """Return the request of an environment's current run, from its record or its history; None if it is invalid."""
+    """Return the request of an environment's current run; None if the request is invalid."""
     if status.record is not None and status.record.latest is not None:
         return status.record.latest.progress.request.to_provision_request()
     handle = client.get_workflow_handle(status.workflow_id, run_id=status.run_id)

@@ -42,8 +42,8 @@ async def find_reset_point(events: AsyncIterable[HistoryEvent]) -> ResetPoint | 
     """Return the point just before the first activity that failed; None if no activity failed.
 
     Later failures are consequences of the first failure, because the activities that run in parallel with the failed
-    activity are cancelled. A reset to the last workflow task would not help, because it would only replay the recorded
-    failure, without calling AWS.
+    activity are cancelled. A reset to the last workflow task would not help, because the new run would replay the
+    recorded failure without calling AWS.
     """
     scheduled: dict[int, ResetPoint] = {}
     async for event in events:
@@ -59,7 +59,7 @@ async def find_reset_point(events: AsyncIterable[HistoryEvent]) -> ResetPoint | 
 
 
 def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
-    """Require that an environment has stopped and that a replay can resume it or start over.
+    """Require that an environment has stopped and can be replayed.
 
     Args:
         status: The environment's status.
@@ -101,7 +101,7 @@ def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
 
 @dataclass(frozen=True)
 class ReplayOptions:
-    """The keys that a stopped environment can be replayed with.
+    """The keys with which a stopped environment can be replayed.
 
     Attributes:
         same_keys: Whether the environment can be replayed with its current keys.
@@ -130,8 +130,8 @@ def find_replay_options(status: EnvironmentStatus) -> ReplayOptions | None:
 def can_resume(status: EnvironmentStatus) -> bool:
     """Return whether a run can resume.
 
-    A run cannot resume after a rollback, or if a resource is missing, was changed or is being deleted, because the
-    earlier activities must then be repeated.
+    A run cannot resume after a rollback, or if a resource is missing, was changed or is being deleted. In these cases,
+    the earlier activities must be repeated.
     """
     rolled_back = any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
     return not rolled_back and not any(problem.code in DRIFT_PROBLEM_CODES for problem in status.problems)

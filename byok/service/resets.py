@@ -1,4 +1,4 @@
-"""Recognises a run that a reset has resumed, and that no worker has continued yet."""
+"""Detects whether a reset has resumed a run that no worker has continued yet."""
 
 from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 

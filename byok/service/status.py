@@ -123,7 +123,7 @@ class EnvironmentStatus(RecordModel):
     Attributes:
         organisation: The organisation that owns the environment; None if the vendor owns it.
         requested_by: Who requested the current run; None if the run was started in Temporal.
-        reason: Why the current run was requested, in the requester's words.
+        reason: The reason that the requester gave for the current run, if any.
         phase: READY, DELETED and STOPPED are final.
         encryption: Whose keys encrypt the environment; None if the request is not known.
         s3_key_arn: The ARN of the customer's S3 key, as entered; None if the keys are platform-managed.
@@ -145,7 +145,7 @@ class EnvironmentStatus(RecordModel):
         pending: The steps that the environment currently waits for; empty once its workflow has ended.
         created_at: When the environment was first requested. Replays do not change this time.
         started_at: When the workflow was started. A reset does not change this time.
-        health: Whether the keys and resources of a READY environment are still in order; otherwise None.
+        health: The health of a READY environment's keys and resources; None in any other phase.
         holding: The platform fault that prevents the environment from making progress, if any. byok retries
             automatically, and the customer does not need to do anything.
     """
@@ -183,14 +183,15 @@ class EnvironmentStatus(RecordModel):
     record: EnvironmentRecordState | None = Field(default=None, exclude=True, repr=False)
     """The environment's record, if Temporal has deleted the environment's workflow."""
     resuming: bool = Field(default=False, exclude=True, repr=False)
-    """Whether a reset has resumed the environment, and its worker has not reported since. The timeline ends with the
-    stop."""
+    """Whether a reset has resumed the environment and no worker has continued it yet. The timeline still ends with
+    STOPPED.
+    """
     earlier_attempts: tuple[Attempt, ...] = Field(default=(), exclude=True, repr=False)
     """Attempts before the workflow's start, as listed in its memo; `byok.service.attempts` finds all attempts."""
 
     @property
     def was_refused(self) -> bool:
-        """Whether the run changed nothing, because a quota or the record of the environment's id refused it."""
+        """Whether a quota or the environment's record prevented the run. Such a run changed nothing."""
         return self.problem is not None and self.problem.code in REFUSAL_CODES
 
     @property
@@ -205,10 +206,7 @@ class EnvironmentStatus(RecordModel):
         return min((item.since for item in self.pending if item.unclaimed), default=None)
 
     def with_unfit_workers(self, workers: Workers) -> Self:
-        """Return the status (contract 151).
-
-        `holding` is set if the environment waits for a worker and all workers are unfit.
-        """
+        """Return the status, with `holding` set if a task is waiting and all workers are unfit (contract 151)."""
         since = self.unclaimed_since
         if since is None or workers.fit or not workers.unfit:
             return self
@@ -219,8 +217,8 @@ class EnvironmentStatus(RecordModel):
             region=self.region or "",
             at=workers.unfit[0].last_seen,
             remediation=Remediation.of_retry(
-                "No worker of the platform can do the work",
-                "You do not need to retry anything: byok continues as soon as a worker is fit.",
+                "None of the platform's workers can accept tasks",
+                "You do not need to retry anything: byok continues as soon as a worker can accept tasks.",
                 RetryRequest.NONE,
                 explanation="The customer does not need to do anything. `byok doctor` lists the workers and their "
                 "faults.",
@@ -245,7 +243,8 @@ class EnvironmentStatus(RecordModel):
             fields |= {"problem": ended, "problems": (ended,)}
         resuming = is_resuming(described, progress)
         if resuming:
-            # The memo is that of the reset point, so it lacks what the stopped attempt did after that point.
+            # The memo was written before the reset point, so it lacks the phases of the stopped attempt after that
+            # point.
             fields |= {"timeline": await fetch.stopped_timeline() or fields["timeline"]}
         requester = await read_memo(described, REQUESTER_MEMO, Requester)
         earlier, started_at = await _earlier_attempts(described), _started_at(described, progress)
@@ -306,7 +305,10 @@ def collect_progress_fields(progress: EnvironmentProgress | RecordedProgress) ->
 
 
 def _created_at(execution: WorkflowExecution, earlier: Sequence[Attempt], started_at: datetime) -> datetime:
-    """Return when an environment was first requested. A run has no search attribute until a worker has picked it up."""
+    """Return when an environment was first requested.
+
+    A run that a person started in Temporal lacks the search attribute until a worker picks up the run.
+    """
     return execution.typed_search_attributes.get(CREATED_AT_ATTRIBUTE) or find_creation(earlier, started_at)
 
 

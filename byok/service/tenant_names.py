@@ -105,7 +105,7 @@ async def list_tenant_runs(client: Client, environment_id: str) -> list[TenantRu
 
 
 async def apply_completed_namings(client: Client, found: Sequence[EnvironmentSummary]) -> list[EnvironmentSummary]:
-    """Set the phase to READY for stopped environments that lacked only the tenant name, if the keys now have this name.
+    """Set stopped environments to READY if only the tenant name was missing and the keys now have the name.
 
     One query covers up to fifty environments. Usually, no such environment exists, so no query is
     needed.

@@ -27,7 +27,7 @@ _DELETE_AGAIN: Final = Remediation.of_retry(
 
 @dataclass(frozen=True)
 class HistoryLoaders:
-    """Loads what Temporal's description of a workflow does not contain from the workflow's history.
+    """Loads values from a workflow's history that Temporal's description of the workflow does not contain.
 
     Attributes:
         failure: Loads the workflow's failure or termination; None if the workflow ended in any other way.
@@ -62,7 +62,7 @@ async def problem_of_unreported_end(
     if isinstance(failure, ApplicationError):
         message = failure.message
     else:
-        # A workflow that has reported progress must have decoded its input.
+        # If the workflow has reported progress, its input was valid.
         invalid = None if progress else await fetch.input_error()
         if invalid is None:
             return ended
@@ -77,10 +77,10 @@ async def problem_of_unreported_end(
 
 
 def problem_of_forgotten_end(progress: RecordedProgress) -> Problem:
-    """Build the problem for a run that reported no end to the environment's record, and whose workflow is gone."""
+    """Build the problem for a run that did not report its outcome before Temporal deleted the workflow."""
     return Problem(
         code=UNREPORTED_END_CODE,
-        message="The workflow ended without a report, and Temporal has deleted its history since.",
+        message="The workflow ended without reporting an outcome, and Temporal has since deleted its history.",
         phase=progress.phase,
         region=progress.request.region,
         at=progress.timeline[-1].entered_at if progress.timeline else datetime.now(UTC),
@@ -91,7 +91,7 @@ def problem_of_forgotten_end(progress: RecordedProgress) -> Problem:
 def problem_of_end(
     execution: WorkflowExecution, failure: FailureError | None, phase: Phase, region: str, again: Remediation
 ) -> Problem:
-    """Build the problem for a workflow that timed out, or was terminated or cancelled, in Temporal."""
+    """Build the problem for a workflow that timed out, or that was terminated or cancelled in Temporal."""
     how = execution.status.name.lower().replace("_", " ") if execution.status else "ended"
     why = f" ({failure.message})" if failure and failure.message else ""
     return Problem(

@@ -1,4 +1,4 @@
-"""Proves the keys of one environment, and compares its settings, at once."""
+"""Runs an immediate health check of one environment, which proves the keys and compares the settings."""
 
 from datetime import UTC, datetime
 
@@ -19,18 +19,20 @@ from byok.service.temporal_errors import translate_temporal_errors
 async def verify_environment(reader: EnvironmentReader, environment_id: str) -> EnvironmentHealth:
     """Check one environment now, and return its health.
 
-    If AWS does not answer, the health is the last known one, and `unreachable` says why.
+    If AWS does not respond, this function returns the last known health, and `unreachable` contains the reason.
 
     Raises:
         AuditUnavailableError: The audit record cannot be written.
         EnvironmentNotFoundError: No environment of the requester's organisation has this id.
-        EnvironmentNotReadyError: Only a READY environment has a health.
+        EnvironmentNotReadyError: Only a READY environment has a health status.
         NoWorkerError: No worker is available.
         VerificationFailedError: The check did not complete.
     """
     status = await reader.read_status(environment_id)
     if status.phase is not Phase.READY:
-        raise EnvironmentNotReadyError(f"{environment_id} is {status.phase}. Only a READY environment has a health.")
+        raise EnvironmentNotReadyError(
+            f"{environment_id} is {status.phase}. Only a READY environment has a health status."
+        )
     request = VerificationRequest(**{name: getattr(status, name) for name in VerificationRequest.model_fields})
     await reader.record_intent(AuditAction.VERIFY_ENVIRONMENT, request.model_dump())
     with translate_temporal_errors():

@@ -75,7 +75,7 @@ def find_pinned_version(described: WorkflowExecutionDescription) -> WorkerDeploy
 
 
 def explain_no_worker(described: WorkflowExecutionDescription, routing: TaskQueueRouting, found: Workers) -> str | None:
-    """Explain why no worker can claim a run's tasks, and how to fix the cause; None if a worker can claim the tasks.
+    """Explain why no worker can claim a run's tasks, and how to fix the cause; None if a worker can claim them.
 
     Args:
         described: The run.
@@ -100,7 +100,7 @@ def explain_no_worker(described: WorkflowExecutionDescription, routing: TaskQueu
         return f"no worker that polls {{where}} gets new work. {set_current_version_command(workers)}"
     if found.unfit:
         reason = found.unfit[0].reason
-        return f"all workers of {{where}} are unfit. {reason} Work continues when a worker is fit again."
+        return f"all workers of {{where}} are unfit. {reason} Work continues when a worker can accept tasks again."
     return "no worker is polling {where}. Work continues when a worker starts; `byok doctor` shows what is missing."
 
 

@@ -48,7 +48,7 @@ CONTENT_SECURITY_POLICY: Final = (
 )
 
 _MAX_SHOWN_PATH: Final = 100
-"""How many characters of a path that does not exist are shown."""
+"""The page for an unknown path shows at most this many characters of the path."""
 
 
 def make_wizard_app(state: ApiState, settings: ApiSettings) -> FastAPI:
@@ -56,7 +56,7 @@ def make_wizard_app(state: ApiState, settings: ApiSettings) -> FastAPI:
 
     Args:
         state: The state that the wizard and the API share.
-        settings: The settings of the wizard and the API.
+        settings: The settings that the wizard and the API share.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.byok = state
@@ -80,7 +80,7 @@ def make_wizard_app(state: ApiState, settings: ApiSettings) -> FastAPI:
     app.state.pages = PageRenderer(state.vendor, signs_in=not isinstance(state.access, AllowAllAuth))
     for routes in (sign_in, provider_sign_in, new_environment, key_documents, environments, environment_actions):
         app.include_router(routes.router)
-    # Only these files are compressed: they contain no secret whose length could show in the size of a response.
+    # Only static files are compressed. Compressing pages could reveal secrets through the size of the responses.
     app.mount("/static", GZipMiddleware(StaticFiles(directory=Path(__file__).with_name("static"))))
     _add_error_pages(app)
     return app
@@ -166,7 +166,7 @@ def _add_error_pages(app: FastAPI) -> None:
 
 
 def _find_session(request: Request) -> Session | None:
-    """Return the user's session, so that error pages have the navigation; None if the session cannot be read."""
+    """Return the user's session, which error pages need for the navigation; None if the session cannot be read."""
     sessions: SessionCookies = request.app.state.sessions
     try:
         return sessions.load(request)

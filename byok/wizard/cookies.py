@@ -1,4 +1,4 @@
-"""Sets and deletes the wizard's cookies, all of them with the same flags."""
+"""Sets and deletes the wizard's cookies, which all have the same flags."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class CookieWriter:
     """Writes cookies that no script can read, and that browsers send only to pages of this site.
 
     Attributes:
-        path: The path below which browsers send the cookies.
+        path: Browsers send the cookies only to pages under this path.
         https: Whether users reach the server over HTTPS; None if the server does not know its public URL and must rely
             on the scheme of each request.
     """

@@ -137,7 +137,7 @@ async def _read_form(request: Request) -> Mapping[str, Any]:
 
 
 async def accept_one_file(request: Request) -> None:
-    """Let a route's form contain one file. As a dependency of the route, this runs before the form is read."""
+    """Let a route's form contain one file. FastAPI resolves this dependency before it reads the form."""
     request.state.max_files = 1
 
 
@@ -167,4 +167,4 @@ def _act(request: Request, state: ApiState, session: Session, reason: str | None
 
 
 ReasonedService = Annotated[EnvironmentService, Depends(_reasoned_service)]
-"""Like `Service`, for forms in which the user can state a reason."""
+"""The same as `Service`, for forms in which the user can enter a reason."""

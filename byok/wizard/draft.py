@@ -48,7 +48,8 @@ class EnvironmentDraft(BaseModel):
         name: The environment's id without the organisation's prefix.
         profile: The customer's AWS CLI profile, for the commands; empty for commands without a profile.
         stack: The name of the stack that creates the keys; empty for the default, which contains the environment's id.
-        check: The run id of the latest key check; empty if no check was started. A check of other keys is not found.
+        check: The run id of the latest key check; empty if no check was started. If the user changes the keys, byok no
+            longer finds this check.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -83,8 +84,8 @@ class EnvironmentDraft(BaseModel):
         Args:
             page: The page's path.
             asked: Whether the page shows errors, as it does after the user selects *Next*.
-            changes: Fields to change. The URL contains these fields even if they get their default, because a missing
-                field keeps its saved value.
+            changes: Fields to change. The URL always contains these fields, even with their default values, because a
+                field that is missing from the URL keeps its saved value.
         """
         changed = self.model_copy(update=changes)
         fields = changed.model_dump(mode="json", exclude_defaults=True)
@@ -178,7 +179,7 @@ class EnvironmentDraft(BaseModel):
         return None
 
     def payload_faults(self) -> dict[str, str]:
-        """Return the error message for an invalid payload, keyed by the field that contains the payload.
+        """Return the error message for an invalid payload, by the name of the field that contains the payload.
 
         `from_fields` splits valid payloads into ARNs.
         """

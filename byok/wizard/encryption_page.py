@@ -27,8 +27,9 @@ from byok.wizard.steps import WizardSteps
 ENCRYPTION: Final = "/new/encryption"
 
 _FIRST_ANSWER: Final = timedelta(milliseconds=700)
-"""How long the page waits for the result of a key check before it shows the progress. Most faults are found within this
-time."""
+"""How long the page waits for the result of a key check before it shows the progress. Most checks that find a fault end
+within this time.
+"""
 
 
 class EncryptionPage:
@@ -70,7 +71,7 @@ class EncryptionPage:
         )
 
     def find_obstacles(self) -> tuple[dict[str, str], tuple[Problem, ...]]:
-        """Return the faults of the fields and the problems with the ARNs that prevent the review."""
+        """Return the invalid fields and the problems with the ARNs that the user must fix before the review."""
         if self._draft.is_platform_managed:
             return {}, ()
         names = ("s3_key_arn", "rds_key_arn", "profile", "stack")
@@ -87,10 +88,13 @@ class EncryptionPage:
         return self.render(KeysView.build({}, progress=progress), template=template, progress=progress)
 
     async def view_known_check(self, service: EnvironmentService) -> KeysView:
-        """Return what the draft's key check has found about the keys. Without an answer, no key is verified."""
+        """Return the current results of the draft's key check.
+
+        If byok cannot read the check, no key counts as verified.
+        """
         progress: KeyCheckProgress | None = None
         if self.has_check:
-            with suppress(ServiceError):  # the review does not depend on the check
+            with suppress(ServiceError):  # the review also works without the check
                 progress = await self._read_check(service)
         return KeysView.build({}, progress=progress)
 

@@ -1,4 +1,4 @@
-"""Renders the page of an environment, also if byok refused what the user asked for on that page."""
+"""Renders the page of an environment, including the error if byok rejected a request from that page."""
 
 import asyncio
 from collections.abc import Mapping
@@ -30,8 +30,7 @@ from byok.wizard.sessions import Session
 from byok.wizard.views import StatusView
 
 _EXTERNAL_ID_TIMEOUT: Final = timedelta(seconds=3)
-"""How long a page waits for the external id. Only reading the external id requires a worker; the rest of the
-page does not."""
+"""How long a page waits for the external id. The external id is the only part of the page that requires a worker."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +68,11 @@ class EnvironmentPage:
         Args:
             status: The environment's status.
             template: The template of the page, or of its live part.
-            fault: The title and the message of the reason why byok did not do what the user asked for.
+            fault: The title and the message of the error, if byok rejected the user's request.
             code: The HTTP status.
-            asked: Whether the user has just requested a check of the health.
-            entered: The ARNs that the user has entered to retry with; by default those in the address, which are there
-                after the user has signed in again.
+            asked: Whether the user has just requested a health check.
+            entered: The ARNs that the user entered for the retry. By default, these are the ARNs in the URL, which
+                contains them after the user has signed in again.
         """
         if entered is None:
             entered = {name: self.request.query_params.get(name) for name in RETRY_FIELDS}
@@ -95,7 +94,10 @@ class EnvironmentPage:
         )
 
     def render_health(self, status: EnvironmentStatus) -> Response:
-        """Render only the health. The page requests this part every minute, so it leaves out what takes more calls."""
+        """Render only the health.
+
+        The page requests this part every minute, so the part contains only values that require few calls.
+        """
         return self.pages.render(
             self.request, "health.html", session=self.session, environment=status, **self._health_values(status)
         )
@@ -107,13 +109,13 @@ class EnvironmentPage:
         message: str | None = None,
         entered: Mapping[str, str | None] | None = None,
     ) -> Response:
-        """Render the page with the reason why byok did not do what the user asked for.
+        """Render the page with the reason why byok rejected the user's request.
 
         Args:
-            title: What did not happen.
+            title: The title of the error, which states what was not done.
             error: The error.
-            message: The reason, in the words of the wizard; by default the error's message.
-            entered: The ARNs that the user has entered to retry with.
+            message: The reason, as the wizard states it; by default, the error's message.
+            entered: The ARNs that the user entered for the retry.
         """
         note_problem_code(self.request, error.code)
         status = await self.service.read_status(self.environment_id)
@@ -123,7 +125,7 @@ class EnvironmentPage:
         return page
 
     def _health_values(self, status: EnvironmentStatus, *, asked: bool = False) -> dict[str, Any]:
-        """Return the values that the template of the health needs. Only a READY environment has a health."""
+        """Return the values for the health template. Only a READY environment has a health status."""
         view = None if status.health is None else HealthView.from_health(status.health, datetime.now(UTC), asked=asked)
         return {"health": view, "can_change": self.session.has_scope(Scope.WRITE)}
 
@@ -145,7 +147,8 @@ class EnvironmentPage:
     async def _find_external_id(self, organisation: str | None) -> str | None:
         """Return an organisation's external id; None if it cannot be read.
 
-        An external id never changes, so the wizard reads it only once. To read it takes a workflow.
+        An external id never changes, and reading it requires a workflow, so the wizard reads each external id only
+        once.
         """
         known: dict[str | None, str] = self.request.app.state.external_ids
         if organisation not in known:

@@ -19,7 +19,7 @@ from byok.domain.iam.findings import Finding
 
 @dataclass(frozen=True)
 class PolicyExamination:
-    """A key policy, and what is wrong with it."""
+    """A key policy, and the report on its problems."""
 
     which: KeyPurpose = KeyPurpose.S3
     policy: str = ""
@@ -28,12 +28,12 @@ class PolicyExamination:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The output of the collection script, and what is wrong with the keys.
+    """The output of the collection script, and the findings about the keys.
 
     Attributes:
         output: The text that the user pasted; empty if the user uploaded a file.
-        fault: Why the text cannot be read.
-        findings: What is wrong with the keys, the most severe finding first; None if nothing was diagnosed.
+        fault: The reason why byok cannot read the text; empty if byok can read it.
+        findings: The problems with the keys, most severe first; None if no keys were diagnosed.
     """
 
     output: str = ""
@@ -83,7 +83,7 @@ def _parse_output(text: str, platform_role_arn: str, region: str) -> CollectedKe
     if not text.strip():
         raise CollectedKeysError("Choose the file keys.json, or paste what the script printed.")
     if len(text) > COLLECTED_KEYS_MAX_LENGTH:
-        raise CollectedKeysError("This is much longer than the script's output. Choose the file keys.json.")
+        raise CollectedKeysError("This text is much longer than the script's output. Choose the file keys.json.")
     collection = CollectedKeys.parse(text)
     collection.require_platform_role(platform_role_arn)
     if collection.region != region:

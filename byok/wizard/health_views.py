@@ -15,7 +15,7 @@ _STATE_NAMES: Final[Mapping[HealthState, str]] = {
     HealthState.UNKNOWN: "Unknown",
     HealthState.HEALTHY: "Healthy",
 }
-"""The name of each state, in the order in which the filter of the list offers them."""
+"""The name of each health status, in the order in which the filter of the list shows them."""
 
 _TONES: Final[Mapping[HealthState, str]] = {
     HealthState.KEY_LOST: "danger",
@@ -26,7 +26,7 @@ _TONES: Final[Mapping[HealthState, str]] = {
 
 _EXPLANATIONS: Final[Mapping[HealthState, str]] = {
     HealthState.HEALTHY: "Both keys work, and the settings of all resources are correct.",
-    HealthState.DEGRADED: "Both keys work, but a resource or one of its settings is not as it was created.",
+    HealthState.DEGRADED: "Both keys work, but a resource is missing, or a setting of a resource was changed.",
     HealthState.KEY_LOST: "AWS rejects the use of a key of this environment.",
     HealthState.RECOVERING: "The key works again, and RDS is starting the cluster. You do not need to do anything.",
     HealthState.UNKNOWN: "The keys have not been verified for more than 10 minutes. This does not mean that "
@@ -40,15 +40,15 @@ _USES: Final[Mapping[KeyUse, tuple[str, str]]] = {
         "The running cluster uses the key. This does not show that RDS could use the key for a new cluster: a change "
         "of the key policy does not affect a running cluster.",
     ),
-    KeyUse.REFUSED: ("not verified", "AWS rejected the use of the key, or the cluster has lost access to it."),
-    KeyUse.UNREACHABLE: ("not checked", "AWS did not say anything about the key. Your key is not the cause."),
+    KeyUse.REFUSED: ("cannot be used", "AWS rejected the use of the key, or the cluster has lost access to it."),
+    KeyUse.UNREACHABLE: ("not checked", "AWS did not return a result for the key. Your key is not the cause."),
     KeyUse.PLATFORM_MANAGED: ("platform-managed", "You do not need to do anything."),
 }
 
 
 @dataclass(frozen=True)
 class StateLabel:
-    """The name of a state, and the tone of its badge. The name carries the meaning."""
+    """The name of a health status, and the tone of its badge. The tone adds no information to the name."""
 
     state: HealthState
     name: str
@@ -66,11 +66,11 @@ STATE_LABELS: Final[Mapping[HealthState, StateLabel]] = {
 
 @dataclass(frozen=True)
 class KeyLine:
-    """What the last check found out about one key.
+    """The result of the last check for one key.
 
     Attributes:
-        use: The use in one or two words.
-        explanation: What the use means.
+        use: The result in one or two words.
+        explanation: A sentence that explains the result.
     """
 
     key: KeyHealth
@@ -80,10 +80,10 @@ class KeyLine:
 
 @dataclass(frozen=True)
 class Deadline:
-    """Until when Aurora keeps a cluster recoverable that has lost its key (contract 142).
+    """The time until which Aurora can recover a cluster that has lost access to its key (contract 142).
 
     Attributes:
-        left: The time that is left as text; None if the deadline has passed.
+        left: The remaining time as text; None if the deadline has passed.
     """
 
     at: datetime
@@ -92,11 +92,11 @@ class Deadline:
 
 @dataclass(frozen=True)
 class DeletionLine:
-    """A key that KMS deletes, as the customer's account reported it.
+    """A key that is scheduled for deletion, as reported by the customer's account.
 
     Attributes:
         key: The name of the key.
-        left: The time that is left as text; None if the date has passed.
+        left: The remaining time as text; None if the date has passed.
     """
 
     key: str
@@ -110,9 +110,9 @@ class HealthView:
     """The health of an environment, prepared for the page.
 
     Attributes:
-        last: The label of the state at the last verification.
+        last: The label of the health status at the last verification.
         verified_ago: How long ago the keys were last verified, as text.
-        asked: Whether the user has just checked the environment, so that `unreachable` explains this check.
+        asked: Whether the user has just requested a check. If so, `unreachable` refers to that check.
     """
 
     health: EnvironmentHealth
@@ -127,12 +127,12 @@ class HealthView:
 
     @classmethod
     def from_health(cls, health: EnvironmentHealth, now: datetime, *, asked: bool = False) -> "HealthView":
-        """Build the view of a health.
+        """Build the view of an environment's health.
 
         Args:
             health: The health.
             now: The current time.
-            asked: Whether the user has just checked the environment.
+            asked: Whether the user has just requested a check.
         """
         until = health.recoverable_until
         return cls(
@@ -160,12 +160,12 @@ class HealthView:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Everything that the last check found."""
+        """All problems that the last check found."""
         return self.health.problems
 
 
 def format_age(age: timedelta) -> str:
-    """Return how long ago something was, in its largest unit, such as `2 minutes ago`."""
+    """Return an age as text in its largest unit, such as `2 minutes ago`."""
     return f"{format_duration(age, units=1)} ago"
 
 

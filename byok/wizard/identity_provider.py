@@ -37,7 +37,7 @@ TIMEOUT_SECONDS: Final = 2.0
 _METADATA_LIFETIME_SECONDS: Final = 3600.0
 _BASIC: Final = "client_secret_basic"
 _RETRY_SECONDS: Final = 30.0
-"""How long an expired copy of the metadata is used if the provider could not be reached."""
+"""How long byok continues to use an expired copy of the metadata if the provider cannot be reached."""
 
 _FAULTS: Final = {
     "access_denied": SignInFault.DENIED,
@@ -45,7 +45,9 @@ _FAULTS: Final = {
     "server_error": SignInFault.UNAVAILABLE,
     "temporarily_unavailable": SignInFault.UNAVAILABLE,
 }
-"""The faults of the provider's error codes (RFC 6749, section 4.1.2.1; OpenID Connect Core 1.0, section 3.1.2.6)."""
+"""The sign-in fault for each of the provider's error codes (RFC 6749, section 4.1.2.1; OpenID Connect Core 1.0, section
+3.1.2.6).
+"""
 
 log = structlog.get_logger(__name__)
 
@@ -109,8 +111,8 @@ class IdentityProvider:
     async def authenticate(self, pending: PendingSignIn, response: Mapping[str, str]) -> Caller:
         """Return the caller who signed in.
 
-        If the access token is a JWT for the API, its claims count, exactly as if the caller used it for the API.
-        Otherwise, the claims of the ID token count.
+        If the access token is a JWT for the API, byok reads the caller from its claims, as the API does. Otherwise,
+        byok reads the caller from the claims of the ID token.
 
         Args:
             pending: The sign-in to which the response belongs.
@@ -151,10 +153,11 @@ class IdentityProvider:
     async def find_sign_out_url(self) -> str | None:
         """Return the URL at which the user signs out of the provider (OpenID Connect RP-Initiated Logout 1.0).
 
-        byok stores no ID token, so it identifies itself by its client id instead.
+        byok does not store the ID token, so the URL identifies byok by its client id instead.
 
         Returns:
-            The URL; None if the provider does not offer this, or cannot be reached, or the settings do not want it.
+            The URL; None if the settings turn this off, if the provider does not support it, or if the provider cannot
+            be reached.
         """
         if not self.signs_out:
             return None

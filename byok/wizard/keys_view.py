@@ -1,4 +1,4 @@
-"""Prepares the keys, and what is known about each key, for the page *Encryption at rest*."""
+"""Prepares the keys and their check results for the page *Encryption at rest*."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +25,10 @@ _USUAL: Final = {
     KeyPurpose.S3: ("a few seconds", timedelta(seconds=40)),
     KeyPurpose.RDS: ("a few minutes", timedelta(minutes=5)),
 }
-"""How long the check of each key usually takes, and after how long that was unusual. S3 includes the 30 seconds for
-which byok retries an access-denied error."""
+"""The usual duration of each key's check as text, and the duration after which the page reports that the check takes
+longer than usual. For the S3 key, the second value includes the 30 seconds for which byok retries an access-denied
+error.
+"""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class KeyView:
         fault: The error message of the field; empty if the field's value is well formed.
         problems: The problems of this key.
         verdict: The verdict on the key; None if the key has not been checked yet.
-        checking: What the check does with the key at the moment; empty if no check of this key is running.
+        checking: What the check is doing with the key; empty if no check of this key is running.
         elapsed: How long the check has been running, compared with its usual duration.
     """
 
@@ -50,7 +52,7 @@ class KeyView:
 
     @property
     def name(self) -> str:
-        """The name of the key's field."""
+        """The name of the form field for the key."""
         return f"{self.key.value}_key_arn"
 
     @property
@@ -73,7 +75,7 @@ class KeyView:
 
     @property
     def verified_at(self) -> str:
-        """When the key's service used the key, with the date if that was on an earlier day."""
+        """The time at which the key's service used the key, with the date if that was on an earlier day."""
         at = self.verdict.at if self.verdict is not None else None
         if at is None:
             return ""
@@ -81,7 +83,7 @@ class KeyView:
 
     @property
     def reason(self) -> str:
-        """Why the key is not verified, unless the page shows the problem that prevents it."""
+        """The reason why the key is not verified; empty if a problem on the page already explains it."""
         return "" if self.verdict is None or self.verdict.problem is not None else self.verdict.reason or ""
 
 
@@ -93,8 +95,8 @@ class KeysView:
         keys: The S3 key and the Aurora key.
         title: The result for both keys; empty before the first check.
         tone: The tone of the result.
-        problems: The problems that concern neither key alone.
-        fault: Why the check was not started or not completed; empty if it was.
+        problems: The problems that do not belong to a single key.
+        fault: The error that prevented the check from starting or completing, if any.
         is_running: Whether a check is running.
     """
 
@@ -118,8 +120,8 @@ class KeysView:
         Args:
             faults: The error messages of the fields, by the name of the field.
             findings: The problems that byok found without a check.
-            progress: How far the check has come, if there is a check.
-            fault: Why the check was not started or not completed.
+            progress: The progress of the check, if there is a check.
+            fault: The error that prevented the check from starting or completing, if any.
         """
         result = progress.result if progress else None
         problems = (*findings, *(result.findings if result else ()))
@@ -141,12 +143,12 @@ class KeysView:
 
     @property
     def is_verified(self) -> bool:
-        """Whether both keys are verified, so that the next step is the review."""
+        """Whether both keys are verified and the user can continue to the review."""
         return not self.is_running and all(key.is_verified for key in self.keys)
 
     @property
     def focus(self) -> str:
-        """The id of the element that gets the focus: the first invalid field, or else the result."""
+        """The id of the element that gets the focus: the first invalid field; otherwise, the result."""
         first = next((key.name for key in self.keys if key.is_invalid), "")
         return first or ("answer" if self.title or self.fault else "both-answer" if self.problems else "")
 

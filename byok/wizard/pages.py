@@ -78,7 +78,10 @@ class PageRenderer:
 
 
 def _json(value: Any) -> Markup:
-    """Return JSON for the text of an element, where quotes need no escape. Escaped quotes are five times as long."""
+    """Return a value as JSON for the text of an HTML element.
+
+    Quotes are not escaped, because text needs no escaped quotes, and an escaped quote is five times as long.
+    """
     return Markup(html.escape(json.dumps(value, indent=2), quote=False))  # noqa: S704 - the text is escaped here
 
 

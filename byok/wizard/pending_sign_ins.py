@@ -1,4 +1,4 @@
-"""Keeps a sign-in that an identity provider has not completed yet, in an encrypted cookie of the user's browser."""
+"""Stores a sign-in that is not complete yet in an encrypted cookie in the user's browser."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ from byok.wizard.ended_sessions import EndedSessions
 from byok.wizard.sign_in_faults import SignInError, SignInFault
 
 LIFETIME_SECONDS: Final = 600
-"""How long a user may take to sign in at the provider."""
+"""The time that a user has to sign in at the provider."""
 
 _COOKIE_NAME: Final = "byok_sign_in"
 _MAX_COOKIE_CHARACTERS: Final = 3800
@@ -50,7 +50,9 @@ class PendingSignIn:
 
 
 class PendingSignIns:
-    """Starts sign-ins, and lets each be completed once, in time, and only in the browser that started it.
+    """Starts and completes sign-ins.
+
+    Each sign-in can be completed only once, before it expires, and in the browser that started it.
 
     Args:
         secret: The secret from which the encryption key is derived. All processes behind one address must use the same
@@ -81,10 +83,10 @@ class PendingSignIns:
         self._writer.set(request, response, self.cookie_name, value, LIFETIME_SECONDS)
 
     def complete(self, request: Request, state: str | None) -> PendingSignIn:
-        """Return the sign-in to which a provider's response belongs. No further response can belong to this sign-in.
+        """Return the sign-in to which a provider's response belongs, and record that the sign-in is complete.
 
         Raises:
-            SignInError: The browser did not start this sign-in, or it has expired or is already complete.
+            SignInError: The browser did not start this sign-in, or the sign-in has expired or is already complete.
             OSError: The directory that the processes share is missing or not writable.
         """
         pending = self._decrypt(request.cookies.get(self.cookie_name, ""))
@@ -114,7 +116,7 @@ class PendingSignIns:
 
 
 def make_pending_sign_in(provider: str, to: str) -> PendingSignIn:
-    """Make a sign-in with new random values."""
+    """Create a sign-in with new random values."""
     return PendingSignIn(
         provider,
         to,

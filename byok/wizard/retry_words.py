@@ -1,4 +1,4 @@
-"""Says the last step of a remedy, the retry, in the words of the page that shows the remedy."""
+"""Describes a remedy's last step, the retry, with the names of the buttons on the page that shows the remedy."""
 
 from enum import StrEnum
 from typing import Final
@@ -8,7 +8,7 @@ from byok.domain.remediation import RemedyStep, RetryRequest, RetryValues
 
 
 class RetryPage(StrEnum):
-    """The pages that show problems and that have a button which repeats the request."""
+    """The pages that show problems and have a button that repeats the request."""
 
     KEYS = "keys"
     """The page on which the key ARNs are entered and validated."""
@@ -44,7 +44,7 @@ _REQUESTS: Final = {RetryRequest.CHECK_KEYS, RetryRequest.REPLAY, RetryRequest.N
 
 
 def say_retry(step: RemedyStep, page: str, key: KeyPurpose | None) -> str:
-    """Return the retry in the page's words, or the step's own text if the page has no button for this retry.
+    """Return a description that fits the page, or the step's own text if the page has no button for this retry.
 
     Args:
         step: The last step of a remedy.

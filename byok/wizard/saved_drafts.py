@@ -19,11 +19,13 @@ MAX_SAVED_DRAFTS: Final = 20
 """How many drafts one browser keeps. The oldest draft is removed first."""
 
 MAX_SAVED_BYTES: Final = 7000
-"""The maximum size of all drafts. nginx, by default, refuses a `Cookie` header of more than 8 KiB, and the header also
-contains the session's cookie."""
+"""The maximum size of all drafts. By default, nginx rejects a `Cookie` header of more than 8 KiB, and this header also
+contains the session's cookie.
+"""
 
 _MAX_DRAFT_BYTES: Final = 3000
-"""The maximum size of one draft. Browsers refuse a cookie of more than 4 KiB. A longer draft is only in its URL."""
+"""The maximum size of one draft. Browsers reject a cookie of more than 4 KiB. A longer draft is stored only in its URL.
+"""
 
 _LIFETIME_SECONDS: Final = 30 * 24 * 3600
 _PATH: Final = "/new"
@@ -45,11 +47,11 @@ class SavedDraft:
 
 
 class SavedDrafts:
-    """Saves and loads drafts. A draft can be loaded only by the user who saved it, also on a shared computer.
+    """Saves and loads drafts. Only the user who saved a draft can load it, even on a shared computer.
 
     Args:
-        secret: The signing secret. Without the signature, another site of the same domain could plant a draft that
-            contains the ARNs of an attacker's keys.
+        secret: The signing secret. Without the signature, another site in the same domain could set the cookie of a
+            draft with the ARNs of an attacker's keys.
         https: Whether users reach the server over HTTPS; None if the scheme of each request decides.
     """
 
@@ -139,6 +141,6 @@ class SavedDrafts:
 
 
 def _owner(session: Session) -> str:
-    """Return a short digest of the user, so that the cookies of a shared computer do not name its users."""
+    """Return a short digest of the user, so that the cookies on a shared computer do not reveal its users."""
     identity = f"{session.caller.organisation}\n{session.caller.subject}"
     return hashlib.sha256(identity.encode()).hexdigest()[:12]

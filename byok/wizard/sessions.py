@@ -106,7 +106,7 @@ class SessionCookies:
         )  # fmt: skip
 
     def end_session(self, session: Session) -> None:
-        """End a session, so that no copy of its cookie is valid any more.
+        """End a session. From then on, no copy of its cookie is valid.
 
         Raises:
             OSError: The directory that the processes share is not writable.

@@ -1,4 +1,4 @@
-"""Says why a sign-in with an identity provider failed.
+"""Describes why a sign-in with an identity provider failed.
 
 The sign-in page shows the reason. Its URL contains only the reason's name, because the URL of the provider's response
 contains the authorization code.
@@ -62,8 +62,8 @@ _TEXTS: Final = {
         "operator of this server."
     ),
     SignInFault.ORGANISATION: (
-        "{name} did not say to which organisation you belong. Ask your administrator to add the claim {claim} to your "
-        "tokens: the name of your organisation, up to 16 lower-case letters and digits."
+        "{name} did not report which organisation you belong to. Ask your administrator to add the claim {claim} to "
+        "your tokens: the name of your organisation, up to 16 lower-case letters and digits."
     ),
     SignInFault.REFUSED: (
         "The response of {name} is not valid, so you are not signed in. Start the sign-in again; if the error "

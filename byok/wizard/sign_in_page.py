@@ -1,4 +1,4 @@
-"""Renders the sign-in page, which both ways to sign in share."""
+"""Renders the sign-in page, which offers both ways to sign in."""
 
 from http import HTTPStatus
 from typing import Annotated, Final

@@ -1,4 +1,4 @@
-"""What every step of the wizard does: open the user's draft, save it with the response, and go to another step."""
+"""Functions that all steps of the wizard need: open the user's draft, save the draft, and go to another step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class WizardSteps:
         return self.session.caller.environment_id_prefix
 
     def open_draft(self, fields: Mapping[str, Any]) -> EnvironmentDraft:
-        """Return the draft of a request: its fields, and the saved values of the fields that it does not contain."""
+        """Return the draft of a request. Fields that are missing from the request get their saved values."""
         return self.drafts.complete(self.request, self.session, EnvironmentDraft.from_fields(fields), set(fields))
 
     def list_saved_drafts(self) -> list[SavedDraft]:
@@ -42,7 +42,7 @@ class WizardSteps:
         return self.drafts.list_drafts(self.request, self.session)
 
     def save(self, response: Response, draft: EnvironmentDraft) -> None:
-        """Save the draft with the response."""
+        """Save the draft in a cookie that is sent with the response."""
         self.drafts.save(self.request, response, self.session, draft)
 
     def go_to(self, page: str, draft: EnvironmentDraft, *, asked: bool = False, fragment: str = "") -> Response:

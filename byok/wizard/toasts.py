@@ -1,7 +1,7 @@
 """Toasts: short confirmations of an action, on the page that follows the action.
 
-The redirect to that page contains a code, and the code stands for a fixed text. A link from another site can therefore
-show no text of its own.
+The redirect to that page contains a code for one of several fixed texts. A link from another site therefore cannot make
+the page show any other text.
 """
 
 from enum import StrEnum

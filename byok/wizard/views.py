@@ -1,4 +1,4 @@
-"""Prepares a status for the progress page."""
+"""Prepares an environment's status for the progress page."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ from byok.service.timeline import list_phase_runs
 
 ATTEMPT_NAMES: Final = {
     AttemptKind.PROVISIONING: "Provisioning",
-    AttemptKind.REPLAY: "Retry",  # the name of the button
+    AttemptKind.REPLAY: "Retry",  # the label of the button
     AttemptKind.DELETION: "Deletion",
 }
 
@@ -42,7 +42,7 @@ PHASE_TONES: Final = {
     Phase.DELETING: "warning",
     Phase.DELETED: "",
 }
-"""The tone of a phase's badge (`badge--…` in `static/components.css`). All other phases are in progress."""
+"""The tone of a phase's badge (`badge--…` in `static/components.css`). Phases that are not listed are in progress."""
 
 _WORDS: Final = {
     Phase.VALIDATING_KEYS: "Validating your keys",
@@ -101,7 +101,7 @@ class TimelineStep:
 
 @dataclass(frozen=True)
 class StatusView:
-    """A status, prepared for the page."""
+    """An environment's status, prepared for the page."""
 
     status: EnvironmentStatus
     steps: tuple[TimelineStep, ...]
@@ -129,7 +129,7 @@ class StatusView:
     def step(self) -> int | None:
         """The number of the wizard's step; None once the wizard is done.
 
-        The last step is done once the tenant name is on the keys. Platform-managed keys get no tenant name.
+        The last step is complete once the tenant name is on the keys. Platform-managed keys do not get a tenant name.
         """
         status = self.status
         if status.is_deletion or status.phase is Phase.ROLLING_BACK:
@@ -140,13 +140,13 @@ class StatusView:
 
     @property
     def is_in_order(self) -> bool:
-        """Whether the environment is READY, and nothing is known to be wrong with its keys or its resources."""
+        """Whether the environment is READY and has no known problem with its keys or its resources."""
         status = self.status
         return status.phase is Phase.READY and (status.health is None or status.health.state is HealthState.HEALTHY)
 
     @property
     def shows_progress(self) -> bool:
-        """Whether the page shows the timeline: only while the phases matter more than what they led to."""
+        """Whether the page shows the timeline. The page of a READY environment shows the result instead."""
         return self.status.phase is not Phase.READY
 
     @property
@@ -156,7 +156,7 @@ class StatusView:
 
     @property
     def can_be_deleted(self) -> bool:
-        """Whether the environment can be deleted: no operation is in progress, and it is not deleted yet."""
+        """Whether the environment can be deleted: it still exists, and no operation is in progress."""
         return self.status.phase in (Phase.READY, Phase.STOPPED)
 
     @property

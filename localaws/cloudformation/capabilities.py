@@ -11,9 +11,9 @@ def required_capability(template: Template) -> str | None:
     """Return the capability that the template requires, or None if the template has no IAM resources.
 
     The capability is CAPABILITY_NAMED_IAM if the template sets the name of an IAM resource, and CAPABILITY_IAM if
-    CloudFormation generates all the names. A resource counts even if its condition is false, because ValidateTemplate
-    does not receive any parameters. We found no recorded response that shows how CreateStack treats a resource whose
-    condition is false.
+    CloudFormation generates all the names. A resource requires a capability even if its condition is false, because
+    ValidateTemplate receives no parameters and cannot evaluate conditions. How AWS's CreateStack treats such a resource
+    is not known: we found no recorded response.
     """
     iam = [one for one in template.section("Resources").values() if _is_of_iam(one)]
     named = any(RESOURCE_TYPES[one["Type"]].name in one.get("Properties", {}) for one in iam)

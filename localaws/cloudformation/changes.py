@@ -1,4 +1,4 @@
-"""Change sets, as `aws cloudformation deploy` uses them, and the desired state that a call requests for a stack."""
+"""Change sets as `aws cloudformation deploy` uses them, and the desired state that results from a call."""
 
 import re
 import uuid
@@ -52,11 +52,11 @@ def build_desired_state(call: Call, stack: Stack | None, *, template_alone: bool
     Args:
         call: A call with a template, parameters and tags.
         stack: The current stack, whose template and values the call may reuse.
-        template_alone: Whether to ignore parameters, capabilities and tags.
+        template_alone: Use only the template, and ignore parameters, capabilities and tags.
 
     Raises:
-        AwsError: `ValidationError`; `InsufficientCapabilitiesException`; `NotImplemented` for a template with anything
-            that is not modelled.
+        AwsError: `ValidationError`, `InsufficientCapabilitiesException`, or, if a part of the template is not modelled,
+            `NotImplemented`.
     """
     template = _template(call, stack)
     if template_alone:

@@ -1,8 +1,8 @@
 """CloudFormation's operations on stacks and change sets, as the console and `aws cloudformation deploy` use them.
 
 This package does not use moto's engine, because moto returns an HTTP 500 error for a key with tags, stores key policies
-without ever evaluating them, and ignores KeySpec, KeyUsage, MultiRegion and PendingWindowInDays. Because only three
-resource types are needed, a correct implementation is small.
+without ever evaluating them, and ignores KeySpec, KeyUsage, MultiRegion and PendingWindowInDays. A correct
+implementation is small, because byok's templates use only three resource types.
 """
 
 from datetime import UTC, datetime

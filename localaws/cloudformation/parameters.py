@@ -1,4 +1,4 @@
-"""The parameters of a stack: the template declares them, and the caller's values must match the declarations."""
+"""Checks the parameter values of a stack against the declarations in the template."""
 
 import re
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ def _check(name: str, value: str, rule: Mapping[str, Any]) -> None:
 
 
 def split_list_parameters(template: Template, values: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values as the template's functions see them. The value of a list parameter is a list."""
+    """Return the values as intrinsic functions receive them. The value of a list parameter is a list."""
     declared = template.section("Parameters")
     lists = {name for name, rule in declared.items() if rule.get("Type") == "CommaDelimitedList"}
     return {

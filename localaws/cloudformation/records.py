@@ -31,7 +31,7 @@ class Stack:
     """A stack and its history.
 
     Attributes:
-        desired_state: The state requested by the last create or update; None while the status is REVIEW_IN_PROGRESS.
+        desired_state: The state requested by the last create or update, or None while the status is REVIEW_IN_PROGRESS.
         resources: The existing resources, in order of creation.
         changes: The change sets by name, as DescribeChangeSet returns them, with the desired state under `"wish"`.
     """

@@ -26,7 +26,7 @@ def check_syntax(template: Template) -> None:
     """Check the structure of the Rules section, and that its rules use only `Ref` and rule functions.
 
     Raises:
-        AwsError: `ValidationError` if the section is invalid; `NotImplemented` for functions that are not modelled.
+        AwsError: `ValidationError` if the section is invalid, or `NotImplemented` for functions that are not modelled.
     """
     for name, rule in template.section("Rules").items():
         where = f"Template format error: [/Rules/{name}]"

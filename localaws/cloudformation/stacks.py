@@ -87,7 +87,8 @@ def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
         try:
             change = _change(stack, resource, tags_changed=tags_changed)
         except AwsError:
-            change = Change("Modify", resource, stack.resources.get(name))  # as in AWS, the execution fails
+            # As in AWS, the error appears only when the change set is executed.
+            change = Change("Modify", resource, stack.resources.get(name))
         if change:
             changes.append(change)
         if name not in stack.resources:
@@ -97,7 +98,7 @@ def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
 
 
 def is_unchanged(stack: Stack, wish: DesiredState) -> bool:
-    """Return whether updating the stack to match the desired state would change nothing."""
+    """Return whether the stack already matches the desired state."""
     if stack.desired_state is None or plan_changes(stack, wish) or stack.desired_state.tags != wish.tags:
         return False
     outputs = [to_canonical_json(one.template.section("Outputs")) for one in (stack.desired_state, wish)]
@@ -202,7 +203,7 @@ def _carry_out(call: Call, stack: Stack, wish: DesiredState) -> None:
 
 
 def _remove(call: Call, stack: Stack, names: list[str], *, creating: bool) -> None:
-    """Delete resources in reverse order of creation. If `creating`, ignore `RetainExceptOnCreate`."""
+    """Delete resources in reverse order of creation. If `creating` is true, ignore `RetainExceptOnCreate`."""
     for name in reversed(names):
         resource = stack.resources[name]
         if resource.on_delete == "Retain" or (resource.on_delete in RETAIN_POLICIES and not creating):
@@ -280,7 +281,7 @@ def _outputs(scope: EvaluationScope) -> list[dict[str, str]]:
 
 
 def _reason(call: Call, kind: str, error: AwsError) -> str:
-    """Format an error from a resource's service as in a stack event."""
+    """Format an error from the resource's service as CloudFormation shows it in a stack event."""
     service = f"(Service: {RESOURCE_TYPES[kind].service}, Status Code: {error.status}, Request ID: {call.request_id})"
     message = f'Resource handler returned message: "{error.message} {service}"'
     code = _HANDLER_CODES.get(error.code, "InvalidRequest")

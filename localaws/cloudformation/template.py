@@ -1,8 +1,8 @@
-"""CloudFormation templates: parsed, checked, and evaluated to plain values.
+"""Parses and checks CloudFormation templates, and evaluates them to plain values.
 
-Only the parts that a template of keys and roles needs are modelled: parameters with their constraints, rules (in a
-separate module), mappings, conditions, outputs, and the intrinsic functions in `_FUNCTIONS`. The error messages are
-CloudFormation's own, where they are known.
+This module models only what templates for keys and roles use: parameters with their constraints, mappings, conditions,
+outputs, and the intrinsic functions in `_FUNCTIONS`. Rules are in a separate module. If we know CloudFormation's exact
+error message, this module uses the message.
 """
 
 import json
@@ -44,7 +44,7 @@ def validation_error(message: str) -> AwsError:
 
 @dataclass(frozen=True)
 class Template:
-    """A template with a valid structure; `text` is the original text."""
+    """A template with a valid structure, and its original `text`."""
 
     text: str
     content: dict[str, Any]
@@ -58,7 +58,8 @@ def parse_template(text: str) -> Template:
     """Parse and check a template.
 
     Raises:
-        AwsError: `ValidationError`; `NotImplemented` for anything not modelled, mainly resource types and properties.
+        AwsError: `ValidationError`, or `NotImplemented` for parts that are not modelled, mainly resource types and
+            properties.
     """
     try:
         content = parse_yaml(text)

@@ -49,5 +49,5 @@ def parse_yaml(text: str) -> Any:
 
 
 def to_text(value: Any) -> str:
-    """Convert a boolean, number or text to the text form that functions compare and that outputs show."""
+    """Return the text of a boolean, number or string, as CloudFormation uses it in comparisons and outputs."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,6 @@
-"""Policies of roles: a trust policy specifies who may assume a role; an inline policy specifies what the role may do.
+"""Checks the policies of roles.
+
+A trust policy specifies who may assume a role, and an inline policy specifies what the role may do.
 
 The error messages are taken from recorded responses of IAM. If a document has two errors, it is unknown which error AWS
 reports first.

@@ -1,4 +1,4 @@
-"""Decides who may use a key: S3 and RDS on a caller's behalf, and callers that call KMS directly.
+"""Decides whether a caller may use a key, either directly through KMS, or through S3 or RDS.
 
 The checks run in AWS's order: the Region in the ARN, the caller's permission, the key's state, and the key's usage. If
 the ARN contains another account, KMS returns the same error for a key that does not exist and for a key that the caller
@@ -125,7 +125,7 @@ def resolve_key_arn(reference: str, account: str, region: str) -> str:
 
 
 def find_propagated_revision(key: Key) -> KeyRevision | None:
-    """Return the latest revision of a key that has reached S3 and RDS, or None if no revision has reached them."""
+    """Return the key's latest revision that has propagated to S3 and RDS, or None if no revision has propagated yet."""
     horizon = time.time() - STATE.propagation_seconds
     return next((facts for facts in reversed(key.revisions) if facts.at <= horizon), None)
 
@@ -133,8 +133,8 @@ def find_propagated_revision(key: Key) -> KeyRevision | None:
 def build_key_condition_keys(arn: str) -> dict[str, str | list[str]]:
     """Return the condition keys that come from a key's tags and aliases. A nonexistent key has no condition keys.
 
-    In the local AWS, a changed tag or alias affects authorization immediately. In AWS, the change takes effect only
-    after a delay (KMS developer guide, "ABAC for AWS KMS").
+    In the local AWS emulator, a changed tag or alias affects authorization immediately. In AWS, the change takes effect
+    only after a delay (KMS developer guide, "ABAC for AWS KMS").
     """
     key = STATE.keys.get(arn)
     if key is None:

@@ -1,6 +1,6 @@
 """Cryptographic operations.
 
-In the local AWS, a ciphertext contains its key's ARN and encryption context as plain text.
+In the local AWS emulator, a ciphertext contains the key's ARN and the encryption context in plain text.
 """
 
 import base64
@@ -30,10 +30,10 @@ def encrypt(call: Call) -> dict[str, Any]:
 def decrypt(call: Call) -> dict[str, Any]:
     """Decrypt: decrypt a ciphertext with the key that the ciphertext identifies.
 
-    A call may also specify the expected key.
+    If the call also specifies a key, this key must match the key in the ciphertext.
 
     Raises:
-        AwsError: `InvalidCiphertextException`, or the error for a key that the caller may not use.
+        AwsError: `InvalidCiphertextException`, or the error for a key that the caller is not allowed to use.
             `IncorrectKeyException` if the key in the call is not the key that the ciphertext identifies (botocore's KMS
             model, Decrypt). We found no recording of the message of `IncorrectKeyException`.
     """
@@ -78,7 +78,7 @@ def _resolve(call: Call, reference: str) -> str:
 
 
 def _fernet(key: Key) -> MultiFernet:
-    """Return the key's key material: the current key material encrypts, and all of it decrypts."""
+    """Return a cipher that encrypts with the current key material, and decrypts with any of the key's key material."""
     return MultiFernet([Fernet(secret) for secret in (key.secret, *key.earlier_secrets)])
 
 

@@ -1,8 +1,8 @@
 """Imported key material: the customer generates key material, imports it into a key, and can delete it again.
 
 A key without its imported key material is in the state `PendingImport`. Only the same key material makes the key usable
-again (KMS developer guide, "Importing key material for AWS KMS keys"). Expiring key material and rotation are not
-modelled.
+again (KMS developer guide, "Importing key material for AWS KMS keys"). Expiration and rotation of imported key material
+are not modelled.
 """
 
 import base64
@@ -56,9 +56,9 @@ def import_key_material(call: Call) -> dict[str, Any]:
     """ImportKeyMaterial: import key material for the first time, or import the same key material again.
 
     Raises:
-        AwsError: `InvalidImportTokenException` for the token of another key, `InvalidCiphertextException` for key
-            material that the token's public key did not wrap, `IncorrectKeyMaterialException` for other key material
-            than the first (botocore's KMS model, ImportKeyMaterial).
+        AwsError: `InvalidImportTokenException` if the import token belongs to another key; `InvalidCiphertextException`
+            if the key material was not wrapped with the token's public key; `IncorrectKeyMaterialException` if the key
+            material differs from the material of the first import (botocore's KMS model, ImportKeyMaterial).
     """
     key = _require_external_key(call)
     require_key_state_not_in(key, "PendingDeletion")
@@ -86,7 +86,7 @@ def import_key_material(call: Call) -> dict[str, Any]:
 def delete_imported_key_material(call: Call) -> dict[str, Any]:
     """DeleteImportedKeyMaterial.
 
-    The key's state changes to `PendingImport`, except for a key that is pending deletion (botocore's KMS model).
+    The key's state changes to `PendingImport`, unless the key is pending deletion (botocore's KMS model).
     """
     key = _require_external_key(call)
     key.secret = b""

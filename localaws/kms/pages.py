@@ -27,9 +27,9 @@ def paginate(call: Call, name: str, items: list[Any]) -> dict[str, Any]:
         items: The complete list, always in the same order.
 
     Raises:
-        AwsError: `InvalidMarkerException`; `ValidationException` for an out-of-range `Limit`. The message is inferred:
-            we found no recorded AWS response to a `Limit` that botocore's model allows but that exceeds the documented
-            maximum.
+        AwsError: `InvalidMarkerException`, or `ValidationException` for an out-of-range `Limit`. The message is
+            inferred: we found no recorded AWS response to a `Limit` that botocore's model allows but that exceeds the
+            documented maximum.
     """
     usual, most = _USUAL_AND_MOST[call.operation]
     limit = call.params.get("Limit") or usual

@@ -19,8 +19,8 @@ def check_identity_policies(call: Call, resource: str = "*", action: str | None 
         action: The action, such as `TagResource`, if its name differs from the operation's name.
 
     Raises:
-        AwsError: `AccessDeniedException`. The message recorded from AWS for CreateAlias and CreateKey: "… is not
-            authorized to perform: kms:CreateKey on resource: * because no identity-based policy allows the
+        AwsError: `AccessDeniedException`. For CreateAlias and CreateKey, the error message was recorded from AWS: "… is
+            not authorized to perform: kms:CreateKey on resource: * because no identity-based policy allows the
             kms:CreateKey action".
     """
     message = explain_identity_denial(call.caller, f"kms:{action or call.operation}", resource)
@@ -70,7 +70,7 @@ def require_own_key(call: Call, reference: str | None = None) -> Key:
 
 
 def require_key_state_not_in(key: Key, *states: str) -> None:
-    """Check that a key is not in a state that forbids the operation (KMS developer guide, "Key states").
+    """Check that the key's state allows the operation (KMS developer guide, "Key states").
 
     Raises:
         AwsError: `KMSInvalidStateException`, with the text recorded from AWS.

@@ -42,7 +42,7 @@ def build_default_policy(account: str, region: str) -> dict[str, Any]:
 
 
 def parse_key_policy(call: Call, key_arn: str) -> dict[str, Any]:
-    """Return the policy in a call if KMS accepts the policy.
+    """Return the key policy in a call, if KMS accepts it.
 
     Args:
         call: A call with the parameters `Policy` and `BypassPolicyLockoutSafetyCheck`.
@@ -68,7 +68,9 @@ def parse_key_policy(call: Call, key_arn: str) -> dict[str, Any]:
 
 
 def _caller_may_change(call: Call, policy: dict[str, Any], key_arn: str) -> bool:
-    """Return whether the caller may change the policy again. Permissions granted to other principals do not count.
+    """Return whether the caller is still allowed to change the policy.
+
+    Permissions granted to other principals do not count.
 
     The KMS API reference (CreateKey and PutKeyPolicy) says, "The key policy must allow the calling principal to make a
     subsequent PutKeyPolicy request on the KMS key."

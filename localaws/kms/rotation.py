@@ -1,8 +1,8 @@
 """Rotation of key material, automatic and on demand.
 
 After a rotation, the key encrypts with new key material, and still decrypts with the earlier key material. The key's
-id, ARN and policy stay the same (KMS developer guide, "Rotate AWS KMS keys"). The local AWS rotates only on demand,
-never on a schedule.
+id, ARN and policy stay the same (KMS developer guide, "Rotate AWS KMS keys"). The local AWS emulator rotates only on
+demand, never on a schedule.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -51,8 +51,9 @@ def disable_key_rotation(call: Call) -> dict[str, Any]:
 def get_key_rotation_status(call: Call) -> dict[str, Any]:
     """GetKeyRotationStatus.
 
-    The response contains the period and the next rotation date only while rotation is enabled. It contains the start of
-    an on-demand rotation only while the rotation is in progress, and in the local AWS a rotation takes no time.
+    The response contains the period and the next rotation date only while rotation is enabled. The response never
+    contains the start of an on-demand rotation, because AWS returns it only while a rotation is in progress, and
+    rotations in the local AWS emulator are instantaneous.
     """
     key = authorize_key_call(call, "GetKeyRotationStatus")
     status: dict[str, Any] = {"KeyRotationEnabled": key.rotation_days is not None, "KeyId": key.arn}
@@ -67,7 +68,8 @@ def rotate_key_on_demand(call: Call) -> dict[str, Any]:
 
     Raises:
         AwsError: `DisabledException`, `KMSInvalidStateException`, `UnsupportedOperationException` or
-            `LimitExceededException` (botocore's KMS model). We found no recording of the last error's message.
+            `LimitExceededException` (botocore's KMS model). We found no recording of the message of
+            `LimitExceededException`.
     """
     key = _require_rotatable_key(call)
     if key.origin != "AWS_KMS":

@@ -46,7 +46,7 @@ from localaws.rds.state import (
 )
 from localaws.state import STATE, Database
 
-# Members of ModifyDBCluster's input that have the same name in the output.
+# Input members of ModifyDBCluster that have the same name in the output.
 _SHOWN: Final = frozenset(
     [
         "AutoMinorVersionUpgrade",
@@ -58,7 +58,7 @@ _SHOWN: Final = frozenset(
         "ServerlessV2ScalingConfiguration",
     ]
 )
-# Members of ModifyDBCluster's input that have a different name in the output, each with its output name.
+# Input members of ModifyDBCluster that have a different name in the output, each with its output name.
 _RENAMED: Final = {
     "DBClusterParameterGroupName": "DBClusterParameterGroup",
     "EnableHttpEndpoint": "HttpEndpointEnabled",

@@ -30,7 +30,7 @@ STORAGE_GRANT_OPERATIONS: Final = (
 
 
 def key_not_accessible_error(named: str) -> AwsError:
-    """Return `KMSKeyNotAccessibleFault` with the message recorded in 2026; `named` is the text in the brackets."""
+    """Return `KMSKeyNotAccessibleFault` with the message recorded in 2026, and with `named` in the brackets."""
     sentence = "either doesn't exist, isn't enabled, or isn't accessible by the current user."
     return AwsError("KMSKeyNotAccessibleFault", f"The specified KMS key [{named}] {sentence}")
 

@@ -1,8 +1,8 @@
 """Computes the status of clusters and instances from the current time, so that no background thread is needed.
 
 A record keeps the last transition (create, start, stop, delete) and the time when the transition is complete. Every
-read computes the status from the record, so no status is lost when the process restarts, and a test can shorten a
-transition instead of sleeping.
+read computes the status from the record. Therefore, no status is lost when the process restarts, and a test can shorten
+a transition instead of waiting for it.
 
 Source of the statuses: Aurora user guide, "Viewing DB cluster status".
 """
@@ -48,8 +48,8 @@ class Lifecycle:
     Attributes:
         order: The status during the transition.
         until: The time when the transition is complete, in seconds since the epoch.
-        key_lost_at: The time when a check first found the key unusable; None if no check has found it unusable since
-            the last recovery.
+        key_lost_at: The time when a check first found the key unusable, or None if the key has been usable at every
+            check since the last recovery.
     """
 
     order: DatabaseStatus
@@ -77,7 +77,7 @@ class Lifecycle:
 
         Only `start_recovery` clears the mark, because AWS never restarts the cluster on its own.
 
-        The key of a stopped cluster, or of a cluster that is being deleted, is not marked, because it is not in use.
+        If the cluster is stopped or is being deleted, the key is not in use and is not marked.
         """
         if self.key_lost_at is None and self.status(now) not in (None, DatabaseStatus.STOPPED, DatabaseStatus.DELETING):
             self.key_lost_at = now

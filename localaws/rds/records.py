@@ -19,7 +19,7 @@ from localaws.rds.state import (
 )
 from localaws.state import Database
 
-# Members of CreateDBCluster's input that DescribeDBClusters returns under the same name.
+# Input members of CreateDBCluster that DescribeDBClusters returns under the same name.
 _ECHOED: Final = (
     "BackupRetentionPeriod",
     "DatabaseName",
@@ -33,7 +33,7 @@ _ECHOED: Final = (
     "ServerlessV2ScalingConfiguration",
     "StorageType",
 )
-# Members of CreateDBInstance's input that DescribeDBInstances returns under the same name.
+# Input members of CreateDBInstance that DescribeDBInstances returns under the same name.
 _INSTANCE_ECHOED: Final = (
     "CACertificateIdentifier",
     "DatabaseInsightsMode",
@@ -162,7 +162,8 @@ def build_instance_output(call: Call, identifier: str, cluster: Database) -> dic
         "PerformanceInsightsEnabled": params.get("EnablePerformanceInsights", False),
         "PreferredMaintenanceWindow": params.get("PreferredMaintenanceWindow", "sun:04:00-sun:04:30"),
         "PromotionTier": params.get("PromotionTier", 1),
-        # The default in AWS depends on the subnet group. In the local AWS, no subnet group has Internet access.
+        # The default in AWS depends on the subnet group. In the local AWS emulator, no subnet group has Internet
+        # access.
         "PubliclyAccessible": params.get("PubliclyAccessible", False),
         "StorageType": "aurora",
         "TagList": [dict(tag) for tag in params.get("Tags", [])],
@@ -183,7 +184,7 @@ def render_instance(instance: Database) -> dict[str, Any]:
 
 
 def build_snapshot(cluster: Database, identifier: str, tags: list[dict[str, str]] | None) -> Database:
-    """Build a manual snapshot of `cluster`; the snapshot is encrypted with the same key (contract 122).
+    """Build a manual snapshot of `cluster`, encrypted with the same key (contract 122).
 
     `tags`, if given, replace the tags that CopyTagsToSnapshot would copy.
     """

@@ -28,7 +28,7 @@ def filter_databases(call: Call, found: Iterable[Database], names: Mapping[str, 
     Args:
         call: The Describe… call.
         found: The candidates.
-        names: The members of the output that each filter's values are compared with, by filter name.
+        names: The members of the output that each filter applies to, by filter name.
 
     Raises:
         AwsError: `InvalidParameterValue` for an unknown filter.
@@ -134,7 +134,7 @@ def list_tags(call: Call) -> dict[str, Any]:
 
 
 def require_subnet_group(call: Call, name: str | None) -> None:
-    """Check that a subnet group exists. No name, or `default`, means the group of the default VPC.
+    """Check that a subnet group exists. An omitted name and the name `default` both mean the group of the default VPC.
 
     Raises:
         AwsError: `DBSubnetGroupNotFoundFault`, with the text recorded from AWS.

@@ -25,7 +25,7 @@ from localaws.rds.state import (
 )
 from localaws.state import STATE, Database
 
-# Values that the new cluster has from its source.
+# Values that the new cluster inherits from its source.
 _RESTORED: Final = ("DatabaseName", "Engine", "EngineVersion", "KmsKeyId", "MasterUsername", "Port", "StorageEncrypted")
 
 
@@ -49,13 +49,13 @@ def restore_from_snapshot(call: Call) -> dict[str, Any]:
     "VpcSecurityGroupIds",
 )
 def restore_to_point_in_time(call: Call) -> dict[str, Any]:
-    """RestoreDBClusterToPointInTime: restore the automated backups of a cluster, to the latest time only.
+    """RestoreDBClusterToPointInTime: restore a cluster from automated backups, only to the latest restorable time.
 
     The source may be a cluster that has lost access to its key, even permanently (AWS re:Post Knowledge Center, "How do
     I resolve an Amazon RDS instance or Amazon Aurora cluster that's in an inaccessible encryption state?").
 
     Raises:
-        AwsError: `InvalidParameterCombination` without `UseLatestRestorableTime`; `InvalidDBClusterStateFault` for a
+        AwsError: `InvalidParameterCombination` without `UseLatestRestorableTime`, or `InvalidDBClusterStateFault` for a
             source that is being created or deleted. We found no recording of these messages.
     """
     name = parse_identifier(call.params, "DBClusterIdentifier")
@@ -71,7 +71,7 @@ def restore_to_point_in_time(call: Call) -> dict[str, Any]:
 
 
 def _restore(call: Call, name: str, source: Database) -> dict[str, Any]:
-    """Create the new cluster, or create nothing if the name, the input or the key is refused."""
+    """Create the new cluster, unless the name, the input or the key is rejected."""
     if build_database_id(call, name) in STATE.clusters:
         raise AwsError("DBClusterAlreadyExistsFault", "DB Cluster already exists")
     require_subnet_group(call, call.params.get("DBSubnetGroupName"))

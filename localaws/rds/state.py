@@ -103,9 +103,12 @@ def get_instance_status(instance: Database) -> DatabaseStatus:
 
 
 def is_key_usable(cluster: Database) -> bool:
-    """Return whether the cluster's storage can be decrypted: its key is enabled, and RDS's grant on the key exists.
+    """Return whether RDS can decrypt the cluster's storage.
 
-    The key's policy does not matter: the grant outlives the caller's permission ("Encrypting Amazon Aurora resources").
+    The key must be enabled, and RDS's grant on the key must exist.
+
+    The key policy does not matter, because the grant outlives the caller's permission ("Encrypting Amazon Aurora
+    resources").
     """
     if cluster.grant_id is None:
         return True

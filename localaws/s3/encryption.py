@@ -1,7 +1,7 @@
-"""The KMS calls that S3 makes on the caller's behalf, and with the caller's permissions, to write and read objects.
+"""Makes the KMS calls that S3 needs to write and read objects, with the caller's permissions.
 
 PutBucketEncryption does not check the key, so the first write fails if the key is unusable. S3 caches S3 Bucket Keys,
-so a revocation can go unnoticed for a while. The local AWS does not model the cache of S3 Bucket Keys.
+so a revocation can go unnoticed for a while. The local AWS emulator does not model the cache of S3 Bucket Keys.
 
 The encryption context is the ARN of the object, or, with an S3 Bucket Key, the ARN of the bucket (S3 user guide,
 "Encryption context" and "Changes to note before enabling an S3 Bucket Key"). A write needs kms:GenerateDataKey. With an
@@ -49,7 +49,7 @@ class _ObjectKey:
 def use_key_to_write(call: Call, bucket: FakeBucket) -> None:
     """Use the key for a new object or upload, and set the encryption headers that moto stores and returns.
 
-    The headers contain the key's ARN, because S3 resolves an alias only once.
+    The headers contain the key's ARN, because S3 resolves an alias only when the object is written.
 
     Raises:
         AwsError: The key cannot be used, or the headers are invalid.

@@ -1,6 +1,6 @@
-"""S3's operations: how a request identifies its operation, and which parameters of each operation are modelled.
+"""Identifies the operation of an S3 request, and lists the modelled parameters of each operation.
 
-If a parameter in a header or in the query is not modelled, the request fails with an error that contains the parameter.
+If a parameter in a header or in the query is not modelled, the request fails with an error that names the parameter.
 moto handles request bodies.
 """
 
@@ -70,7 +70,7 @@ _DESCRIPTION: Final = frozenset(
 )
 _ENCRYPTION: Final = frozenset({"ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled"})
 # Customer-provided keys are modelled only so that bucket policies can deny a write with such a key. If no policy denies
-# such a write, the local AWS rejects it as not modelled.
+# such a write, the local AWS emulator rejects it as not modelled.
 _CUSTOMER_KEY: Final = frozenset({"SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5"})
 _PRECONDITIONS: Final = frozenset({"IfMatch", "IfNoneMatch"})
 # moto keeps a locked version until the lock expires, and requires a checksum in a request that sets a lock.
@@ -119,7 +119,7 @@ _PROTOCOL_QUERY: Final = re.compile(r"x-id|X-Amz-.*")
 
 
 def parse_s3_path(environ: dict[str, Any]) -> tuple[str, str]:
-    """Return the bucket and the key in the path of an S3 request; empty strings for missing parts."""
+    """Return the bucket and the key in the path of an S3 request, with an empty string for a missing part."""
     bucket, _, key = environ.get("PATH_INFO", "/").lstrip("/").partition("/")
     return bucket, unquote(key) if "%" in key else key
 

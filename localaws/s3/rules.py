@@ -118,7 +118,7 @@ def _authorize_in_bucket(call: Call, operation: str, bucket: FakeBucket, key: st
     by_name = by_bucket.allowed and not by_bucket.by_account and not foreign
     if by_identity.effect is Effect.EXPLICIT_DENY or not (by_identity.allowed or by_name):
         raise AwsError("AccessDenied", explain_identity_denial(call.caller, action, resource) or "", 403)
-    if operation == call.operation:  # the expected owner is that of the bucket in the path, not of a copy's source
+    if operation == call.operation:  # the expected owner applies to the bucket in the path, not to the source of a copy
         _require_expected_owner(call, bucket)
     if by_bucket.effect is Effect.EXPLICIT_DENY:
         what = f'{action} on resource: "{resource}" with an explicit deny in a resource-based policy'
@@ -144,8 +144,8 @@ def _require_expected_owner(call: Call, bucket: FakeBucket) -> None:
 def _evaluate_bucket_policy(call: Call, operation: str, bucket: FakeBucket, access: AccessRequest) -> Decision:
     if not bucket.policy or operation in _OF_THE_POLICY:
         return IMPLICIT_DENY_DECISION
-    # Clients connect to the local AWS over plain HTTP, but to AWS over TLS. A request therefore counts as secure unless
-    # its X-Forwarded-Proto header is `http`.
+    # Clients connect to the local AWS emulator over plain HTTP, but to AWS over TLS. A request therefore counts as
+    # secure unless its X-Forwarded-Proto header is `http`.
     context: dict[str, str | list[str]] = {
         "aws:SecureTransport": "false" if call.environ.get("HTTP_X_FORWARDED_PROTO") == "http" else "true",
         **build_principal_condition_keys(call.caller),

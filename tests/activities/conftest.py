@@ -1,4 +1,4 @@
-"""Run activities against local AWS, in Temporal's test environment, and retry them as Temporal does."""
+"""Run activities in Temporal's test environment against the local AWS emulator, and retry them as Temporal does."""
 
 import asyncio
 import contextlib
@@ -49,14 +49,14 @@ _MOST_ATTEMPTS = 2000
 
 
 class ActivityHarness:
-    """Runs the activities of one environment, whose two keys are in local AWS.
+    """Runs the activities of one environment, whose two keys are in the local AWS emulator.
 
     Attributes:
         run_id: The id of the workflow run that executes the activities. In a replay, this id differs from the id of the
             run that created the plan.
 
     Args:
-        aws: The local AWS to call.
+        aws: The local AWS emulator to call.
         clients: The AWS clients to use; by default, the clients that all tests of a process share.
         platform: The vendor's configuration.
     """
@@ -116,7 +116,7 @@ class ActivityHarness:
         return BucketRemovalTask(environment=self.plan.environment, bucket=self.plan.buckets[index])
 
     def inject_every_fault_kind(self, call: str) -> None:
-        """Inject every kind of fault into the next calls of an operation.
+        """Make the next calls of an operation fail, with one kind of fault after another.
 
         The last fault is a lost response: AWS executes the call, but the response never arrives.
 
@@ -136,8 +136,8 @@ class ActivityHarness:
     def run_with_retries(self, activity: Callable[..., Any], argument: Any) -> Any:
         """Run an activity, and retry it as Temporal does.
 
-        Every attempt gets the last heartbeat details. Retries end when the activity succeeds or raises a non-retryable
-        error.
+        Every attempt gets the details of the last heartbeat. Retries end when the activity succeeds or raises a
+        non-retryable error.
         """
         details: list[Any] = []
         for attempt in range(1, _MOST_ATTEMPTS):
@@ -195,7 +195,7 @@ def parse_stop_problem(error: ApplicationError) -> Problem:
 
 
 def list_real_activities(harness: ActivityHarness) -> list[Any]:
-    """Return all activities of a harness, as a worker registers them."""
+    """Return the harness's activities, so that a test can register them with a worker."""
     owners: list[Any] = [harness.plans, harness.keys, harness.proofs, harness.database, harness.storage]
     owners += [harness.evidence, harness.inventory, harness.claims]
     return [

@@ -1,4 +1,4 @@
-"""Runs the workflows of environments on a real Temporal server, with activities that call the local AWS."""
+"""Run environment workflows on a real Temporal server, with activities that call the local AWS emulator."""
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -24,7 +24,7 @@ from workflows.provision_environment import ProvisionEnvironment
 
 @dataclass
 class Stage:
-    """A worker whose activities call the local AWS."""
+    """A worker whose activities call the local AWS emulator."""
 
     client: Client
     aws: AwsHarness
@@ -55,7 +55,10 @@ class Stage:
 async def run_stage(
     client: Client, harness: ActivityHarness, workflows: Sequence[type], activities: Sequence[Callable[..., Any]]
 ) -> AsyncIterator[str]:
-    """Run a worker for environments, their records and more workflows. Yield its task queue."""
+    """Run a worker, and yield the name of its task queue.
+
+    The worker provisions environments and keeps their records. A test can add other workflows and activities.
+    """
     queue = f"queue-{uuid.uuid4().hex}"
     harness.aws.call_control("POST", "settings", database_seconds=0, propagation_seconds=0)
     with ThreadPoolExecutor(6) as executor:

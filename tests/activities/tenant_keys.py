@@ -82,7 +82,7 @@ class TenantHarness:
         return {tag["TagKey"]: tag["TagValue"] for tag in tags}, [alias["AliasName"] for alias in aliases]
 
     def list_writes(self) -> list[str]:
-        """List the write calls that were made since `forget_calls` was last called."""
+        """List the KMS calls that change an alias or a tag, since the last call of `forget_calls`."""
         return [call for call in self.aws.list_calls("kms") if call in WRITES]
 
     def forget_calls(self) -> None:

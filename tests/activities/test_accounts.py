@@ -134,7 +134,7 @@ def create_cluster(harness: ActivityHarness) -> None:
 
 
 def test_key_is_not_claimed_after_its_account_was_unregistered(harness: ActivityHarness) -> None:
-    """A replay may resume after the workflow's check of the account, so claiming a key checks the account again."""
+    """A replay can skip the workflow's account check, so the activity that claims a key checks the account again."""
     plan_for(harness, "acme", "acme-prod")
     register(harness, "globex")
 
@@ -164,11 +164,11 @@ def test_environment_keeps_working_after_its_account_was_unregistered(harness: A
     create_cluster(harness)
     unregister(harness, "acme")
 
-    create_cluster(harness)  # adopts the cluster, as a replay does
+    create_cluster(harness)  # the activity adopts the existing cluster, as in a replay
 
 
 def test_organisation_owns_nothing_of_an_environment_of_the_vendor_with_the_same_id(harness: ActivityHarness) -> None:
-    """The id of a vendor's environment can begin with an organisation's name (decision 0038)."""
+    """A vendor's own environment can have an id that begins with an organisation's name (decision 0038)."""
     harness.plan = harness.build_plan(environment_id="acme-prod")
     harness.provision_environment()
     theirs = harness.plan.environment

@@ -1,6 +1,6 @@
-"""byok adopts an existing resource only if the resource has the environment's tag and the right key.
+"""byok adopts an existing resource only if the resource has the environment's tag and is encrypted with the right key.
 
-A resource that has the right name, but another tag or key, is left unchanged and reported as a conflict.
+If a resource has the right name but a different tag or key, byok leaves it unchanged and reports a conflict.
 """
 
 import pytest
@@ -82,7 +82,7 @@ def test_own_cluster_on_another_key_is_not_adopted(harness: ActivityHarness) -> 
     assert problem.code == "byok.OtherKey"  # contract 99
     assert other in problem.message
     harness.run_with_retries(harness.claims.release_unused_claims, harness.plan.environment)
-    assert list_claimed_key_ids(harness) == set()  # contract 138: neither key encrypts anything
+    assert list_claimed_key_ids(harness) == set()  # contract 138: neither key encrypts any resource
 
 
 def test_own_cluster_on_the_right_key_is_adopted(harness: ActivityHarness) -> None:

@@ -1,4 +1,4 @@
-"""Prove Aurora keys with temporary clusters in local AWS.
+"""Check that RDS can use an Aurora key by creating a temporary cluster in the local AWS emulator.
 
 The tests check the verdicts, the maximum number of clusters, and the removal of the clusters.
 """
@@ -143,7 +143,7 @@ def test_organisation_may_prove_again_once_a_cluster_is_gone(harness: ActivityHa
 
 
 def test_concurrent_checks_of_one_organisation_leave_a_cluster_to_others(harness: ActivityHarness) -> None:
-    """RDS answers all checks before the first cluster exists, so each check first sees three free names."""
+    """All four checks list the clusters before the first cluster exists, so each check finds three free names."""
     gate = threading.Barrier(4)
     find = AuroraProofActivities._find_clusters
 

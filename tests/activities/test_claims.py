@@ -1,4 +1,4 @@
-"""All claims are in one home Region, and byok releases only claims on keys that the environment does not use.
+"""All claims are stored in the home Region, and byok releases only claims on keys that the environment does not use.
 
 To find out which keys an environment uses, byok asks AWS (contract 123, 138).
 """
@@ -49,7 +49,7 @@ def claim_keys(harness: ActivityHarness) -> None:
 
 
 def claim_keys_only(harness: ActivityHarness) -> None:
-    """Claim both keys for an environment whose cluster RDS then refuses to create."""
+    """Claim both keys for an environment, and then make RDS refuse to create the cluster."""
     harness.aws.call_control("POST", "faults", service="rds", operation="CreateDBCluster", kind="refuse", times=1)
     with pytest.raises(ApplicationError):
         claim_keys(harness)
@@ -68,7 +68,7 @@ def own_index(harness: ActivityHarness) -> set[str]:
 
 
 def inject_claim_fault(harness: ActivityHarness, operation: str, kind: str, after_calls: int) -> None:
-    """Inject a fault into one call on the claims bucket, after this number of calls on it."""
+    """Make one call on the claims bucket fail, after the first `after_calls` calls."""
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)  # creates the bucket
     where = {"service": "s3", "operation": operation, "about": PLATFORM.claims_bucket}
     harness.aws.call_control("POST", "faults", **where, kind=kind, after_calls=after_calls)

@@ -1,7 +1,8 @@
 """Run generated sequences of commands on two environments in two Regions (contract 137, 138).
 
 No command removes a resource of another environment. Once an environment is DELETED, no resource has its tag. The
-workflows and the activities are the real ones; they run on a Temporal server with a virtual clock and call local AWS.
+tests run the real workflows and activities on a Temporal server with a virtual clock. The activities call the local AWS
+emulator.
 """
 
 import contextlib
@@ -124,7 +125,10 @@ commands: st.SearchStrategy[Command] = st.one_of(
 
 
 class ForgetfulService(EnvironmentService):
-    """Simulates environments whose workflows and records are lost; a real server would take too long to delete them."""
+    """Simulates a Temporal server that has lost the workflows and records of some environments.
+
+    A real server would take too long to delete the workflows and records.
+    """
 
     def __init__(self, client: Client, task_queue: str, forgotten: set[str]) -> None:
         super().__init__(client, task_queue)
@@ -318,7 +322,7 @@ class Stage:
 
 @pytest_asyncio.fixture(scope="module")
 async def stage(temporal: WorkflowEnvironment, aws_server: AwsHarness) -> AsyncIterator[Stage]:
-    """A worker whose activities call the local AWS."""
+    """A worker whose activities call the local AWS emulator."""
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(6) as executor:
         patch.setenv("AWS_ENDPOINT_URL", aws_server.endpoint)
         aws_server.call_control("POST", "reset")

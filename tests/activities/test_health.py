@@ -1,4 +1,4 @@
-"""A READY environment has a health, which sweeps and verifications prove with real calls to the local AWS."""
+"""Sweeps and verifications determine the health of READY environments, with calls to the local AWS emulator."""
 
 import asyncio
 import itertools
@@ -97,7 +97,7 @@ class HealthStage(Stage):
         return outcome
 
     async def sweep_by_schedule(self, schedule: ScheduleHandle) -> SweepOutcome:
-        """Trigger the schedule, and wait until readers see the outcome of this sweep and not of an earlier one."""
+        """Trigger the schedule, and wait until `read_sweep` returns the outcome of the new sweep."""
         before = await read_sweep(self.client, HOME)
         await schedule.trigger()
         async with asyncio.timeout(20):
@@ -318,10 +318,10 @@ def release_claim(stage: HealthStage, request: ProvisionRequest) -> None:
 
 
 DRIFTS: dict[str, Callable[[HealthStage, ProvisionRequest], None]] = {
-    "another bucket policy": delete_bucket_policy,
-    "another versioning": suspend_versioning,
+    "The bucket policy of": delete_bucket_policy,
+    "The versioning of": suspend_versioning,
     "does not have the environment's tags": delete_tags,
-    "another default encryption": delete_encryption,
+    "The default encryption of": delete_encryption,
     "deletion_protection is False, expected True": allow_deletion,
     "does not hold the claim on": release_claim,
 }
@@ -385,16 +385,17 @@ async def test_loss_and_return_of_a_key_are_delivered(
 def interrupt_check(
     monkeypatch: pytest.MonkeyPatch, call: int, meanwhile: Callable[[], object], *, after: bool
 ) -> dict[str, NotificationType]:
-    """Make one of the calls of the checks to Temporal fail.
+    """Make one of the health checks' calls to Temporal fail.
 
     Args:
-        monkeypatch: Replaces the functions that make the calls.
-        call: The number of the call, from 0.
-        meanwhile: What happens before the check is attempted again.
-        after: Whether the call reaches Temporal.
+        monkeypatch: Replaces the functions that call Temporal.
+        call: The index of the call that fails, counted from 0.
+        meanwhile: A function to run before the next attempt of the check.
+        after: Whether the call fails only after it has reached Temporal.
 
     Returns:
-        The notifications whose deliveries have been started; later calls add to it.
+        The type of each notification whose delivery has started, by notification id. The dict is updated whenever
+        another delivery starts.
     """
     numbers, told = itertools.count(), dict[str, NotificationType]()
 
@@ -424,7 +425,7 @@ def interrupt_check(
 async def test_no_notification_is_lost_if_a_check_is_interrupted_and_the_next_one_finds_something_else(
     temporal: WorkflowEnvironment, aws: AwsHarness, monkeypatch: pytest.MonkeyPatch, call: int, *, after: bool
 ) -> None:
-    """The check that finds the loss fails at one of its calls to Temporal, and the key is back at the next attempt."""
+    """A check finds a disabled key, but one of its calls to Temporal fails. At the next attempt, the key is enabled."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
     async for stage in open_stage(temporal, aws, endpoints=(ENDPOINT,)):
         request = await stage.provision_ready()
@@ -537,7 +538,7 @@ async def test_list_shows_the_health_and_can_be_filtered_by_it(stage: HealthStag
 
 
 async def continue_record(stage: HealthStage, request: ProvisionRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Report until the record continues as new."""
+    """Send a report to the record, and wait until the record's workflow has continued as new."""
     monkeypatch.setattr(workflows.environment_record, "_MAX_REPORTS", 1)
     before = (await stage.describe_record(request)).run_id
     handle = stage.client.get_workflow_handle(record_workflow_id(request.environment_id))
@@ -548,7 +549,7 @@ async def continue_record(stage: HealthStage, request: ProvisionRequest, monkeyp
 
 
 async def pause_record(stage: HealthStage, request: ProvisionRequest, _: pytest.MonkeyPatch) -> None:
-    """Pause the record, read it, and let it go on."""
+    """Pause the record's workflow, check that the health can still be read, and unpause the workflow."""
     values = {"namespace": stage.client.namespace, "workflow_id": record_workflow_id(request.environment_id)}
     service = stage.client.workflow_service
     await service.pause_workflow_execution(PauseWorkflowExecutionRequest(**values, request_id=str(uuid.uuid4())))
@@ -557,7 +558,7 @@ async def pause_record(stage: HealthStage, request: ProvisionRequest, _: pytest.
 
 
 async def reset_run(stage: HealthStage, request: ProvisionRequest, _: pytest.MonkeyPatch) -> None:
-    """Reset the run that made the environment READY to its last workflow task, and wait until it is READY again."""
+    """Reset the provisioning run to its last workflow task, and wait until the run has ended again."""
     handle = stage.client.get_workflow_handle(environment_workflow_id(request.environment_id))
     tasks = [
         event.event_id

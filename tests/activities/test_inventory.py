@@ -1,4 +1,4 @@
-"""A deletion checks all Regions in use, and all buckets, before it removes anything (contract 137)."""
+"""byok looks for an environment's resources in all Regions in use before it deletes anything (contract 137)."""
 
 from byok.domain.models import ForeignObjectsTask
 from tests.activities.conftest import OTHER_REGION, ActivityHarness

@@ -1,6 +1,7 @@
 """byok creates an organisation's environments in a session that has the organisation's tag.
 
-The tag prevents the confused deputy problem: AWS denies the session the use of another organisation's keys.
+The tag prevents the confused deputy problem: in this session, AWS denies the use of any other
+organisation's keys.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +34,7 @@ TAGGING = replace(PLATFORM, vendor=VENDOR)
 
 
 class TaggingHarness(ActivityHarness):
-    """Runs the activities of a platform whose vendor turns on session tags; both key policies require acme's tag."""
+    """Runs the activities with session tags turned on; by default, both key policies require acme's tag."""
 
     def __init__(self, aws: AwsHarness) -> None:
         super().__init__(aws, replace(make_clients(), tagged_role=TaggedRole(PLATFORM_ROLE_ARN, REGION)))
@@ -42,7 +43,10 @@ class TaggingHarness(ActivityHarness):
         self.storage = replace(self.storage, platform=TAGGING)
 
     def make_plan(self, organisation: str | None, *, keys_of: str | None = "acme") -> None:
-        """Plan an environment of `organisation` with keys whose policies require the session tag of `keys_of`."""
+        """Plan an environment of the organisation.
+
+        The policies of both keys require the session tag of `keys_of`, which can be a different organisation.
+        """
         grantee = StatementParameters.for_platform_role(PLATFORM_ROLE_ARN, REGION, keys_of)
         arns = {
             f"{which}_key_arn": self.aws.create_key(*build_key_statements(which, grantee, VENDOR))

@@ -126,7 +126,7 @@ def test_disabled_platform_key_is_the_platforms_own_fault(harness: ActivityHarne
     problem = run_until_problem(harness, activity, harness.bucket_task() if storage else harness.database_task)
 
     assert problem.code == ("s3.KMS.DisabledException" if storage else "rds.KMSKeyNotAccessibleFault")
-    assert (problem.key, problem.key_arn) == (None, broken)  # contract 132: no key of the customer is at fault
+    assert (problem.key, problem.key_arn) == (None, broken)  # contract 132: the problem is not about a customer key
     assert "The customer does not need to do anything" in text_of(problem.remediation)
     assert f"{broken} is a key of the platform's account {PLATFORM_ACCOUNT}" in text_of(problem.remediation)
     assert "Statement array" not in text_of(problem.remediation)
@@ -168,13 +168,13 @@ def test_customer_keys_are_refused_on_a_platform_managed_environment(harness: Ac
 
     problems = [run_until_problem(harness, harness.database.ensure_cluster, harness.database_task)]
     problems.append(run_until_problem(harness, harness.storage.ensure_bucket, harness.bucket_task()))
-    harness.run_with_retries(harness.claims.release_unused_claims, plan.environment)  # a stopped workflow does this
+    harness.run_with_retries(harness.claims.release_unused_claims, plan.environment)  # as a workflow does when it stops
 
     for problem in problems:  # contract 9, 132
         assert (problem.code, problem.key) == (CODE, None)
         assert f"Environment {name} uses platform-managed keys" in problem.message
         assert "create an environment with a different id" in text_of(problem.remediation)
-    assert list_claimed_key_ids(harness) == set()  # contract 123: the refused attempt holds no key
+    assert list_claimed_key_ids(harness) == set()  # contract 123: the refused attempt has no claims
 
 
 def test_platform_keys_are_refused_on_a_customer_managed_environment(harness: ActivityHarness) -> None:

@@ -1,4 +1,4 @@
-"""Records are made again from the resources, tags, claims and encryption settings that AWS reports (contract 136)."""
+"""byok rebuilds records from the resources, tags, claims and encryption settings that AWS reports (contract 136)."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -195,7 +195,7 @@ async def test_environment_whose_buckets_lack_its_tags_is_not_ready(stage: Rebui
     (rebuilt,) = (await stage.rebuild()).problems
 
     assert rebuilt.phase is Phase.STOPPED
-    assert f"It has no resource with its tags and one of these names: {bucket}" in (rebuilt.problem or "")
+    assert f"It lacks these resources with its tags: {bucket}" in (rebuilt.problem or "")
 
 
 async def test_environment_that_has_only_claims_is_named(stage: RebuildStage) -> None:

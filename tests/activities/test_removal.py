@@ -1,6 +1,6 @@
 """Removal deletes only the resources and objects that provisioning created.
 
-Objects that provisioning did not write, and resources that have the right name but not the environment's tag, are kept.
+Removal keeps all other objects, and all resources that have the right name but not the environment's tag.
 """
 
 import pytest

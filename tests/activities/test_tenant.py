@@ -1,4 +1,4 @@
-"""Reconcile aliases and tags in local AWS, through the tenant role that the real template creates."""
+"""Reconcile aliases and tags in the local AWS emulator, through the tenant role that the real template creates."""
 
 import json
 import shlex

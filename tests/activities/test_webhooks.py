@@ -1,4 +1,4 @@
-"""A notification is signed and sent to a real receiver, but never to an address that byok must not reach."""
+"""byok signs each notification and sends it to a real receiver, but never connects to a forbidden address."""
 
 import asyncio
 import socket
@@ -44,7 +44,7 @@ async def deliver(endpoint: WebhookEndpoint, sender: WebhookSender, attempt: int
 
 
 async def fail_to_deliver(endpoint: WebhookEndpoint, sender: WebhookSender, attempt: int = 1) -> ApplicationError:
-    """Deliver, and return the error, which must contain neither the URL nor a secret nor the response's body."""
+    """Deliver a notification, check that the error contains no URL and no secret, and return the error."""
     with pytest.raises(ApplicationError) as caught:
         await deliver(endpoint, sender, attempt)
     error = caught.value
@@ -145,7 +145,7 @@ async def test_host_without_an_address_is_refused(receiver: WebhookReceiver) -> 
 
 
 async def test_host_is_resolved_once_and_the_checked_address_is_used(receiver: WebhookReceiver) -> None:
-    """`receiver.test` exists in no DNS, so a second resolution by the HTTP library would fail."""
+    """No DNS server can resolve `receiver.test`, so if the HTTP library resolved the name again, it would fail."""
     await deliver(receiver.build_endpoint(), receiver.make_sender())
 
     assert receiver.resolved == [HOST]

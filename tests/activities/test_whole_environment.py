@@ -106,6 +106,6 @@ def test_second_build_writes_nothing(harness: ActivityHarness) -> None:
     assert not harness.run_with_retries(harness.database.ensure_writer, harness.database_task).created
 
     writes = [call for call in harness.aws.list_calls() if call.startswith(("Create", "Put", "Delete", "Modify"))]
-    # For each key, one write repeats the index entry, and one attempts to claim the key. S3 rejects the second write,
-    # because the key is already claimed.
+    # byok makes two writes for each key: the index entry again, and then the claim. S3 rejects the claim, because the
+    # key is already claimed.
     assert writes == ["PutObject"] * 4

@@ -46,7 +46,7 @@ def configure_refused_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def assert_holds(error: ApplicationError, operation: str | None) -> None:
-    """Check that the failure puts the environment on hold, and that its problem blames no key (contract 151)."""
+    """Check that the failure puts the environment on hold, and that the problem is not about a key (contract 151)."""
     assert not error.non_retryable
     assert error.next_retry_delay is not None
     problem = Problem.model_validate(error.details[0])
@@ -73,7 +73,7 @@ def clients(
 
 
 def clear_credentials(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave boto3 without any credentials."""
+    """Remove all credentials that boto3 could find."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "none"))

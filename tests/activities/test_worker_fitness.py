@@ -1,6 +1,6 @@
-"""A worker polls only while it has valid credentials of the platform role and a correct clock (contract 151).
+"""A worker polls only while it has valid credentials for the platform role and a correct clock (contract 151).
 
-The checks call the local AWS, and the workers poll a real Temporal server.
+The checks call the local AWS emulator, and the workers poll a real Temporal server.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ def credentials(aws: AwsHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def make_identity(platform_role_arn: str | None = PLATFORM_ROLE_ARN) -> WorkerIdentity:
-    """Return the identity of a worker with the credentials and the endpoint from the environment variables."""
+    """Build a `WorkerIdentity` that reads the credentials and the endpoint from environment variables."""
     config = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 1})
     return WorkerIdentity(config, REGION, platform_role_arn)
 
@@ -189,7 +189,7 @@ class Supervised:
 
 @pytest_asyncio.fixture
 async def supervised(temporal: WorkflowEnvironment) -> AsyncIterator[Supervised]:
-    """A worker that is fit at first."""
+    """A supervised worker whose checks pass until a test changes the result."""
     one = Supervised(temporal)
     running = asyncio.create_task(one.run())
     yield one

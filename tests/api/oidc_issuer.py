@@ -1,4 +1,4 @@
-"""An OIDC issuer on this machine, which signs the tokens that a test asks for, valid or not."""
+"""An OIDC issuer on this machine, which signs valid and invalid tokens for tests."""
 
 import json
 import threading
@@ -97,7 +97,7 @@ class OidcIssuer:
 
     @property
     def url(self) -> str:
-        """The issuer's own URL, which its metadata states as its name."""
+        """The base URL of the issuer's server, which is also the `issuer` value in the metadata."""
         return f"http://127.0.0.1:{self.server.server_port}"
 
     def build_metadata(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """An organisation registers an AWS account by proving that it has credentials for the account (contract 146).
 
-Local AWS plays the part of STS, and verifies the signature of the pre-signed request.
+The local AWS emulator stands in for STS, and verifies the signature of the pre-signed request.
 """
 
 import asyncio
@@ -236,7 +236,7 @@ async def test_nonce_is_valid_for_five_minutes(acme: ApiClient) -> None:
 async def test_forbidden_urls_are_refused_without_a_connection(
     serve: Serve, aws: AwsHarness, lookups: list[str], on_aws: bool
 ) -> None:
-    """If byok uses the local AWS, it also rejects the URLs of the real STS."""
+    """If byok uses the local AWS emulator, even the URL of the real STS is forbidden."""
     portal: ApiClient = await serve(ACCESS, token="acme", local_aws=None if on_aws else aws.endpoint)
     url = presign_identity_request("https://sts.eu-central-1.amazonaws.com", "x", ("ASIAEXAMPLE000000000", "s", "t"))
     forms = [change(url) for change in FORBIDDEN_URLS.values()] + ([] if on_aws else [url])
@@ -304,7 +304,7 @@ async def test_signed_request_reaches_neither_temporal_nor_a_log_nor_a_response(
     unreachable: ApiClient = await serve(ACCESS, token="acme", local_aws="http://127.0.0.1:1")
     outside = presign_identity_request("http://127.0.0.1:1", nonce)
     tampered = re.sub("X-Amz-Signature=.{4}", "X-Amz-Signature=0000", url)
-    caplog.set_level(logging.DEBUG)  # only after signing, because botocore logs the data that it signs
+    caplog.set_level(logging.DEBUG)  # set after signing, because botocore logs the data that it signs
 
     answers = [
         await prove(unreachable, nonce, build_token(outside)),

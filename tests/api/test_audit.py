@@ -1,4 +1,4 @@
-"""The audit trail records every request that changes something or uses a key, even a refused request (contract 147)."""
+"""The audit trail records all requests that change something or use a key, including refused ones (contract 147)."""
 
 import asyncio
 from http import HTTPStatus
@@ -273,7 +273,7 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 """The HTTP methods that only read (RFC 9110, section 9.2.1)."""
 
 CHANGING_GET_ROUTES = {("GET", "/sign-in/callback")}
-"""The routes that start something, although browsers request them with GET."""
+"""The GET routes that nevertheless change something, because browsers must be able to request them."""
 
 
 def list_changing_routes(app: FastAPI) -> set[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""AWS events start a check of the environment that they are about, and are never a verdict (contract 141)."""
+"""An AWS event starts a check of the affected environment, but does not itself change the health (contract 141)."""
 
 import asyncio
 import uuid
@@ -128,7 +128,7 @@ async def test_event_during_a_check_leads_to_another_check(
     checks = checks_of(harness)
     checks.released.clear()
     asked = asyncio.create_task(server.http.post(f"/v1/environments/{environment_id}/verification"))
-    await asyncio.wait_for(checks.started.wait(), 30)  # this check has read HEALTHY
+    await asyncio.wait_for(checks.started.wait(), 30)  # the result of this check is HEALTHY
     checks.state = HealthState.KEY_LOST
     events = [build_rds_event(LOST, f"byok-{environment_id}-writer") for _ in range(3)]
 
@@ -165,7 +165,7 @@ async def test_reported_deletion_of_a_key_is_shown_until_it_is_cancelled(
     await wait_until_listed(harness, environment_id)
 
     async def report(operation: str, age: timedelta, **detail: Any) -> tuple[KeyDeletion, ...]:
-        """Send an event, and return the deletions that the status shows."""
+        """Send an event, and return the scheduled key deletions that the environment's status shows."""
         event = build_cloudtrail_event(operation, s3_key, age, **detail)
         assert (await send(server, event)).json() == {"environments": [environment_id]}
         await wait_until_checked(harness, environment_id)

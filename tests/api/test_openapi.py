@@ -1,4 +1,4 @@
-"""The OpenAPI document in the repository is the one that the server answers with."""
+"""The OpenAPI document in the repository is identical to the document that the server returns."""
 
 import json
 import os

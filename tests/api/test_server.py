@@ -1,4 +1,4 @@
-"""Tests against a real server: when event streams end, and the middleware that the API and the wizard share."""
+"""Test event streams, and the middleware that the API and the wizard share, on a real server."""
 
 import asyncio
 import contextlib

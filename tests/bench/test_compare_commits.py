@@ -1,7 +1,8 @@
 """The comparison of two commits.
 
-The comparison uses only rounds that were measured for both commits. The result contains ratios of medians, and a
-verdict for every target.
+The comparison uses only rounds that measured both commits.
+
+The result contains ratios of medians, and a verdict for every target.
 """
 
 from bench.compare_commits import CI, DEMO, HELP, Measurement, render_markdown

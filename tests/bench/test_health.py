@@ -1,4 +1,4 @@
-"""Count what a sweep costs: calls in the stand-in's log, and heartbeats in a history."""
+"""Counts the calls of a sweep in the stand-in's log, and the heartbeats of a sweep from its history."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.enums.v1 import EventType
@@ -9,7 +9,7 @@ from bench.stand_in.copies import CopyTexts
 
 
 def make_activity(number: int, began: int, ended: int) -> list[HistoryEvent]:
-    """Make the events of an activity's start and end, at times in seconds."""
+    """Build the start event and the completion event of an activity; `began` and `ended` are in seconds."""
     return [
         HistoryEvent(
             event_type=EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED, event_id=number, event_time=Timestamp(seconds=began)

@@ -1,4 +1,4 @@
-"""The AWS stand-in responds to the worker's calls as local AWS does, and refuses every call that no activity makes."""
+"""The AWS stand-in responds to the worker's calls like the local AWS emulator, and rejects all other calls."""
 
 import asyncio
 import io
@@ -44,7 +44,7 @@ _NEITHER = {"RequestId", "HostId", "ResponseMetadata"}
 
 
 class StandInAws(AwsHarness):
-    """A harness for the stand-in, whose control endpoint is at a different path from that of local AWS."""
+    """A harness for the stand-in, whose control endpoint has a different path than the local AWS emulator's."""
 
     def call_control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
         data = json.dumps(body).encode() if body else None
@@ -111,7 +111,7 @@ class RecordingHarness(ActivityHarness):
         self.answers.append((model.name, answer))
 
     def run_whole_life(self) -> None:
-        """Create an environment, read it, create it again, and remove it twice; the first removal takes a snapshot."""
+        """Create an environment, read it, create it again, and remove it twice. The first removal takes a snapshot."""
         self.clients.sts(REGION).get_caller_identity()
         self.provision_environment()
         self.run_with_retries(
@@ -135,7 +135,7 @@ class RecordingHarness(ActivityHarness):
             self.run_with_retries(self.claims.release_unused_claims, self.plan.environment)
 
     def check_health(self, plan: EnvironmentPlan, *, thoroughly: bool) -> HealthReport:
-        """Check an environment as a sweep does, which describes the clusters of several environments with one call."""
+        """Check an environment as a sweep does: with one call, read the clusters of several environments."""
         environment = plan.environment
         names = [plan.cluster.identifier, "none"]
         cluster = rds_resources.find_clusters(self.clients.rds(REGION), names)[plan.cluster.identifier]
@@ -293,7 +293,7 @@ def test_configured_refusals_last_until_they_are_removed(stand_in: StandInAws) -
 
 def test_workers_of_benchmarks_have_the_role_that_the_stand_in_reports(stand_in: StandInAws) -> None:
     caller = stand_in.platform_client("sts").get_caller_identity()["Arn"]
-    assert is_session_of_role(caller, PLATFORM_ROLE_ARN)  # otherwise, a worker takes no work
+    assert is_session_of_role(caller, PLATFORM_ROLE_ARN)  # with any other role, a worker does not start polling
 
 
 def test_calls_are_counted_until_they_are_reset(stand_in: StandInAws) -> None:

@@ -82,7 +82,7 @@ def minutes_ago(minutes: float) -> datetime:
 
 
 def make_schedule(created: float = 600, **state: Any) -> SimpleNamespace:
-    """Build what doctor reads from the description of a schedule that was created some minutes ago."""
+    """Build the part of a schedule's description that `byok doctor` reads; `created` is the age in minutes."""
     state = {"paused": False, "note": None, **state}
     return SimpleNamespace(
         info=SimpleNamespace(created_at=minutes_ago(created)), schedule=SimpleNamespace(state=SimpleNamespace(**state))

@@ -73,12 +73,12 @@ CASES = {
         4,
     ),
 }
-"""A health, and the exit code of `byok verify`."""
+"""For each case, the health of the environment, and the exit code of `byok verify`."""
 
 
 @pytest.fixture
 def answer(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> list[EnvironmentHealth | ServiceError]:
-    """What a verification returns or raises."""
+    """A list whose last element is the result of a verification, or the error that the verification raises."""
     answers: list[EnvironmentHealth | ServiceError] = []
 
     async def verify(reader: EnvironmentReader, environment_id: str) -> EnvironmentHealth:
@@ -130,7 +130,7 @@ def test_verification_that_did_not_take_place_is_an_error(
 
 
 def show(run: Run, service: FakeService, health: EnvironmentHealth | None) -> tuple[int, str]:
-    """Run `byok status` for a READY environment, and return the exit code and the part about the health."""
+    """Run `byok status` for a READY environment, and return the exit code and the health section of the output."""
     ready = make_status(Phase.VALIDATING_KEYS, Phase.READY)
     service.statuses = [ready.model_copy(update={"health": health})]
     ended, waited = run("status", "acme"), run("status", "acme", "--wait")
@@ -176,11 +176,11 @@ def test_lost_cluster_shows_how_long_it_can_be_recovered(run: Run, service: Fake
     _, shown = show(run, service, make_health(HealthState.KEY_LOST, recoverable_until=until, **lost))
     assert f"  The cluster is {KEY_LOST_RECOVERABLE}.\n" in shown
     deadline = f"{until:%Y-%m-%d %H:%M:%S} UTC"
-    assert f"The cluster can be recovered until {deadline}, 6 days 23 hours left.\n" in shown  # contract 142
+    assert f"The cluster can be recovered until {deadline} (6 days 23 hours left).\n" in shown  # contract 142
 
     past = datetime.now(UTC) - timedelta(minutes=1)
     _, shown = show(run, service, make_health(HealthState.KEY_LOST, recoverable_until=past, **lost))
-    assert f"could be recovered until {past:%Y-%m-%d %H:%M:%S} UTC, which has passed." in shown
+    assert f"can no longer be recovered: the deadline was {past:%Y-%m-%d %H:%M:%S} UTC." in shown
 
 
 def test_key_that_kms_deletes_is_shown_as_reported(run: Run, service: FakeService) -> None:
@@ -190,7 +190,7 @@ def test_key_that_kms_deletes_is_shown_as_reported(run: Run, service: FakeServic
     _, shown = show(run, service, make_health(deletions=(deletion, cancelled)))
     words = " ".join(shown.split())
     assert f"S3 key is scheduled for deletion on {at:%Y-%m-%d %H:%M:%S} UTC (in 6 days 1 hour)" in words  # contract 142
-    assert f"reported by CloudTrail of the customer's account at {reported:%Y-%m-%d %H:%M:%S} UTC." in words
+    assert f"reported by CloudTrail in the customer's account at {reported:%Y-%m-%d %H:%M:%S} UTC." in words
     assert "Aurora key is scheduled" not in words
 
 
@@ -220,14 +220,14 @@ def test_unknown_health_says_that_no_check_has_completed(run: Run, service: Fake
     assert shown.startswith("Health of acme: UNKNOWN, since 2026-03-01 12:00:00 UTC; HEALTHY at the last proof\n")
     assert "last verified 2 hours 1 minute ago" in shown
     assert f"No check has completed since {health.proved_at:%Y-%m-%d %H:%M:%S} UTC" in shown
-    assert f"is a worker running, and is the schedule key-health/{REGION} paused?" in shown
+    assert f"whether the schedule key-health/{REGION} is paused." in shown
 
 
 @pytest.mark.parametrize("state", [HealthState.HEALTHY, HealthState.UNKNOWN])
 def test_unanswered_check_says_why_and_blames_no_key(run: Run, service: FakeService, state: HealthState) -> None:
     _, shown = show(run, service, make_health(state, unreachable=NOT_ANSWERED))
     assert (  # contract 140
-        "AWS did not answer the latest check. This says nothing about the keys:\n"
+        "AWS did not answer the latest check, so the current state of the keys is unknown:\n"
         "    network.ConnectTimeoutError: Connect timeout on s3.\n"
     ) in shown
     assert "What to do" not in shown

@@ -1,4 +1,4 @@
-"""The help of every command, at three widths: what it contains, and that it is laid out without ragged lines."""
+"""Every command has a complete `--help` page, whose lines are wrapped correctly at three terminal widths."""
 
 import re
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def render_help(path: tuple[str, ...], width: int) -> list[str]:
 
 
 def first_word(line: str) -> str:
-    """Return what must stay on one line: a word, or text in square brackets."""
+    """Return the first word of a line, or the first text in square brackets, which must not be split across lines."""
     return re.match(r"\[[^\]]*\]\S*|\S+", line.strip())[0]  # type: ignore[index]
 
 
@@ -46,7 +46,7 @@ def first_word(line: str) -> str:
 @pytest.mark.parametrize("path", COMMANDS, ids=join)
 def test_help_is_laid_out_for_the_width_of_the_terminal(path: tuple[str, ...], width: int) -> None:
     lines = render_help(path, width)
-    known = set(" ".join(render_help(path, 10_000)).split())  # words as they are without a narrow terminal
+    known = set(" ".join(render_help(path, 10_000)).split())  # the words of the page in a very wide terminal
     examples = {line.strip(" \\") for line in "\n".join(lines).partition("\nExamples:\n")[2].splitlines()}
     for line in lines:
         assert len(line) <= min(width, MAX_WIDTH)
@@ -132,7 +132,10 @@ LEAKS = re.compile(r"Value error|Input should|pydantic|typer|click|Traceback|Err
 
 
 def bad_arguments() -> list[tuple[str, ...]]:
-    """Return a wrong call of every command: the ones above, an unknown option, and a missing argument."""
+    """Return invalid arguments for every command.
+
+    The list contains the arguments in `BAD`, an unknown option, missing arguments and too many arguments.
+    """
     given = [(*path, *arguments) for path, calls in BAD.items() for arguments in calls]
     for path, command in LEAVES.items():
         given.append((*path, "--nonsense"))
@@ -152,5 +155,5 @@ def test_error_in_the_arguments_is_one_line_that_begins_with_error(
     first, *rest = ended.stderr.splitlines()
     assert re.match(r"error: [-A-Z'a-z/{]", first)
     assert not LEAKS.search(ended.stderr)
-    if rest:  # the problems of a request, or where the help is
+    if rest:  # a reference to the help page, or the problems of a request
         assert re.match(r"See: byok.* --help$", rest[0]) or first.startswith("error: Nothing was started")

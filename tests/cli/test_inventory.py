@@ -1,4 +1,4 @@
-"""`byok inventory rebuild` makes lost records again from AWS (contract 136)."""
+"""`byok inventory rebuild` rebuilds lost records from the resources that AWS reports (contract 136)."""
 
 import pytest
 
@@ -18,7 +18,7 @@ UNKNOWN = RebuiltRecord(environment_id="initech", region="eu-west-1", problem="s
 
 @pytest.fixture
 def answer(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> list[RebuildResult | Exception]:
-    """What the service returns or raises."""
+    """A list with the result of the next call, or with the error that the call raises."""
     answers: list[RebuildResult | Exception] = []
 
     async def rebuild(_: EnvironmentReader) -> RebuildResult:

@@ -61,7 +61,11 @@ def make_problem_with_code(code: str, key: KeyPurpose | None = None) -> Problem:
 
 
 def parse_next_commands(text: str) -> list[str]:
-    """Return the commands of the retry: those of the last step or, after several problems, those at the end."""
+    """Return the commands that retry provisioning.
+
+    If the output shows one problem, the remedy's last step contains the commands. If the output shows several
+    problems, the commands follow the last problem.
+    """
     _, _, after = text.replace("  Once all problems are fixed\n", "  2. Retry.\n").rpartition("  2. Retry.\n")
     return [line.strip() for line in f"\n{after}".partition("\n\n")[0].splitlines() if line]
 

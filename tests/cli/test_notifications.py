@@ -1,4 +1,4 @@
-"""`byok notifications` lists deliveries, tests endpoints and delivers again (contract 144)."""
+"""`byok notifications` lists deliveries, sends test notifications and resends notifications (contract 144)."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,7 @@ def build_delivery(state: DeliveryState, **changes: Any) -> Delivery:
 
 @pytest.fixture
 def answers(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the service returns or raises; the arguments of each call replace its result."""
+    """The results and errors of the next calls, in order. Each call removes its result, and appends its arguments."""
     found: list[Any] = []
 
     async def answer(_: EnvironmentReader, *given: Any) -> Any:

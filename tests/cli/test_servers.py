@@ -1,4 +1,4 @@
-"""`byok web`, `byok worker` and `byok token`: how they begin, and what they refuse."""
+"""`byok token` prints tokens, and `byok web` and `byok worker` report which setting prevents them from starting."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The JSON in the documents is valid, and every block of commands belongs to a page whose commands a test runs."""
+"""The JSON in the documents is valid, and a test runs the commands of every page, except the pages in `NOT_RUN`."""
 
 import json
 import re
@@ -18,13 +18,13 @@ RUN_BY_TESTS: Final = {
     "docs/onboarding.md": "tests/e2e/test_documents.py",
     "docs/tutorial.md": "tests/e2e/test_documents.py",
 }
-"""The pages with commands, and the test that runs them."""
+"""For each page with commands, the test that runs the commands."""
 
 NOT_RUN: Final = {
-    "docs/aws-events.md": "the local AWS has no EventBridge; tests/deploy checks the two templates",
+    "docs/aws-events.md": "the local AWS emulator has no EventBridge; tests/deploy checks the two templates",
     "docs/sign-in.md": "the commands only set variables, to the reader's own values",
 }
-"""The pages whose commands no test runs, and why."""
+"""For each page whose commands no test runs, the reason."""
 
 
 def list_blocks(language: str) -> list[tuple[str, str]]:

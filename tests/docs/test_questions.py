@@ -1,4 +1,4 @@
-"""Each question is answered within two clicks from the index, and by one search."""
+"""A reader reaches the answer to each question with two clicks from the index, or with one search."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""`byok web` serves the site under /docs, with a strict security policy, in a real browser."""
+"""`byok web` serves the site under /docs, and the site works in a real browser with a strict security policy."""
 
 import asyncio
 import re

@@ -1,4 +1,7 @@
-"""The documentation site: links resolve, nothing is loaded from another host, and every part of byok has an entry."""
+"""On the documentation site, links resolve, no page loads anything from another host, and reference pages are complete.
+
+The reference pages have entries for all problem codes, settings, commands, options, routes, phases and events.
+"""
 
 import ast
 import re
@@ -67,7 +70,7 @@ def test_tool_builds_the_site_quickly(site: Site) -> None:
 
 
 def list_codes() -> Iterator[str]:
-    """Yield every problem code: those that the code contains as text, and those in the tables."""
+    """Yield every problem code from the string literals in the source code and from the tables of errors."""
     for room in ("activities", "byok", "workflows"):
         for file in (ROOT / room).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text())):
@@ -90,7 +93,7 @@ def test_every_setting_has_an_entry(site: Site) -> None:
 
 
 def list_options(command: Any, name: str) -> Iterator[tuple[str, str]]:
-    """Yield each command with each of its options."""
+    """Yield a pair of command name and option for every option of a command and its subcommands."""
     yield name, "--help"
     for parameter in command.params:
         yield from ((name, option) for option in (*parameter.opts, *parameter.secondary_opts) if option[:2] == "--")

@@ -1,4 +1,4 @@
-"""The error texts on the troubleshooting page are those that byok and the local AWS produce."""
+"""Every error text on the troubleshooting page occurs in the source code of byok or of the local AWS emulator."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ SEEN: Final = [text for row in ROWS for text in re.findall(r"`([^`]+)`", row[0])
 
 
 def list_texts() -> Iterator[str]:
-    """Yield every text in the code, with `…` in place of values."""
+    """Yield every string literal in the source code, with `…` in place of each value that an f-string inserts."""
     for room in ("activities", "byok", "localaws", "workflows"):
         for file in (ROOT / room).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text())):

@@ -1,4 +1,4 @@
-"""Fixtures that start real processes: a Temporal server with a database file, local AWS, a worker and CLI commands."""
+"""Fixtures that start real processes: Temporal with a database file, the local AWS emulator, a worker and the CLI."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ BIN = Path(sys.executable).parent
 SETTINGS = {
     "BYOK_DATABASE_POLL_SECONDS": "0.2",
     "BYOK_AWS_READ_TIMEOUT_SECONDS": "60",
-    "BYOK_HEALTH_CHECK_SECONDS": "0",  # no sweep adds AWS calls to a test
+    "BYOK_HEALTH_CHECK_SECONDS": "0",  # no sweeps, because their AWS calls would disturb the tests
 }
 
 
@@ -78,7 +78,7 @@ class StackHarness:
         return CommandResult(process.returncode or 0, out.decode(), err.decode())
 
     def build_request(self, **changes: Any) -> ProvisionRequest:
-        """Build a request for a new environment with two valid keys; the given fields override the defaults."""
+        """Build a request for a new environment with two valid keys. The given fields override the defaults."""
         values = {"environment_id": f"e-{uuid.uuid4().hex[:10]}", "region": REGION, "key_grace_seconds": 0}
         keys = {"s3_key_arn": KeyPurpose.S3, "rds_key_arn": KeyPurpose.RDS}
         values |= {
@@ -97,7 +97,7 @@ class StackHarness:
         return await asyncio.wait_for(last(), seconds)
 
     async def provision(self, request: ProvisionRequest) -> EnvironmentStatus:
-        """Provision an environment, and return the status in which its workflow ends."""
+        """Provision an environment, and return its final status."""
         await self.service.create(request)
         return await self.wait_until_ended(request.environment_id)
 
@@ -136,7 +136,7 @@ class StackHarness:
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_removal_of_workflows() -> Iterator[None]:
-    """Let the stacks' Temporal servers delete workflows within a moment, as the tests' own server does."""
+    """Configure the stacks' Temporal servers to delete workflows almost immediately, like the tests' own server."""
     options = [("--dynamic-config-value", value) for value in QUICK_REMOVAL]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(byok.local.temporal_server, "_TUNING", (*byok.local.temporal_server._TUNING, *options))
@@ -161,7 +161,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(scope="session")
 async def machine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackHarness]:
-    """A stack that all end-to-end tests in a process share; each test creates its own environments and keys."""
+    """A stack that all end-to-end tests in a process share. Each test creates its own environments and keys."""
     data = tmp_path_factory.mktemp("stack")
     async with DevStack(data, Ports.pick_free(), database_seconds=0.3, settings=SETTINGS) as stack:
         yield StackHarness(stack, await stack.connect_service(), AwsHarness(f"http://{HOST}:{stack.ports.aws}"))

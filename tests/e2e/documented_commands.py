@@ -1,4 +1,4 @@
-"""The commands in the documents, and a shell that runs them as a user would."""
+"""Finds the commands in the documents, and runs them in a shell as a user would."""
 
 import asyncio
 import os
@@ -27,9 +27,9 @@ async def run_documented_command(
 
     Args:
         web: The stack that the command uses.
-        command: The command, as it is in the document.
-        folder: The folder that stands for `.byok`.
-        environment: More environment variables.
+        command: The command as written in the document.
+        folder: The folder to use instead of `.byok`.
+        environment: Additional environment variables.
     """
     here = command.replace(".byok/", f"{folder}/").replace(".venv/bin/", f"{PROGRAMS_ROOT}/.venv/bin/")
     exports = {**web.stack.environment, **web.stack.settings, **(environment or {})}

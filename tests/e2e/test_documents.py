@@ -135,7 +135,7 @@ def test_every_setting_is_documented_once() -> None:
 
 
 def names_existing_test(reference: str) -> bool:
-    """Return whether the test exists to which a reference such as `tests/unit/test_x.py::test_y` refers."""
+    """Return whether a reference such as `tests/unit/test_x.py::test_y` refers to an existing test."""
     file, _, name = reference.partition("::")
     path = PROGRAMS_ROOT / file
     tests = ast.walk(ast.parse(path.read_text())) if path.is_file() else ()

@@ -1,4 +1,4 @@
-"""The example client of the HTTP API creates an environment, and reports a stop and a refusal by their codes."""
+"""The example client of the HTTP API creates an environment, and prints the code of a stop or of a rejected request."""
 
 import asyncio
 

@@ -54,7 +54,7 @@ aws cloudformation deploy \
 
 @dataclass(frozen=True)
 class CustomerShell:
-    """Runs the customer's commands in a folder, with the AWS configuration files that the local AWS has written."""
+    """Runs the customer's commands in a folder, with the local AWS emulator's configuration files for the AWS CLI."""
 
     folder: Path
     cli: Path
@@ -63,7 +63,8 @@ class CustomerShell:
     async def run(self, text: str, **more: str) -> CommandResult:
         """Run a command line in bash."""
         given = self.machine.stack.environment
-        # Of the stack's environment variables, the customer gets only those that point to AWS configuration files.
+        # The customer does not have the stack's environment variables, except for the paths of the AWS configuration
+        # files.
         kept = {name: given[name] for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")}
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         process = await asyncio.create_subprocess_exec(
@@ -156,7 +157,7 @@ async def test_guide_leads_from_the_template_to_a_named_environment(
     ready = await machine.run_program("byok", "status", environment, "-o", "json")
     assert ready.json["phase"] == Phase.READY  # contract 107
 
-    # byok finds the aliases and tags in place, with or without the optional tenant role.
+    # With or without the optional tenant role, byok reports that the aliases and tags are already in place.
     (shell.folder / "byok-tenant-role.yaml").write_text(render_tenant_role_template(VENDOR))
     commands = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR, stack_name=stack)
     external_id = await machine.service.get_external_id()

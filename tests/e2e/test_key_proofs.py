@@ -32,7 +32,7 @@ def list_proof_clusters(aws: AwsHarness) -> list[str]:
 
 
 def list_leftovers(aws: AwsHarness, *requests: CheckKeysRequest) -> list[str]:
-    """List the proof clusters, grants, probes and claims that checks of these keys have left behind in AWS."""
+    """List the test clusters, grants, probes and claims that checks of these keys have left behind in AWS."""
     s3, kms = aws.operator_client("s3"), aws.customer_client("kms")
     arns = {
         arn for one in requests for _, arn in one.key_pair.items() if f":kms:{REGION}:{CUSTOMER_ACCOUNT}:key/" in arn

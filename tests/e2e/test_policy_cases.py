@@ -54,7 +54,7 @@ async def _disagreement(machine: StackHarness, case: Case) -> str | None:
     """Provision an environment with a case's key policy.
 
     Returns:
-        How the outcome differs from the result of the policy check; None if the outcome and the check agree.
+        How the outcome differs from the result of the policy check, or None if the outcome and the check agree.
     """
     policy, kms = case.build_policy(PLACE), machine.aws.customer_client("kms")
     made = await asyncio.to_thread(lambda: kms.create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"])

@@ -1,4 +1,4 @@
-"""On real processes, an environment exists for every entry point after Temporal has deleted its workflows."""
+"""With real processes, every entry point still shows an environment after Temporal has deleted its workflows."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from tests.workflows.forgetting import delete_workflow, forget_workflows
 
 
 async def ask_everywhere(web: StackHarness, name: str) -> dict[str, Any]:
-    """Return what the CLI, the API and the wizard say about an environment, without the times of runs and checks."""
+    """Return what the CLI, the API and the wizard show for an environment, without the times of runs and checks."""
     verified = await web.run_program("byok", "verify", name, "-o", "json")
     status = (await web.run_program("byok", "status", name, "-o", "json")).json
     listed: list[dict[str, Any]] = []

@@ -25,8 +25,9 @@ from tests.requested_keys import keys_of
 LIFECYCLE = (PROGRAMS_ROOT / "docs" / "lifecycle.md").read_text()
 READS = ("Describe", "Get", "Head", "List")
 WRITTEN_FOR_NOTHING = 20.0
-"""Maximum duration of a replay in seconds, excluding the wait for the database. Waiting for a grace period or a poll
-interval would add 30 seconds."""
+"""Maximum duration of a replay in seconds, excluding the wait for the database. A replay that waits for a grace period
+or a poll interval would take 30 seconds longer.
+"""
 
 
 async def wait_until(fact: Callable[[], bool], seconds: float = 30) -> None:

@@ -48,7 +48,7 @@ def assert_problem_reported(problem: dict[str, Any], breakage: KeyFault, which: 
 
 
 async def test_every_broken_key_stops_the_environment_and_says_why(machine: StackHarness) -> None:
-    """Run the cases that the ARN rules refuse, and the two `TYPED` cases, on the command line.
+    """On the command line, run the cases that the ARN rules reject and the two `TYPED` cases.
 
     All other cases run through `EnvironmentService`.
     """

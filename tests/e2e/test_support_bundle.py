@@ -1,4 +1,4 @@
-"""`byok support-bundle` on a real stack: what the file contains, and that no planted secret is in it."""
+"""`byok support-bundle` on a real stack writes a complete file that contains no planted secret."""
 
 import json
 import stat
@@ -15,7 +15,8 @@ from tests.e2e.conftest import StackHarness
 from tests.unit.test_redaction import PLANTED, REQUIRED, SECRETS
 
 AFFECT_CONNECTIONS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "TEMPORAL_API_KEY")
-"""Variables that would change how the command reaches the stack; unit tests plant secrets in them."""
+"""Variables that would change how the command connects to the stack. Only unit tests plant secrets in these variables.
+"""
 
 
 async def test_bundle_has_status_histories_and_doctor_but_no_secret(

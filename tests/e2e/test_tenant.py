@@ -121,8 +121,9 @@ def _make(aws: AwsHarness, name: str, pair: KeyPair) -> None:
 
 PLAIN = ("ListAliases", "CreateAlias", "ListResourceTags", "TagResource")
 CROSSED = ("ListAliases", "CreateAlias", "ListAliases", "UpdateAlias", "ListResourceTags", "TagResource")
-"""The calls for one key: `PLAIN` if the key's alias does not exist yet, `CROSSED` if the alias points to the other key
-and must be repointed."""
+"""The calls for one key. With `PLAIN`, the key's alias does not exist yet. With `CROSSED`, the alias exists but points
+to the other key, so byok must repoint it.
+"""
 NAMING = {"Effect": "Allow", "Action": ["kms:*Alias*", "kms:ListResourceTags", "kms:TagResource"], "Resource": "*"}
 
 
@@ -143,7 +144,7 @@ class InterruptedCall:
         ]
 
     async def prepare_case(self, machine: StackHarness, role_arn: str) -> TenantCase:
-        """Prepare an environment for which byok makes exactly the calls of this path to set a tenant name."""
+        """Prepare an environment so that setting its tenant name takes exactly the calls of this path."""
 
         def prepare() -> TenantCase:
             name, aws = f"k-{uuid.uuid4().hex[:8]}", machine.aws
@@ -182,7 +183,7 @@ async def test_worker_killed_at_any_call_ends_in_the_same_state(machine: StackHa
     await _nothing_waits_to_be_held(machine)
     assert [named.request.environment_id for named, task in zip(every, asked, strict=True) if task.done()] == []
     await machine.stack.restart_worker(kill=True)
-    machine.aws.call_control("DELETE", "faults")  # AWS carries out the pending calls, but no caller gets the responses
+    machine.aws.call_control("DELETE", "faults")  # AWS executes the pending calls, but their callers have been killed
     outcomes = await asyncio.gather(*asked)
 
     for cut, named, outcome in zip(cuts, every, outcomes, strict=True):

@@ -58,4 +58,4 @@ async def test_worker_with_an_incomplete_version_does_not_start(fleet: WorkerFle
     )
     _, told = await asyncio.wait_for(worker.communicate(), 60)
     assert worker.returncode == 1
-    assert "The worker's settings are wrong: BYOK_WORKER_BUILD_ID: missing" in told.decode()
+    assert "The worker's settings are invalid: BYOK_WORKER_BUILD_ID: missing" in told.decode()

@@ -24,7 +24,7 @@ from tests.e2e.test_key_proofs import THREE_FAULTS, break_key, wait_until_nothin
 from tests.key_faults import KeyFault
 
 EXAMPLES = int(os.environ.get("BYOK_TEST_API_EXAMPLES", "8"))
-"""How many requests to generate for each operation and kind of test; `make api-fuzz` generates 10,000 or more."""
+"""The number of requests for each operation and kind of test. `make api-fuzz` generates 10,000 or more."""
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
@@ -120,7 +120,7 @@ async def test_generated_requests_conform_to_the_openapi_document(web: StackHarn
         "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
         "response_headers_conformance,negative_data_rejection,unsupported_method,ignored_auth"
     )
-    # A key check may take as long as its grace period, which is at most 300 s.
+    # A key check can take up to its grace period, which is at most 300 s.
     often = ("--max-examples", str(EXAMPLES), "--seed", "1", "--request-timeout", "330")
     await web.provision(web.build_request(environment_id="acme-prod"))  # the OpenAPI examples use this environment
     async with run_authenticated_server(web) as (address, token):

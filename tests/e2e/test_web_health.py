@@ -30,7 +30,7 @@ async def read_api(web: StackHarness, environment_id: str) -> dict[str, Any]:
 
 
 async def sweep_until(web: StackHarness, environment_id: str, state: HealthState) -> dict[str, Any]:
-    """Trigger a sweep, and return the environment's health in the API once it has this state and a new proof."""
+    """Trigger a sweep, wait until the API shows this health state with a new proof, and return the health."""
     before = await read_api(web, environment_id)
     await web.service.client.get_schedule_handle(health_schedule_id(REGION)).trigger()
     async with asyncio.timeout(SWEEP_SECONDS):
@@ -47,7 +47,7 @@ async def read_cli(web: StackHarness, environment_id: str) -> dict[str, Any]:
 
 
 async def wait_until_filtered(web: StackHarness, environment_id: str, state: HealthState) -> None:
-    """Wait until the list of environments with this health contains the environment."""
+    """Wait until the list of environments with this health state contains the environment."""
     async with asyncio.timeout(SWEEP_SECONDS):
         found: set[str] = set()
         while environment_id not in found:
@@ -62,8 +62,9 @@ async def test_triggered_sweep_shows_the_loss_and_the_return_of_a_key(web: Stack
     assert ready.phase is Phase.READY
     assert ready.health is not None
     assert ready.health.state is HealthState.HEALTHY
-    await wait_until_filtered(web, name, HealthState.HEALTHY)  # a sweep checks what Temporal lists
-    # This stack has no schedule, so that no sweep adds AWS calls to other tests.
+    await wait_until_filtered(web, name, HealthState.HEALTHY)  # a sweep checks only environments that Temporal lists
+
+    # This stack starts without a schedule, because the AWS calls of its sweeps would disturb other tests.
     await ensure_health_schedules(web.service.client, TASK_QUEUE, [REGION], timedelta(minutes=4))
     schedule = web.service.client.get_schedule_handle(health_schedule_id(REGION))
     await schedule.pause()

@@ -1,7 +1,8 @@
 """Users go from the first page to READY in every window, with and without JavaScript.
 
-On each way, nothing that the user has typed is lost, every answer is in the window, axe finds nothing, and no page
-scrolls sideways. `make browser-matrix` takes every way in every setting; other runs take each way in one setting.
+In each journey, the wizard keeps everything that the user has typed, every response is visible without scrolling, axe
+finds no violations, and no page scrolls sideways. `make browser-matrix` runs every journey in every setting. Other runs
+take each journey in one setting.
 """
 
 import os
@@ -39,7 +40,7 @@ JOURNEYS: Final[tuple[Journey, ...]] = (
     with_interruptions.back_button,
     with_interruptions.reload_in_mid_provisioning,
 )
-STRIDE: Final = 5  # has no divisor in common with the number of settings, so that the sample contains all of them
+STRIDE: Final = 5  # coprime to the number of settings, so that the sample contains every setting
 
 
 def list_cases() -> list[tuple[Journey, Setting]]:
@@ -55,7 +56,7 @@ def name_case(value: Journey | Setting) -> str:
 
 @pytest_asyncio.fixture(scope="session")
 async def addresses(web: StackHarness, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, str]]:
-    """The URLs of two web servers of the same stack: one without sign-in, and one to which users sign in."""
+    """The URLs of two web servers of the same stack: one without sign-in, and one that requires sign-in."""
     data = tmp_path_factory.mktemp("journeys")
     async with (
         run_web_server(web, AllowAllAuth(), data / "open") as without_sign_in,
@@ -72,7 +73,7 @@ async def test_user_gets_from_the_first_page_to_ready(
     token = TOKEN if journey is with_interruptions.ended_session else ""
     address = addresses[token]
     context = await chromium.new_context(**setting.browser_options)
-    # The browser logs the status of each form that the server refuses.
+    # Whenever the server rejects a form, the browser logs the HTTP status.
     context.on("console", lambda one: None if "status of 4" in one.text else faults.append(one.text))
     context.on("weberror", lambda one: faults.append(str(one.error)))
     context.on("request", lambda one: None if one.url.startswith(address) else faults.append(f"requested {one.url}"))

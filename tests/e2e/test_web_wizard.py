@@ -1,4 +1,4 @@
-"""The wizard by keyboard, the return to a draft by its address, and the pages that no journey visits, in Chromium."""
+"""Tests in Chromium: using the wizard with the keyboard only, returning to a draft, and pages outside the journeys."""
 
 import json
 import os
@@ -25,7 +25,10 @@ Visit = Callable[..., Awaitable[Page]]
 
 @pytest_asyncio.fixture
 async def visit(chromium: Browser, web: StackHarness) -> AsyncIterator[Visit]:
-    """A function that opens pages. Any console message or any request to another host fails the test."""
+    """A function that opens pages.
+
+    The test fails if a page writes a console message or sends a request to another host.
+    """
     faults: list[str] = []
     async with AsyncExitStack() as stack:
 

@@ -1,6 +1,6 @@
 """Check that each resource exists exactly once and uses the right key, and that status and record are correct.
 
-The checks read the resources from local AWS, and the status and the histories from Temporal.
+The checks read the resources from the local AWS emulator, and the status and the histories from Temporal.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tests.localaws.server import VENDOR
 from tests.requested_keys import keys_of
 
 REPORT_TIMEOUT_SECONDS: Final = 10.0
-"""How long the record may take to process a report that was sent before the run ended."""
+"""The maximum time that the record takes to process a report that was sent before the run ended."""
 
 SECRET_MARKERS: Final = (
     b"SecretAccessKey",
@@ -52,7 +52,7 @@ class Verdict:
 
     @property
     def survived(self) -> bool:
-        """Whether no defects were found."""
+        """True if no defects were found."""
         return not self.lost and not self.doubled
 
     def add(self, other: "Verdict") -> None:
@@ -208,7 +208,7 @@ async def check_temporal(
 
 
 async def _check_record(machine: StackHarness, status: EnvironmentStatus, verdict: Verdict) -> None:
-    """Check the record, unless the run was ended in Temporal before it could report its end."""
+    """Check the record, unless the run was terminated in Temporal and could not report its end."""
     if status.problem is not None and status.problem.code == UNREPORTED_END_CODE:
         return
     found = await find_record(machine.service.client, status.environment_id)
@@ -216,7 +216,8 @@ async def _check_record(machine: StackHarness, status: EnvironmentStatus, verdic
         verdict.lost.append("the environment has no record")
         return
     recorded = build_recorded_status(await found.read_state())
-    # If the last workflow task was repeated, so was the report, and the second report has the times of the status.
+    # If Temporal repeated the last workflow task, the run reported its end twice. The times in the status are those of
+    # the second report, which may arrive later.
     deadline = time.monotonic() + REPORT_TIMEOUT_SECONDS
     while recorded is not None and recorded.timeline != status.timeline and time.monotonic() < deadline:
         await asyncio.sleep(0.1)

@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def results() -> Iterator[list[CaseResult]]:
-    """The results of all cases; at the end, the fixture prints the table of results."""
+    """The results of all cases. At the end, the fixture prints the table of results."""
     found: list[CaseResult] = []
     yield found
     sys.stdout.write("\n".join(["", *report.render_table(found), *report.list_failures(found), ""]))
@@ -48,7 +48,7 @@ async def run_fault_stack(
     Args:
         data: The folder for state and logs.
         results: Where the harness records the results of its cases.
-        settings: Environment variables for the child processes, in addition to those of all fault tests.
+        settings: Environment variables for the child processes, in addition to those that all fault tests set.
     """
     ports = Ports.pick_free()
     async with CuttableProxy(ports.temporal) as line:
@@ -70,7 +70,7 @@ async def run_fault_stack(
 
 @pytest_asyncio.fixture(scope="session")
 async def harness(tmp_path_factory: pytest.TempPathFactory, results: list[CaseResult]) -> AsyncIterator[FaultHarness]:
-    """A stack that most fault tests share. No sweep adds AWS calls to a case."""
+    """A stack that most fault tests share. Sweeps are turned off, because their AWS calls would disturb the cases."""
     settings = {"BYOK_HEALTH_CHECK_SECONDS": "0"}
     async with run_fault_stack(tmp_path_factory.mktemp("stack"), results, settings) as harness:
         yield harness

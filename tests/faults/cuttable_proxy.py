@@ -53,7 +53,7 @@ class CuttableProxy:
         await self._close()
 
     def restore(self) -> None:
-        """Forward new connections again; connections that have lost bytes remain cut."""
+        """Forward new connections again. Connections that have lost bytes remain cut."""
         self._cut = False
 
     async def _close(self) -> None:

@@ -83,10 +83,10 @@ CaseResult = tuple[str, str, Verdict]
 
 @dataclass
 class FaultHarness:
-    """The stack; its worker connects to Temporal through a proxy that can cut connections.
+    """A stack whose worker connects to Temporal through a proxy that can cut connections.
 
     Attributes:
-        results: The results of all cases so far, also those of other harnesses.
+        results: The results of all cases so far, including the results of other harnesses.
     """
 
     machine: StackHarness
@@ -111,9 +111,9 @@ class FaultHarness:
     async def run_cases(self, cases: Sequence[FaultCase]) -> None:
         """Run the cases in concurrent batches, and record their outcomes.
 
-        All cases in a batch belong to the same group: cases that kill the worker before it gets the responses, cases
-        that kill the worker after the responses, or cases that do not kill the worker. A batch kills the worker at most
-        once.
+        There are three groups of cases: cases that kill the worker before it gets the responses, cases that kill the
+        worker after the responses, and cases that do not kill the worker. All cases in a batch belong to the same
+        group. A batch kills the worker at most once.
         """
         for kinds in _TOGETHER:
             chosen = [case for case in cases if case.kind in kinds]
@@ -138,8 +138,8 @@ class FaultHarness:
         """Kill the worker, release all held calls, and start another worker.
 
         Args:
-            unheard: Whether to let the held calls get their responses before the worker is killed, but keep the
-                results from reaching Temporal.
+            unheard: If true, the worker gets the responses to the held calls before it is killed, but cannot report the
+                results to Temporal.
         """
         stack, control = self.machine.stack, self.machine.aws.call_control
         if unheard:
@@ -177,7 +177,7 @@ class FaultHarness:
             await self.machine.stack.restart_worker()
 
     def list_held_calls(self) -> list[dict[str, Any]]:
-        """List the calls that the local AWS currently holds."""
+        """List the calls that the local AWS emulator currently holds."""
         found: list[dict[str, Any]] = self.machine.aws.call_control("GET", "held")["held"]
         return found
 

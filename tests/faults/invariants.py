@@ -32,7 +32,7 @@ class EnvironmentPast:
         suspects: The keys that were unusable, or that the cluster lost access to, at any time since the last operation
             began.
         readable: Whether the S3 key is usable now.
-        snapshots: The number of final snapshots that must exist after a deletion; None if that number is unknown.
+        snapshots: The number of final snapshots that must exist after a deletion, or None if that number is unknown.
     """
 
     deletes: bool
@@ -43,7 +43,7 @@ class EnvironmentPast:
 
 
 async def check_in_progress(machine: StackHarness, request: ProvisionRequest) -> Verdict:
-    """Check the invariants that hold in every state, even in the middle of a change."""
+    """Check the invariants that must hold in every state, even during a change."""
     verdict = Verdict()
     await asyncio.to_thread(_never_wrong, machine, request, verdict)
     return verdict
@@ -152,7 +152,7 @@ def _check_leftovers(
     past: EnvironmentPast,
     verdict: Verdict,
 ) -> None:
-    """Check that all reported leftovers exist, and that a rollback or deletion left no other resources behind."""
+    """Check that all reported leftovers exist, and that a rollback or deletion left nothing else behind."""
     name, told = request.environment_id, {what.partition(":")[0] for what in status.left_behind}
     clusters = {one["DBClusterIdentifier"] for one in machine.list_environment_clusters(name)}
     there = {*clusters, *machine.list_environment_writers(name), *machine.list_environment_buckets(name)}

@@ -55,7 +55,8 @@ class CheckedEnvironment:
         suspects: The keys that have been unusable at any time since the last operation began.
         doing: The last operation that has begun.
         cancelled: Whether the last operation has been cancelled.
-        snapshots: The number of final snapshots that the last deletion must have left; None if that number is unknown.
+        snapshots: The number of final snapshots that the last deletion must have left, or None if that number is
+            unknown.
     """
 
     machine: StackHarness
@@ -73,7 +74,7 @@ class CheckedEnvironment:
         return self.request.environment_id
 
     async def request_create(self) -> None:
-        """Request the creation; byok must refuse the request only while the environment is being deleted."""
+        """Request the creation, which byok must reject only while the environment is being deleted."""
         before = await self.status()
         try:
             creation = await self.machine.service.create(self.request)
@@ -84,7 +85,7 @@ class CheckedEnvironment:
             await self._begin(RequestKind.ENVIRONMENT)
 
     async def request_replay(self) -> None:
-        """Request a replay; byok must refuse the request unless the environment's provisioning has stopped."""
+        """Request a replay, which byok must reject unless the environment's provisioning has stopped."""
         before = await self.status()
         stopped = before is not None and before.phase is Phase.STOPPED and self.doing is RequestKind.ENVIRONMENT
         try:
@@ -99,7 +100,7 @@ class CheckedEnvironment:
             await self._begin(RequestKind.ENVIRONMENT)
 
     async def request_cancel(self) -> None:
-        """Request a cancellation; byok must refuse the request if no operation is running."""
+        """Request a cancellation, which byok must reject if no operation is running."""
         before = await self.status()
         try:
             await self.machine.service.cancel(self.name)
@@ -111,7 +112,7 @@ class CheckedEnvironment:
             self.cancelled = True
 
     async def request_delete(self, *, final_snapshot: bool) -> None:
-        """Request the deletion; byok must refuse the request during provisioning and after a deletion."""
+        """Request the deletion, which byok must reject during provisioning and after a deletion."""
         before, service = await self.status(), self.machine.service
         snapshots = await asyncio.to_thread(self._snapshots_after, final_snapshot=final_snapshot)
         try:
@@ -148,7 +149,7 @@ class CheckedEnvironment:
         self.broken.discard(which)
 
     async def lose_answer(self, service: str, operation: str) -> None:
-        """Make the local AWS drop its response to the next call of this operation for the environment."""
+        """Make the local AWS emulator drop its response to the next call of this operation for the environment."""
         fault = {"service": service, "operation": operation, "kind": "lose_answer", "about": self.name}
         await asyncio.to_thread(self.machine.aws.call_control, "POST", "faults", **fault)
 
@@ -213,7 +214,7 @@ class CheckedEnvironment:
         self.verdict.expect("the phase after the repair", ended and ended.phase, wanted)
 
     async def status(self) -> EnvironmentStatus | None:
-        """Return the environment's status; None if the environment was never created."""
+        """Return the environment's status, or None if the environment was never created."""
         try:
             return await self.machine.service.read_status(self.name)
         except EnvironmentNotFoundError:

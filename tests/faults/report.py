@@ -15,22 +15,30 @@ _ABOUT: Final = """\
 # Faults
 
 This page lists the faults that the tests inject into real processes (a Temporal server with on-disk
-storage, workers, the local AWS), and the outcomes. `make faults` runs all cases and writes this
-page; `make test` runs a sample of the cases. Most cases inject a fault into one call for one
-environment. A generated case runs random operations on two environments. The cases about health
-disable and enable keys while sweeps check the environments. After each case, the tests
-check in the local AWS and in Temporal that there is one cluster with one writer, that each bucket
-and object of the blueprint exists once, that all of them use the right key, that both keys are
-claimed, that no history contains a secret, and that the status has the correct phase and problem.
+storage, workers and the local AWS emulator), and the outcomes. `make faults` runs all cases and
+writes this page; `make test` runs a sample of the cases. Most cases inject a fault into one call
+for one environment. A generated case runs random operations on two environments. The cases about
+health disable and enable keys while sweeps check the environments.
 
-In a *recovery* case, RDS must refuse every start of the cluster until the key is enabled, and must
-then start the cluster exactly once. In a *sweep and record* case, the health must be right in the
-end. In a *delivery* case, a receiver must accept each notification, and repeated deliveries must have
-the same id. In a case about an *old proof*, the maximum age of a proof is a few seconds instead of ten
-minutes, and the tests compare each HEALTHY with the times of the calls that AWS received.
+After each case, the tests check the following in the local AWS emulator and in Temporal:
+
+- There is one cluster with one writer, and each bucket and object of the blueprint exists once.
+- All resources use the right key, and both keys are claimed.
+- No history contains a secret.
+- The status has the correct phase and problem.
+
+Some cases have further requirements:
+
+- In a *recovery* case, RDS must refuse every start of the cluster until the key is enabled, and must
+  then start the cluster exactly once.
+- In a *sweep and record* case, the health must be correct at the end of the case.
+- In a *delivery* case, a receiver must accept each notification, and repeated deliveries must have
+  the same id.
+- In a case about an *old proof*, the maximum age of a proof is a few seconds instead of ten minutes.
+  If the last proof is older than this, byok must not show HEALTHY.
 
 A case is *lost* if a resource or a notification is missing, if a value is wrong, or if the case does
-not end. A case is *doubled* if a resource exists twice, or was created twice, or if a notification
+not end. A case is *doubled* if a resource exists twice or was created twice, or if a notification
 has two ids.
 """
 

@@ -1,4 +1,4 @@
-"""The scenarios into which faults are injected: an environment is provisioned, rolled back or deleted.
+"""The scenarios for fault injection: an environment is provisioned, rolled back or deleted.
 
 To find the calls at which faults can be injected, the tests run each scenario once without faults and read the recorded
 calls.
@@ -41,7 +41,7 @@ class CallSite:
 
     Attributes:
         about: The placeholder for the part of the resource's name that identifies the run: `{env}`, `{s3}` or `{rds}`.
-        number: How many earlier calls in the run have the same operation and the same `about`.
+        number: The number of earlier calls in the run that have the same operation and the same `about`.
     """
 
     service: str
@@ -50,7 +50,7 @@ class CallSite:
     number: int
 
     def build_fault(self, run: "ScenarioRun", kind: str, **more: Any) -> dict[str, Any]:
-        """Build the fault that the local AWS must inject into this call in the given run."""
+        """Build the fault that the local AWS emulator must inject into this call in the given run."""
         return {
             "service": self.service,
             "operation": self.operation,
@@ -69,7 +69,7 @@ class ScenarioRun:
     """One run of a scenario, with one environment.
 
     Attributes:
-        since: The number that the local AWS assigned to the last call before the scenario began.
+        since: The number that the local AWS emulator assigned to the last call before the scenario began.
     """
 
     machine: StackHarness
@@ -132,7 +132,7 @@ class ScenarioRun:
         return await checker.check_removed(self.machine, self.request, status, Phase.STOPPED, snapshots=0)
 
     def call_control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
-        """Send a request to the control endpoint of the local AWS."""
+        """Send a request to the control endpoint of the local AWS emulator."""
         return self.machine.aws.call_control(method, name, **body)
 
     def fill_placeholders(self, about: str) -> str:
@@ -140,7 +140,7 @@ class ScenarioRun:
         return about.format(env=self.request.environment_id, s3=self._key("s3"), rds=self._key("rds"))
 
     def find_placeholder(self, text: str) -> str | None:
-        """Return the placeholder whose value for this run occurs in a string; None if no placeholder's value occurs."""
+        """Return the placeholder for the part of a string that identifies this run, or None if no part does."""
         return next((name for name in ("{env}", "{s3}", "{rds}") if self.fill_placeholders(name) in text), None)
 
     def _key(self, which: str) -> str:
@@ -148,7 +148,7 @@ class ScenarioRun:
         return parse_key_arn(keys.s3_key_arn if which == "s3" else keys.rds_key_arn).key_id
 
     def list_call_sites(self, *, reads: bool = False) -> list[CallSite]:
-        """List the calls of this run so far, in order; `reads` includes read-only calls."""
+        """List the calls of this run so far, in order. If `reads` is true, include read-only calls."""
         found, counts = [], Counter[tuple[str, str, str]]()
         for call in self.call_control("GET", "calls")["calls"]:
             ours = "/AtaccamaPlatform/" in call["caller"] or call["caller"].endswith(self.request.environment_id)

@@ -14,9 +14,8 @@ class SkewedClockProxy(CuttableProxy):
     """Makes the clock of every client seem to be ahead of AWS's clock.
 
     Args:
-        port: The port of the local AWS on this machine.
-        ahead: How far the client's clock seems to be ahead; negative if it seems to be behind. Tests may change this
-            value.
+        port: The port of the local AWS emulator on this machine.
+        ahead: How far the client's clock seems to be ahead. A negative value means behind. Tests may change this value.
     """
 
     def __init__(self, port: int, ahead: timedelta) -> None:

@@ -1,4 +1,4 @@
-"""A web server that is killed repeatedly executes no request without an audit record (contract 147)."""
+"""Even if a web server is killed repeatedly, every executed request has an audit record (contract 147)."""
 
 import asyncio
 import contextlib

@@ -1,6 +1,6 @@
 """After any fault, the environment is either complete (no duplicates, and the right keys) or deleted.
 
-`make faults` runs all cases. Other runs take a sample of the scenarios, the calls and the kinds of fault.
+`make faults` runs all cases. Other runs test a sample of the scenarios, calls and kinds of fault.
 """
 
 from tests.faults.conftest import assert_survived, sample_cases
@@ -13,7 +13,7 @@ async def test_fault_at_any_write_loses_and_duplicates_nothing(harness: FaultHar
     for course, sample in {Scenario.PROVISION: 1, Scenario.ROLL_BACK: 1, Scenario.DELETE: 1}.items():
         places = await harness.list_call_sites(course)
         for number, kind in enumerate(DisruptionKind):
-            turned = [*places[number:], *places[:number]]  # so that each kind of fault is injected into different calls
+            turned = [*places[number:], *places[:number]]  # inject each kind of fault into different calls
             cases += [FaultCase(course, place, kind) for place in sample_cases(turned, sample)]
 
     await harness.run_cases(cases)

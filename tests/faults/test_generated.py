@@ -1,4 +1,4 @@
-"""In any order, operations on environments lose and duplicate no resources, and byok reports the correct status.
+"""Whatever the order of operations, no resources are lost or duplicated, and byok reports the correct status.
 
 Hypothesis chooses actions on two environments, their keys and their calls, and real processes execute the actions. The
 example with a given number has the same steps in every run, but a step's effect depends on how far the environments
@@ -30,9 +30,11 @@ steps."""
 
 STEP_TIMEOUT_SECONDS: Final = 300.0
 DATABASE_SECONDS: Final = 0.5
-"""How many seconds the local AWS takes to create a database. Each example changes this value and later restores it."""
+"""How many seconds the local AWS emulator takes to create a database. Each example changes this value and later
+restores it.
+"""
 
-CASE_NAME: Final = "generated: any operations on two environments, in any order"
+CASE_NAME: Final = "generated: random operations on two environments, in random order"
 
 LOSABLE_CALLS: Final = (
     *(("rds", "CreateDBCluster"), ("rds", "CreateDBInstance"), ("rds", "DeleteDBInstance"), ("rds", "DeleteDBCluster")),
@@ -55,7 +57,7 @@ individual rules in an example."""
 
 @dataclass(frozen=True)
 class ActionChoice:
-    """The parameters of a step; each action uses only some of the parameters.
+    """The parameters of a step. Each action uses only some of the parameters.
 
     Attributes:
         calls: How many calls the platform must make for the environment before the next step.
@@ -83,10 +85,10 @@ choices = st.builds(
 class Interleaving(RuleBasedStateMachine):
     """All actions on two environments and a worker.
 
-    Each step runs in a thread, but the step's action runs in the harness's event loop. Which steps are possible
-    depends only on earlier steps, and never on an environment's progress, which differs between runs. When a step
-    finds a defect, the example ends without an exception, because hypothesis would respond to an exception by
-    repeating the same steps, which could have a different effect the second time.
+    Each step runs in a thread, but the step's action runs in the harness's event loop. An environment's progress
+    differs between runs, so the choice of steps depends only on earlier steps. When a step finds a defect, the example
+    ends without an exception, because hypothesis would respond to an exception by repeating the same steps, which could
+    have a different effect the second time.
     """
 
     harness: ClassVar[FaultHarness]
@@ -197,7 +199,7 @@ class Interleaving(RuleBasedStateMachine):
         self._try(partial(self._with_the_worker, do))
 
     def _try(self, do: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        """Run an action; if it raises an error, record the error as a defect."""
+        """Run an action. If the action raises an error, record the error as a defect."""
         try:
             self._in_loop(do())
         except Exception as error:  # the report lists the steps that led to the error
@@ -239,7 +241,7 @@ async def test_any_operations_in_any_order_lose_and_duplicate_nothing_and_report
     chosen = settings(
         derandomize=True,
         database=None,
-        max_examples=2,  # the example in which all values are 0, and the example with this number
+        max_examples=2,  # hypothesis first runs the example in which all values are 0
         stateful_step_count=STEPS,
         phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),

@@ -1,4 +1,4 @@
-"""No fault makes byok show a wrong health, lose or repeat a notification, or start a cluster whose key is unusable."""
+"""No fault makes byok show a wrong health state, lose or repeat a notification, or start a cluster with a lost key."""
 
 import asyncio
 import json
@@ -32,21 +32,27 @@ SWEEP_SECONDS: Final = "1"
 """The interval between two sweeps of this stack."""
 
 MAX_PROOF_AGE: Final = timedelta(seconds=5)
-"""How old a proof may become in these tests, instead of ten minutes."""
+"""The maximum age of a proof in these tests. byok's own maximum is ten minutes."""
 
 CLUSTERS, LOSS_KILLS, RECOVERY_KILLS = (100, 2, 8) if RUN_ALL_CASES else (2, 1, 1)
-"""The number of environments whose Aurora keys are disabled and then enabled again, and how often workers are killed
-after each of the two changes."""
+"""The sizes of the test with Aurora keys.
+
+The first number is the number of environments whose keys are disabled and then enabled again. The second and third
+numbers are the worker kills after the keys are disabled and after they are enabled.
+"""
 
 WATCHED, ROUNDS, SWEEP_KILLS = (20, 3, 2) if RUN_ALL_CASES else (2, 1, 1)
-"""The number of environments whose S3 keys are disabled and enabled again, how many times, and how often
-workers are killed after each change."""
+"""The sizes of the test with S3 keys.
+
+The first number is the number of environments. In each round, their keys are disabled and then enabled again. The third
+number is the number of worker kills after each change.
+"""
 
 TIMEOUT_SECONDS: Final = 900 if RUN_ALL_CASES else 120
 
 RECOVERY: Final = "recovery: Aurora keys disabled and enabled, workers killed at random calls"
 SWEEP: Final = "sweep and record: S3 keys disabled and enabled, workers killed at random calls"
-DELIVERY: Final = "delivery: worker killed, endpoint silent or out of order"
+DELIVERY: Final = "delivery: worker killed, endpoint silent or failing"
 OLD_PROOF: Final = "health with an old proof: "
 
 _SOON_AFTER: Final = "worker killed soon after the response"
@@ -82,7 +88,7 @@ class SweptStack:
         return {status.health.state if status.health else None for status in read}
 
     async def wait_for_state(self, requests: Sequence[ProvisionRequest], state: HealthState) -> None:
-        """Wait until all environments have this health."""
+        """Wait until all environments have this health state."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while await self.read_states(requests) != {state}:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
@@ -102,13 +108,13 @@ class SweptStack:
         """Kill the worker at one of the next calls of its sweeps, and start another worker.
 
         Args:
-            chance: Chooses the call and the moment.
+            chance: The random generator that chooses the call, and when to kill the worker.
             calls: The service and the operation, or `*` for all operations.
-            among: How many calls to choose from.
-            is_over: Returns whether no such call will come.
+            among: The number of calls to choose from.
+            is_over: Returns true once no more matching calls are expected.
 
         Returns:
-            Whether such a call came.
+            Whether there was a matching call, so that the worker was killed.
         """
         control, moment = self.machine.aws.call_control, chance.choice(_KILL_MOMENTS)
         kind = "hold_call" if moment is DisruptionKind.KILL_BEFORE else "hold_answer"
@@ -129,7 +135,7 @@ class SweptStack:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def swept(tmp_path_factory: pytest.TempPathFactory, results: list[CaseResult]) -> AsyncIterator[SweptStack]:
-    """A stack of its own, because sweeps would add AWS calls to the cases of other tests."""
+    """A separate stack, because the AWS calls of its sweeps would disturb other tests."""
     async with run_receiver(tmp_path_factory.mktemp("receiver") / "receiver.pem") as receiver:
         endpoint = {"name": "portal", "url": f"https://127.0.0.1:{receiver.port}/hooks", "secrets": [SECRET]}
         settings = {
@@ -145,10 +151,10 @@ async def swept(tmp_path_factory: pytest.TempPathFactory, results: list[CaseResu
 
 @dataclass
 class ProofWatcher:
-    """Reads an environment's health, and compares the age of its proof with the calls that AWS received.
+    """Reads an environment's health, and checks in the log of AWS calls that the proof is not too old.
 
     Attributes:
-        verdict: A defect for each time that byok showed HEALTHY although the last calls were too long ago.
+        verdict: Has a defect for each time that byok showed HEALTHY although the last successful check was too old.
     """
 
     machine: StackHarness
@@ -156,7 +162,7 @@ class ProofWatcher:
     verdict: Verdict = field(default_factory=Verdict)
 
     async def read(self) -> EnvironmentHealth | None:
-        """Return the health; None if Temporal does not respond."""
+        """Return the health, or None if Temporal does not respond."""
         began = time.time()
         try:
             health = (await self.machine.service.read_status(self.environment_id)).health
@@ -171,7 +177,10 @@ class ProofWatcher:
         return health
 
     def _find_last_proof(self, until: float) -> float:
-        """Return when AWS last answered both a read with the S3 key and a question about the clusters."""
+        """Return the time of the last proof.
+
+        A proof needs a successful read with the S3 key and a successful DescribeDBClusters call.
+        """
         last: dict[str, float] = {}
         for call in self.machine.aws.call_control("GET", "calls")["calls"]:
             about = call["operation"] == "DescribeDBClusters" or (
@@ -215,7 +224,7 @@ async def break_aws(swept: SweptStack) -> AsyncIterator[None]:
     swept.machine.aws.call_control("DELETE", "faults")
 
 
-AWS_OUT_OF_REACH: Final = "AWS out of reach"
+AWS_OUT_OF_REACH: Final = "AWS unreachable"
 
 OUTAGES: Final[dict[str, Callable[[SweptStack], AbstractAsyncContextManager[None]]]] = {
     "worker stopped": stop_worker,
@@ -232,7 +241,7 @@ async def watcher(swept: SweptStack, monkeypatch: pytest.MonkeyPatch) -> ProofWa
     (request,) = await swept.provision(1)
     began = datetime.now(UTC)
     watcher = ProofWatcher(swept.machine, request.environment_id)
-    # At first, the evidence of the provisioning proves the keys, and not the calls of a sweep.
+    # The first proof comes from provisioning. Wait until a sweep has proved the keys.
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while True:
             health = (await swept.machine.service.read_status(request.environment_id)).health
@@ -328,7 +337,7 @@ async def test_returned_keys_heal_all_clusters_although_workers_are_killed(swept
 def check_starts(
     lost: Sequence[dict[str, Any]], returned: Sequence[dict[str, Any]], request: ProvisionRequest, verdict: Verdict
 ) -> None:
-    """Check that RDS refused every start of a cluster before its key was back, and then started the cluster once.
+    """Check that RDS did not start a cluster while its key was disabled, and then started the cluster exactly once.
 
     Args:
         lost: The calls while the key was disabled.
@@ -354,7 +363,7 @@ def check_starts(
         verdict.lost.append(f"before its key was back, the starts of {name} were {early}")
     carried_out = [one["outcome"] for one in later if one["outcome"] in CARRIED_OUT_OUTCOMES]
     verdict.expect_each_once("start of", Counter({name: len(carried_out)} if carried_out else {}), {name})
-    # A sweep may try to start a cluster that is already starting. RDS then changes nothing.
+    # If a sweep tries to start a cluster that is already starting, RDS rejects the call and changes nothing.
     harmless = {"KMSKeyNotAccessibleFault", "InvalidDBClusterStateFault", "timeout"}
     unexpected = {one["outcome"] for one in later} - CARRIED_OUT_OUTCOMES - harmless
     verdict.expect("the unexpected outcomes of a start", unexpected, set())
@@ -400,7 +409,7 @@ async def kill_worker_often(swept: SweptStack, chance: Random) -> None:
 
 
 async def kill_worker_during_delivery(swept: SweptStack, names: set[str]) -> None:
-    """Kill the worker while the receiver does not answer, and let the receiver reject some later requests."""
+    """Kill the worker while it waits for the receiver's response, and make the receiver reject some later requests."""
     receiver = swept.receiver
     receiver.answers[:] = [(SILENCE, {}), *[(503, {})] * (WATCHED // 2)]
 

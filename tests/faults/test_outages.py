@@ -56,7 +56,7 @@ async def test_environments_survive_an_aws_outage(harness: FaultHarness) -> None
         await asyncio.sleep(seconds)  # the outage itself
         await harness.machine.stack.start_aws()
 
-    await harness.disrupt_all("AWS out of reach for a minute" if RUN_ALL_CASES else "AWS out of reach", places, away)
+    await harness.disrupt_all("AWS unreachable for a minute" if RUN_ALL_CASES else "AWS unreachable", places, away)
 
     assert_survived(harness, before)
 
@@ -132,7 +132,7 @@ async def test_concurrent_requests_through_cli_and_temporal_create_one_environme
 
     for run in runs:
         await twice(run)
-    what = "requested through the command line and Temporal at once"
+    what = "requested through the command line and through Temporal at the same time"
     await harness.await_and_record_results([(what, what, run) for run in runs])
 
     assert_survived(harness, before)
@@ -173,7 +173,7 @@ async def _change(harness: FaultHarness, changes: Sequence[KeyDisabling]) -> Non
     stops = await asyncio.gather(*(run.wait_until_ended() for run in runs))
     for change, run, status in zip(changes, runs, stops, strict=True):
         kms.enable_key(KeyId=_arn(run, change.key))
-        if status.phase is not Phase.STOPPED:  # provisioning no longer needed the key
+        if status.phase is not Phase.STOPPED:  # provisioning no longer used the key
             continue
         verdict = await checker.check_stopped(machine, run.request, status, *KEY_CODES[change.key], key=change.key)
         harness.results.append(

@@ -146,7 +146,7 @@ def write_sick_profile(harness: FaultHarness, folder: Path) -> dict[str, str]:
 
 
 def reject_calls(harness: FaultHarness, *services: str) -> None:
-    """Make AWS reject every call from the sick worker to the given services."""
+    """Make AWS reject every call to the given services from the worker with this session name."""
     for service in services:
         harness.machine.aws.call_control(
             "POST",
@@ -162,7 +162,7 @@ def reject_calls(harness: FaultHarness, *services: str) -> None:
 
 
 async def test_credentials_that_expire_while_a_worker_polls_stop_nothing(steady: FaultHarness, tmp_path: Path) -> None:
-    """The sick worker continues to poll, because its next check is minutes away."""
+    """The worker whose calls AWS rejects continues to poll, because its next check is minutes away."""
     before = len(steady.results)
     profile = write_sick_profile(steady, tmp_path)
     async with running_worker(steady.machine, "expiring", **profile) as worker:
@@ -181,7 +181,7 @@ async def test_credentials_that_expire_while_a_worker_polls_stop_nothing(steady:
         await steady.await_and_record_results([(what, what, run) for run in runs])
 
     assert {status.phase for status in calls} == {Phase.READY}
-    assert rejected  # the sick worker has executed activities
+    assert rejected  # the worker with rejected calls has executed activities
     assert_survived(steady, before)
 
 
@@ -225,7 +225,7 @@ async def test_environments_survive_long_throttling_with_few_calls(steady: Fault
     await steady.wait_until(lambda: len(held) == len(runs))
     # The longest pause of this stack is 5 s instead of 10 minutes, so 30 s here correspond to an hour.
     seconds = 60
-    await asyncio.sleep(10)  # until the pauses have reached their maximum
+    await asyncio.sleep(10)  # wait until the pauses reach their maximum
     machine.aws.call_control("DELETE", "calls")
     await asyncio.sleep(seconds)
     calls = Counter(find_environment(runs, call) for call in machine.aws.call_control("GET", "calls")["calls"])
@@ -268,7 +268,7 @@ async def test_status_and_doctor_say_at_once_that_all_workers_are_unfit(tmp_path
     assert "holding since" in shown.out
     assert unfit.reason in " ".join(shown.out.split())
     assert doctor.code == 1
-    assert f"all workers are unfit, and new work waits: {unfit.identity}: {unfit.reason}" in doctor.out
+    assert f"no worker can take new work, so new work waits: {unfit.identity}: {unfit.reason}" in doctor.out
     assert ended.phase is Phase.READY
 
 

@@ -1,4 +1,4 @@
-"""A key owner who acts on a key, and the resources of an environment that are encrypted with this key."""
+"""Simulates a key owner, whose actions on a key affect the resources that are encrypted with the key."""
 
 import json
 from collections.abc import Callable
@@ -38,7 +38,7 @@ class KeyOwner:
         return self.aws.customer_client("kms")
 
     def prepare(self, act: Act) -> None:
-        """Bring the key into the state in which the act is possible."""
+        """Put the key into a state in which the action is possible."""
         match act:
             case Act.ENABLE:
                 self.kms.disable_key(KeyId=self.key)
@@ -135,7 +135,7 @@ class KeyOwner:
 
 
 def create_owner(aws: AwsHarness, create: Callable[..., str], act: Act) -> KeyOwner:
-    """Create a valid key and its owner. The key has imported key material if the act requires it."""
+    """Create a valid key and its owner. If the act requires imported key material, import it into the key."""
     if act is not Act.DELETE_KEY_MATERIAL:
         return KeyOwner(aws, create())
     owner = KeyOwner(aws, create(Origin="EXTERNAL"))

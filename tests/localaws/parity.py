@@ -1,4 +1,4 @@
-"""A platform account and a customer account, either in the local AWS or, with `--aws real`, in real AWS.
+"""A platform account and a customer account, either in the local AWS emulator or, with `--aws real`, in real AWS.
 
 With real AWS, the tests use the AWS profiles `platform` (a session of the platform role) and `byok` (a key
 administrator in another account). After each test, the fixture schedules the keys for deletion and removes the buckets.
@@ -83,11 +83,11 @@ class TwoAccounts:
 
 @pytest.fixture
 def accounts(request: pytest.FixtureRequest) -> Iterator[TwoAccounts]:
-    """Two accounts, in the local AWS or in real AWS."""
+    """Two accounts, in the local AWS emulator or in real AWS."""
     if request.config.getoption("--aws") == "local":
         aws: AwsHarness = request.getfixturevalue("aws")
-        # Do not clean up: the platform role is not allowed to delete arbitrary objects, and the local AWS needs no
-        # clean-up.
+        # Do not clean up: the platform role is not allowed to delete arbitrary objects, and the local AWS emulator
+        # needs no clean-up.
         yield TwoAccounts(aws.platform_client, aws.customer_client, PLATFORM_ROLE_ARN, CUSTOMER_ACCOUNT, real=False)
         return
     platform, customer = boto3.Session(profile_name="platform"), boto3.Session(profile_name="byok")

@@ -1,4 +1,4 @@
-"""The local AWS, which runs in the test process, and clients for both accounts."""
+"""The local AWS emulator, which runs in the test process, and clients for both accounts."""
 
 import json
 import threading
@@ -28,7 +28,7 @@ EXTERNAL_ID = "the-vendors-word"
 
 @dataclass(frozen=True)
 class AwsHarness:
-    """The local AWS, with clients for each of its users."""
+    """The local AWS emulator, with clients for each of its users."""
 
     endpoint: str
 

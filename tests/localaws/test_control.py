@@ -1,4 +1,4 @@
-"""The control endpoint of the local AWS: faults, delays, recorded calls, and clear error messages."""
+"""The control endpoint of the local AWS emulator: faults, delays, recorded calls, and clear error messages."""
 
 import urllib.error
 from concurrent.futures import ThreadPoolExecutor

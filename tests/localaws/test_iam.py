@@ -1,4 +1,4 @@
-"""IAM roles: which calls the local IAM accepts, which calls it refuses, and which error messages it returns."""
+"""IAM roles: the calls that the local IAM accepts or rejects, and the error messages."""
 
 import json
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from tests.localaws.test_s3_recorded import catch_error_with_status
 
 
 def build_policy(**changed: Any) -> str:
-    """Build a policy with one statement; a member that is None is omitted."""
+    """Build a policy with one statement, without members that are None."""
     statement = {"Effect": "Allow", "Action": "kms:ListAliases", "Resource": "*", **changed}
     kept = {name: value for name, value in statement.items() if value is not None}
     return json.dumps({"Version": "2012-10-17", "Statement": kept})

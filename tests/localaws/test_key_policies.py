@@ -1,4 +1,4 @@
-"""The local KMS and the offline check share their rules, so they accept and refuse the same key policies.
+"""The local KMS and the offline check use the same rules, so they accept and reject the same key policies.
 
 Condition operators are an exception: the local KMS refuses a policy with an unknown operator, but the check accepts the
 policy and reports the operator.

@@ -1,4 +1,4 @@
-"""Direct KMS calls that involve key states, accounts, aliases and tags, in the local AWS or in real AWS."""
+"""Direct KMS calls that involve key states, accounts, aliases and tags, in the local AWS emulator or in real AWS."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""Run the local AWS as a process, and check its output, its address and its exit."""
+"""Run the local AWS emulator as a process, and check its output, its address and its exit."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""The local AWS ignores no parameter of AWS's API: a parameter that is not modelled causes an error.
+"""The local AWS emulator rejects every parameter that it does not model, instead of ignoring the parameter.
 
 botocore's models list all parameters. The decorator `models(…)` of a handler, and `S3_PARAMS`, declare which parameters
 are modelled.
@@ -67,7 +67,7 @@ def list_modelled_handlers() -> Iterator[tuple[str, Operation]]:
 
 @cache
 def index_definitions() -> dict[str, list[ast.AST]]:
-    """Return the functions and constants in the code of the local AWS, by name."""
+    """Return the functions and constants in the code of the local AWS emulator, by name."""
     found: dict[str, list[ast.AST]] = {}
     for file in Path(localaws.__path__[0]).rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -80,7 +80,7 @@ def index_definitions() -> dict[str, list[ast.AST]]:
 
 
 def collect_texts(name: str) -> set[str]:
-    """Return every string in a function, and in all functions and constants that it uses directly or indirectly."""
+    """Return every string in a function, including the functions and constants that it uses directly or indirectly."""
     texts: set[str] = set()
     waiting, seen = [name], {name}
     while waiting:
@@ -117,7 +117,7 @@ def build_s3_request(operation: str) -> dict[str, Any]:
 
 
 def add_s3_param(request: dict[str, Any], member: Any) -> dict[str, Any] | None:
-    """Return the request with the parameter added; None if the parameter belongs in the path or the body."""
+    """Return the request with the parameter added, or None if the parameter belongs in the path or the body."""
     place, name = member.serialization.get("location"), member.serialization.get("name", "")
     if place == "querystring":
         return request | {"QUERY_STRING": f"{request.get('QUERY_STRING', '')}&{name}=given"}

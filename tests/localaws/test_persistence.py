@@ -1,6 +1,6 @@
-"""The state that the local AWS restores after a restart, and the cases in which it does not restore saved state.
+"""The local AWS emulator restores its state after a restart, except if the saved state might be stale.
 
-The state and moto's backends are global to a process, so each run of the local AWS is a separate process.
+The state and moto's backends are global to a process, so each run of the local AWS emulator is a separate process.
 """
 
 import json
@@ -23,7 +23,7 @@ Start = Callable[..., "LocalAwsProcess"]
 
 
 class LocalAwsProcess:
-    """A process that runs the local AWS."""
+    """A process that runs the local AWS emulator."""
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
@@ -61,7 +61,10 @@ class LocalAwsProcess:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """A function that starts the local AWS with the test's data folder. The fixture kills all processes at the end."""
+    """A function that starts the local AWS emulator with the test's data folder.
+
+    The fixture kills all processes at the end.
+    """
     runs: list[LocalAwsProcess] = []
 
     def begin(*more: str) -> LocalAwsProcess:

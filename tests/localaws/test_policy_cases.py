@@ -1,4 +1,4 @@
-"""For every policy in the catalogue, the offline check and the local AWS agree on each call that provisioning makes."""
+"""The offline check and the local AWS emulator agree on every policy in the catalogue, for each provisioning call."""
 
 import json
 import uuid
@@ -24,7 +24,7 @@ ANOTHER_ROLE = "AnotherRole"
 
 
 def create_key_with_policy(aws: AwsHarness, case: Case) -> str:
-    """Create a key with a case's policy; if KMS no longer accepts the policy, write it directly into the state."""
+    """Create a key with a case's policy. If KMS no longer accepts the policy, write it directly into the state."""
     policy = case.build_policy(PLACE)
     if case.saved:
         made = aws.customer_client("kms").create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"]
@@ -37,7 +37,7 @@ def create_key_with_policy(aws: AwsHarness, case: Case) -> str:
 
 
 def get_error_code(use: Callable[[], object]) -> str | None:
-    """Make a call, and return the code of AWS's error; None if the call succeeds."""
+    """Make a call, and return AWS's error code, or None if the call succeeds."""
     try:
         use()
     except ClientError as error:
@@ -46,7 +46,7 @@ def get_error_code(use: Callable[[], object]) -> str | None:
 
 
 def use_through_s3(aws: AwsHarness, arn: str) -> str | None:
-    """Write and read an object without and with an S3 Bucket Key; return the error code, or None on success."""
+    """Write and read an object without and with an S3 Bucket Key. Return the error code, or None on success."""
     s3, bucket = aws.platform_client("s3"), f"{VENDOR.resource_prefix}-catalogue-{uuid.uuid4().hex[:12]}"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
 
@@ -80,8 +80,8 @@ def use_through_rds(aws: AwsHarness, arn: str) -> str | None:
 
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.stops is not None], ids=lambda case: case.name)
 def test_check_and_local_aws_agree(aws: AwsHarness, case: Case) -> None:
-    # Create the role that some policies have as a principal: KMS refuses a policy whose principal is a nonexistent role
-    # in an account that the local AWS models.
+    # Create the role that some policies have as a principal. KMS rejects a policy whose principal is a nonexistent role
+    # in an account that the local AWS emulator models.
     trust = {
         "Effect": "Allow",
         "Principal": {"AWS": f"arn:aws:iam::{PLATFORM_ACCOUNT}:root"},

@@ -44,7 +44,7 @@ def catch_error(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
 
 @pytest.fixture
 def instant(aws: AwsHarness) -> AwsHarness:
-    """The local AWS, with databases that change their status immediately."""
+    """The local AWS emulator, with databases that change their status immediately."""
     aws.call_control("POST", "settings", database_seconds=0)
     return aws
 

@@ -18,7 +18,7 @@ WRITER_PARAMS: dict[str, Any] = {
 
 @pytest.fixture
 def made(aws: AwsHarness) -> AwsHarness:
-    """The local AWS, with one cluster, and with databases that change their status immediately."""
+    """The local AWS emulator, with one cluster, and with databases that change their status immediately."""
     aws.call_control("POST", "settings", database_seconds=0)
     aws.platform_client("rds").create_db_cluster(**build_cluster_params(aws.create_rds_key()))
     return aws

@@ -1,4 +1,4 @@
-"""RDS call parameters: pagination, values that the local AWS does not model, and a new password."""
+"""RDS call parameters: pagination, values that the local AWS emulator does not model, and a new password."""
 
 import pytest
 

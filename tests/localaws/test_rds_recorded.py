@@ -1,4 +1,4 @@
-"""RDS's responses when it cannot use a key, in the local AWS or, with `--aws real`, in real AWS.
+"""RDS's responses when it cannot use a key, in the local AWS emulator or, with `--aws real`, in real AWS.
 
 With real AWS, the tests use the AWS profiles `platform` (the platform role) and `byok` (a key administrator in
 another account). The tests schedule their keys for deletion, after which the keys cost nothing, and delete all clusters
@@ -20,7 +20,7 @@ SENTENCE = "The specified KMS key [{}] either doesn't exist, isn't enabled, or i
 
 
 def try_create_cluster(both: TwoAccounts, key_arn: str) -> tuple[str, Any]:
-    """Try to create a cluster with a key; return the cluster's name, and the cluster or the error."""
+    """Try to create a cluster with a key, and return the cluster's name, and the cluster or the error."""
     name = f"byok-parity-{uuid.uuid4().hex[:12]}"
     try:
         made = both.platform_client("rds").create_db_cluster(

@@ -1,4 +1,4 @@
-"""Restores of clusters: which key the new cluster has, and which key is refused."""
+"""Restores of clusters: the key of the new cluster, and keys that RDS rejects."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""S3's KMS calls: the encryption context with and without an S3 Bucket Key, and kms:Decrypt for writes."""
+"""The KMS calls that S3 makes: the encryption context with and without an S3 Bucket Key, and kms:Decrypt for writes."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""S3's responses when it cannot use a key: the local AWS returns the errors that were recorded from real AWS."""
+"""If S3 cannot use a key, the local AWS emulator returns the errors that were recorded from real AWS."""
 
 import json
 import uuid

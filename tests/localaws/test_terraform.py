@@ -1,4 +1,4 @@
-"""Apply the customer's Terraform file as a customer would, and check the resources in the local AWS."""
+"""Apply the customer's Terraform file as a customer would, and check the resources in the local AWS emulator."""
 
 import json
 import os
@@ -55,7 +55,7 @@ class TerraformCustomer:
 
 @pytest.fixture
 def customer(aws: AwsHarness, terraform: Terraform, tmp_path: Path) -> TerraformCustomer:
-    """A customer whose AWS profile points to the local AWS, which the Terraform file itself does not mention."""
+    """A customer with an AWS profile for the local AWS emulator. The Terraform file contains no endpoint."""
     config, credentials = write_aws_config(tmp_path / "aws", aws.endpoint, REGION)
     nothing, folder = tmp_path / "terraformrc", tmp_path / "customer"
     nothing.touch()

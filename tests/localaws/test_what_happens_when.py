@@ -1,4 +1,4 @@
-"""Every cell of docs/what-happens-when.md: a key owner acts on a key, and a resource works or fails as the page says.
+"""Tests every cell of docs/what-happens-when.md: after an action on a key, a resource works or fails as documented.
 
 The expected problem codes come from the page's data, `byok.domain.key_owner_acts`. Each test is parametrized with the
 acts, so that a test id such as `test_existing_objects[disable]` names one cell.
@@ -19,19 +19,19 @@ UNDOABLE: Final = [act for act in Act if ACTS[act].undoable]
 
 
 def list_tested_acts(resource: Resource) -> list[Act]:
-    """List the acts whose effect on a resource a test proves."""
+    """List the acts whose effect on a resource is tested."""
     return [act for act in Act if CELLS[act, resource].tested]
 
 
 @pytest.fixture
 def instant(aws: AwsHarness) -> AwsHarness:
-    """The local AWS, with databases that change their status immediately."""
+    """The local AWS emulator, with databases that change their status immediately."""
     aws.call_control("POST", "settings", database_seconds=0)
     return aws
 
 
 def create_bucket_with_object(owner: KeyOwner) -> Any:
-    """Create a bucket as byok does, whose default key is the owner's key, with one object. Return the S3 client."""
+    """Create a bucket with one object and with the owner's key as the default key, and return the S3 client."""
     s3 = owner.aws.platform_client("s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": owner.key}
@@ -50,7 +50,10 @@ def create_cluster(aws: AwsHarness, act: Act, **changed: Any) -> KeyOwner:
 
 
 def act_on_cluster_key(owner: KeyOwner, act: Act) -> None:
-    """Perform an action on a cluster's key. The cluster notices the state of the key before the action."""
+    """Perform an action on a cluster's key.
+
+    Before the action, a status request lets the cluster detect the state of the key.
+    """
     owner.prepare(act)
     get_status(owner.aws.platform_client("rds"))
     owner.perform(act)

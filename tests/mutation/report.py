@@ -47,10 +47,10 @@ _CODE: Final = re.compile(r"`[^`]+`|--\w\S*|\w+[:/_=]\S+")
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of the sample.
+    """One change that mutmut made, and the result of the tests.
 
     Attributes:
-        description: The module, the function, and the changed code, in one line. Empty if a test detects the change.
+        description: The module, the function, and the changed code, in one line; empty if a test detects the change.
     """
 
     outcome: Outcome
@@ -91,8 +91,8 @@ def read_mutants(file: Path, codes: dict[str, int | None]) -> Iterator[Mutant]:
 def is_wording(original: ast.AST, changed: ast.AST) -> bool:
     """Return whether a change affects only how a message is worded.
 
-    mutmut adds XX around a string, or changes the string's letter case. If the string has several words, the change
-    affects only the wording, unless the string is a command, or the changed part is a name or an option.
+    mutmut adds XX around a string, or changes the string's letter case. In a string of several words, such a change
+    affects only the wording, with two exceptions: the string is a command, or the changed part is a name or an option.
     """
     before, after = (
         [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)] for tree in (original, changed)

@@ -56,7 +56,7 @@ class PolicySimulator:
 
 @pytest.fixture(scope="session")
 def simulator(node: Path) -> Iterator[PolicySimulator]:
-    """The running simulator; if the simulator is not installed, the test is skipped, but in CI, the test fails."""
+    """The running simulator. If no simulator is installed, the test is skipped, except in CI, where the test fails."""
     if not (INSTALL_DIR / "node_modules").is_dir():
         skip_or_fail("the policy simulator is not in .tools: `make test` installs it if npm is available")
     pipe = subprocess.PIPE

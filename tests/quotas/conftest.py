@@ -124,7 +124,7 @@ class Tenant:
 
 @pytest_asyncio.fixture
 async def tenant(harness: WorkflowHarness) -> AsyncIterator[Tenant]:
-    """An organisation without limits of its own. The fixture terminates the organisation's workflows after the test."""
+    """An organisation with the default quotas. The fixture terminates the organisation's workflows after the test."""
     name = f"o{uuid.uuid4().hex[:12]}"
     harness.activities.accounts[S3_KEY.split(":")[4]] = name
     yield Tenant(name, harness, EnvironmentService(harness.client, harness.task_queue))

@@ -33,7 +33,7 @@ HEADERS = {
 def assert_rate_limit_headers(headers: object, exceeded: ExceededQuota) -> None:
     """Compare a response's headers with the quota.
 
-    Waiting does not free the quota of environments, so responses for this quota have no Retry-After header.
+    Waiting does not free up the quota for environments, so responses about this quota have no Retry-After header.
     """
     given = dict(headers)  # type: ignore[call-overload]
     wait = given.get("retry-after")

@@ -1,7 +1,7 @@
 """A backlog of one organisation does not delay the environments of another organisation.
 
-The worker has one slot for activities, and the tests count time in turns of this slot: a single environment without a
-backlog begins at the first turn. The queues have one partition, because Temporal distributes tasks fairly only within a
+The worker runs one activity at a time, and each activity counts as one turn. Without a backlog, a single environment
+begins at the first turn. The queues have one partition, because Temporal distributes tasks fairly only within a
 partition.
 """
 
@@ -57,7 +57,7 @@ class Backlog:
 
 
 class Turns(FakeActivities):
-    """Activities that record, for each turn of the worker's slot, the environment's id, or None for the backlog."""
+    """Activities that record whether each turn of the worker goes to an environment or to the backlog."""
 
     @property
     def turns(self) -> list[str | None]:

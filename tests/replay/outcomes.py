@@ -299,7 +299,7 @@ async def records_rebuilt(harness: WorkflowHarness) -> Handle:
 
 
 async def region_swept(harness: WorkflowHarness) -> Handle:
-    """A sweep of two pages, in which AWS did not answer about one environment."""
+    """A sweep has two pages, and cannot check one environment because AWS does not respond."""
     harness.activities.swept = [
         SweepPage(checked=2, changed=1, after="bmV4dA=="),
         SweepPage(checked=0, unproved=("acme",)),
@@ -328,7 +328,7 @@ async def notification_delivered(harness: WorkflowHarness) -> Handle:
 
 
 async def notification_not_delivered(harness: WorkflowHarness) -> Handle:
-    """An endpoint accepts a notification in none of its attempts."""
+    """An endpoint rejects every attempt to deliver a notification."""
     refused = ApplicationError("Endpoint portal answered with status 500.", next_retry_delay=timedelta(hours=50))
     harness.activities.script["deliver_notification"] = [refused] * 9
     return await _deliver_notification(harness, "2")
@@ -343,13 +343,13 @@ async def _deliver_notification(harness: WorkflowHarness, notification_id: str) 
 
 
 async def keys_checked(harness: WorkflowHarness) -> Handle:
-    """Both keys are proved."""
+    """A key check verifies both keys."""
     request = CheckKeysRequest(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY, prove_aurora_key=True)
     return await _check_keys(harness, request)
 
 
 async def keys_refused(harness: WorkflowHarness) -> Handle:
-    """Both keys are refused."""
+    """A key check finds that neither key can be used."""
     harness.activities.script["probe_s3_key"] = [build_aws_failure(*_DISABLED, Phase.VALIDATING_KEYS)]
     harness.activities.script["await_aurora_proof"] = [build_aws_failure(*NOT_ACCESSIBLE, Phase.VALIDATING_KEYS)]
     request = CheckKeysRequest(

@@ -101,7 +101,7 @@ def test_secret_of_a_client_is_not_printed() -> None:
 
 
 def test_server_without_access_control_has_no_public_address() -> None:
-    with pytest.raises(ValidationError, match="everyone would have access"):
+    with pytest.raises(ValidationError, match="everyone would otherwise have access"):
         ApiSettings(public_url="https://byok.example.com")
     assert ApiSettings(public_url="http://localhost:8000").allows_anonymous
 

@@ -1,4 +1,4 @@
-"""Which environment or key an AWS event is about (contract 141)."""
+"""Find the environment or the key that an AWS event is about (contract 141)."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

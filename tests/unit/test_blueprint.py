@@ -1,4 +1,4 @@
-"""byok refuses an unusable blueprint when it loads the blueprint, instead of letting AWS refuse the values later."""
+"""byok validates a blueprint when it loads the file, so that AWS does not reject the values during provisioning."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def test_default_database_settings_are_safe() -> None:
     ("buckets", "said"),
     [
         ([], "at least 1"),
-        ([{"purpose": "catalog"}], "no bucket has an initial object"),  # contract 96: no object proves the key
+        ([{"purpose": "catalog"}], "no bucket has an initial object"),  # contract 96: an object proves the key
         ([{"purpose": "a", "objects": [OBJECT]}, {"purpose": "a"}], "two buckets have the same purpose"),
         ([{"purpose": "a", "objects": [OBJECT, OBJECT]}], "two objects with the same key"),
         ([{"purpose": "Upper", "objects": [OBJECT]}], "purpose"),
@@ -69,7 +69,7 @@ def test_invalid_buckets_are_refused(buckets: list[dict[str, Any]], said: str) -
         ({"authentication": "managed-secret", "master_secret_key_arn": "alias/platform"}, "alias"),
         ({"authentication": "password"}, "authentication"),
         ({"storage_encrypted": False}, "storage_encrypted"),  # contract 85: not configurable
-        ({"kms_key_id": KEY}, "kms_key_id"),  # contract 99: not configurable, either
+        ({"kms_key_id": KEY}, "kms_key_id"),  # contract 99: not configurable
     ],
 )
 def test_invalid_database_is_refused(database: dict[str, Any], said: str) -> None:

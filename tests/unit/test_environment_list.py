@@ -1,4 +1,4 @@
-"""The list of environments, from runs whose times and phases a test sets itself: no worker executes these runs."""
+"""Test the list of environments. A test sets the times and phases of the workflow runs, which no worker executes."""
 
 import asyncio
 import random
@@ -36,7 +36,7 @@ NOW = datetime.now(UTC)
 
 
 def choose_time(generator: random.Random) -> datetime:
-    """Return one of many times in a month, of which half are in the same second."""
+    """Choose a random time: with equal probability, from a single second or from a whole month."""
     length = timedelta(seconds=1) if generator.random() < 0.5 else timedelta(days=30)
     return BEGAN + timedelta(milliseconds=generator.randrange(length // timedelta(milliseconds=1)))
 
@@ -57,7 +57,7 @@ async def start_record(client: Client, name: str, phase: Phase, created_at: date
 
 
 async def start_run(client: Client, name: str, phase: Phase, created_at: datetime, *, refused: bool = False) -> None:
-    """Start the workflow of an environment in a phase."""
+    """Start an environment's workflow with the given phase in its memo and search attributes."""
     request = build_provision_request(name)
     timeline = (TimelineEntry(phase=Phase.VALIDATING_KEYS, entered_at=created_at),)
     pairs: list[SearchAttributePair[Any]] = [
@@ -97,7 +97,7 @@ async def test_pages_contain_every_environment_once_in_order_of_creation(
     phase = {name: Phase.STOPPED if number % 9 == 0 else Phase.READY for number, name in enumerate(records)}
     for name in records:
         await start_record(client, name, phase[name], created[name], health[name])
-    for name in runs:  # the workflow comes before the record, unless its run was refused
+    for name in runs:  # the list shows the workflow instead of the record, unless the run was refused
         refused = name == f"{prefix}-055"
         when = NOW if refused else created[name]
         shown = Phase.STOPPED if refused else Phase.CREATING_CLUSTER
@@ -111,7 +111,10 @@ async def test_pages_contain_every_environment_once_in_order_of_creation(
     phase[without_time] = Phase.VALIDATING_KEYS
 
     def sort(names: Sequence[str]) -> list[str]:
-        """Return names as the list must return them. The test server's clock can be ahead, but is never behind."""
+        """Sort names as the list does, with the latest environment first.
+
+        The environment without a creation time is the latest, because the test server's clock is never behind `NOW`.
+        """
         return sorted(names, key=lambda one: (created.get(one, NOW), one), reverse=True)
 
     async with asyncio.timeout(20):  # visibility is eventually consistent

@@ -1,4 +1,4 @@
-"""The health of an environment follows from reports, sweeps and the time."""
+"""byok computes an environment's health from the last report, the last sweep and the current time."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -62,7 +62,7 @@ def build_target(last: HealthSummary | None) -> HealthTarget:
 
 
 def read(proof_age: timedelta, state: HealthState = HealthState.HEALTHY, **sweep: Any) -> EnvironmentHealth:
-    """Return the health of an environment that a check reported an hour ago, and that a sweep proved since."""
+    """Return the health that byok shows if a check reported it an hour ago, and a sweep ran `proof_age` ago."""
     recorded = RecordedHealth.following(None, build_report(state, NOW - timedelta(hours=1)))
     outcome = SweepOutcome(region="eu-central-1", swept_at=NOW - proof_age, **sweep)
     return build_health("acme-1", recorded.summarise(), recorded, outcome, NOW)
@@ -122,7 +122,7 @@ def test_outcome_of_a_sweep_fits_into_a_memo_whatever_happens() -> None:
             cause=OUTAGE.model_copy(update={"message": "no answer " * 100, "request_id": "r" * 60}),
         )
     )
-    assert len(few.model_dump_json()) < 2048  # Temporal's SDK warns at larger memos
+    assert len(few.model_dump_json()) < 2048  # the SDK logs a warning about larger memos
 
 
 def test_state_keeps_its_beginning_and_the_deadline_while_nothing_changes() -> None:

@@ -1,4 +1,4 @@
-"""The pauses between retries while byok holds, and the time limits for holding and waiting."""
+"""The pauses between retries while an environment is on hold, and the time limits for holding and waiting."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Which change becomes which notification, what is sent for it, and how often byok retries."""
+"""Test which changes cause notifications, what a notification contains, and how often byok retries a delivery."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone

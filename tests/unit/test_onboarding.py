@@ -140,7 +140,7 @@ def test_rendered_artefacts_contain_no_placeholder(region: str) -> None:
     for text in rendered:
         assert "${" not in text  # contract 26
         assert not re.search(r"<[a-z -]+>", text)
-        assert "amazonaws.com.cn" not in text  # contract 65: one suffix in every partition
+        assert "amazonaws.com.cn" not in text  # contract 65: the suffix is the same in every partition
 
 
 @pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)

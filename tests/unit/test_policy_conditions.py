@@ -24,7 +24,7 @@ ARN = "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-1111111
 
 
 CONDITION_BY_TEXT: dict[str, tuple[dict[str, Any], Severity]] = {
-    "the added StringEquals on aws:PrincipalOrgID requires o-1; whether the call satisfies it cannot be determined": (
+    "the added StringEquals on aws:PrincipalOrgID requires o-1; byok cannot determine whether the call satisfies it": (
         {"StringEquals": {"aws:PrincipalOrgID": "o-1"}},
         Severity.UNKNOWN,
     ),

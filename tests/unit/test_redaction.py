@@ -1,4 +1,4 @@
-"""No secret stays in a support bundle's data: known values, fields with telling names, and texts like credentials."""
+"""A support bundle contains no known secrets, no values of fields such as `token`, and no text like a credential."""
 
 import json
 from typing import Any
@@ -31,7 +31,7 @@ PLANTED = {
     "AWS_SESSION_TOKEN": "planted-session-token",
     "TEMPORAL_API_KEY": "planted-api-key",
 }
-"""Settings and variables of the environment, each with a secret."""
+"""byok settings and other environment variables, each with a value that contains a secret."""
 
 REQUIRED = {
     "BYOK_API__PUBLIC_URL": "https://byok.example.com",
@@ -46,7 +46,7 @@ REQUIRED = {
         )
     },
 }
-"""The settings without which the secret ones are invalid."""
+"""The settings without which byok would reject the secret settings."""
 
 SECRETS = (
     *("planted-session-secret", "planted-events-secret", "a1a1a1a1", "planted-url-token", "cGxhbnRlZC1zZWNyZXQ"),
@@ -57,7 +57,7 @@ SECRETS = (
 
 
 def list_secret_settings(model: type[BaseModel], prefix: str = "BYOK") -> set[str]:
-    """Return the names of all settings that are secret by their type, also in nested models."""
+    """Return the names of all settings of a secret type, including the settings in nested models."""
     found = set()
     for name, field in model.model_fields.items():
         variable, kind = (

@@ -120,7 +120,7 @@ def test_no_placeholder_is_left() -> None:
             cases = [word for case in step.cases for word in (case.when, case.text, case.command or "")]
             told = (remedy.title, remedy.explanation, step.text, step.command or "", *cases)
             assert not any(re.search(r"\{|\}|None", text) for text in told), (name, one)
-            # If every value is known, every value is filled in.
+            # If the key is known, no value in angle brackets remains for the user to fill in.
             assert not one.key or "<" not in "".join(told), (name, one)
         text = text_of(remedy)
         assert "${" not in text

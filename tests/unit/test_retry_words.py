@@ -1,4 +1,4 @@
-"""The wizard shows a remedy as a list, with the retry in the words of the page."""
+"""The wizard shows a remedy as a list, and the retry step names a button of the page."""
 
 import re
 from datetime import UTC, datetime

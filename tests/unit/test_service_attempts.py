@@ -477,7 +477,7 @@ async def test_environment_stops_with_its_problem_even_if_the_stop_cannot_be_rec
 async def test_run_for_another_organisation_is_no_attempt_of_the_environment(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    """The record says who owns the id, so a run that another organisation starts in Temporal stops."""
+    """The record stores which organisation owns the environment id, so a run of another organisation stops."""
     environment_id = f"globex-{environment_id}"
     await stop_environment(service, harness, environment_id)
     own = await service.read_status(environment_id)

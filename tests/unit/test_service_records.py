@@ -1,4 +1,4 @@
-"""An environment's record outlives its workflows: everything works as before once Temporal has deleted them."""
+"""byok keeps a record of each environment, so that all operations still work once Temporal deletes the workflows."""
 
 import asyncio
 import uuid
@@ -69,7 +69,7 @@ async def create_ready(service: EnvironmentService, harness: WorkflowHarness, en
 
 
 async def create_named(service: EnvironmentService, harness: WorkflowHarness, environment_id: str) -> None:
-    """The environment gets its tenant name after it is ready."""
+    """Create an environment, and set another tenant name once the environment is ready."""
     await create_ready(service, harness, environment_id)
     await wait_until_ended(service, environment_id)
     await service.reconcile_tenant(await service.build_reconcile_tenant_request(environment_id, "globex"))
@@ -87,7 +87,7 @@ async def create_replayed(service: EnvironmentService, harness: WorkflowHarness,
 
 
 async def create_named_after_a_stop(service: EnvironmentService, harness: WorkflowHarness, environment_id: str) -> None:
-    """The tenant name is the only thing that fails, and a later request sets it."""
+    """Create an environment whose keys cannot get the tenant name, and set the name with a later request."""
     harness.activities.script["reconcile_key"] = [build_aws_failure(*NO_ROLE)]
     role = {"tenant": "acme", "tenant_role_arn": "arn:aws:iam::444455556666:role/TenantRole"}
     await service.create(build_provision_request(environment_id, **role))
@@ -120,7 +120,10 @@ PASTS = {
 
 
 def without_moments_of_the_end(status: EnvironmentStatus) -> dict[str, Any]:
-    """Return a status without the times at which runs were closed: a run reports a few milliseconds before that."""
+    """Return a status without the times at which runs ended.
+
+    The times in the record are a few milliseconds earlier, because a run sends its last report before it ends.
+    """
     return {**status.model_dump(exclude={"closed_at"}), "timeline": [entry.phase for entry in status.timeline]}
 
 
@@ -290,7 +293,7 @@ async def test_run_that_is_cancelled_before_it_begins_is_recorded(
 async def test_id_of_a_recorded_environment_cannot_be_used_in_another_region(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    """A user can start the workflow in Temporal, where the service checks nothing."""
+    """A user can start the workflow directly in Temporal, without the checks of `EnvironmentService`."""
     await create_ready(service, harness, environment_id)
     ready = await wait_until_ended(service, environment_id)
     await forget_workflows(harness.client, environment_id)
@@ -340,7 +343,7 @@ async def test_deletion_that_does_not_name_the_owner_stops_and_changes_nothing(
     assert harness.activities.calls[begun:] == []
     status = await service.read_status(environment_id)
     assert (status.phase, status.organisation) == (Phase.READY, "acme")
-    await delete_environment(service, environment_id)  # the service names the owner
+    await delete_environment(service, environment_id)  # the service adds the owner to the request
 
 
 async def test_run_that_is_refused_while_it_is_cancelled_does_not_represent_the_environment(
@@ -433,7 +436,7 @@ async def test_record_continues_as_new_without_losing_anything(
     assert without_moments_of_the_end(after) == without_moments_of_the_end(before)
     assert [one.run_id for one in await service.list_attempts(after)] == [one.run_id for one in attempts]
     memo = (await handle.describe()).raw_description.workflow_execution_info.memo
-    assert memo.ByteSize() < 2048  # the SDK's limit without a warning
+    assert memo.ByteSize() < 2048  # the SDK logs a warning about larger memos
 
 
 async def test_paused_record_can_be_read_and_receives_reports_later(
@@ -474,9 +477,9 @@ async def test_record_of_a_lost_record_begins_with_the_next_report(
 
 
 def build_report(environment_id: str, run_id: str, minute: int, ended: int | None = None, **changes: Any) -> RunReport:
-    """Build the report of a run that began at a minute and, if `ended` is given, ended at another minute.
+    """Build the report of a run that began `minute` minutes after `MOMENT`.
 
-    `changes` replaces fields of the progress.
+    If `ended` is given, the run ended `ended` minutes after `MOMENT`. `changes` replaces fields of the progress.
     """
     phase = Phase.VALIDATING_KEYS if ended is None else Phase.READY
     began = MOMENT + timedelta(minutes=minute)

@@ -23,7 +23,7 @@ DENIED = ("kms", "AccessDeniedException", "User: … is not authorized to perfor
 
 
 class HeldStep:
-    """A step of a scripted activity that waits until it is released."""
+    """A scripted step that blocks a fake activity until the test releases the step."""
 
     def __init__(self) -> None:
         self.begun, self._go = threading.Event(), threading.Event()

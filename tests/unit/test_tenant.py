@@ -1,4 +1,4 @@
-"""Tenant names: valid names, the maximum length that follows from the alias patterns, and the labels on the keys."""
+"""Tenant names: valid names, the maximum length that the alias patterns allow, and the labels on the keys."""
 
 import re
 

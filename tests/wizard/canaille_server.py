@@ -1,7 +1,8 @@
 """Run Canaille, an OIDC provider, with two users and the given clients.
 
-The program runs in an environment of its own (requirements/oidc.lock), and prints the issuer's URL once it listens. A
-client without a secret is public. The arguments are the server's URL, the users' password, and `CLIENT:SECRET` pairs.
+The program runs in a separate virtual environment (requirements/oidc.lock), and prints the issuer's URL once the server
+listens. The arguments are the server's URL, the users' password, and `CLIENT:SECRET` pairs. A client without a secret
+is public.
 """
 
 import os
@@ -34,19 +35,19 @@ def main(folder: str, public_url: str, password: str, *clients: str) -> None:
             "SECRET_KEY": os.urandom(32).hex(),
             "SERVER_NAME": host,
             "PREFERRED_URL_SCHEME": "http",
-            # The memory backend of Canaille 0.3.6 finds an object if any attribute of a query matches, so it accepts
-            # any code of a client in place of another.
+            # In Canaille 0.3.6, a query of the memory backend finds an object if any attribute matches, so a client
+            # could exchange any of its codes in place of another.
             "CANAILLE": {"DATABASE": "sql", "JAVASCRIPT": False, "HTMX": False},
             "CANAILLE_SQL": {"DATABASE_URI": f"sqlite:///{folder}/canaille.db", "AUTO_MIGRATE": False},
             "CANAILLE_OIDC": {
                 "ACTIVE_JWKS": [RSAKey.generate_key(2048, auto_kid=True).as_dict(private=True)],
-                # Canaille has no claim for an organisation, so the preferred user name serves as one.
+                # Canaille has no claim for an organisation, so the claim for the preferred user name contains it.
                 "USERINFO_MAPPING": {"PREFERRED_USERNAME": "{{ user.organization or '' }}"},
             },
         }
     )
     with app.app_context():
-        Base.metadata.create_all(SQLBackend.engine)  # faster than Canaille's migrations, one after another
+        Base.metadata.create_all(SQLBackend.engine)  # faster than running all of Canaille's migrations
         for name, organisation in (("ada", "acme"), ("grace", None)):
             person = {"formatted_name": name, "family_name": name, "user_name": name, "emails": [f"{name}@example.com"]}
             Backend.instance.save(models.User(**person, password=password, organization=organisation))

@@ -51,7 +51,7 @@ class Browser:
         return self.page
 
     async def validate_keys(self, fields: dict[str, Any]) -> httpx.Response:
-        """Validate the keys on the page *Encryption at rest*, and let the page refresh itself until the result."""
+        """Validate the keys on the page *Encryption at rest*, and reload the page until it shows the result."""
         await self.submit_form("/new/encryption", {**fields, "do": "validate"})
         while 'http-equiv="refresh" content="2"' in self.page.text:
             self._page = await self.http.get(str(self.page.url))

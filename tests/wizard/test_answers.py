@@ -1,4 +1,4 @@
-"""After *Validate keys*, the answer is in a narrow and in a wide window, with and without JavaScript."""
+"""After a user selects *Validate keys*, the result is visible without scrolling, with and without JavaScript."""
 
 import copy
 import os
@@ -40,8 +40,9 @@ NO_PAYLOAD = {"s3_key_arn": "", "rds_key_arn": "null"}
 NO_STACK = ("The stack has no onboarding payload: either the stack has not reached",)
 REFUSED = "cannot be used yet"
 S3_REFUSED, RDS_REFUSED = "S3 key: cannot be used", "Aurora key: cannot be used"
-# For each answer: what the activities do, which form fields get a value other than a valid key ARN, which button is
-# clicked, which field has the focus afterwards (`answer` is the result for both keys), and which texts must be visible.
+# For each answer, the attributes of the fake activities, the form fields whose value is not a valid key ARN, the button
+# to click, the id of the element that has the focus afterwards (`answer` is the result for both keys), and the texts
+# that must be visible.
 ANSWERS: Final[dict[str, tuple[dict[str, Any], dict[str, str], str, str, tuple[str, ...]]]] = {
     "verified": ({}, {}, VALIDATE, "answer", ("Both keys are verified", "Next: Review")),
     "S3 refused": (

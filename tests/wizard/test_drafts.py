@@ -1,4 +1,4 @@
-"""Nothing that a user types is lost: drafts survive without their URL, and belong to one user of one browser."""
+"""The wizard saves the user's input as a draft, which only the same user can continue, and only in the same browser."""
 
 import json
 import re
@@ -23,7 +23,7 @@ def list_drafts(browser: Browser) -> dict[str, str]:
 
 
 async def enter_draft(browser: Browser, name: str, **fields: str) -> None:
-    """Enter a draft as far as the keys, in the way in which a new tab does."""
+    """Start a draft as in a new tab, and save values on the page *Encryption at rest*."""
     await browser.open_page("/new")
     hidden = dict(re.findall(r'<input type="hidden" name="(draft)" value="([^"]+)">', browser.page.text))
     await browser.open_page("/new", name=name, region=REGION, next="1", **hidden)

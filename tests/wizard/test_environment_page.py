@@ -1,4 +1,4 @@
-"""The page of an environment and the list, without JavaScript: cancel, delete, and the filters."""
+"""Without JavaScript, cancel and delete an environment on its page, and search and filter the list of environments."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ async def test_environment_is_deleted_only_after_its_name_was_typed(
     page = f"/environments/{environment_id}"
     await browser.open_page(page)
     assert "rds.amazonaws.com Copy the endpoint" in browser.text
-    assert "Its Aurora cluster and S3 buckets are encrypted with your keys." in browser.text
+    assert "The Aurora cluster and the S3 buckets are encrypted with your keys." in browser.text
     evidence = await browser.http.get(f"{page}/evidence")
     assert evidence.json()["database"]["endpoint"] in browser.text
     assert "attachment" in evidence.headers["content-disposition"]
@@ -44,7 +44,7 @@ async def test_environment_is_deleted_only_after_its_name_was_typed(
     assert outcomes(journal)[-1] == (AuditAction.DELETE_ENVIRONMENT, ACCEPTED, None)
     await browser.open_page(f"{page}/deletion")
     assert browser.page.url.path == page
-    assert "AWS lists no resource of this environment" in browser.text
+    assert "AWS lists no resources of this environment" in browser.text
     await browser.submit_form(f"{page}/cancellation", {}, form_token=token)
     assert (browser.page.status_code, "The operation has already ended" in browser.text) == (409, True)
 
@@ -86,4 +86,4 @@ async def test_list_is_searched_and_filtered(
     assert environment_id in browser.text
     for wanted in ({"phase": "STOPPED"}, {"region": "us-east-1"}, {"q": f"{middle}x"}):
         await browser.open_page("/environments", **({"q": middle} | wanted))
-        assert "No environment matches" in browser.text, wanted
+        assert "No environments match" in browser.text, wanted

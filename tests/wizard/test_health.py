@@ -44,7 +44,7 @@ NOW: Final = datetime(2026, 11, 29, 14, 5, 30, tzinfo=UTC)
 
 
 def build_health(state: HealthState, **changes: object) -> EnvironmentHealth:
-    """Build a health that was proved two minutes ago."""
+    """Build the health of an environment that was last checked two minutes ago."""
     lost = state is HealthState.KEY_LOST
     proved_at = NOW - timedelta(minutes=2)
     values = {
@@ -87,7 +87,7 @@ HEALTHS: Final = {
         HealthState.UNKNOWN, last_state=HealthState.KEY_LOST, unreachable=UNREACHABLE, problems=(), **OLD
     ),
 }
-"""Every kind of health that the page can show."""
+"""An example of every health state that the page can show."""
 
 WINDOWS: Final[tuple[tuple[int, Literal["light", "dark"]], ...]] = (
     ((1100, "light"), (360, "dark"), (1100, "dark"), (360, "light"))
@@ -116,7 +116,7 @@ async def make_ready(service: EnvironmentService, harness: WorkflowHarness, envi
 
 
 def set_health(monkeypatch: pytest.MonkeyPatch, health: EnvironmentHealth) -> None:
-    """Make every status contain a health, and stop the clock of the pages."""
+    """Make every status show this health, and set the clock of the environment's page to `NOW`."""
     read_status = EnvironmentService.read_status
 
     async def read(self: EnvironmentService, environment_id: str) -> EnvironmentStatus:
@@ -136,17 +136,22 @@ PAGES: Final = {
     "first": ("Healthy", "Both keys were verified when the environment was created"),
     "degraded": ("Degraded", "Both keys work, but", "What to do"),
     # contract 142
-    "key-lost": ("Key lost", "Aurora key Not verified.", "Aurora key: 6 days 3 hours", "aws kms enable-key"),
+    "key-lost": ("Key lost", "Aurora key Cannot be used.", "Aurora key: 6 days 3 hours", "aws kms enable-key"),
     "too-late": ("Key lost", "The time to restore the Aurora key has passed"),
     "to-be-deleted": (
-        "Time left to keep the S3 key: 6 days 3 hours",
-        "CloudTrail in your AWS account reported this",
-        "The date on which KMS deletes the Aurora key has passed",
+        "Time left to cancel the deletion of the S3 key: 6 days 3 hours",
+        "Reported by CloudTrail in your AWS account",
+        "The deletion date of the Aurora key has passed",
     ),
     "recovering": ("Recovering", "RDS is starting the cluster. You do not need to do anything"),
-    "unknown": ("Unknown", "At the last verification, the health was: Healthy", "regular checks have not run"),
+    "unknown": ("Unknown", "Health at the last verification: Healthy", "regular checks have not run"),
     # contract 140
-    "unreachable": ("Unknown", "the health was: Key lost", "Your keys are not the cause", "Could not connect"),
+    "unreachable": (
+        "Unknown",
+        "Health at the last verification: Key lost",
+        "Your keys are not the cause",
+        "Could not connect",
+    ),
 }
 
 
@@ -215,7 +220,7 @@ async def test_check_without_an_answer_says_why(
 
     await browser.submit_form(f"/environments/{environment_id}/verification", {})
 
-    assert "This check got no answer from AWS" in browser.text
+    assert "AWS did not respond to this check" in browser.text
     assert "Your keys are not the cause" in browser.text  # contract 140
     await browser.open_page(f"/environments/{environment_id}/verification")
     assert browser.page.url.path == f"/environments/{environment_id}"

@@ -1,4 +1,4 @@
-"""The design system: contrast, weight, and the pages of environments in light and dark in three widths."""
+"""Test the design system: the contrast of colours, the size of pages, and accessibility in both colour schemes."""
 
 import os
 import re
@@ -32,7 +32,7 @@ READABLE: Final = (
     *(("on-accent", one) for one in ("accent", "accent-strong")),
     *(("on-danger", one) for one in ("danger", "danger-strong")),
 )
-"""The pairs of text and ground that occur."""
+"""The pairs of text colour and background colour that the pages use."""
 
 WINDOWS: Final[tuple[tuple[int, Literal["light", "dark"]], ...]] = (
     (360, "dark"),
@@ -52,7 +52,7 @@ def read_colours() -> dict[str, dict[str, str]]:
 
 
 def compute_contrast(one: str, other: str) -> float:
-    """Return the contrast of two colours, as WCAG 2.2 defines it."""
+    """Return the contrast ratio of two colours, as WCAG 2.2 defines it."""
 
     def luminance(colour: str) -> float:
         parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]

@@ -1,4 +1,4 @@
-"""Users sign in with an identity provider, and a forged, foreign or replayed response of a provider has no effect."""
+"""Users sign in with an identity provider, and a forged or replayed response does not sign in any user."""
 
 import base64
 import hashlib
@@ -65,13 +65,13 @@ async def visit_with_provider(visit: Open, issuer: OidcIssuer, **changes: Any) -
 
 
 async def start(browser: Browser, to: str = ENCRYPTION_STEP, provider: str = "customers") -> dict[str, str]:
-    """Start a sign-in, and return the parameters that the provider gets."""
+    """Start a sign-in, and return the parameters of the request to the provider."""
     answer = await browser.http.get("/sign-in/start", params={"provider": provider, "next": to})
     return dict(parse_qsl(urlsplit(answer.headers["location"]).query))
 
 
 def answer_code(issuer: OidcIssuer, asked: dict[str, str], **changes: Any) -> None:
-    """Let the provider answer the code with valid tokens, which `changes` can make invalid."""
+    """Set the tokens that the provider issues for the code: valid tokens, unless `changes` makes them invalid."""
     access_token = changes.pop("access_token", issuer.issue_token(iss=issuer.url))
     claims = {"iss": issuer.url, "aud": CLIENT, "nonce": asked["nonce"], "scope": None, "organisation": None}
     tokens = {"id_token": issuer.issue_token(**claims | changes), "access_token": access_token, "token_type": "Bearer"}
@@ -86,7 +86,7 @@ async def finish(browser: Browser, asked: dict[str, str], issuer: OidcIssuer, **
 
 
 async def require_refused(browser: Browser, answer: httpx.Response, fault: str) -> None:
-    """Require that the response led to the sign-in page, with the reason, and to no session."""
+    """Check that byok redirects to the sign-in page with the reason, and does not create a session."""
     assert answer.status_code == 303
     address = urlsplit(answer.headers["location"])
     assert (address.path, dict(parse_qsl(address.query))["fault"]) == ("/sign-in", fault)
@@ -187,7 +187,7 @@ async def test_staff_sign_in_with_an_issuer_of_their_own(
 
 
 def sign_with_public_key(issuer: OidcIssuer, claims: dict[str, Any]) -> str:
-    """Sign a token as an attacker would who hopes that the public key serves as an HMAC secret."""
+    """Sign a token with HMAC, and use the public key as the secret, as in an algorithm confusion attack."""
     public = issuer.key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )

@@ -124,7 +124,7 @@ async def test_user_signs_in_and_out_in_a_browser(
         await page.get_by_role("button", name="Sign out").click()
         await page.locator(
             "button[name=answer][value=logout]"
-        ).click()  # Canaille asks, because byok sends no id_token_hint
+        ).click()  # Canaille asks for confirmation, because byok sends no id_token_hint
         await expect(page).to_have_url(f"{http.base_url}/sign-in")
         stolen = await http.get("/environments", headers={"Cookie": f"{COOKIE_NAME}={session['value']}"})
         assert stolen.headers["location"].startswith("/sign-in")

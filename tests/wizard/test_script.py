@@ -1,4 +1,4 @@
-"""What the script of the steps adds, in a real Chromium: progress, choices that act at once, and entries that stay."""
+"""With JavaScript in a real Chromium, the steps show progress, apply choices immediately and keep the user's input."""
 
 import os
 import re
@@ -24,7 +24,7 @@ from tests.workflows.temporal_env import WorkflowHarness
 
 
 async def check_page(page: Page, name: str) -> None:
-    """Check the page's accessibility, and save a screenshot if that is asked for."""
+    """Check the page's accessibility, and save a screenshot if `BYOK_TEST_PICTURES` is set."""
     folder = os.environ.get("BYOK_TEST_PICTURES")
     if folder:
         await page.screenshot(path=Path(folder) / f"script-{name}.png", full_page=True)
@@ -53,7 +53,9 @@ async def test_nothing_typed_is_lost_and_each_answer_comes_without_a_page_load(
         await page.get_by_label("Access token").fill(TOKEN)
         await page.get_by_role("button", name="Sign in").click()
         await page.get_by_role("button", name="Next: Encryption at rest").click()
-        await expect(page.locator("#name-fault")).to_contain_text("Enter a name")  # no bubble of the browser
+        await expect(page.locator("#name-fault")).to_contain_text(
+            "Enter a name"
+        )  # on the page, not in the browser's own bubble
         await expect(page.get_by_label("Environment name")).to_be_focused()
         await page.get_by_label("Environment name").fill(DRAFT["name"])
         await expect(page.locator("#name-fault")).to_be_empty()
@@ -69,7 +71,7 @@ async def test_nothing_typed_is_lost_and_each_answer_comes_without_a_page_load(
         await page.get_by_label("Customer-managed").check()
         await page.get_by_label("S3 key ARN").fill(S3_KEY)
         await page.get_by_label("RDS key ARN").fill(rds_key)
-        await expect(page.locator("#panel-template")).to_be_hidden()  # the kit is of no use any more
+        await expect(page.locator("#panel-template")).to_be_hidden()  # the onboarding kit is no longer needed
 
         await page.get_by_role("button", name="Validate keys").click()
         await expect(page.get_by_text("Validating your keys…")).to_be_in_viewport()

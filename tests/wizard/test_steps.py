@@ -93,7 +93,7 @@ async def test_statements_tab_has_the_statements_of_both_keys(browser: Browser) 
         assert shown == build_key_statements(which, grantee, PLATFORM.vendor)  # contract 57, 58
     text = " ".join(re.sub(r"<[^>]+>", "", panel).split())
     assert "create two symmetric keys with the usage Encrypt and decrypt" in text  # contract 51, 52
-    assert "Append the statements below each key's name to the Statement array" in text  # contract 59
+    assert "Append the statements shown for each key to the Statement array" in text  # contract 59
     assert "Do not delete or alter the statements that AWS adds" in text  # contract 56
     assert "you may be unable to administer your own key" in text  # contract 56
 
@@ -190,7 +190,7 @@ async def test_platform_managed_environment_goes_from_the_first_page_to_its_prog
     await browser.open_page("/new", name="on-ours", region=REGION, next="1")
     await browser.open_page("/new/encryption", name="on-ours", region=REGION, encryption="platform-managed")
     assert "cannot be switched to your own keys later" in browser.text  # contract 9
-    assert "Onboarding values" not in browser.text  # contract 132: no onboarding
+    assert "Onboarding values" not in browser.text  # contract 132: the customer has no keys to set up
     await browser.open_page("/new/encryption", name="on-ours", region=REGION, encryption="platform-managed", next="1")
     assert browser.page.url.path == "/new/review"
     assert "S3 key ARN" not in browser.text
@@ -316,7 +316,7 @@ async def test_review_shows_what_is_known_about_each_key(browser: Browser, harne
     assert "Validate your keys first" not in browser.text
     await browser.open_page(
         "/new/review", **{**verified, "s3_key_arn": f"{S3_KEY[:-1]}0"}
-    )  # the check is of another key
+    )  # this key has not been checked
     assert browser.text.count("not verified") == 2
     harness.activities.script["probe_s3_key"] = [DISABLED]
     await browser.open_page("/new/encryption", **DRAFT)
@@ -379,7 +379,7 @@ async def test_nothing_is_created_without_confirmation(browser: Browser, environ
     draft = {**DRAFT, "name": environment_id}
     await browser.open_page("/new/review", **draft)  # contract 29
     await browser.submit_form("/new/review", draft)
-    assert "Nothing was created yet. Select the checkbox" in browser.text
+    assert "Nothing has been created yet. Select the checkbox" in browser.text
     assert (await browser.open_page(f"/environments/{environment_id}")).status_code == 404
     assert 'href="/docs/problems/byok.EnvironmentNotFound"' in browser.page.text
 
@@ -493,4 +493,4 @@ async def test_running_page_refreshes_itself_without_javascript(
     await browser.open_page(f"/environments/{environment_id}")
     assert 'http-equiv="refresh" content="3;' in first or ">Ready<" in first
     assert 'http-equiv="refresh" content="3;' not in browser.page.text
-    assert 'http-equiv="refresh" content="60;' in browser.page.text  # the health of an open page must not become old
+    assert 'http-equiv="refresh" content="60;' in browser.page.text  # the page refreshes to show the current health

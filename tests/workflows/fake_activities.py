@@ -181,28 +181,29 @@ class FakeActivities:
     """Activities that succeed unless scripted otherwise.
 
     Attributes:
-        script: For each activity name, a list with one step for each of the next attempts; a step is an exception to
-            raise, or a function to call before the attempt succeeds.
+        script: For each activity name, the steps of the next attempts, in order. A step is an exception to raise, or a
+            function to call before the attempt succeeds.
         calls: The names of all attempts, in order.
         inputs: For each activity name, the inputs of the activity's attempts.
         removals: For each activity name, the result to return instead of "removed".
         findings: The findings of `probe_environment`, which runs before the keys get a tenant name.
         conflicts: The problems of keys that other environments use.
-        unproved: The reason why the Aurora key cannot be proved; None if the key can be proved.
+        unproved: The reason why a check cannot verify the Aurora key; None if the check verifies the key.
         allows_aurora_proof: Whether plans state that the platform allows proofs of Aurora keys.
         joins_proofs: Whether a check joins the workflow that proves its Aurora key. By default, `await_aurora_proof`
-            returns immediately: all tests share the keys, but each test has a separate task queue, so a check could
-            otherwise join another test's proof.
+            returns immediately. Otherwise, a check could join the proof of another test, because all tests use the same
+            keys.
         garbled: Whether the probe of the S3 key returns a result that no workflow can decode.
         listed: The results of successive listings of the environment's resources, in order; later listings are empty.
         foreign: The buckets with objects that provisioning did not write.
         claims: All claims on keys.
         accounts: The organisation of each registered AWS account.
-        unrecorded: The pages of environments that have no record.
-        swept: The pages of a sweep.
+        unrecorded: The pages that the activity `list_unrecorded_environments` returns, in order.
+        swept: The pages that the activity of a sweep returns, in order.
         quotas: The quotas of the organisations. The activity that checks the quotas is the real one, and counts
             workflows in the Temporal server.
-        endpoints: The endpoints to which the records' real activity starts deliveries.
+        endpoints: The endpoints to which notifications are delivered. The activity that starts deliveries is the real
+            one.
         sender: Sends the notifications; None if every delivery succeeds without a request.
     """
 

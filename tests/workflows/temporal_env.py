@@ -54,8 +54,8 @@ QUICK_REMOVAL = (
 )
 """Settings with which the Temporal server deletes workflows within a second instead of a minute."""
 
-# Settings of the Temporal server: use a clock per workflow, allow pauses of workflows, do not round timers up to a
-# second, do not wait 50 ms for each workflow task, and distribute tasks fairly between organisations.
+# With these settings, the Temporal server has a separate clock for each workflow, can pause workflows, and distributes
+# tasks fairly between organisations. It does not round timers up to a second or wait 50 ms for each workflow task.
 _SERVER = (
     "frontend.WorkflowTimeSkippingEnabled=true",
     "frontend.WorkflowPauseEnabled=true",

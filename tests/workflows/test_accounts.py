@@ -28,10 +28,10 @@ USES_KEYS = {contracts.PROVISION_ENVIRONMENT_WORKFLOW, CHECK_KEYS_WORKFLOW, cont
 
 STARTED_AFTER_THE_LOOKUP = {contracts.PROVE_AURORA_KEY_WORKFLOW}
 OF_EXISTING_ENVIRONMENTS = {contracts.CHECK_KEY_HEALTH_WORKFLOW, contracts.VERIFY_ENVIRONMENT_WORKFLOW}
-"""They use only the keys of existing environments, whose accounts byok checked when it created the environment."""
+"""The workflows that only use keys of existing environments, whose accounts byok checked during provisioning."""
 
 REMOVES = {contracts.DELETE_ENVIRONMENT_WORKFLOW}
-"""A deletion is not refused: unregistering an account must not prevent the removal of an environment."""
+"""This workflow does not check accounts, so that an environment can be deleted once its account is unregistered."""
 
 WITHOUT_KEYS = {
     contracts.REGISTER_ACCOUNT_WORKFLOW,

@@ -366,7 +366,7 @@ BOUNDS = {
     "remove_cluster": (3 * MINUTE, HOLD + 60 * MINUTE, 8),
     "remove_bucket": (3 * MINUTE, HOLD + 60 * MINUTE, 8),
 }
-"""Each activity's timeouts, in seconds: for one attempt, across all attempts, and for heartbeats."""
+"""Each activity's start-to-close, schedule-to-close and heartbeat timeouts, in seconds."""
 
 
 async def test_every_activity_has_timeouts_heartbeats_and_retries(

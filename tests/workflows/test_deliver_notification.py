@@ -1,4 +1,4 @@
-"""Each change of an environment is delivered to each endpoint: durably, signed, at least once, under one stable id."""
+"""A workflow delivers each notification to each endpoint at least once, with a signature and a stable id."""
 
 import json
 import uuid
@@ -233,7 +233,7 @@ async def test_nothing_is_started_without_endpoints(harness: WorkflowHarness, en
 
 
 async def test_refused_run_is_not_delivered(notifying: WorkflowHarness, receiver: WebhookReceiver) -> None:
-    """The id belongs to another owner's environment, which did not change."""
+    """The environment id belongs to another owner, whose environment did not change, so no notification is sent."""
     environment_id = f"globex-{uuid.uuid4().hex[:8]}"
     first = await notifying.start_provision(build_provision_request(environment_id))
     await first.result()

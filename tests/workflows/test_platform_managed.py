@@ -82,7 +82,7 @@ async def test_deletion_removes_everything_and_releases_no_claim(
     assert result.removed == ("byok-acme", "byok-acme-files")
     assert "release_all_claims" not in harness.activities.calls  # contract 132
     (planned,) = harness.activities.inputs["remove_bucket"]
-    assert planned.environment.encryption is Encryption.PLATFORM_MANAGED  # contract 137: as AWS reports it
+    assert planned.environment.encryption is Encryption.PLATFORM_MANAGED  # contract 137: as reported by AWS
     progress = await harness.read_progress(environment_id)
     assert progress.request.encryption is Encryption.PLATFORM_MANAGED
     assert (progress.request.s3_key_arn, progress.request.rds_key_arn) == (None, None)

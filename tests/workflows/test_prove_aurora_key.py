@@ -42,7 +42,7 @@ def joined(harness: WorkflowHarness) -> WorkflowHarness:
 
 
 def hold_removal(harness: WorkflowHarness) -> tuple[threading.Event, threading.Event]:
-    """Hold the next removal; return an event that is set when the removal starts, and an event that ends the hold."""
+    """Block the next removal; return an event that is set when it starts, and an event that unblocks it."""
     begun, release = threading.Event(), threading.Event()
 
     def hold() -> None:

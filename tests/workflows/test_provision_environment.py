@@ -88,9 +88,9 @@ async def test_event_count_of_a_successful_environment_is_stable(harness: Workfl
     history = await handle.fetch_history()
     kinds = [event.WhichOneof("attributes") for event in history.events]
     # The history has one event each for the start, the completion, the plan and the two reports to the record (local
-    # activities), three for each other activity, and two for each phase except the first, which is published with the
-    # start. All other events belong to workflow tasks. The number of workflow tasks varies, because it depends on which
-    # of two parallel activities completes first.
+    # activities). Every other activity adds three events. Every phase adds two events, except the first phase, which
+    # the start request publishes. All other events belong to workflow tasks. The number of workflow tasks varies,
+    # because it depends on which of two parallel activities completes first.
     workflow_tasks = [kind for kind in kinds if kind and kind.startswith("workflow_task_")]
     steps, phases = len(harness.activities.calls) - 1, len((await harness.read_progress(environment_id)).timeline) - 1
     assert len(kinds) - len(workflow_tasks) == 2 + 3 + 3 * steps + 2 * phases

@@ -122,10 +122,10 @@ class WorkerBuilds:
         return described.raw_description.workflow_execution_info.versioning_info.deployment_version.build_id
 
     async def moves_to(self, build: str, running: WorkflowHandle[Any, Any]) -> None:
-        """Wait until a running workflow is on a build.
+        """Wait until a running workflow has moved to a build.
 
-        A workflow can move at each of its workflow tasks. The server tells the worker's sticky queue of a new current
-        version some time after `read_routing` shows it, so that one task is not always enough. A signal that the
+        A workflow can move at each of its workflow tasks. The worker's sticky queue learns of a new current version
+        only some time after `read_routing` shows the version, so one task is not always enough. A signal that the
         workflow does not handle adds a task and changes nothing else.
         """
         while await self._read_build_id(running.id) != build:
@@ -153,7 +153,7 @@ async def builds(temporal: WorkflowEnvironment) -> AsyncIterator[WorkerBuilds]:
 
 
 def hold_activity(harness: WorkflowHarness, step: str) -> tuple[threading.Event, Callable[[], None]]:
-    """Hold an activity; return an event that is set when the activity begins, and a function that ends the hold."""
+    """Block an activity; return an event that is set when it begins, and a function that unblocks it."""
     begun, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:

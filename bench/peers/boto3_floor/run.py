@@ -1,4 +1,4 @@
-"""The floor: a bare script that creates each environment in a separate thread, without keeping any state."""
+"""The baseline: a bare script that creates each environment in a separate thread, without keeping any state."""
 
 import os
 

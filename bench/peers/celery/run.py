@@ -1,4 +1,4 @@
-"""Celery on Redis: one worker, which has one process per concurrent environment. A batch is a group of chains."""
+"""Celery on Redis: one worker with one process per concurrent environment. A batch is a group of chains."""
 
 import os
 

@@ -1,7 +1,7 @@
 """The route to which EventBridge sends AWS events (contract 141).
 
-EventBridge authenticates with a shared secret in a header (docs/aws-events.md). A caller who knows the secret can only
-make byok check environments.
+EventBridge authenticates with a shared secret in a header (docs/aws-events.md). A caller who knows the secret can start
+checks of environments, and nothing else.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from byok.service.environments import EnvironmentService
 
 EVENT_HEADER: Final = "X-Byok-Event-Secret"
 EVENTBRIDGE_CALLER: Final = Caller(None, frozenset(), subject="aws-events")
-"""The requester in the audit trail. It has no scope, so no other route accepts it."""
+"""The requester in the audit trail. The requester has no scope, so no other route accepts it."""
 
 router = APIRouter(
     prefix="/events",
@@ -65,7 +65,7 @@ async def _service(request: Request, given: Annotated[str | None, Depends(_secre
         raise ProblemError(
             HTTPStatus.UNAUTHORIZED,
             "byok.Unauthenticated",
-            f"The header {EVENT_HEADER} is missing, or contains another secret than this server.",
+            f"The header {EVENT_HEADER} is missing, or does not contain the secret in BYOK_API__AWS_EVENTS_SECRET.",
             {"WWW-Authenticate": f'ApiKey header="{EVENT_HEADER}"'},
         )
     identify_requester(request, EVENTBRIDGE_CALLER)
@@ -77,17 +77,18 @@ async def _service(request: Request, given: Annotated[str | None, Depends(_secre
 async def receive_aws_event(
     service: Annotated[EnvironmentService, Depends(_service)], state: State, event: AwsEvent
 ) -> AwsEventResponse:
-    """Start a check of each environment that an event from EventBridge is about.
+    """Start a check of each environment that is affected by an event from EventBridge.
 
-    An event never changes a health by itself. The list is empty if the event gives no reason to check a READY
-    environment. This is no error, so that EventBridge does not send the event again.
+    An event alone never changes the health of an environment; only a check does. If the event affects no READY
+    environment, the list is empty. The response is then still a success, so that EventBridge does not send the event
+    again.
     """
     if not event.is_timely(datetime.now(UTC)):
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "byok.EventNotTimely",
-            "time: must be at most 15 minutes ago and at most 5 minutes ahead. Nothing was started: the regular checks "
-            "find what the event reports.",
+            "time: must be at most 15 minutes ago and at most 5 minutes ahead. No check was started. The next "
+            "regular check detects what the event reports.",
             fault=("time", "must be at most 15 minutes ago and at most 5 minutes ahead"),
         )
     subject = find_subject(event, state.vendor, account_id_of_role(state.platform_role_arn))

@@ -20,7 +20,10 @@ router = APIRouter(
 
 @router.get("/claims")
 async def list_claims(_: StaffCaller, service: Service, request: Annotated[ListClaimsRequest, Query()]) -> ClaimPage:
-    """List which environment claimed each key, whether the environment uses the key, and what to do about the claim.
+    """List the claims on keys.
+
+    Each entry contains the environment that claimed the key, whether this environment uses the key, and what to do
+    about the claim.
 
     Only the vendor's staff may list claims, because the list shows the keys and environments of all organisations.
     """

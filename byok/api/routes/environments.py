@@ -47,7 +47,10 @@ class ReplayRequest(RequestModel):
 
 
 class NameKeysRequest(RequestModel):
-    """A request to set the tenant name on both keys; `tenant` replaces the name that the platform assigned."""
+    """A request to set the tenant name on both keys.
+
+    `tenant` replaces the tenant name that the platform assigned to the environment.
+    """
 
     tenant: str | None = Field(default=None, min_length=1, max_length=1024)
     tenant_role_arn: RoleArn | None = None
@@ -107,7 +110,9 @@ async def list_environments(
     service: Service,
     state: State,
     phase: Annotated[Phase | None, Query(description="Return only environments in this phase.")] = None,
-    health: Annotated[HealthState | None, Query(description="Return only READY environments with this health.")] = None,
+    health: Annotated[
+        HealthState | None, Query(description="Return only READY environments with this health status.")
+    ] = None,
     prefix: Annotated[
         str,
         Query(
@@ -136,9 +141,9 @@ async def get(environment_id: ReadableId, service: Service) -> EnvironmentStatus
 
 @router.post("/{environment_id}/verification", responses=NOT_FOUND_OR_CONFLICT_RESPONSES)
 async def verify(environment_id: WritableId, service: Service) -> EnvironmentHealth:
-    """Prove a READY environment's keys and compare its settings now, and return its health.
+    """Verify the keys and settings of a READY environment now, and return its health.
 
-    If AWS does not answer, the response contains the last known health, and `unreachable` says why.
+    If AWS does not respond, the response contains the last known health, and `unreachable` contains the reason.
     """
     return await verify_environment(service, environment_id)
 

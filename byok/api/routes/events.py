@@ -30,7 +30,7 @@ router = APIRouter(prefix="/environments", tags=["environments"])
 
 @dataclass(frozen=True)
 class EventCursor:
-    """A client's position in the event stream.
+    """How far a client has read the event stream.
 
     Attributes:
         run_id: The run that the client has seen; empty if it has seen no run.
@@ -126,7 +126,7 @@ async def events(
 
 
 def events_since(status: EnvironmentStatus, seen: EventCursor) -> list[ServerSentEvent]:
-    """Return a status's events, except those that the client has already seen."""
+    """Return the events for a status, without the events that the client has already received."""
     now = EventCursor.from_status(status)
     known = seen.phases if seen.run_id == now.run_id else 0
     found = [

@@ -60,8 +60,8 @@ class DiagnosisRequest(BaseModel):
 async def check_keys(caller: WriteCaller, service: Service, state: State, request: CheckKeysRequest) -> KeyCheckResult:
     """Return a verdict on each key: verified, cannot be used, or not verified.
 
-    byok verifies the Aurora key only if `prove_aurora_key` is true: byok creates a cluster without instances, and
-    then removes the cluster.
+    byok verifies the Aurora key only if `prove_aurora_key` is true. To verify the key, byok creates a cluster without
+    instances, and then removes the cluster.
     """
     request = claim_request(caller, request)
     require_region_in_use(state, request.region)
@@ -83,7 +83,7 @@ async def check_key_policy(caller: ReadCaller, state: State, request: PolicyChec
 
 @router.post("/diagnoses")
 async def diagnose(_: ReadCaller, state: State, request: DiagnosisRequest) -> DiagnosisResponse:
-    """Return what is wrong with two keys, from the output of the key administrator's script, without calling AWS."""
+    """Diagnose two keys from the output of the key administrator's script, without calling AWS."""
     try:
         collection = CollectedKeys.parse(request.output)
         collection.require_platform_role(state.platform_role_arn)

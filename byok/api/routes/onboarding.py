@@ -25,7 +25,7 @@ router = APIRouter(
     responses=openapi_problem_responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 _ANY_STACK: Final = "byok-kms-keys"
-"""A placeholder stack name, for routes that build a kit but return only the parts that do not contain the name."""
+"""A placeholder for the stack name in responses that do not contain the stack name."""
 
 Organisation = Annotated[
     OrganisationName | None,
@@ -84,7 +84,7 @@ async def values(
         Query(
             pattern=ENVIRONMENT_ID_PATTERN,
             max_length=ENVIRONMENT_ID_MAX_LENGTH,
-            description="The future environment's id; the key stack is named after it.",
+            description="The id that the environment will have. byok names the key stack after this id.",
         ),
     ] = None,
     profile: Annotated[
@@ -135,7 +135,7 @@ async def template(
     ] = TemplateKind.KEYS,
     organisation: Organisation = None,
 ) -> Response:
-    """Return the CloudFormation template that creates both keys, or another file that creates resources.
+    """Return a file with which the customer creates resources: by default, the CloudFormation template of both keys.
 
     Only the Terraform file depends on the Region and on the organisation.
     """
@@ -155,7 +155,8 @@ async def script(
 ) -> Response:
     """Return the script with which the key administrator collects facts about both keys.
 
-    The script is read-only, and prompts for the ARNs that are missing. `POST /v1/diagnoses` reads the script's output.
+    The script is read-only, and prompts for any ARN that the request does not contain. `POST /v1/diagnoses` reads the
+    script's output.
     """
     owner = caller.organisation or organisation
     build_kit(state, region, _ANY_STACK)

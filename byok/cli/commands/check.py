@@ -36,7 +36,7 @@ def check(
     name: Annotated[
         str | None,
         typer.Option(
-            help="The environment that the keys are for. The check accepts keys that this environment already uses, "
+            help="The environment that will use the keys. The check accepts keys that this environment already uses, "
             "but refuses keys that another environment uses."
         ),
     ] = None,
@@ -57,10 +57,10 @@ def check(
 ) -> None:
     """Check two keys without creating an environment.
 
-    Each key is verified, cannot be used, or is not verified. To verify the S3 key, byok writes and reads objects that
-    S3 encrypts with the key. To verify the Aurora key, byok creates a cluster without instances that RDS encrypts with
-    the key. byok then removes the objects and the cluster; the removal of the cluster continues after the check ends.
-    byok reuses the result for an Aurora key for ten minutes.
+    The verdict on each key is verified, cannot be used, or not verified. To verify the S3 key, byok writes and reads
+    objects that S3 encrypts with the key. To verify the Aurora key, byok creates a cluster without instances, which
+    RDS encrypts with the key. byok then removes the objects and the cluster. The removal of the cluster continues after
+    the check ends. byok reuses the result for an Aurora key for ten minutes.
 
     Examples:
         byok check --region eu-central-1 --s3-key-arn "$S3_KEY_ARN" --rds-key-arn "$RDS_KEY_ARN"
@@ -100,7 +100,8 @@ def _check(options: dict[str, object], reason: str | None, *, as_json: bool) -> 
 
     request = request_from_options(CheckKeysRequest, options)
     impossible = find_request_problems(request, Settings())
-    # Check a key even if the other key's ARN can never work, so that the customer can fix both keys at the same time.
+    # If the ARN of only one key can never work, still check the other key, so that the customer can fix both keys at
+    # the same time.
     if {finding.key for finding in impossible} >= set(KeyPurpose) or None in {finding.key for finding in impossible}:
         found = _build_refusal(request, impossible)
     else:
@@ -118,7 +119,7 @@ def _check(options: dict[str, object], reason: str | None, *, as_json: bool) -> 
 
 
 def check_as_json(found: "KeyCheckResult") -> "dict[str, object]":
-    """Return the JSON object that `byok check -o json` prints: the result, and its findings as problems."""
+    """Return the JSON object that `byok check -o json` prints."""
     from byok.cli.requests import as_json_dict
 
     problems = [as_json_dict(finding) for finding in found.findings]
@@ -133,7 +134,10 @@ def exit_code_for_check(found: "KeyCheckResult") -> int:
 
 
 def _build_refusal(request: "CheckKeysRequest", findings: "tuple[Problem, ...]", reason: str = "") -> "KeyCheckResult":
-    """Return verdicts without running the check. A key without a finding is not verified; `reason` says why."""
+    """Return the verdicts for a check that did not run.
+
+    A key without a finding is not verified, and `reason` contains the reason.
+    """
     from byok.domain.arns import KeyPurpose
     from byok.domain.models import CheckedKey, CheckedKeys, KeyCheckResult
 

@@ -14,18 +14,21 @@ if TYPE_CHECKING:
     from byok.local.stack import DevStack
 
 _DATABASE_SECONDS: Final = 0.4
-"""How long the local AWS takes to create a cluster or an instance, which is long enough to show that byok waits."""
+"""How long the local AWS emulator takes to create a cluster or an instance.
+
+The demo shows that byok waits, so the wait must be long enough to notice.
+"""
 
 _SETTINGS: Final = {"BYOK_DATABASE_POLL_SECONDS": "0.2"}
-"""The worker's settings. The worker must poll often, because the local AWS creates a cluster in less than a second."""
+"""The worker's settings. The worker must poll often, because the local AWS emulator creates a cluster quickly."""
 
 
 def demo() -> None:
     """Show how provisioning works, stops and resumes.
 
     One of two environments stops because its S3 key is disabled, and resumes after the customer enables the key. At the
-    end, byok sets the other environment's tenant name on that environment's keys. Everything runs on this machine, on
-    free ports and in a temporary folder, and nothing is left behind.
+    end, byok sets the tenant name of the other environment on that environment's keys. Everything runs on this machine,
+    on free ports and in a temporary folder, and nothing is left behind.
 
     Examples:
         byok demo
@@ -55,7 +58,9 @@ async def _demo(folder: Path) -> int:
     from byok.local.stack import DevStack
 
     out = make_console()
-    out.print("Starting Temporal, a local AWS and a worker on this machine; no AWS account is touched.", style="dim")
+    out.print(
+        "Starting Temporal, a local AWS emulator and a worker on this machine; no AWS account is touched.", style="dim"
+    )
 
     def headline(text: str) -> None:
         out.print(f"\n{text}\n", style="bold")
@@ -68,7 +73,7 @@ async def _demo(folder: Path) -> int:
             lambda named: out.print(views.render_tenant_outcome(named)),
             headline,
         )
-        stack.hurry.set()  # nothing is kept, so no child process needs time to save its state
+        stack.hurry.set()  # the folder is deleted, so no child process needs time to save its state
         return outcome
 
     stack = DevStack(folder, Ports.pick_free(), database_seconds=_DATABASE_SECONDS, settings=_SETTINGS)
@@ -91,7 +96,7 @@ def _summarise(outcome: "DemoOutcome") -> None:
         out.print(f"  [red]✗ failed:[/red] {sentence}")
     for status in outcome.environments:
         if status.evidence:
-            out.print(f"\nResources of {status.environment_id} by key, as AWS reports them:")
+            out.print(f"\nResources of {status.environment_id} grouped by key, as AWS reports them:")
             out.print(views.render_evidence(status.evidence))
     out.print(f"\nDone in {outcome.seconds:.0f} s. Every process has exited.")
     out.print(

@@ -61,7 +61,7 @@ def diagnose(
     file: Annotated[Path, typer.Argument(help="The file that contains the script's output, or - for standard input.")],
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Explain what is wrong with two keys, likely causes first.
+    """Explain the problems with two keys, the most likely causes first.
 
     Reads the output of the key administrator's script (`byok doctor --customer`).
 

@@ -1,4 +1,4 @@
-"""`byok inventory`: makes the records of environments again from what AWS shows."""
+"""`byok inventory`: rebuilds the records of environments from the resources that exist in AWS."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,10 @@ inventory = CommandLine("inventory", help="Compare byok's records with AWS.")
 
 @inventory.callback()
 def accept_inventory_commands() -> None:
-    """Keep `rebuild` a command of its own, although it is the only one."""
+    """Do nothing.
+
+    Without this callback, Typer would drop the name `rebuild`, because the group contains only one command.
+    """
 
 
 @inventory.command()
@@ -24,12 +27,12 @@ def rebuild(
     reason: Reason = None,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Make the records of environments that have resources in AWS but no record.
+    """Rebuild the missing records of environments that have resources in AWS.
 
-    Use this command after a loss of Temporal's database. A worker searches all Regions in use, compares the resources,
-    tags and claims of each environment with the blueprint, and begins a record: READY if everything is in place,
-    otherwise STOPPED. The command changes nothing in AWS, and no existing record. An environment without a cluster gets
-    no record, and is found only if it has claims on keys.
+    Use this command if Temporal's database was lost. A worker searches all Regions in use, and compares the resources,
+    tags and claims of each environment with the blueprint. It then creates a record, which is READY if everything is in
+    place, and otherwise STOPPED. The command changes neither AWS nor an existing record. An environment without a
+    cluster gets no record. The command reports such an environment only if it has claims on keys.
 
     Examples:
         byok inventory rebuild --reason "Temporal was restored from an old backup"
@@ -69,8 +72,11 @@ def _format(result: "RebuildResult") -> str:
         lines.append(f"… and {hidden} more")
     lines.append(
         f"Records rebuilt: {result.ready + result.stopped} ({result.ready} READY, {result.stopped} STOPPED). "
-        f"Not rebuilt: {result.missing}. Already recorded, or being changed: {result.skipped}."
+        f"Not rebuilt: {result.missing}. Already recorded, or with an operation in progress: {result.skipped}."
     )
     if result.ready + result.stopped:
-        lines += ["AWS does not show, so the rebuilt records lack:", *(f"  - {one}" for one in UNKNOWN_AFTER_REBUILD)]
+        lines += [
+            "AWS does not show the following facts, so the rebuilt records do not contain them:",
+            *(f"  - {one}" for one in UNKNOWN_AFTER_REBUILD),
+        ]
     return "\n".join(lines)

@@ -110,7 +110,7 @@ def delete(
         bool,
         typer.Option(
             "--platform-managed",
-            help="Specify that the environment uses platform-managed keys; byok verifies in AWS that it does.",
+            help="State that the environment uses platform-managed keys. byok verifies this statement in AWS.",
         ),
     ] = False,
     reason: Reason = None,

@@ -1,4 +1,4 @@
-"""`byok notifications`: lists the deliveries of notifications, tests an endpoint, and delivers again."""
+"""`byok notifications`: lists the deliveries of notifications, tests an endpoint, and resends a notification."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -25,10 +25,10 @@ def list_notifications(
 ) -> None:
     """List the deliveries of notifications, newest first.
 
-    A delivery is delivered, retrying (with the last error) or failed.
+    A delivery has one of three states: delivered, retrying (with the last error) or failed.
 
-    Reads the deliveries from Temporal, so no worker needs to be running. Temporal deletes a delivery that has ended
-    once its retention has passed.
+    Reads the deliveries from Temporal, so no worker needs to be running. Temporal deletes a completed delivery at the
+    end of the retention period.
 
     Examples:
         byok notifications list --environment acme
@@ -54,12 +54,13 @@ def deliver_test(
 ) -> None:
     """Deliver a test notification to an endpoint now, in one attempt.
 
-    A worker delivers it, because only the workers' settings contain the endpoint's URL and secrets.
+    A worker delivers the notification, because only the workers' settings contain the endpoint's URL and secrets.
 
     Examples:
         byok notifications test pager
 
-    Exit codes: 0 the endpoint accepted it; 1 the endpoint did not accept it, or is unknown; 2 incorrect usage.
+    Exit codes: 0 the endpoint accepted the notification; 1 the endpoint rejected the notification, did not respond, or
+    is unknown; 2 incorrect usage.
     """
     import asyncio
 
@@ -99,7 +100,7 @@ async def _list(environment: str | None, limit: int) -> "list[Delivery]":
     from byok.service.notifications import list_deliveries
 
     if environment is not None and not re.fullmatch(ENVIRONMENT_ID_PATTERN, environment):
-        raise UsageError("--environment: not an environment's id.")
+        raise UsageError("--environment: not a valid environment id.")
     return await list_deliveries(await connect_service(), environment, limit)
 
 

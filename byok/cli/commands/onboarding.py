@@ -35,7 +35,7 @@ def onboarding(
     platform_role_arn: PlatformRole = None,
     profile: Profile = None,
     environment: Annotated[
-        str | None, typer.Option(help="The future environment's id; the key stack is named after it.")
+        str | None, typer.Option(help="The id that the environment will have. byok names the key stack after this id.")
     ] = None,
     stack_name: Annotated[
         str | None,
@@ -224,8 +224,8 @@ def _show(kit: "OnboardingKit") -> None:
     print_text(f"\n{kit.commands.print_payload_command()}\n")
     heading("B. Manually: create two symmetric Encrypt and decrypt keys in this Region, one for S3 and one for Aurora")
     prose(
-        "Each list of statements below is for the key named above the list. Append the statements to the Statement "
-        "array of that key's policy. Do not change the existing statements."
+        "Each list of statements below follows the name of a key. Append the statements to the Statement array of "
+        "that key's policy. Do not change the existing statements."
     )
     for which in KeyPurpose:
         block(f"\n{which.display_name}:")
@@ -240,7 +240,7 @@ def _show(kit: "OnboardingKit") -> None:
     prose(
         "Once the environment is ready, you receive its tenant name and the commands that set the name on both keys, "
         "as aliases and tags. If you created the keys with the stack, deploy the stack again with the parameter "
-        "TenantName. The keys stay the same, and the environment works without the name."
+        "TenantName, which does not change the keys themselves. The environment also works without the name."
     )
     heading("Optional: let the platform set the name on the keys")
     _show_tenant_role(kit, prose)

@@ -1,4 +1,7 @@
-"""`byok policy`: renders the platform's statements, and checks or completes a key policy, all without AWS calls."""
+"""`byok policy`: prints the platform's statements, and checks or completes a key policy.
+
+The commands make no AWS calls.
+"""
 
 import codecs
 import sys
@@ -80,10 +83,10 @@ def check(
 ) -> None:
     """Check a key policy, permission by permission.
 
-    For each permission that the platform needs, reports whether the policy grants the permission and, if not, what to
-    change.
+    For each permission that the platform needs, byok reports whether the policy grants the permission and, if not, what
+    to change.
 
-    Needs no credentials and makes no AWS calls, because byok itself evaluates the policy, as AWS would.
+    The check needs no credentials and makes no AWS calls, because byok evaluates the policy in the same way as AWS.
 
     Examples:
         byok policy check aurora examples/aurora-key-policy.json --region eu-central-1
@@ -184,16 +187,16 @@ def merge(
                 "The file begins with a byte order mark, which is kept. If KMS rejects the policy, remove the mark."
             )
         if not merged.changed:
-            print_message("Nothing to do: the policy already has the statements.")
+            print_message("Nothing to do: the policy already contains the statements.")
         elif known is not None and out is not None and str(out) != "-":
             from byok.domain.onboarding.customer_commands import build_put_policy_command
 
             put = build_put_policy_command(region, known, str(out))
-            print_message(f"The key administrator puts the policy on the key with: {put}")
+            print_message(f"The key administrator applies the policy to the key with: {put}")
 
 
 def _require_key_of_region(key_arn: str | None, region: str) -> str | None:
-    """Return the key's ARN, if the key is in this Region.
+    """Return the ARN if it is the ARN of a key in this Region; None if no ARN is given.
 
     Raises:
         UsageError: The value is not a key ARN, or the key is in another Region.

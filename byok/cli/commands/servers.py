@@ -1,4 +1,4 @@
-"""`byok web`, `byok worker` and `byok token`: run the two long-running programs, and make tokens for the HTTP API."""
+"""`byok web` and `byok worker` run byok's two servers; `byok token` creates a token for the HTTP API."""
 
 from typing import Annotated
 
@@ -13,15 +13,15 @@ def web(
 ) -> None:
     """Run the server of the wizard and the HTTP API, until SIGTERM or Ctrl-C.
 
-    The server reads its settings from the environment variables BYOK_… and TEMPORAL_…. If the server listens on more
-    than this machine, configure authentication first.
+    The server reads its settings from the environment variables BYOK_… and TEMPORAL_…. If other machines can reach the
+    server, configure authentication first.
 
     Examples:
         byok web
         byok web --host 0.0.0.0 --port 8000
 
-    Exit codes: 0 stopped by a signal; 1 the address cannot be used; 2 a setting is missing, invalid, or would give
-    everyone access.
+    Exit codes: 0 stopped by a signal; 1 the address cannot be used; 2 the settings are invalid or incomplete, or would
+    give everyone access.
     """
     with exit_on_error():
         from byok.settings import Settings
@@ -52,8 +52,9 @@ def worker() -> None:
 
     from byok.local.programs import PROGRAMS_ROOT
 
-    # Replace this process, so that signals and the exit code reach the worker without a parent in between. The worker
-    # is a program of its own, because no module of byok may import workflows or activities.
+    # Replace this process with the worker, so that the worker receives signals directly, and its exit code becomes the
+    # exit code of the command. The worker is a separate program, because no module of byok may import workflows or
+    # activities.
     program = str(PROGRAMS_ROOT / "worker.py")
     os.execv(sys.executable, [sys.executable, program])  # noqa: S606
 
@@ -67,12 +68,12 @@ def token(
         typer.Option(help="Name in audit records. [default: derived from the token]"),
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days until the token expires.")] = 90,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Make a token that cannot change anything.")] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Create a read-only token.")] = False,
 ) -> None:
-    """Make a bearer token for the HTTP API, and its entry for the settings.
+    """Create a bearer token for the HTTP API, and the matching entry for the settings.
 
-    Prints the token, which is shown once and not stored, and then the entry for BYOK_API__TOKENS, which contains only
-    the token's hash.
+    The first output is the token, which is shown once and not stored. The second output is the entry for
+    BYOK_API__TOKENS, which contains only the token's hash.
 
     Examples:
         byok token acme --name portal --days 90

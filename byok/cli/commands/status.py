@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 _FIRST_PAGE: Final = 100
 _LARGER_PAGE: Final = 5
-"""How much larger the next page is. Each page costs some fixed time, but the first rows must appear soon."""
+"""How many times larger each page is than the page before it.
+
+Larger pages are faster in total, because each request has a fixed cost. The first page is small, so that the first rows
+appear soon.
+"""
 
 
 def status(
@@ -46,9 +50,9 @@ def status(
         byok status acme --explain
         byok status acme -o json
 
-    Exit codes: 0 in progress, ready or deleted; 1 stopped by anything except a customer's key, or there is no such
-    environment; 3 stopped by a customer's key, or ready, but a customer's key cannot be used (KEY_LOST) or the
-    tenant alias points to another key.
+    Exit codes: 0 in progress, ready or deleted; 1 no such environment, or stopped, but not by a customer's key; 3
+    stopped by a customer's key, or ready although a customer's key cannot be used (KEY_LOST) or the tenant alias points
+    to another key.
     """
     import asyncio
 
@@ -68,7 +72,7 @@ class ListFormat(StrEnum):
 
 def list_environments(
     phase: Annotated[Phase | None, typer.Option(help="List only environments in this phase.")] = None,
-    health: Annotated[HealthState | None, typer.Option(help="List only environments with this health.")] = None,
+    health: Annotated[HealthState | None, typer.Option(help="List only environments with this health status.")] = None,
     region: Annotated[str | None, typer.Option(help="List only environments in this AWS Region.")] = None,
     problem: Annotated[
         str | None, typer.Option(metavar="CODE", help="List only environments that stopped with this problem code.")
@@ -82,7 +86,7 @@ def list_environments(
 ) -> None:
     """List environments, most recently created first.
 
-    Only a READY environment has a health.
+    Only a READY environment has a health status.
 
     Examples:
         byok list
@@ -139,7 +143,7 @@ async def _list(wanted: dict[str, Any], sort: SortKey, limit: int, output: ListF
             found, more = found + page, more_follow
             if page and as_text:
                 console.print(render_environments(table, page, wide=wide))
-    else:  # the order is known only once all environments are
+    else:  # sorting requires all environments
         every = [one async for page, _ in _read_pages(service, wanted, None) for one in page]
         found, more = sort_environments(every, sort)[:limit], len(every) > limit
         if found and as_text:
@@ -158,7 +162,7 @@ async def _list(wanted: dict[str, Any], sort: SortKey, limit: int, output: ListF
 async def _read_pages(
     service: "EnvironmentService", wanted: dict[str, Any], limit: int | None
 ) -> "AsyncIterator[tuple[list[EnvironmentSummary], bool]]":
-    """Yield the environments page by page, each page with whether there are more environments."""
+    """Yield pages of environments. The second value of each pair is true if another page follows."""
     count, size, after = 0, _FIRST_PAGE, None
     while limit is None or count < limit:
         size = size if limit is None else min(size, limit - count)

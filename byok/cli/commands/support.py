@@ -1,4 +1,4 @@
-"""`byok support-bundle`: writes what support needs to know about an environment to a file, without secrets."""
+"""`byok support-bundle`: saves diagnostic data about an environment, without secrets, to a file for support."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,12 +18,12 @@ def support_bundle(
     ] = False,
     output: Output = OutputFormat.TEXT,
 ) -> None:
-    """Write a file about an environment, to send to support.
+    """Save diagnostic data about an environment to a file for support.
 
-    The zip file contains the status, the attempts and the decoded histories of the environment's workflows, the result
-    of byok doctor, the versions and the settings of this machine. Secrets are removed: secret settings, credentials,
-    tokens and the headers of requests. The command prints which files the bundle contains; read them before you send
-    the bundle.
+    The zip file contains the environment's status and attempts, the decoded histories of its workflows, the result of
+    byok doctor, and the versions and settings of this machine. Secrets are removed: secret settings, credentials,
+    tokens and the headers of requests. The command lists the files in the bundle. Read these files before you send the
+    bundle.
 
     Examples:
         byok support-bundle acme

@@ -141,7 +141,7 @@ async def _tenant(
 
 
 def _report_once() -> "Callable[[PendingStep], None]":
-    """Return a callback that prints each pending step and its AWS message only once, not on every attempt."""
+    """Return a callback that prints each pending step and its AWS message once, and not again for every attempt."""
     from byok.service.pending import describe_pending_step
 
     told: set[str] = set()

@@ -18,7 +18,7 @@ def up(
     data: Annotated[Path, typer.Option(help="Folder for state and logs; kept across restarts.")] = Path(".byok"),
     temporal_port: Annotated[int, typer.Option(min=1, max=65535, help="Temporal's port.")] = 7233,
     ui_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Temporal's UI.")] = 8233,
-    aws_port: Annotated[int, typer.Option(min=1, max=65535, help="The local AWS's port.")] = 4566,
+    aws_port: Annotated[int, typer.Option(min=1, max=65535, help="The local AWS emulator's port.")] = 4566,
     web_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the wizard and the HTTP API.")] = 8000,
     env_file: Annotated[
         Path | None,
@@ -26,12 +26,13 @@ def up(
     ] = None,
     worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Whether to run a worker.")] = True,
     database_seconds: Annotated[
-        float, typer.Option(min=0, max=3600, help="How long the local AWS takes to create a cluster or an instance.")
+        float,
+        typer.Option(min=0, max=3600, help="How long the local AWS emulator takes to create a cluster or an instance."),
     ] = 3.0,
 ) -> None:
     """Run everything on this machine, until Ctrl-C.
 
-    Starts Temporal, a local AWS, a worker, the wizard and the HTTP API.
+    Starts Temporal, a local AWS emulator, a worker, the wizard and the HTTP API.
 
     Everything listens on 127.0.0.1 only. A second Ctrl-C kills every process immediately.
 

@@ -1,4 +1,4 @@
-"""`byok verify`: proves the keys of an environment and compares its settings at once."""
+"""`byok verify`: checks the keys and settings of an environment immediately."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +24,7 @@ def verify(
     starts the cluster. The worker does the same for all environments every few minutes, so you need this command only
     if you do not want to wait.
 
-    While the health is RECOVERING, RDS is still starting the database: repeat the command until it exits with 0.
+    While the health is RECOVERING, RDS is still starting the database. Repeat the command until the exit code is 0.
 
     Examples:
         byok verify acme

@@ -2,7 +2,7 @@
 
 The key administrator collects the facts with a script of plain AWS CLI commands, whose output
 `byok.domain.diagnosis.key_facts` parses. The platform itself cannot read the facts, because it may use the keys only
-through S3 and RDS. If a fact is missing, the diagnosis says so, draws no conclusion from the gap, and does not declare
+through S3 and RDS. If a fact is missing, the diagnosis reports it as missing, and neither assumes a value nor declares
 the key usable.
 """
 
@@ -27,7 +27,7 @@ from byok.domain.vendor import VendorProfile
 
 @dataclass(frozen=True)
 class _KeyContext:
-    """One key, and the data with which byok builds the findings about the key."""
+    """One key, with the data that byok needs to build the findings about that key."""
 
     which: KeyPurpose
     facts: CollectedKey
@@ -81,7 +81,7 @@ def diagnose_collected_keys(
         profile: The customer's AWS CLI profile; empty for commands without a profile.
     """
     findings = list(_arn_findings(collection, vendor, profile))
-    # A key that must be replaced needs no other findings.
+    # If a key must be replaced, other findings about it are irrelevant.
     replaced = {finding.key for finding in findings}
     keys = [
         _KeyContext(which, collection.key(which), collection, vendor, at, profile)
@@ -102,7 +102,7 @@ def diagnose_collected_keys(
 
 
 def are_keys_usable(findings: Iterable[Finding]) -> bool | None:
-    """Return whether, according to the findings, the keys are usable; None if that is unknown."""
+    """Return whether the findings show that the keys are usable; None if the findings are inconclusive."""
     severities = {finding.severity for finding in findings}
     if Severity.STOPS in severities:
         return False
@@ -125,7 +125,7 @@ def _exchange_finding(collection: CollectedKeys) -> Finding:
         "arn.Exchanged",
         None,
         Severity.STOPS,
-        "Each of the two keys has the other key's statements. The two ARNs seem to be swapped.",
+        "Each key's policy contains the statements for the other key. The two ARNs seem to be swapped.",
         build_finding_remedy(
             "The two key ARNs are swapped",
             f"Use {collection.rds.arn} as the {KeyPurpose.S3.field_label}, "
@@ -154,7 +154,7 @@ def _caller_explains_it(collection: CollectedKeys, key: _KeyContext) -> bool:
 
 
 def _caller_findings(collection: CollectedKeys, unseen: list[_KeyContext]) -> Iterator[Finding]:
-    """Yield one finding for all keys that could not be read because of the identity that ran the script."""
+    """Yield a single finding for all keys that the script could not read because of the identity that ran it."""
     caller, unseen = collection.caller, [key for key in unseen if _caller_explains_it(collection, key)]
     if not unseen:
         return
@@ -178,13 +178,13 @@ def _caller_findings(collection: CollectedKeys, unseen: list[_KeyContext]) -> It
                     ),
                     RemedyStep(
                         actor=Actor.KEY_ADMINISTRATOR,
-                        text="Anywhere else, install the AWS CLI and choose a profile. Replace byok with your AWS CLI "
-                        "profile for that account.",
+                        text="To run the script elsewhere, install the AWS CLI and choose a profile. Replace byok with "
+                        "your AWS CLI profile for that account.",
                         command="export AWS_PROFILE=byok",
                     ),
                     RemedyStep(
                         actor=Actor.KEY_ADMINISTRATOR,
-                        text="Make sure that this command prints your account.",
+                        text="Make sure that this command prints the id of your account.",
                         command="aws sts get-caller-identity",
                     ),
                     RemedyStep(actor=Actor.KEY_ADMINISTRATOR, text="Run the script again, and send all of its output."),
@@ -219,8 +219,8 @@ def _key_findings(key: _KeyContext, *, explained: bool) -> Iterator[Finding]:
 
 
 _NOT_THIS_KEY: Final = {"key.NotFound", "key.OfAnotherArn", "key.ManagedByAws", "key.WrongKind"}
-"""The findings after which byok does not check the policy, because the key must be replaced or the facts are about
-another key."""
+"""If a key has one of these findings, byok does not check the key's policy, because the key must be replaced or the
+facts are about another key."""
 
 
 def _metadata_findings(key: _KeyContext) -> Iterator[Finding]:
@@ -266,7 +266,7 @@ def _day(moment: datetime) -> str:
 
 
 def _not_seen(key: _KeyContext) -> Finding:
-    """Build the finding for a key that the script could not read, or for a key whose policy the script could not read.
+    """Build the finding for a key if the script could not read the key, or could not read the key's policy.
 
     The identity that ran the script is in the key's account, so it probably lacks a permission.
     """
@@ -345,5 +345,5 @@ def _note_findings(key: _KeyContext) -> Iterator[Finding]:
 
 
 def _can_be_rotated(facts: KeyMetadata) -> bool:
-    """Return whether KMS can rotate a key: the key is enabled, and KMS created its material (EnableKeyRotation)."""
+    """Return whether a key is enabled and has key material from KMS, as rotation requires (EnableKeyRotation)."""
     return facts.key_state == "Enabled" and facts.origin in {None, "AWS_KMS"} and facts.custom_key_store_id is None

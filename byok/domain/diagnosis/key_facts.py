@@ -1,9 +1,9 @@
 """The facts that the key administrator's script collects about the two keys, and the parser for the script's output.
 
-The script (`byok.onboarding.collection_script`) prints one JSON object that contains the AWS CLI's output. Because
-people copy this object from a terminal, it may be surrounded by the prompt, contain line breaks that the terminal
-inserted, or be cut off. The parser accepts the text if it contains the complete output. If a part of the output is
-missing, the parser raises an error that says what is missing.
+The script (`byok.onboarding.collection_script`) prints one JSON object that contains the AWS CLI's output. People copy
+this object from a terminal, so the text may include the shell prompt, contain line breaks that the terminal inserted,
+or be cut off. The parser accepts the text if it contains the complete output. If a part of the output is missing, the
+parser raises an error that states which part is missing.
 """
 
 import json
@@ -26,8 +26,8 @@ COLLECTION_SCRIPT_FILE: Final = "byok-keys.sh"
 """The script's file name, as shown in messages."""
 
 COLLECTED_KEYS_MAX_LENGTH: Final = 200_000
-"""The longest text that the API and the wizard accept. A key policy has at most 32 KiB, and a key at most 50 tags, so
-the script's output is shorter, unless the text contains a whole terminal session."""
+"""The longest text that the API and the wizard accept. The script's output is always shorter, because a key policy has
+at most 32 KiB and a key has at most 50 tags. Only text that contains a whole terminal session can be longer."""
 
 _BEGINNING: Final = re.compile(r'\{\s*"format"\s*:')
 _TRIES: Final = 20
@@ -204,10 +204,10 @@ class CollectedKeys(_Collected):
         return collection
 
     def require_platform_role(self, platform_role_arn: str) -> None:
-        """Require that the facts were collected for a platform role.
+        """Raise an error if the facts were collected for a platform role other than the given role.
 
         Raises:
-            CollectedKeysError: The script was for another platform role.
+            CollectedKeysError: The script was generated for another platform role.
         """
         if self.platform_role_arn != platform_role_arn:
             raise CollectedKeysError(
@@ -246,7 +246,7 @@ def _parse_json(text: str) -> dict[str, Any] | None:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
-        # The text is invalid JSON, contains a number with thousands of digits, or nests brackets thousands deep.
+        # The text is invalid JSON, contains a number with thousands of digits, or is nested thousands of levels deep.
         return None
     return content if isinstance(content, dict) else None
 

@@ -1,6 +1,6 @@
-"""Finds keys with different tenant names, and keys with a tenant tag but no alias.
+"""Finds pairs of keys with different tenant names, and keys that have a tenant tag but no tenant alias.
 
-Neither affects the environment, so both are only notes.
+Neither condition affects the environment, so the severity of both findings is `NOTE`.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _PLACEHOLDER_HINT: Final = f" In the command, replace {DEFAULT_PROFILE} with you
 
 
 def find_tenant_findings(collection: CollectedKeys, vendor: VendorProfile, profile: str) -> Iterator[Finding]:
-    """Yield the findings about keys with different tenant names, and about keys with a tenant tag but no alias."""
+    """Yield the findings about different tenant names, and about keys that have a tenant tag but no tenant alias."""
     named: set[tuple[KeyPurpose, str]] = set()
     for which in KeyPurpose:
         key = collection.key(which)
@@ -45,7 +45,7 @@ def find_tenant_findings(collection: CollectedKeys, vendor: VendorProfile, profi
 def _of_lone_tag(which: KeyPurpose, tenant: str, options: str, vendor: VendorProfile) -> Iterator[Finding]:
     try:
         alias = TenantLabels.for_key(which, tenant, vendor).alias
-    except InvalidTenantNameError:  # byok did not set this name, and the name may be unsafe in a command
+    except InvalidTenantNameError:  # byok did not set such a name, which may be unsafe in a command
         return
     yield Finding(
         "key.TagWithoutAlias",
@@ -58,15 +58,15 @@ def _of_lone_tag(which: KeyPurpose, tenant: str, options: str, vendor: VendorPro
             steps=(
                 RemedyStep(
                     actor=Actor.KEY_ADMINISTRATOR,
-                    text="The alias may point to another key, which this command prints."
+                    text="Another key may already have this alias. This command prints the id of that key."
                     + (_PLACEHOLDER_HINT if f"--profile {DEFAULT_PROFILE} " in options else ""),
                     command=f"aws kms list-aliases {options} "
                     f"--query \"Aliases[?AliasName=='{alias}'].TargetKeyId\" --output text",
                 ),
                 RemedyStep(
                     actor=Actor.KEY_ADMINISTRATOR,
-                    text="If that key does not need the alias, delete the alias, and set the tenant name on the keys "
-                    "again with the commands from the platform's operator (`byok tenant`).",
+                    text="If that key does not need the alias, delete the alias. Then set the tenant name on the keys "
+                    "again, with the commands from the platform's operator (`byok tenant`).",
                 ),
             ),
         ),

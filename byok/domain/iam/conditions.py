@@ -92,7 +92,7 @@ def all_conditions_hold(tests: Iterable[ConditionResult]) -> bool:
 
 
 def normalize_conditions(block: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], frozenset[str]]:
-    """Return a condition block's values by operator and lower-case key, so that equivalent blocks compare equal."""
+    """Return a mapping of each operator and lower-case key to its values, so that equivalent blocks compare equal."""
     return {
         (operator, key.lower()): frozenset(_text(value) for value in as_list(values))
         for operator, tests in block.items()
@@ -123,7 +123,7 @@ def _test(
 
 
 def _text(value: Any) -> str:
-    """Convert a value to the text that IAM compares: JSON's `true` becomes the text `true`."""
+    """Convert a value to the text that IAM compares, for example the JSON value `true` to the text `true`."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

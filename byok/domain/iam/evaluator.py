@@ -1,7 +1,7 @@
 """Evaluates IAM and key policies as AWS does, and raises an error rather than guessing.
 
-Both the local AWS and the offline policy check use this evaluator. Sources: IAM user guide, "Policy evaluation logic",
-"AWS JSON policy elements"; KMS developer guide, "Key policies".
+Both the local AWS emulator and the offline policy check use this evaluator. Sources: IAM user guide, "Policy evaluation
+logic", "AWS JSON policy elements"; KMS developer guide, "Key policies".
 """
 
 from collections.abc import Iterable, Mapping
@@ -68,7 +68,7 @@ class Decision:
     """The outcome of evaluating a call, and the statement that decided it.
 
     Attributes:
-        by_account: Whether the statement's principal is the caller's whole account, so that the account's IAM policies
+        by_account: Whether the statement's principal is the caller's whole account. If so, the account's IAM policies
             decide which of the account's principals have access.
     """
 
@@ -129,7 +129,7 @@ class StatementEvaluation:
 
 
 def extract_statements(policy: Policy) -> list[Any]:
-    """Return a policy's statements as a list, even if the policy has a single statement that is not in an array."""
+    """Return a policy's statements as a list, even if the policy contains a single statement instead of an array."""
     return as_list(policy.get("Statement", []))
 
 

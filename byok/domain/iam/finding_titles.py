@@ -1,4 +1,4 @@
-"""The title of every finding about a key policy, which says in one sentence what is wrong."""
+"""The titles of the findings about key policies. Each title states in one sentence what is wrong."""
 
 from typing import Final
 
@@ -41,4 +41,4 @@ FINDING_TITLES: Final[dict[str, str]] = {
     "policy.DeletedPrincipal": "The key policy names a principal that was deleted",
     "policy.InvalidPrincipal": "The key policy names an invalid principal",
 }
-"""The titles, by the code of the finding."""
+"""Maps the code of each finding to the finding's title."""

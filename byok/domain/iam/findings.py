@@ -64,7 +64,7 @@ class Finding:
 
 
 def build_finding_remedy(title: str, text: str, paste: Sequence[Statement] = ()) -> Remediation:
-    """Build a remedy of one step.
+    """Build a remedy that consists of a single step.
 
     Args:
         title: What is wrong, in one sentence.
@@ -76,5 +76,5 @@ def build_finding_remedy(title: str, text: str, paste: Sequence[Statement] = ())
 
 
 def format_statements(statements: Sequence[Statement]) -> str:
-    """Return statements as JSON: elements of a Statement array, ready to paste (contract 27)."""
+    """Return statements as JSON text that the user can paste into a Statement array (contract 27)."""
     return ",\n".join(json.dumps(statement, indent=2) for statement in statements)

@@ -32,7 +32,7 @@ _Span = tuple[int, int]
 
 
 class PolicyMergeError(ValueError):
-    """Raised if a policy cannot be merged. `code` is for programs, and the message is for people."""
+    """Raised if a policy cannot be merged. Programs use `code`, and users see the message."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -1,8 +1,8 @@
-"""The key policy statements that the customer appends, exactly as in the contract (contract 61-73).
+"""The key policy statements that the customer appends, exactly as the contract specifies them (contract 61-73).
 
-byok's commands and templates all use these functions. Called with real values, the functions build statements that a
-customer can paste. Called with a template language's references, the functions build statements for a template. This
-module only builds statements; `byok.domain.iam.evaluator` evaluates policies.
+All of byok's commands and templates use these functions. If the parameters are real values, the functions build
+statements that a customer can paste. If the parameters are references in a template language, the functions build
+statements for a template. This module only builds statements; `byok.domain.iam.evaluator` evaluates policies.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def via_service_value(service: str, region: str) -> str:
 
 @dataclass(frozen=True)
 class StatementParameters:
-    """The values in the statements, either as text or as a template language's references.
+    """The values in the statements, either as text or as references in a template language.
 
     Attributes:
         role_arn: The ARN of the platform role.
@@ -65,7 +65,7 @@ class StatementParameters:
 
 
 def build_key_statements(which: KeyPurpose, grantee: StatementParameters, vendor: VendorProfile) -> list[Statement]:
-    """Build the statements for one of the two keys.
+    """Build the statements for the S3 key or for the Aurora key.
 
     The S3 key has one statement. The Aurora key has two statements, because RDS uses grants, which need an additional
     condition. If the vendor profile turns on session tags, each statement allows only sessions that act for the

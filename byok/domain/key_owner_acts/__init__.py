@@ -1,4 +1,4 @@
-"""How each action of a key owner affects each resource, as data: docs/what-happens-when.md is generated from it."""
+"""The data for docs/what-happens-when.md: how each action of a key owner affects each resource."""
 
 from byok.domain.key_owner_acts.model import Act, ActFacts, Cell, Outcome, Resource, Source
 from byok.domain.key_owner_acts.table import ACTS, CELLS

@@ -10,9 +10,9 @@ ACCESS_DENIED: Final = "s3.AccessDenied"
 NOT_ACCESSIBLE: Final = "rds.KMSKeyNotAccessibleFault"
 KEY_LOST: Final = "rds.inaccessible-encryption-credentials-recoverable"
 
-S3_TIME: Final = "Seconds or minutes, or when a cached S3 Bucket Key expires."
+S3_TIME: Final = "Within seconds or minutes, or when a cached S3 Bucket Key expires."
 CLUSTER_TIME: Final = "Immediately, or when RDS next needs the key."
-KMS_TIME: Final = "Seconds or minutes."
+KMS_TIME: Final = "Within seconds or minutes."
 NOT_APPLICABLE: Final = "-"
 NOTHING: Final = "Nothing."
 _NO_CHANGE: Final = "Until you enable the key."
@@ -37,10 +37,10 @@ def build_unusable_cells(
 
     Args:
         s3_code: The problem code of the error that S3 returns.
-        cause: Why the key cannot be used, as the end of a sentence.
-        undo: How to make the key usable again, as the end of a sentence.
+        cause: Why the key cannot be used, worded as the end of a sentence.
+        undo: How to make the key usable again, worded as the end of a sentence.
         sources: The sources for the key's state and S3's error.
-        already: Whether the key was unusable before the act.
+        already: Whether the key was already unusable before the action.
     """
     outcome = Outcome.STILL_STOPPED if already else Outcome.STOPS
     still, becomes = (" still", "stays") if already else ("", "becomes")
@@ -59,7 +59,7 @@ def build_unusable_cells(
         )
 
     def cannot_be_restored(what: str) -> Cell:
-        kept = f"{what} stay, but{still} cannot be restored without the key."
+        kept = f"{what} are kept, but{still} cannot be restored without the key."
         restore_sources = (Source.A4, Source.A6)
         return Cell(outcome, kept, kms_time, f"Yes: {undo}.", NO_RESTORES, restore_sources, NOT_ACCESSIBLE)
 
@@ -68,10 +68,10 @@ def build_unusable_cells(
         Resource.WRITES: fail("Writes"),
         Resource.RUNNING_CLUSTER: Cell(
             outcome,
-            f"The cluster {becomes} inaccessible. 7 days after the loss of the key, it can no longer be started, only "
-            "restored from a backup.",
+            f"The cluster {becomes} inaccessible. After 7 days without the key, the cluster can no longer be started, "
+            "only restored from a backup.",
             cluster_time,
-            f"Yes: {undo}. Then, within 7 days after the loss, the vendor starts the cluster.",
+            f"Yes: {undo}. Then the vendor must start the cluster within 7 days after the loss of the key.",
             f"`{KEY_LOST}`",
             (Source.A1, Source.A2, Source.A4),
             KEY_LOST,
@@ -95,8 +95,8 @@ def build_denied_cells(undo: str, *more: Source) -> dict[Resource, Cell]:
     """Build the cells of an action after which the key works, but the key policy denies the platform role's calls.
 
     Args:
-        undo: How to allow the calls again, as the end of a sentence.
-        more: Sources that only this act has.
+        undo: How to allow the calls again, worded as the end of a sentence.
+        more: Additional sources for this action.
     """
     s3_sources = (*more, Source.O4, Source.O5, Source.K2, Source.O2)
     yes, says = f"Yes: {undo}.", f"`{ACCESS_DENIED}`, after the grace period"
@@ -125,7 +125,7 @@ def build_denied_cells(undo: str, *more: Source) -> dict[Resource, Cell]:
         ),
         Resource.SNAPSHOTS: Cell(
             Outcome.STOPS,
-            f"The snapshots stay, but cannot be restored, {denied}.",
+            f"The snapshots are kept, but cannot be restored, {denied}.",
             KMS_TIME,
             yes,
             NO_RESTORES,
@@ -134,7 +134,7 @@ def build_denied_cells(undo: str, *more: Source) -> dict[Resource, Cell]:
         ),
         Resource.BACKUPS: Cell(
             Outcome.STOPS,
-            f"The backups stay, but cannot be restored, {denied}.",
+            f"The backups are kept, but cannot be restored, {denied}.",
             KMS_TIME,
             yes,
             NO_RESTORES,
@@ -153,7 +153,7 @@ def build_unaffected_cells(
     Args:
         existing: Why existing data stays readable.
         new: Why new data can be written.
-        undo: Whether the act can be undone.
+        undo: Whether the action can be undone.
         source: The source for both reasons.
         says: What byok reports.
     """

@@ -1,11 +1,11 @@
-"""The types of the table: key owners' actions, resources, outcomes, sources, and the cells."""
+"""The types for the table in docs/what-happens-when.md: actions, resources, outcomes, sources and cells."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Act(StrEnum):
-    """Something that a key owner can do to a key. The value identifies the act in the tests."""
+    """An action that a key owner can take on a key. Each value identifies the action in the tests."""
 
     DISABLE = "disable"
     ENABLE = "enable"
@@ -24,7 +24,7 @@ class Act(StrEnum):
 
 
 class Resource(StrEnum):
-    """What an environment stores, with the name that the page shows."""
+    """A resource that stores data of an environment. Each value is the name that the page shows."""
 
     OBJECTS = "existing S3 objects"
     WRITES = "new S3 objects"
@@ -36,7 +36,7 @@ class Resource(StrEnum):
 
 
 class Outcome(StrEnum):
-    """The effect of an action on a resource, in the words of the overview."""
+    """The effect of an action on a resource, as worded in the page's overview."""
 
     UNAFFECTED = "no effect"
     STOPS = "**stops**"
@@ -48,7 +48,10 @@ class Outcome(StrEnum):
 
 
 class Source(StrEnum):
-    """Where AWS, or a recorded response of AWS, states a fact. The name is the label in the tables."""
+    """A source for the facts: documentation, an API model or a recorded response from AWS.
+
+    Each member's name is its label in the tables.
+    """
 
     I1 = 'IAM user guide, "Forward access sessions"'
     A1 = 'Aurora user guide, "Encrypting Amazon Aurora resources"'
@@ -81,18 +84,19 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class Cell:
-    """What one act does to one resource.
+    """The effect of one action on one resource.
 
     Attributes:
-        outcome: The effect, in the words of the overview.
+        outcome: The effect, as worded in the page's overview.
         what: What happens.
-        after: How long it takes until this happens.
+        after: How long the effect takes to occur.
         undo: Whether the effect can be undone, and how.
         says: What byok reports.
-        sources: Where the facts come from.
-        code: The problem code for the error or status that AWS returns when the resource is used after the act, or ""
-            if the resource works. The tests compare this code with the local AWS.
-        tested: Whether a test proves the cell. If not, only AWS shows this behaviour, and the sources are the proof.
+        sources: The sources of the facts.
+        code: The problem code for the error or status that AWS returns when the resource is used after the action, or
+            "" if the resource works. The tests compare this code with the response of the local AWS emulator.
+        tested: Whether a test covers the cell. If False, the behaviour cannot be reproduced locally, and the sources
+            are the only evidence.
     """
 
     outcome: Outcome
@@ -107,15 +111,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class ActFacts:
-    """What docs/what-happens-when.md says about an action outside the table's cells.
+    """The information about an action that docs/what-happens-when.md shows in addition to the table's cells.
 
     Attributes:
         title: The heading.
         calls: The AWS operations that the key owner calls.
-        note: What a key owner must know before the act.
-        aurora_check: The problem code of a check of the Aurora key after the act, or "" if the key is proved. A check
-            of the S3 key writes an object, so its problem code is in the cell for new objects.
-        undoable: Whether the tests undo the act, and check that everything works again.
+        note: What a key owner must know before taking the action.
+        aurora_check: The problem code that a check of the Aurora key reports after the action, or "" if the check
+            verifies the key. A check of the S3 key writes an object, so the problem code for the S3 key is in the cell
+            for new objects.
+        undoable: Whether the tests also undo the action and check that all resources work again.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The rows that no other row resembles: the key is enabled again, the key is deleted, the grant is revoked."""
+"""The rows whose cells are written individually: enabling the key, deleting the key, and revoking the grant."""
 
 from typing import Final
 
@@ -148,8 +148,8 @@ REVOKED_CELLS: Final[dict[Resource, Cell]] = {
     Resource.RUNNING_CLUSTER: Cell(
         Outcome.STOPS,
         "The cluster becomes inaccessible, because RDS can use the key only through the grant.",
-        "KMS ends the grant usually within five minutes. The cluster follows when RDS next needs the key.",
-        "Not directly: KMS cannot restore a revoked grant. The vendor restores a backup as a new cluster.",
+        "KMS usually ends the grant within five minutes. The cluster becomes inaccessible when RDS next needs the key.",
+        "Not directly: KMS cannot restore a revoked grant. The vendor can restore a backup as a new cluster.",
         f"`{KEY_LOST}`",
         (Source.A1, Source.K7),
         KEY_LOST,
@@ -158,7 +158,7 @@ REVOKED_CELLS: Final[dict[Resource, Cell]] = {
         Outcome.UNDOCUMENTED,
         "AWS does not document whether RDS creates another grant when the vendor starts the cluster. Expect the "
         "cluster to stay inaccessible, and restore a backup instead.",
-        "KMS ends the grant usually within five minutes.",
+        "KMS usually ends the grant within five minutes.",
         "Not directly: KMS cannot restore a revoked grant.",
         _START,
         (Source.K11, Source.A1),

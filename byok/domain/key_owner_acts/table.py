@@ -21,7 +21,7 @@ ACTS: Final[dict[Act, ActFacts]] = {
     Act.DISABLE: ActFacts(
         "Disable the key",
         ("DisableKey",),
-        "This is the action that stops access to the data, and you can undo it. The data stays encrypted where it is.",
+        "This action stops access to the data and can be undone. The encrypted data stays in place.",
         NOT_ACCESSIBLE,
         undoable=True,
     ),
@@ -29,7 +29,7 @@ ACTS: Final[dict[Act, ActFacts]] = {
         "Enable the key again",
         ("EnableKey",),
         "This table starts from a disabled key. S3 recovers without further steps. An Aurora cluster that has lost "
-        "access to its key does not: the vendor must start the cluster, and must do so within 7 days after the loss.",
+        "access to its key does not recover by itself: the vendor must start it within 7 days after the loss.",
     ),
     Act.SCHEDULE_DELETION: ActFacts(
         "Schedule the deletion of the key",
@@ -50,8 +50,8 @@ ACTS: Final[dict[Act, ActFacts]] = {
     Act.DELETE_KEY: ActFacts(
         "KMS deletes the key",
         (),
-        "This happens at the end of the waiting period, without a further call. It destroys the data in every place "
-        "at once, including all backups.",
+        "This happens at the end of the waiting period, without another API call. All data that the key encrypts, "
+        "including all backups, becomes permanently unreadable.",
         NOT_ACCESSIBLE,
     ),
     Act.REMOVE_STATEMENTS: ActFacts(
@@ -87,15 +87,15 @@ ACTS: Final[dict[Act, ActFacts]] = {
     Act.REVOKE_GRANT: ActFacts(
         "Revoke RDS's grant on the Aurora key",
         ("ListGrants", "RevokeGrant"),
-        "Do not use this to stop access for a while, because KMS cannot restore a revoked grant. Disable the key "
-        "instead.",
+        "Do not revoke the grant to stop access temporarily, because KMS cannot restore a revoked grant. Disable the "
+        "key instead.",
     ),
     Act.DELETE_KEY_MATERIAL: ActFacts(
         "Delete imported key material",
         ("DeleteImportedKeyMaterial",),
         "This is possible only for a key whose key material you imported (origin `EXTERNAL`). Keep a copy of the key "
-        "material: only the same key material makes the key usable again. The same happens when imported key material "
-        "expires.",
+        "material: only the same key material makes the key usable again. The effects are the same when imported key "
+        "material expires.",
         NOT_ACCESSIBLE,
         undoable=True,
     ),
@@ -113,11 +113,11 @@ ACTS: Final[dict[Act, ActFacts]] = {
     Act.CHANGE_TAG: ActFacts(
         "Change a tag of the key",
         ("TagResource", "UntagResource"),
-        "No statement of the platform depends on a tag of the key. If you added a condition on `aws:ResourceTag` "
+        "None of the platform's statements depends on a tag of the key. If you added a condition on `aws:ResourceTag` "
         "yourself, a changed tag can take up to five minutes to affect authorization.",
     ),
 }
-"""Every act, in the order of the page."""
+"""The facts about each action, in the same order as on the page."""
 
 _ALIAS_SAYS: Final = "Nothing. `byok tenant` reports a conflict if the tenant alias points to another key."
 
@@ -150,7 +150,7 @@ _CELLS_OF_ACT: Final[dict[Act, dict[Resource, Cell]]] = {
     Act.ROTATE: build_unaffected_cells(
         "KMS decrypts existing data with the earlier key material.",
         "KMS encrypts new data with the new key material.",
-        "You cannot undo a rotation, and need not.",
+        "A rotation cannot be undone, and does not need to be.",
         Source.K6,
     ),
     Act.MOVE_ALIAS: build_unaffected_cells(

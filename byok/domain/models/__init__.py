@@ -1,8 +1,8 @@
 """The models that byok sends through Temporal: requests, plans, resources and evidence.
 
-Each input and each result is one frozen model. Requests reject unknown fields, because people write requests by hand
-and can misspell a field name. All other models ignore unknown fields, so that an older worker can read data from a
-newer worker.
+The input and the result of each workflow and activity are frozen models. Requests reject unknown fields, because people
+write requests by hand and can misspell a field name. All other models ignore unknown fields, so that an older worker
+can read data from a newer worker.
 """
 
 from byok.domain.models.accounts import AccountPage, AccountRegistration, AccountRequest, ListAccountsRequest

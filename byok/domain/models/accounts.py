@@ -23,8 +23,8 @@ class ListAccountsRequest(RequestModel):
     """The input of `ListAccounts`.
 
     Attributes:
-        organisation: List only the accounts of this organisation.
-        after: The value of `after` on the previous page.
+        organisation: List only the accounts of this organisation; None lists the accounts of all organisations.
+        after: The value of `after` in the previous page; None for the first page.
         size: The maximum number of accounts.
     """
 
@@ -45,7 +45,7 @@ class AccountPage(RecordModel):
     """A page of registered accounts, ordered by account id.
 
     Attributes:
-        after: Where the next page begins; None after the last page.
+        after: The value to pass as `after` to get the next page; None on the last page.
     """
 
     accounts: tuple[AccountRegistration, ...] = ()

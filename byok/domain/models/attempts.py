@@ -29,7 +29,7 @@ class Attempt(RecordModel):
         kind: How the attempt began. A replay resumes the previous attempt; a replay that starts over counts as
             provisioning.
         run_id: The id of the attempt's run in Temporal.
-        ended_at: When the attempt ended; None while it runs, or if the end is not known.
+        ended_at: When the attempt ended; None if the attempt is still running or its end is unknown.
         phase: The phase in which the attempt ended, or the current phase.
         problem_code: The code of the first problem that stopped the attempt.
         problem_phase: The phase in which that problem occurred.
@@ -50,9 +50,9 @@ class Attempt(RecordModel):
 
 
 def number_attempts(attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
-    """Number attempts, in order.
+    """Number attempts in the given order.
 
-    An attempt keeps a higher number that it already has, so a gap in the numbers shows that attempts are missing.
+    If an attempt already has a higher number, it keeps that number, so gaps in the numbers remain.
     """
     numbered: list[Attempt] = []
     for one in attempts:
@@ -62,11 +62,11 @@ def number_attempts(attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
 
 
 class StoppedAttempt(RecordModel):
-    """What a workflow reports about itself just before it stops.
+    """The report that a workflow sends to itself just before it stops.
 
-    The workflow reports its stop in a signal to itself, because Temporal reapplies signals when it resets a workflow:
-    the new run gets all signals that the stopped run received after the reset point. The new run therefore has the data
-    of all earlier attempts, even after Temporal has deleted the earlier runs.
+    The report is a signal, because a workflow reset reapplies signals: the new run gets all signals that the stopped
+    run received after the reset point. The new run therefore has the data of all earlier attempts, even after Temporal
+    has deleted the earlier runs.
 
     Attributes:
         ended_at: When the attempt stopped.
@@ -82,7 +82,10 @@ class StoppedAttempt(RecordModel):
 
 
 class EarlierAttempts(RecordModel):
-    """The attempts before a workflow's start. byok stores them in the workflow's memo when it starts the workflow."""
+    """The attempts that precede the start of a workflow.
+
+    byok stores these attempts in the memo of the workflow that it starts.
+    """
 
     attempts: tuple[Attempt, ...] = ()
 
@@ -96,8 +99,8 @@ def pack_earlier_attempts(attempts: Sequence[Attempt], max_bytes: int) -> dict[s
 
     Args:
         attempts: All attempts, in order.
-        max_bytes: The maximum size of the JSON. If the JSON would be larger, the oldest attempts except the first one
-            are left out. The first and the last attempt are always kept.
+        max_bytes: The maximum size of the JSON. If the JSON would be larger, attempts are omitted, beginning with the
+            second. The first and the last attempt are always kept.
     """
     if not attempts:
         return None
@@ -108,6 +111,6 @@ def pack_earlier_attempts(attempts: Sequence[Attempt], max_bytes: int) -> dict[s
 
 
 def _pack(attempt: Attempt) -> Attempt:
-    """Return an attempt with `by` and `reason` cut to their maximum length."""
+    """Return an attempt with `by` and `reason` truncated to their maximum length."""
     by, reason = attempt.by and attempt.by[:_MAX_WORDS], attempt.reason and attempt.reason[:_MAX_WORDS]
     return attempt.model_copy(update={"by": by, "reason": reason})

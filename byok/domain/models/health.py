@@ -1,6 +1,6 @@
-"""The health of a READY environment: whether its keys still work, and whether its resources are as byok left them.
+"""The health of a READY environment: whether its keys still work, and whether its resources are unchanged.
 
-A *sweep* checks all environments of a Region every few minutes, and `byok verify` checks one environment at once
+A *sweep* checks all environments of a Region every few minutes, and `byok verify` checks one environment immediately
 (contract 139-143, decision 0041).
 """
 
@@ -20,25 +20,26 @@ from byok.domain.rds_statuses import KEY_LOST_RECOVERABLE
 from byok.domain.remediation import Remediation
 
 RECOVERABLE_FOR: Final = timedelta(days=7)
-"""How long Aurora keeps a cluster recoverable that has lost its key (Aurora user guide, "Encrypting Amazon Aurora
+"""How long a cluster remains recoverable after it loses access to its key (Aurora user guide, "Encrypting Amazon Aurora
 resources")."""
 
 MAX_PROOF_AGE: Final = timedelta(minutes=10)
-"""An environment whose last proof is older than this has the health UNKNOWN (contract 139)."""
+"""The age of the last proof beyond which the health of an environment is UNKNOWN (contract 139)."""
 
 _DIGEST_LENGTH: Final = 12
 
 
 class HealthReport(RecordModel):
-    """What a check of one environment found.
+    """The result of a health check of one environment.
 
     Attributes:
         checked_at: When the check began.
-        state: Never UNKNOWN: a check that AWS did not answer is not reported to the record.
+        state: The state that the check found. The state is never UNKNOWN, because byok does not report a check to the
+            record if AWS did not answer.
         cluster_status: The cluster's status as RDS reports it; None if the cluster does not exist.
-        problems: Everything that is wrong, each with its remedy; empty if the state is HEALTHY.
-        unannounced: The health before this check, until the deliveries of the notifications about the change have been
-            started; None if there is nothing to notify.
+        problems: All problems that the check found, each with its remedy; empty if the state is HEALTHY.
+        unannounced: The health before this check, kept until byok has started to deliver the notifications about the
+            change; None if no notification is pending.
     """
 
     environment_id: str
@@ -51,10 +52,10 @@ class HealthReport(RecordModel):
     unannounced: "HealthSummary | None" = None
 
     def find_deadline(self, known: datetime | None) -> datetime | None:
-        """Return when Aurora stops keeping the cluster recoverable; None if the cluster has not lost its key.
+        """Return when the cluster is no longer recoverable; None if the cluster has not lost its key.
 
         Args:
-            known: The deadline from an earlier check, which keeps counting.
+            known: The deadline from an earlier check, which remains valid; None if there is no earlier deadline.
         """
         if self.cluster_status != KEY_LOST_RECOVERABLE:
             return None
@@ -62,9 +63,10 @@ class HealthReport(RecordModel):
 
     @property
     def digest(self) -> str:
-        """A short hash of what the report says, without what differs between two reports of the same fact.
+        """A short hash of the report, which is the same for two reports of the same state.
 
-        AWS's messages contain session names and request ids, so only byok's own messages count.
+        The hash includes byok's own messages but not AWS's messages, because AWS's messages contain session names and
+        request ids.
         """
         facts = [
             f"{one.code} {one.key or ''} {one.message if one.code.startswith('byok.') else ''}" for one in self.problems
@@ -74,12 +76,12 @@ class HealthReport(RecordModel):
 
 
 class RecordedHealth(RecordModel):
-    """The last report in an environment's record, and when its state began.
+    """The last health report in an environment's record, and when the reported state began.
 
     Attributes:
         since: When a check first found this state.
-        recoverable_until: When Aurora stops keeping the cluster recoverable, counted from the first check that found
-            the cluster in this status; None if the cluster has another status.
+        recoverable_until: When the cluster is no longer recoverable, counted from the first check that found the loss
+            of the key; None if the cluster has not lost its key.
     """
 
     report: HealthReport
@@ -88,14 +90,14 @@ class RecordedHealth(RecordModel):
 
     @classmethod
     def following(cls, earlier: Self | None, report: HealthReport) -> Self:
-        """Return the health after a report."""
+        """Return the recorded health after a new report."""
         same = earlier is not None and earlier.report.state is report.state
         until = report.find_deadline(earlier.recoverable_until if earlier is not None else None)
         since = earlier.since if earlier is not None and same else report.checked_at
         return cls(report=report, since=since, recoverable_until=until)
 
     def summarise(self) -> "HealthSummary":
-        """Return the part that lists show."""
+        """Return the summary of the health for lists of environments."""
         problem = self.report.problems[0] if self.report.problems else None
         return HealthSummary(
             state=self.report.state,
@@ -109,10 +111,10 @@ class RecordedHealth(RecordModel):
 
 
 class HealthSummary(RecordModel):
-    """The last reported health, as the list of records contains it.
+    """The last reported health, in the form in which byok stores it for lists of environments.
 
     Attributes:
-        checked_at: When the last reported check began. A sweep that finds nothing new reports nothing.
+        checked_at: When the last reported check began. A sweep reports only changes.
         digest: `HealthReport.digest` of the report; None if no check has reported since the environment became READY.
         recoverable_until: See `RecordedHealth`.
         unannounced: See `HealthReport`.
@@ -128,7 +130,7 @@ class HealthSummary(RecordModel):
 
     @classmethod
     def from_evidence(cls, evidence: Evidence) -> Self:
-        """Return the health that the evidence of the provisioning proves."""
+        """Return the health that follows from the evidence collected during provisioning."""
         return cls(state=HealthState.HEALTHY, since=evidence.collected_at, checked_at=evidence.collected_at)
 
 
@@ -137,7 +139,7 @@ class HealthTarget(RecordModel):
 
     Attributes:
         last: The last reported health.
-        deletions: The keys that KMS deletes, as the customer's account reported it.
+        deletions: The scheduled key deletions that the customer's account reported.
     """
 
     environment_id: str
@@ -177,13 +179,14 @@ class SweepPageRequest(RecordModel):
 
 
 class SweepPage(RecordModel):
-    """What one page of a sweep found.
+    """The result of one page of a sweep.
 
     Attributes:
         checked: How many environments byok checked.
-        changed: How many of them had changed since their last report.
-        unproved: The ids of the environments about which AWS said nothing.
-        cause: Why, for the first of them. The cause is usually the same for all: a fact about the Region.
+        changed: How many of the checked environments had changed since their last report.
+        unproved: The ids of the environments for which AWS gave no answer.
+        cause: Why AWS gave no answer for the first environment in `unproved`. The other environments usually have the
+            same cause, such as an outage of the Region.
         after: The token for the next page; None after the last page.
     """
 
@@ -195,22 +198,25 @@ class SweepPage(RecordModel):
 
 
 MAX_LISTED_UNPROVED: Final = 25
-"""The maximum number of environments that a sweep's outcome lists as unproved. If more are unproved, the sweep proved
-none: the outcome is in a memo, and the SDK warns at memos of more than 2,048 bytes."""
+"""The maximum number of ids in `SweepOutcome.unproved`. If AWS gave no answer for more environments, the list is empty,
+and byok treats the sweep as if AWS had answered for no environment. The limit keeps the outcome small enough for a
+memo, because the SDK logs a warning if a memo is larger than 2,048 bytes."""
 
 _MAX_CAUSE_LENGTH: Final = 300
-"""The maximum length of the message in a sweep's outcome, for the same reason."""
+"""The maximum length of the problem message in a sweep's outcome, which also limits the size of the memo."""
 
 
 class SweepOutcome(RecordModel):
     """The outcome of a completed sweep.
 
     Attributes:
-        swept_at: When the sweep began. Every environment that it covers was checked after this time.
-        abandoned: Whether the sweep ended after a page about which AWS said nothing. Such a sweep proves nothing.
-        unproved_count: How many environments AWS said nothing about.
-        unproved: Their ids, if there are few; empty if there are many.
-        cause: Why AWS said nothing about the first of them.
+        swept_at: When the sweep began, which is before all of its checks.
+        abandoned: Whether the sweep ended early because AWS gave no answer for any environment of a page. byok ignores
+            the result of such a sweep.
+        unproved_count: The number of environments for which AWS gave no answer.
+        unproved: The ids of the environments for which AWS gave no answer; empty if there are more than
+            `MAX_LISTED_UNPROVED`.
+        cause: The problem of the first environment for which AWS gave no answer.
     """
 
     region: str
@@ -223,7 +229,7 @@ class SweepOutcome(RecordModel):
     cause: Problem | None = None
 
     def add(self, page: SweepPage) -> Self:
-        """Return the outcome including another page."""
+        """Return the outcome with the result of another page added."""
         count = self.unproved_count + len(page.unproved)
         listed = (*self.unproved, *page.unproved) if count <= MAX_LISTED_UNPROVED else ()
         return self.model_copy(
@@ -243,7 +249,7 @@ class SweepOutcome(RecordModel):
         return self.unproved_count <= MAX_LISTED_UNPROVED and not self.abandoned
 
     def proves(self, environment_id: str) -> bool:
-        """Return whether AWS answered for an environment."""
+        """Return whether AWS answered for an environment during the sweep."""
         return self.names_all_unproved and environment_id not in self.unproved
 
 
@@ -255,7 +261,8 @@ def _shorten(cause: Problem) -> Problem:
 class VerificationRequest(RequestModel):
     """The input of `VerifyEnvironment`.
 
-    Only `environment_id` determines what is checked. The other fields are for the audit trail, as the client knew them.
+    Only `environment_id` determines which environment byok checks. The other fields are only for the audit trail, and
+    contain the values that the client knew.
     """
 
     environment_id: str
@@ -269,7 +276,7 @@ class VerificationResult(RecordModel):
     """The outcome of a verification.
 
     Attributes:
-        report: What the check found; None if AWS did not answer.
+        report: The result of the check; None if AWS did not answer.
         unreachable: Why AWS did not answer.
     """
 
@@ -278,7 +285,7 @@ class VerificationResult(RecordModel):
 
 
 class EnvironmentHealth(RecordModel):
-    """The health of an environment, as byok knows it now.
+    """The latest known health of an environment.
 
     Attributes:
         state: UNKNOWN if the last proof is older than `MAX_PROOF_AGE`.
@@ -286,9 +293,10 @@ class EnvironmentHealth(RecordModel):
         since: When a check first found `state`, or when the last proof became too old.
         proved_at: When byok last checked the environment and AWS answered.
         cluster_status: The cluster's status when it was last reported.
-        recoverable_until: When Aurora stops keeping the cluster recoverable.
-        deletions: The keys that KMS deletes, as the customer's account reported it.
-        unreachable: Why the latest sweep of the Region got no answer about the environment; None if it got one.
+        recoverable_until: When the cluster is no longer recoverable.
+        deletions: The scheduled key deletions that the customer's account reported.
+        unreachable: Why AWS gave no answer about the environment in the latest sweep of the Region; None if AWS
+            answered.
     """
 
     state: HealthState
@@ -304,9 +312,10 @@ class EnvironmentHealth(RecordModel):
 
 
 def find_proof_time(last: HealthSummary, environment_id: str, sweep: SweepOutcome | None) -> datetime:
-    """Return when byok last proved an environment.
+    """Return when a check last confirmed the health of an environment.
 
-    A sweep that finds nothing new reports nothing, so the proof is the latest of the last report and the last sweep.
+    A sweep reports only changes. If the last sweep covered the environment, the result is therefore the time of the
+    last report or of the last sweep, whichever is later.
     """
     if sweep is None or not sweep.proves(environment_id):
         return last.checked_at
@@ -314,5 +323,5 @@ def find_proof_time(last: HealthSummary, environment_id: str, sweep: SweepOutcom
 
 
 def compute_state(last: HealthState, proved_at: datetime, now: datetime) -> HealthState:
-    """Return the health to show: the last state while its proof is recent, otherwise UNKNOWN (contract 139)."""
+    """Return the last state if its proof is recent, and UNKNOWN otherwise (contract 139)."""
     return last if now - proved_at <= MAX_PROOF_AGE else HealthState.UNKNOWN

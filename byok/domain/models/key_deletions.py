@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from byok.domain.models.health import HealthReport
 
 KMS_SETTLES_AFTER: Final = timedelta(minutes=5)
-"""How long AWS services may still use a key whose state has changed: KMS is eventually consistent, and a change can
-take several minutes (KMS developer guide, "AWS KMS eventual consistency")."""
+"""How long AWS services may still use a key after its state has changed. KMS is eventually consistent, so a change can
+take several minutes to propagate (KMS developer guide, "AWS KMS eventual consistency")."""
 
 
 class KeyDeletion(RecordModel):
-    """What the customer's account reported about the deletion of a key. byok cannot verify it.
+    """A key deletion, or the cancellation of one, as reported by the customer's account. byok cannot verify the report.
 
     Attributes:
-        delete_at: When KMS deletes the key; None if the deletion was cancelled, or if the key has been used since.
+        delete_at: When KMS deletes the key; None if the deletion was cancelled, or if the key has been used after the
+            report.
         reported_at: The time of the event.
     """
 
@@ -32,7 +33,7 @@ class KeyDeletion(RecordModel):
 
 
 class KeyDeletionReport(RecordModel):
-    """An event about the deletion of a key, as byok sends it to the environment's record."""
+    """An event about the deletion of a key, which byok sends to the environment's record."""
 
     environment_id: str
     organisation: str | None = None
@@ -40,15 +41,15 @@ class KeyDeletionReport(RecordModel):
 
 
 def is_disproved(deletion: KeyDeletion, report: "HealthReport", before: "HealthReport | None" = None) -> bool:
-    """Return whether a check shows that KMS does not delete a key, whatever the customer's account reported.
+    """Return whether a check disproves a reported deletion of a key.
 
-    S3 uses the key in each check. RDS uses a key without byok seeing it, so only a cluster that had lost the key and
-    works again is a proof.
+    Each check makes S3 use its key, so a successful use disproves the deletion. byok cannot observe when RDS uses a
+    key, so only a cluster that had lost its key and now works again disproves the deletion.
 
     Args:
         deletion: The reported deletion.
-        report: What the check found.
-        before: What the check before found, if known.
+        report: The result of the check.
+        before: The result of the previous check, if known.
     """
     now, then = _find_use(deletion, report), None if before is None else _find_use(deletion, before)
     if now is KeyUse.PROVED:

@@ -1,4 +1,4 @@
-"""How a check of an environment's health found each key to be used."""
+"""The result of a health check for each key of an environment."""
 
 from enum import StrEnum
 
@@ -7,14 +7,15 @@ from byok.domain.models.base import RecordModel
 
 
 class KeyUse(StrEnum):
-    """What a check found out about one key.
+    """The result of a health check for one key.
 
     PROVED: the service has just used the key.
-    IN_USE: the running cluster uses the key by the grant from its creation. Whether RDS could use the key for a new
-    cluster is not proved: a key administrator who removes the platform's statements does not stop a running cluster.
-    REFUSED: AWS refused to use the key, or the cluster has lost access to it.
-    UNREACHABLE: AWS did not say anything about the key, because of a platform fault.
-    PLATFORM_MANAGED: the key is not the customer's.
+    IN_USE: the running cluster uses the key through the grant that RDS created with the cluster. The check does not
+    prove that RDS could use the key for a new cluster, because a cluster keeps running even if a key administrator
+    removes the platform's statements from the key policy.
+    REFUSED: AWS refused to use the key, or the cluster has lost access to the key.
+    UNREACHABLE: AWS gave no answer about the key, because of a platform fault.
+    PLATFORM_MANAGED: the key belongs to the platform, not to the customer.
     """
 
     PROVED = "verified"
@@ -25,7 +26,7 @@ class KeyUse(StrEnum):
 
 
 class KeyHealth(RecordModel):
-    """What a check found out about one key."""
+    """One key of an environment, and the result of the health check for this key."""
 
     key: KeyPurpose
     key_arn: str | None

@@ -23,15 +23,15 @@ class NotificationType(StrEnum):
 
 
 class NotificationData(RecordModel):
-    """What a receiver learns about a notification beyond its type. Fields without a value are left out.
+    """The data of a notification, in addition to its type. Fields without a value are omitted.
 
     Attributes:
         phase: The phase of the environment.
-        attempt: How the attempt began that has ended.
+        attempt: The kind of the attempt that ended.
         problem_code: The code of the first problem.
         problem_message: The message of the first problem, as AWS sent it.
-        deadline: When the environment or the key can no longer be recovered.
-        key_to_be_deleted: The key that KMS deletes at the deadline, as the customer's account reported it.
+        deadline: The time after which the environment or the key can no longer be recovered.
+        key_to_be_deleted: The key that KMS deletes at the deadline, according to the customer's account.
     """
 
     phase: Phase | None = None
@@ -43,10 +43,10 @@ class NotificationData(RecordModel):
 
 
 class Notification(RecordModel):
-    """One change of one environment, which byok delivers to each endpoint that wants it.
+    """A change in an environment, which byok reports to each endpoint that is configured to receive it.
 
     Attributes:
-        id: The id under which every delivery of this notification is sent (`webhook-id`, and the CloudEvents `id`).
+        id: The id of the notification, which is the same in every delivery (`webhook-id`, and the CloudEvents `id`).
         environment_id: The environment; None only in a test notification.
         region: The Region of the environment; None only in a test notification.
         at: When the change happened.
@@ -67,7 +67,7 @@ class DeliveryRequest(RecordModel):
     Attributes:
         endpoint: The name of an endpoint in the workers' settings. The workflow never contains the endpoint's URL or
             secrets.
-        once: Whether to try only once, because a person waits for the result.
+        once: Whether to make only one attempt, because a user is waiting for the result.
     """
 
     endpoint: str
@@ -80,7 +80,7 @@ class DeliveryRequest(RecordModel):
         return self.notification.organisation
 
     def summarise(self) -> "DeliverySummary":
-        """Return the part that lists show."""
+        """Return the summary of the delivery for lists."""
         notification = self.notification
         return DeliverySummary(
             endpoint=self.endpoint,
@@ -92,10 +92,11 @@ class DeliveryRequest(RecordModel):
 
 
 class DeliverySummary(RecordModel):
-    """The part of a delivery that lists show, without reading the workflow's history.
+    """The summary of a delivery. byok can list these summaries without reading workflow histories.
 
     Attributes:
-        type: The type of the notification; a text, because a later version of byok may know more types.
+        type: The type of the notification. The field is a string, because a later version of byok may define more
+            types.
     """
 
     endpoint: str

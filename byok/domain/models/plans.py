@@ -27,7 +27,7 @@ class Environment(RecordModel):
             the plan does not create any resources.
         probe_bucket: The platform's bucket for key probes in this Region.
         profile: The customer's AWS CLI profile, for use in the commands in remedies.
-        request_kind: `KEY_CHECK` if the keys are checked for their own sake, without an environment.
+        request_kind: `KEY_CHECK` if the request only checks the keys and does not concern an environment.
     """
 
     environment_id: str
@@ -51,7 +51,7 @@ class Environment(RecordModel):
         return self.s3_key_arn if which is KeyPurpose.S3 else self.rds_key_arn
 
     def with_keys(self, *, s3_key_arn: str | None = None, rds_key_arn: str | None = None) -> Self:
-        """Return the environment with the keys that AWS reports, and with the kind of encryption that these keys imply.
+        """Return a copy with the keys that AWS reports, and with the kind of encryption that follows from these keys.
 
         Args:
             s3_key_arn: The S3 key; None if AWS reports no S3 key.
@@ -112,9 +112,10 @@ class KeyCheckPlan(RecordModel):
     """The plan of a key check, made before the first AWS call.
 
     Attributes:
-        findings: The problems found by the rules that do not require an AWS call. If there are findings, byok does not
-            create any resources.
-        allows_aurora_proof: Whether the platform's settings allow clusters that prove an Aurora key.
+        findings: The problems that byok found without calling AWS. If there are findings, byok does not create any
+            resources.
+        allows_aurora_proof: Whether the platform's settings allow proof clusters, which show whether an Aurora key
+            works.
     """
 
     environment: Environment
@@ -123,11 +124,11 @@ class KeyCheckPlan(RecordModel):
 
 
 class AuroraProofTask(RecordModel):
-    """Input of the activity that proves an Aurora key.
+    """Input of the activity that proves that an Aurora key works.
 
     Attributes:
         environment: The key, its Region, and the environment that the check is for.
-        proof_id: Identifies this proof, so that a cluster left behind by an earlier proof is not accepted as proof.
+        proof_id: The id of this proof, which prevents byok from accepting a cluster that an earlier proof left behind.
     """
 
     environment: Environment
@@ -135,7 +136,7 @@ class AuroraProofTask(RecordModel):
 
 
 class KeyLabels(RecordModel):
-    """The alias and tags that put a tenant name on one key (contract 101-104)."""
+    """The alias and tags that contain the tenant name on one key (contract 101-104)."""
 
     tenant: str
     key: KeyPurpose
@@ -145,7 +146,7 @@ class KeyLabels(RecordModel):
 
 
 class TenantPlan(RecordModel):
-    """The plan for putting a tenant name on two keys.
+    """The plan for setting a tenant name on two keys.
 
     Attributes:
         role_arn: The role that the worker assumes; None if the customer runs the commands.
@@ -171,8 +172,9 @@ class EnvironmentPlan(KeyCheckPlan):
     """The complete plan of an environment, made before the first AWS call.
 
     Attributes:
-        tenant: How to put the requested tenant name on both keys; None if the request contains no tenant name.
-        tenant_name: The tenant name that is assigned to the environment once the environment is ready.
+        tenant: The plan for setting the requested tenant name on both keys; None if the request contains no tenant
+            name.
+        tenant_name: The tenant name that the environment gets when it becomes ready.
     """
 
     cluster: ClusterPlan
@@ -249,7 +251,7 @@ class BucketRemovalTask(BucketTask):
 
 
 class ReconcileKeyTask(RecordModel):
-    """Input of the activity that puts a tenant name on one key."""
+    """Input of the activity that sets a tenant name on one key."""
 
     environment: Environment
     marks: KeyLabels
@@ -259,7 +261,7 @@ class ReconcileKeyTask(RecordModel):
 
 
 class TenantCommandsTask(RecordModel):
-    """Input of the activity that builds the commands with which the customer puts a tenant name on both keys."""
+    """Input of the activity that builds the commands that set a tenant name on both keys, for the customer to run."""
 
     environment: Environment
     tenant: str

@@ -56,12 +56,12 @@ class CheckedKey(RecordModel):
     """The result of a check for one key: verified, cannot be used, or not verified (contract 126).
 
     Attributes:
-        service: The service that used the key, `S3` or `RDS`, if the key is proved.
+        service: The service that used the key, `S3` or `RDS`, if the key is verified.
         at: When the service used the key.
         request_id: The request id that AWS returned for the call that used the key; None if the response was lost.
-        problem: The problem that caused the key to be refused, or the problem on the platform's side that prevented a
-            proof.
-        reason: Why the key is not proved.
+        problem: The reason why the key cannot be used, or the problem on the platform's side that prevented the check
+            of the key.
+        reason: Why the key is not verified.
     """
 
     key: KeyPurpose
@@ -81,12 +81,15 @@ class CheckedKey(RecordModel):
 
     @classmethod
     def not_proved(cls, key: KeyPurpose, key_arn: str, reason: str) -> Self:
-        """Return the verdict on a key that has no known problem, but also no proof that it works."""
+        """Return the verdict on a key that has no known problem, but that no service has used successfully."""
         return cls(key=key, key_arn=key_arn, verdict=KeyVerdict.NOT_PROVED, reason=reason)
 
     @classmethod
     def from_problem(cls, key: KeyPurpose, key_arn: str, problem: Problem) -> Self:
-        """Return the verdict for a problem: refused if a customer key is at fault, otherwise not proved."""
+        """Return the verdict for a problem.
+
+        The verdict is *cannot be used* if a customer's key causes the problem, and *not verified* otherwise.
+        """
         if problem.key is not None:
             return cls(key=key, key_arn=key_arn, verdict=KeyVerdict.REFUSED, problem=problem)
         reason = f"{problem.code}: {problem.message}"
@@ -110,12 +113,12 @@ class CheckedKeys(RecordModel):
 
     @property
     def all_proved(self) -> bool:
-        """Whether both keys are proved."""
+        """Whether both keys are verified."""
         return all(one.verdict is KeyVerdict.PROVED for one in self.both)
 
     @property
     def any_refused(self) -> bool:
-        """Whether a key is refused."""
+        """Whether at least one key cannot be used."""
         return any(one.verdict is KeyVerdict.REFUSED for one in self.both)
 
 
@@ -124,8 +127,8 @@ class KeyCheckResult(RecordModel):
 
     Attributes:
         keys: The verdict on each key.
-        findings: All problems that the check found; empty if the check found no problems. If a problem is the
-            platform's fault, the key is *not proved* rather than *refused*.
+        findings: All problems that the check found; empty if the check found no problems. If the platform causes a
+            problem, the verdict on the key is *not verified* rather than *cannot be used*.
     """
 
     region: str
@@ -134,7 +137,7 @@ class KeyCheckResult(RecordModel):
 
 
 class KeyConflicts(RecordModel):
-    """Which of the two keys other environments already use (contract 129).
+    """The conflicts with other environments that already use one of the two keys (contract 129).
 
     Attributes:
         problems: One problem for each key that another environment already uses.
@@ -147,7 +150,7 @@ class ReconciledKey(RecordModel):
     """A key's alias and tags after reconciliation.
 
     Attributes:
-        alias_state: The state of the alias. If there is a conflict, byok does not write anything, not even tags.
+        alias_state: The state of the alias. If the alias conflicts, byok changes neither the alias nor the tags.
         points_at: The id of the key that a conflicting alias points to, or that a repointed alias pointed to before.
         remediation: How to resolve a conflict; None if there is no conflict.
         tags_written: The keys of the tags that were absent or had a different value.
@@ -168,11 +171,11 @@ class ReconciledKey(RecordModel):
 
 
 class TenantOutcome(RecordModel):
-    """The result of putting a tenant name on two keys.
+    """The result of setting a tenant name on two keys.
 
     Attributes:
-        keys: The reconciled keys: no keys if the request contains no role, and one key if byok could not reconcile the
-            other key.
+        keys: The keys that byok reconciled. The tuple is empty if the request contains no role, and contains one key if
+            byok could not reconcile the other key.
         commands: The commands that the customer must run, if the request contains no role.
     """
 
@@ -220,7 +223,7 @@ class EnvironmentProbeResult(RecordModel):
 
 
 def is_only_unnamed(problems: Sequence[Problem]) -> bool:
-    """Return whether the tenant name is the only thing that failed."""
+    """Return whether all problems occurred while byok was setting the tenant name."""
     return all(problem.phase is Phase.RECONCILING_TENANT for problem in problems)
 
 
@@ -255,7 +258,7 @@ class Progress(RecordModel):
 
     @property
     def awaits_name(self) -> bool:
-        """Whether the environment is complete, and stopped only because setting the tenant name failed."""
+        """Whether the environment is complete, and stopped only because byok could not set the tenant name."""
         return self.phase is Phase.STOPPED and self.evidence is not None and is_only_unnamed(self.problems)
 
 
@@ -269,7 +272,7 @@ class EnvironmentProgress(Progress):
 
 
 class KeyClaim(RecordModel):
-    """A claim: the record that a key belongs to an environment (contract 123).
+    """A claim, which records that a key belongs to an environment (contract 123).
 
     Attributes:
         account: The account that owns the key.
@@ -298,7 +301,7 @@ class KeyClaimPage(RecordModel):
     """A page of claims.
 
     Attributes:
-        after: The position from which the next page continues; None on the last page.
+        after: The position at which the next page begins; None on the last page.
     """
 
     claims: tuple[KeyClaim, ...] = ()

@@ -1,4 +1,4 @@
-"""The input and the result of the activity that looks for an exceeded quota."""
+"""The input and the result of the activity that checks an organisation's quotas."""
 
 from datetime import datetime
 
@@ -8,14 +8,14 @@ from byok.domain.models.progress import Problem
 
 
 class QuotaTask(RecordModel):
-    """The environment or the keys for which an organisation's workflow checks the quotas.
+    """The environment that an organisation wants to provision, or the keys that it wants to check.
 
     Attributes:
         environment_id: The environment to provision; None for a key check.
         key_arns: The keys to check; empty for an environment.
-        started_at: When the workflow started. Only workflows that started earlier count towards the quotas. If two
-            workflows start at nearly the same time and the quota has room for only one of them, byok therefore refuses
-            only the later one.
+        started_at: When the workflow started. Only workflows that started earlier count towards the quotas. Therefore,
+            if two workflows start at nearly the same time and the quota allows only one more, byok refuses only the
+            later workflow.
         profile: The customer's AWS CLI profile, as in the request.
     """
 
@@ -28,6 +28,6 @@ class QuotaTask(RecordModel):
 
 
 class QuotaCheckResult(RecordModel):
-    """The problem for the first quota that is used up; None if the workflow may continue."""
+    """The problem for the first exhausted quota; None if the workflow may continue."""
 
     problem: Problem | None = None

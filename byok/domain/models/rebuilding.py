@@ -1,4 +1,4 @@
-"""What byok finds and reports when it makes the records of environments again from AWS (contract 136)."""
+"""The models for rebuilding the records of environments from what AWS reports (contract 136)."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,7 +10,7 @@ from byok.domain.models.resources import ClusterResource
 from byok.domain.phases import Phase
 
 MAX_LISTED_PROBLEMS: Final = 200
-"""The maximum number of environments that the result of a rebuild lists one by one."""
+"""The maximum number of environments that the result of a rebuild lists individually."""
 
 
 class UnrecordedEnvironment(RecordModel):
@@ -18,10 +18,10 @@ class UnrecordedEnvironment(RecordModel):
 
     Attributes:
         region: The Region of the environment's cluster; None if there is not exactly one cluster.
-        request: The request, as far as AWS shows it; None if a record cannot be made.
+        request: The request, reconstructed from what AWS reports; None if byok cannot create a record.
         cluster: The environment's cluster.
         created_at: When the cluster was created.
-        problem: Why a record cannot be made, or in what the environment differs from a complete one.
+        problem: Why byok cannot create a record, or what the environment lacks; None if the environment is complete.
     """
 
     environment_id: str
@@ -33,7 +33,7 @@ class UnrecordedEnvironment(RecordModel):
 
 
 class UnrecordedPage(RecordModel):
-    """Some of the environments that have resources or claims in AWS but no record.
+    """A page of environments that have resources or claims in AWS but no record.
 
     Attributes:
         skipped: The number of environments on this page that have a record or are being changed.
@@ -46,7 +46,7 @@ class UnrecordedPage(RecordModel):
 
 
 class RebuiltRecord(RecordModel):
-    """What byok made of an environment that had no record.
+    """The result of rebuilding the record of one environment.
 
     Attributes:
         phase: The phase in the new record; None if there is no new record.
@@ -65,7 +65,7 @@ class RebuildResult(RecordModel):
     Attributes:
         ready: The number of new records of environments that are READY.
         stopped: The number of new records of environments that are STOPPED.
-        missing: The number of environments for which no record could be made.
+        missing: The number of environments for which byok could not create a record.
         skipped: The number of environments that already had a record or are being changed.
         problems: The environments that are not READY, at most `MAX_LISTED_PROBLEMS` of them.
     """
@@ -77,7 +77,7 @@ class RebuildResult(RecordModel):
     problems: tuple[RebuiltRecord, ...] = ()
 
     def add(self, rebuilt: Iterable[RebuiltRecord], skipped: int) -> Self:
-        """Return the result together with that of another page."""
+        """Return the result with the result of another page added."""
         found = list(rebuilt)
         phases = [one.phase for one in found]
         problems = (*self.problems, *(one for one in found if one.phase is not Phase.READY))

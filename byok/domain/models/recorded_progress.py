@@ -1,4 +1,4 @@
-"""A run's request and progress as the record of an environment remembers them."""
+"""A run's request and progress, as stored in the record of an environment."""
 
 from typing import Self
 
@@ -13,10 +13,10 @@ from byok.domain.phases import Encryption, OnFailure
 
 
 class RecordedRequest(RecordModel):
-    """A request as a record remembers it: the values of the request, without its rules.
+    """A request as stored in a record, which contains the values of the request but does not validate them.
 
-    A record outlives the versions of byok. If the rules for requests change, every record must stay readable, also
-    after a rollback to an earlier version.
+    A record can be older or newer than the running version of byok. Every record must therefore remain readable when
+    the rules for requests change, even after byok is rolled back to an earlier version.
 
     Attributes:
         deletion: Whether the request was to delete the environment.
@@ -46,7 +46,7 @@ class RecordedRequest(RecordModel):
         return cls(deletion=isinstance(request, DeleteRequest), **request.model_dump(include=set(cls.model_fields)))
 
     def to_provision_request(self) -> ProvisionRequest | None:
-        """Return the request to provision the environment; None if it was a deletion, or is no longer valid."""
+        """Return the request to provision the environment; None if the request was a deletion or is no longer valid."""
         if self.deletion:
             return None
         values = self.model_dump(exclude={"deletion"}, exclude_none=True)
@@ -57,7 +57,7 @@ class RecordedRequest(RecordModel):
 
 
 class RecordedProgress(Progress):
-    """The progress of an environment, as a record remembers it."""
+    """The progress of an environment, as stored in a record."""
 
     request: RecordedRequest
 

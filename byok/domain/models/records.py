@@ -1,4 +1,4 @@
-"""The record of an environment: what byok remembers about it for as long as the environment exists (contract 134)."""
+"""The record of an environment, which byok keeps for as long as the environment exists (contract 134)."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -17,15 +17,16 @@ from byok.domain.models.requester import Requester
 from byok.domain.phases import Encryption, Phase
 
 MAX_RECORDED_ATTEMPTS: Final = 200
-"""The maximum number of attempts in a record. Beyond it, the record keeps the first attempt and the latest ones."""
+"""The maximum number of attempts in a record. If there are more attempts, the record keeps the first attempt and the
+latest attempts."""
 
 
 class RunReport(RecordModel):
-    """What a run of an environment's workflow reports to the environment's record, at its start and at its end.
+    """A run's report to the environment's record, which the run sends when it starts and again when it ends.
 
     Attributes:
         progress: The run's progress.
-        attempt: The run as an attempt; `ended_at` is None in the report at the start.
+        attempt: The attempt that corresponds to the run; `ended_at` is None in the report at the start.
         requester: Who requested the run; None if a user started it in Temporal.
     """
 
@@ -40,13 +41,13 @@ class RunReport(RecordModel):
 
 
 class TenantReport(RecordModel):
-    """What a run of the tenant workflow reports at its end.
+    """The report that a run of the tenant workflow sends when it ends.
 
     Attributes:
         role_arn: The role that the run used, if the worker could assume it.
         outcome: The result of the run, if it has one.
         problems: The problems that stopped the run.
-        completed: Whether the run did what it was asked to do.
+        completed: Whether the run completed the request.
         ended_at: When the run ended.
     """
 
@@ -60,18 +61,18 @@ class TenantReport(RecordModel):
 
 
 RecordReport = RunReport | TenantReport | HealthReport | KeyDeletionReport
-"""What a record receives."""
+"""The reports that a record receives."""
 
 
 class RecordSummary(RecordModel):
-    """The part of a record that lists of environments show.
+    """The summary of a record for lists of environments.
 
     Attributes:
         created_at: When the environment was first requested.
-        started_at: When the run was started that reported last.
-        closed_at: When that run ended; None if it has not reported its end.
+        started_at: When the latest run started.
+        closed_at: When the latest run ended; None if the run has not reported its end.
         health: The last reported health of a READY environment; otherwise None.
-        deletions: The keys of a READY environment that KMS deletes, as the customer's account reported it.
+        deletions: The scheduled key deletions that the customer's account reported, if the environment is READY.
     """
 
     environment_id: str
@@ -95,28 +96,28 @@ class RecordSummary(RecordModel):
 
 
 class RecordConflict(RecordModel):
-    """Why a run must not provision an environment: another environment has its id.
+    """The conflict that prevents a run from provisioning an environment whose id is already in use.
 
     Attributes:
-        problem: The problem with which the run stops; None if there is no conflict.
+        problem: The problem that stops the run; None if there is no conflict.
     """
 
     problem: Problem | None = None
 
 
 class EnvironmentRecordState(RecordModel):
-    """Everything that the record of an environment contains.
+    """The complete contents of an environment's record.
 
     Attributes:
-        latest: The last report of the environment's latest run; None in a new record.
+        latest: The last report from the environment's latest run; None in a new record.
         attempts: All attempts that runs have reported, oldest first.
-        tenant: The last report of the tenant workflow.
-        named: The last report of a tenant run that completed.
+        tenant: The last report from the tenant workflow.
+        named: The last report from a completed run of the tenant workflow.
         region: The Region in which the environment has resources; None if provisioning has reported no resource. A
-            request to delete the environment in another Region does not change this.
-        health: The last report of a check that is newer than the evidence of the provisioning; None if there is none.
-        deletions: The last report about the deletion of each key, also if the key is not deleted: an event that arrives
-            twice must not bring back a deletion.
+            request to delete the environment in another Region does not change this field.
+        health: The last health report, if a check has run since provisioning collected its evidence; otherwise None.
+        deletions: The last report about the deletion of each key. byok keeps the report even if the key is no longer
+            scheduled for deletion, so that a repeated event does not restore the deletion.
     """
 
     latest: RunReport | None = None
@@ -128,15 +129,16 @@ class EnvironmentRecordState(RecordModel):
     deletions: tuple[KeyDeletion, ...] = ()
 
     def receive(self, report: RecordReport, environment_id: str) -> Self:
-        """Return the state after a report, or the same state if the report is about another environment."""
+        """Return the state after a report, or the same state if the report concerns another environment."""
         return self.apply(report) if report.environment_id == environment_id else self
 
     def apply(self, report: RecordReport) -> Self:
         """Return the state after a report.
 
         A repeated report, or a late report from an earlier run, can change only the list of attempts. Reports can
-        arrive twice, because Temporal repeats the activity that sends them. The run that reported last for the first
-        time is the latest run: runs of one environment follow each other, and the clocks of machines differ.
+        arrive twice, because Temporal retries the activity that sends them. The latest run is the run whose first
+        report arrived last. byok does not compare start times, because the clocks of machines differ and the runs of
+        one environment never overlap.
         """
         if isinstance(report, TenantReport):
             return self._with_tenant(report)
@@ -152,7 +154,7 @@ class EnvironmentRecordState(RecordModel):
             return self
         if known is None and self.is_deleted and report.progress.request.deletion:
             return self
-        if known is None and self.is_deleted:  # the environment is created again before its old record has closed
+        if known is None and self.is_deleted:  # the environment is recreated before its old record has closed
             return type(self)(attempts=self.attempts if self._has_owner(report) else ()).apply(report)
         others = [one for one in self.attempts if one.run_id != attempt.run_id]
         attempts = number_attempts(sorted([*others, attempt], key=lambda one: one.started_at))
@@ -169,15 +171,15 @@ class EnvironmentRecordState(RecordModel):
         )
 
     def _outlasts(self, report: RunReport) -> bool:
-        """Return whether the last check says more about the environment than a run does.
+        """Return whether the last health check is newer than the evidence in a run's report.
 
-        A run that was reset can become READY again with the evidence that it collected before the check.
+        After a workflow reset, a run can become READY again with evidence that is older than the check.
         """
         evidence = report.progress.evidence
         return self.health is None or evidence is None or evidence.collected_at <= self.health.report.checked_at
 
     def _has_owner(self, report: RunReport) -> bool:
-        """Return whether the environment in a report has the same owner as this record."""
+        """Return whether a report comes from an environment with the same owner as this record."""
         latest = self.latest
         return latest is None or latest.progress.request.organisation == report.progress.request.organisation
 
@@ -189,9 +191,10 @@ class EnvironmentRecordState(RecordModel):
         return self.model_copy(update={"tenant": report, "named": report if report.completed else self.named})
 
     def _with_health(self, report: HealthReport) -> Self:
-        """Return the state after a check. Only a READY environment has a health.
+        """Return the state after a health check.
 
-        A check that began before the environment became READY, or before the last reported check, changes nothing.
+        Only a READY environment has a health status. A check has no effect if it began before the environment became
+        READY or before the last reported check.
         """
         summary, latest = self.summarise(), self.latest
         if summary is None or latest is None or summary.phase is not Phase.READY:
@@ -210,7 +213,10 @@ class EnvironmentRecordState(RecordModel):
         return self.model_copy(update={"health": health, "deletions": deletions})
 
     def _with_deletion(self, report: KeyDeletionReport) -> Self:
-        """Return the state after an event about a key. An event that is not newer than the last one changes nothing."""
+        """Return the state after an event about a key.
+
+        An event has no effect unless it is newer than the last event about the key.
+        """
         summary, new = self.summarise(), report.deletion
         if summary is None or summary.phase is not Phase.READY or summary.organisation != report.organisation:
             return self
@@ -220,7 +226,7 @@ class EnvironmentRecordState(RecordModel):
         return self.model_copy(update={"deletions": (*(one for one in self.deletions if one.key is not new.key), new)})
 
     def _name_since(self, attempt: Attempt) -> str | None:
-        """Return the tenant name that a tenant run set after an attempt; None if there is none."""
+        """Return the tenant name that the tenant workflow set after an attempt ended; None if it set no name."""
         tenant = self.tenant
         if tenant is None or tenant.outcome is None or attempt.ended_at is None or tenant.ended_at < attempt.ended_at:
             return None
@@ -236,7 +242,7 @@ class EnvironmentRecordState(RecordModel):
 
     @property
     def possible_region(self) -> str | None:
-        """The only Region in which the environment may have resources; None if it has none.
+        """The only Region in which the environment may have resources; None if the environment has no resources.
 
         A run that reported no end may have created resources.
         """
@@ -253,7 +259,7 @@ class EnvironmentRecordState(RecordModel):
         return find_creation(earlier, find_start(self.latest))
 
     def summarise(self) -> RecordSummary | None:
-        """Return the part that lists show; None in a new record."""
+        """Return the summary of the record; None in a new record."""
         if self.latest is None:
             return None
         progress, attempt = self.latest.progress, self.latest.attempt
@@ -283,7 +289,10 @@ class EnvironmentRecordState(RecordModel):
         )
 
     def _summarise_health(self, progress: RecordedProgress) -> HealthSummary | None:
-        """Return the health of a READY environment. Until a check reports, the evidence of its provisioning counts."""
+        """Return the health of a READY environment.
+
+        Until the first health check reports, the health follows from the evidence collected during provisioning.
+        """
         if self.health is not None:
             return self.health.summarise()
         return None if progress.evidence is None else HealthSummary.from_evidence(progress.evidence)
@@ -294,22 +303,22 @@ def _find_region_of_resources(progress: RecordedProgress) -> str | None:
 
 
 def find_start(report: RunReport) -> datetime:
-    """Return when a run's workflow was started; for a workflow that was reset, its original start."""
+    """Return when a run's workflow was started; after a workflow reset, the original start time."""
     return min([report.attempt.started_at, *(entry.entered_at for entry in report.progress.timeline[:1])])
 
 
 def find_creation(earlier: Iterable[Attempt], started_at: datetime) -> datetime:
-    """Return when an environment was created, to the millisecond below.
+    """Return when an environment was created, rounded down to the millisecond.
 
-    It was created at its first attempt, or at its first attempt after a deletion.
+    The environment was created when its first attempt started, or when the first attempt after a deletion started.
 
     Args:
-        earlier: The attempts before the current workflow's start, in order.
+        earlier: The attempts before the current workflow started, in order.
         started_at: When the current workflow was started.
     """
     created: datetime | None = None
     for one in earlier:
         created = None if one.phase is Phase.DELETED else created or one.started_at
     earliest = min(created or started_at, started_at)
-    # The stores of Temporal's search attributes round more precise times in different ways.
+    # Temporal's visibility stores differ in how they round times that are more precise than a millisecond.
     return earliest.replace(microsecond=earliest.microsecond // 1000 * 1000)

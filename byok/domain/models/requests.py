@@ -90,8 +90,8 @@ class CheckKeysRequest(KeyPairRequest):
     Attributes:
         environment_id: The environment that the keys are for, if it is known. The check accepts keys that this
             environment already uses, but refuses a key that another environment uses.
-        prove_aurora_key: Whether to prove the Aurora key by creating a cluster without instances, which byok then
-            deletes.
+        prove_aurora_key: Whether to prove that the Aurora key works, by creating a cluster without instances, which
+            byok then deletes.
     """
 
     environment_id: str | None = Field(
@@ -105,20 +105,21 @@ class CheckKeysRequest(KeyPairRequest):
 class ProvisionRequest(RegionRequest):
     """The input of `ProvisionEnvironment`: an environment with customer-managed or platform-managed keys (contract 14).
 
-    A request without ARNs is invalid unless it says that the keys are platform-managed, so byok never uses keys other
-    than the requested ones (contract 99, 132).
+    A request without ARNs is invalid unless it specifies platform-managed encryption. byok therefore never uses any
+    keys other than the requested keys (contract 99, 132).
 
     Attributes:
         encryption: Whose keys encrypt the environment.
-        s3_key_arn: The ARN of the customer's key for S3, as in `KeyPairRequest`; None if platform-managed.
-        rds_key_arn: The ARN of the customer's key for Aurora; None if platform-managed.
-        environment_id: Lower-case letters, digits and single hyphens; part of every resource name.
-        on_failure: Whether byok keeps or removes the resources created so far if provisioning stops (D9).
-        tenant: The tenant name that the last phase puts on both keys; None if it is not known yet. Like an invalid ARN,
-            an invalid name results in a finding. If the keys are platform-managed, the environment gets the name, but
-            byok does not put the name on any keys.
+        s3_key_arn: The ARN of the customer's key for S3, as in `KeyPairRequest`; None if the keys are platform-managed.
+        rds_key_arn: The ARN of the customer's key for Aurora; None if the keys are platform-managed.
+        environment_id: The environment's id, which is part of every resource name. The id consists of lower-case
+            letters, digits and single hyphens.
+        on_failure: What byok does with the resources that it has created if provisioning stops (D9).
+        tenant: The tenant name that byok sets on both keys in the last phase; None if the name is not known yet. Like
+            an invalid ARN, an invalid name results in a finding. If the keys are platform-managed, the environment gets
+            the name, but byok does not set the name on any keys.
         tenant_role_arn: The role in the customer's account that the worker assumes, with the organisation's external
-            id, to put the tenant name on the keys (D11). Without a role, byok returns the commands for the customer to
+            id, to set the tenant name on the keys (D11). Without a role, byok returns the commands for the customer to
             run.
         stack_name: The CloudFormation stack in the customer's account that contains the keys. byok stores the name with
             the environment, so that later commands update this stack (contract 130).
@@ -184,9 +185,9 @@ class DeleteRequest(RegionRequest):
 
     @property
     def named_encryption(self) -> Encryption | None:
-        """Whose keys the environment uses, according to the request.
+        """Whose keys the request specifies; None if the request specifies neither keys nor a kind of encryption.
 
-        The customer's if the request contains a key ARN.
+        A request with a key ARN specifies the customer's keys.
         """
         named = self.s3_key_arn or self.rds_key_arn
         return Encryption.CUSTOMER_MANAGED if named else self.encryption
@@ -217,8 +218,8 @@ class ListClaimsRequest(RequestModel):
     """The input of `ListKeyClaims`.
 
     Attributes:
-        account: List only claims on the keys of this account.
-        after: The value of `after` on the previous page.
+        account: List only claims on keys in this account; None lists all claims.
+        after: The value of `after` in the previous page; None for the first page.
         size: The maximum number of claims.
     """
 

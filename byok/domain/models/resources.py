@@ -1,4 +1,4 @@
-"""An environment's resources as AWS reports them, and the evidence that its keys encrypt them."""
+"""The resources of an environment as AWS reports them, and the evidence that the correct keys encrypt them."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -60,10 +60,10 @@ class CustomerCommands:
     def deploy_keys_command(self, tenant: str | None = None) -> str:
         """Return the command that creates both keys with CloudFormation (contract 38, 108).
 
-        If a tenant is given, the command also puts the tenant's name on the keys.
+        If `tenant` is given, the command also sets the tenant name on the keys.
         """
         parameters = self.stack_parameters() | ({} if tenant is None else {"TenantName": tenant})
-        # An empty value needs no quotes, and quotes would look as if the value were missing.
+        # An empty value stays unquoted, because a pair of quotes would look like a value that is still missing.
         overrides = [f"{name}={value and shlex.quote(value)}" for name, value in parameters.items()]
         return _join_lines(
             "aws cloudformation deploy",
@@ -129,11 +129,11 @@ class CustomerCommands:
         )
 
     def name_keys_commands(self, keys: KeyPair, tenant: str, external_id: str | None) -> tuple[str, ...]:
-        """Return the commands for each way to put a tenant name on two keys.
+        """Return the commands that set a tenant name on two keys, one group for each method.
 
-        Each group of commands starts with a shell comment that says when to use it.
+        Each group of commands starts with a shell comment that explains when to use the group.
 
-        The four ways are a CloudFormation stack, separate AWS CLI commands, Terraform, and a role that the platform
+        The four methods are a CloudFormation stack, separate AWS CLI commands, Terraform, and a role that the platform
         assumes (D11). The comments contain no quotes and no brackets, because zsh treats comments pasted at its prompt
         as commands.
 
@@ -141,7 +141,7 @@ class CustomerCommands:
             keys: The two keys.
             tenant: The tenant name.
             external_id: The external id that the platform passes when it assumes the role; None if it is not known.
-                Without the external id, the commands for the role are left out.
+                Without the external id, the commands for the role are omitted.
 
         Raises:
             InvalidTenantNameError: The name is not valid.
@@ -178,7 +178,7 @@ class CustomerCommands:
         return tuple(ways)
 
     def deploy_tenant_role_command(self, keys: KeyPair, external_id: str) -> str:
-        """Return the command that creates the optional role for putting a tenant name on the keys (D11)."""
+        """Return the command that creates the optional role for setting the tenant name on the keys (D11)."""
         return _join_lines(
             "aws cloudformation deploy",
             *list_profile_options(self.profile),

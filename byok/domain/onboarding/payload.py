@@ -22,15 +22,15 @@ _LABELS: Final = {
     "rds_key_arn": f"The field {KeyPurpose.RDS.field_label}",
     "payload": "The request",
 }
-"""How messages name the fields: as the pages and the documents name them."""
+"""The names of the fields in messages, which are the same as in the wizard and the documentation."""
 
 
 class PayloadError(ValueError):
-    """Raised for an invalid onboarding payload. The message says what is wrong."""
+    """Raised for an invalid onboarding payload. The message explains what is wrong."""
 
 
 def parse_payload(given: Any) -> dict[str, str]:
-    """Extract both ARNs from a payload, and return them under the names of a request's fields.
+    """Extract both ARNs from a payload, and return them as the fields of a request.
 
     Args:
         given: The payload as text or as parsed JSON. A list with one item and a JSON string inside JSON are accepted
@@ -87,7 +87,7 @@ def _strip(value: Any) -> Any:
 
 
 def is_payload(value: Any) -> bool:
-    """Return whether the value of an ARN field is intended as the onboarding payload, valid or not."""
+    """Return whether the value of an ARN field is meant to be an onboarding payload, even if the payload is invalid."""
     return isinstance(value, Mapping) or (
         isinstance(value, str) and (value.lstrip().startswith(("{", "[", '"{')) or value.strip() in {"None", "null"})
     )

@@ -1,4 +1,4 @@
-"""The texts of the remedies for a key ARN that cannot be the ARN of the environment's key."""
+"""The texts of the remedies for key ARNs that an environment cannot use."""
 
 from dataclasses import replace
 from typing import Final
@@ -46,8 +46,8 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, RemedyText]] = {
                     ),
                     CaseText(
                         "The alias begins with alias/aws/",
-                        "AWS manages the key behind it, and the key cannot be shared: create a customer managed key "
-                        "in {region}.",
+                        "This is the alias of an AWS managed key, which cannot be shared: create a customer managed "
+                        "key in {region}.",
                     ),
                 ),
             ),

@@ -67,7 +67,7 @@ def build_problem(
 
 
 def find_arn_problems(keys: KeyPair, context: RemedyContext, at: datetime) -> tuple[Problem, ...]:
-    """Check two ARNs against the rules that require no AWS call, and return all problems with both keys (contract 7).
+    """Check two ARNs without calling AWS, and return all problems with both keys (contract 7).
 
     Args:
         keys: The two ARNs.

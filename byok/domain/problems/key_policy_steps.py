@@ -1,4 +1,4 @@
-"""The steps about keys and key policies that several remedies share, and that depend on the key at fault."""
+"""The steps about keys and key policies that several remedies share, and that depend on the affected key."""
 
 from collections.abc import Callable
 from typing import Final
@@ -89,4 +89,4 @@ BLOCKS: Final[dict[Block, Callable[[RemedyContext], tuple[StepText, ...]]]] = {
     Block.CREATE_KEY: _create_key,
     Block.APPEND_STATEMENTS: _append_statements,
 }
-"""The function that returns the steps of each block."""
+"""Maps each block to the function that returns the block's steps."""

@@ -33,7 +33,7 @@ _WRONG_ARN: Final = CaseText(
 )
 _RUN_SCRIPT: Final = StepText(
     "Run the read-only script byok-keys.sh in the account that owns the key, for example in AWS CloudShell, and have "
-    "byok diagnose its output: the diagnosis names the cause and the fix. If you cannot run the script, continue "
+    "byok diagnose its output: the diagnosis shows the cause and the fix. If you cannot run the script, continue "
     "with the next step.",
     command="bash byok-keys.sh > keys.json",
     script=True,
@@ -147,8 +147,8 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
                     *_STATE_CASES,
                     CaseText(
                         "KeyState has any other value than Enabled",
-                        "If it is PendingImport, import the key material. If it is Creating or Updating, wait. If it "
-                        "is Unavailable, connect the key's custom key store.",
+                        "If the state is PendingImport, import the key material. If the state is Creating or Updating, "
+                        "wait. If the state is Unavailable, connect the key's custom key store.",
                     ),
                     _WRONG_ARN,
                     CaseText(
@@ -160,8 +160,8 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
             ),
             Block.CHANGE_POLICY,
         ),
-        "RDS returns the same error for every cause. If AWS's message names a cause, fix that first. Otherwise, "
-        "these steps find the cause, the most likely cause first.",
+        "RDS returns the same error for every cause. If AWS's message states a cause, fix that first. Otherwise, "
+        "follow these steps, which check the most likely cause first.",
     ),
     Remedy.CLUSTER_LOST_KEY: RemedyText(
         "The cluster can no longer use the {key}",
@@ -229,13 +229,13 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
             ),
             StepText(
                 "To continue with this environment, use the encryption that it already uses. If the environment's keys "
-                "are customer-managed, specify these two keys. If they are platform-managed, specify no keys and "
-                "`encryption: platform-managed`.",
+                "are customer-managed, specify these two keys. If the environment's keys are platform-managed, specify "
+                "no keys and `encryption: platform-managed`.",
                 actor=Actor.REQUESTER,
             ),
         ),
         "Nothing was changed.",
-        RetryText(RetryValues.CORRECTED, "Retry with the values that fit."),
+        RetryText(RetryValues.CORRECTED, "Retry with the corrected values."),
     ),
     Remedy.TENANT_NAME: RemedyText(
         "The tenant name is not allowed",
@@ -282,7 +282,7 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
                 actor=Actor.REQUESTER,
             ),
         ),
-        "Nothing was written: keys get a tenant name only after their environment exists.",
+        "byok wrote nothing, because keys get a tenant name only after their environment exists.",
     ),
     Remedy.NOT_THESE_KEYS: RemedyText(
         "The {key} is not a key of this environment",
@@ -292,8 +292,8 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
                 actor=Actor.REQUESTER,
             ),
         ),
-        "Nothing was written: a tenant name can be put only on the keys that the environment was created with, and "
-        "{key_arn} is not one of them.",
+        "byok wrote nothing, because a tenant name can be set only on the keys that the environment was created with, "
+        "and {key_arn} is not one of those keys.",
         RetryText(RetryValues.ANOTHER_KEY, "Retry with the correct ARN as {field}."),
     ),
     Remedy.CANCELLED: RemedyText(
@@ -323,7 +323,7 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     Remedy.NO_FINAL_SNAPSHOT: RemedyText(
         "No final snapshot can be taken without the {key}",
         (
-            replace(_PRINT_STATE, text="Make the key usable again, if possible: print its state."),
+            replace(_PRINT_STATE, text="Make the key usable again, if possible. First, print its state."),
             StepText(
                 "If the key cannot be made usable again, no snapshot can be taken. If you delete the environment "
                 "without a snapshot (byok delete --no-final-snapshot), the data is lost for good.",

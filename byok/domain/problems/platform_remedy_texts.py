@@ -84,7 +84,7 @@ PLATFORM_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
         "AWS returned an error that the platform's operator must resolve",
         (
             _step("Resolve the error that AWS reports above."),
-            _step("If you cannot, ask AWS Support to look up the error by its request id."),
+            _step("If you cannot resolve the error, ask AWS Support to look it up by its request id."),
         ),
         NO_ACTION,
     ),
@@ -109,8 +109,8 @@ PLATFORM_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
         (
             _step("Check that the worker's credentials and {role} belong to the same account."),
             _step(
-                "If they do, ask the owner of the bucket to delete it, or choose another environment id or, before "
-                "the first environment exists, another BYOK_VENDOR__RESOURCE_PREFIX."
+                "If they do, ask the owner of the bucket to delete it, or choose another environment id. As long as no "
+                "environment exists, you can instead choose another BYOK_VENDOR__RESOURCE_PREFIX."
             ),
         ),
         f"{NO_ACTION} All AWS accounts share one namespace for bucket names. byok writes nothing to that bucket and "
@@ -184,7 +184,7 @@ PLATFORM_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     Remedy.WAIT: RemedyText(
         "AWS was busy or could not be reached",
         (_step("Check the AWS Health Dashboard for an outage in {region}."),),
-        f"{NO_ACTION} AWS throttled calls, was unreachable, or was still busy for longer than byok waits.",
+        f"{NO_ACTION} AWS throttled calls, was unreachable, or stayed busy for longer than byok waits.",
     ),
     Remedy.HELD_TOO_LONG: RemedyText(
         "A platform fault lasted longer than byok waits",
@@ -192,6 +192,6 @@ PLATFORM_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
             _step("Run `byok doctor`, which shows what is missing.", command="byok doctor"),
             _step("Check the AWS Health Dashboard for an outage in {region}."),
         ),
-        f"{NO_ACTION} This is a platform fault, and it lasted longer than byok holds an environment.",
+        f"{NO_ACTION} This platform fault lasted longer than the maximum time for which byok holds an environment.",
     ),
 }

@@ -1,4 +1,4 @@
-"""Names every remedy, and defines the parts of which the texts of the remedies consist."""
+"""Lists all remedies, and defines the data structures for their texts."""
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
@@ -65,12 +65,13 @@ class Page(Enum):
 
 
 class Block(Enum):
-    """Steps that several remedies share and that depend on the key at fault."""
+    """Steps that several remedies share and that depend on the affected key."""
 
     CHANGE_POLICY = auto()
-    """Check the key policy, and append the statements for this key unless the key is the pair's other key."""
+    """Check the key policy. Append the statements for this key, unless the policy belongs to the other key of the
+    pair."""
     CREATE_KEY = auto()
-    """Create a key, and append the statements for it."""
+    """Create a key, and append the statements for this key to its policy."""
     APPEND_STATEMENTS = auto()
     """Append the statements for this key to the policy of a key that the customer chose."""
 
@@ -115,7 +116,10 @@ class StepText:
 
 @dataclass(frozen=True)
 class RetryText:
-    """The text of the last step, and what the user must change in the request; without a text, the usual text."""
+    """The text of the last step, and the values that the user must change in the request.
+
+    By default, the text depends only on the kind of request.
+    """
 
     values: RetryValues = RetryValues.SAME
     text: str = "{again}"

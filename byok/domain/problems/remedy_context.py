@@ -1,4 +1,4 @@
-"""The values with which `byok.domain.problems.remediation` fills in the texts of a remedy."""
+"""The values that `byok.domain.problems.remediation` inserts into the texts of a remedy."""
 
 import shlex
 from dataclasses import dataclass, replace
@@ -19,8 +19,8 @@ class RemedyContext:
 
     Attributes:
         platform_role_arn: The role to which the key policies grant access; None if the role is not known yet.
-        key: The customer's key that is at fault; None if neither key is at fault.
-        key_arn: The ARN of the key at fault, as the user entered it.
+        key: The affected key of the customer; None if neither key is affected.
+        key_arn: The ARN of the affected key, as the user entered it.
         request_kind: What the user requested. The last step of a remedy is to retry this request.
         profile: The customer's AWS CLI profile; empty for commands without a profile.
         other_key_arn: The ARN of the other key of the pair, as the user entered it.
@@ -41,7 +41,7 @@ class RemedyContext:
 
     @property
     def profile_hint(self) -> str:
-        """A sentence that says with which credentials to run a command.
+        """A sentence that tells the user which credentials to use for a command.
 
         A profile is either a placeholder or the customer's own profile.
         """
@@ -106,7 +106,7 @@ class RemedyContext:
 
     @property
     def retry_request(self) -> RetryRequest:
-        """What the user repeats once the problem is fixed."""
+        """The request that the user repeats once the problem is fixed."""
         return RETRIES[self.request_kind][0]
 
 
@@ -132,4 +132,5 @@ RETRIES: Final = {
         "You do not need to retry anything: byok checks the environment again within five minutes.",
     ),
 }
-"""What the last step of a remedy repeats, and its usual text, for each kind of request."""
+"""Maps each kind of request to the request that the last step of a remedy repeats, and to the default text of this
+step."""

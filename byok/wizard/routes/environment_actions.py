@@ -1,4 +1,4 @@
-"""*Retry*, *Cancel* and *Delete* for an existing environment. Cancel and delete have a page that asks to confirm."""
+"""*Retry*, *Cancel* and *Delete* for an existing environment. *Cancel* and *Delete* each have a confirmation page."""
 
 from http import HTTPStatus
 
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/environments")
 async def retry(page: PageOfEnvironment, service: ReasonedService, _: WriteSession, form: Form) -> Response:
     """Replay a stopped environment with the same keys or with corrected keys.
 
-    The form posts to the environment's own page, so that the page can still be reloaded if the retry is refused.
+    The form posts to the environment's own URL, so that the user can reload the page if the retry is rejected.
     """
     given = {name: str(form.get(name, "")).strip() or None for name in RETRY_FIELDS}
     try:
@@ -36,7 +36,7 @@ async def retry(page: PageOfEnvironment, service: ReasonedService, _: WriteSessi
 
 @router.get("/{environment_id}/cancellation")
 async def confirm_cancellation(page: PageOfEnvironment, _: CancelSession) -> Response:
-    """Show what a cancellation does, and ask to confirm it."""
+    """Show what a cancellation does, and ask the user to confirm the cancellation."""
     status = await page.service.read_status(page.environment_id)
     if status.phase.is_final:
         return RedirectResponse(page.url, HTTPStatus.SEE_OTHER)

@@ -30,11 +30,11 @@ router = APIRouter(prefix="/environments")
 _PAGE: Final = 50
 
 Part = Annotated[str | None, Header(alias="X-Part")]
-"""The part of a page that the page's script requests; None for the whole page."""
+"""The part of the page to return to the page's script; None for the whole page."""
 
 
 class ListFilter(BaseModel):
-    """What the user looks for. An empty field of the form means no restriction."""
+    """The filter of the list. An empty field matches all environments."""
 
     q: Annotated[str, Field(max_length=100)] = ""
     phase: Phase | None = None
@@ -53,7 +53,7 @@ class ListFilter(BaseModel):
         return not (self.q.strip() or self.phase or self.health or self.region)
 
     def url(self, after: str | None = None) -> str:
-        """The address of a page of the list with this filter."""
+        """The URL of a page of the list with this filter."""
         fields = self.model_dump(mode="json", exclude_defaults=True, exclude={"after"}) | (
             {"after": after} if after else {}
         )
@@ -126,7 +126,7 @@ async def download_evidence(service: Service, _: ReadSession, environment_id: En
 async def check_now(page: PageOfEnvironment, _: CheckSession, __: Form) -> Response:
     """Check a READY environment now, and return to its page.
 
-    If AWS does not answer, or the check fails, the response is the page with the reason.
+    If AWS does not respond or the check fails, the response is the environment's page with the reason.
     """
     try:
         health = await verify_environment(page.service, page.environment_id)
@@ -140,7 +140,10 @@ async def check_now(page: PageOfEnvironment, _: CheckSession, __: Form) -> Respo
 
 @router.get("/{environment_id}/verification")
 async def return_from_check(service: Service, _: ReadSession, environment_id: EnvironmentId) -> Response:
-    """Redirect to the environment's page, for browsers that open the address of a check after a new sign-in."""
+    """Redirect to the environment's page.
+
+    A browser opens this URL if the user had to sign in again after selecting *Check now*.
+    """
     status = await service.read_status(environment_id)
     return RedirectResponse(f"/environments/{status.environment_id}", HTTPStatus.SEE_OTHER)
 

@@ -36,14 +36,14 @@ async def download_tenant_role_template(state: State, _: WriteSession) -> Respon
 async def download_terraform_file(request: Request, state: State, session: WriteSession) -> Response:
     """Download the Terraform file that creates both keys in the draft's Region."""
     draft, owner = EnvironmentDraft.from_fields(request.query_params), session.caller.organisation
-    build_kit(state, draft.region, "any", organisation=owner)  # refuses a Region that cannot be used
+    build_kit(state, draft.region, "any", organisation=owner)  # rejects a Region that is unknown or not in use
     file = build_template(TemplateKind.TERRAFORM, state.platform_role_arn, draft.region, state.vendor, owner)
     return build_download_response(file)
 
 
 @router.get("/script")
 async def download_script(request: Request, state: State, session: WriteSession) -> Response:
-    """Download the script that collects the facts about the draft's keys."""
+    """Download the script that collects information about the draft's keys."""
     draft, owner = EnvironmentDraft.from_fields(request.query_params), session.caller.organisation
     build_kit(state, draft.region, "any", organisation=owner)
     file = build_collection_script(

@@ -59,7 +59,7 @@ async def discard_draft(request: Request, steps: Steps, form: Form) -> Response:
 async def show_encryption_step(
     request: Request, state: State, steps: Steps, part: Annotated[str | None, Header(alias="X-Part")] = None
 ) -> Response:
-    """Show the second step, *Encryption at rest*, with the result of a key check if the URL names one."""
+    """Show the second step, *Encryption at rest*. If the URL contains a key check, also show the check's result."""
     draft = steps.open_draft(request.query_params)
     if draft.field_errors(steps.prefix, state.regions, "name", "region"):
         return steps.go_to(ENVIRONMENT, draft, asked=True)
@@ -76,9 +76,10 @@ async def show_encryption_step(
 
 @router.post("/encryption", dependencies=[Depends(accept_one_file)])
 async def submit_keys(request: Request, state: State, service: Service, steps: Steps, form: Form) -> Response:
-    """Go to the review, start a check of both keys, or examine a policy or the output of the collection script.
+    """Handle the buttons of the second step.
 
-    Create nothing.
+    The buttons open the review, check both keys, or examine a policy or the output of the collection script. None of
+    them creates an environment.
     """
     draft = steps.open_draft(form)
     if draft.field_errors(steps.prefix, state.regions, "name", "region"):

@@ -68,7 +68,8 @@ async def sign_out(
     url = await provider.find_sign_out_url() if provider is not None else None
     response: Response = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
     if provider is not None and url is not None:
-        # The Content-Security-Policy does not let a form's response redirect to another site, so a page does it.
+        # The Content-Security-Policy forbids a redirect to another site in response to a form, so byok renders a page
+        # that leads there.
         response = pages.render(request, "signed_out.html", provider=provider.name, url=url)
     sessions.delete_cookie(request, response)
     return response

@@ -1,4 +1,4 @@
-// Keeps the page of an environment current. Without this script, the page reloads itself.
+// Keeps an environment's page up to date. If scripts are disabled, the page reloads automatically instead.
 "use strict";
 
 const RECONNECT = 5_000;
@@ -15,10 +15,10 @@ async function refresh() {
   replaceContent(live, html);
   const words = document.getElementById("state").dataset.words;
   announce(words);
-  document.title = `${words} · ${title}`;  // so that a tab in the background shows the outcome
+  document.title = `${words} · ${title}`;  // so that a background tab shows the result
 }
 
-// Progress: the server reports each change. The browser reconnects by itself unless the server refuses the connection.
+// Progress: the server reports each change. The browser reconnects automatically unless the server rejects it.
 function followProgress() {
   if (isFinal() || source !== null || sessionEnded) return;
   source = new EventSource(live.dataset.changes);
@@ -33,7 +33,7 @@ function followProgress() {
       return;
     }
     stopFollowing();
-    await refresh();  // the server ends the stream if nothing more can change
+    await refresh();  // the server closes the stream after the last change
     setTimeout(followProgress, RECONNECT);
   });
 }
@@ -43,13 +43,13 @@ function stopFollowing() {
   source = null;
 }
 
-// The environment may have changed since, for example because another page started a retry.
+// Reloads the environment, which may have changed in the meantime, for example because of a retry from another page.
 async function catchUp() {
   await refresh();
   followProgress();
 }
 
-// Health: a page that stays open must not show an old state. If the state changes, the whole page is different.
+// Health: a page that stays open must not show an outdated state. If the state has changed, the whole page is updated.
 async function refreshHealth() {
   const shown = document.getElementById("health");
   if (!shown || document.hidden || sessionEnded) return;

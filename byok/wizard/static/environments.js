@@ -1,4 +1,4 @@
-// Keeps the list of environments current while one of them is in progress.
+// Keeps the list of environments up to date while at least one environment is changing.
 "use strict";
 
 const LIST_INTERVAL = 5_000;

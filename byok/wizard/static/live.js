@@ -1,12 +1,12 @@
-// Loads parts of a page that keeps itself current, and shows whether the server answers.
+// Loads parts of a live page, and shows a warning if the server cannot be reached.
 "use strict";
 
-const PATIENCE = 4_000;  // a connection that is back within this time was never shown as lost
+const PATIENCE = 4_000;  // an interruption that is shorter than this is not shown
 
 const live = document.getElementById("live");
 let sessionEnded = false;
 
-// Shows whether the server answers. A short interruption, such as the end of a stream, is not shown.
+// Shows or hides the connection warning. A short interruption, such as the end of a stream, is ignored.
 let patience = null;
 function setConnected(connected) {
   const lost = document.getElementById("connection-lost");
@@ -19,7 +19,7 @@ function setConnected(connected) {
   }
 }
 
-// Requests a part of the page. Returns its HTML, or null if there is nothing new to show.
+// Requests a part of the page. Returns the part's HTML, or null if the server returned no HTML to show.
 async function load(part) {
   let answer;
   try {
@@ -28,18 +28,18 @@ async function load(part) {
     setConnected(false);
     return null;
   }
-  if (answer.type === "opaqueredirect") {  // to the sign-in page; what the user has typed stays on this page
+  if (answer.type === "opaqueredirect") {  // to the sign-in page; this page keeps what the user has typed
     sessionEnded = true;
     setConnected(true);
     document.getElementById("session-ended").hidden = false;
     return null;
   }
-  if (answer.status === 404) location.reload();  // the whole page says what is missing
+  if (answer.status === 404) location.reload();  // the reloaded page says what was not found
   setConnected(answer.ok);
   return answer.ok ? answer.text() : null;
 }
 
-// Replaces an element's content, and keeps the focus, what the user has typed, and what the user has opened.
+// Replaces an element's content, but keeps the focus, the text that the user has typed, and the details that are open.
 function replaceContent(element, html) {
   const focused = element.contains(document.activeElement) ? document.activeElement : null;
   const typed = [...element.querySelectorAll("input[id]")].filter((one) => one.value !== one.defaultValue);

@@ -9,14 +9,14 @@ function showCopyButtons(within) {
     button.hidden = false;
     button.addEventListener("click", async () => {
       const copied = await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent)
-        .then(() => "Copied", () => "Not copied");  // the browser may forbid it
+        .then(() => "Copied", () => "Not copied");  // the browser can deny access to the clipboard
       button.textContent = copied;
       setTimeout(() => { button.innerHTML = label; }, 1500);
     });
   }
 }
 
-// The help stands beside the step in a wide window, and is folded away below the step in a narrow one.
+// The help is beside the step in a wide window. In a narrow window, the help is collapsed below the step.
 function foldHelp() {
   const help = document.querySelector(".help-panel > details");
   if (!help) return;
@@ -26,7 +26,7 @@ function foldHelp() {
   fold();
 }
 
-// A toast floats over the page for a while. Without this script, it stays at the top until the next page.
+// Makes the toast float over the page for 10 seconds. Without this script, the toast stays at the top of the page.
 function floatToast() {
   const toast = document.querySelector(".toast");
   if (!toast) return;
@@ -37,8 +37,8 @@ function floatToast() {
   setTimeout(() => toast.remove(), 10_000);
 }
 
-// A form that is being submitted says so, and cannot be submitted again. `aria-disabled` keeps the focus on the button.
-// Returns a function that makes the form usable again, also if its buttons belong to another form by then.
+// Marks a form as busy, so that the user cannot submit it twice. `aria-disabled` keeps the focus on the button.
+// Returns a function that makes the form usable again, even if its buttons belong to another form by then.
 function setBusy(form, button) {
   const buttons = [...form.elements].filter((one) => one.type === "submit");
   form.dataset.busy = "true";
@@ -56,7 +56,7 @@ function setBusy(form, button) {
   };
 }
 
-// This listener runs after the listeners of the form itself, which submit some forms without a page load.
+// This listener runs after the form's own listeners, which submit some forms without a page load.
 document.addEventListener("submit", (event) => {
   if (event.defaultPrevented) return;
   const form = event.target;
@@ -65,8 +65,8 @@ document.addEventListener("submit", (event) => {
     return;
   }
   const setIdle = setBusy(form, event.submitter);
-  setTimeout(setIdle, 30_000);  // the user may have stopped the page load
-  addEventListener("pageshow", setIdle, { once: true });  // the back button can bring back the page as it was
+  setTimeout(setIdle, 30_000);  // in case the user stopped the page load
+  addEventListener("pageshow", setIdle, { once: true });  // the back button can restore the page in its busy state
 });
 
 showCopyButtons(document);

@@ -1,7 +1,7 @@
-// Makes the steps faster to use. Every step also works without this script.
+// Makes the steps of the wizard faster to use. Every step also works without this script.
 "use strict";
 
-// Tabs also work as plain links. This function switches tabs without a page load, and updates the address.
+// Switches tabs without a page load, and updates the address. Without this function, tabs work as plain links.
 function makeTabsQuick(within) {
   const tabs = [...within.querySelectorAll('[role="tab"]')];
   function choose(chosen) {
@@ -28,7 +28,8 @@ function makeTabsQuick(within) {
   }
 }
 
-// The address contains the entries, so that a reload shows them again. The result of a check is not about new entries.
+// Keeps the entries in the address, so that a reload shows them again. A changed entry also removes the key check from
+// the address, because the check's result applies to the earlier entries.
 function keepInAddress(entries) {
   const address = new URL(location.href);
   for (const [name, value] of Object.entries(entries)) address.searchParams.set(name, value);
@@ -37,7 +38,7 @@ function keepInAddress(entries) {
   history.replaceState(null, "", address);
 }
 
-// Text that is too long for an address is kept while the user signs in again.
+// Keeps long texts, which do not fit in an address, in the session storage while the user signs in again.
 function keepTexts(form) {
   for (const field of form.elements) {
     if ("keep" in field.dataset) sessionStorage.setItem(`byok-${field.id}`, field.value);
@@ -54,7 +55,8 @@ function restoreTexts(within) {
   }
 }
 
-// Requests a page or a part of a page. If the session has ended, the sign-in page leads back to the same entries.
+// Requests a page or a part of a page. If the session has ended, opens the sign-in page, which returns the user to the
+// same entries.
 async function request(address, options, form) {
   const answer = await fetch(address, options);
   if (answer.redirected && new URL(answer.url).pathname === "/sign-in") {
@@ -64,17 +66,17 @@ async function request(address, options, form) {
   }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const isOurs = page.querySelector(".page") || page.getElementById(options.headers?.["X-Part"]);
-  if (!isOurs) throw new Error("another server has answered");  // such as a proxy
-  for (const one of page.querySelectorAll("[autofocus]")) {  // the browser moves the focus only once for each page
+  if (!isOurs) throw new Error("the response is not from byok");  // but, for example, from a proxy
+  for (const one of page.querySelectorAll("[autofocus]")) {  // the browser applies autofocus only once per page
     one.removeAttribute("autofocus");
     one.dataset.first = "";
   }
-  // The answer to a form is not at an address of its own unless the server leads to one.
+  // The response to a submitted form has an address of its own only if the server redirects to one.
   const url = answer.redirected || options.method !== "post" ? answer.url : location.href;
   return { url, redirected: answer.redirected, page };
 }
 
-// Shows what the server answered: the part of the form if it is the same page, or else the whole page.
+// Shows the server's response: only the form's part if the page is the same, otherwise the whole page.
 // Returns whether the browser loads another page.
 function show(answer, id) {
   const part = id && answer.page.getElementById(id);
@@ -87,7 +89,7 @@ function show(answer, id) {
     focusAnswer(part);
     return false;
   }
-  if (!new URL(answer.url).pathname.startsWith("/new")) {  // the page of an environment has a script of its own
+  if (!new URL(answer.url).pathname.startsWith("/new")) {  // an environment's page has its own script
     location.assign(answer.url);
     return true;
   }
@@ -108,7 +110,8 @@ function showPage(page) {
   prepare(document.querySelector(".page"));
 }
 
-// The server marks the first fault or the result. Both it and what is said about it must be in the window.
+// Moves the focus to the element that the server marked: the first fault or the result. Scrolls so that the element and
+// its message are visible.
 function focusAnswer(within) {
   const first = within.querySelector("[data-first]") || within.querySelector("h1");
   if (!first) return;
@@ -119,7 +122,7 @@ function focusAnswer(within) {
   told.scrollIntoView({ block: "nearest" });
 }
 
-// Submits a form without a page load. Without an answer, the entries stay where they are.
+// Submits a form without a page load. If the server cannot be reached, the form keeps its entries.
 function submitQuickly(form) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -138,20 +141,20 @@ function submitQuickly(form) {
         : await request(form.getAttribute("action"), { method: "post", headers, body: multipart ? fields : new URLSearchParams(fields) }, form);
       leaves = answer ? show(answer, part) : true;
     } catch {
-      (button?.parentElement || form).insertAdjacentHTML("beforebegin", '<p class="fault" id="unreachable" role="alert">The server cannot be reached. Your entries are kept: try again in a moment.</p>');
+      (button?.parentElement || form).insertAdjacentHTML("beforebegin", '<p class="fault" id="unreachable" role="alert">The server cannot be reached. Your entries are kept. Try again in a moment.</p>');
     }
     if (leaves) addEventListener("pageshow", setIdle, { once: true });
     else setIdle();
   });
 }
 
-// Shows how far the check of each key has come. If the user changes an ARN, the check is no longer of interest.
+// Shows the progress of each key's check. Stops if the user changes an ARN, because the check applies to the old ARN.
 async function followCheck(part) {
   if (!part || !part.dataset.check) return;
   let answer = null;
   try {
     answer = await request(part.dataset.check, { headers: { "X-Part": "keys" } });
-  } catch {  // the network is gone for a moment
+  } catch {  // the network is briefly unavailable
     await new Promise((resolve) => { setTimeout(resolve, 2000); });
     if (part.isConnected) followCheck(part);
     return;
@@ -161,7 +164,7 @@ async function followCheck(part) {
   const isHere = part.contains(document.activeElement) || document.activeElement === document.body;
   const states = [...part.querySelectorAll(".key-states, .key-state")];
   const now = [...found.querySelectorAll(".key-states, .key-state")];
-  if (found.dataset.check && states.length === now.length) {  // only the states have changed: the focus stays
+  if (found.dataset.check && states.length === now.length) {  // only the states have changed: keep the focus
     states.forEach((one, at) => { if (one.innerHTML !== now[at].innerHTML) one.innerHTML = now[at].innerHTML; });
     setTimeout(() => followCheck(part), 300);
     return;
@@ -169,10 +172,10 @@ async function followCheck(part) {
   part.replaceWith(found);
   showCopyButtons(found);
   prepare(found);
-  if (isHere) focusAnswer(found);  // a user who reads elsewhere on the page stays there
+  if (isHere) focusAnswer(found);  // a user who is elsewhere on the page is not interrupted
 }
 
-// The review shows what a running check has found as soon as the check has ended.
+// Shows the result of a running key check on the review page as soon as the check has ended.
 async function updateReview(part) {
   if (!part?.dataset.check) return;
   await new Promise((resolve) => { setTimeout(resolve, 2000); });
@@ -190,7 +193,7 @@ async function updateReview(part) {
   prepare(part);
 }
 
-// Checks both ARNs while the user types. The server applies the rules, so that the rules are implemented only once.
+// Checks both ARNs while the user types. The rules are on the server, so that they are implemented only once.
 function checkKeysAsTyped(form) {
   if (!form) return;
   const fields = { s3: form.elements.s3_key_arn, rds: form.elements.rds_key_arn };
@@ -202,7 +205,7 @@ function checkKeysAsTyped(form) {
     const answer = await fetch(`${form.dataset.rules}?${query}`).catch(() => null);
     if (!answer || !answer.ok || answer.redirected) return;
     const told = await answer.json();
-    if (number !== asked || !form.isConnected) return;  // the user typed on, or an answer has replaced the form
+    if (number !== asked || !form.isConnected) return;  // the user has typed more, or a response has replaced the form
     const payload = Object.values(fields).some((field) => field.value.trim().startsWith("{"));
     if (payload && told.s3_key_arn.startsWith("arn:")) {
       fields.s3.value = told.s3_key_arn;
@@ -233,13 +236,13 @@ function checkKeysAsTyped(form) {
   }
 }
 
-// What was said about other ARNs is removed as soon as an ARN changes.
+// Removes the results of earlier checks as soon as the user changes an ARN.
 function forgetAnswers(form) {
   form.closest("#keys").dataset.edited = "true";
   form.elements.check.value = "";
   const validate = form.querySelector('[value="validate"]');
   const next = form.querySelector('#answer [value="next"]');
-  if (next) {  // the next step after a change is to validate again
+  if (next) {  // after a change, the user must validate the keys again
     validate.after(next);
     validate.classList.remove("quiet");
     next.classList.add("quiet");
@@ -253,7 +256,8 @@ function forgetAnswers(form) {
   validate.textContent = "Validate keys";
 }
 
-// The kit is of no use once both ARNs are there. The field that the user is in stays where it is in the window.
+// Collapses the kit, which is no longer needed once both ARNs are entered. The page is scrolled back by the height that
+// the kit loses, so that the user's field stays in the same place.
 function foldKit() {
   const kit = document.getElementById("kms");
   if (!kit || !kit.open) return;
@@ -263,7 +267,7 @@ function foldKit() {
   scrollBy(0, anchor.getBoundingClientRect().top - before);
 }
 
-// The choice of the keys acts at once; its button is only for browsers without scripts.
+// Applies the choice of the keys immediately. The button is only for browsers without scripts.
 function chooseQuickly(choice) {
   if (!choice) return;
   const button = choice.querySelector("button");
@@ -271,7 +275,7 @@ function chooseQuickly(choice) {
   choice.addEventListener("change", () => button.form.requestSubmit(button));
 }
 
-// A fault is about an entry as it was, so it is removed as soon as the entry changes.
+// Removes a field's fault as soon as the user changes the entry, because the fault applies to the old entry.
 function forgetFaults(form) {
   form.addEventListener("input", ({ target }) => {
     if (!target.hasAttribute("aria-invalid") || form.id === "keys-form") return;
@@ -296,7 +300,7 @@ function prepare(within) {
   updateReview(within.querySelector("#review-check"));
 }
 
-// Only another step is another page. A link to a place in the page also causes this event.
+// Loads a page only if the step has changed. A link to a place on the same page also causes this event.
 let shownPath = location.pathname;
 addEventListener("popstate", async () => {
   if (location.pathname === shownPath) return;

@@ -1,7 +1,7 @@
 """The resource types of a stack.
 
-To create a resource, the local AWS calls its own KMS or IAM operation, with the permissions of the caller that changes
-the stack.
+To create a resource, the local AWS emulator executes the same KMS or IAM operation as for a direct call, with the
+permissions of the caller that changes the stack.
 """
 
 from typing import Final

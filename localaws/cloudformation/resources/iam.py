@@ -91,9 +91,10 @@ def _policies(properties: dict[str, Any]) -> dict[str, str]:
 
 
 def _name(stack_name: str, logical_id: str) -> str:
-    """Generate a name as CloudFormation does. A recorded name is `eks-workshop-ide-EksWorkshopIdeRole-LqlqA1nQsjV7`.
+    """Generate a name as CloudFormation does.
 
-    We found no recorded name that shows how CloudFormation shortens a name to IAM's maximum of 64 characters.
+    A recorded example is `eks-workshop-ide-EksWorkshopIdeRole-LqlqA1nQsjV7`. How CloudFormation shortens a name to
+    IAM's maximum of 64 characters is not known: we found no recorded example.
     """
     room = _LONGEST_NAME - _RANDOM - 1
     return f"{stack_name}-{logical_id}"[:room] + "-" + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM))

@@ -1,4 +1,4 @@
-"""A resource type: its properties, what updating a property does, and how a resource is created and deleted."""
+"""Defines a resource type: its properties, and how its resources are created, updated and deleted."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class Resource:
         logical_id: The name of the resource in the template.
         kind: The type of the resource, such as `AWS::KMS::Key`.
         properties: The evaluated and typed properties.
-        physical_id: The key id, alias name or role name; empty if the resource was never created.
+        physical_id: The key id, alias name or role name. Empty if the resource was never created.
         arn: The ARN of the resource.
         attributes: The values that Ref and Fn::GetAtt return.
         on_delete: The DeletionPolicy.
@@ -46,7 +46,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class StackContext:
-    """The stack that a changed resource belongs to, and the call that requests the change.
+    """The stack that is being changed, and the call that requests the change.
 
     Attributes:
         call: The call that changes the stack. The resources are created with the permissions of the call's `caller`.
@@ -76,10 +76,10 @@ class ResourceType:
         required: Required properties.
         fixed: Properties that cannot be changed. The CloudFormation reference says, for example: "If you change the
             value of … on an existing KMS key, the update request fails".
-        replacing: Properties that, when changed, cause a new resource to be created.
+        replacing: Properties that cannot be changed without replacing the resource.
         name: The property that sets a custom name, if any. For IAM, a custom name requires CAPABILITY_NAMED_IAM.
-        not_modelled: CloudFormation properties that the local AWS does not model. If a template sets any of these
-            properties, the error lists the properties that the template sets.
+        not_modelled: CloudFormation properties that the local AWS emulator does not model. A template that sets any of
+            them is rejected, with an error that lists them.
     """
 
     service: str

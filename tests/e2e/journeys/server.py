@@ -29,7 +29,10 @@ from tests.localaws.server import REGION
 
 @asynccontextmanager
 async def run_web_server(web: StackHarness, access: Authenticator, data: Path) -> AsyncIterator[str]:
-    """Run a web server for the stack, and yield its URL. Its requests have no grace period for denied calls."""
+    """Run a web server for the stack, and yield the server's URL.
+
+    Requests through this server have no grace period for denied calls.
+    """
     address, settings = f"{HOST}:{web.stack.ports.temporal}", ApiSettings(requests_per_minute=100_000)
     client = await Client.connect(address, plugins=[make_plugin()], interceptors=[_NoGrace()])
     journal = AuditJournal(data)

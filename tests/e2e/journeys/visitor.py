@@ -1,7 +1,7 @@
-"""A user of the wizard: what the user does on the pages, and what each page must look like.
+"""Simulates a user of the wizard, and checks what the user sees on each page.
 
-The methods select elements by role and label. A method that waits for an answer also checks that the answer is in the
-window, because a user does not scroll to look for an answer.
+The methods select elements by role and label. A method that waits for a response also checks that the response is
+visible, because a user does not scroll to look for it.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class Visitor:
         address: The URL of the wizard's server.
         setting: The window and the browser.
         journey: The name of the journey, for pictures.
-        token: The access token with which the user signs in, or "" if the server asks for none.
+        token: The access token with which the user signs in, or "" if the server requires no sign-in.
         name: The name of the environment that the user creates.
         keys: The ARNs of the user's keys, by purpose, once the user has created them.
     """
@@ -64,7 +64,7 @@ class Visitor:
     # Checks
 
     async def stop_at(self, what: str) -> None:
-        """Check that the page is accessible and does not scroll sideways, and save a picture if that is asked for."""
+        """Check that the page is accessible and does not scroll sideways. If `PICTURES` is set, save a picture."""
         self._stops.append(what)
         if PICTURES:
             folder = Path(PICTURES) / self.journey.replace(" ", "-")
@@ -76,7 +76,10 @@ class Visitor:
         assert found.violations_count == 0, f"{what}: {found.generate_report()}"
 
     async def _run_axe_on_a_copy(self) -> AxeResults:
-        """Run axe on a copy of the page in a browser with JavaScript, because axe needs timers, which are off here."""
+        """Run axe on a copy of the page.
+
+        The copy is in a browser with JavaScript, because axe needs timers, and this page has no JavaScript.
+        """
         browser = self.page.context.browser
         assert browser
         html = re.sub(r"<script[^>]*></script>", "", await self.page.content())
@@ -89,13 +92,13 @@ class Visitor:
             await copy.close()
 
     async def see(self, answer: str | Locator) -> None:
-        """Wait for an answer, which must be wholly in the window without scrolling."""
+        """Wait for an element or text, and check that it is entirely visible without scrolling."""
         shown = self.page.get_by_text(answer).first if isinstance(answer, str) else answer
         await expect(shown).to_be_visible()
         await expect(shown).to_be_in_viewport(ratio=0.99, timeout=3_000)
 
     async def see_heading(self, text: str) -> None:
-        """Wait for a heading, as `see` does."""
+        """Wait for a heading, and check that it is entirely visible without scrolling."""
         await self.see(self.page.get_by_role("heading", name=text, exact=True))
 
     async def expect_keys(self, keys: dict[KeyPurpose, str] | None = None) -> None:
@@ -166,7 +169,7 @@ class Visitor:
         await self.page.get_by_role("button", name="Sign in").click()
 
     async def end_session(self) -> None:
-        """Let the session end, as it does after a working day."""
+        """Invalidate the session cookie, as if the session had expired."""
         cookies = await self.page.context.cookies()
         (session,) = [one for one in cookies if one["name"] == "byok_session"]
         await self.page.context.add_cookies([{**session, "value": "ended"}])  # type: ignore[typeddict-item]
@@ -219,7 +222,7 @@ class Visitor:
         await self.page.get_by_role("button", name="Retry").click()
 
     async def see_ready(self) -> None:
-        """Wait until the environment is ready, without a reload by the user."""
+        """Wait until the page shows that the environment is ready, without reloading the page."""
         await self.see(self.page.locator(".phase.ready"))
         await expect(self.page.get_by_role("heading", name=re.compile("^Encrypted with"))).to_be_visible()
         await self.stop_at("ready")

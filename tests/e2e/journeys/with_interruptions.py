@@ -1,4 +1,4 @@
-"""Journeys from the first page to READY whose user is interrupted, leaves, or returns."""
+"""Journeys from the first page to READY in which the user is interrupted, or leaves and returns."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from tests.key_faults import create_valid_key
 
 
 async def ended_session(user: Visitor) -> None:
-    """The session ends in every step, before the user submits the step."""
+    """In every step, the session expires before the user submits the form."""
 
     async def sign_in_again() -> None:
         await user.see("your entries are kept")
@@ -39,7 +39,7 @@ async def ended_session(user: Visitor) -> None:
     policy = user.page.get_by_label("Key policy", exact=True)
     if user.setting.script:
         await expect(policy).to_have_value("a policy")
-    else:  # too long for an address: the back button restores it
+    else:  # the policy does not fit in a URL, but the back button restores it
         for _ in range(2):
             await user.page.go_back()
         await expect(policy).to_have_value("a policy")
@@ -86,7 +86,7 @@ async def two_tabs(user: Visitor) -> None:
 
 
 async def back_button(user: Visitor) -> None:
-    """The user goes back and forth with the browser's buttons, and at the end returns to the review."""
+    """The user navigates with the browser's back and forward buttons, and submits the review twice."""
     await go_to_keys(user)
     await user.create_keys()
     await user.enter_keys()
@@ -97,7 +97,7 @@ async def back_button(user: Visitor) -> None:
     await user.page.go_back()
     if user.setting.script:
         await expect(user.page.get_by_label("Environment name")).to_have_value(user.name)
-    else:  # the address has no name, so the page offers the draft
+    else:  # the URL does not contain the name, so the page links to the draft
         await expect(user.page.get_by_role("link", name=user.name)).to_be_visible()
     await user.stop_at("back at the first page")
     await user.page.go_forward()
@@ -112,7 +112,7 @@ async def back_button(user: Visitor) -> None:
 
 
 async def reload_in_mid_provisioning(user: Visitor) -> None:
-    """The user reloads the page while Aurora creates the writer, and opens it in a second tab."""
+    """While Aurora creates the writer, the user reloads the page and then opens the page in a second tab."""
     await go_to_keys(user)
     await user.create_keys()
     await user.enter_keys()

@@ -1,4 +1,4 @@
-"""Journeys from the first page to READY, one for each way in which users come by their keys or break them."""
+"""Journeys from the first page to READY, with different ways to create keys and different mistakes with keys."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ async def create_from_review(user: Visitor) -> None:
 
 
 async def cloudformation_keys(user: Visitor) -> None:
-    """One CloudFormation stack creates both keys; the user pastes the stack's output."""
+    """One CloudFormation stack creates both keys, and the user pastes the stack's output."""
     await go_to_keys(user)
     await user.stop_at("keys")
     payload = await user.deploy_template()
@@ -63,7 +63,7 @@ async def console_keys(user: Visitor) -> None:
 
 
 async def exchanged_arns(user: Visitor) -> None:
-    """The user pastes each ARN into the other field; the validation finds it."""
+    """The user swaps the two ARNs, and the validation reports the mistake."""
     await go_to_keys(user)
     await user.create_keys()
     exchanged = {KeyPurpose.S3: user.keys[KeyPurpose.RDS], KeyPurpose.RDS: user.keys[KeyPurpose.S3]}
@@ -79,7 +79,7 @@ async def exchanged_arns(user: Visitor) -> None:
 
 
 async def exchanged_arns_without_validation(user: Visitor) -> None:
-    """The user pastes each ARN into the other field, and does not validate; provisioning stops."""
+    """The user swaps the two ARNs and skips the validation, and then provisioning stops."""
     await go_to_keys(user)
     await user.create_keys()
     right = dict(user.keys)
@@ -133,7 +133,7 @@ async def _find_disabled_key(user: Visitor, which: KeyPurpose, title: str) -> No
 
 
 async def wrong_policy(user: Visitor) -> None:
-    """The S3 key's policy lacks the platform's statement; the user finds it by pasting the policy."""
+    """The S3 key's policy lacks the platform's statement, and the user finds out with the policy check."""
     await go_to_keys(user)
     user.keys = {
         KeyPurpose.S3: await asyncio.to_thread(user.web.aws.create_key),
@@ -166,9 +166,9 @@ async def _check_policy(user: Visitor, policy: str) -> None:
 
 
 async def platform_managed_keys(user: Visitor) -> None:
-    """The user has no keys, and chooses the platform's."""
+    """The user has no keys, and chooses platform-managed keys."""
     await go_to_keys(user)
-    await user.page.get_by_role("radio", name="Platform-managed").click()  # acts at once with JavaScript
+    await user.page.get_by_role("radio", name="Platform-managed").click()  # takes effect immediately with JavaScript
     if not user.setting.script:
         await user.page.get_by_role("button", name="Choose").click()
     await user.see("cannot be switched to your own keys later")  # contract 9

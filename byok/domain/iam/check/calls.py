@@ -106,7 +106,7 @@ ENCRYPTION_CONTEXT_ACTIONS: Final = frozenset(
 """The actions whose calls can have an encryption context (KMS developer guide, "kms:EncryptionContext:context-key")."""
 
 UNKNOWN_PART: Final = "…"
-"""The placeholder for an unknown part of a context value. The unknown part has at least one character."""
+"""The placeholder for an unknown part of a context value. The placeholder stands for at least one character."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class PlatformPrincipal:
             context["aws:EpochTime"] = str(int(self.at.timestamp()))
         if service is not None:
             context["kms:ViaService"] = via_service_value(service, region)
-            context["aws:ViaAWSService"] = "true"  # set in all calls of a forward access session (IAM user guide)
+            context["aws:ViaAWSService"] = "true"  # set in every forward access session (IAM user guide)
         if for_resource:
             context["kms:GrantIsForAWSResource"] = "true"
         place = f"arn:{partition_of_region(self.region)}:kms:{self.region}:000000000000:key/"

@@ -2,9 +2,9 @@ r"""Finds the key policy in the output of `aws kms get-key-policy --output text`
 
 As text, the AWS CLI prints a response's values in the order of their names, separated by tabs: first the policy, then
 `default`, which is the only name that a key policy can have (KMS API reference, GetKeyPolicy). As YAML, the AWS CLI
-prints the policy as a quoted scalar (YAML 1.2.2, sections 5.7 and 7.3): `Policy: "{\n \"Version\" …`. This module does
-not handle JSON output. Plain and block scalars are not handled either, because the AWS CLI never prints a policy in
-these styles.
+prints the policy as a quoted scalar (YAML 1.2.2, sections 5.7 and 7.3): `Policy: "{\n \"Version\" …`. This module
+handles neither JSON output nor YAML's plain and block scalars, because the AWS CLI never prints a policy as such a
+scalar.
 """
 
 import re

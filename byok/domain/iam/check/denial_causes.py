@@ -7,7 +7,7 @@ from enum import StrEnum
 class DenialCause(StrEnum):
     """Why a call is denied, or why byok cannot decide whether the call is allowed.
 
-    The value is the finding's code, and the order of the members determines the rank.
+    Each member's value is the code of a finding. The order of the members determines their rank.
     """
 
     EXPLICIT_DENY = "policy.ExplicitDeny"
@@ -37,7 +37,7 @@ class DenialCause(StrEnum):
 
     @property
     def rank(self) -> int:
-        """The sort order. A lower rank means a more likely cause, which must be fixed first."""
+        """The sort order. A cause with a lower rank is more likely, and must be fixed first."""
         return list(DenialCause).index(self)
 
 
@@ -47,7 +47,7 @@ class StatementMismatch:
 
     Attributes:
         cause: The kind of mismatch.
-        words: A sentence that says what the statement contains and what it must contain.
+        words: A sentence that compares this part of the statement with the part that byok requires.
     """
 
     cause: DenialCause

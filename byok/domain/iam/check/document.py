@@ -35,7 +35,7 @@ class PolicyDocumentError(ValueError):
     """Raised for text that KMS would reject as a key policy. `code` identifies the error.
 
     Attributes:
-        sid: The Sid of the statement at fault; None if the statement is unknown or has no Sid.
+        sid: The Sid of the invalid statement; None if the statement is unknown or has no Sid.
     """
 
     def __init__(self, code: str, message: str, sid: str | None = None) -> None:
@@ -181,7 +181,7 @@ def _json(text: str) -> Any:
         raise
     except RecursionError as error:
         raise PolicyDocumentError("policy.NotJson", "This JSON is nested too deeply for a policy.") from error
-    except ValueError as error:  # a number with thousands of digits
+    except ValueError as error:  # raised for a number with thousands of digits
         raise PolicyDocumentError("policy.NotJson", f"This is not valid JSON: {error}.") from error
 
 

@@ -1,4 +1,4 @@
-"""Explains why a call is denied: finds the statement that nearly allows the call, and the parts that do not match.
+"""Explains why a call is denied, by comparing the call with the statement that comes closest to allowing it.
 
 byok considers only the statements whose Sid, principal or conditions show that they are intended for the platform. byok
 ignores statements that the customer wrote for other principals. byok explains the statement with the fewest mismatches,
@@ -68,8 +68,8 @@ def find_near_miss(
     strange = next((one for one in meant if one.sid in others), None)
     if strange is not None and not any(one.sid in expected_sids(which, vendor) for one in meant):
         words = (
-            f"The policy has the {which.other.display_name}'s statement, {strange.sid}, instead of the "
-            f"{which.display_name}'s."
+            f"The policy contains {strange.sid}, which is a statement for the {which.other.display_name}, and no "
+            f"statement for the {which.display_name}."
         )
         return DenialExplanation(strange.sid, (StatementMismatch(DenialCause.OTHER_KEYS_STATEMENT, words),))
     words = f"The statement {wanted} is missing, and no other statement allows the same calls."
@@ -88,8 +88,8 @@ def _is_meant_for_us(one: StatementEvaluation, platform: PlatformPrincipal, vend
     accounts = [test.holds for key, test in tests.items() if key in _ACCOUNT_KEYS]
     if accounts:
         return False not in accounts
-    # A statement without an AWS principal is for a service. If such a statement also has `aws:SourceAccount` or
-    # `aws:SourceArn`, the customer, not the platform, uses the service.
+    # A statement without an AWS principal grants access to a service. If the statement's conditions include
+    # `aws:SourceAccount` or `aws:SourceArn`, the customer, not the platform, uses that service.
     if not entries:
         return bool(_services(one.statement)) and not {"aws:sourceaccount", "aws:sourcearn"} & set(tests)
     return any(entry == "*" or _account_in(entry) is None for entry in entries)

@@ -30,10 +30,10 @@ class PermissionResult:
     Attributes:
         call: The call.
         verdict: The policy's decision on the call.
-        sid: The Sid of the statement that decides, or of the statement that comes closest to allowing the call.
+        sid: The Sid of the deciding statement, or of the statement that comes closest to allowing the call.
         misfits: The reasons why the call is not allowed; empty if it is allowed.
-        tightened: The conditions of the deciding statement that byok's statement does not have and that the call
-            satisfies. Each item is a condition's description, and whether the condition will expire.
+        tightened: The conditions that the customer added to the deciding statement, if the call satisfies them. Each
+            item is the description of a condition, with a flag that is True if the condition will expire.
     """
 
     call: PlatformCall
@@ -44,7 +44,7 @@ class PermissionResult:
 
 
 def statements_by_sid(which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile) -> dict[str, Statement]:
-    """Return byok's statements for a key by their Sids."""
+    """Return byok's statements for a key, each under its Sid."""
     grantee = StatementParameters.for_platform_role(platform.role_arn, platform.region, platform.organisation)
     return {one["Sid"]: one for one in build_key_statements(which, grantee, vendor)}
 
@@ -108,7 +108,7 @@ def first_match(found: list[StatementMatch], effect: str, applies: bool | None) 
 
 
 def _additions(found: list[StatementMatch], call: PlatformCall, ours: Statement) -> tuple[tuple[str, bool], ...]:
-    """Return the conditions that a call depends on in addition to those in byok's own statement."""
+    """Return the conditions that a call must satisfy in addition to the conditions of byok's own statement."""
     allowing = [match.one for match in found if match.one.statement["Effect"] == "Allow" and match.applies]
     added = [find_added_conditions(one.statement, ours) for one in allowing]
     if not all(added):

@@ -1,4 +1,4 @@
-"""The policy lockout check: whether any principal can change the key policy again.
+"""Checks that a new key policy still lets at least one principal change the policy.
 
 If no principal can change the policy, only AWS Support can help.
 
@@ -30,7 +30,7 @@ _KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
 def has_policy_administrator(
     policy: Policy, *, account: str | None, platform_account: str, key_arn: str | None
 ) -> bool:
-    """Return whether any principal in the key's account can change the policy again.
+    """Return whether the policy lets any principal in the key's account change the policy.
 
     Args:
         policy: A well-formed policy.
@@ -87,7 +87,10 @@ def _is_certain(test: ConditionResult) -> bool:
 
 
 def _key_named_in(policy: Policy) -> str | None:
-    """Return the ARN of a key that occurs in the policy, or None. A key policy can apply only to its own key."""
+    """Return the key ARN in a policy, or None.
+
+    A key policy applies only to its own key, so this ARN is the ARN of the policy's key.
+    """
     elements = (
         value
         for statement in extract_statements(policy)

@@ -1,7 +1,7 @@
 """The AWS principals that KMS accepts in a key policy, and the reasons why KMS rejects any other principal.
 
-KMS accepts accounts, users, roles, role sessions and federated user sessions, without wildcards, but not groups (IAM
-user guide, "AWS JSON policy elements: Principal"). KMS rejects any other principal with
+KMS accepts accounts, users, roles, role sessions and federated user sessions (IAM user guide, "AWS JSON policy
+elements: Principal"). KMS accepts neither groups nor names with wildcards. KMS rejects any other principal with
 MalformedPolicyDocumentException, "Policy contains a statement with one or more invalid principals" (AWS knowledge
 center, "How can I resolve the AWS KMS key policy error …"). Only AWS knows whether a well-formed principal exists.
 """
@@ -40,8 +40,8 @@ def explain_invalid_principal(entry: str) -> str | None:
         return "a wildcard cannot stand for part of a principal; only * alone is accepted."
     if re.fullmatch(r"[a-z0-9.-]+\.amazonaws\.com(\.cn)?", entry):
         return (
-            "it is a service. The platform uses the key through a service, but as the platform role: Principal must be "
-            "the role, and kms:ViaService must be the service."
+            "it is a service. When a service uses the key for the platform, the principal is the platform role. "
+            "Principal must be the role, and kms:ViaService must be the service."
         )
     if not entry.startswith("arn:"):
         digits = entry.replace("-", "")

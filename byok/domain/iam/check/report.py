@@ -118,7 +118,7 @@ def invalid_document_report(
     Args:
         error: Why KMS would reject the text.
         which: The key that the text is for.
-        right: The correct statement, if the statement at fault has one of byok's Sids.
+        right: The correct statement, if the invalid statement has one of byok's Sids.
     """
     paste = () if right is None else (right,)
     text = (
@@ -192,7 +192,7 @@ def _denial(
 
 
 def _statement(sid: str) -> str:
-    """Return the name of a statement for messages. A statement without a Sid is identified by its number."""
+    """Return the text that identifies a statement in messages: its Sid, or its number if it has no Sid."""
     return sid.capitalize() if sid.startswith("statement ") else f"Statement {sid}"
 
 
@@ -250,7 +250,7 @@ def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal, ve
 
 
 def _tightened(rows: tuple[PermissionResult, ...], which: KeyPurpose) -> list[Finding]:
-    """Build one finding per statement that allows a call only under added conditions, whether or not these expire."""
+    """Build one finding per statement that allows a call only because the call satisfies added conditions."""
     together: dict[str, list[PermissionResult]] = {}
     for row in rows:
         if row.verdict is Verdict.ALLOWED and row.tightened and row.sid is not None:

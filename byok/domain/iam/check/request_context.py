@@ -1,4 +1,6 @@
-"""Evaluates statements with the known part of a call's context. The result of a condition is yes, no or unknown.
+"""Evaluates statements with only the known part of a call's context.
+
+The result of a condition is true, false or unknown.
 
 When a call is made, AWS has context that byok cannot know in advance: the organisation, the network, and the names of
 the buckets. If a condition depends on this context, its result is unknown.
@@ -87,7 +89,7 @@ def _judge_partly_known(
         return test
     negated = "Not" in test.operator
     matches = []
-    # Only a wildcard matches \0, and only * matches both a single \0 and three in a row.
+    # Only a wildcard matches \0, and only the wildcard * matches both one \0 and three consecutive \0.
     for unknown in ("\0", "\0\0\0"):
         context = {**access.context, test.key: actual.replace(UNKNOWN_PART, unknown)}
         (sample,) = evaluate_conditions({test.operator: {test.key: list(test.wanted)}}, context, version)

@@ -1,4 +1,4 @@
-"""Matches statements against the platform's calls. The result is yes, no or unknown."""
+"""Matches statements against the platform's calls. The result is true, false or unknown."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +30,11 @@ def match_statements(policy: Policy, access: AccessRequest, platform: PlatformPr
 
 
 def is_resource_unknowable(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
-    """Return whether a statement is limited to specific keys and byok does not know which key the policy belongs to."""
+    """Return whether it is unknown whether a statement applies to the key.
+
+    This is the case if the statement is limited to specific keys, and byok does not know which key the policy belongs
+    to.
+    """
     if platform.key_arn is not None:
         return False
     patterns = as_list(one.statement.get("Resource", one.statement.get("NotResource", [])))

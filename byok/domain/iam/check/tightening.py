@@ -1,4 +1,4 @@
-"""Recognises a tightened copy of one of byok's statements: a copy that has all conditions of the original and more."""
+"""Recognises tightened copies of byok's statements, which are copies to which the customer added conditions."""
 
 from typing import Any, Final
 
@@ -21,8 +21,8 @@ def find_added_conditions(statement: Any, ours: Statement) -> frozenset[tuple[st
         ours: The statement that byok needs.
 
     Returns:
-        The added conditions. The set is empty if there are no added conditions, or if the statement is not a copy
-        because it does not allow the platform role or lacks one of byok's conditions.
+        The added conditions. The set is also empty if the statement is not a copy, that is, if it does not allow the
+        platform role or lacks one of byok's conditions.
     """
     principal = statement.get("Principal")
     named = as_list(principal.get("AWS", [])) if isinstance(principal, dict) else []
@@ -38,7 +38,7 @@ def explain_added_condition(test: ConditionResult, call: PlatformCall) -> str:
     """Explain what an added condition requires, and whether a call satisfies it."""
     said = f"The statement is tightened: the added {test.operator} on {test.key} requires {' or '.join(test.wanted)}"
     if test.holds is None:
-        return f"{said}; whether the call satisfies it cannot be determined: {test.unknown}."
+        return f"{said}; byok cannot determine whether the call satisfies it: {test.unknown}."
     if test.holds:
         end = f"; {test.actual} satisfies it" if test.actual is not None else "; the call satisfies it"
         return f"{said}{end}."

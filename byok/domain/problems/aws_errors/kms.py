@@ -1,8 +1,8 @@
-"""Rules for the KMS and STS errors that can occur while byok puts a tenant name on a key.
+"""Rules for the KMS and STS errors that can occur while byok sets a tenant name on a key.
 
 The sources are botocore's models of the operations and "Common errors" in the KMS and STS API references. The source
-for retryable errors is `botocore.retries.standard`, which treats the HTTP statuses 500, 502, 503 and 504 as transient,
-whatever the error code. If botocore cannot parse a response body, it uses the HTTP status as the error code
+for retryable errors is `botocore.retries.standard`, which treats the HTTP statuses 500, 502, 503 and 504 as transient
+regardless of the error code. If botocore cannot parse a response body, it uses the HTTP status as the error code
 (`botocore.parsers`).
 """
 
