@@ -24,3 +24,17 @@ def test_openapi_document_in_the_repository_is_current(journal: AuditJournal) ->
     if os.environ.get("BYOK_TEST_RECORD"):
         DOCUMENT.write_text(text)
     assert DOCUMENT.read_text() == text, "record it again: BYOK_TEST_RECORD=1 pytest tests/api/test_openapi.py"
+
+
+def test_every_response_with_a_body_has_a_schema() -> None:
+    """Check the schemas, because openapi-python-client 0.29.1 returns no body without a schema (docs/behaviour.md)."""
+    without_schema = [
+        (path, method, status, media_type)
+        for path, operations in json.loads(DOCUMENT.read_text())["paths"].items()
+        for method, operation in operations.items()
+        for status, response in operation["responses"].items()
+        for media_type, content in response.get("content", {}).items()
+        if not content.keys() & {"schema", "itemSchema"}
+    ]
+
+    assert without_schema == []

@@ -26,6 +26,8 @@ router = APIRouter(
 )
 _ANY_STACK: Final = "byok-kms-keys"
 """A placeholder for the stack name in responses that do not contain the stack name."""
+_TEXT: Final = {"schema": {"type": "string"}}
+"""The entry of a text file in the OpenAPI document. Without the schema, some generated clients return no text."""
 
 Organisation = Annotated[
     OrganisationName | None,
@@ -123,7 +125,7 @@ async def values(
 @router.get(
     "/{region}/template",
     response_class=Response,
-    responses={200: {"content": {"application/yaml": {}, "text/plain": {}}}},
+    responses={200: {"content": {"application/yaml": _TEXT, "text/plain": _TEXT}}},
 )
 async def template(
     caller: ReadCaller,
@@ -144,7 +146,7 @@ async def template(
     return build_download_response(build_template(kind, state.platform_role_arn, region, state.vendor, owner))
 
 
-@router.get("/{region}/script", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get("/{region}/script", response_class=Response, responses={200: {"content": {"text/plain": _TEXT}}})
 async def script(
     caller: ReadCaller,
     state: State,
