@@ -107,6 +107,20 @@ async def test_environment_is_no_longer_polled_after_its_listeners_leave(path: s
                 await asyncio.sleep(0.02)
 
 
+async def test_id_of_an_event_follows_its_data() -> None:
+    """If a stream breaks within the data, a client that keeps the incomplete event does not learn the event's id."""
+    path = "/v1/environments/acme-prod/events"
+    async with (
+        asyncio.timeout(20),
+        run_server(build_state(ShortLivedAuth())) as http,
+        http.stream("GET", path) as stream,
+    ):
+        lines = [line async for line in stream.aiter_lines()]
+
+    first_event = lines[: lines.index("")]
+    assert [line.partition(":")[0] for line in first_event] == ["event", "data", "id"]
+
+
 async def test_stream_ends_when_its_token_expires() -> None:
     path = "/v1/environments/acme-prod/events"
     async with (
