@@ -1,8 +1,11 @@
-"""Draw a random sample of names or sentences for review: `python -m tests.random_sample names|sentences [COUNT]`.
+"""Draw a random sample for review: `python -m tests.random_sample names|sentences|mix|mix-key [COUNT]`.
 
 A reviewer who has not seen the code says what each name seems to stand for, or whether a native speaker would write
 each sentence. The id of the current commit seeds the draw. All reviewers of a commit therefore get the same sample, and
 the author cannot draw again to get a better result.
+
+`mix` adds sentences from the documentation of AWS and Temporal, without their sources, so that a strict reviewer judges
+all three alike (docs/decisions/0051). `mix-key` prints the source of each sentence of the mix.
 """
 
 import ast
@@ -12,10 +15,13 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
+from tests.reference_sentences import list_aws_sentences, list_temporal_sentences
 from tests.sentences import ROOT, list_sentences, list_text_files
 
 PACKAGES: Final = ("byok/", "activities/", "workflows/", "localaws/", "worker.py", "bench/", "tests/")
-DEFAULT_COUNTS: Final = {"names": 40, "sentences": 100}
+DEFAULT_COUNTS: Final = {"names": 40, "sentences": 100, "mix": 300, "mix-key": 300}
+_MIX: Final = {"byok": 0.6, "AWS": 0.25, "Temporal": 0.15}
+"""The share of each source."""
 _DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -39,12 +45,30 @@ def list_names(source: str, module: str) -> Iterator[str]:
                     yield f"{path}.{constant}"
 
 
+def draw_mix(count: int, seed: str) -> list[tuple[str, str]]:
+    """Draw sentences from the three sources. Return each with its source, in random order."""
+    rng = random.Random(seed)
+    own = [sentence for file in list_text_files() for sentence in list_sentences(file)]
+    sources = {"byok": sorted(set(own)), "AWS": list_aws_sentences(), "Temporal": list_temporal_sentences()}
+    drawn = [
+        (source, sentence)
+        for source, share in _MIX.items()
+        for sentence in rng.sample(sources[source], round(count * share))
+    ]
+    rng.shuffle(drawn)
+    return drawn
+
+
 def main() -> None:
-    """Print the names or sentences of the sample in the order in which they were drawn."""
+    """Print the sample in the order in which it was drawn."""
     kind = sys.argv[1]
     count = int(sys.argv[2]) if len(sys.argv) > 2 else DEFAULT_COUNTS[kind]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    files = list_text_files()
+    seed, files = commit.strip(), list_text_files()
+    if kind in {"mix", "mix-key"}:
+        lines = [source if kind == "mix-key" else sentence for source, sentence in draw_mix(count, seed)]
+        sys.stdout.write("\n".join(f"{number}\t{line}" for number, line in enumerate(lines, 1)) + "\n")
+        return
     if kind == "names":
         found = [
             name
@@ -56,8 +80,8 @@ def main() -> None:
         ]
     else:
         found = [f"{file}: {sentence}" for file in files for sentence in list_sentences(file)]
-    drawn = random.Random(commit.strip()).sample(sorted(found), count)
-    sys.stdout.write("\n".join([f"{count} of {len(found)} {kind} at {commit.strip()}", *drawn, ""]))
+    drawn = random.Random(seed).sample(sorted(found), count)
+    sys.stdout.write("\n".join([f"{count} of {len(found)} {kind} at {seed}", *drawn, ""]))
 
 
 if __name__ == "__main__":

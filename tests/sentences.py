@@ -5,7 +5,7 @@ import io
 import re
 import subprocess
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +39,11 @@ def list_sentences(name: str) -> list[str]:
             blocks = re.split(r"<[^>]*>|\{[%{#].*?[%}#]\}", text)
         case _:
             return []
+    return split_into_sentences(blocks)
+
+
+def split_into_sentences(blocks: Iterable[str]) -> list[str]:
+    """Split blocks of text into sentences with normalised white space, without labels."""
     sentences = [" ".join(part.split()) for block in blocks for part in _SENTENCE_END.split(block)]
     return [sentence for sentence in sentences if len(re.findall(r"\b[A-Za-z]{2,}\b", sentence)) >= _SHORTEST]
 
