@@ -253,7 +253,7 @@ def main() -> int:
     """Run the worker.
 
     Returns:
-        0 after a clean shutdown, 1 if the worker could not start. An error message is then on standard error.
+        0 after a clean shutdown, 1 if the worker could not start. In the latter case, standard error shows the reason.
     """
     try:
         settings = Settings()

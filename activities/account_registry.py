@@ -1,4 +1,4 @@
-"""The registry of AWS accounts, which records the organisation that may use keys in each account (contract 146)."""
+"""The registry of AWS accounts: the organisation that may use the keys in each account (contract 146)."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,8 +15,8 @@ NOT_REGISTERED_CODE: Final = "byok.AccountNotRegistered"
 
 _ACCOUNTS: Final = "accounts/"
 _BY_ORGANISATION: Final = "accounts-by-organisation/"
-"""The prefix of an index of accounts by organisation. With this index, byok can list one organisation's accounts
-without reading the records of all other accounts. Only the records under `accounts/` are authoritative.
+"""The prefix of an index that lists accounts by organisation. With this index, byok can list one organisation's
+accounts without reading the records of all other accounts. Only the records under `accounts/` are authoritative.
 """
 
 
@@ -78,7 +78,7 @@ class AccountRegistry:
     def list_unregistered(self, step: ActivityContext, keys: Iterable[KeyPurpose]) -> tuple[Problem, ...]:
         """Return a problem for each key whose account is not registered for the environment's organisation.
 
-        Invalid ARNs are skipped, because the validation of the ARNs already reports them.
+        Invalid ARNs are skipped, because ARN validation already reports them.
         """
         accounts: dict[KeyPurpose, str] = {}
         for which in keys:

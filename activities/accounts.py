@@ -37,7 +37,7 @@ class AccountActivities:
         """Return a problem for each customer key whose account is not registered for the environment's organisation.
 
         The problem is the same whether or not another organisation has registered the account. Invalid ARNs are
-        skipped, because the validation of the ARNs already reports them.
+        skipped, because ARN validation already reports them.
 
         Raises:
             ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.

@@ -11,7 +11,7 @@ class AttemptActivities:
 
     @activity.defn
     async def record_stop(self, stop: StoppedAttempt) -> None:
-        """Send the stop as a signal to the workflow that runs this activity.
+        """Report the stop to the workflow that runs this activity, with a signal.
 
         An activity sends the signal, because Temporal does not let a workflow signal itself (see docs/behaviour.md). If
         the response is lost and the signal is sent again, the second signal has no effect.

@@ -81,9 +81,9 @@ class AuroraProofActivities:
         """Create a cluster encrypted with the Aurora key, or find the cluster that an earlier attempt created.
 
         The number of cluster names is limited, and one organisation may use only some of them, so that other
-        organisations can still prove their keys. An attempt tries the first free name. If another attempt takes this
-        name first, the attempt lists the clusters again. An organisation can therefore exceed its limit only if two of
-        its checks run concurrently while the cluster of another proof disappears.
+        organisations can still prove their keys. An attempt tries the first free name. If that name is taken in the
+        meantime, the attempt lists the clusters again. An organisation can therefore exceed its limit only if the
+        cluster of another proof is removed while two of the organisation's checks are choosing names.
 
         Returns:
             The verdict: proved; or not proved, if the maximum number of proof clusters already exists, either in total
@@ -163,7 +163,7 @@ class AuroraProofActivities:
             number, owner = naming.MAX_PROOF_CLUSTERS_PER_ORGANISATION, f" of {environment.organisation}"
             limited = "the maximum for one organisation"
         return (
-            f"{number} clusters for proving Aurora keys{owner} already exist in {environment.region}, which is "
+            f"{number} clusters for proving Aurora keys{owner} already exist in {environment.region}. This is "
             f"{limited}. Check again in a few minutes."
         )
 

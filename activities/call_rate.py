@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class TokenBucket:
-    """A token bucket that starts full and holds the number of tokens added in one second.
+    """A token bucket that starts full, and holds at most as many tokens as are added in one second.
 
     If the bucket is empty, a caller reserves the next token, releases the lock, and sleeps until that token is due.
     Callers therefore get their tokens in order, and a sleeping caller does not block other callers. A sleep does not
@@ -40,7 +40,7 @@ class TokenBucket:
             self.sleep(due - now)
 
     def limit(self, client: "BaseClient") -> None:
-        """Make a client take a token before each call, before botocore signs the request."""
+        """Make a client take a token for each call, before botocore signs the request."""
 
         def wait(**_: object) -> None:
             self.acquire()

@@ -32,7 +32,7 @@ class ClaimActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def release_unused_claims(self, environment: Environment) -> None:
-        """Release the claim on each of the customer's two keys that does not encrypt any resource of the environment.
+        """Release the claim on each of the customer's two keys, unless the key encrypts a resource of the environment.
 
         Raises:
             ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 _USER_AGENT: Final = f"byok/{__version__} Boto3/{boto3.__version__}"
 """The user agent, which appears in the customer's CloudTrail. Botocore appends its own name. If this string were not
-set, botocore would build a user agent for every call, which takes a tenth of the call's CPU time."""
+set, botocore would build a user agent for every call, which would take a tenth of the call's CPU time."""
 
 _SHORTEST_SESSION: Final = 900
 """The shortest session that STS allows, in seconds (AssumeRole, DurationSeconds)."""
 
 MAX_ORGANISATIONS: Final = 100
-"""The number of organisations whose clients a worker keeps. For any other organisation, the worker creates new clients
-when needed."""
+"""The number of organisations for which a worker keeps clients. For any other organisation, the worker creates new
+clients when needed."""
 
 
 def build_client_config(*, connect_timeout: timedelta, read_timeout: timedelta, connections: int) -> Config:
@@ -67,7 +67,8 @@ class AwsClients:
         account: The platform's account id. S3 refuses every call on a bucket that another account owns.
         calls_per_second: The maximum rate of calls per service and Region. A call that would exceed this rate is
             delayed.
-        tagged_role: The role for sessions with an organisation's tag; None if the vendor profile turns such tags off.
+        tagged_role: The role for sessions with an organisation's tag; None if the vendor profile does not turn on
+            session tags.
     """
 
     session: boto3.Session | botocore.session.Session

@@ -50,7 +50,7 @@ class ClosedRunRecorder:
         while True:
             try:
                 await self.record_closed_runs()
-            except Exception:  # an error must not end the recording
+            except Exception:  # recording must continue after any error
                 log.exception("closed_runs_not_recorded_yet")
             await asyncio.sleep(POLL_INTERVAL.total_seconds())
 

@@ -63,7 +63,7 @@ class DatabaseActivities:
 
         Raises:
             ApplicationError: `rds.KMSKeyNotAccessibleFault`, if RDS still cannot use the key after the grace period; or
-                immediately `byok.KeyInUse`, `byok.NameTaken`, `byok.EncryptionCannotChange` or `byok.OtherKey`. For
+                `byok.KeyInUse`, `byok.NameTaken`, `byok.EncryptionCannotChange` or `byok.OtherKey`, immediately. For
                 other errors, see the error table.
         """
         step, rds = self._step(task, Phase.CREATING_CLUSTER), self._rds(task)

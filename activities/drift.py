@@ -1,4 +1,4 @@
-"""Finds missing resources and claims of an environment, and tags and settings that were changed."""
+"""Finds an environment's missing resources and claims, and its changed tags and settings."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -25,7 +25,9 @@ from byok.temporal_records import FoundRecord, UnreadableRecordError, find_recor
 
 
 class RecordActivities:
-    """Reports to records, and notifies endpoints. A report can be sent any number of times with the same effect.
+    """Sends reports to the environments' records, and starts the deliveries of notifications.
+
+    A report can be sent any number of times with the same effect.
 
     Args:
         endpoints: The endpoints to which byok delivers notifications.
@@ -36,7 +38,7 @@ class RecordActivities:
 
     @activity.defn
     async def open_record(self, report: RunReport) -> RecordConflict:
-        """Report a run, and begin the record if the environment has none.
+        """Report a run, and begin the record if the environment has no record yet.
 
         If the record belongs to another environment with the same id, report nothing and return the conflict.
 
@@ -99,10 +101,10 @@ async def _send(report: RunReport | TenantReport) -> None:
 async def _with_author(report: RunReport) -> RunReport:
     """Add the requester of the attempt, and the reason for the request (contract 148).
 
-    If the attempt began with a reset, only the history of the run contains the requester.
+    If the attempt began with a reset, only the run's history shows who made the request.
     """
     info = activity.info()
-    if info.workflow_id is None or info.workflow_run_id is None:  # only a test could do this
+    if info.workflow_id is None or info.workflow_run_id is None:  # only a test can call this outside a workflow
         raise AssertionError("report_run was called outside a workflow")
     history = await RunHistory.fetch(activity.client(), info.workflow_id, info.workflow_run_id)
     record = await history.build_start_record(AuditOutcome.ACCEPTED)

@@ -26,7 +26,7 @@ class ExternalIds:
 
     The vendor generates the external id, which is unique per customer. If customers chose their external ids, a
     customer could enter another customer's role together with the external id that this role requires (IAM user guide,
-    "The confused deputy problem"). The external id cannot be derived from ARNs, and it never changes, because the
+    "The confused deputy problem"). The external id cannot be derived from ARNs. It never changes, because the
     customers' trust policies contain it. byok stores each organisation's external id in an object. The object is
     created by a conditional write, which fails if the object already exists, so all workers use the same external id
     for an organisation.

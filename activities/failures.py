@@ -1,4 +1,4 @@
-"""Translate AWS errors into the failures that Temporal records. All activities handle AWS errors with this module."""
+"""Translate AWS errors into the failures that Temporal records. All activities use this module to handle AWS errors."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -227,7 +227,7 @@ class ActivityContext:
             return _failure(why)
         pause = _GRACE_STEPS[min(activity.info().attempt, len(_GRACE_STEPS)) - 1]
         # Users see the remedy only once the activity stops. While Temporal still retries, the remedy would be
-        # premature, and the failure would exceed Temporal's size limit for the failure of an attempt that is retried.
+        # premature, and the failure would exceed Temporal's size limit for retried attempts.
         wait = f"byok retries for another {round(left.total_seconds())} s."
         remedy = Remediation.of_retry("A key change may still be propagating", wait, RetryRequest.NONE)
         asked_again = why.model_copy(update={"remediation": remedy})

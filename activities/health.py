@@ -57,8 +57,8 @@ for other activities.
 """
 
 _PAUSES: Final = (timedelta(milliseconds=500), timedelta(seconds=2))
-"""The pauses between the attempts of a check if AWS does not respond. A single lost connection therefore does not leave
-the keys unproved.
+"""If AWS does not respond to a check, byok repeats the check after these pauses. A single lost connection therefore
+does not leave the keys unproved.
 """
 
 _Result = TypeVar("_Result")
@@ -206,7 +206,7 @@ class HealthActivities:
 
 
 async def _with_retries(call: Callable[[], _Result]) -> _Result:
-    """Run a function that blocks in a thread, and repeat it a few times after a retryable error."""
+    """Run a blocking function in a thread, and retry it a few times after a retryable error."""
     for pause in _PAUSES:
         try:
             return await asyncio.to_thread(call)

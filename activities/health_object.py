@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 REWRITE_AFTER: Final = timedelta(hours=1)
-"""The age at which byok rewrites the object. The probe bucket deletes its probes after a day."""
+"""The age at which byok rewrites the object. A lifecycle rule of the probe bucket deletes probes after a day."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class HealthObject:
             write: Whether to write the object first, even if it is recent and encrypted with the right key.
 
         Returns:
-            None if S3 used the environment's key; otherwise a message with what S3 reported instead.
+            None if S3 used the environment's key; otherwise a message that states what S3 reported.
 
         Raises:
             ClientError: S3 refused one of the calls.

@@ -1,7 +1,7 @@
 """Remembers how long an activity has been on hold because of a platform fault (contract 151).
 
-All times come from Temporal (`activity.info()`) and not from the worker, because the worker's clock can be the fault.
-The hold is stored in the heartbeat details, so any worker can continue a hold that another worker began.
+All times come from Temporal (`activity.info()`) and not from the worker, because a wrong worker clock can be the cause
+of the hold. The hold is stored in the heartbeat details, so any worker can continue a hold that another worker began.
 """
 
 from contextvars import ContextVar

@@ -16,8 +16,8 @@ from byok.domain.planning import Platform
 from byok.domain.problems.remediation import Remedy
 
 _BY_ENVIRONMENT: Final = "claims-by-environment/"
-"""The prefix of an index of claims by environment. With this index, a deletion does not need to read the claims of all
-environments. Only the objects under `claims/` are authoritative.
+"""The prefix of an index that lists claims by environment. With this index, a deletion does not need to read the claims
+of all environments. Only the objects under `claims/` are authoritative.
 """
 
 
@@ -39,7 +39,7 @@ class KeyClaims:
     entry before the claim, and deletes the claim before the index entry. Every claim therefore has an index entry, even
     if a worker is killed between two writes. An index entry without a claim does no harm, because only the claim
     determines which environment holds the key. Two workflows never change the same part of the index at the same time,
-    because both would have the same workflow id.
+    because both would need the same workflow id, which only one running workflow can have.
     """
 
     clients: AwsClients
@@ -69,7 +69,7 @@ class KeyClaims:
     def list_conflicts(self) -> tuple[Problem, ...]:
         """Return a problem for each key that another environment has claimed, without claiming any key (contract 129).
 
-        Invalid ARNs are skipped, because the validation of the ARNs already reports them.
+        Invalid ARNs are skipped, because ARN validation already reports them.
 
         Raises:
             ApplicationError: `byok.BucketOfAnotherAccount`, if another account owns the probe bucket.
@@ -116,7 +116,7 @@ class KeyClaims:
         return {entry["Key"].removeprefix(_BY_ENVIRONMENT).split("/", 1)[0] for entry in entries}
 
     def read_own_claims(self) -> dict[str, str | None]:
-        """Return the organisation of each claim that this environment holds, by the ARN of the key.
+        """Return, for the ARN of each key that this environment has claimed, the organisation in the claim.
 
         Raises:
             ClientError: S3 refused a call.

@@ -243,7 +243,7 @@ def build_database_evidence(cluster: "DBClusterTypeDef", writer: "DBInstanceType
 
 
 def expected_evidence_fields(task: DatabaseTask, found: DatabaseEvidence) -> dict[str, object]:
-    """Return the required values of the evidence, by field."""
+    """Return the value that each field of the evidence must have."""
     settings = task.cluster.settings
     key_arn = task.environment.expected_key_arn(KeyPurpose.RDS, found.key_arn)
     return {

@@ -96,8 +96,8 @@ class RebuildActivities:
     async def rebuild_record(self, found: UnrecordedEnvironment) -> RebuiltRecord:
         """Compare an environment's resources with its blueprint, and begin a record that contains the result.
 
-        The environment is READY if byok can collect all of its evidence; otherwise, the environment is STOPPED with the
-        problem.
+        The environment is READY if byok can collect all of its evidence; otherwise, the environment is STOPPED, and the
+        record contains the problem.
 
         Raises:
             ApplicationError: AWS returned an error that a retry can resolve.
@@ -126,7 +126,7 @@ class RebuildActivities:
         return RebuiltRecord(environment_id=name, region=found.region, phase=report.progress.phase, problem=told)
 
     def _find_clusters(self, listed: ListedDatabases) -> dict[str, list[_Database]]:
-        """Return each environment's clusters and the Region of each cluster, by environment id.
+        """Return, for each environment id, the environment's clusters and their Regions.
 
         A cluster counts only if it has both the environment's tag and the name that byok gives it, because a restored
         or cloned cluster can have the tag, but has another name.
@@ -230,13 +230,13 @@ def _in_region(owned: OwnedResources, region: str) -> OwnedResources:
 
 
 def _find_missing(request: ProvisionRequest | None, owned: OwnedResources, platform: Platform) -> str | None:
-    """Return a message that lists the planned resources without the environment's tags; None if there are none."""
+    """Return a message that lists the planned resources that are missing or untagged; None if there are none."""
     if request is None:
         return None
     cluster = plan_cluster(request.environment_id, platform)
     buckets = [bucket.name for bucket in plan_buckets(request.environment_id, request.region, platform)]
     missing = [one for one in (cluster.writer_identifier, *buckets) if one not in owned.names]
-    return f"It lacks these resources with its tags: {', '.join(missing)}." if missing else None
+    return f"These resources are missing or lack the environment's tags: {', '.join(missing)}." if missing else None
 
 
 async def _is_known(client: Client, name: str, except_run: str | None = None) -> bool:

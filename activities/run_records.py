@@ -74,7 +74,7 @@ class RunHistory:
 
     @property
     def ran_activities(self) -> bool:
-        """Whether an activity was scheduled, or a local activity completed."""
+        """Whether the run has scheduled an activity or completed a local activity."""
         acts = {EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, EventType.EVENT_TYPE_MARKER_RECORDED}
         return any(event.event_type in acts for event in self.events)
 
@@ -124,7 +124,7 @@ class RunHistory:
     ) -> AuditRecord:
         """Build a record.
 
-        `sender` is either the requester, or the reason in the event, which is a text that can contain the requester.
+        `sender` is the requester or, as text, the reason in the event. The reason can contain the requester.
         """
         started = self.events[0].workflow_execution_started_event_attributes
         reason = sender[:MAX_REASON_LENGTH] if isinstance(sender, str) else ""

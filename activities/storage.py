@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 
 _CHECKSUM: Final = "byok-sha256"
 _NAMED_AT_MOST: Final = 3
-"""The maximum number of objects that a message names as the reason for keeping a bucket, because a bucket can contain
-millions of objects.
+"""The maximum number of objects that a message lists as the reason for keeping a bucket. A bucket can contain millions
+of objects.
 """
 
 

@@ -54,7 +54,7 @@ class WebhookResponse:
 
 
 def sign_webhook(secrets: Sequence[SecretStr], webhook_id: str, now: datetime, body: str) -> dict[str, str]:
-    """Return the headers of the Standard Webhooks specification, with one signature for each secret.
+    """Return the headers that the Standard Webhooks specification requires, with one signature for each secret.
 
     Args:
         secrets: The secrets, newest first.

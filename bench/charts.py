@@ -31,7 +31,7 @@ _COLOURS = {
 def draw_latency(results: dict[str, Any], file: Path) -> None:
     """Plot how long the creation of one environment takes, and how long byok takes to report a stop.
 
-    The chart compares byok with a bare boto3 script, which the labels call the floor.
+    The chart compares byok with a bare boto3 script, which is labelled "floor".
     """
     one, interruptions = results["one"], results["interruptions"]
     bars = {

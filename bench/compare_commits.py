@@ -118,7 +118,7 @@ class Checkout:
 
 
 def measure(commits: Sequence[str], rounds: Sequence[int], parts: Sequence[str]) -> Iterator[Measurement]:
-    """Measure every part of both commits in every round. Every second round reverses the order of the commits."""
+    """Measure every part of both commits in every round. The order of the two commits alternates between rounds."""
     for number in rounds:
         for commit in commits if number % 2 else reversed(commits):
             folder = Path(tempfile.mkdtemp(prefix="byok-compare-"))

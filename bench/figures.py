@@ -1,4 +1,4 @@
-"""Statistics of several rounds: the minimum, median and maximum of figures, and ratios of figures from the same round.
+"""Statistics over several rounds: the minimum, median and maximum of each figure, and ratios within a round.
 
 Benchmarks run on shared, noisy machines, so the ratio of two figures from the same round is more reliable than the
 figures themselves.
@@ -29,7 +29,7 @@ class Spread:
 
 
 def compute_ratio_spread(figures: Sequence[float], of: Sequence[float]) -> Spread:
-    """Compute the ratio of `figures` to `of` for each round, and return the spread of the ratios."""
+    """Divide each round's value in `figures` by its value in `of`, and return the spread of these ratios."""
     return Spread.of([one / other for one, other in zip(figures, of, strict=True)])
 
 

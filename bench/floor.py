@@ -1,9 +1,9 @@
 """`python -m bench.floor`: a bare boto3 script that creates environments, as a baseline for byok.
 
-The tables call this script the floor. The script makes exactly the same AWS calls as byok, with the same parameters,
-but cannot resume after a crash and does not repair anything. With `--branches`, one thread creates the buckets while
-another thread finishes the database, because byok also works on the buckets and the database in parallel. Without
-`--branches`, all calls run sequentially. The script prints a `RunResult` as JSON.
+In the tables, this script is called the floor. The script makes exactly the same AWS calls as byok, with the same
+parameters, but cannot resume after a crash and does not repair anything. With `--branches`, one thread creates the
+buckets while another thread finishes the database, because byok also works on the buckets and the database in parallel.
+Without `--branches`, all calls run sequentially. The script prints a `RunResult` as JSON.
 """
 
 import argparse

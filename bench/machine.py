@@ -1,4 +1,7 @@
-"""The processes of a measurement (Temporal, the stand-in for AWS and a worker) and their resource usage."""
+"""The processes that run during a measurement, and their resource usage.
+
+The processes are Temporal, the stand-in for AWS, and a worker.
+"""
 
 import asyncio
 import contextlib

@@ -81,7 +81,7 @@ def _parts(results: BenchmarkResults) -> Iterator[Iterable[str]]:
     yield from _section("Targets", _TARGET_HEADS, _marks(evaluate_targets(results)))
     if results.one is not None:
         yield from _section(
-            "One environment, on the local AWS",
+            "One environment, on the local AWS emulator",
             ("", "seconds", "relative to the bare script with two branches"),
             _one_environment(results),
         )

@@ -55,7 +55,7 @@ class OriginalEnvironment:
     async def verify(cls, stack: BenchStack, environment_id: str) -> Self:
         """Verify an environment, and read its record.
 
-        The verification writes the object with which later checks prove that the S3 key can be used.
+        The verification writes an object, which later checks read to prove that the S3 key can be used.
         """
         service = await stack.connect_service()
         await verify_environment(service, environment_id)
@@ -80,7 +80,7 @@ class OriginalEnvironment:
         return plans
 
     async def start_records(self, stack: BenchStack, plans: Sequence[EnvironmentPlan]) -> None:
-        """Start the copies' records, and wait until the worker has processed the last fifty.
+        """Start the copies' records, and wait until the worker has processed the last fifty records.
 
         The creation times in the records are one hour apart.
         """

@@ -10,7 +10,10 @@ from bench.measures.sweeps import SweepUsage
 from bench.results import BenchmarkResults
 
 BEST_PEER = 7.4
-"""Environments per second of the fastest peer (Celery) in the last run of bench/peers, with ten created at a time."""
+"""The throughput of the fastest peer (Celery) in the last run of bench/peers, in environments per second.
+
+The peer created ten environments at a time.
+"""
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Target:
     Attributes:
         what: The description of the target.
         limit: The limit, as text.
-        measured: The figure to compare with the limit. If there are several rounds, this is the median.
+        measured: The figure to compare with the limit. After several rounds, this is the median of their figures.
         shown: The measured figure as text, or its minimum, median and maximum.
         reached: Whether the figure meets the target.
     """
@@ -120,7 +123,7 @@ def _costs(results: BenchmarkResults) -> Iterator[Target]:
     if two is None:
         return
     # The limit is 45 calls and not 40, because a second probe (three calls) uses an S3 Bucket Key to prove that S3 may
-    # decrypt (contract 126), and because each of the two claims also writes an entry to the index by environment.
+    # decrypt (contract 126), and because byok also writes an index entry for each of the two claims.
     yield target_at_most("AWS calls, with two buckets and two polls per wait", 45, two.calls)
     yield target_at_most("history events, with two buckets and two polls per wait", 60, two.events)
     yield target_at_most("billable actions, with two buckets and two polls per wait", 16, two.actions)
@@ -158,7 +161,7 @@ def evaluate_health_targets(found: HealthFigures) -> Iterator[Target]:
 def _sweep(most: SweepUsage) -> Iterator[Target]:
     many = f"{most.environments:,} environments"
     yield target_at_most(f"{many}: duration of a sweep", most.interval, most.sweep_seconds, " s")
-    yield target_at_most(f"{many}: environments that the sweep did not prove", 0, most.environments - most.proved)
+    yield target_at_most(f"{many}: environments whose keys the sweep did not prove", 0, most.environments - most.proved)
     yield target_at_most(f"{many}: worker's memory above idle", 100, most.memory - most.idle_memory, " MiB")
     for who, cpu, limit in (("worker", most.worker_cpu, 20), ("Temporal", most.temporal_cpu, 10)):
         yield target_at_most(f"{many}: {who}'s CPU", limit, 100 * cpu / most.seconds, " % of a core")

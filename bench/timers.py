@@ -1,4 +1,4 @@
-"""The usual design for health checks, as a baseline: each environment has a workflow with a timer.
+"""A baseline for health checks: the usual design, in which each environment has a workflow with a timer.
 
 Each workflow sleeps for the interval, and then runs an activity that reads the environment's health object and
 describes the environment's cluster. The workflow does less than a sweep: it does not explain errors, compare settings

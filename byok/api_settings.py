@@ -126,7 +126,7 @@ class ApiSettings(BaseModel):
             cannot refuse requests for other hosts or requests over http.
         issuer: OIDC issuer whose tokens the API accepts. Requires `audience` and `jwks_url`.
         jwks_url: URL of the issuer's public keys.
-        staff_issuer: OIDC issuer of the vendor's staff, whose tokens give access to the environments of all
+        staff_issuer: OIDC issuer for the vendor's staff. Its tokens give access to the environments of all
             organisations. Requires `audience` and `staff_jwks_url`.
         staff_jwks_url: URL of the staff issuer's public keys.
         audience: Audience for which the tokens must be issued.

@@ -158,7 +158,8 @@ SWEEP_MEMO: Final = "sweep"
 
 _UNFIT: Final = " unfit: "
 _MAX_IDENTITY_LENGTH: Final = 500
-"""Temporal rejects identities of more than 1,000 characters (`limit.maxIDLength`)."""
+"""The length to which the identity of an unfit worker is truncated. Temporal rejects identities of more than 1,000
+characters (`limit.maxIDLength`)."""
 
 CHECK_AGAIN_SIGNAL: Final = "check_again"
 """The signal that makes a running `VerifyEnvironment` check the environment once more.
@@ -224,7 +225,7 @@ def tenant_workflow_id(environment_id: str) -> str:
 
 
 def record_workflow_id(environment_id: str) -> str:
-    """Return the workflow id of the record of an environment."""
+    """Return the workflow id of an environment's record."""
     return f"{_RECORD_PREFIX}{environment_id}"
 
 
@@ -239,7 +240,7 @@ def health_schedule_id(region: str) -> str:
 
 
 def delivery_workflow_id(endpoint: str, notification_id: str) -> str:
-    """Return the workflow id of the delivery of a notification to an endpoint.
+    """Return the id of the workflow that delivers a notification to an endpoint.
 
     The id ensures that byok delivers a notification to an endpoint only once, even if the same change is reported
     several times.

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from byok.domain.help_pages import DOCS_PATH, PROBLEMS_PATH
 
 SITE: Final = Path(__file__).with_name("_site")
-"""The folder of the site that `make docs` builds."""
+"""The folder in which `make docs` builds the site."""
 
 SEARCH_STYLE: Final = "sha256-NwSx/R2V/U4jnW0Tq5pQ53Y/rzPVJ4dqE7D6UTA/J1k="
 """The hash of the style sheet that Zensical's search dialog inserts.

@@ -43,7 +43,7 @@ class BundleFile:
 
     Attributes:
         name: The name of the file in the archive.
-        about: The content of the file, described in one line.
+        about: A one-line description of the file's content.
         content: The data, without secrets.
     """
 
@@ -109,7 +109,7 @@ def describe_bundle(files: list[BundleFile], environment_id: str) -> str:
 
 
 def find_secrets(settings: BaseModel, environ: Mapping[str, str]) -> set[str]:
-    """Return all values that are secret: secrets and URLs in the settings, and credentials in environment variables."""
+    """Return all secret values: secrets and URLs in the settings, and credentials in environment variables."""
     variables = {value for name, value in environ.items() if _is_secret_variable(name)}
     return variables | set(_walk_secrets(settings))
 

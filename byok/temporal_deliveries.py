@@ -39,7 +39,8 @@ async def start_deliveries(
         endpoints: The endpoints in the worker's settings.
 
     Raises:
-        RPCError: Temporal does not respond. Some deliveries may have been started, so call the function again.
+        RPCError: Temporal does not respond. Some deliveries may already have been started; call the function again to
+            start the others.
     """
     requests = [
         DeliveryRequest(endpoint=endpoint.name, notification=notification)

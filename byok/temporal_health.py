@@ -1,4 +1,4 @@
-"""Lists the environments whose health byok checks, and starts and reads the sweeps of a Region (decision 0041).
+"""Lists environments for health checks, schedules each Region's sweeps, and reads their outcomes (decision 0041).
 
 A schedule in Temporal starts each sweep. The outcome of a completed sweep is in the memo of the sweep's workflow, so
 reading the outcome requires neither a worker nor a query.

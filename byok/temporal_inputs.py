@@ -116,8 +116,7 @@ class StrictPayloadConverter(CompositePayloadConverter):
         an input by its type hint. If the number of inputs is wrong, the SDK passes no type hints.
 
         Raises:
-            ApplicationError: A payload of a workflow cannot be decoded, and is a memo or another payload that is not an
-                input.
+            ApplicationError: A payload of a workflow that is not an input, such as a memo, cannot be decoded.
             ValidationError: An activity's payload does not match its model.
         """
         if not self._of_workflow:

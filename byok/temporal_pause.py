@@ -2,7 +2,7 @@
 
 Temporal Server 1.32 reports a paused workflow with a separate status, which makes the SDK's `describe()` and
 `list_workflows()` raise ValueError, so one paused workflow would hide all environments. A paused workflow is still
-open, so byok treats it as running. The response of `describe()` contains who paused the workflow, when and why
+open, so byok treats it as running. The response of `describe()` shows who paused the workflow, when and why
 (`byok.service.pending`).
 """
 

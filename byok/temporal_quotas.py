@@ -43,7 +43,7 @@ class QuotaCounter:
     """Checks whether one more environment or key check would exceed a quota of the organisation.
 
     Attributes:
-        client: A client of the namespace in which byok's workflows run.
+        client: A client for the namespace in which byok's workflows run.
         quotas: The limits of all organisations.
     """
 
@@ -87,8 +87,8 @@ class QuotaCounter:
     ) -> ExceededQuota | None:
         """Return the quota that a check of these keys would exceed; None if the check may begin.
 
-        Every check counts, even a check that reuses the proof of an Aurora key. Only checks that were refused because
-        of a quota do not count.
+        All checks count, including those that reuse the proof of an Aurora key, except checks that were refused because
+        of a quota.
 
         Args:
             organisation: The organisation that checks the keys.
@@ -126,8 +126,8 @@ class QuotaCounter:
 
         If the organisation cannot have reached the limit, return an empty set.
 
-        An environment exists from its first request until its record is closed. Before its record exists, byok counts
-        the environment's provisioning workflow.
+        An environment exists from its first request until its record is closed. Until the record of an environment
+        exists, byok counts the environment's provisioning workflow instead.
         """
         theirs = f"{ORGANISATION_ATTRIBUTE.name} = '{organisation}' AND CloseTime IS NULL"
         queries = {

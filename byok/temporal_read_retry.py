@@ -51,8 +51,8 @@ class ReadRetryingServiceClient(ServiceClient):
 
     Args:
         inner: The client that sends the calls to the server.
-        call_timeout: How long a call may take, including its retries. If it is None, the SDK's limit of 30 seconds
-            applies to each attempt. Only the SDK's limit applies to calls that wait for a workflow or a worker.
+        call_timeout: How long a call may take, including its retries. With None, the SDK's limit of 30 seconds applies
+            to each attempt. Only the SDK's limit applies to calls that wait for a workflow or a worker.
     """
 
     def __init__(self, inner: ServiceClient, call_timeout: timedelta | None = None) -> None:

@@ -1,7 +1,8 @@
 """A worker polls for work only while it is fit.
 
-A worker is fit if its credentials are valid and belong to the platform role, and its clock is correct. An unfit worker
-fails every activity within milliseconds, so it would take most of the work away from healthy workers.
+A worker is fit if its credentials are valid and belong to the platform role, and its clock is correct. If an unfit
+worker polled for work, every activity on it would fail within milliseconds, so it would take most of the work away from
+fit workers.
 """
 
 import asyncio

@@ -136,7 +136,7 @@ def _fields(operation: Mapping[str, Any], document: Mapping[str, Any]) -> Iterat
 
 
 def _field_descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """Return the descriptions of a model's fields, which are in the docstrings of the model and its bases."""
+    """Return the descriptions of a model's fields from the docstrings of the model and its base classes."""
     found: dict[str, str] = {}
     for base in reversed(model.__mro__):
         _, _, attributes = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")
@@ -157,7 +157,7 @@ def _row(name: str, where: str, required: bool, meaning: str) -> str:
 
 
 def _meaning(schema: Mapping[str, Any], description: str) -> str:
-    """Describe a value's meaning and the values that are allowed."""
+    """Describe the meaning of a value, and which values are allowed."""
     kinds = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
     kind = kinds[0] if kinds else {}
     name = kind.get("type") or kind.get("$ref", "").rpartition("/")[2] or "value"

@@ -41,7 +41,7 @@ _OUTCOMES: Final = {
     ErrorOutcome.STOP_AFTER_GRACE: "byok retries for the grace period (30 seconds, `--key-grace-seconds`), because a "
     "change of a policy takes time to reach all of AWS. Then byok stops.",
     ErrorOutcome.RETRY: "byok retries, because the resource is busy. If that lasts too long, byok stops.",
-    ErrorOutcome.HOLD: "byok holds the environment and retries for hours, with growing pauses: this is not the "
+    ErrorOutcome.HOLD: "byok holds the environment and retries for hours, with increasing delays: this is not the "
     "customer's fault, and it usually ends by itself.",
     ErrorOutcome.EXISTS: "byok expects this answer: it checks whether the existing resource is its own, and adopts it. "
     "You see the code only if the resource belongs to something else.",

@@ -43,7 +43,8 @@ SPLIT: Final = ("byok.md", "keys.md", "network.md", "policy.md")
 DOWNLOADS: Final = frozenset({".json", ".yaml", ".yml", ".tf"})
 PICTURES: Final = frozenset({".svg", ".png"})
 NOT_SEARCHED: Final = frozenset({"requirements.md", "mutation.md", "faults.md"})
-"""Pages that the search omits. Their long tables would displace the pages that answer a question."""
+"""Pages that the search omits. In the search results, these long tables would displace the pages that answer a
+question."""
 
 _PHASES: Final = frozenset(Phase)
 _ON_SITE: Final = "site:"

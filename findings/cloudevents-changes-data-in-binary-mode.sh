@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Finding: the Python SDK for CloudEvents does not write JSON data as JSON in binary mode unless the data is an object.
-# A program that receives an event in structured mode and forwards it in binary mode changes its data.
+# If a program receives an event in structured mode and forwards it in binary mode, the event's data changes.
 #
 # Versions: cloudevents 2.2.0. Observed on 2026-11-30, Python 3.11, Linux x86_64.
 # Input: events in structured mode whose datacontenttype is application/json and whose data is any JSON value.

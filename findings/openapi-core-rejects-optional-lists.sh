@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Finding: openapi-core rejects every valid request that uses an optional list in the query of a FastAPI application,
-# and drops all values but the first if the parameter is a list or a single value.
+# and drops all values but the first if the parameter may be either a list or a single value.
 #
 # Versions: openapi-core 0.23.1, fastapi 0.165.0, pydantic 2.14.4, werkzeug 3.1.9. Observed on 2026-11-30, Python 3.11,
 # Linux x86_64.
@@ -56,7 +56,7 @@ def list_or_value(tag: Annotated[list[str] | str, Query()]) -> list[str] | str:
     return tag
 
 
-# the request, the answer of FastAPI, what openapi-core reads, and the names of its errors
+# the request, FastAPI's response, what openapi-core reads, and the names of its errors
 CASES = [
     ("/required?tag=a&tag=b", ["a", "b"], ["a", "b"], []),
     ("/optional?tag=a&tag=b", ["a", "b"], None, ["InvalidParameter"]),

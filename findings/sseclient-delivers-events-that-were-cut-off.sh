@@ -9,8 +9,8 @@
 # sseclient-py  7 "ready", 8 "keys lost by:\nacme-1"                      then, after Last-Event-ID: 8,  9 "done"
 # httpx-sse     7 "ready"    after Last-Event-ID: 7,  8 "keys lost by:\nacme-1\nacme-2\nacme-3"  and  9 "done"
 #
-# Expected: as httpx-sse. The HTML standard says that an incomplete event at the end of a stream is discarded, which is
-# why a client can resume after the last event that it has received. We found no issue about this.
+# Expected: the same events as from httpx-sse. The HTML standard says that an incomplete event at the end of a stream is
+# discarded, which is why a client can resume after the last event that it has received. We found no issue about this.
 #
 # Affected: clients whose server or proxy ends a response by closing the connection, as HTTP/1.0 does. If the data has
 # several lines, as above, nothing shows that the event was cut off. If the data is JSON, it cannot be parsed, and the

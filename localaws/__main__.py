@@ -18,7 +18,9 @@ _ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only for a co
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m localaws", description="A local AWS with realistic KMS behaviour.")
+    parser = argparse.ArgumentParser(
+        prog="python -m localaws", description="A local AWS emulator with realistic KMS behaviour."
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=4566, help="port to listen on; 0 picks a free one (default: 4566)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder that keeps the state across restarts")
@@ -84,7 +86,7 @@ def _run(chosen: argparse.Namespace) -> int:
     thread = threading.Thread(target=server.serve_forever, name="local-aws", daemon=True)
     thread.start()
     state = f"fresh: {kept.reason}" if kept.fresh else "state restored"
-    sys.stdout.write(f"Local AWS listens at {endpoint} (AWS_CONFIG_FILE={config}; {state})\n")
+    sys.stdout.write(f"The local AWS emulator listens at {endpoint} (AWS_CONFIG_FILE={config}; {state})\n")
     sys.stdout.flush()
     signal.sigwait(_STOP)
     server.shutdown()

@@ -129,7 +129,9 @@ class LocalAws:
     def _decode(self, environ: dict[str, Any], body: bytes, service: str, request_id: str) -> Call:
         scope = parse_credential_scope(environ)
         if service not in SERVICES:
-            raise AwsError("NotImplemented", f"The local AWS models {', '.join(SERVICES)}, but not {service}.", 501)
+            raise AwsError(
+                "NotImplemented", f"The local AWS emulator models {', '.join(SERVICES)}, but not {service}.", 501
+            )
         caller = find_caller(scope.access_key) if scope else None
         if scope is None or caller is None:
             raise _UNKNOWN_CALLER.get(service, _INVALID_TOKEN) if scope else _UNSIGNED.get(service, _MISSING_TOKEN)
@@ -139,7 +141,8 @@ class LocalAws:
             body = verify_presigned(environ, find_secret(scope.access_key))
         operation = parse_operation(service, environ, body)
         if service != "s3" and operation not in HANDLERS[service]:
-            message = f"The local AWS does not model {service}:{operation}. It models {', '.join(HANDLERS[service])}."
+            modelled = ", ".join(HANDLERS[service])
+            message = f"The local AWS emulator does not model {service}:{operation}. It models {modelled}."
             raise AwsError("NotImplemented", message, 501)
         params = parse_params(service, operation, environ, body)
         return Call(service, operation, params, caller, scope.region, request_id, environ, body)

@@ -101,4 +101,4 @@ def not_modelled_error(what: str) -> AwsError:
 
     Real AWS never returns this error.
     """
-    return AwsError("NotImplemented", f"The local AWS does not model {what}.", 501)
+    return AwsError("NotImplemented", f"The local AWS emulator does not model {what}.", 501)

@@ -94,7 +94,7 @@ class StateFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._lock.close()
-            raise FolderInUseError(f"{self.path} is in use by another local AWS") from error
+            raise FolderInUseError(f"{self.path} is in use by another local AWS emulator") from error
 
     def _restore(self) -> RestoreResult:
         if (self.path / _RUNNING).exists():

@@ -53,7 +53,7 @@ class Key:
         rotations: The date of each on-demand rotation.
         import_offers: The private key for each import token that GetParametersForImport returned.
         material_id: The id of the imported key material. The key keeps this id after the key material is deleted.
-        replica: Whether the key is a replica of a multi-Region key in another Region.
+        replica: Whether the key is a replica, whose primary key is in another Region.
     """
 
     arn: str

@@ -1,4 +1,4 @@
-"""Fake health checks: activities that report a scripted health to the real record of an environment."""
+"""Fake health checks: activities that report a scripted health state to the real record of an environment."""
 
 import asyncio
 import uuid
@@ -108,7 +108,10 @@ async def run_health_harness(
 
 
 async def wait_until_recorded_ready(harness: WorkflowHarness, environment_id: str) -> None:
-    """Wait until the summary in an environment's record says READY, shortly after the environment's workflow ends."""
+    """Wait until the summary in an environment's record says READY.
+
+    This happens shortly after the environment's workflow ends.
+    """
     async with asyncio.timeout(30):
         while True:
             record = await find_record(harness.client, environment_id)

@@ -22,8 +22,8 @@ class KeyFault:
     Attributes:
         name: A short description of the fault.
         make: The function that creates such a key for a purpose, and returns the ARN that the customer pastes.
-        s3_code: The code of the problem that byok reports if the S3 key has the fault.
-        rds_code: The code of the problem that byok reports if the Aurora key has the fault.
+        s3_code: The problem code that byok reports for an S3 key with this fault.
+        rds_code: The problem code that byok reports for an Aurora key with this fault.
         words: Words that the problem's message must contain.
         definite: Whether AWS's error is unambiguous, so that byok calls S3 only once and skips the grace period.
         s3_operation: The S3 operation that fails if the S3 key has the fault.
@@ -38,7 +38,7 @@ class KeyFault:
     s3_operation: str = "PutObject"
 
     def code_for(self, which: KeyPurpose) -> str:
-        """Return the code of the problem that byok reports if the key for this purpose has the fault."""
+        """Return the problem code that byok reports for a key with this purpose and this fault."""
         return self.s3_code if which is KeyPurpose.S3 else self.rds_code
 
     @property
@@ -179,7 +179,7 @@ def _resource_of_another_key(aws: AwsHarness, which: KeyPurpose) -> str:
 
 
 def _without_one_action(aws: AwsHarness, which: KeyPurpose) -> str:
-    """Create an S3 key whose policy does not allow kms:Decrypt, or an Aurora key without kms:CreateGrant."""
+    """Create a key whose policy lacks one action: kms:Decrypt for an S3 key, or kms:CreateGrant for an Aurora key."""
     missing = "kms:Decrypt" if which is KeyPurpose.S3 else "kms:CreateGrant"
     statements = build_key_statements(which)
     for statement in statements:

@@ -17,7 +17,7 @@ TESTS: Final[dict[Resource, str]] = {
     Resource.BACKUPS: "test_automated_backups",
     Resource.SECRET: "test_managed_password",
 }
-"""For each resource, the test of the resource's cells. Each test is parametrized with the acts."""
+"""The test of each resource's cells, by resource. Each test is parametrized with the acts."""
 
 AURORA_CHECK_TEST: Final = "test_aurora_key_check"
 UNDO_TESTS: Final = ("test_undo", "test_cluster_works_after_undo_and_start")
@@ -36,7 +36,9 @@ apply to actions on the Aurora key.
 _READING: Final = f"""\
 A **stopped** cluster is one that the vendor has stopped. A **running** cluster that loses access to its key
 gets the status `inaccessible-encryption-credentials-recoverable`, and after 7 days the status
-`inaccessible-encryption-credentials`. This page calls such a cluster inaccessible.
+`inaccessible-encryption-credentials`. This page calls such a cluster inaccessible. Where a table says that the
+vendor must start the cluster, byok does so for a ready environment, unless `BYOK_RECOVER_CLUSTERS` is false
+([recovery](health.md#recovery)).
 
 **byok reports** a problem code the next time that it uses the key or the resource: in a key check (`byok
 check`), when it provisions, replays or deletes an environment, or when it checks the [health](health.md) of
@@ -47,9 +49,9 @@ a denied call.
 S3 and RDS within seconds, but can take several minutes. S3 caches S3 Bucket Keys, and AWS does not say for
 how long.
 
-**Proof** gives the test of the row in [{TEST_FILE}](../{TEST_FILE}), and the labels of the
-[sources](#sources). The tests make AWS API calls to the [local AWS](local-aws.md), an emulator that follows
-these sources. *AWS only* marks a row that the local AWS cannot prove. Durations come from the sources, and no
+**Proof** names the test for the row in [{TEST_FILE}](../{TEST_FILE}), and the labels of the
+[sources](#sources). The tests make AWS API calls to the [local AWS emulator](local-aws.md), which follows
+these sources. *AWS only* marks a row that the emulator cannot prove. Durations come from the sources, and no
 test measures them. *We infer* marks what AWS does not state directly.
 """
 
@@ -96,12 +98,12 @@ def _render_act(act: Act) -> Iterator[str]:
 
 def _describe_checks(act: Act) -> str:
     def verdict(code: str) -> str:
-        return f"`{code}`" if code else "that the key is proved"
+        return f"`{code}`" if code else "that the key is verified"
 
     s3, aurora = CELLS[act, Resource.WRITES].code, ACTS[act].aurora_check
     proofs = f"`{get_proof(act, Resource.WRITES)}`, `{AURORA_CHECK_TEST}[{act}]`"
     if not s3 and not aurora:
-        return f"A key check reports that both keys are proved ({proofs})."
+        return f"A key check reports that both keys are verified ({proofs})."
     return (
         f"A key check reports {verdict(s3)} if you do this to the S3 key, and {verdict(aurora)} if you do this to the "
         f"Aurora key ({proofs})."

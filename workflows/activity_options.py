@@ -2,7 +2,7 @@
 
 Temporal handles all retries: botocore makes one attempt, and the activities decide which errors to retry and when
 (`next_retry_delay`). Every activity has a time limit across all attempts (`schedule_to_close_timeout`), except the
-removal of a cluster that proved a key.
+removal of a proof cluster.
 
 Most time limits are the sum of two values. The first is the maximum time that the activity waits for a resource. The
 second is `MAX_HOLD`, the maximum time that the activity is on hold because of a platform fault (contract 151). The
@@ -30,7 +30,7 @@ _DEFINITE: Final = [
 safeguard, and Temporal's UI shows the list."""
 
 _RETRY: Final = RetryPolicy(
-    # Users do not notice a pause this short.
+    # The first pause is too short for users to notice.
     initial_interval=timedelta(milliseconds=500),
     backoff_coefficient=2,
     # `maximum_interval` applies only while a resource is busy. While an activity is on hold, the pauses grow to minutes
@@ -83,7 +83,7 @@ PROBE_OPTIONS: Final = ActivityConfig(
 CHECK_PROBE_OPTIONS: Final = without_hold(PROBE_OPTIONS)
 
 AWAIT_PROOF_OPTIONS: Final = ActivityConfig(
-    # This timeout exceeds the 15-minute limit of the proof in its own workflow.
+    # This timeout exceeds the 15-minute limit that the proof workflow sets for a proof.
     start_to_close_timeout=timedelta(minutes=16),
     schedule_to_close_timeout=timedelta(minutes=20),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
@@ -104,7 +104,7 @@ REMOVE_PROOF_OPTIONS: Final = ActivityConfig(
 )
 
 WRITE_OPTIONS: Final = ActivityConfig(
-    # An attempt makes at most fourteen AWS calls. The adoption of a bucket needs all fourteen.
+    # An attempt makes at most fourteen AWS calls, as many as the adoption of a bucket needs.
     start_to_close_timeout=timedelta(minutes=3),
     schedule_to_close_timeout=MAX_HOLD + timedelta(minutes=15),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
@@ -163,7 +163,7 @@ OPEN_RECORD_OPTIONS: Final = LocalActivityConfig(
 REPORT_OPTIONS: Final = LocalActivityConfig(
     # An attempt makes at most two calls to Temporal, followed by one concurrent call for each endpoint.
     start_to_close_timeout=timedelta(seconds=10),
-    # A run shows its outcome only after this activity has ended.
+    # A run publishes its outcome only after this activity has ended.
     schedule_to_close_timeout=timedelta(minutes=1),
     retry_policy=_RETRY,
 )
@@ -200,8 +200,8 @@ REMOVE_OPTIONS: Final = ActivityConfig(
 DELIVER_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=30),  # an attempt takes at most 20 s
     schedule_to_close_timeout=DELIVERY_PERIOD,
-    # After a failed attempt, the activity itself sets the pause: the same values with random jitter. This policy
-    # applies only if an attempt does not return, for example because its worker was killed.
+    # After a failed attempt, the activity itself sets the pause: it adds random jitter to the values of this policy.
+    # Temporal applies this policy only if an attempt does not return, for example because its worker was killed.
     retry_policy=RetryPolicy(
         initial_interval=FIRST_RETRY_PAUSE,
         backoff_coefficient=RETRY_PAUSE_FACTOR,

@@ -22,7 +22,7 @@ from workflows.progress import ProgressPublisher
 
 
 class AttemptRecorder:
-    """Reports when this attempt stops and, after a reset, receives the report of the attempt that stopped earlier.
+    """Sends a report if this attempt stops and, after a reset, receives the report of the attempt that stopped earlier.
 
     A reset copies the history up to the reset point into a new run, and reapplies all later signals to the new run. A
     stop is reported as a signal, so the new run receives the report in its first workflow task, even after a reset in

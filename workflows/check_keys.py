@@ -1,4 +1,4 @@
-"""The key check: reports the problems with two keys that byok can find before it creates an environment."""
+"""Checks two keys for problems before byok creates an environment."""
 
 from temporalio import workflow
 

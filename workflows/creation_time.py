@@ -1,4 +1,4 @@
-"""Finds out, within a workflow, when its environment was first requested."""
+"""Finds out when a workflow's environment was first requested."""
 
 from datetime import datetime
 

@@ -159,10 +159,9 @@ class ProgressPublisher:
     def _list_phases_that_ran(self) -> tuple[TimelineEntry, ...]:
         """Return the timeline of the phases that ran.
 
-        The last phase is omitted if a reset resumed that phase and the same workflow task completed it.
-
-        In a workflow task, signals are applied before all other events, such as the result of the phase's last
-        activity.
+        If one workflow task resumes the last phase after a reset and also completes the phase, the phase is omitted.
+        A single task can resume and complete a phase, because signals are applied before all other events, such as the
+        result of the phase's last activity.
         """
         timeline = self._progress.timeline
         return timeline[:-1] if self._resumed_at == workflow.now() else timeline

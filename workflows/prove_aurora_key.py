@@ -1,4 +1,4 @@
-"""Proves one Aurora key, and removes the cluster that proved it."""
+"""Proves that RDS can use an Aurora key, and removes the proof cluster."""
 
 import asyncio
 import contextlib

@@ -71,7 +71,7 @@ class ProvisionEnvironment:
     created.
 
     The workflow creates the cluster first, because only this creation proves that the Aurora key works. If the Aurora
-    key does not work, the workflow stops within seconds, and nothing must be undone. The workflow never makes two
+    key does not work, the workflow stops within seconds, and there is nothing to undo. The workflow never makes two
     writes that depend on a key at the same time, so that resetting the workflow to the failed write does not repeat any
     other write.
     """

@@ -1,4 +1,4 @@
-"""Removes only the resources that belong to an environment. Rollback and deletion share this module."""
+"""Removes the resources of an environment, and no others. Rollback and deletion share this module."""
 
 from collections.abc import Awaitable, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Reports to the record of an environment, from the workflows that change the environment."""
+"""Sends reports from the workflows that change an environment to the environment's record."""
 
 import asyncio
 from datetime import datetime

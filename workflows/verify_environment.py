@@ -24,9 +24,9 @@ class VerifyEnvironment:
 
     @workflow.signal(name=CHECK_AGAIN_SIGNAL)
     def check_again(self) -> None:
-        """Repeat the check after the current check.
+        """Repeat the check once the check in progress has ended.
 
-        The current check may have read the state before AWS reported a change.
+        The check in progress may have read the state before the change that AWS reported.
         """
         self._check_again = True
 

@@ -18,7 +18,7 @@ _VERSIONS = "TemporalChangeVersion"
 
 
 class EnvironmentCost(BaseModel):
-    """The cost of one successful environment.
+    """The cost of creating one environment without errors.
 
     Attributes:
         buckets: Number of buckets.

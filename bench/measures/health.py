@@ -44,7 +44,7 @@ class HealthSizes:
 
 
 QUICK_SIZES: Final = HealthSizes(sweep=200, compared=50, warm_up=10, interval=15, lost_keys=1)
-"""Sizes that are too small for meaningful figures, but show that the measurement works."""
+"""Sizes for a trial run, which shows only that the measurement works. The figures of a trial run are not meaningful."""
 
 
 class HealthFigures(BaseModel):

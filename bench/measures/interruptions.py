@@ -17,7 +17,7 @@ class InterruptionSeconds(BaseModel):
     """byok's reaction time to each kind of interruption, in seconds, by round.
 
     Attributes:
-        refusals: Time until the status is STOPPED after AWS denies a write because a key is disabled.
+        refusals: Time from the call that AWS denies because a key is disabled until the status is STOPPED.
         crashes: Time from killing a worker (SIGKILL) during an AWS call until another worker makes an AWS call.
     """
 

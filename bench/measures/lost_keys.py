@@ -92,7 +92,7 @@ async def _wait_until_lost(service: EnvironmentService, environment_id: str) -> 
 
 
 def _build_event(key_arn: str) -> dict[str, Any]:
-    """Build the event with which CloudTrail reports that a key was disabled."""
+    """Build the event that CloudTrail sends when a key is disabled."""
     arn = parse_key_arn(key_arn)
     return {
         "version": "0",

@@ -57,8 +57,8 @@ async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironmentSec
     Args:
         folder: The folder for state and logs.
         rounds: Number of rounds.
-        each: Number of environments per round, created one after another. The round's figure is the median of the
-            environments' times.
+        each: Number of environments per round, created one after another. The figure for a round is the median over its
+            environments.
     """
     found = OneEnvironmentSeconds()
     settings = {

@@ -30,11 +30,11 @@ SCHEDULE_ACTIONS: Final = 2
 
 _SECONDS_A_MONTH: Final = 30 * 24 * 3600
 _LEAD: Final = 0.3
-"""The number of seconds by which the measurement starts before the sweep."""
+"""How many seconds before the sweep the measurement starts."""
 
 _MAX_SETTLE_SECONDS: Final = 600.0
 _SETTLED_CPU: Final = 5.0
-"""The CPU usage below which Temporal counts as idle after the start of all records, as a percentage of one core."""
+"""Temporal counts as idle if its CPU usage is at most this percentage of one core."""
 
 
 class SweepUsage(BaseModel):
@@ -51,7 +51,7 @@ class SweepUsage(BaseModel):
         seconds: Duration of the measurement.
         sweep_seconds: Duration of the sweep.
         proved: The number of environments for which the sweep got a conclusive answer from AWS.
-        changed: The number of environments whose new health the sweep reported to their records.
+        changed: The number of environments whose records got a new health state from the sweep.
         memory: Peak memory of the worker in MiB.
         temporal_memory: Peak memory of Temporal in MiB.
         worker_cpu: CPU seconds of the worker.
@@ -221,7 +221,7 @@ async def _reach_next_sweep(interval: float) -> float:
 
 
 async def _sample_memory(one: BenchStack, until: float) -> dict[str, float]:
-    """Sample the memory of each process every second until a given time, and return each maximum in MiB."""
+    """Sample the memory of each process every second until a given time, and return each process's maximum in MiB."""
     largest: dict[str, float] = {}
     while (left := until - time.time()) > 0:
         for name, usage in one.measure_usage().items():

@@ -18,7 +18,7 @@ _NEVER: Final = 86_400.0
 _STARTING_AT_ONCE: Final = 50
 _SAMPLE_SIZE: Final = 250
 _SAMPLE_SECONDS: Final = 30.0
-"""The time over which the samples are spread. Samples from a single moment could all fall between two polls."""
+"""The period during which the samples are taken. Samples from a single moment could all fall between two polls."""
 
 
 class WaitingUsage(BaseModel):
@@ -32,7 +32,8 @@ class WaitingUsage(BaseModel):
         temporal_memory: Memory of Temporal in MiB while all environments wait.
         worker_cpu: CPU usage of the worker, as a percentage of one core.
         temporal_cpu: CPU usage of Temporal, as a percentage of one core.
-        attempts_running: Number of sampled environments that held one of the worker's activity slots at that moment.
+        attempts_running: Number of sampled environments that held one of the worker's activity slots when they were
+            sampled.
         looked_at: Number of sampled environments.
         cluster_calls: DescribeDBClusters calls per second.
         instance_calls: DescribeDBInstances calls per second.

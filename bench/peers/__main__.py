@@ -30,7 +30,7 @@ def measure_peer(peer: Peer, folder: Path, limits: MeasurementLimits) -> PeerRow
 
 
 def peers_by_name() -> dict[str, Peer]:
-    """Return the peers by the names of their folders."""
+    """Return the peers, keyed by folder name."""
     return {peer.name: peer for peer in PEERS}
 
 

@@ -1,4 +1,4 @@
-"""Runs a separate moto server as the AWS account of each peer, and checks which resources the peer created."""
+"""Runs a separate moto server for each peer as the peer's AWS account, and checks which resources the peer created."""
 
 import json
 import os

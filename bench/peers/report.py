@@ -36,7 +36,7 @@ class PeerFigures:
 
 @dataclass(frozen=True)
 class PeerRow:
-    """One row of the table: the figures of a peer and of the bare boto3 script, or why the peer has no figures."""
+    """One row of the table: the figures of a peer and of the bare boto3 script, or the reason why there are none."""
 
     peer: Peer
     figures: PeerFigures | None = None

@@ -1,6 +1,7 @@
-"""An environment's creation as six plain boto3 functions: 18 AWS calls if the database is available at the first poll.
+"""Six plain boto3 functions that create an environment.
 
-All peers that are written in Python share these functions, so that only the tool differs.
+The functions make 18 AWS calls if the first poll finds the database available. All peers that are written in Python
+share these functions, so that only the tool differs.
 """
 
 import json

@@ -22,7 +22,7 @@ class CopyTexts:
     pairs: Sequence[tuple[str, str]]
 
     def changes(self, name: str) -> bool:
-        """Return whether a name belongs to the original, which is the case if the name contains one of the strings."""
+        """Return whether a name contains one of the strings, and therefore belongs to the original."""
         return any(old in name for old, _ in self.pairs)
 
     def replace(self, value: _Value) -> _Value:

@@ -114,7 +114,7 @@ class S3Service:
         self._buckets: dict[str, Bucket] = {}
         self._names: list[str] = []
         self._made = 0
-        # The operation follows from the method, the kind of path and the names in the query.
+        # The method, the kind of path and the names in the query determine the operation.
         self._operations: dict[tuple[str, str, str], tuple[str, Handler]] = {
             ("GET", "service", ""): ("ListBuckets", self.list_buckets),
             ("GET", "service", "prefix&max-buckets"): ("ListBuckets", self.list_buckets),

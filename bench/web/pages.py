@@ -73,7 +73,7 @@ def build_comparisons(paths: Mapping[str, str]) -> dict[str, LatencyComparison]:
 async def open_first_page(url: str) -> str:
     """Open a page, and return the session's cookie.
 
-    To render its first page, the server needs a running worker, from which it reads the external id.
+    The first page shows the external id. The server reads the id from a worker, so a worker must be running.
     """
     async with httpx.AsyncClient() as client:
         response = await client.get(url)

@@ -13,7 +13,7 @@ from byok.api.problems import invalid_field_error
 
 LIFETIME: Final = timedelta(minutes=5)
 _UNKNOWN: Final = "is not a nonce that byok issued to this organisation. Request a new challenge."
-_EXPIRED: Final = "has expired, because a nonce is valid for five minutes. Request a new challenge."
+_EXPIRED: Final = "has expired. A nonce is valid for five minutes. Request a new challenge."
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ AUDITED_ROUTES: Final[Mapping[tuple[str, str], AuditAction | None]] = {
     ("DELETE", _ENVIRONMENT): AuditAction.DELETE_ENVIRONMENT,
     ("POST", "/v1/key-checks"): AuditAction.CHECK_KEYS,
     ("POST", "/v1/policy-checks"): None,  # evaluates the text in the request, and calls neither Temporal nor AWS
-    ("POST", "/v1/diagnoses"): None,  # evaluates the text in the request, too
+    ("POST", "/v1/diagnoses"): None,  # likewise
     ("PUT", _ACCOUNT): AuditAction.REGISTER_ACCOUNT,
     ("DELETE", _ACCOUNT): AuditAction.UNREGISTER_ACCOUNT,
     ("POST", "/v1/account-proofs"): AuditAction.REGISTER_ACCOUNT,

@@ -26,7 +26,7 @@ _ALGORITHMS_BY_KEY_TYPE: Final[dict[tuple[object, object], tuple[str, ...]]] = {
     ("OKP", "Ed25519"): ("EdDSA",),
     ("OKP", "Ed448"): ("EdDSA",),
 }
-"""The signing algorithms of each key type and curve (`kty` and `crv`; RFC 7518 section 3.1, RFC 8037).
+"""The signing algorithms for each key type and curve (`kty` and `crv`; RFC 7518 section 3.1, RFC 8037).
 
 The algorithms are public-key algorithms. With a shared-secret algorithm, an attacker could use the public key as the
 secret.
@@ -40,7 +40,8 @@ _ASK_AGAIN_SECONDS: Final = 30.0
 """The minimum time between two refreshes that are triggered by unknown keys. Without a minimum, every forged token
 would cause a refresh."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
-"""How long byok rejects tokens without calling the issuer again after the issuer's keys could not be loaded."""
+"""How long byok waits after a failure to load the issuer's keys. Until then, byok rejects tokens without calling the
+issuer."""
 
 
 class TokenTimeError(UnauthenticatedError):
@@ -97,7 +98,7 @@ class OidcAuth:
         audience: The required audience (`aud`).
         jwks_url: The URL of the issuer's public keys.
         max_lifetime_seconds: The longest accepted lifetime of a token.
-        organisation_claim: The claim that contains the caller's organisation; None for the issuer of the vendor's
+        organisation_claim: The claim that contains the caller's organisation; None if the issuer is for the vendor's
             staff, who may use the environments of all organisations. No claim can give a customer the access rights of
             the vendor's staff.
         timeout_seconds: How long to wait for the issuer's keys.
@@ -167,7 +168,7 @@ class OidcAuth:
     async def verify(self, token: str, audience: str) -> dict[str, Any]:
         """Return the claims of a valid token.
 
-        A token of another issuer is rejected before byok verifies its signature, so such a token never causes byok to
+        A token from another issuer is rejected before byok verifies its signature, so such a token never causes byok to
         load this issuer's keys.
 
         If none of the loaded keys signed the token, load the keys again, because issuers rotate their keys. The new key
@@ -178,7 +179,7 @@ class OidcAuth:
             audience: The audience that the token must have.
 
         Raises:
-            UnknownTokenError: The token is not a JWT of this issuer.
+            UnknownTokenError: The token is not a JWT from this issuer.
             TokenTimeError: The token has expired, or is not valid yet.
             UnauthenticatedError: The token is invalid. The message contains no part of the token.
             IdentityProviderUnavailableError: The issuer's keys cannot be loaded.

@@ -110,7 +110,7 @@ class ProblemError(Exception):
 
 
 def invalid_field_error(field: str, message: str) -> ProblemError:
-    """Build the error for an invalid value that the validation of the request's model does not detect."""
+    """Build the error for an invalid value that the request model's validation does not detect."""
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"{field}: {message}", fault=(field, message)
     )
@@ -239,5 +239,5 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def _name(location: tuple[int | str, ...]) -> str:
-    """Return the name of a field, without the part of the request that contains the field, such as `body`."""
+    """Return the name of a field, without the prefix for the part of the request, such as `body`."""
     return ".".join(str(part) for part in location[1:]) or str(location[0])

@@ -17,7 +17,7 @@ responses reveal no data."""
 
 @dataclass(frozen=True)
 class PublicUrlMiddleware:
-    """Requires the host and the scheme of the public URL (421 Misdirected Request, RFC 9110 section 15.5.20).
+    """Requires requests to use the public URL's host and scheme (421 Misdirected Request, RFC 9110 section 15.5.20).
 
     uvicorn takes the scheme from `X-Forwarded-Proto` only if the request comes from a trusted proxy
     (`FORWARDED_ALLOW_IPS`).

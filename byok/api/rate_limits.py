@@ -1,4 +1,4 @@
-"""The headers of a response to a request that exceeds a limit.
+"""Response headers for requests that exceed a limit.
 
 `RateLimit-Policy` identifies the exceeded limit, and `RateLimit` reports that no units remain (IETF,
 draft-ietf-httpapi-ratelimit-headers-11). The older `X-RateLimit-…` headers have no specification, and cannot describe a

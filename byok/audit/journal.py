@@ -180,7 +180,7 @@ class JournalBacklog:
 
     Attributes:
         pieces: How many pieces the directory contains.
-        size_bytes: Their total size.
+        size_bytes: The total size of the pieces.
         oldest: When the oldest piece was opened; None if there is no piece.
     """
 

@@ -20,9 +20,10 @@ _RESET_REASON: Final = re.compile(r"(?P<step>replayed from \w+)(?: (?P<note>.+))
 
 
 async def format_reset_reason(converter: DataConverter, step: str, requester: Requester | None) -> str:
-    """Return the reason that byok gives Temporal for a reset: the activity at which the run resumes, and the requester.
+    """Return the reason that byok gives Temporal for a reset.
 
-    Temporal records its own history service as the identity of every reset.
+    The reason contains the name of the activity at which the run resumes, and the requester. Temporal records its own
+    history service as the identity of every reset.
     """
     return f"replayed from {step} {await encode_requester(converter, requester)}".rstrip()
 
@@ -31,8 +32,8 @@ async def parse_note(converter: DataConverter, text: str) -> tuple[Requester | N
     """Parse the reason of a reset or a cancellation into the requester and a readable reason.
 
     The readable reason is the reason that the requester gave. If the requester of a reset gave no reason, the readable
-    reason contains the activity at which the run resumes. If a person wrote the text, the requester is None, and the
-    readable reason is the whole text.
+    reason is the name of the activity at which the run resumes. If a person wrote the text, the requester is None, and
+    the readable reason is the whole text.
     """
     own = _RESET_REASON.fullmatch(text)
     requester = await decode_requester(converter, (own["note"] or "") if own else text)

@@ -150,7 +150,7 @@ class AuditRecord(RecordModel):
             id.
         recorded_at: When byok wrote the record.
         requester: Who made the request, and why. If byok does not know the requester, the subject is the identity that
-            Temporal recorded. If byok does not know the requester, the subject is the identity that Temporal recorded.
+            Temporal recorded.
         temporal_identity: The identity that Temporal recorded for the client that started, reset, cancelled or
             terminated the run; only in records of the kind `run`.
         code: The code of the problem, if the request was refused or failed.

@@ -42,7 +42,7 @@ Examples:
     byok status acme
 
 Exit codes: 0 success; 1 failure; 2 incorrect usage or settings, and nothing was started; 3 a customer's key is the
-cause; 4 not verified; 5 the environment is not in order; 130 interrupted.
+cause; 4 not verified; 5 the environment is not healthy; 130 interrupted.
 """
 ENVIRONMENTS: Final = "Environments"
 KEYS: Final = "Keys and policies"

@@ -24,8 +24,8 @@ async def follow(
     Args:
         service: Access to Temporal.
         environment_id: The environment to follow.
-        quiet: Whether to suppress all output, except the messages that no worker has picked up the work yet or that the
-            work is paused.
+        quiet: Whether to suppress all output, except messages about work that is paused or that no worker has picked up
+            yet.
         proof: Whether to show the evidence if the environment becomes ready.
 
     Returns:

@@ -36,7 +36,7 @@ def render_health(environment_id: str, health: EnvironmentHealth, region: str | 
 
     Args:
         environment_id: The environment.
-        health: Its health.
+        health: The environment's health.
         region: The environment's Region. If no check has completed, the text contains the name of this Region's
             schedule.
     """
@@ -62,7 +62,7 @@ def exit_code_for_health(health: EnvironmentHealth) -> int:
     """Return the exit code of `byok verify`.
 
     The code is 3 only if a customer's key is lost. If a platform-managed key is lost, the customer is not at fault, so
-    the code is the same as for other damage to the environment.
+    the code is the same as for other problems with the environment.
     """
     if health.unreachable is not None or health.state is HealthState.UNKNOWN:
         return EXIT_NOT_PROVED

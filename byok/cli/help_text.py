@@ -15,7 +15,7 @@ _INDENT: Final = "  "
 _WIDEST_TERM: Final = 26
 _WIDEST_NARROW_TERM: Final = 18
 _NARROW: Final = 70
-"""A terminal with fewer columns counts as narrow."""
+"""A terminal with fewer columns than this counts as narrow."""
 
 _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 

@@ -135,7 +135,7 @@ def find_request_problems(request: ProvisionRequest | KeyPairRequest, settings: 
 
 
 def refusal_as_json_dict(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:
-    """Return a status in JSON that contains the problems of a rejected request. Nothing was started."""
+    """Return a status in JSON that contains the problems for which a request was rejected. Nothing was started."""
     found = [as_json_dict(item) for item in problems]
     nothing: dict[str, object] = {
         "timeline": [],
@@ -167,7 +167,7 @@ def format_validation_error(error: ValidationError, names: dict[str, str]) -> st
 
     Args:
         error: The model's errors.
-        names: The names of the options, for each field that the user set with an option.
+        names: For each field that the user set with an option, the name of that option.
     """
     faults = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class SortKey(StrEnum):
-    """The keys by which `byok list` can sort."""
+    """The sort keys of `byok list`."""
 
     CREATED = "created"
     NAME = "name"

@@ -17,7 +17,7 @@ def name_argument(parameter: Any) -> str:
 def format_usage_error(error: TyperException) -> Iterator[str]:
     """Describe a usage error of a command.
 
-    The error message, then the command that prints the help.
+    Yields the error message, and then the command that prints the help.
     """
     if type(error).__name__ == "NoArgsIsHelpError":  # the user entered a group without a command
         yield error.message

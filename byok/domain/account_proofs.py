@@ -21,7 +21,8 @@ from byok.domain.regions import REGIONS
 NONCE_HEADER: Final = "x-k8s-aws-id"
 
 MAX_TOKEN_LENGTH: Final = 8192
-"""Twice the maximum length that EKS's own verifier accepts (aws-iam-authenticator, `maxTokenLenBytes`)."""
+"""The maximum length of a token, which is twice the length that EKS's own verifier accepts (aws-iam-authenticator,
+`maxTokenLenBytes`)."""
 
 MAX_CLOCK_DIFFERENCE: Final = timedelta(minutes=10)
 """The maximum difference between the time of the signature and byok's clock: the five minutes for which a nonce is
@@ -69,7 +70,7 @@ credentials have a session token (AWS General Reference, "Signature Version 4 qu
 
 
 class InvalidProofTokenError(ValueError):
-    """Raised for a token that byok does not send to STS.
+    """Raised for an invalid token, which byok does not send to STS.
 
     The error message explains how to fix the problem and never contains any part of the token.
     """
@@ -121,8 +122,8 @@ def parse_proof_token(token: str, endpoints: frozenset[str], now: datetime) -> S
     """
     url = _decode(token.strip())
     endpoint, separator, query = url.partition("/?")
-    # Comparing the whole URL before the query string also rejects URLs with another scheme, port or path, or with user
-    # information.
+    # This comparison covers everything before the query string, so it also rejects URLs with another scheme, port or
+    # path, or with user information.
     if not separator or endpoint not in endpoints:
         raise InvalidProofTokenError(
             "the signed request is not addressed to AWS STS in the platform's partition. Run the command exactly as "

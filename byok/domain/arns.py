@@ -1,8 +1,8 @@
 """ARNs of keys and roles: functions that parse them, and the rules for the keys that an environment may use.
 
-The rules are pure (contract 81-84, 115-117, 123-124, D6-D8), so this module never calls AWS. byok determines later,
-with the key probe and the CreateDBCluster call, whether a key exists and is enabled, and whether the platform role may
-use the key.
+The rules do not depend on AWS's responses (contract 81-84, 115-117, 123-124, D6-D8), so this module never calls AWS.
+byok determines later, with the key probe and the CreateDBCluster call, whether a key exists and is enabled, and whether
+the platform role may use the key.
 """
 
 import re
@@ -81,8 +81,8 @@ KEY_ARN_MAX_LENGTH: Final = 2048
 """Maximum length of a key identifier in KMS (KeyIdType in botocore's KMS model)."""
 
 REGION_PATTERN: Final = r"^[a-z]{2,4}(-[a-z]{2,10}){1,2}-[1-9][0-9]?$"
-"""Matches every AWS Region. The pattern limits the length of a Region's name, because a bucket name that contains a
-Region must have at most 63 characters."""
+"""Matches the name of every AWS Region. The pattern limits the length of a Region's name, because a bucket name that
+contains a Region must have at most 63 characters."""
 
 _ARN: Final = re.compile(
     r"arn:(?P<partition>aws(-[a-z]+)*):(?P<service>[a-z0-9-]+):(?P<region>[a-z0-9-]*):(?P<account>[0-9]*):(?P<resource>[!-~]+)"
@@ -314,8 +314,8 @@ def _pair_faults(keys: dict[KeyPurpose, KeyArn], platform_account: str | None) -
     if s3 == rds or one_replicated:
         message = f"{rds} is used for both S3 and Aurora. S3 and Aurora must have different keys."
         yield KeyArnFinding(KeyPurpose.RDS, str(rds), KeyArnErrorCode.SAME_KEY, message)
-    # A key in the platform's account already has a finding of its own. After the user replaces that key, both keys are
-    # in the customer's account.
+    # If a key is in the platform's account, a finding about that key already exists. Once the user replaces that key,
+    # both keys are in the customer's account, so this finding would be superfluous.
     elif s3.account != rds.account and platform_account not in (s3.account, rds.account):
         message = (
             f"The S3 key is in account {s3.account}, but the Aurora key is in {rds.account}. "

@@ -27,7 +27,7 @@ TEMPLATE_URL_MAX_LENGTH: Final = 1024
 
 
 def console_url(region: str, path: str) -> str | None:
-    """Return the address of a page of the console in a Region.
+    """Return the address of a console page in a Region.
 
     Args:
         region: The Region, which the console shows as selected.
@@ -47,12 +47,12 @@ def key_url(key: KeyArn) -> str | None:
 
 
 def key_list_url(region: str) -> str | None:
-    """Return the address of the list of the customer managed keys in a Region."""
+    """Return the address of the console page that lists the customer managed keys in a Region."""
     return console_url(region, "kms/home#/kms/keys")
 
 
 def create_key_url(region: str) -> str | None:
-    """Return the address of the page that creates a key in a Region."""
+    """Return the address of the console page for creating a key in a Region."""
     return console_url(region, "kms/home#/kms/keys/create")
 
 

@@ -25,9 +25,10 @@ MAX_AHEAD: Final = timedelta(minutes=5)
 and the server's clock."""
 
 RDS_EVENT_IDS: Final = frozenset({f"RDS-EVENT-{number}" for number in ("0418", "0419", "0420", "0150", "0151")})
-"""The RDS events that byok accepts. In this order, they report that RDS cannot access an instance's key, that RDS is
-about to make the instance inaccessible, that RDS can access the key again, that a cluster was stopped, and that a
-cluster was started (Aurora user guide, "Amazon RDS event categories and event messages for Aurora")."""
+"""The RDS events that byok accepts. The events report that RDS cannot access an instance's key (0418), that RDS is
+about to make the instance inaccessible (0419), that RDS can access the key again (0420), that a cluster was stopped
+(0150), and that a cluster was started (0151) (Aurora user guide, "Amazon RDS event categories and event messages for
+Aurora")."""
 
 KMS_DETAIL_TYPES: Final = frozenset(
     {"KMS CMK Rotation", "KMS Imported Key Material Expiration", "KMS CMK Deletion"},
@@ -48,8 +49,8 @@ KMS_OPERATIONS: Final = frozenset(
 """The KMS operations that can make a key unusable or usable again. Only CloudTrail reports these operations."""
 
 _NO_DELETION: Final = frozenset({"CancelKeyDeletion", "EnableKey"})
-"""After one of these KMS operations, the key is not scheduled for deletion. EnableKey is included because KMS does not
-enable a key that is pending deletion."""
+"""If one of these KMS operations succeeds, the key is not scheduled for deletion. EnableKey is included because KMS
+does not enable a key that is pending deletion."""
 
 _WAITING_DAYS: Final = range(7, 31)
 _DEFAULT_DAYS: Final = 30
@@ -117,7 +118,7 @@ class EventSubject:
 
 
 def find_subject(event: AwsEvent, vendor: VendorProfile, platform_account: str) -> EventSubject | None:
-    """Return the resources that an event concerns; None if the event is no reason to check an environment.
+    """Return the resources that an event concerns; None if the event gives no reason to check an environment.
 
     Args:
         event: The event.
@@ -152,7 +153,7 @@ def _find_deletion(event: AwsEvent) -> ReportedDeletion | None:
 
 
 def _find_environment_id(event: AwsEvent, vendor: VendorProfile) -> str | None:
-    """Return the environment id in a cluster's or a writer's name; None if the name does not have byok's format."""
+    """Return the environment id in the name of a cluster or a writer; None if the name does not have byok's format."""
     name = _read_text(event, "SourceIdentifier")
     if _read_text(event, "EventID") not in RDS_EVENT_IDS:
         return None

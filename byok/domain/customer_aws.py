@@ -7,8 +7,8 @@ DEFAULT_PROFILE: Final = "byok"
 """A placeholder, which the customer replaces with the name of their own AWS CLI profile (contract 40)."""
 
 PROFILE_PATTERN: Final = r"^[A-Za-z0-9_.-]{0,64}$"
-"""Matches the profile names that byok accepts, and the empty name, which stands for commands without a profile. The AWS
-CLI allows more characters, but a name that matches this pattern never needs quotes in a shell."""
+"""Matches the profile names that byok accepts, and the empty string, which means that commands contain no profile. The
+AWS CLI allows more characters, but a name that matches this pattern never needs quotes in a shell."""
 
 STACK_NAME_PATTERN: Final = r"^[a-zA-Z][-a-zA-Z0-9]{0,127}$"
 """The stack names that AWS accepts (source: CloudFormation, CreateStack, StackName)."""

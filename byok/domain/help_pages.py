@@ -1,8 +1,8 @@
 """The address of the documentation page about a problem code.
 
 `byok web` serves the documentation under `/docs`, with one page for each problem code. By default, the address is
-relative to that server, because a problem in the server's own response needs no host name (RFC 9457, 3.1.1). The
-command line, and servers with a public URL, use a complete address, which each process sets once at startup.
+relative to that server, because links in the server's own responses need no host name (RFC 9457, 3.1.1). The command
+line, and servers with a public URL, use a complete address, which each process sets once at startup.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _docs_url: ContextVar[str] = ContextVar("docs_url", default=DOCS_PATH)
 
 
 def use_docs_url(url: str) -> None:
-    """Set the address of the documentation for all help URLs that the current context builds afterwards."""
+    """Set the address of the documentation for all help URLs that are built later in the current context."""
     _docs_url.set(url.rstrip("/"))
 
 

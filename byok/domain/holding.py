@@ -15,8 +15,8 @@ held an environment for longer, an operator might never notice the fault."""
 
 LONGEST_PAUSE: Final = timedelta(minutes=10)
 """The longest pause between two attempts, which byok reaches if a fault lasts for several minutes. At most two
-activities of an environment run at the same time, so byok then makes at most twelve attempts per hour for each
-environment. The setting `BYOK_HOLD_PAUSE_SECONDS` changes this value."""
+activities of an environment run at the same time, so with this pause byok makes at most twelve attempts per hour for
+each environment. The setting `BYOK_HOLD_PAUSE_SECONDS` changes this value."""
 
 _STEPS: Final = 600
 """The ratio of the longest pause to the ceiling of the first pause: by default, 10 minutes to 1 second."""

@@ -1,7 +1,7 @@
 """The rules for notifications: their causes, contents, receiving endpoints and retries.
 
-Webhooks follow the Standard Webhooks specification. The body is a CloudEvents 1.0 event in structured JSON mode. In
-binary mode, numbers and booleans would become text.
+Webhooks follow the Standard Webhooks specification. The body is a CloudEvents 1.0 event in structured JSON mode,
+because numbers and booleans would become text in binary mode.
 """
 
 import base64
@@ -44,14 +44,14 @@ endpoint is down for a whole weekend."""
 FIRST_RETRY_PAUSE: Final = timedelta(seconds=5)
 RETRY_PAUSE_FACTOR: Final = 4
 LONGEST_RETRY_PAUSE: Final = timedelta(hours=12)
-"""The maximum pause between two attempts. With these three values, byok makes six attempts in the first half hour, and
-up to thirteen attempts in three days."""
+"""The maximum pause between two attempts. With the first pause, the factor and this maximum, byok makes six attempts in
+the first half hour, and up to thirteen attempts in three days."""
 
 CLOCK_POINTS: Final = (timedelta(days=3), timedelta(days=1), timedelta(hours=6))
 """The times before a deadline at which byok sends a reminder."""
 
 REMINDER_PERIOD: Final = timedelta(hours=6)
-"""How long after the scheduled time byok still sends a reminder."""
+"""byok still sends a reminder for this long after its scheduled time."""
 
 _WORKING: Final = frozenset({HealthState.HEALTHY, HealthState.DEGRADED})
 
@@ -99,7 +99,7 @@ def _require_secret(value: SecretStr) -> SecretStr:
     try:
         key = base64.b64decode(text.removeprefix(_SECRET_PREFIX), validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError(words) from None  # the cause would contain the value
+        raise ValueError(words) from None  # the original error would reveal the value
     if not text.startswith(_SECRET_PREFIX) or len(key) not in _SECRET_BYTES:
         raise ValueError(words)
     return value
@@ -308,7 +308,9 @@ def render_event(notification: Notification) -> str:
 def choose_retry_pause(
     attempt: int, retry_after: timedelta | None = None, uniform: Callable[[float, float], float] = random.uniform
 ) -> timedelta:
-    """Return how long to wait before the next delivery attempt, including a random addition of up to a fifth.
+    """Return how long to wait before the next delivery attempt.
+
+    The result includes a random addition of up to a fifth of the pause.
 
     Args:
         attempt: The number of the attempt that failed, starting at 1.

@@ -1,4 +1,4 @@
-"""Plans an environment before the first AWS call: its names, its tags, its buckets, and the findings."""
+"""Plans an environment before the first AWS call: its names, tags and buckets, and the findings about the request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

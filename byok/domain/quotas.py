@@ -106,7 +106,7 @@ class ExceededQuota(BaseModel):
             )
         return (
             f"{self.organisation} checked {self.key_arn} {self.used} times within the last hour. The quota is "
-            f"{self.limit} checks of one key per hour."
+            f"{self.limit} checks per key per hour."
         )
 
     @property

@@ -1,7 +1,7 @@
 """Removes secrets from data that leaves the platform, such as a support bundle.
 
-Three rules apply, so that each rule can catch a secret that the other rules miss. byok removes values that are known to
-be secret, the values of fields whose names indicate a secret, and text that looks like a credential.
+byok removes values that are known to be secret, the values of fields whose names indicate a secret, and text that looks
+like a credential. Each of these three rules can catch a secret that the other rules miss.
 """
 
 import re
@@ -26,7 +26,7 @@ _CREDENTIALS: Final = re.compile(
 )
 _ACCOUNT: Final = re.compile(r"(?<![0-9a-fA-F-])[0-9]{12}(?![0-9a-fA-F])")
 _SHORTEST: Final = 6
-"""A shorter value would also remove harmless text that happens to contain it."""
+"""The minimum length of a secret value that byok removes. A shorter value could also occur in harmless text."""
 
 
 class Redactor:

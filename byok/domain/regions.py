@@ -92,7 +92,7 @@ def require_region(name: str) -> str:
 
 
 def require_region_in_use(name: str, regions: Sequence[str]) -> None:
-    """Require that the platform uses a Region (`BYOK_REGIONS`).
+    """Check that the platform uses a Region (`BYOK_REGIONS`).
 
     Raises:
         RegionNotInUseError: The platform does not use the Region.

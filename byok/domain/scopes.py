@@ -21,9 +21,9 @@ class Scope(StrEnum):
 
 
 def environment_id_prefix(organisation: str | None) -> str:
-    """Return the prefix of the ids of an organisation's new environments; empty if there is no organisation.
+    """Return the prefix for the ids of an organisation's new environments; empty if there is no organisation.
 
-    The prefix serves only to prevent two organisations from using the same id. The organisation in the request owns the
-    environment.
+    The prefix only prevents two organisations from using the same id. The owner of an environment is the organisation
+    in the request, regardless of the prefix.
     """
     return "" if organisation is None else f"{organisation}-"

@@ -37,7 +37,7 @@ class Customer:
     vendor: VendorProfile
 
     def ensure_key_pair(self, name: str, organisation: str | None = None) -> KeyPair:
-        """Return the key pair of the stack `byok-<name>`, which is created if it does not exist.
+        """Return the key pair of the stack `byok-<name>`, and create the stack if it does not exist.
 
         Args:
             name: The name of the key pair.

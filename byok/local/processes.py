@@ -53,7 +53,7 @@ class ChildProcess:
         Args:
             name: The name of the process in messages.
             command: The full path of the program, and the arguments.
-            log: The file that receives the output. The output is appended to an existing file.
+            log: The file that receives the output. If the file exists, the output is appended.
             environment: All environment variables of the command.
             when_orphaned: The signal that the command receives if this process is killed (Linux only).
         """

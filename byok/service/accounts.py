@@ -33,13 +33,13 @@ async def register_account(reader: EnvironmentReader, task_queue: str, request: 
 async def register_proved_account(
     reader: EnvironmentReader, task_queue: str, request: AccountRequest, nonce: str
 ) -> None:
-    """Register an account for an organisation that has proved that it has credentials for the account.
+    """Register an account for an organisation that has proved its access to the account.
 
     See `EnvironmentService.register_proved_account`.
 
     Temporal starts at most one workflow per nonce, even if several processes request it, because Temporal retains a
-    closed workflow for far longer than a nonce is valid. S3 accepts only the first of two concurrent registrations, so
-    this workflow can run at the same time as other changes to the account.
+    closed workflow for far longer than a nonce is valid. Other requests can change the registration of the account at
+    the same time: if two writes conflict, S3 accepts only the first write.
     """
     used = AccountProofUsedError(
         "This nonce has already been used. List the accounts to see whether the account is registered; if it is not, "
@@ -100,8 +100,8 @@ async def _run(
     """Run a short workflow.
 
     Raises:
-        AccountBusyError: Another request is changing the registration of the account. If `already_started` is given,
-            this function raises `already_started` instead.
+        AccountBusyError: Another request is changing the registration of the account. If the caller passes
+            `already_started`, that error is raised instead.
     """
     busy = AccountBusyError("Another request is changing the registration of this account: try again.")
     reads = workflow_type == contracts.LIST_ACCOUNTS_WORKFLOW

@@ -1,6 +1,6 @@
-"""Passes an environment's earlier attempts to a new workflow, in the workflow's memo.
+"""Passes the list of an environment's earlier attempts to a new workflow, in the workflow's memo.
 
-Without the memo, the attempts would disappear when Temporal deletes the earlier runs (contract 148).
+Without this list, the attempts would be lost when Temporal deletes the earlier runs (contract 148).
 """
 
 from typing import Any, Final

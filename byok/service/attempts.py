@@ -1,10 +1,10 @@
 """Finds all attempts of an environment: in the current run's history and memo, and in the earlier runs.
 
-The history of the current run contains the attempts that a reset resumed: each reset adds an event to the history, and
-reapplies the reports of earlier stops to the new run (`workflows.attempts`). The memo lists the attempts before the
-workflow's start. Temporal keeps the history and the memo for as long as it keeps the current run. An attempt can be
-missing from both, for example because a person started the workflow in Temporal's UI or terminated the attempt. byok
-then reads the attempt from its own run, unless Temporal has deleted that run.
+The history of the current run contains every attempt that was resumed by a reset: each reset adds an event to the
+history, and reapplies the reports of earlier stops to the new run (`workflows.attempts`). The memo lists the attempts
+before the workflow's start. Temporal keeps the history and the memo for as long as it keeps the current run. An attempt
+can be missing from both the history and the memo, for example because a person started the workflow in Temporal's UI or
+terminated the attempt. byok then reads the attempt from its own run, unless Temporal has deleted that run.
 """
 
 import contextlib
@@ -89,7 +89,7 @@ async def read_stopped_timeline(client: Client, workflow_id: str, run_id: str) -
     Args:
         client: A client with the plugin from `byok.temporal.make_plugin()`.
         workflow_id: The id of the environment's workflow.
-        run_id: The run. After a reset, its history contains the reports of all earlier stops.
+        run_id: The run. If the run was reset, the run's history contains the reports of all earlier stops.
     """
     chain = await _read_chain(client, workflow_id, run_id)
     last = max(chain.stops.values(), key=lambda one: one.ended_at, default=None)
@@ -121,7 +121,7 @@ async def _parse_chain(events: AsyncIterable[HistoryEvent], converter: DataConve
         elif event.HasField("workflow_execution_signaled_event_attributes"):
             signal = event.workflow_execution_signaled_event_attributes
             if signal.signal_name == STOP_SIGNAL:
-                with contextlib.suppress(ApplicationError, ValidationError):  # a person sent a signal of the same name
+                with contextlib.suppress(ApplicationError, ValidationError):  # a person sent a signal with this name
                     (stop,) = await converter.decode(signal.input.payloads, [StoppedAttempt])
                     chain.stops[stop.run_id] = stop
     return chain
@@ -133,7 +133,7 @@ async def _read_requester(
     """Return the requester in a workflow's start memo; None if a person started the workflow directly in Temporal."""
     if REQUESTER_MEMO not in started.memo.fields:
         return None
-    with contextlib.suppress(ApplicationError, ValidationError):  # another program stored a memo field of this name
+    with contextlib.suppress(ApplicationError, ValidationError):  # another program stored a field with this name
         (requester,) = await converter.decode([started.memo.fields[REQUESTER_MEMO]], [Requester])
         return cast("Requester", requester)
     return None

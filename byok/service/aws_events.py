@@ -1,4 +1,4 @@
-"""Starts a check of each environment that an AWS event is about (contract 141)."""
+"""Starts a health check of each environment that is affected by an AWS event (contract 141)."""
 
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -16,11 +16,11 @@ from byok.temporal_records import find_record, send_report
 
 
 async def check_subject(reader: EnvironmentReader, subject: EventSubject) -> list[str]:
-    """Start a check of each READY environment that an event is about, and do not wait for the results.
+    """Start a health check of each READY environment that is affected by an event, without waiting for the results.
 
-    If a check of an environment is already running, the check is repeated afterwards, because it may have read the
-    state before the event. An event that arrives twice therefore causes at most one additional check, so byok does not
-    need to remember the ids of events.
+    If an environment is already being checked, byok repeats the check afterwards, because the check in progress may
+    have read the state before the event occurred. An event that arrives twice therefore causes at most one additional
+    check, so byok does not need to remember the ids of events.
 
     Returns:
         The ids of the environments; empty if no READY environment is affected.
@@ -33,7 +33,7 @@ async def check_subject(reader: EnvironmentReader, subject: EventSubject) -> lis
         targets = await _find_targets(reader.client, subject)
     for target in targets:
         request = VerificationRequest(**{name: getattr(target, name) for name in VerificationRequest.model_fields})
-        # A key belongs to one environment, so there is rarely more than one target.
+        # A key belongs to one environment, so an event rarely affects more than one.
         await reader.record_intent(AuditAction.VERIFY_ENVIRONMENT, request.model_dump())
         with translate_temporal_errors():
             await _report_deletion(reader, target, subject)
@@ -42,7 +42,7 @@ async def check_subject(reader: EnvironmentReader, subject: EventSubject) -> lis
 
 
 async def _find_targets(client: Client, subject: EventSubject) -> list[HealthTarget]:
-    """Return the READY environments that an event is about.
+    """Return the READY environments that are affected by an event.
 
     Temporal cannot search records by key, so byok reads the records of all READY environments in the Region.
     """
@@ -62,7 +62,7 @@ async def _find_targets(client: Client, subject: EventSubject) -> list[HealthTar
 async def _report_deletion(reader: EnvironmentReader, target: HealthTarget, subject: EventSubject) -> None:
     """Report a scheduled or cancelled deletion of a key to the environment's record (contract 142).
 
-    The record keeps the deletion until a check has proved that the key still works.
+    The record keeps the report of a scheduled deletion until a later check proves that the key still works.
     """
     if subject.deletion is None:
         return

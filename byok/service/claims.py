@@ -111,7 +111,8 @@ def _find_state(claim: KeyClaim, phase: Phase | None) -> ClaimState:
 _ADVICE = {
     ClaimState.IN_USE: "The key encrypts resources of {name}. Nothing to do.",
     ClaimState.PENDING: (
-        "{name} is {phase}. Nothing to do: byok will release the claim if {name} ends without using the key."
+        "{name} is {phase}. Nothing to do: byok will release the claim if no resource of {name} is encrypted with the "
+        "key when this operation ends."
     ),
     ClaimState.UNUSED: (
         "{name} has resources, but none of them are encrypted with the key. Replay {name} to use the key, or delete "

@@ -18,7 +18,7 @@ async def connect_service(quotas: Quotas | None = None, *, call_timeout: timedel
 
     Args:
         quotas: How much each organisation may use; needed only by a program that starts workflows.
-        call_timeout: How long one call to Temporal may take; None for the SDK's limit.
+        call_timeout: How long one call to Temporal may take; None for the SDK's default limit.
 
     Raises:
         TemporalUnreachableError: The server cannot be reached.

@@ -151,7 +151,7 @@ def _require_region_of_resources(request: ProvisionRequest, found: EnvironmentSt
 
 async def _has_request_key(reader: EnvironmentReader, found: EnvironmentStatus, key: str | None) -> bool:
     """Return whether a request with this idempotency key started the run."""
-    if key is None or found.record is not None:  # Temporal has deleted the workflow, and the key with it
+    if key is None or found.record is not None:  # Temporal has deleted the workflow and its idempotency key
         return False
     described = await reader.client.get_workflow_handle(found.workflow_id, run_id=found.run_id).describe()
     return bool(await described.memo_value(contracts.IDEMPOTENCY_KEY_MEMO, None) == key)

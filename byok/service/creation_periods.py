@@ -63,7 +63,7 @@ class Period:
 
 
 def choose_between(shorter: timedelta, longer: timedelta) -> timedelta:
-    """Return a length between two lengths: halfway, or closer to the shorter one if the two lengths differ greatly."""
+    """Return the length of the next period to try: halfway between two lengths, or less if they differ greatly."""
     if longer > LONGER * shorter:
         return max(longer / LONGER, PRECISION)
     return (shorter + longer) / 2

@@ -1,4 +1,4 @@
-"""Refuses requests whose kind of encryption differs from the environment's, as far as Temporal's records show.
+"""Refuses a request whose kind of encryption differs from the one that Temporal's data shows for the environment.
 
 The workflow makes the final decision, because it compares the request with the keys of the existing resources in AWS.
 """

@@ -31,8 +31,8 @@ _FIRST_PERIOD: Final = timedelta(days=1)
 _MAX_GUESSES: Final = 24
 """The maximum number of periods to try.
 
-If none of them has the right length, byok uses a longer period, which takes longer to read but does not change the
-result.
+If none of these periods has the right length, byok uses a longer period, which takes longer to read but does not change
+the result.
 """
 
 _WORKFLOW_IDS_PER_QUERY: Final = 100
@@ -52,7 +52,7 @@ class EnvironmentFilter:
         health: Only those with this health status.
         region: Only those in this AWS Region.
         problem_code: Only those that stopped with this problem code.
-        text: Only those whose id, organisation or tenant name contains this text, in lower case.
+        text: Only those whose id, organisation or tenant name contains this lower-case text.
     """
 
     prefix: str = ""
@@ -181,7 +181,7 @@ class EnvironmentList:
         runs = self._join(
             runs, {run.id: run for created_at, run in await self._list_runs_without_time() if created_at in period}
         )
-        if narrow or period.begin is not None or period.end is not None:  # otherwise, no run is missing
+        if narrow or period.begin is not None or period.end is not None:  # otherwise, the queries match all runs
             runs = self._join(runs, await self._list_missing_runs(runs))
         return [one for one in await self._build_entries(runs) if one.created_at in period]
 
@@ -196,7 +196,7 @@ class EnvironmentList:
         return self._without_time
 
     def _build_queries(self, narrow: str) -> list[str]:
-        """Return the queries for all runs from which byok can build entries, without the condition for the period."""
+        """Return queries that find all runs from which byok can build entries, in any period."""
         prefix = self._wanted.prefix
         records = (
             f"WorkflowType = '{contracts.ENVIRONMENT_RECORD_WORKFLOW}' AND ExecutionStatus != 'ContinuedAsNew' "
@@ -232,9 +232,9 @@ class EnvironmentList:
                 return f" AND ({_PHASE} = '{phase}' OR {_PHASE} IS NULL)"
 
     async def _list_missing_runs(self, known: Mapping[str, WorkflowExecution]) -> dict[str, WorkflowExecution]:
-        """Return the latest runs that are missing from the known runs of each environment.
+        """Return the latest runs of the same environments, except for known runs that are still open.
 
-        If the known run of a workflow is still open, it is the latest run, so byok does not read the workflow again.
+        A known run that is still open is the latest run of its workflow, so byok does not read that workflow again.
         """
         names = {_get_environment_id(workflow_id) for workflow_id in known}
         wanted = [build(name) for name in names for build in _WORKFLOW_IDS]
@@ -290,8 +290,8 @@ class EnvironmentList:
         await self._health.read_sweeps(one.region for one in with_health)
         for summary in with_health:
             name, changes = summary.environment_id, {"health": self._health.compute(summary)}
-            # The query selected the records by the records' own creation time. This time can differ from the
-            # workflow's, because another machine may have set it.
+            # The query selected the records by their own creation time, which can differ from the creation time of the
+            # workflow, because different machines may have set the two times.
             moved = {} if self._wanted.health is None else {"created_at": summary.created_at}
             found[name] = found[name].model_copy(update=changes | moved)
         return list(found.values())

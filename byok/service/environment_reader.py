@@ -199,7 +199,7 @@ class EnvironmentReader:
         region: str | None = None,
         problem_code: str | None = None,
     ) -> list[EnvironmentSummary]:
-        """Return the environments that have the given values, most recently created first."""
+        """Return the environments that match the given filters, most recently created first."""
         page, _ = await self.list_environments_page(
             phase=phase, health=health, region=region, problem_code=problem_code, size=limit
         )
@@ -274,7 +274,7 @@ class EnvironmentReader:
 
     async def _require_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
-        # Ignore the time before the caller began to wait, because a worker may have started only recently.
+        # A worker may have started only just before the call, so count only the time since the caller began to wait.
         if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_TIMEOUT:
             return
         described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()

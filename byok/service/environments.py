@@ -89,7 +89,7 @@ class EnvironmentService(EnvironmentReader):
         return created
 
     async def check_keys(self, request: CheckKeysRequest) -> KeyCheckResult:
-        """Return a verdict on each of two keys. Identical checks that run at the same time share their result.
+        """Return a verdict on each of two keys. Identical checks that run at the same time share one result.
 
         Raises:
             NoWorkerError: No worker is available.
@@ -123,7 +123,7 @@ class EnvironmentService(EnvironmentReader):
         await accounts.register_account(self, self.task_queue, request)
 
     async def register_proved_account(self, request: AccountRequest, nonce: str) -> None:
-        """Register an AWS account for an organisation that has proved that it has credentials for the account.
+        """Register an AWS account for an organisation that has proved its access to the account.
 
         Args:
             request: The organisation, and the account that STS returned for the proof.
@@ -192,7 +192,7 @@ class EnvironmentService(EnvironmentReader):
 
         Args:
             environment_id: The environment whose keys and Region the request uses.
-            tenant: The tenant name. The default is the environment's current name, which the platform assigned.
+            tenant: The tenant name. The default is the tenant name that the platform assigned to the environment.
             role_arn: The role that byok uses to put the tenant name on the keys. The default is the role that byok last
                 used for these keys, or else the role in the environment's original request, if any.
             repoint: Whether to repoint an alias that points to the environment's other key.
@@ -313,15 +313,15 @@ class EnvironmentService(EnvironmentReader):
         Args:
             environment_id: The environment.
             final_snapshot: Whether to take a snapshot of the cluster first.
-            region: The environment's Region, which is required if the environment has no record. byok compares the
-                values with the record, and the workflow compares them with what AWS reports.
+            region: The environment's Region, which is required if the environment has no record. byok compares all
+                given values with the record, and the workflow compares them with what AWS reports.
             encryption: Whose keys the environment uses.
             s3_key_arn: The environment's S3 key.
             rds_key_arn: The environment's Aurora key.
 
         Raises:
             DeletionDiffersError: The Region or a key differs from the environment's record.
-            EncryptionCannotChangeError: The environment uses a different type of encryption.
+            EncryptionCannotChangeError: The environment uses a different kind of encryption.
             EnvironmentNotFoundError: The environment has no record, and the Region was not passed.
             EnvironmentNotReadyError: The environment is already deleted, or its Region is unknown.
         """

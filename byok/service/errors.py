@@ -18,7 +18,7 @@ class TemporalUnreachableError(ServiceError):
 
 
 class TemporalRefusedError(ServiceError):
-    """The Temporal server rejects the request: wrong namespace, no permission, invalid client configuration."""
+    """The Temporal server rejects the request, or the client's configuration is invalid."""
 
     code = "byok.TemporalRefused"
 
@@ -36,7 +36,7 @@ class EnvironmentNotFoundError(ServiceError):
 
 
 class DeletionDiffersError(ServiceError):
-    """A deletion request specifies a Region or key other than the environment's. Nothing was deleted."""
+    """A deletion request specifies a Region or a key that is not the environment's. Nothing was deleted."""
 
     code = "byok.DeletionDiffers"
 

@@ -18,7 +18,10 @@ from byok.domain.models import Problem
 from byok.temporal_inputs import require_valid_input
 
 _LAST_EVENTS: Final = 20
-"""The number of events to read from the end of a history. Workflow tasks add fewer events than this after a failure."""
+"""The number of events to read from the end of a history.
+
+After a task failure, the next workflow tasks add fewer events than this.
+"""
 
 Request = TypeVar("Request", bound=BaseModel)
 

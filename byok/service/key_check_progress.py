@@ -18,8 +18,8 @@ from byok.service.pending import PendingStep
 from byok.service.temporal_errors import translate_temporal_errors
 
 _QUERY_TIMEOUT: Final = timedelta(seconds=1)
-"""How long to wait for the verdicts so far. If a busy worker does not answer in time, the next read returns the
-verdicts.
+"""How long to wait for a worker to return the verdicts so far. If a busy worker does not answer in time, the next read
+returns the verdicts.
 """
 
 _ACTIVITY_BY_KEY: Final = {KeyPurpose.S3: "probe_s3_key", KeyPurpose.RDS: "await_aurora_proof"}

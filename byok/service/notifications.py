@@ -29,7 +29,7 @@ from byok.temporal_reads import describe_or_none, list_latest_runs
 
 
 class DeliveryState(StrEnum):
-    """The state of a delivery. `PENDING` means that no attempt has failed or succeeded yet."""
+    """The state of a delivery. `PENDING` means that no attempt has ended yet."""
 
     PENDING = "pending"
     RETRYING = "retrying"
@@ -86,7 +86,7 @@ async def deliver_test_notification(reader: EnvironmentReader, endpoint: str) ->
     """Deliver a test notification to an endpoint in one attempt, and return the receipt.
 
     Raises:
-        DeliveryFailedError: The endpoint did not accept the notification, or a worker has no such endpoint.
+        DeliveryFailedError: The endpoint did not accept the notification, or is missing from a worker's settings.
         NoWorkerError: No worker is available.
     """
     request = DeliveryRequest(endpoint=endpoint, notification=build_test_notification(), once=True)
@@ -135,7 +135,7 @@ async def resend_notification(reader: EnvironmentReader, delivery_id: str) -> st
 
 
 async def _read_delivery(reader: EnvironmentReader, execution: WorkflowExecution) -> Delivery | None:
-    """Read the state of a delivery; None if byok did not start it, or if Temporal has just deleted it."""
+    """Return the state of a delivery; None if byok did not start the delivery, or if Temporal has just deleted it."""
     summary = await read_memo(execution, DELIVERY_MEMO, DeliverySummary)
     if summary is None:
         return None

@@ -27,8 +27,8 @@ class Pause(RecordModel):
 
     Attributes:
         since: When the pause began.
-        by: The identity of the Temporal client that began the pause or, if a workflow rule triggered the pause, of the
-            author of that rule.
+        by: The identity of the Temporal client that began the pause. If a workflow rule began the pause, this is the
+            identity of the rule's author.
         reason: The reason that the operator gave, if any.
     """
 
@@ -53,8 +53,7 @@ class PendingStep(RecordModel):
     """An activity or workflow task that an environment's workflow waits for, or a pause of that workflow.
 
     Attributes:
-        activity: The activity's name; None if the step is a paused workflow, or a workflow task that is unclaimed or
-            keeps failing with `last_failure`.
+        activity: The activity's name; None if the step is a workflow task or the pause of the workflow.
         attempt: The number of the attempt, starting at 1.
         since: The time when the running attempt began, when the next attempt is due, when the workflow task was
             scheduled, or when the workflow was paused.
@@ -77,7 +76,7 @@ class PendingStep(RecordModel):
 
     @property
     def is_uneventful(self) -> bool:
-        """Whether the step is progressing normally, so there is nothing to report except its name."""
+        """Whether the step is progressing normally, in which case only its name is worth reporting."""
         return not (self.last_failure or self.last_problem or self.unclaimed or self.paused)
 
     @property
@@ -153,7 +152,7 @@ _STEP_NAMES: Final = {
     "remove_proof_clusters": "removing test clusters",
     "remove_writer": "deleting the writer",
 }
-"""The descriptions of an environment's activities for users. Temporal shows the names of the activities instead."""
+"""The text that describes each activity to users. Temporal shows the activity's name instead."""
 
 
 def describe_pending_step(item: PendingStep) -> str:

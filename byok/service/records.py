@@ -46,7 +46,7 @@ def list_recorded_tenant_runs(state: EnvironmentRecordState) -> list[TenantRun]:
 
 def build_recorded_summary(summary: RecordSummary) -> EnvironmentSummary:
     """Build the list entry of an environment whose workflow Temporal has deleted."""
-    values = summary.model_dump(exclude={"health", "deletions"})  # the list adds the health, which depends on the time
+    values = summary.model_dump(exclude={"health", "deletions"})  # the list computes the current health
     if summary.closed_at is None:
         values |= {"phase": Phase.STOPPED, "problem_code": UNREPORTED_END_CODE}
     return EnvironmentSummary.model_validate(values)

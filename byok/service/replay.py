@@ -1,6 +1,6 @@
 """Decides whether a stopped environment can be replayed, and whether it resumes or starts over.
 
-This module makes no calls to Temporal; `byok.service.lifecycle` makes these calls.
+This module does not call Temporal itself; `byok.service.lifecycle` does.
 """
 
 from collections.abc import AsyncIterable, Mapping

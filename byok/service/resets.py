@@ -8,7 +8,7 @@ from byok.domain.models import EnvironmentProgress
 def is_resuming(execution: WorkflowExecution, progress: EnvironmentProgress | None) -> bool:
     """Return whether a run was reset and has not published its progress since.
 
-    Only a reset run has an earlier run in its chain. Both times come from the Temporal server.
+    A run was reset if its chain contains an earlier run. The two times that are compared come from the Temporal server.
     """
     if execution.status is not WorkflowExecutionStatus.RUNNING or progress is None or not progress.timeline:
         return False

@@ -1,7 +1,7 @@
 """Builds an environment's status from Temporal's description of its workflow, without a worker or a query.
 
 This module defines the JSON that `-o json` prints, and decides whether a workflow reported its outcome before it ended.
-The module makes no calls to Temporal; other modules of `byok.service` make these calls.
+The module does not call Temporal itself; other modules of `byok.service` do.
 """
 
 from collections.abc import Sequence
@@ -191,7 +191,7 @@ class EnvironmentStatus(RecordModel):
 
     @property
     def was_refused(self) -> bool:
-        """Whether a quota or the environment's record prevented the run. Such a run changed nothing."""
+        """Whether a quota or the environment's record prevented the run, which therefore changed nothing."""
         return self.problem is not None and self.problem.code in REFUSAL_CODES
 
     @property
@@ -233,8 +233,8 @@ class EnvironmentStatus(RecordModel):
 
         Args:
             described: Temporal's description of the workflow.
-            fetch: Reads the history if the workflow ended without a report, if its worker is stuck, or if the workflow
-                is resuming.
+            fetch: Reads the history if the workflow ended without a report, if its workflow task keeps failing, or if
+                the workflow is resuming.
         """
         progress = await _progress(described)
         fields = collect_progress_fields(progress) if progress else {}

@@ -27,7 +27,7 @@ _DELETE_AGAIN: Final = Remediation.of_retry(
 
 @dataclass(frozen=True)
 class HistoryLoaders:
-    """Loads values from a workflow's history that Temporal's description of the workflow does not contain.
+    """Loads values that only the workflow's history contains.
 
     Attributes:
         failure: Loads the workflow's failure or termination; None if the workflow ended in any other way.

@@ -119,7 +119,7 @@ async def plan_post_reset_operations(
     """Return the post-reset operations that keep a reset run from waiting for a retired build.
 
     After a reset, the new run is pinned to the build of the original run. If no worker of that build is left, the run
-    would wait forever. If the build of the run still gets new work, the run stays on that build, and no operation is
+    would otherwise wait forever. If that build still gets new work, the run stays on that build, and no operation is
     needed.
     """
     info = described.raw_description.workflow_execution_info.versioning_info

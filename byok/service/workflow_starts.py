@@ -1,4 +1,4 @@
-"""Builds the memo field with a workflow's requester, and the priority with the requester's organisation."""
+"""Builds two options for starting a workflow: the memo field for its requester, and its priority."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from byok.domain.models import Requester
 
 
 def build_requester_memo(requester: Requester | None) -> dict[str, Any]:
-    """Return the memo field with the requester of a workflow (contract 147); empty if the requester is not known."""
+    """Return the memo field that contains a workflow's requester (contract 147); empty if there is no requester."""
     return {} if requester is None else {REQUESTER_MEMO: requester}
 
 

@@ -52,7 +52,7 @@ _MAX_SHOWN_PATH: Final = 100
 
 
 def make_wizard_app(state: ApiState, settings: ApiSettings) -> FastAPI:
-    """Build the wizard, which runs next to the API.
+    """Build the wizard application, which runs in the same process as the API.
 
     Args:
         state: The state that the wizard and the API share.

@@ -137,7 +137,7 @@ async def _read_form(request: Request) -> Mapping[str, Any]:
 
 
 async def accept_one_file(request: Request) -> None:
-    """Let a route's form contain one file. FastAPI resolves this dependency before it reads the form."""
+    """Allow one uploaded file in a route's form. FastAPI resolves this dependency before it reads the form."""
     request.state.max_files = 1
 
 

@@ -95,7 +95,7 @@ class EnvironmentDraft(BaseModel):
 
     @property
     def is_platform_managed(self) -> bool:
-        """Whether the environment uses the platform's own keys, so that the two key fields are ignored."""
+        """Whether the environment uses the platform's own keys, in which case the two key fields are ignored."""
         return self.encryption is Encryption.PLATFORM_MANAGED
 
     def full_environment_id(self, prefix: str) -> str:

@@ -79,7 +79,7 @@ class EncryptionPage:
         return faults, () if faults else self.find_arn_problems()
 
     async def render_check(self, service: EnvironmentService, *, part_only: bool) -> Response:
-        """Show the page, or only its part with the keys, with the draft's key check."""
+        """Show the page with the draft's key check, or only the part of the page that contains the keys."""
         try:
             progress = await self._read_check(service)
         except ServiceError as error:
@@ -161,10 +161,7 @@ class EncryptionPage:
 
 
 def _swapped_url(draft: EnvironmentDraft, progress: KeyCheckProgress | None) -> str | None:
-    """Return the URL of this step with the two ARNs swapped.
-
-    Return None unless the check found that the ARNs are swapped.
-    """
+    """Return the URL of this step with the two ARNs swapped; None if the check did not find swapped ARNs."""
     result = progress.result if progress else None
     if result is None or all(one.code != KEYS_EXCHANGED_CODE for one in result.findings):
         return None

@@ -28,8 +28,8 @@ class EndedSessions:
     def add(self, session_id: str, until: float) -> None:
         """End a session.
 
-        If the process already remembers `MAX_ENDED_SESSIONS` sessions, it ends all sessions. Otherwise, a session that
-        the process forgets would become valid again.
+        If the process already remembers `MAX_ENDED_SESSIONS` sessions, it forgets these sessions, and ends every
+        session that has started so far. Otherwise, the forgotten sessions would become valid again.
 
         Args:
             session_id: The session's id.

@@ -15,7 +15,7 @@ _STATE_NAMES: Final[Mapping[HealthState, str]] = {
     HealthState.UNKNOWN: "Unknown",
     HealthState.HEALTHY: "Healthy",
 }
-"""The name of each health status, in the order in which the filter of the list shows them."""
+"""The names of the health statuses, in the order in which the list's filter shows them."""
 
 _TONES: Final[Mapping[HealthState, str]] = {
     HealthState.KEY_LOST: "danger",
@@ -27,20 +27,23 @@ _TONES: Final[Mapping[HealthState, str]] = {
 _EXPLANATIONS: Final[Mapping[HealthState, str]] = {
     HealthState.HEALTHY: "Both keys work, and the settings of all resources are correct.",
     HealthState.DEGRADED: "Both keys work, but a resource is missing, or a setting of a resource was changed.",
-    HealthState.KEY_LOST: "AWS rejects the use of a key of this environment.",
+    HealthState.KEY_LOST: "AWS rejects requests that use one of this environment's keys.",
     HealthState.RECOVERING: "The key works again, and RDS is starting the cluster. You do not need to do anything.",
     HealthState.UNKNOWN: "The keys have not been verified for more than 10 minutes. This does not mean that "
     "anything is wrong with your keys.",
 }
 
 _USES: Final[Mapping[KeyUse, tuple[str, str]]] = {
-    KeyUse.PROVED: ("verified", "S3 has just used the key."),
+    KeyUse.PROVED: ("verified", "S3 used the key during the last check."),
     KeyUse.IN_USE: (
         "in use",
-        "The running cluster uses the key. This does not show that RDS could use the key for a new cluster: a change "
-        "of the key policy does not affect a running cluster.",
+        "The running cluster uses the key. This does not prove that RDS could use the key for a new cluster, because a "
+        "change to the key policy does not affect a running cluster.",
     ),
-    KeyUse.REFUSED: ("cannot be used", "AWS rejected the use of the key, or the cluster has lost access to it."),
+    KeyUse.REFUSED: (
+        "cannot be used",
+        "AWS rejected a request that uses the key, or the cluster has lost access to the key.",
+    ),
     KeyUse.UNREACHABLE: ("not checked", "AWS did not return a result for the key. Your key is not the cause."),
     KeyUse.PLATFORM_MANAGED: ("platform-managed", "You do not need to do anything."),
 }
@@ -48,7 +51,7 @@ _USES: Final[Mapping[KeyUse, tuple[str, str]]] = {
 
 @dataclass(frozen=True)
 class StateLabel:
-    """The name of a health status, and the tone of its badge. The tone adds no information to the name."""
+    """The name of a health status, and the tone of its badge. The tone only repeats what the name says."""
 
     state: HealthState
     name: str
@@ -80,7 +83,7 @@ class KeyLine:
 
 @dataclass(frozen=True)
 class Deadline:
-    """The time until which Aurora can recover a cluster that has lost access to its key (contract 142).
+    """The deadline by which the key must work again so that Aurora can recover the cluster (contract 142).
 
     Attributes:
         left: The remaining time as text; None if the deadline has passed.

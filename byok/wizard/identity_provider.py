@@ -53,7 +53,10 @@ log = structlog.get_logger(__name__)
 
 
 class ProviderMetadata(BaseModel):
-    """The provider's metadata that byok uses (OpenID Connect Discovery 1.0, section 3; RFC 9207, section 3)."""
+    """The part of the provider's metadata that byok uses.
+
+    See OpenID Connect Discovery 1.0, section 3, and RFC 9207, section 3.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -156,8 +159,8 @@ class IdentityProvider:
         byok does not store the ID token, so the URL identifies byok by its client id instead.
 
         Returns:
-            The URL; None if the settings turn this off, if the provider does not support it, or if the provider cannot
-            be reached.
+            The URL; None if the settings turn off this kind of sign-out, or if the provider does not support it or
+            cannot be reached.
         """
         if not self.signs_out:
             return None
@@ -173,7 +176,9 @@ class IdentityProvider:
     async def _verify_id_token(self, token: object, nonce: str) -> dict[str, Any]:
         """Return the claims of the ID token (OpenID Connect Core 1.0, section 3.1.3.7)."""
         if not isinstance(token, str):
-            raise UnauthenticatedError("The provider sent no ID token: its client may not request the scope openid.")
+            raise UnauthenticatedError(
+                "The provider sent no ID token. Is the client allowed to request the scope openid?"
+            )
         claims = await self.tokens.verify(token, self.client_id)
         if not secrets.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
             raise UnauthenticatedError("The ID token's nonce is not the nonce of the request.")
@@ -196,7 +201,7 @@ class IdentityProvider:
         return answer
 
     async def _load_metadata(self) -> ProviderMetadata:
-        """Return the metadata. If an expired copy cannot be replaced, return the expired copy."""
+        """Return the provider's metadata; if the provider cannot be reached, return the expired copy."""
         if self._metadata is None or time.monotonic() >= self._expires:
             try:
                 self._metadata = await self._fetch_metadata()

@@ -80,7 +80,8 @@ class PageRenderer:
 def _json(value: Any) -> Markup:
     """Return a value as JSON for the text of an HTML element.
 
-    Quotes are not escaped, because text needs no escaped quotes, and an escaped quote is five times as long.
+    Quotes are not escaped, because only attributes need escaped quotes, and an escaped quote takes five times as much
+    space.
     """
     return Markup(html.escape(json.dumps(value, indent=2), quote=False))  # noqa: S704 - the text is escaped here
 

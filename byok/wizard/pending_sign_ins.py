@@ -1,4 +1,4 @@
-"""Stores a sign-in that is not complete yet in an encrypted cookie in the user's browser."""
+"""Stores an incomplete sign-in in an encrypted cookie in the user's browser."""
 
 import base64
 import json

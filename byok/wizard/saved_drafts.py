@@ -52,7 +52,8 @@ class SavedDrafts:
     Args:
         secret: The signing secret. Without the signature, another site in the same domain could set the cookie of a
             draft with the ARNs of an attacker's keys.
-        https: Whether users reach the server over HTTPS; None if the scheme of each request decides.
+        https: Whether users reach the server over HTTPS; None if the server does not know its public URL and must rely
+            on the scheme of each request.
     """
 
     def __init__(self, secret: str, *, https: bool | None = None) -> None:

@@ -106,7 +106,7 @@ class SessionCookies:
         )  # fmt: skip
 
     def end_session(self, session: Session) -> None:
-        """End a session. From then on, no copy of its cookie is valid.
+        """End a session, so that no copy of the session's cookie is valid any longer.
 
         Raises:
             OSError: The directory that the processes share is not writable.
@@ -122,7 +122,7 @@ class SessionCookies:
         return request.cookies.get(self._cookie_name(request))
 
     def set_cookie(self, request: Request, response: Response, session: Session) -> None:
-        """Set the session's cookie. Every cookie of a session has the same content, so one is enough."""
+        """Set the session's cookie. The cookie is set only once, because its content never changes during a session."""
         held = asdict(session)
         del held["is_new"]
         held["caller"]["scopes"] = sorted(session.caller.scopes)

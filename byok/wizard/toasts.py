@@ -15,7 +15,7 @@ _PARAMETER: Final = "done"
 
 
 class Toast(StrEnum):
-    """The action that was done."""
+    """The action that the toast confirms."""
 
     RETRIED = "retried"
     CHECKED = "checked"

@@ -151,7 +151,7 @@ class StatusView:
 
     @property
     def can_be_cancelled(self) -> bool:
-        """Whether an operation is in progress that can be cancelled."""
+        """Whether an operation that can be cancelled is in progress."""
         return not self.status.phase.is_final and self.status.phase is not Phase.ROLLING_BACK
 
     @property

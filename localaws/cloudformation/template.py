@@ -38,7 +38,7 @@ _RESOURCE_MEMBERS: Final = frozenset(
 
 
 def validation_error(message: str) -> AwsError:
-    """Build the error with which CloudFormation rejects an invalid template or input."""
+    """Build the error that CloudFormation returns for an invalid template or input."""
     return AwsError("ValidationError", message)
 
 

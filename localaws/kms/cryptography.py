@@ -35,7 +35,7 @@ def decrypt(call: Call) -> dict[str, Any]:
     Raises:
         AwsError: `InvalidCiphertextException`, or the error for a key that the caller is not allowed to use.
             `IncorrectKeyException` if the key in the call is not the key that the ciphertext identifies (botocore's KMS
-            model, Decrypt). We found no recording of the message of `IncorrectKeyException`.
+            model, Decrypt). We found no recorded message for `IncorrectKeyException`.
     """
     try:
         envelope = json.loads(call.params["CiphertextBlob"])
@@ -78,7 +78,7 @@ def _resolve(call: Call, reference: str) -> str:
 
 
 def _fernet(key: Key) -> MultiFernet:
-    """Return a cipher that encrypts with the current key material, and decrypts with any of the key's key material."""
+    """Return a cipher that encrypts with the current key material, and can decrypt with earlier key material."""
     return MultiFernet([Fernet(secret) for secret in (key.secret, *key.earlier_secrets)])
 
 

@@ -42,7 +42,7 @@ def build_default_policy(account: str, region: str) -> dict[str, Any]:
 
 
 def parse_key_policy(call: Call, key_arn: str) -> dict[str, Any]:
-    """Return the key policy in a call, if KMS accepts it.
+    """Return the key policy from a call, if KMS accepts the policy.
 
     Args:
         call: A call with the parameters `Policy` and `BypassPolicyLockoutSafetyCheck`.

@@ -68,8 +68,7 @@ def rotate_key_on_demand(call: Call) -> dict[str, Any]:
 
     Raises:
         AwsError: `DisabledException`, `KMSInvalidStateException`, `UnsupportedOperationException` or
-            `LimitExceededException` (botocore's KMS model). We found no recording of the message of
-            `LimitExceededException`.
+            `LimitExceededException` (botocore's KMS model). We found no recorded message for `LimitExceededException`.
     """
     key = _require_rotatable_key(call)
     if key.origin != "AWS_KMS":

@@ -162,8 +162,8 @@ def build_instance_output(call: Call, identifier: str, cluster: Database) -> dic
         "PerformanceInsightsEnabled": params.get("EnablePerformanceInsights", False),
         "PreferredMaintenanceWindow": params.get("PreferredMaintenanceWindow", "sun:04:00-sun:04:30"),
         "PromotionTier": params.get("PromotionTier", 1),
-        # The default in AWS depends on the subnet group. In the local AWS emulator, no subnet group has Internet
-        # access.
+        # In AWS, the default of PubliclyAccessible depends on the subnet group. In the local AWS emulator, no subnet
+        # group has Internet access.
         "PubliclyAccessible": params.get("PubliclyAccessible", False),
         "StorageType": "aurora",
         "TagList": [dict(tag) for tag in params.get("Tags", [])],

@@ -82,7 +82,7 @@ class TenantHarness:
         return {tag["TagKey"]: tag["TagValue"] for tag in tags}, [alias["AliasName"] for alias in aliases]
 
     def list_writes(self) -> list[str]:
-        """List the KMS calls that change an alias or a tag, since the last call of `forget_calls`."""
+        """List the KMS calls that changed an alias or a tag since `forget_calls` was last called."""
         return [call for call in self.aws.list_calls("kms") if call in WRITES]
 
     def forget_calls(self) -> None:

@@ -42,7 +42,7 @@ def list_accounts(harness: ActivityHarness, **request: object) -> AccountPage:
 
 
 def look_up(harness: ActivityHarness, organisation: str | None = "acme") -> tuple[KeyConflicts, list[str]]:
-    """Return the problems with the environment's keys, and the AWS calls that the lookup made."""
+    """Look up the accounts of the environment's keys, and return the problems found and the AWS calls made."""
     environment = harness.plan.environment.model_copy(update={"organisation": organisation})
     before = len(harness.aws.list_calls())
     found = harness.run_with_retries(harness.accounts.find_unregistered_accounts, environment)

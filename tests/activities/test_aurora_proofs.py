@@ -95,7 +95,7 @@ def test_fourth_key_in_a_region_is_not_proved_and_the_reason_says_so(harness: Ac
     found = prove(harness, "proof-4")
 
     assert found.verdict == "not verified"
-    assert "which is the maximum" in str(found.reason)
+    assert "This is the maximum" in str(found.reason)
     assert sorted(cluster["DBClusterIdentifier"] for cluster in list_clusters(harness)) == NAMES
 
 
@@ -111,7 +111,7 @@ def test_one_organisation_leaves_a_cluster_to_others(harness: ActivityHarness) -
 
     assert (refused.verdict, others.verdict) == ("not verified", "verified")
     assert refused.reason == (
-        "2 clusters for proving Aurora keys of acme already exist in eu-central-1, which is the maximum for one "
+        "2 clusters for proving Aurora keys of acme already exist in eu-central-1. This is the maximum for one "
         "organisation. Check again in a few minutes."
     )
 
@@ -123,7 +123,7 @@ def test_reason_names_no_other_organisation(harness: ActivityHarness) -> None:
     refused = prove_another_key(harness, "globex")
 
     assert refused.reason == (
-        "3 clusters for proving Aurora keys already exist in eu-central-1, which is the maximum. Check again in a few "
+        "3 clusters for proving Aurora keys already exist in eu-central-1. This is the maximum. Check again in a few "
         "minutes."
     )
 

@@ -22,7 +22,7 @@ def list_claimed_keys(harness: ActivityHarness) -> set[str]:
 
 
 def list_index(harness: ActivityHarness) -> set[str]:
-    """Return all entries of the index of claims: `<environment id>/<account>/<key id>`."""
+    """Return all entries in the index of claims: `<environment id>/<account>/<key id>`."""
     return list_names(harness, "claims-by-environment/")
 
 

@@ -385,7 +385,7 @@ async def test_loss_and_return_of_a_key_are_delivered(
 def interrupt_check(
     monkeypatch: pytest.MonkeyPatch, call: int, meanwhile: Callable[[], object], *, after: bool
 ) -> dict[str, NotificationType]:
-    """Make one of the health checks' calls to Temporal fail.
+    """Make one call to Temporal fail while a health check runs.
 
     Args:
         monkeypatch: Replaces the functions that call Temporal.
@@ -425,7 +425,7 @@ def interrupt_check(
 async def test_no_notification_is_lost_if_a_check_is_interrupted_and_the_next_one_finds_something_else(
     temporal: WorkflowEnvironment, aws: AwsHarness, monkeypatch: pytest.MonkeyPatch, call: int, *, after: bool
 ) -> None:
-    """A check finds a disabled key, but one of its calls to Temporal fails. At the next attempt, the key is enabled."""
+    """A check finds a disabled key, but a call to Temporal fails, and the key is enabled before the next attempt."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
     async for stage in open_stage(temporal, aws, endpoints=(ENDPOINT,)):
         request = await stage.provision_ready()

@@ -45,7 +45,7 @@ class TaggingHarness(ActivityHarness):
     def make_plan(self, organisation: str | None, *, keys_of: str | None = "acme") -> None:
         """Plan an environment of the organisation.
 
-        The policies of both keys require the session tag of `keys_of`, which can be a different organisation.
+        Both key policies require a session tag with the organisation `keys_of`, which can be a different organisation.
         """
         grantee = StatementParameters.for_platform_role(PLATFORM_ROLE_ARN, REGION, keys_of)
         arns = {

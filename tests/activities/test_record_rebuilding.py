@@ -195,7 +195,7 @@ async def test_environment_whose_buckets_lack_its_tags_is_not_ready(stage: Rebui
     (rebuilt,) = (await stage.rebuild()).problems
 
     assert rebuilt.phase is Phase.STOPPED
-    assert f"It lacks these resources with its tags: {bucket}" in (rebuilt.problem or "")
+    assert f"These resources are missing or lack the environment's tags: {bucket}" in (rebuilt.problem or "")
 
 
 async def test_environment_that_has_only_claims_is_named(stage: RebuildStage) -> None:

@@ -145,7 +145,7 @@ async def test_rate_limited_request_leaves_a_refusal(serve: Serve, journal: Audi
     for _ in range(3):
         await portal.http.delete("/v1/environments/acme-prod")
 
-    # The audit trail records only the first refusal, so that an unauthenticated client cannot fill the disk.
+    # The audit trail records only the first of these refusals, so that an unauthenticated client cannot fill the disk.
     assert outcomes(journal) == [(AuditAction.DELETE_ENVIRONMENT, REFUSED, "byok.TooManyRequests")]
 
 
@@ -273,7 +273,8 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 """The HTTP methods that only read (RFC 9110, section 9.2.1)."""
 
 CHANGING_GET_ROUTES = {("GET", "/sign-in/callback")}
-"""The GET routes that nevertheless change something, because browsers must be able to request them."""
+"""The GET routes that change something. The identity provider redirects the browser to these routes, so they must use
+GET."""
 
 
 def list_changing_routes(app: FastAPI) -> set[tuple[str, str]]:

@@ -55,7 +55,7 @@ BY_PROOF: dict[str, Call] = {
     "POST /v1/account-proofs/challenges": ("/v1/account-proofs/challenges", {}),
     "POST /v1/account-proofs": ("/v1/account-proofs", {"json": {"nonce": "acme.1.x.y", "token": "k8s-aws-v1.eA"}}),
 }
-"""The operations with which an organisation proves that it has credentials for an AWS account."""
+"""The operations that an organisation uses to prove that it has credentials for an AWS account."""
 
 BY_SECRET = {"POST /v1/events/aws"}
 """The operations that only EventBridge may call, with a secret (tests/api/test_aws_events.py)."""
@@ -155,7 +155,7 @@ async def test_keys_of_another_organisation_get_the_answer_of_an_unregistered_ac
 
 
 async def wait_for_stop(portal: ApiClient, environment_id: str) -> None:
-    """Read the events of an environment until it stops."""
+    """Read an environment's events until the environment stops."""
     assert (await portal.read_events(environment_id))[-1].data["phase"] == Phase.STOPPED
 
 

@@ -27,7 +27,7 @@ def test_openapi_document_in_the_repository_is_current(journal: AuditJournal) ->
 
 
 def test_every_response_with_a_body_has_a_schema() -> None:
-    """Check the schemas, because openapi-python-client 0.29.1 returns no body without a schema (docs/behaviour.md)."""
+    """Without a schema, openapi-python-client 0.29.1 does not return a response's body (docs/behaviour.md)."""
     without_schema = [
         (path, method, status, media_type)
         for path, operations in json.loads(DOCUMENT.read_text())["paths"].items()

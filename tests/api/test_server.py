@@ -108,7 +108,7 @@ async def test_environment_is_no_longer_polled_after_its_listeners_leave(path: s
 
 
 async def test_id_of_an_event_follows_its_data() -> None:
-    """If a stream breaks within the data, a client that keeps the incomplete event does not learn the event's id."""
+    """If a stream ends in the middle of an event's data, the client does not get the event's id."""
     path = "/v1/environments/acme-prod/events"
     async with (
         asyncio.timeout(20),

@@ -1,4 +1,4 @@
-"""Test how byok identifies the holder of a token, when tokens expire, and which tokens make the caller staff."""
+"""Test how byok identifies the holder of a token, when tokens expire, and which tokens identify the vendor's staff."""
 
 import hashlib
 import time

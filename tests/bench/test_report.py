@@ -129,7 +129,7 @@ def test_unproved_environments_miss_the_target() -> None:
     marks = evaluate_health_targets(HealthFigures(sweeps=[missed], first_pages=[1], whole_lists=[1]))
     assert {mark.what for mark in marks if not mark.reached} >= {
         "10,000 environments: duration of a sweep",
-        "10,000 environments: environments that the sweep did not prove",
+        "10,000 environments: environments whose keys the sweep did not prove",
     }
 
 

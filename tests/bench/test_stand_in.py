@@ -124,7 +124,7 @@ class RecordingHarness(ActivityHarness):
             self.run_with_retries(self.storage.ensure_bucket, self.bucket_task(index))
         self.run_with_retries(self.database.ensure_cluster, self.database_task)
         self.run_with_retries(self.database.ensure_writer, self.database_task)
-        for thoroughly in (False, True, False):  # the first check also writes the object that proves the S3 key
+        for thoroughly in (False, True, False):  # the first check also writes the object that later checks read
             assert self.check_health(self.plan, thoroughly=thoroughly).problems == ()
         for _ in range(2):
             self.run_with_retries(self.inventory.find_resources, self.inventory_task(FINAL))

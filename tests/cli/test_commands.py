@@ -95,7 +95,9 @@ def test_list_filters_by_phase_and_health(
 def test_empty_list_names_the_phase_and_the_health(run: Run, service: FakeService) -> None:
     assert run("list", "--phase", "DELETING").err == "No environment in DELETING.\n"
     both = ("--health", "UNKNOWN", "--problem", "rds.Throttling")
-    assert run("list", *both).err == "No environment with the health UNKNOWN and with the problem rds.Throttling.\n"
+    assert (
+        run("list", *both).err == "No environment with the health status UNKNOWN and with the problem rds.Throttling.\n"
+    )
 
 
 def test_list_is_printed_wide_and_as_csv_with_times_in_utc(run: Run, service: FakeService) -> None:

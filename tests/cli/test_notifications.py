@@ -23,7 +23,10 @@ def build_delivery(state: DeliveryState, **changes: Any) -> Delivery:
 
 @pytest.fixture
 def answers(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The results and errors of the next calls, in order. Each call removes its result, and appends its arguments."""
+    """The results and errors of the next calls, in order.
+
+    Each call removes the first item, and appends its arguments.
+    """
     found: list[Any] = []
 
     async def answer(_: EnvironmentReader, *given: Any) -> Any:

@@ -32,7 +32,7 @@ async def serve(folder: Path) -> AsyncIterator[str]:
 
 
 def connect(folder: Path) -> httpx.AsyncClient:
-    """Return a client of an application that serves a site."""
+    """Return a client for an application that serves a site."""
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(make_docs_app(folder)), base_url="http://docs.test", follow_redirects=True
     )

@@ -31,7 +31,7 @@ MAX_CPU_SECONDS: Final = 8
 
 
 def resolve(page: str, link: str) -> tuple[str, str]:
-    """Return the path on the site to which a link leads, and its anchor."""
+    """Return the path and the anchor of a link's target on the site."""
     parts = urlsplit(link)
     path = unquote(parts.path)
     there = normpath(f"/{page}{path}").strip("/") if path else page.rstrip("/")

@@ -1,4 +1,4 @@
-"""The example client of the HTTP API creates an environment, and prints the code of a stop or of a rejected request."""
+"""The HTTP API's example client creates an environment, and prints the code of a stop or of a rejected request."""
 
 import asyncio
 

@@ -48,7 +48,7 @@ def assert_problem_reported(problem: dict[str, Any], breakage: KeyFault, which: 
 
 
 async def test_every_broken_key_stops_the_environment_and_says_why(machine: StackHarness) -> None:
-    """On the command line, run the cases that the ARN rules reject and the two `TYPED` cases.
+    """On the command line, run only the two `TYPED` cases and the cases that the ARN rules reject.
 
     All other cases run through `EnvironmentService`.
     """

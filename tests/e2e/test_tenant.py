@@ -129,7 +129,10 @@ NAMING = {"Effect": "Allow", "Action": ["kms:*Alias*", "kms:ListResourceTags", "
 
 @dataclass(frozen=True)
 class InterruptedCall:
-    """The call to interrupt while byok sets a tenant name on both keys, identified by its service and number."""
+    """The call to interrupt while byok sets a tenant name on both keys.
+
+    A service and a number identify the call.
+    """
 
     service: str
     number: int
@@ -144,7 +147,7 @@ class InterruptedCall:
         ]
 
     async def prepare_case(self, machine: StackHarness, role_arn: str) -> TenantCase:
-        """Prepare an environment so that setting its tenant name takes exactly the calls of this path."""
+        """Prepare an environment for which setting the tenant name requires exactly the calls of this path."""
 
         def prepare() -> TenantCase:
             name, aws = f"k-{uuid.uuid4().hex[:8]}", machine.aws

@@ -62,7 +62,7 @@ async def create_named_environment(browser: Browser, shell: CustomerShell, name:
 
 async def test_customer_registers_an_account_with_the_aws_cli(web: StackHarness, shell: CustomerShell) -> None:
     # Another test sends requests that are generated from the OpenAPI document. Those requests might have registered the
-    # account in the document's examples.
+    # account that the document's examples use.
     for one in (await web.service.list_accounts(ListAccountsRequest())).accounts:
         await web.service.unregister_account(AccountRequest(organisation=one.organisation, account=one.account))
     async with (

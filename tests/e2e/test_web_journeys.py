@@ -1,8 +1,8 @@
 """Users go from the first page to READY in every window, with and without JavaScript.
 
 In each journey, the wizard keeps everything that the user has typed, every response is visible without scrolling, axe
-finds no violations, and no page scrolls sideways. `make browser-matrix` runs every journey in every setting. Other runs
-take each journey in one setting.
+finds no violations, and no page scrolls sideways. `make browser-matrix` runs every journey in every setting. All other
+test runs cover only a sample of these combinations.
 """
 
 import os

@@ -22,8 +22,8 @@ MAX_CONCURRENT_CASES: Final = 40
 fifty threads."""
 
 LONG_READ_TIMEOUT_SECONDS: Final = "110"
-"""The worker's read timeout for AWS calls, in seconds, for cases that hold calls. Every held call is released
-sooner."""
+"""The worker's read timeout for AWS calls, in seconds, for cases that hold calls. Every held call is released before
+this timeout expires."""
 SHORT_READ_TIMEOUT_SECONDS: Final = "30" if RUN_ALL_CASES else "4"
 """The worker's read timeout, in seconds, for cases that do not hold calls. This timeout must expire if a call gets no
 response, but not if the call is merely slow. Calls are slow when many clients list a Region's resources at the same
@@ -109,7 +109,9 @@ class FaultHarness:
         return found
 
     async def run_cases(self, cases: Sequence[FaultCase]) -> None:
-        """Run the cases in concurrent batches, and record their outcomes.
+        """Run the cases in batches, one batch after another, and record the outcomes.
+
+        The cases in a batch run concurrently.
 
         There are three groups of cases: cases that kill the worker before it gets the responses, cases that kill the
         worker after the responses, and cases that do not kill the worker. All cases in a batch belong to the same

@@ -17,8 +17,8 @@ _ABOUT: Final = """\
 This page lists the faults that the tests inject into real processes (a Temporal server with on-disk
 storage, workers and the local AWS emulator), and the outcomes. `make faults` runs all cases and
 writes this page; `make test` runs a sample of the cases. Most cases inject a fault into one call
-for one environment. A generated case runs random operations on two environments. The cases about
-health disable and enable keys while sweeps check the environments.
+for one environment. A generated case runs random operations on two environments. In the cases about
+health, the tests disable and enable keys while sweeps check the environments.
 
 After each case, the tests check the following in the local AWS emulator and in Temporal:
 
@@ -34,8 +34,8 @@ Some cases have further requirements:
 - In a *sweep and record* case, the health must be correct at the end of the case.
 - In a *delivery* case, a receiver must accept each notification, and repeated deliveries must have
   the same id.
-- In a case about an *old proof*, the maximum age of a proof is a few seconds instead of ten minutes.
-  If the last proof is older than this, byok must not show HEALTHY.
+- In a case about an *old proof*, the maximum age of a proof is a few seconds instead of ten
+  minutes. If the last proof is older than the maximum age, byok must not show HEALTHY.
 
 A case is *lost* if a resource or a notification is missing, if a value is wrong, or if the case does
 not end. A case is *doubled* if a resource exists twice or was created twice, or if a notification

@@ -23,12 +23,12 @@ from tests.requested_keys import keys_of
 
 _READS: Final = ("Describe", "Get", "Head", "List", "Assume")
 _LAST_WRITE: Final = ("s3", "PutObject", "{env}-quality-", 1)
-"""The call at which the rollback scenario fails. By then, a cluster and a bucket with an object exist, so the rollback
-removes every kind of resource."""
+"""The call at which the rollback scenario fails. When this call fails, a cluster and a bucket with an object exist, so
+the rollback removes every kind of resource."""
 
 
 class Scenario(StrEnum):
-    """The operations on an environment that are tested with faults."""
+    """The operations that the fault tests cover."""
 
     PROVISION = "provision, with a tenant name"
     ROLL_BACK = "roll back"

@@ -15,7 +15,8 @@ class SkewedClockProxy(CuttableProxy):
 
     Args:
         port: The port of the local AWS emulator on this machine.
-        ahead: How far the client's clock seems to be ahead. A negative value means behind. Tests may change this value.
+        ahead: How far the client's clock seems to be ahead. A negative value makes the clock seem to be behind. Tests
+            may change this value.
     """
 
     def __init__(self, port: int, ahead: timedelta) -> None:

@@ -1,6 +1,6 @@
-"""After any fault, the environment is either complete (no duplicates, and the right keys) or deleted.
+"""After any fault, the environment is either deleted or complete, with no duplicate resources and with the right keys.
 
-`make faults` runs all cases. Other runs test a sample of the scenarios, calls and kinds of fault.
+`make faults` runs all cases. All other test runs cover only a sample of the scenarios, calls and kinds of fault.
 """
 
 from tests.faults.conftest import assert_survived, sample_cases

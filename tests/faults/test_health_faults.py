@@ -37,15 +37,15 @@ MAX_PROOF_AGE: Final = timedelta(seconds=5)
 CLUSTERS, LOSS_KILLS, RECOVERY_KILLS = (100, 2, 8) if RUN_ALL_CASES else (2, 1, 1)
 """The sizes of the test with Aurora keys.
 
-The first number is the number of environments whose keys are disabled and then enabled again. The second and third
-numbers are the worker kills after the keys are disabled and after they are enabled.
+The first number is the number of environments whose keys are disabled and then enabled again. The second number is how
+often the worker is killed after the keys are disabled, and the third is how often it is killed after they are enabled.
 """
 
 WATCHED, ROUNDS, SWEEP_KILLS = (20, 3, 2) if RUN_ALL_CASES else (2, 1, 1)
 """The sizes of the test with S3 keys.
 
-The first number is the number of environments. In each round, their keys are disabled and then enabled again. The third
-number is the number of worker kills after each change.
+The first number is the number of environments, and the second is the number of rounds. In each round, the environments'
+keys are disabled and then enabled again. The third number is how often the worker is killed after each change.
 """
 
 TIMEOUT_SECONDS: Final = 900 if RUN_ALL_CASES else 120
@@ -105,7 +105,7 @@ class SweptStack:
         among: int,
         is_over: Callable[[], Awaitable[bool]] | None = None,
     ) -> bool:
-        """Kill the worker at one of the next calls of its sweeps, and start another worker.
+        """Kill the worker during one of the next AWS calls that its sweeps make, and start another worker.
 
         Args:
             chance: The random generator that chooses the call, and when to kill the worker.
@@ -114,7 +114,7 @@ class SweptStack:
             is_over: Returns true once no more matching calls are expected.
 
         Returns:
-            Whether there was a matching call, so that the worker was killed.
+            Whether a matching call was made, and the worker was killed.
         """
         control, moment = self.machine.aws.call_control, chance.choice(_KILL_MOMENTS)
         kind = "hold_call" if moment is DisruptionKind.KILL_BEFORE else "hold_answer"
@@ -135,7 +135,7 @@ class SweptStack:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def swept(tmp_path_factory: pytest.TempPathFactory, results: list[CaseResult]) -> AsyncIterator[SweptStack]:
-    """A separate stack, because the AWS calls of its sweeps would disturb other tests."""
+    """This stack is separate, because the AWS calls of its sweeps would disturb other tests."""
     async with run_receiver(tmp_path_factory.mktemp("receiver") / "receiver.pem") as receiver:
         endpoint = {"name": "portal", "url": f"https://127.0.0.1:{receiver.port}/hooks", "secrets": [SECRET]}
         settings = {
@@ -191,7 +191,7 @@ class ProofWatcher:
         return min(last.get("DescribeDBClusters", 0), last.get("GetObject", 0))
 
     async def wait_until(self, fact: Callable[[EnvironmentHealth], bool]) -> EnvironmentHealth:
-        """Read the health until a condition is true."""
+        """Read the health repeatedly until a condition is true."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while (health := await self.read()) is None or not fact(health):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
@@ -235,7 +235,7 @@ OUTAGES: Final[dict[str, Callable[[SweptStack], AbstractAsyncContextManager[None
 
 @pytest_asyncio.fixture
 async def watcher(swept: SweptStack, monkeypatch: pytest.MonkeyPatch) -> ProofWatcher:
-    """Watches a HEALTHY environment that a sweep has proved."""
+    """Watches an environment that a sweep has found to be HEALTHY."""
     for module in (byok.domain.models.health, byok.service.health):
         monkeypatch.setattr(module, "MAX_PROOF_AGE", MAX_PROOF_AGE)
     (request,) = await swept.provision(1)

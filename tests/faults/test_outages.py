@@ -173,7 +173,7 @@ async def _change(harness: FaultHarness, changes: Sequence[KeyDisabling]) -> Non
     stops = await asyncio.gather(*(run.wait_until_ended() for run in runs))
     for change, run, status in zip(changes, runs, stops, strict=True):
         kms.enable_key(KeyId=_arn(run, change.key))
-        if status.phase is not Phase.STOPPED:  # provisioning no longer used the key
+        if status.phase is not Phase.STOPPED:  # provisioning had already finished using the key
             continue
         verdict = await checker.check_stopped(machine, run.request, status, *KEY_CODES[change.key], key=change.key)
         harness.results.append(

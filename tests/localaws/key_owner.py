@@ -34,7 +34,7 @@ class KeyOwner:
 
     @property
     def kms(self) -> Any:
-        """A KMS client of the key's account."""
+        """A KMS client with the credentials of the key's owner."""
         return self.aws.customer_client("kms")
 
     def prepare(self, act: Act) -> None:

@@ -33,7 +33,7 @@ def build_parameters(**more: str) -> list[dict[str, str]]:
 
 
 def get_payload(cloudformation: Any) -> dict[str, str]:
-    """Return the onboarding payload from the stack's outputs, parsed."""
+    """Parse and return the onboarding payload from the stack's outputs."""
     outputs = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]["Outputs"]
     text = next(one["OutputValue"] for one in outputs if one["OutputKey"] == "AtaccamaOnboardingPayload")
     parsed: dict[str, str] = json.loads(text)

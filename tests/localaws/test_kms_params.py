@@ -80,7 +80,7 @@ def test_other_constraints_are_refused_by_name(
         Constraints=constraints,
     )
 
-    assert refused == ("NotImplemented", 501, f"The local AWS does not model {what} of kms:CreateGrant.")
+    assert refused == ("NotImplemented", 501, f"The local AWS emulator does not model {what} of kms:CreateGrant.")
 
 
 def test_named_grant_is_created_once(aws: AwsHarness) -> None:
@@ -219,7 +219,7 @@ def test_values_beyond_the_model_are_refused_by_name(
 
     refused = catch_error_with_status(getattr(aws.customer_client("kms"), operation), **given)
 
-    assert refused == ("NotImplemented", 501, f"The local AWS does not model {what}.")
+    assert refused == ("NotImplemented", 501, f"The local AWS emulator does not model {what}.")
 
 
 def test_replica_with_tags_needs_permission_to_tag(aws: AwsHarness) -> None:

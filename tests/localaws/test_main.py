@@ -1,4 +1,4 @@
-"""Run the local AWS emulator as a process, and check its output, its address and its exit."""
+"""Run the local AWS emulator as a process, and check its output, its address and how it exits."""
 
 import signal
 import socket
@@ -23,7 +23,7 @@ def test_starts_quickly_and_writes_profiles(tmp_path: Path) -> None:
     try:
         assert time.monotonic() - begun < 15
         config = tmp_path / "aws" / "config"
-        assert run.line.startswith(f"Local AWS listens at {run.aws.endpoint} (AWS_CONFIG_FILE={config}; ")
+        assert run.line.startswith(f"The local AWS emulator listens at {run.aws.endpoint} (AWS_CONFIG_FILE={config}; ")
         assert "no state folder given (--data)" in run.line
         profiles = ConfigParser()
         profiles.read(config)

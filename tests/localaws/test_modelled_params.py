@@ -53,7 +53,10 @@ def test_every_other_param_is_refused_by_name(service: str) -> None:
             call = Call(service, name, {param: "given"}, CALLER, "eu-central-1", "id", {})
             with pytest.raises(AwsError) as caught:
                 operation(call)
-            assert str(caught.value) == f"NotImplemented: The local AWS does not model {param} of {service}:{name}."
+            assert (
+                str(caught.value)
+                == f"NotImplemented: The local AWS emulator does not model {param} of {service}:{name}."
+            )
 
 
 def list_modelled_handlers() -> Iterator[tuple[str, Operation]]:
@@ -80,7 +83,10 @@ def index_definitions() -> dict[str, list[ast.AST]]:
 
 
 def collect_texts(name: str) -> set[str]:
-    """Return every string in a function, including the functions and constants that it uses directly or indirectly."""
+    """Return every string literal in a function, and in the functions and constants that the function uses.
+
+    Functions and constants that are used indirectly are included.
+    """
     texts: set[str] = set()
     waiting, seen = [name], {name}
     while waiting:
@@ -183,7 +189,7 @@ def test_refusal_reaches_the_client(aws: AwsHarness) -> None:
         assert catch_error_with_status(call, **params) == (
             "NotImplemented",
             501,
-            f"The local AWS does not model {what}.",
+            f"The local AWS emulator does not model {what}.",
         )
 
 

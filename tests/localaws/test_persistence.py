@@ -1,4 +1,4 @@
-"""The local AWS emulator restores its state after a restart, except if the saved state might be stale.
+"""The local AWS emulator restores its state after a restart, unless the saved state might be stale.
 
 The state and moto's backends are global to a process, so each run of the local AWS emulator is a separate process.
 """
@@ -240,7 +240,7 @@ def test_folder_serves_one_process_at_a_time(start: Start) -> None:
     first = start()
     second = start()
     assert second.process.wait(20) == 1
-    assert "is in use by another local AWS" in second.errors
+    assert "is in use by another local AWS emulator" in second.errors
     assert first.health["status"] == "ok"
     assert first.stop() == 0
 

@@ -80,8 +80,8 @@ def use_through_rds(aws: AwsHarness, arn: str) -> str | None:
 
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.stops is not None], ids=lambda case: case.name)
 def test_check_and_local_aws_agree(aws: AwsHarness, case: Case) -> None:
-    # Create the role that some policies have as a principal. KMS rejects a policy whose principal is a nonexistent role
-    # in an account that the local AWS emulator models.
+    # Create the role that some policies name as their principal. KMS rejects a policy whose principal is a nonexistent
+    # role in an account that the local AWS emulator models.
     trust = {
         "Effect": "Allow",
         "Principal": {"AWS": f"arn:aws:iam::{PLATFORM_ACCOUNT}:root"},

@@ -20,7 +20,7 @@ SENTENCE = "The specified KMS key [{}] either doesn't exist, isn't enabled, or i
 
 
 def try_create_cluster(both: TwoAccounts, key_arn: str) -> tuple[str, Any]:
-    """Try to create a cluster with a key, and return the cluster's name, and the cluster or the error."""
+    """Try to create a cluster with a key. Return the cluster's name, together with the cluster or the error."""
     name = f"byok-parity-{uuid.uuid4().hex[:12]}"
     try:
         made = both.platform_client("rds").create_db_cluster(

@@ -160,7 +160,11 @@ def test_customer_provided_key_is_refused_by_name(s3: Any) -> None:
         s3.put_object, Bucket=BUCKET, Key="a", Body=b"x", SSECustomerAlgorithm="AES256", SSECustomerKey="k" * 32
     )
 
-    assert refused == ("NotImplemented", 501, "The local AWS does not model SSECustomerAlgorithm of s3:PutObject.")
+    assert refused == (
+        "NotImplemented",
+        501,
+        "The local AWS emulator does not model SSECustomerAlgorithm of s3:PutObject.",
+    )
 
 
 def build_policy(effect: str, principal: str, action: str, resource: str) -> str:

@@ -92,7 +92,7 @@ async def start_server(*, fairness: bool) -> AsyncIterator[WorkflowEnvironment]:
 
 @pytest_asyncio.fixture(scope="module")
 async def fair_client() -> AsyncIterator[Client]:
-    """A client of a server that distributes tasks fairly."""
+    """A client for a server that distributes tasks fairly."""
     async with start_server(fairness=True) as server:
         yield server.client
 
@@ -138,7 +138,7 @@ async def take_turns(
     """Queue a backlog for acme, then queue environments, and return the turn at which each environment begins.
 
     Args:
-        client: A client of the server.
+        client: A client for the server.
         how: How the backlog and the environments are started: through `EnvironmentService` or directly in Temporal.
         organisations: The organisation of each environment.
         backlog: Whether to queue the backlog.

@@ -250,7 +250,7 @@ async def deletion_stopped(harness: WorkflowHarness) -> Handle:
 
 
 async def deletion_refused_by_aws(harness: WorkflowHarness) -> Handle:
-    """The deletion request specifies a Region other than the Region that AWS reports, so nothing is removed."""
+    """The Region in the deletion request differs from the Region that AWS reports, so nothing is removed."""
     far = OwnedResource(name="byok-acme-files-1", region="us-east-1")
     harness.activities.listed = [OwnedResources(buckets=(far,))]
     return await harness.start_delete(build_delete_request("deletion-refused"))

@@ -225,8 +225,8 @@ def test_remedy_suits_the_outcome() -> None:
         assert (row.remedy is Remedy.NAME_TAKEN) == (row.outcome is ErrorOutcome.EXISTS), row
 
 
-# A bucket policy can contain a role that has not propagated yet. HEAD requests return 400 if S3 cannot use the KMS key
-# of the object.
+# A bucket policy can name a role that has not propagated yet. HEAD requests return 400 if S3 cannot use the KMS key of
+# the object.
 POSSIBLY_TEMPORARY = [("s3", "400"), ("s3", "MalformedPolicy")]
 
 

@@ -1,4 +1,4 @@
-"""A problem links to the documentation page of its code, and Temporal does not store the link."""
+"""A problem links to the documentation page for its code, and Temporal does not store the link."""
 
 from contextvars import copy_context
 from datetime import UTC, datetime

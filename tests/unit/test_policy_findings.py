@@ -1,4 +1,4 @@
-"""Each finding of the policy check specifies the access, the statement and the next step."""
+"""Each finding of the policy check states which access is affected, which statement is at fault, and what to do."""
 
 from typing import Any
 

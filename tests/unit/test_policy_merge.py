@@ -1,4 +1,4 @@
-"""When the platform's statements are merged into a policy, no other byte of the policy changes."""
+"""Merging the platform's statements into a policy leaves all other bytes of the policy unchanged."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A support bundle contains no known secrets, no values of fields such as `token`, and no text like a credential."""
+"""A support bundle contains no known secret, no value of a field such as `token`, and nothing like a credential."""
 
 import json
 from typing import Any
@@ -53,7 +53,7 @@ SECRETS = (
     *("planted-client-secret", "planted-staff-secret"),
     *("planted-secret-access-key", "planted-session-token", "planted-api-key"),
 )
-"""A part of each planted secret."""
+"""Texts that occur in the planted secrets and nowhere else."""
 
 
 def list_secret_settings(model: type[BaseModel], prefix: str = "BYOK") -> set[str]:

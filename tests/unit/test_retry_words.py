@@ -1,4 +1,4 @@
-"""The wizard shows a remedy as a list, and the retry step names a button of the page."""
+"""The wizard shows a remedy as a list, and the retry step names a button on the page."""
 
 import re
 from datetime import UTC, datetime

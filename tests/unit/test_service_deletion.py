@@ -23,7 +23,7 @@ DISABLED = ("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.")
 
 
 async def provision(service: EnvironmentService, environment_id: str, **changes: Any) -> EnvironmentStatus:
-    """Provision an environment, and return the status in which its workflow ends."""
+    """Provision an environment, and return its status at the end of the workflow."""
     await service.create(build_provision_request(environment_id, **changes))
     async for status in service.watch_status(environment_id):
         last = status

@@ -49,7 +49,7 @@ async def notify(harness: WorkflowHarness, environment_id: str) -> Notification:
 async def wait_until_listed(
     service: EnvironmentService, environment_id: str, fact: Callable[[list[Delivery]], bool]
 ) -> list[Delivery]:
-    """List until the list satisfies a condition, because Temporal's lists are eventually consistent."""
+    """Request the list until it satisfies a condition, because Temporal's lists are eventually consistent."""
     async with asyncio.timeout(30):
         while True:
             found = await list_deliveries(service, environment_id)

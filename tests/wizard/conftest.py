@@ -71,7 +71,10 @@ class Browser:
 
 @pytest_asyncio.fixture
 async def visit(service: EnvironmentService, journal: AuditJournal) -> AsyncIterator[Open]:
-    """A function that opens a browser on a server with the given authenticator, settings, service and Regions."""
+    """A function that opens a browser session against a test server.
+
+    The server uses the given authenticator, settings, service and Regions.
+    """
     async with AsyncExitStack() as stack:
 
         async def make(
@@ -90,6 +93,6 @@ async def visit(service: EnvironmentService, journal: AuditJournal) -> AsyncIter
 
 @pytest_asyncio.fixture
 async def browser(visit: Open) -> Browser:
-    """A browser on a server that requires no sign-in."""
+    """A browser session against a test server that requires no sign-in."""
     made: Browser = await visit()
     return made

@@ -40,9 +40,8 @@ NO_PAYLOAD = {"s3_key_arn": "", "rds_key_arn": "null"}
 NO_STACK = ("The stack has no onboarding payload: either the stack has not reached",)
 REFUSED = "cannot be used yet"
 S3_REFUSED, RDS_REFUSED = "S3 key: cannot be used", "Aurora key: cannot be used"
-# For each answer, the attributes of the fake activities, the form fields whose value is not a valid key ARN, the button
-# to click, the id of the element that has the focus afterwards (`answer` is the result for both keys), and the texts
-# that must be visible.
+# For each case: the attributes of the fake activities; the form fields with an invalid value; the button to click; the
+# id of the element that then has the focus, where `answer` is the result for both keys; the texts that must be visible.
 ANSWERS: Final[dict[str, tuple[dict[str, Any], dict[str, str], str, str, tuple[str, ...]]]] = {
     "verified": ({}, {}, VALIDATE, "answer", ("Both keys are verified", "Next: Review")),
     "S3 refused": (

@@ -187,7 +187,7 @@ class FakeActivities:
         inputs: For each activity name, the inputs of the activity's attempts.
         removals: For each activity name, the result to return instead of "removed".
         findings: The findings of `probe_environment`, which runs before the keys get a tenant name.
-        conflicts: The problems of keys that other environments use.
+        conflicts: The problems to report for keys that other environments use.
         unproved: The reason why a check cannot verify the Aurora key; None if the check verifies the key.
         allows_aurora_proof: Whether plans state that the platform allows proofs of Aurora keys.
         joins_proofs: Whether a check joins the workflow that proves its Aurora key. By default, `await_aurora_proof`

@@ -16,7 +16,7 @@ _DEADLINE = 240
 async def delete_workflow(client: Client, workflow_id: str) -> None:
     """Delete all runs of a workflow, and wait until both their histories and their list entries are gone.
 
-    Visibility is updated with a delay, so the runs are listed until no run is left.
+    Visibility is updated with a delay, so the function polls the list of runs until it is empty.
     """
     requested: set[str] = set()
     async with asyncio.timeout(_DEADLINE):

@@ -52,10 +52,11 @@ QUICK_REMOVAL = (
     'history.timerProcessorUpdateAckInterval="20ms"',
     'history.visibilityProcessorUpdateAckInterval="20ms"',
 )
-"""Settings with which the Temporal server deletes workflows within a second instead of a minute."""
+"""Settings that make the Temporal server delete workflows within a second instead of a minute."""
 
 # With these settings, the Temporal server has a separate clock for each workflow, can pause workflows, and distributes
-# tasks fairly between organisations. It does not round timers up to a second or wait 50 ms for each workflow task.
+# tasks fairly between organisations. The server does not round timers up to a second or wait 50 ms for each workflow
+# task.
 _SERVER = (
     "frontend.WorkflowTimeSkippingEnabled=true",
     "frontend.WorkflowPauseEnabled=true",
@@ -77,7 +78,7 @@ def build_temporal_activities(endpoints: Sequence[WebhookEndpoint] = ()) -> list
 
 
 def build_server_options(dynamic_config: Iterable[str]) -> dict[str, Any]:
-    """Build the options with which `WorkflowEnvironment` starts a server.
+    """Build the options that `WorkflowEnvironment` uses to start a server.
 
     Args:
         dynamic_config: The server's settings, each as `<key>=<JSON value>`.

@@ -1,4 +1,4 @@
-"""Run the workflow that provisions an environment on a real Temporal server with fake activities."""
+"""Test the workflow that provisions an environment, with fake activities on a real Temporal server."""
 
 import threading
 from collections.abc import Callable

@@ -159,7 +159,7 @@ async def test_query_for_stopped_environments_finds_an_invalid_input(harness: Wo
         await handle.result()
 
     async def found() -> None:  # Visibility is eventually consistent.
-        query = f"EnvironmentPhase = 'STOPPED' AND EnvironmentId = '{name}'"  # The query is from README.
+        query = f"EnvironmentPhase = 'STOPPED' AND EnvironmentId = '{name}'"  # The query is from the README.
         while not [one async for one in harness.client.list_workflows(query)]:
             pass
 

@@ -305,7 +305,7 @@ async def test_waiting_for_a_build_names_the_build_and_the_command(
 
     begun = threading.Event()
 
-    def until_the_worker_ends() -> None:  # without this wait, a task from the last poll would be lost
+    def until_the_worker_ends() -> None:  # without this wait, a task from the worker's last poll would be lost
         begun.set()
         activity.wait_for_worker_shutdown_sync(20)
 

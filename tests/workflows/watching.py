@@ -1,4 +1,4 @@
-"""Wait until an environment reaches a status, with a deadline."""
+"""Wait, up to a deadline, until an environment reaches a status."""
 
 import asyncio
 from collections.abc import Callable
@@ -38,7 +38,7 @@ async def wait_until(
 
 
 async def wait_until_called(harness: WorkflowHarness, step: str) -> None:
-    """Wait until an activity has begun; `wait_until` cannot detect the start, which does not change the status."""
+    """Wait until an activity has begun, which `wait_until` cannot detect because the status does not change."""
 
     async def called() -> None:
         while step not in harness.activities.calls:  # noqa: ASYNC110 - another thread adds it

@@ -1,7 +1,7 @@
 """The route to which EventBridge sends AWS events (contract 141).
 
 EventBridge authenticates with a shared secret in a header (docs/aws-events.md). A caller who knows the secret can start
-checks of environments, and nothing else.
+checks of environments, but can do nothing else.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from byok.service.environments import EnvironmentService
 
 EVENT_HEADER: Final = "X-Byok-Event-Secret"
 EVENTBRIDGE_CALLER: Final = Caller(None, frozenset(), subject="aws-events")
-"""The requester in the audit trail. The requester has no scope, so no other route accepts it."""
+"""The requester of checks that EventBridge starts. This requester has no scope, so no other route accepts it."""
 
 router = APIRouter(
     prefix="/events",

@@ -22,8 +22,8 @@ router = APIRouter(
 async def list_claims(_: StaffCaller, service: Service, request: Annotated[ListClaimsRequest, Query()]) -> ClaimPage:
     """List the claims on keys.
 
-    Each entry contains the environment that claimed the key, whether this environment uses the key, and what to do
-    about the claim.
+    Each entry shows which environment claimed the key, whether this environment uses the key, and what to do about the
+    claim.
 
     Only the vendor's staff may list claims, because the list shows the keys and environments of all organisations.
     """

@@ -85,9 +85,9 @@ async def create(
 ) -> AcceptedResponse:
     """Create an environment.
 
-    If you repeat the request, you get the same environment. A different request for the id of a running or ready
-    environment is a conflict. Repeating the request restarts an environment that has since stopped, unless both
-    requests have the same `Idempotency-Key`.
+    If you repeat the request, you get the same environment. While provisioning is in progress or the environment is
+    ready, a different request for the same id is rejected as a conflict. Repeating the request restarts an environment
+    that has since stopped, unless both requests have the same `Idempotency-Key`.
     """
     request = claim_request(caller, request)
     require_region_in_use(state, request.region)

@@ -27,7 +27,7 @@ router = APIRouter(
 _ANY_STACK: Final = "byok-kms-keys"
 """A placeholder for the stack name in responses that do not contain the stack name."""
 _TEXT: Final = {"schema": {"type": "string"}}
-"""The entry of a text file in the OpenAPI document. Without the schema, some generated clients return no text."""
+"""The content of a text response in the OpenAPI document. Without the schema, some generated clients return no text."""
 
 Organisation = Annotated[
     OrganisationName | None,

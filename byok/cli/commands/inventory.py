@@ -30,9 +30,9 @@ def rebuild(
     """Rebuild the missing records of environments that have resources in AWS.
 
     Use this command if Temporal's database was lost. A worker searches all Regions in use, and compares the resources,
-    tags and claims of each environment with the blueprint. It then creates a record, which is READY if everything is in
-    place, and otherwise STOPPED. The command changes neither AWS nor an existing record. An environment without a
-    cluster gets no record. The command reports such an environment only if it has claims on keys.
+    tags and claims of each environment with the blueprint. The worker then creates each missing record, with the phase
+    READY if everything is in place, and otherwise STOPPED. The command changes neither AWS nor an existing record. An
+    environment without a cluster gets no record. The command reports such an environment only if it has claims on keys.
 
     Examples:
         byok inventory rebuild --reason "Temporal was restored from an old backup"

@@ -224,8 +224,8 @@ def _show(kit: "OnboardingKit") -> None:
     print_text(f"\n{kit.commands.print_payload_command()}\n")
     heading("B. Manually: create two symmetric Encrypt and decrypt keys in this Region, one for S3 and one for Aurora")
     prose(
-        "Each list of statements below follows the name of a key. Append the statements to the Statement array of "
-        "that key's policy. Do not change the existing statements."
+        "The statements for each key are listed below. Append them to the Statement array of the key's policy. "
+        "Do not change the existing statements."
     )
     for which in KeyPurpose:
         block(f"\n{which.display_name}:")

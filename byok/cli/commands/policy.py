@@ -86,7 +86,8 @@ def check(
     For each permission that the platform needs, byok reports whether the policy grants the permission and, if not, what
     to change.
 
-    The check needs no credentials and makes no AWS calls, because byok evaluates the policy in the same way as AWS.
+    The check needs no credentials and makes no AWS calls, because byok itself evaluates the policy, by the same rules
+    as AWS.
 
     Examples:
         byok policy check aurora examples/aurora-key-policy.json --region eu-central-1

@@ -175,6 +175,11 @@ async def _read_pages(
 
 
 def _explain_empty_list(wanted: dict[str, Any]) -> str:
-    words = {"phase": "in {}", "health": "with the health {}", "region": "in {}", "problem_code": "with the problem {}"}
+    words = {
+        "phase": "in {}",
+        "health": "with the health status {}",
+        "region": "in {}",
+        "problem_code": "with the problem {}",
+    }
     told = " and ".join(words[name].format(value) for name, value in wanted.items())
     return f"No environment {told}." if told else "No environments yet."

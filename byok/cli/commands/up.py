@@ -76,7 +76,7 @@ def up(
 
 
 def exit_without_local_extra() -> None:
-    """Exit with the command that installs the extra `local`, if byok is installed without the extra."""
+    """Exit with a message that contains the install command, if byok is installed without the extra `local`."""
     from byok.local.extras import find_missing_extra
 
     missing = find_missing_extra()

@@ -21,8 +21,8 @@ def verify(
 
     A worker writes and reads an object with the S3 key, reads the cluster's status, and compares the resources, tags,
     settings and claims with what byok created. If the cluster lost its key and the key works again, the worker also
-    starts the cluster. The worker does the same for all environments every few minutes, so you need this command only
-    if you do not want to wait.
+    starts the cluster. Workers also check all environments every few minutes, so you need this command only if you do
+    not want to wait.
 
     While the health is RECOVERING, RDS is still starting the database. Repeat the command until the exit code is 0.
 

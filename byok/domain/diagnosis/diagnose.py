@@ -266,7 +266,7 @@ def _day(moment: datetime) -> str:
 
 
 def _not_seen(key: _KeyContext) -> Finding:
-    """Build the finding for a key if the script could not read the key, or could not read the key's policy.
+    """Build the finding for a key whose metadata or policy the script could not read.
 
     The identity that ran the script is in the key's account, so it probably lacks a permission.
     """

@@ -26,8 +26,8 @@ COLLECTION_SCRIPT_FILE: Final = "byok-keys.sh"
 """The script's file name, as shown in messages."""
 
 COLLECTED_KEYS_MAX_LENGTH: Final = 200_000
-"""The longest text that the API and the wizard accept. The script's output is always shorter, because a key policy has
-at most 32 KiB and a key has at most 50 tags. Only text that contains a whole terminal session can be longer."""
+"""The longest text that the API and the wizard accept. The script's output is always shorter, because a key policy is
+at most 32 KiB long and a key has at most 50 tags. Only text that contains a whole terminal session can be longer."""
 
 _BEGINNING: Final = re.compile(r'\{\s*"format"\s*:')
 _TRIES: Final = 20
@@ -59,7 +59,9 @@ class _OfAws(_Collected):
 
 
 class CliOutput(_OfAws):
-    """The output of one command, or the command's error. All fields have their defaults if the command did not run.
+    """The output of one command, or the command's error.
+
+    If the command did not run, all fields have their default values.
 
     Attributes:
         error: The AWS CLI's error message, on one line.
@@ -195,7 +197,7 @@ class CollectedKeys(_Collected):
             require_region(collection.region)
         except UnknownRegionError as error:
             raise CollectedKeysError(
-                f"This is not the script's output: its region, {collection.region!r}, is {error}."
+                f"This is not the script's output: the value of region, {collection.region!r}, is {error}."
             ) from error
         try:
             account_id_of_role(collection.platform_role_arn)

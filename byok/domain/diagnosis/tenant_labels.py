@@ -45,7 +45,7 @@ def find_tenant_findings(collection: CollectedKeys, vendor: VendorProfile, profi
 def _of_lone_tag(which: KeyPurpose, tenant: str, options: str, vendor: VendorProfile) -> Iterator[Finding]:
     try:
         alias = TenantLabels.for_key(which, tenant, vendor).alias
-    except InvalidTenantNameError:  # byok did not set such a name, which may be unsafe in a command
+    except InvalidTenantNameError:  # byok never sets an invalid name; such a name may be unsafe in a command
         return
     yield Finding(
         "key.TagWithoutAlias",
@@ -58,7 +58,7 @@ def _of_lone_tag(which: KeyPurpose, tenant: str, options: str, vendor: VendorPro
             steps=(
                 RemedyStep(
                     actor=Actor.KEY_ADMINISTRATOR,
-                    text="Another key may already have this alias. This command prints the id of that key."
+                    text="Another key may already have this alias. If so, this command prints the id of that key."
                     + (_PLACEHOLDER_HINT if f"--profile {DEFAULT_PROFILE} " in options else ""),
                     command=f"aws kms list-aliases {options} "
                     f"--query \"Aliases[?AliasName=='{alias}'].TargetKeyId\" --output text",

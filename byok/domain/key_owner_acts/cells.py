@@ -1,4 +1,4 @@
-"""Builds the cells of an action that makes a key unusable, denies the platform role's calls, or has no effect."""
+"""Builds the cells for an action that makes a key unusable, denies the platform role's calls, or has no effect."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ KMS_TIME: Final = "Within seconds or minutes."
 NOT_APPLICABLE: Final = "-"
 NOTHING: Final = "Nothing."
 _NO_CHANGE: Final = "Until you enable the key."
-NO_STARTS: Final = "Nothing, because byok does not start clusters. RDS returns `KMSKeyNotAccessibleFault`."
+NO_STARTS: Final = "Nothing, because byok does not start stopped clusters. RDS returns `KMSKeyNotAccessibleFault`."
 NO_RESTORES: Final = "Nothing, because byok does not restore clusters. RDS returns `KMSKeyNotAccessibleFault`."
 
 SECRET_CELL: Final = Cell(
@@ -33,7 +33,7 @@ SECRET_CELL: Final = Cell(
 def build_unusable_cells(
     s3_code: str, cause: str, undo: str, sources: tuple[Source, ...], *, already: bool = False
 ) -> dict[Resource, Cell]:
-    """Build the cells of an action after which the key exists, but cannot be used.
+    """Build the table cells for an action after which the key exists, but cannot be used.
 
     Args:
         s3_code: The problem code of the error that S3 returns.
@@ -92,7 +92,7 @@ def build_unusable_cells(
 
 
 def build_denied_cells(undo: str, *more: Source) -> dict[Resource, Cell]:
-    """Build the cells of an action after which the key works, but the key policy denies the platform role's calls.
+    """Build the cells for an action after which the key works, but the key policy denies the platform role's calls.
 
     Args:
         undo: How to allow the calls again, worded as the end of a sentence.
@@ -148,7 +148,7 @@ def build_denied_cells(undo: str, *more: Source) -> dict[Resource, Cell]:
 def build_unaffected_cells(
     existing: str, new: str, undo: str, source: Source, *, says: str = NOTHING
 ) -> dict[Resource, Cell]:
-    """Build the cells of an action that affects no resource.
+    """Build the table cells for an action that affects no resource.
 
     Args:
         existing: Why existing data stays readable.

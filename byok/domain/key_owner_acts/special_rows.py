@@ -17,7 +17,7 @@ from byok.domain.key_owner_acts.model import Cell, Outcome, Resource, Source
 
 _DISABLE_AGAIN: Final = "Yes: disable the key (`DisableKey`)."
 _PROVED: Final = "Nothing. `byok check` shows the key as verified."
-_START: Final = "Nothing, because byok does not start clusters."
+_START: Final = "Nothing, because byok does not start stopped clusters."
 _RESTORE: Final = "Nothing, because byok does not restore clusters."
 _KEY_LOST_FOR_GOOD: Final = "rds.inaccessible-encryption-credentials"
 
@@ -31,7 +31,7 @@ ENABLED_CELLS: Final[dict[Resource, Cell]] = {
     Resource.RUNNING_CLUSTER: Cell(
         Outcome.NEEDS_START,
         "A cluster that became inaccessible stays inaccessible. The vendor must start it (`StartDBCluster`).",
-        "Within 7 days after the loss. After that, only a restore from a backup helps.",
+        "Within 7 days after the loss. After that, the cluster can only be restored from a backup.",
         _DISABLE_AGAIN,
         f"`{KEY_LOST}`, until the vendor starts the cluster",
         (Source.A1, Source.A4),

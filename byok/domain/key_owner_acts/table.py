@@ -28,21 +28,22 @@ ACTS: Final[dict[Act, ActFacts]] = {
     Act.ENABLE: ActFacts(
         "Enable the key again",
         ("EnableKey",),
-        "This table starts from a disabled key. S3 recovers without further steps. An Aurora cluster that has lost "
-        "access to its key does not recover by itself: the vendor must start it within 7 days after the loss.",
+        "In this table, the key is disabled before the action. S3 recovers without further steps. An Aurora "
+        "cluster that has lost access to its key does not recover by itself: the vendor must start it within 7 days "
+        "after the loss.",
     ),
     Act.SCHEDULE_DELETION: ActFacts(
         "Schedule the deletion of the key",
         ("ScheduleKeyDeletion",),
-        "From this moment, the key cannot be used. KMS deletes the key when the waiting period of 7 to 30 days ends. "
-        "An Aurora cluster can be recovered for only 7 days, even if the waiting period is longer.",
+        "Once the deletion is scheduled, the key cannot be used. KMS deletes the key when the waiting period of 7 to "
+        "30 days ends. An Aurora cluster can be recovered for only 7 days, even if the waiting period is longer.",
         NOT_ACCESSIBLE,
         undoable=True,
     ),
     Act.CANCEL_DELETION: ActFacts(
         "Cancel the deletion of the key",
         ("CancelKeyDeletion",),
-        "This table starts from a key that is pending deletion. After the cancellation, the key is disabled, so "
+        "In this table, the key is pending deletion before the action. After the cancellation, the key is disabled, so "
         "nothing works until you also enable the key.",
         NOT_ACCESSIBLE,
         undoable=True,
@@ -50,8 +51,8 @@ ACTS: Final[dict[Act, ActFacts]] = {
     Act.DELETE_KEY: ActFacts(
         "KMS deletes the key",
         (),
-        "This happens at the end of the waiting period, without another API call. All data that the key encrypts, "
-        "including all backups, becomes permanently unreadable.",
+        "KMS deletes the key at the end of the waiting period, without another API call. All data that the key "
+        "encrypts, including all backups, becomes permanently unreadable.",
         NOT_ACCESSIBLE,
     ),
     Act.REMOVE_STATEMENTS: ActFacts(
@@ -93,7 +94,7 @@ ACTS: Final[dict[Act, ActFacts]] = {
     Act.DELETE_KEY_MATERIAL: ActFacts(
         "Delete imported key material",
         ("DeleteImportedKeyMaterial",),
-        "This is possible only for a key whose key material you imported (origin `EXTERNAL`). Keep a copy of the key "
+        "You can delete key material only if you imported it (origin `EXTERNAL`). Keep a copy of the key "
         "material: only the same key material makes the key usable again. The effects are the same when imported key "
         "material expires.",
         NOT_ACCESSIBLE,

@@ -24,7 +24,7 @@ RECOVERABLE_FOR: Final = timedelta(days=7)
 resources")."""
 
 MAX_PROOF_AGE: Final = timedelta(minutes=10)
-"""The age of the last proof beyond which the health of an environment is UNKNOWN (contract 139)."""
+"""The maximum age of the last proof. If the proof is older, the health of the environment is UNKNOWN (contract 139)."""
 
 _DIGEST_LENGTH: Final = 12
 
@@ -185,8 +185,8 @@ class SweepPage(RecordModel):
         checked: How many environments byok checked.
         changed: How many of the checked environments had changed since their last report.
         unproved: The ids of the environments for which AWS gave no answer.
-        cause: Why AWS gave no answer for the first environment in `unproved`. The other environments usually have the
-            same cause, such as an outage of the Region.
+        cause: Why AWS gave no answer for the first environment in `unproved`. The cause is usually the same for the
+            other environments, for example an outage of the Region.
         after: The token for the next page; None after the last page.
     """
 
@@ -198,9 +198,9 @@ class SweepPage(RecordModel):
 
 
 MAX_LISTED_UNPROVED: Final = 25
-"""The maximum number of ids in `SweepOutcome.unproved`. If AWS gave no answer for more environments, the list is empty,
-and byok treats the sweep as if AWS had answered for no environment. The limit keeps the outcome small enough for a
-memo, because the SDK logs a warning if a memo is larger than 2,048 bytes."""
+"""The maximum number of ids in `SweepOutcome.unproved`. If AWS gave no answer for more environments than this, the list
+is empty, and byok treats the sweep as if AWS had given no answer for any environment. The limit keeps the outcome small
+enough for a memo, because the SDK logs a warning if a memo is larger than 2,048 bytes."""
 
 _MAX_CAUSE_LENGTH: Final = 300
 """The maximum length of the problem message in a sweep's outcome, which also limits the size of the memo."""
@@ -211,12 +211,12 @@ class SweepOutcome(RecordModel):
 
     Attributes:
         swept_at: When the sweep began, which is before all of its checks.
-        abandoned: Whether the sweep ended early because AWS gave no answer for any environment of a page. byok ignores
+        abandoned: Whether the sweep ended early because AWS gave no answer for any environment on a page. byok ignores
             the result of such a sweep.
         unproved_count: The number of environments for which AWS gave no answer.
         unproved: The ids of the environments for which AWS gave no answer; empty if there are more than
             `MAX_LISTED_UNPROVED`.
-        cause: The problem of the first environment for which AWS gave no answer.
+        cause: Why AWS gave no answer for the first affected environment.
     """
 
     region: str
@@ -245,11 +245,11 @@ class SweepOutcome(RecordModel):
 
     @property
     def names_all_unproved(self) -> bool:
-        """Whether AWS answered for all environments except `unproved`."""
+        """Whether `unproved` lists every environment for which AWS gave no answer."""
         return self.unproved_count <= MAX_LISTED_UNPROVED and not self.abandoned
 
     def proves(self, environment_id: str) -> bool:
-        """Return whether AWS answered for an environment during the sweep."""
+        """Return whether the sweep checked an environment and got an answer from AWS."""
         return self.names_all_unproved and environment_id not in self.unproved
 
 
@@ -289,7 +289,7 @@ class EnvironmentHealth(RecordModel):
 
     Attributes:
         state: UNKNOWN if the last proof is older than `MAX_PROOF_AGE`.
-        last_state: The state at the last proof.
+        last_state: The state that the last check found.
         since: When a check first found `state`, or when the last proof became too old.
         proved_at: When byok last checked the environment and AWS answered.
         cluster_status: The cluster's status when it was last reported.
@@ -314,8 +314,8 @@ class EnvironmentHealth(RecordModel):
 def find_proof_time(last: HealthSummary, environment_id: str, sweep: SweepOutcome | None) -> datetime:
     """Return when a check last confirmed the health of an environment.
 
-    A sweep reports only changes. If the last sweep covered the environment, the result is therefore the time of the
-    last report or of the last sweep, whichever is later.
+    A check in a sweep sends no report if the health is unchanged. If the last sweep checked the environment and got an
+    answer from AWS, the result is therefore the time of the last report or of that sweep, whichever is later.
     """
     if sweep is None or not sweep.proves(environment_id):
         return last.checked_at

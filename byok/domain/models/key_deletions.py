@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from byok.domain.models.health import HealthReport
 
 KMS_SETTLES_AFTER: Final = timedelta(minutes=5)
-"""How long AWS services may still use a key after its state has changed. KMS is eventually consistent, so a change can
-take several minutes to propagate (KMS developer guide, "AWS KMS eventual consistency")."""
+"""How long AWS services can still use a key after the key's state has changed. KMS is eventually consistent, so a
+change can take several minutes to propagate (KMS developer guide, "AWS KMS eventual consistency")."""
 
 
 class KeyDeletion(RecordModel):
@@ -43,8 +43,9 @@ class KeyDeletionReport(RecordModel):
 def is_disproved(deletion: KeyDeletion, report: "HealthReport", before: "HealthReport | None" = None) -> bool:
     """Return whether a check disproves a reported deletion of a key.
 
-    Each check makes S3 use its key, so a successful use disproves the deletion. byok cannot observe when RDS uses a
-    key, so only a cluster that had lost its key and now works again disproves the deletion.
+    Each check makes S3 use the S3 key. If S3 can still use that key several minutes after the report, the deletion is
+    disproved. byok cannot observe when RDS uses the Aurora key, so the deletion of that key is disproved only if the
+    cluster had lost the key and now works again.
 
     Args:
         deletion: The reported deletion.

@@ -76,7 +76,7 @@ class DeliveryRequest(RecordModel):
 
     @property
     def organisation(self) -> str | None:
-        """The organisation that owns the environment, for the fairness key of the activity."""
+        """The organisation that owns the environment, which is the fairness key of the activity."""
         return self.notification.organisation
 
     def summarise(self) -> "DeliverySummary":

@@ -162,7 +162,8 @@ class EnvironmentRecordState(RecordModel):
         return self.model_copy(
             update={
                 "latest": report if newer else self.latest,
-                # A run that reported no end may have created resources, so a later run does not change its Region.
+                # A run that did not report its end may have created resources, so a later run does not change
+                # the Region.
                 "region": _find_region_of_resources(report.progress)
                 or (self.possible_region if known is None else self.region),
                 "attempts": (*attempts[:1], *attempts[1:][-(MAX_RECORDED_ATTEMPTS - 1) :]),
@@ -244,7 +245,7 @@ class EnvironmentRecordState(RecordModel):
     def possible_region(self) -> str | None:
         """The only Region in which the environment may have resources; None if the environment has no resources.
 
-        A run that reported no end may have created resources.
+        A run that did not report its end may have created resources.
         """
         if self.region is not None or self.latest is None or self.latest.attempt.ended_at is not None:
             return self.region

@@ -41,7 +41,8 @@ def _create_key(subject: RemedyContext) -> tuple[StepText, ...]:
 def _change_policy(subject: RemedyContext) -> tuple[StepText, ...]:
     """Return the step that checks the policy of a key.
 
-    A key policy must never have both keys' statements (contract 127), so the first case recognises the other key.
+    A key policy must never contain the statements for both keys (contract 127). The first case therefore applies to a
+    policy that already contains the statements for the other key.
     """
     key, cases = subject.key, []
     if key is not None:
@@ -50,10 +51,10 @@ def _change_policy(subject: RemedyContext) -> tuple[StepText, ...]:
             f"This key is the {key.other.display_name}: leave its policy unchanged, and retry with the ARN of the "
             f"{key.display_name} as {key.field_label}."
         )
-        cases.append(CaseText(f"It has the statement {sid}", other))
+        cases.append(CaseText(f"The policy has the statement {sid}", other))
     what = _name_statements(subject)
     lacking = "one of these statements" if what.startswith("both") else what
-    append = _APPEND.format(what=what) + " If a statement with the same Sid has other values, replace it."
+    append = _APPEND.format(what=what) + " If the policy contains a different statement with the same Sid, replace it."
     cases += [
         CaseText(
             f"Otherwise, {lacking} is missing or different",

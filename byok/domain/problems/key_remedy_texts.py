@@ -1,4 +1,4 @@
-"""The texts of the remedies that a customer carries out: the key administrator, or the user who made the request."""
+"""The texts of the remedies that the customer's key administrator or the user who made the request carries out."""
 
 from dataclasses import replace
 from typing import Final
@@ -106,7 +106,7 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
                 command='aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text',
                 page=Page.KEYS,
                 cases=(
-                    CaseText("The ARN is in the list", "A new key may not have propagated yet: wait a minute."),
+                    CaseText("The ARN is in the list", "If the key is new, wait a minute until it has propagated."),
                     CaseText("The ARN is not in the list", "Copy the correct ARN from the list."),
                 ),
             ),
@@ -146,7 +146,7 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
                 cases=(
                     *_STATE_CASES,
                     CaseText(
-                        "KeyState has any other value than Enabled",
+                        "KeyState has a value other than Enabled",
                         "If the state is PendingImport, import the key material. If the state is Creating or Updating, "
                         "wait. If the state is Unavailable, connect the key's custom key store.",
                     ),
@@ -160,7 +160,7 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
             ),
             Block.CHANGE_POLICY,
         ),
-        "RDS returns the same error for every cause. If AWS's message states a cause, fix that first. Otherwise, "
+        "RDS returns the same error for every cause. If AWS's message states a cause, fix that cause first. Otherwise, "
         "follow these steps, which check the most likely cause first.",
     ),
     Remedy.CLUSTER_LOST_KEY: RemedyText(
@@ -168,8 +168,8 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
         (
             _PRINT_STATE,
             StepText(
-                "Start the cluster if its status above ends in -recoverable (RDS, StartDBCluster), within 7 days after "
-                "the cluster lost the key. With any other status, the cluster cannot be started again: delete it.",
+                "If the cluster's status above ends in -recoverable, start the cluster (RDS, StartDBCluster) within 7 "
+                "days after it lost the key. With any other status, the cluster cannot be started again: delete it.",
                 actor=Actor.PLATFORM_OPERATOR,
             ),
         ),
@@ -211,7 +211,10 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
         "A resource is already encrypted with a different {key}",
         (
             StepText("Set {field} to the ARN of the key that the resource was created with.", actor=Actor.REQUESTER),
-            StepText("Alternatively, delete the resource, and keep the same values.", actor=Actor.PLATFORM_OPERATOR),
+            StepText(
+                "Alternatively, delete the resource that is encrypted with the other key.",
+                actor=Actor.PLATFORM_OPERATOR,
+            ),
         ),
         "A resource of this environment is encrypted with a key other than {key_arn}, and the key of a resource cannot "
         "be changed.",

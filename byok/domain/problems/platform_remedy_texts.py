@@ -89,7 +89,7 @@ PLATFORM_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
         NO_ACTION,
     ),
     Remedy.NAME_TAKEN: RemedyText(
-        "A resource of something else has the name that the environment needs",
+        "An unrelated resource has the name that the environment needs",
         (_step("Delete or rename that resource, or choose another environment id."),),
         f"{NO_ACTION} A resource that does not belong to this environment has the name that the environment needs, and "
         "byok does not change that resource.",

@@ -1,8 +1,8 @@
 """Builds remedies: instructions for fixing a problem, with the reader's values filled in.
 
 Most readers are the customers' key administrators, who know the AWS console but are not necessarily developers. Every
-step of a remedy is therefore an instruction and has a field for the actor, and the last step is always the retry. The
-texts are in `key_remedy_texts`, `arn_remedy_texts`, `platform_remedy_texts` and `key_policy_steps`.
+step of a remedy is therefore an instruction. The last step is always the retry; every other step states who carries it
+out. The texts are in `key_remedy_texts`, `arn_remedy_texts`, `platform_remedy_texts` and `key_policy_steps`.
 `byok.domain.problems.aws_errors` decides which remedy belongs to an error.
 """
 

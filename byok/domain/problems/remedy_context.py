@@ -132,5 +132,5 @@ RETRIES: Final = {
         "You do not need to retry anything: byok checks the environment again within five minutes.",
     ),
 }
-"""Maps each kind of request to the request that the last step of a remedy repeats, and to the default text of this
-step."""
+"""Maps each kind of request to the request that the user repeats in the last step of a remedy, and to the default text
+of that step."""

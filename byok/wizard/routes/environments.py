@@ -49,7 +49,7 @@ class ListFilter(BaseModel):
 
     @property
     def is_empty(self) -> bool:
-        """Whether the list contains all environments."""
+        """Whether the filter matches all environments."""
         return not (self.q.strip() or self.phase or self.health or self.region)
 
     def url(self, after: str | None = None) -> str:

@@ -79,7 +79,7 @@ async def submit_keys(request: Request, state: State, service: Service, steps: S
     """Handle the buttons of the second step.
 
     The buttons open the review, check both keys, or examine a policy or the output of the collection script. None of
-    them creates an environment.
+    these buttons creates an environment.
     """
     draft = steps.open_draft(form)
     if draft.field_errors(steps.prefix, state.regions, "name", "region"):

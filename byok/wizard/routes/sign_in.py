@@ -69,7 +69,7 @@ async def sign_out(
     response: Response = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
     if provider is not None and url is not None:
         # The Content-Security-Policy forbids a redirect to another site in response to a form, so byok renders a page
-        # that leads there.
+        # that opens the provider's sign-out page.
         response = pages.render(request, "signed_out.html", provider=provider.name, url=url)
     sessions.delete_cookie(request, response)
     return response

@@ -71,7 +71,7 @@ async function request(address, options, form) {
     one.removeAttribute("autofocus");
     one.dataset.first = "";
   }
-  // The response to a submitted form has an address of its own only if the server redirects to one.
+  // The response to a submitted form has an address of its own only if the server redirected the browser.
   const url = answer.redirected || options.method !== "post" ? answer.url : location.href;
   return { url, redirected: answer.redirected, page };
 }
@@ -275,7 +275,7 @@ function chooseQuickly(choice) {
   choice.addEventListener("change", () => button.form.requestSubmit(button));
 }
 
-// Removes a field's fault as soon as the user changes the entry, because the fault applies to the old entry.
+// Removes a field's error message as soon as the user changes the entry, because the message applies to the old entry.
 function forgetFaults(form) {
   form.addEventListener("input", ({ target }) => {
     if (!target.hasAttribute("aria-invalid") || form.id === "keys-form") return;

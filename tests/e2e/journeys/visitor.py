@@ -42,7 +42,7 @@ class Visitor:
         journey: The name of the journey, for pictures.
         token: The access token with which the user signs in, or "" if the server requires no sign-in.
         name: The name of the environment that the user creates.
-        keys: The ARNs of the user's keys, by purpose, once the user has created them.
+        keys: The ARNs of the keys that the user has created, by purpose.
     """
 
     page: Page
@@ -56,7 +56,7 @@ class Visitor:
     _stops: list[str] = field(default_factory=list)
 
     async def open_tab(self) -> "Visitor":
-        """Open another tab of the same browser, for another environment."""
+        """Open another tab in the same browser, for another environment."""
         page = await self.page.context.new_page()
         page.set_default_timeout(TIMEOUT_MS)
         return replace(self, page=page, name=f"{self.name}-2", keys={})
@@ -78,7 +78,8 @@ class Visitor:
     async def _run_axe_on_a_copy(self) -> AxeResults:
         """Run axe on a copy of the page.
 
-        The copy is in a browser with JavaScript, because axe needs timers, and this page has no JavaScript.
+        axe needs timers, which do not run in a browser with JavaScript turned off, so the copy is opened with
+        JavaScript turned on.
         """
         browser = self.page.context.browser
         assert browser

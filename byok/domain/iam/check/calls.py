@@ -1,7 +1,7 @@
 """Every call that the platform makes with a customer's key, and the request context of each call.
 
 S3 and RDS call KMS as the platform role (forward access sessions), so the role is the principal, and `kms:ViaService`
-contains the service. Sources: S3 user guide, "Using server-side encryption with AWS KMS keys"; "Encrypting Amazon
+identifies the service. Sources: S3 user guide, "Using server-side encryption with AWS KMS keys"; "Encrypting Amazon
 Aurora resources"; AWS KMS developer guide, "kms:ViaService" and "kms:GrantIsForAWSResource".
 """
 
@@ -76,8 +76,8 @@ CALLS_BY_PURPOSE: Final[dict[KeyPurpose, tuple[PlatformCall, ...]]] = {
 _ADMINISTRATION: Final = tuple(
     (f"kms:{action}", None) for action in ("PutKeyPolicy", "DisableKey", "ScheduleKeyDeletion", "TagResource")
 )
-# Calls that a key's policy must never allow: the platform needs them only on the other key, does not need them at all,
-# or needs them only through a service. `None` in place of a service means a direct call.
+# Calls that a key's policy must never allow. The platform never makes these calls, makes them only on the other key, or
+# makes them only through a service. `None` in place of a service means a direct call.
 _NEVER: Final[dict[KeyPurpose, tuple[tuple[str, str | None], ...]]] = {
     KeyPurpose.S3: (
         *_ADMINISTRATION,

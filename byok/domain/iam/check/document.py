@@ -63,7 +63,7 @@ def parse_policy(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
         text: The policy document, or the whole output of `aws kms get-key-policy`.
         on_a_key: Whether KMS has already saved the policy. In a saved policy, a statement without Action or Resource is
             accepted, because PutKeyPolicy used to accept such a statement although it "has no effect" (KMS API
-            reference, PutKeyPolicy). AWS notified the owners of keys with such a statement that KMS would reject it as
+            reference, PutKeyPolicy). AWS notified the owners of such keys that KMS would reject the statement as
             malformed starting August 18, 2025; older keys may still have such a statement.
 
     Raises:

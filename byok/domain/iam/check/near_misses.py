@@ -88,8 +88,8 @@ def _is_meant_for_us(one: StatementEvaluation, platform: PlatformPrincipal, vend
     accounts = [test.holds for key, test in tests.items() if key in _ACCOUNT_KEYS]
     if accounts:
         return False not in accounts
-    # A statement without an AWS principal grants access to a service. If the statement's conditions include
-    # `aws:SourceAccount` or `aws:SourceArn`, the customer, not the platform, uses that service.
+    # A statement without an AWS principal grants access to a service. If its conditions include `aws:SourceAccount` or
+    # `aws:SourceArn`, the statement is for the customer's own use of that service, not for the platform.
     if not entries:
         return bool(_services(one.statement)) and not {"aws:sourceaccount", "aws:sourcearn"} & set(tests)
     return any(entry == "*" or _account_in(entry) is None for entry in entries)

@@ -98,7 +98,7 @@ def _decide(
 
 
 def first_match(found: list[StatementMatch], effect: str, applies: bool | None) -> StatementMatch | None:
-    """Return the first statement with the given effect that applies to the call, or None.
+    """Return the first statement that has the given effect and applies to the call, or None.
 
     If `applies` is None, return the first statement that might apply. A statement for the caller itself takes
     precedence over a statement for the caller's whole account.

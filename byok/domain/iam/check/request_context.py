@@ -2,8 +2,8 @@
 
 The result of a condition is true, false or unknown.
 
-When a call is made, AWS has context that byok cannot know in advance: the organisation, the network, and the names of
-the buckets. If a condition depends on this context, its result is unknown.
+AWS evaluates a call with context that byok cannot know in advance, such as the AWS organization, the network, and the
+names of the buckets. If a condition depends on this context, its result is unknown.
 
 Sources: IAM user guide, "Global condition context keys" and "Forward access sessions"; AWS KMS developer guide,
 "Condition keys for AWS KMS".
@@ -89,7 +89,7 @@ def _judge_partly_known(
         return test
     negated = "Not" in test.operator
     matches = []
-    # Only a wildcard matches \0, and only the wildcard * matches both one \0 and three consecutive \0.
+    # Try two values for the unknown part. Only a wildcard matches \0, and only the wildcard * matches both values.
     for unknown in ("\0", "\0\0\0"):
         context = {**access.context, test.key: actual.replace(UNKNOWN_PART, unknown)}
         (sample,) = evaluate_conditions({test.operator: {test.key: list(test.wanted)}}, context, version)

@@ -30,10 +30,10 @@ def match_statements(policy: Policy, access: AccessRequest, platform: PlatformPr
 
 
 def is_resource_unknowable(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
-    """Return whether it is unknown whether a statement applies to the key.
+    """Return True if it is unknown whether a statement applies to the key.
 
-    This is the case if the statement is limited to specific keys, and byok does not know which key the policy belongs
-    to.
+    The answer is unknown if the statement is limited to specific keys, and byok does not know which key the policy
+    belongs to.
     """
     if platform.key_arn is not None:
         return False
