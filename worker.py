@@ -226,7 +226,7 @@ async def run_worker(settings: Settings) -> None:
     load_blueprint(settings.blueprint)  # even an unfit worker reports an invalid blueprint when it starts
     identity = WorkerIdentity(build_config(settings), settings.home_region, settings.platform_role_arn)
     with ThreadPoolExecutor(settings.activity_threads, thread_name_prefix="activity") as executor:
-        asyncio.get_running_loop().set_default_executor(executor)  # makes the AWS calls of async activities
+        asyncio.get_running_loop().set_default_executor(executor)  # for the AWS calls of async activities
 
         def start() -> Worker:
             if identity.session is None or identity.platform_role_arn is None:  # cannot happen: the worker is fit

@@ -86,7 +86,7 @@ class AuroraProofActivities:
         cluster of another proof is removed while two of the organisation's checks are choosing names.
 
         Returns:
-            The verdict: proved; or not proved, if the maximum number of proof clusters already exists, either in total
+            The verdict. The key is not proved if the maximum number of proof clusters already exists, either in total
             or for the organisation.
 
         Raises:

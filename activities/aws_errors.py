@@ -36,7 +36,8 @@ def explain_head_denials(client: "BaseClient", check_credentials: Callable[[], o
     """Replace the generic error of a HEAD call with STS's error if AWS rejects the worker's credentials or clock.
 
     A response to a HEAD call has no body, so S3 reports expired credentials, a wrong clock, an unusable key and a
-    missing permission all as 400 or 403 (S3 API reference, HeadBucket, HeadObject). STS reports the reason.
+    missing permission all as 400 or 403 (S3 API reference, HeadBucket, HeadObject). In contrast, an error from STS
+    states the cause.
 
     Args:
         client: An S3 client.
@@ -67,13 +68,13 @@ def decide_error_outcome(error: ClientError) -> ErrorOutcome:
 
 
 def is_platform_denied(error: ClientError, platform_role_arn: str) -> bool:
-    """Return whether the table attributes an error to a permission that the platform role lacks."""
+    """Return whether, according to the error table, the platform role lacks a permission."""
     row = find_service_and_rule(error, platform_role_arn=platform_role_arn)[1]
     return row.remedy is Remedy.PLATFORM_PERMISSION
 
 
 def is_denied_by_key_policy(error: BaseException | None) -> bool:
-    """Return whether the table attributes an error from S3 to the key policy."""
+    """Return whether, according to the error table, the key policy caused an S3 error."""
     return isinstance(error, ClientError) and find_service_and_rule(error)[1].remedy is Remedy.S3_KEY_POLICY
 
 

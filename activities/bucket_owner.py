@@ -1,4 +1,4 @@
-"""Rejects a bucket that belongs to another AWS account, and states this cause in the error."""
+"""Rejects a bucket that belongs to another AWS account, with an error that states this cause."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

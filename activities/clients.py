@@ -26,15 +26,16 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 _USER_AGENT: Final = f"byok/{__version__} Boto3/{boto3.__version__}"
-"""The user agent, which appears in the customer's CloudTrail. Botocore appends its own name. If this string were not
-set, botocore would build a user agent for every call, which would take a tenth of the call's CPU time."""
+"""The user agent, which appears in the customer's CloudTrail. Botocore appends its own name to the user agent. If this
+string were not set, botocore would build a user agent for every call, which would take a tenth of the call's CPU time.
+"""
 
 _SHORTEST_SESSION: Final = 900
 """The shortest session that STS allows, in seconds (AssumeRole, DurationSeconds)."""
 
 MAX_ORGANISATIONS: Final = 100
-"""The number of organisations for which a worker keeps clients. For any other organisation, the worker creates new
-clients when needed."""
+"""The maximum number of organisations whose AWS clients a worker keeps. For any other organisation, the worker creates
+new clients when needed."""
 
 
 def build_client_config(*, connect_timeout: timedelta, read_timeout: timedelta, connections: int) -> Config:
@@ -61,8 +62,8 @@ class AwsClients:
     Botocore makes one attempt per call. Temporal handles all retries, and its UI shows every attempt.
 
     Attributes:
-        session: Finds credentials in boto3's standard chain: environment variables, config files, container or
-            instance role.
+        session: The session, which finds credentials in boto3's standard chain: environment variables, config files,
+            container or instance role.
         config: See `build_client_config`.
         account: The platform's account id. S3 refuses every call on a bucket that another account owns.
         calls_per_second: The maximum rate of calls per service and Region. A call that would exceed this rate is

@@ -57,7 +57,7 @@ class _Batches(Generic[Found]):
         """Return one database, or None if it does not exist.
 
         Raises:
-            ClientError: RDS returned an error. Every caller whose database was in the same call gets this error.
+            ClientError: RDS returned an error. All callers whose databases were in the failed call get this error.
         """
         if name not in self._requested:
             self._requested[name] = asyncio.get_running_loop().create_future()

@@ -27,7 +27,7 @@ from byok.temporal_records import FoundRecord, UnreadableRecordError, find_recor
 class RecordActivities:
     """Sends reports to the environments' records, and starts the deliveries of notifications.
 
-    A report can be sent any number of times with the same effect.
+    Sending the same report again has no further effect.
 
     Args:
         endpoints: The endpoints to which byok delivers notifications.

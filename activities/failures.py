@@ -241,14 +241,14 @@ def stop_with_problems(problems: Sequence[Problem]) -> ApplicationError:
 
 
 def retried_later(refusal: ApplicationError, delay: timedelta) -> ApplicationError:
-    """Return a retryable version of the same failure, for work that must not be abandoned."""
+    """Return a retryable version of a failure, for work that must not be abandoned."""
     return ApplicationError(
         refusal.message, *refusal.details, type=refusal.type, next_retry_delay=delay, category=refusal.category
     )
 
 
 def with_partial_result(refusal: ApplicationError, resource: BaseModel) -> ApplicationError:
-    """Return the same failure with a resource added to its details.
+    """Return a copy of a failure, with a resource added to its details.
 
     The activity created or adopted the resource before it failed, and byok must report every resource that it keeps
     (D9).

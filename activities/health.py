@@ -52,8 +52,8 @@ environments.
 """
 
 _CONCURRENT_CHECKS: Final = 10
-"""The maximum number of environments that are checked at the same time. This limit leaves threads of the worker free
-for other activities.
+"""The maximum number of environments that are checked at the same time. This limit leaves some of the worker's threads
+free for other activities.
 """
 
 _PAUSES: Final = (timedelta(milliseconds=500), timedelta(seconds=2))
@@ -78,10 +78,11 @@ class HealthActivities:
 
     @activity.defn
     async def check_page(self, request: SweepPageRequest) -> SweepPage:
-        """Check one page of a Region's environments.
+        """Check one page of the environments in a Region.
 
-        If a platform fault prevents the check of an environment, the page lists the environment as unproved. The fault
-        is not reported to the record of the environment, because a platform fault usually affects the whole Region.
+        If a platform fault prevents the check of an environment, the result lists the environment as not proved. The
+        fault is not reported to the record of the environment, because a platform fault usually affects the whole
+        Region.
 
         Raises:
             RPCError: Temporal does not respond.
@@ -225,7 +226,7 @@ def _is_due(target: HealthTarget, request: SweepPageRequest) -> bool:
     """Return whether a sweep compares the settings of an environment.
 
     Every sweep compares the settings of environments that are not HEALTHY, because only a comparison can show that a
-    difference is gone. Each sweep also compares an equal share of the HEALTHY environments.
+    difference is gone. HEALTHY environments take turns: each sweep compares the settings of an equal share of them.
     """
     if target.last is None or target.last.state is not HealthState.HEALTHY:
         return True

@@ -55,7 +55,7 @@ class HealthCheck:
     _started: bool = field(default=False, init=False)
 
     def run(self, *, thoroughly: bool) -> HealthReport:
-        """Check the environment. If the cluster lost access to its key, try to start the cluster first.
+        """Check the environment. If its cluster has lost access to the key, try to start the cluster before the check.
 
         Args:
             thoroughly: Whether to also write to S3, and to compare settings, tags and claims.
@@ -125,8 +125,8 @@ class HealthCheck:
         """Try to start the cluster if it has lost access to its key.
 
         RDS rejects the start while the key is unusable. A rejected start changes nothing, so every check tries again.
-        This method returns a problem only if RDS rejects the start for another reason, such as a missing permission of
-        the platform role.
+        This method returns a problem only if RDS rejects the start for another reason, for example because the platform
+        role lacks a permission.
         """
         if self._status != rds_statuses.KEY_LOST_RECOVERABLE or not self.platform.recover_clusters:
             return None
@@ -148,7 +148,7 @@ class HealthCheck:
 
     @cached_property
     def _plan(self) -> EnvironmentPlan:
-        """The environment's plan, without a grace period.
+        """The environment's plan, with the grace period for access-denied errors set to zero.
 
         A health check must not wait until a policy change has propagated.
 

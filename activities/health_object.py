@@ -29,7 +29,7 @@ class HealthObject:
     environment: Environment
 
     def prove_key(self, *, write: bool) -> str | None:
-        """Read the object. If the object is missing, old, or encrypted with another key, write it first.
+        """Read the object, but write it first if it is missing, old, or encrypted with another key.
 
         Args:
             write: Whether to write the object first, even if it is recent and encrypted with the right key.

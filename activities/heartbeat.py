@@ -80,7 +80,7 @@ class HeartbeatInterceptor(Interceptor):
     """Sends heartbeats for every activity that is not a local activity.
 
     Args:
-        interval: Time between two heartbeats; must be well under the heartbeat timeout.
+        interval: Time between two heartbeats, which must be well under the heartbeat timeout.
     """
 
     def __init__(self, interval: timedelta = HEARTBEAT_INTERVAL) -> None:

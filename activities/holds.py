@@ -27,7 +27,7 @@ class _Hold:
     Attributes:
         since: When the hold in progress began; None if the activity is not on hold.
         first_attempt: The number of the attempt with which the hold began.
-        earlier: How long earlier holds lasted.
+        earlier: The total duration of the earlier holds.
     """
 
     since: datetime | None = None

@@ -39,7 +39,7 @@ class Inventory:
     def list_databases(self) -> ListedDatabases:
         """List all databases.
 
-        RDS cannot filter by tag, so the same list is used for all environments.
+        RDS cannot filter by tag, so callers use one list for all environments.
 
         Raises:
             ClientError: RDS refused a call.

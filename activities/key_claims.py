@@ -49,7 +49,7 @@ class KeyClaims:
     def acquire(self, *keys: KeyPurpose) -> None:
         """Claim the customer's keys for the environment. A claim that the environment already holds stays unchanged.
 
-        Platform-managed keys are not claimed, because all platform-managed environments of a Region share them. An
+        Platform-managed keys are not claimed, because all platform-managed environments in a Region share them. An
         organisation's environment claims only keys in accounts that are registered for the organisation (contract 146).
         The workflow has already checked the registration, but the account can be unregistered before a replay.
 
@@ -116,7 +116,7 @@ class KeyClaims:
         return {entry["Key"].removeprefix(_BY_ENVIRONMENT).split("/", 1)[0] for entry in entries}
 
     def read_own_claims(self) -> dict[str, str | None]:
-        """Return, for the ARN of each key that this environment has claimed, the organisation in the claim.
+        """Return the organisation in each claim of this environment, with the ARNs of the claimed keys as keys.
 
         Raises:
             ClientError: S3 refused a call.

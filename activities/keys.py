@@ -52,9 +52,9 @@ class KeyActivities:
         S3 Bucket Key").
 
         Raises:
-            ApplicationError: Immediately or after the grace period, `s3.KMS.…` or `s3.AccessDenied` with AWS's message,
-                or `byok.KeysExchanged` if S3 can use only the other key of the pair (contract 127). Always immediately,
-                `byok.ProbeMismatch` or `byok.BucketOfAnotherAccount`.
+            ApplicationError: `s3.KMS.…` or `s3.AccessDenied` with AWS's message, or `byok.KeysExchanged` if S3 can use
+                only the other key of the pair (contract 127). These errors occur immediately or after the grace period.
+                `byok.ProbeMismatch` and `byok.BucketOfAnotherAccount` always occur immediately.
         """
         step = self._step(environment)
         s3 = self.clients.on_behalf_of(environment.organisation).s3(environment.region)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 _SESSION_SECONDS: Final = 3600
-"""The longest session that role chaining allows, and the lowest maximum session duration that a role can have (IAM user
-guide, "Methods to assume a role"). Botocore starts to renew the credentials 15 minutes before they expire."""
+"""One hour. Role chaining allows no longer sessions, and every role allows sessions of an hour (IAM user guide,
+"Methods to assume a role"). Botocore starts to renew the credentials 15 minutes before they expire."""
 
 _MODELS: Final = botocore.loaders.create_loader()
 """Loads and caches AWS's service models once for all sessions."""

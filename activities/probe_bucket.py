@@ -130,7 +130,7 @@ class ProbeBucket:
 
         Args:
             prefix: The beginning of the objects' keys.
-            after: Skip all objects up to this key; the prefix itself to begin with the first object.
+            after: The key after which the list begins. To begin with the first object, pass the prefix.
 
         Raises:
             ClientError: S3 refused a call.

@@ -71,9 +71,10 @@ class RebuildActivities:
     async def list_unrecorded_environments(self, request: RebuildRequest) -> UnrecordedPage:
         """List environments that have a cluster or claims but no record, ordered by id.
 
-        byok creates the cluster first and removes it before the buckets. byok can therefore find an environment without
-        a cluster only by its claims, and an environment with platform-managed keys has no claims. Environments with a
-        running workflow are skipped, because the workflow itself reports its outcome to the record.
+        byok creates the cluster before the buckets, and also removes the cluster first. An environment without a
+        cluster is therefore incomplete. byok finds such an environment only by its claims, which an environment with
+        platform-managed keys does not have. Environments with a running workflow are skipped, because the workflow
+        itself reports its outcome to the record.
 
         Raises:
             ApplicationError: AWS returned an error. The error table decides whether the error stops the activity.

@@ -124,7 +124,7 @@ class RunHistory:
     ) -> AuditRecord:
         """Build a record.
 
-        `sender` is the requester or, as text, the reason in the event. The reason can contain the requester.
+        `sender` is the requester, or the text of the event's reason. That text can itself contain the requester.
         """
         started = self.events[0].workflow_execution_started_event_attributes
         reason = sender[:MAX_REASON_LENGTH] if isinstance(sender, str) else ""

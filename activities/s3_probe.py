@@ -61,7 +61,7 @@ class S3Probe:
     def succeeds(self, key_arn: str, *, bucket_key: bool) -> bool:
         """Return whether S3 can use a key.
 
-        Return False after any error. The caller needs no details of the error, because the caller reports an earlier
+        Return False after any error. The details of the error are not needed, because the caller reports an earlier
         error.
         """
         try:

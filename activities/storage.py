@@ -175,7 +175,7 @@ def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | N
     """Return S3's response to a HEAD request for an object, or None if the object does not exist.
 
     An error response to HEAD has no body and so does not explain the error (S3 API reference, HeadObject). After an
-    error, this function therefore sends a GET request for the object, because an error response to GET has a body.
+    error, this function therefore sends a GET request for the same object: an error response to GET has a body.
     """
     try:
         return none_if_absent(lambda: s3.head_object(Bucket=bucket, Key=key))

@@ -261,7 +261,7 @@ def _alias_target(kms: "KMSClient", alias: str) -> str | None:
 
 
 def _write_tags(kms: "KMSClient", marks: KeyLabels) -> TagDifference:
-    """Write the tags that differ, and return the difference."""
+    """Write the tags that are missing or have other values, and return the difference."""
     pages = kms.get_paginator("list_resource_tags").paginate(KeyId=marks.key_arn)
     present = {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page.get("Tags", [])}
     difference = TagDifference.between(present, marks.tags)

@@ -65,7 +65,7 @@ class FloorProvisioner:
         self.read_back(plan)
 
     def probe_and_claim_keys(self, plan: EnvironmentPlan) -> None:
-        """Write and read a probe object with the S3 key, without and with an S3 Bucket Key, and claim both keys."""
+        """Write and read probe objects with the S3 key, with and without an S3 Bucket Key, and claim both keys."""
         environment = plan.environment
         for bucket_key in (False, True):
             key = f"probes/{environment.environment_id}/{uuid.uuid4()}"

@@ -51,7 +51,7 @@ class PlainActivities:
 
     Attributes:
         s3: Returns an S3 client: either a new client for each activity, as in the tutorial, or always the same client.
-        rds: Returns an RDS client in the same way.
+        rds: Returns an RDS client: either a new client for each activity, or always the same client.
     """
 
     s3: "Callable[[], S3Client]"

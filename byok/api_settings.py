@@ -57,7 +57,7 @@ def _is_loopback(host: str | None) -> bool:
 
 
 def _normalize_origin(value: str) -> str:
-    """Return a URL in the form in which browsers send an origin.
+    """Return the origin of a URL, in the form that browsers send.
 
     The origin is in lower case, without the default port and without a trailing slash.
     """

@@ -44,8 +44,8 @@ AURORA_PROOF_UPDATE: Final = "await_proof"
 KEY_VERDICTS_QUERY: Final = "verdicts"
 """The name of the query that returns the verdicts of `CheckKeys` so far.
 
-The verdicts are not in the memo. Only the page that shows a running check reads the verdicts, and a running check needs
-a worker in any case, so a query is sufficient.
+The verdicts are not in the memo. They are read only while the check is running, and a running check needs a worker
+anyway, so a query is sufficient.
 """
 
 ENVIRONMENT_WORKFLOWS: Final = (PROVISION_ENVIRONMENT_WORKFLOW, DELETE_ENVIRONMENT_WORKFLOW)
@@ -235,7 +235,7 @@ def verification_workflow_id(environment_id: str) -> str:
 
 
 def health_schedule_id(region: str) -> str:
-    """Return the id of the schedule that starts the sweeps of a Region."""
+    """Return the id of the schedule that starts the sweeps in a Region."""
     return f"key-health/{region}"
 
 

@@ -160,7 +160,7 @@ async def _no_sweeps(_: EnvironmentService) -> CheckResult:
 
 
 async def check_sweeps(service: EnvironmentService, region: str) -> CheckResult:
-    """Check that a Region's health checks run.
+    """Check that the health checks in a Region are running.
 
     The schedule must exist and must not be paused. The latest sweep must be recent, and must have received answers from
     AWS.

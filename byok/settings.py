@@ -90,7 +90,7 @@ class Settings(BaseSettings):
         platform_role_arn: The role to which the customers' key policies grant access. The default is the role of the
             worker's AWS credentials.
         platform_keys: The platform's own keys for platform-managed environments, by Region (JSON). In every other
-            Region, platform-managed environments use the AWS managed keys of the platform's account.
+            Region, platform-managed environments use the AWS managed keys in the platform's account.
         home_region: The Region whose probe bucket holds the claims on all keys. The home Region must not change while
             an environment exists.
         regions: The Regions in use, separated by commas; only the home Region by default.

@@ -82,7 +82,7 @@ async def collect_bundle(environment_id: str, settings: Settings, *, mask_accoun
 
 
 def write_bundle(files: list[BundleFile], path: Path, environment_id: str) -> None:
-    """Write the bundle as a zip file that only this user can read.
+    """Write the bundle as a zip file that only the current user can read.
 
     Raises:
         OSError: The file cannot be written, or already exists.

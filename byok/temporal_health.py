@@ -67,7 +67,7 @@ def to_target(summary: RecordSummary) -> HealthTarget | None:
 
 
 async def list_targets(client: Client, region: str, after: str | None) -> tuple[list[HealthTarget], str | None]:
-    """List one page of a Region's READY environments.
+    """List one page of the READY environments in a Region.
 
     Args:
         client: A client with the plugin from `byok.temporal.make_plugin()`.
@@ -138,7 +138,7 @@ async def _ensure_schedule(client: Client, schedule_id: str, wanted: Schedule) -
 
 
 async def read_sweep(client: Client, region: str) -> SweepOutcome | None:
-    """Return the outcome of the latest completed sweep of a Region; None if there is no such sweep.
+    """Return the outcome of the latest completed sweep in a Region; None if there is no such sweep.
 
     The outcome comes from visibility, which may list a sweep shortly after the sweep ends. byok does not call
     `describe()` on the schedule, because the server allows only a few such calls at the same time (docs/behaviour.md).
@@ -152,7 +152,7 @@ async def read_sweep(client: Client, region: str) -> SweepOutcome | None:
     )
     sweeps = client.list_workflows(query, page_size=_RECENT_SWEEPS)
     await sweeps.fetch_next_page()
-    # Sweeps of a Region do not overlap, so the sweep that began last is the latest one.
+    # Only one sweep runs in a Region at a time, so the sweep that began last also ended last.
     for one in sorted(sweeps.current_page or (), key=lambda one: one.start_time, reverse=True):
         outcome = await one.memo_value(SWEEP_MEMO, None, type_hint=SweepOutcome)
         if outcome is not None:

@@ -83,7 +83,7 @@ def invalid_input_error(message: str, *details: Any) -> ApplicationError:
 
 @dataclass(frozen=True)
 class UndecodedInput:
-    """Takes the place of an input that cannot be decoded, until the interceptor fails the workflow with the error.
+    """Stands in for an input that cannot be decoded, and contains the error with which the workflow fails.
 
     If the converter raised the error, the workflow would fail before the interceptor could set search attributes.
     """
@@ -167,7 +167,7 @@ class _GuardedWorkflow(WorkflowInboundInterceptor):
 
 
 def require_valid_input(workflow_type: str, values: Sequence[object], kinds: Sequence[Any]) -> None:
-    """Require that a workflow's inputs match its `run` method in number and type.
+    """Require that the number and types of a workflow's inputs match its `run` method.
 
     Args:
         workflow_type: The name of the workflow in the error message.

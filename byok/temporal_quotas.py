@@ -109,7 +109,7 @@ class QuotaCounter:
             began = sorted([one.start_time async for one in self.client.list_workflows(query)])
             if len(began) < limit:  # between the two calls, a check became older than the window
                 continue
-            # Once this check is older than the window, the number of checks is one below the limit.
+            # `began[len(began) - limit]` is the check that must leave the window before another check is allowed.
             leaves = (began[len(began) - limit] if limit else now) + KEY_CHECK_WINDOW
             return ExceededQuota(
                 quota=Quota.KEY_CHECKS,

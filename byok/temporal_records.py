@@ -64,7 +64,7 @@ class UnreadableRecordError(RuntimeError):
 
 
 def decode_report(converter: PayloadConverter, name: str, payloads: Sequence[Payload]) -> RecordReport | None:
-    """Decode a signal of a record.
+    """Decode a signal that was sent to a record.
 
     If this version of byok does not know the signal or cannot decode the payload, return None.
     """
@@ -185,7 +185,7 @@ async def find_record(client: Client, environment_id: str) -> FoundRecord | None
 
 
 async def send_report(client: Client, task_queue: str, report: RecordReport) -> None:
-    """Send a report to the record of its environment.
+    """Send a report to the record of the environment that the report is about.
 
     If the environment has no open record, the report of a provisioning run creates one.
 

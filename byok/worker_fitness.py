@@ -166,7 +166,7 @@ def _require_role(caller: str) -> str:
 async def _take_no_work() -> None:
     """Do nothing, because this activity is never scheduled.
 
-    An unfit worker polls only so that Temporal lists the worker and the reason why it is unfit.
+    An unfit worker polls only so that Temporal's list of workers shows why the worker is unfit.
     """
 
 
@@ -178,7 +178,7 @@ class WorkerSupervisor:
         check: The function that checks the worker. The supervisor calls the function in a thread.
         make_worker: Creates a new worker whenever the check finds that the process is fit again.
         interval: The time between two checks.
-        details: More fields for the log line that reports the start of the worker.
+        details: Additional fields for the log line that reports the start of the worker.
     """
 
     client: Client

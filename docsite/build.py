@@ -44,7 +44,7 @@ def build(site: Path = SITE) -> int:
         work = Path(folder)
         write_sources(work / "docs", collect_sources())
         shutil.copy(CONFIG, work)
-        # Zensical sends no requests. If a later version sends requests, the requests fail, because there is no proxy at
+        # Zensical does not use the network. If a later version does, its requests fail, because there is no proxy at
         # this address.
         offline = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
         done = subprocess.run(
@@ -58,7 +58,7 @@ def build(site: Path = SITE) -> int:
         if done.returncode != 0:
             raise BuildError(f"Zensical failed:\n{done.stdout}{done.stderr}")
         built = work / "site"
-        for name in ("sitemap.xml", "404.html"):  # both require the site's address, which is unknown
+        for name in ("sitemap.xml", "404.html"):  # these files are useless without the site's address, which is unknown
             (built / name).unlink()
         pages = sorted(built.rglob("*.html"))
         for page in pages:

@@ -163,7 +163,7 @@ def _key_of(rule: ErrorRule) -> KeyPurpose | None:
 
 
 def _actor(rules: Sequence[ErrorRule]) -> str:
-    """Return the actors of the remedies' steps."""
+    """Return who performs the steps of the remedies for an error."""
     if all(rule.outcome in _EXPECTED for rule in rules):
         return "no one, because byok expects this answer"
     remedies = [build_remediation(rule.remedy, replace(_CONTEXT, key=_key_of(rule))) for rule in rules]

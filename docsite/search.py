@@ -1,9 +1,9 @@
 """Adapts the site's search to questions that users type as sentences.
 
-Zensical's search shows only sections that contain every word of the query, and splits words only at some characters.
-`How long is the audit trail kept?` therefore finds nothing: no section contains both `how` and `kept?`. This module
-makes the search ignore words that occur on most pages. The search then also shows sections that contain only some of
-the words, with the best matches first.
+Zensical's search shows only sections that contain every word of the query, and leaves some punctuation attached to the
+words. `How long is the audit trail kept?` therefore finds nothing: no section contains both `how` and `kept?`. This
+module makes the search ignore words that occur on most pages. The search then also shows sections that contain only
+some of the words, with the best matches first.
 """
 
 import json

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 RETRIED = {429, 503}
-"""The HTTP statuses after which the same request can succeed. The header Retry-After contains the time to wait."""
+"""The HTTP statuses after which a retry can succeed. The header Retry-After contains the time to wait."""
 
 
 class ByokError(Exception):

@@ -19,7 +19,7 @@ def split_page(items: Sequence[Item], limit: int, marker: str | None) -> tuple[S
     """Return the page that starts at a marker, and the marker of the next page (None after the last page).
 
     Args:
-        items: The complete list, always in the same order.
+        items: The complete list, in an order that never changes.
         limit: The maximum number of items on a page.
         marker: The marker that was returned with the previous page. None or empty for the first page.
 

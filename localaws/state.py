@@ -91,7 +91,7 @@ class Key:
 
 @dataclass
 class Alias:
-    """A name for a key in the same account and Region."""
+    """An alias: a name for a key in the alias's account and Region."""
 
     name: str
     arn: str
@@ -107,8 +107,8 @@ class Database:
         output: The resource as the Describe… operation returns it, without the status.
         life: The most recent status change, and the time at which the change is complete. The status is computed from
             these values.
-        grant_id: Id of RDS's grant on the cluster's customer key. None for a cluster with any other kind of key, and
-            for instances and snapshots.
+        grant_id: Id of RDS's grant on the customer's key, if this key encrypts the cluster. None for a cluster with any
+            other kind of key, and for instances and snapshots.
     """
 
     output: dict[str, Any]
@@ -159,7 +159,7 @@ class AwsState:
     Attributes:
         bucket_key_uploads: The ids of multipart uploads with an S3 Bucket Key. moto does not record this setting.
         database_seconds: How long it takes to create or delete a cluster or an instance.
-        propagation_seconds: How long it takes for a change of a key's policy or state to take effect in S3 and RDS.
+        propagation_seconds: How long it takes for a change to a key's policy or state to take effect in S3 and RDS.
     """
 
     keys: dict[str, Key] = field(default_factory=dict)

@@ -53,7 +53,7 @@ class FakeHealthActivities(FakeActivities):
 
     Attributes:
         state: The health state that the next checks return.
-        unreachable: The problem that the next checks return if AWS cannot be reached; None if AWS can be reached.
+        unreachable: The problem that the next checks report because AWS cannot be reached; None if it can be reached.
         started: The event that is set when a check begins.
         released: The event for which a running check waits before it ends.
         reports: Whether the checks send reports to the record. Without reports, the record shows earlier results.

@@ -1,4 +1,4 @@
-"""Every way in which a key can be broken, with the function that creates such a key and the error that AWS reports."""
+"""Every way in which a key can be broken, with the function that breaks a key in this way and AWS's error."""
 
 import uuid
 from collections.abc import Callable
@@ -21,7 +21,7 @@ class KeyFault:
 
     Attributes:
         name: A short description of the fault.
-        make: The function that creates such a key for a purpose, and returns the ARN that the customer pastes.
+        make: The function that creates a key with this fault, and returns the ARN that the customer pastes.
         s3_code: The problem code that byok reports for an S3 key with this fault.
         rds_code: The problem code that byok reports for an Aurora key with this fault.
         words: Words that the problem's message must contain.
@@ -124,7 +124,7 @@ def _wrong_region_in_via_service(aws: AwsHarness, which: KeyPurpose) -> str:
 def _without_last_statement(aws: AwsHarness, which: KeyPurpose) -> str:
     """Create a key without the last statement of its policy.
 
-    For an Aurora key, this is the grant statement. For an S3 key, this is the only statement.
+    In an Aurora key's policy, it is the grant statement. In an S3 key's policy, it is the platform's only statement.
     """
     return aws.create_key(*build_key_statements(which)[:-1])
 

@@ -17,7 +17,7 @@ TESTS: Final[dict[Resource, str]] = {
     Resource.BACKUPS: "test_automated_backups",
     Resource.SECRET: "test_managed_password",
 }
-"""The test of each resource's cells, by resource. Each test is parametrized with the acts."""
+"""For each resource, the test that proves the resource's cells. Each test is parametrized with the acts."""
 
 AURORA_CHECK_TEST: Final = "test_aurora_key_check"
 UNDO_TESTS: Final = ("test_undo", "test_cluster_works_after_undo_and_start")

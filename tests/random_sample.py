@@ -46,7 +46,7 @@ def list_names(source: str, module: str) -> Iterator[str]:
 
 
 def draw_mix(count: int, seed: str) -> list[tuple[str, str]]:
-    """Draw sentences from the three sources. Return each with its source, in random order."""
+    """Draw sentences from the three sources, and return each sentence with its source, in random order."""
     rng = random.Random(seed)
     own = [sentence for file in list_text_files() for sentence in list_sentences(file)]
     sources = {"byok": sorted(set(own)), "AWS": list_aws_sentences(), "Temporal": list_temporal_sentences()}

@@ -1,6 +1,7 @@
 """List sentences from the documentation of AWS and Temporal, with which readers can compare byok's sentences.
 
-Both come with packages that byok uses: botocore contains the reference of AWS's APIs, and `temporalio` has docstrings.
+The documentation comes with packages that byok uses: botocore has AWS's API references, and `temporalio` has
+docstrings.
 """
 
 import ast

@@ -16,7 +16,7 @@ _SHORTEST: Final = 4
 """The minimum number of words. A string with fewer words is a label, and has no grammar to judge."""
 
 _PRODUCT: Final = ("byok/", "activities/", "workflows/", "worker.py")
-"""The files whose string literals are byok's messages. In other files, string literals are test data or AWS's own."""
+"""The files whose string literals are byok's messages. In other files, string literals are test data or AWS's texts."""
 
 
 def list_text_files() -> list[str]:
@@ -43,7 +43,7 @@ def list_sentences(name: str) -> list[str]:
 
 
 def split_into_sentences(blocks: Iterable[str]) -> list[str]:
-    """Split blocks of text into sentences with normalised white space, without labels."""
+    """Split blocks of text into sentences, normalise the white space, and leave out labels."""
     sentences = [" ".join(part.split()) for block in blocks for part in _SENTENCE_END.split(block)]
     return [sentence for sentence in sentences if len(re.findall(r"\b[A-Za-z]{2,}\b", sentence)) >= _SHORTEST]
 

@@ -4,9 +4,9 @@ Temporal handles all retries: botocore makes one attempt, and the activities dec
 (`next_retry_delay`). Every activity has a time limit across all attempts (`schedule_to_close_timeout`), except the
 removal of a proof cluster.
 
-Most time limits are the sum of two values. The first is the maximum time that the activity waits for a resource. The
-second is `MAX_HOLD`, the maximum time that the activity is on hold because of a platform fault (contract 151). The
-activity itself measures how long it has waited for the resource, and does not count the time on hold
+Most time limits are the sum of two values: the maximum time that the activity waits for a resource, and `MAX_HOLD`, the
+maximum time that the activity is on hold because of a platform fault (contract 151). The activity itself measures how
+long it has waited for the resource, and does not count the time on hold
 (`activities.holds.has_patience_for`). If a fault lasts longer than the limit, the workflow stops and reports the fault.
 You can then replay the stopped workflow.
 """
@@ -27,7 +27,7 @@ _DEFINITE: Final = [
     if row.customer_key and row.outcome is ErrorOutcome.STOP and row.message is None
 ]
 """Errors that are never retried. The activities already mark these errors as non-retryable. The list is a second
-safeguard, and Temporal's UI shows the list."""
+safeguard, which is also visible in Temporal's UI."""
 
 _RETRY: Final = RetryPolicy(
     # The first pause is too short for users to notice.
@@ -104,7 +104,7 @@ REMOVE_PROOF_OPTIONS: Final = ActivityConfig(
 )
 
 WRITE_OPTIONS: Final = ActivityConfig(
-    # An attempt makes at most fourteen AWS calls, as many as the adoption of a bucket needs.
+    # An attempt makes at most fourteen AWS calls: adopting a bucket takes that many.
     start_to_close_timeout=timedelta(minutes=3),
     schedule_to_close_timeout=MAX_HOLD + timedelta(minutes=15),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,

@@ -45,7 +45,7 @@ class AttemptRecorder:
             progress.resume_after(self._resumed.timeline)
 
     def receive(self, stop: StoppedAttempt) -> bool:
-        """Resume the timeline after an earlier attempt's stop, and return whether it resumed.
+        """Continue the timeline of an earlier attempt that stopped. Return whether the timeline was continued.
 
         If this run is already stopping, the signal is this run's own report, and this method ignores the signal. This
         method does not compare run ids: after a reset to a point after the signal, the new run replays the signal, but

@@ -59,7 +59,7 @@ def is_cancelling() -> bool:
 
 
 def raise_if_cancelled() -> None:
-    """Raise if this task was cancelled while it waited for a write.
+    """Raise CancelledError if this task was cancelled while it waited for a write.
 
     Raises:
         asyncio.CancelledError: The task was cancelled.

@@ -11,7 +11,7 @@ from workflows.activity_options import SWEEP_OPTIONS
 
 @workflow.defn(name=CHECK_KEY_HEALTH_WORKFLOW)
 class CheckKeyHealth:
-    """Runs one sweep: checks all READY environments of a Region, page by page, and reports changes to their records.
+    """Runs one sweep: checks all READY environments in a Region, page by page, and reports changes to their records.
 
     A Temporal schedule starts the workflow. To check a Region immediately, trigger the schedule. To stop the checks,
     pause the schedule.

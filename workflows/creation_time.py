@@ -15,6 +15,6 @@ def find_creation_time() -> datetime:
     """Return when the environment was first requested, possibly by an earlier run."""
     try:
         earlier: EarlierAttempts | None = workflow.memo_value(EARLIER_ATTEMPTS_MEMO, None, type_hint=EarlierAttempts)
-    except ApplicationError:  # another program stored something else under the same memo key
+    except ApplicationError:  # another program has written this memo field
         earlier = None
     return find_creation(earlier.attempts if earlier else (), workflow.info().workflow_start_time)

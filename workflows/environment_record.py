@@ -30,9 +30,9 @@ class EnvironmentRecord:
     the environment is deleted. The environment's workflows send their reports as signals. The record runs no activities
     and no timers, so it causes no load between signals.
 
-    Every version of byok must be able to replay a record, including the version before an upgrade. The commands of the
-    workflow therefore depend only on the number of signals, and not on whether this version can decode the signals. A
-    signal that cannot be decoded, or that belongs to another environment, is ignored.
+    Every version of byok must be able to replay the history of a record, even if a newer version has written it. The
+    commands of the workflow therefore depend only on the number of signals, and not on whether this version can decode
+    the signals. A signal that cannot be decoded, or that belongs to another environment, is ignored.
     """
 
     def __init__(self) -> None:

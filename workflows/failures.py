@@ -77,9 +77,9 @@ def extract_problems(error: BaseException, request: RegionRequest, phase: Phase,
 def is_cancellation(error: BaseException) -> bool:
     """Return whether an error is the result of a cancellation request.
 
-    If an attempt fails after the request, the server does not retry the activity and reports the attempt's failure
-    instead of a cancellation. If the failure is retryable, only the cancellation request prevented a retry, so the
-    failure counts as a cancellation.
+    If an attempt fails after the workflow was cancelled, the server does not retry the activity and reports the
+    attempt's failure instead of a cancellation. If the failure is retryable, only the cancellation request prevented a
+    retry, so the failure counts as a cancellation.
     """
     return is_cancelled_exception(error) or (
         is_cancelling() and isinstance(error, ActivityError) and not is_non_retryable(error)

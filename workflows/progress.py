@@ -46,7 +46,7 @@ with workflow.unsafe.imports_passed_through():
 from workflows.creation_time import find_creation_time
 
 _MAX_EARLIER_ENTRIES: Final = 24
-"""The maximum number of phases from stopped attempts in the timeline, not counting the first entry of the timeline."""
+"""The maximum number of earlier entries that a resumed timeline keeps, in addition to the first entry."""
 
 
 class ProgressPublisher:
@@ -95,7 +95,7 @@ class ProgressPublisher:
         problems: Sequence[Problem] = (),
         evidence: Evidence | None = None,
     ) -> None:
-        """Enter a phase that is not final, and publish the progress. `advance` describes the arguments."""
+        """Enter a phase that is not final, and publish the progress. For the arguments, see `advance`."""
         self.publish(self.advance(phase, problems=problems, evidence=evidence))
 
     def advance(
@@ -114,7 +114,7 @@ class ProgressPublisher:
             problems: The problems that stopped the environment. Later phases keep these problems.
             evidence: The evidence, once the workflow has collected it.
             left_behind: The resources that a rollback or a deletion could not remove.
-            deletion: The proof of the deletion; given only with DELETED.
+            deletion: The proof of the deletion, which is passed only with the phase DELETED.
         """
         earlier = self._progress
         if earlier.timeline and earlier.timeline[-1].phase is phase:
@@ -224,7 +224,7 @@ def _published_progress(request: ProvisionRequest | DeleteRequest) -> Environmen
     """Return the progress that byok published when it started the workflow, or None if byok did not start it."""
     try:
         begun: EnvironmentProgress | None = workflow.memo_value(PROGRESS_MEMO, None, type_hint=EnvironmentProgress)
-    except ApplicationError:  # another program stored something else under the same memo key
+    except ApplicationError:  # another program has written this memo field
         return None
     return begun if begun is not None and begun.request == request else None
 
@@ -265,7 +265,7 @@ def find_requester() -> Requester | None:
     """Return who requested the run; None if byok did not start the run."""
     try:
         sender: Requester | None = workflow.memo_value(REQUESTER_MEMO, None, type_hint=Requester)
-    except ApplicationError:  # another program stored something else under the same memo key
+    except ApplicationError:  # another program has written this memo field
         return None
     return sender
 

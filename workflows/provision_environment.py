@@ -70,10 +70,10 @@ class ProvisionEnvironment:
     name can fail, and the environment works without it. The workflow also never removes a resource that an earlier run
     created.
 
-    The workflow creates the cluster first, because only this creation proves that the Aurora key works. If the Aurora
-    key does not work, the workflow stops within seconds, and there is nothing to undo. The workflow never makes two
-    writes that depend on a key at the same time, so that resetting the workflow to the failed write does not repeat any
-    other write.
+    The workflow creates the cluster first, because only creating a cluster proves that the Aurora key works. If the
+    Aurora key does not work, the workflow stops within seconds, and there is nothing to undo. The workflow never makes
+    two writes that depend on a key at the same time, so that resetting the workflow to the failed write does not repeat
+    any other write.
     """
 
     def __init__(self) -> None:
@@ -252,7 +252,7 @@ class ProvisionEnvironment:
         return extract_problem(error, self._request, self._record.phase, workflow.now())
 
     def _problems_of(self, branches: Sequence[asyncio.Task[None]], *, cut_short: bool = False) -> list[Problem]:
-        """Return the problems of failed branches.
+        """Return the problems with which the parallel branches failed.
 
         Args:
             branches: The branches, all of which have ended.

@@ -22,7 +22,7 @@ from workflows.workflow_id import require_workflow_id
 
 @workflow.defn(name=RECONCILE_TENANT_WORKFLOW)
 class ReconcileTenant:
-    """Compares the aliases and tags of both keys with the required ones, and writes the differences.
+    """Compares the aliases and tags on an environment's keys with the required ones, and writes those that differ.
 
     The workflow id is `tenant/<environment id>`. Once the environment exists, you can start the workflow at any time
     and as often as you like, even from Temporal's UI. A second run with the same request finds nothing to write. Before

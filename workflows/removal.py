@@ -62,7 +62,7 @@ async def remove_resources(
         plan: The environment's plan, which contains the names of its resources.
         request: The request whose values appear in the reported problems.
         phase: `Phase.ROLLING_BACK` or `Phase.DELETING`.
-        buckets: The buckets to remove; all buckets of the plan if None.
+        buckets: The buckets to remove. None means all buckets in the plan.
         final_snapshot: The name of the cluster's final snapshot, or None to take no snapshot.
 
     Returns:

@@ -36,8 +36,8 @@ async def reconcile_keys(
         request: The request whose values appear in the reported problems.
         environment: The environment that uses the keys.
         plan: The required labels.
-        on_progress: Called with the outcome so far after each successfully reconciled key, so that this outcome is
-            published even if a problem with the other key stops the workflow.
+        on_progress: Called with the outcome so far whenever the name is on a key. The outcome is therefore published
+            even if a problem with the other key stops the workflow.
 
     Raises:
         PhaseStoppedError: byok could not put the tenant name on one or both keys.

@@ -1,6 +1,6 @@
 """(f) The number of history events, billable actions and AWS calls per environment.
 
-(g) The same figures for environments with more buckets.
+(g) The number of history events, billable actions and AWS calls for environments with more buckets.
 """
 
 from collections import Counter

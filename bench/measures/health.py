@@ -109,6 +109,6 @@ async def _run_stack(folder: Path, sizes: HealthSizes) -> AsyncIterator[tuple[Be
     """Run a stack, let its worker create some environments, and yield the stack and one environment to copy."""
     async with run_bench_stack(folder, database_seconds=0, poll_seconds=0.5) as one:
         await one.start_worker()
-        number = sizes.warm_up - 1  # the client creates one more
+        number = sizes.warm_up - 1  # the client also creates one environment as a warm-up
         made = await one.run_client("-m", "bench.client", "--environments", str(number), "--concurrency", "50")
         yield one, await OriginalEnvironment.verify(one, made.names[0])

@@ -30,7 +30,7 @@ SCHEDULE_ACTIONS: Final = 2
 
 _SECONDS_A_MONTH: Final = 30 * 24 * 3600
 _LEAD: Final = 0.3
-"""How many seconds before the sweep the measurement starts."""
+"""The time from the start of the measurement until the sweep is due, in seconds."""
 
 _MAX_SETTLE_SECONDS: Final = 600.0
 _SETTLED_CPU: Final = 5.0

@@ -79,7 +79,7 @@ async def compare(stack: DevStack, bare_port: int, ready: str) -> dict[str, Late
 
 
 def build_create_request(stack: DevStack) -> tuple[str, str, str]:
-    """Build a request for a new environment, with only the fields that it needs."""
+    """Build a create request that sets only the required fields."""
     return "POST", "/v1/environments", build_request(stack).model_dump_json(exclude_unset=True)
 
 

@@ -101,7 +101,7 @@ async def repeat_calls(path: str, request: Request) -> dict[str, Any]:
                 state.calls[path] = await record_calls(state.temporal, path)
     for group in state.calls[path]:
         sent = (state.temporal.service_client._rpc_call(*call, **options) for call, options in group)
-        await asyncio.gather(*sent, return_exceptions=True)  # a missing workflow is a valid response too
+        await asyncio.gather(*sent, return_exceptions=True)  # "workflow not found" is a valid response, too
     return {"path": path, "calls": [call[0] for group in state.calls[path] for call, _ in group]}
 
 

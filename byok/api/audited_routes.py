@@ -25,8 +25,9 @@ AUDITED_ROUTES: Final[Mapping[tuple[str, str], AuditAction | None]] = {
     ("POST", f"{_ENVIRONMENT}/cancellation"): AuditAction.CANCEL,
     ("DELETE", _ENVIRONMENT): AuditAction.DELETE_ENVIRONMENT,
     ("POST", "/v1/key-checks"): AuditAction.CHECK_KEYS,
-    ("POST", "/v1/policy-checks"): None,  # evaluates the text in the request, and calls neither Temporal nor AWS
-    ("POST", "/v1/diagnoses"): None,  # likewise
+    # Policy checks and diagnoses only evaluate the text in the request, and call neither Temporal nor AWS.
+    ("POST", "/v1/policy-checks"): None,
+    ("POST", "/v1/diagnoses"): None,
     ("PUT", _ACCOUNT): AuditAction.REGISTER_ACCOUNT,
     ("DELETE", _ACCOUNT): AuditAction.UNREGISTER_ACCOUNT,
     ("POST", "/v1/account-proofs"): AuditAction.REGISTER_ACCOUNT,
@@ -46,8 +47,8 @@ AUDITED_ROUTES: Final[Mapping[tuple[str, str], AuditAction | None]] = {
     ): AuditAction.SIGN_IN,  # a provider redirects the browser here, so the request is a GET
     ("POST", "/sign-out"): AuditAction.SIGN_OUT,
 }
-"""The audit action of each route. The action is None for a route that changes nothing and uses no key. Requests to such
-a route are not recorded."""
+"""The audit action of each route. If a route changes nothing and uses no key, its action is None, and requests to the
+route are not recorded."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ _ROUTES: Final[tuple[tuple[str, re.Pattern[str], EntryPoint, AuditAction], ...]]
 def match_audited_route(scope: Scope) -> AuditedRequest | None:
     """Return the action and the path parameters of a request.
 
-    Return None if the route does not exist or leaves no audit records.
+    Return None if the route does not exist, or if its requests are not recorded.
     """
     if scope["type"] != "http":
         return None

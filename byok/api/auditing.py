@@ -45,8 +45,8 @@ class RequestAudit:
     async def record_intent(self, action: AuditAction, target: AuditTarget) -> None:
         """See `RequestRecorder`.
 
-        The record contains the route's action, and `action` is ignored: for a replay, `EnvironmentService` can pass the
-        action for creating an environment.
+        The record contains the route's action. The argument `action` is ignored, because for a replay
+        `EnvironmentService` can pass the action for creating an environment.
         """
         if self.has_intent:
             return

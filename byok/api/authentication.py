@@ -129,7 +129,8 @@ def require_organisation_name(organisation: str) -> str:
     """Return an organisation's name if it is valid.
 
     Raises:
-        InvalidOrganisationError: The name is invalid. The wildcard `*` for the vendor's staff is not a valid name.
+        InvalidOrganisationError: The name is invalid. `*` is not a valid name, because it is the wildcard for the
+            vendor's staff.
     """
     if not re.fullmatch(ORGANISATION_PATTERN, organisation):
         raise InvalidOrganisationError(

@@ -35,7 +35,7 @@ Region = Annotated[RegionName, Path(description="An AWS Region.", examples=["eu-
 
 
 def require_region_in_use(state: ApiState, region: str) -> None:
-    """Require that the platform uses the Region of a request.
+    """Check that the platform uses the Region in a request.
 
     Raises:
         ProblemError: The platform does not use the Region. The error lists the Regions in use.

@@ -31,8 +31,8 @@ def make_http_protocol(timeout_seconds: float) -> type[H11Protocol]:
             self._cancel_deadline()
 
         def _update_deadline(self) -> None:
-            # After an early response, such as a 413, the client may still be sending the body. The deadline for the
-            # next request also applies to the rest of this body.
+            # After an early response, such as a 413, the client may still be sending the body. The client must finish
+            # sending it before the deadline for the headers of the next request.
             answering = self.cycle is not None and not self.cycle.response_complete
             if answering or self.transport.is_closing():
                 self._cancel_deadline()

@@ -37,11 +37,11 @@ _LIFETIME_SECONDS: Final = 300.0
 """How long loaded keys are used before byok loads them again."""
 
 _ASK_AGAIN_SECONDS: Final = 30.0
-"""The minimum time between two refreshes that are triggered by unknown keys. Without a minimum, every forged token
-would cause a refresh."""
+"""The minimum time between two refreshes that are triggered by unknown keys. Without this minimum, every forged token
+would trigger a refresh."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
-"""How long byok waits after a failure to load the issuer's keys. Until then, byok rejects tokens without calling the
-issuer."""
+"""The pause before byok retries a failed attempt to load the issuer's keys. During the pause, byok rejects tokens
+without calling the issuer."""
 
 
 class TokenTimeError(UnauthenticatedError):
@@ -66,8 +66,8 @@ class SigningKey:
     def from_jwk(cls, jwk: Any) -> Self | None:
         """Read a JWK. Return None if the key cannot sign tokens, or if its type is not supported (RFC 7517 section 5).
 
-        `alg`, `use`, `key_ops` and `kid` are optional (RFC 7517 section 4). Without `alg`, the key may sign with any
-        algorithm of its type and curve.
+        `alg`, `use`, `key_ops` and `kid` are optional (RFC 7517 section 4). If `alg` is absent, the key can sign with
+        any algorithm for its type and curve.
         """
         try:
             if jwk.get("use", "sig") != "sig" or "verify" not in jwk.get("key_ops", ["verify"]):

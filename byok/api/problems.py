@@ -77,7 +77,7 @@ class ProblemDetails(BaseModel):
         title: The name of the HTTP status.
         status: The HTTP status.
         detail: What happened and what to do, for a human reader.
-        code: The same code as on the command line.
+        code: The problem code, which the CLI also shows.
         errors: The invalid fields, if the request is invalid.
         problems: The problems that stopped a workflow, in the same format as in the status.
         request_id: The id of the request, as in the header `X-Request-Id` and in the audit trail.

@@ -41,7 +41,7 @@ def build_rate_limit_headers(
 
 
 def build_quota_headers(exceeded: ExceededQuota) -> dict[str, str]:
-    """Build the headers for an exceeded quota of an organisation."""
+    """Build the headers for a request that would exceed an organisation's quota."""
     return build_rate_limit_headers(
         exceeded.quota,
         exceeded.limit,

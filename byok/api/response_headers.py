@@ -1,4 +1,4 @@
-"""Adds the headers that every response needs, and the content security policy of pages."""
+"""Adds security and caching headers to every response, including a content security policy."""
 
 from dataclasses import dataclass
 from typing import Final

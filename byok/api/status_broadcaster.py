@@ -30,7 +30,7 @@ Without this wait, byok would poll an unreachable Temporal server in a tight loo
 
 
 class TooManyStreamsError(Exception):
-    """The organisation has reached its limit of open streams."""
+    """The organisation has reached its maximum number of open streams."""
 
 
 @dataclass
@@ -74,7 +74,7 @@ class StatusBroadcaster:
     _open: Counter[str | None] = field(default_factory=Counter, repr=False)
 
     def require_free_stream(self, caller: Caller) -> None:
-        """Require that the caller's organisation has not reached its limit of open streams.
+        """Check that the caller's organisation may open another stream.
 
         Raises:
             TooManyStreamsError: The organisation has reached its limit.

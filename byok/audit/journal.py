@@ -208,7 +208,7 @@ def read_records(piece: Path) -> Iterator[AuditRecord]:
     """Yield a piece's records. If a crash left the last line incomplete, that line is skipped.
 
     Raises:
-        ValueError: A complete line is not a valid audit record. The message contains the line's number.
+        ValueError: A complete line is not a valid audit record. The message contains the line number.
     """
     for number, line in enumerate(piece.read_bytes().splitlines(keepends=True), 1):
         if not line.endswith(b"\n"):

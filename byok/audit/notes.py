@@ -29,7 +29,7 @@ async def format_reset_reason(converter: DataConverter, step: str, requester: Re
 
 
 async def parse_note(converter: DataConverter, text: str) -> tuple[Requester | None, str]:
-    """Parse the reason of a reset or a cancellation into the requester and a readable reason.
+    """Split the reason for a reset or a cancellation into the requester and a readable reason.
 
     The readable reason is the reason that the requester gave. If the requester of a reset gave no reason, the readable
     reason is the name of the activity at which the run resumes. If a person wrote the text, the requester is None, and
@@ -53,7 +53,7 @@ async def encode_requester(converter: DataConverter, requester: Requester | None
 
 
 async def decode_requester(converter: DataConverter, note: str) -> Requester | None:
-    """Return the requester in a note; None if the text is not a note, for example because a person wrote the text."""
+    """Return the requester that a note contains; None if byok did not write the text, for example if a person did."""
     try:
         if note.startswith("{"):
             return Requester.model_validate_json(note)

@@ -1,7 +1,7 @@
 """Ships closed pieces of the journal to an S3 bucket with Object Lock (contract 147).
 
 A piece stays on disk until S3 has confirmed that the piece's object is stored, so the shipper does not need to record
-its progress. An S3 outage delays only the shipping.
+its progress. An S3 outage delays shipping, but does not affect the journal.
 """
 
 import asyncio
@@ -82,14 +82,15 @@ class S3AuditSink:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] != 412:  # noqa: PLR2004 - HTTP's own number
                 raise
             # An earlier attempt stored the piece, but its response was lost. The object's name contains a digest of the
-            # content, so the stored object has the same content.
+            # content, so the object in the bucket has the same content as this piece.
 
 
 class AuditShipper:
     """Ships closed pieces, oldest first, until the task is cancelled.
 
     Args:
-        journal: The journal whose directory contains the pieces. Pieces of processes that have ended are shipped too.
+        journal: The journal whose directory contains the pieces. The shipper also ships pieces that were left behind by
+            processes that have ended.
         sink: Where to ship the pieces.
     """
 

@@ -88,7 +88,7 @@ def run() -> int:
         The exit code.
     """
     try:
-        app(prog_name="byok")  # if Python runs `-m byok`, the default would be the path of a module
+        app(prog_name="byok")  # with `python -m byok`, the default name is the path of a module
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BrokenPipeError:  # `byok list | head`

@@ -118,7 +118,7 @@ def lay_out_example(command: str, width: int) -> Iterator[str]:
 
 
 def lay_out_section(title: str, lines: Iterable[str]) -> Iterator[str]:
-    """Lay out a section after an empty line.
+    """Lay out a section, preceded by a blank line.
 
     A section without lines is omitted.
     """

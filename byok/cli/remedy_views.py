@@ -15,7 +15,7 @@ from byok.domain.models import Problem
 from byok.domain.remediation import Actor, Remediation, RemedyStep
 
 _INDENT: Final = 5
-"""The width of `  1. `, with which each step begins."""
+"""The width of a step's number and the spaces around it (`  1. `)."""
 
 
 _LONGEST: Final = 8

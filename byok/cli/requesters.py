@@ -1,4 +1,4 @@
-"""Builds the requester of a command, and connects to Temporal on the requester's behalf (contract 147)."""
+"""Identifies the user who runs a command, and connects to Temporal on the user's behalf (contract 147)."""
 
 import getpass
 import socket

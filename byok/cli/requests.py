@@ -135,7 +135,7 @@ def find_request_problems(request: ProvisionRequest | KeyPairRequest, settings: 
 
 
 def refusal_as_json_dict(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:
-    """Return a status in JSON that contains the problems for which a request was rejected. Nothing was started."""
+    """Return a status with the problems for which byok rejected a request, as JSON. Nothing was started."""
     found = [as_json_dict(item) for item in problems]
     nothing: dict[str, object] = {
         "timeline": [],

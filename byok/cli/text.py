@@ -32,9 +32,9 @@ def render_table(headings: Sequence[str], rows: Sequence[Sequence[str]], styles:
 
 
 class GrowingTable:
-    """A table to which rows are added in several parts.
+    """A table whose rows are rendered in several batches.
 
-    If a later part contains wider values, the columns become wider from this part on.
+    If a later batch contains wider values, the columns become wider from that batch on.
 
     Args:
         headings: The headings, which are rendered before the first rows.
@@ -45,7 +45,7 @@ class GrowingTable:
         self._widths = [0] * len(headings)
 
     def render(self, rows: Sequence[Sequence[str]], styles: Sequence[str]) -> Text:
-        """Render further rows, each with a style."""
+        """Render the next batch of rows, each with a style."""
         lines = [*self._headings, *rows]
         self._widths = [max(width, *(len(line[i]) for line in lines)) for i, width in enumerate(self._widths)]
         styles, self._headings = ["dim"] * len(self._headings) + [*styles], []
@@ -63,6 +63,6 @@ def format_time(time: datetime) -> str:
 def format_clock(time: datetime) -> str:
     """Format the time of day in UTC, with the time zone.
 
-    This format is for successive lines that are only minutes apart.
+    Use this format for consecutive lines whose times are only minutes apart.
     """
     return f"{time.astimezone(UTC):%H:%M:%S} UTC"

@@ -1,1 +1,1 @@
-"""The rules of byok, in pure Python and pydantic, without I/O."""
+"""byok's rules, in pure Python and pydantic, without I/O."""

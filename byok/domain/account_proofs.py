@@ -78,7 +78,7 @@ class InvalidProofTokenError(ValueError):
 
 @dataclass(frozen=True)
 class SignedIdentityRequest:
-    """A pre-signed GetCallerIdentity request to an accepted endpoint of STS.
+    """A pre-signed GetCallerIdentity request to an STS endpoint that byok accepts.
 
     Attributes:
         url: The URL, built from the checked parts of the token. The URL is a credential: never log or store it.

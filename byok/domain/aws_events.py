@@ -54,7 +54,8 @@ does not enable a key that is pending deletion."""
 
 _WAITING_DAYS: Final = range(7, 31)
 _DEFAULT_DAYS: Final = 30
-"""The waiting period of ScheduleKeyDeletion, and its default (KMS API, ScheduleKeyDeletion)."""
+"""The default waiting period. `_WAITING_DAYS` contains all waiting periods that KMS accepts (KMS API,
+ScheduleKeyDeletion)."""
 
 _RDS_INSTANCE: Final = "RDS DB Instance Event"
 _RDS_CLUSTER: Final = "RDS DB Cluster Event"

@@ -25,7 +25,7 @@ def use_docs_url(url: str) -> None:
 
 
 def read_docs_url(environ: Mapping[str, str]) -> str:
-    """Return the address of the documentation that the settings BYOK_DOCS_URL and BYOK_API__PUBLIC_URL define."""
+    """Determine the address of the documentation from the settings BYOK_DOCS_URL and BYOK_API__PUBLIC_URL."""
     public_url = environ.get("BYOK_API__PUBLIC_URL", "").rstrip("/")
     return environ.get("BYOK_DOCS_URL") or f"{public_url}{DOCS_PATH}"
 

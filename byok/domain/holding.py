@@ -22,8 +22,8 @@ _STEPS: Final = 600
 """The ratio of the longest pause to the ceiling of the first pause: by default, 10 minutes to 1 second."""
 
 _EXTRA: Final = 0.2
-"""The maximum random addition to the longest pause, as a fraction of that pause. The addition prevents held activities
-from retrying at the same time."""
+"""The maximum jitter, as a fraction of the longest pause. Jitter prevents held activities from retrying at the same
+time."""
 
 
 def choose_pause(
@@ -33,12 +33,12 @@ def choose_pause(
 
     The ceiling of the pause doubles with each attempt until it reaches the longest pause. While the ceiling is shorter
     than the longest pause, the pause is a random time between zero and the ceiling ("full jitter", AWS Architecture
-    Blog, "Exponential Backoff And Jitter"). From then on, the pause is `longest` plus a random amount of up to a fifth
-    of `longest`.
+    Blog, "Exponential Backoff And Jitter"). From then on, the pause is `longest` plus random jitter of up to 20 % of
+    `longest`.
 
     Args:
-        attempt: The number of the attempt that failed, starting at 1 with the first attempt of this hold.
-        longest: The longest pause, without the random addition.
+        attempt: The number of the attempt that failed, counted from 1 since the hold began.
+        longest: The longest pause, without jitter.
         uniform: The function that returns a random number between its two arguments.
     """
     ceiling = longest / _STEPS * 2 ** min(attempt - 1, _STEPS.bit_length())

@@ -10,8 +10,8 @@ from byok.domain.vendor import VendorProfile
 
 ENVIRONMENT_ID_PATTERN: Final = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 ENVIRONMENT_ID_MAX_LENGTH: Final = 32
-"""With an id of this length and the longest prefix and purpose, a bucket name is 63 characters long, which is S3's
-limit."""
+"""The maximum length of an environment's id. If the id, the prefix and the purpose all have their maximum length, the
+bucket name has 63 characters, which is S3's limit."""
 
 MAX_PROOF_CLUSTERS: Final = 3
 """The maximum number of proof clusters that can exist at the same time in one account and Region. A proof cluster shows
@@ -39,7 +39,7 @@ def writer_identifier(vendor: VendorProfile, environment_id: str) -> str:
 def bucket_name(vendor: VendorProfile, environment_id: str, purpose: str, account: str, region: str) -> str:
     """Return the name of one of the environment's buckets.
 
-    A bucket name must be unique across all accounts of a partition. A digest of the account, the Region and the
+    A bucket name must be unique across all accounts in a partition. A digest of the account, the Region and the
     environment id avoids a collision if two installations of byok each have an environment with the same id.
     """
     digest = hashlib.sha256(f"{account}/{region}/{environment_id}".encode()).hexdigest()[:8]
@@ -95,8 +95,8 @@ def organisation_tags(vendor: VendorProfile, organisation: str | None) -> dict[s
 def owner_tags(vendor: VendorProfile, environment_id: str, organisation: str | None) -> dict[str, str]:
     """Return the tags that decide whether a resource belongs to an environment.
 
-    An environment of an organisation owns only resources with the organisation's tag (contract 146). If the tag were
-    not required, an organisation could request an environment id that the vendor uses, and would own the vendor's
+    An organisation's environment owns only resources with the organisation's tag (contract 146). If the tag were not
+    required, an organisation could request an environment id that the vendor uses, and would own the vendor's
     resources.
     """
     return {environment_tag_key(vendor): environment_id, **organisation_tags(vendor, organisation)}

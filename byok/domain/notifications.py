@@ -51,13 +51,13 @@ CLOCK_POINTS: Final = (timedelta(days=3), timedelta(days=1), timedelta(hours=6))
 """The times before a deadline at which byok sends a reminder."""
 
 REMINDER_PERIOD: Final = timedelta(hours=6)
-"""byok still sends a reminder for this long after its scheduled time."""
+"""How long after its scheduled time byok still sends a reminder."""
 
 _WORKING: Final = frozenset({HealthState.HEALTHY, HealthState.DEGRADED})
 
 _EXTRA: Final = 0.2
-"""The maximum random addition to a pause, as a fraction of the pause. The addition spreads the retries after an
-endpoint's outage."""
+"""The maximum jitter, as a fraction of the pause. After an outage of an endpoint, jitter prevents all deliveries from
+retrying at the same time."""
 
 _SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the prefix of every secret
 _SECRET_BYTES: Final = range(24, 65)
@@ -111,7 +111,7 @@ class WebhookEndpoint(BaseModel):
     Only a worker's settings contain the URL and the secrets. Data that byok sends to Temporal contains only the name.
 
     Attributes:
-        url: The https URL. It may contain a token, so no message, log line or `repr()` contains the URL.
+        url: The https URL. The URL may contain a token, so it never appears in a message, a log line or a `repr()`.
         secrets: One or two secrets, the newest first. Each request is signed with every secret, so that the receiver
             can switch from the old secret to the new secret at any time.
         organisation: Deliver only notifications about this organisation's environments.
@@ -186,8 +186,8 @@ def build_change_notifications(target: HealthTarget, report: HealthReport) -> tu
 def build_missed_notifications(target: HealthTarget) -> tuple[Notification, ...]:
     """Build the notifications about the last recorded change, if byok may have failed to send them.
 
-    These notifications have the same ids as the notifications from `build_change_notifications`. They lack AWS's
-    message, because the summary in the record does not contain the message.
+    These notifications have the same ids as the notifications from `build_change_notifications`. The notifications do
+    not contain AWS's message, because the summary in the record does not contain it.
     """
     last = target.last
     if last is None or last.unannounced is None:
@@ -310,7 +310,7 @@ def choose_retry_pause(
 ) -> timedelta:
     """Return how long to wait before the next delivery attempt.
 
-    The result includes a random addition of up to a fifth of the pause.
+    The result includes random jitter of up to 20 % of the pause.
 
     Args:
         attempt: The number of the attempt that failed, starting at 1.

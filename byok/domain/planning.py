@@ -1,4 +1,4 @@
-"""Plans an environment before the first AWS call: its names, tags and buckets, and the findings about the request."""
+"""Plans an environment's names, tags and buckets before the first AWS call, and checks the request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ class Platform:
         blueprint: The contents of every environment.
         prove_aurora_keys: Whether a check may create proof clusters, which show whether an Aurora key works.
         keys: The platform's own keys, by Region. In every other Region, platform-managed environments use the AWS
-            managed keys of the platform's account.
+            managed keys in the platform's account.
         home_region: The Region whose probe bucket contains the claims on all keys.
         regions: The Regions in use.
         recover_clusters: Whether byok starts a cluster that lost its key, once the key is usable again.

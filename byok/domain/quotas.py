@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from byok.domain.scopes import ORGANISATION_PATTERN
 
 QUOTA_EXCEEDED_CODE: Final = "byok.QuotaExceeded"
-"""The problem code for an exhausted quota of an organisation."""
+"""The problem code for a request that would exceed an organisation's quota."""
 
 KEY_CHECK_WINDOW: Final = timedelta(hours=1)
 """The sliding window in which byok counts the checks of a key."""
@@ -30,7 +30,7 @@ class Quota(StrEnum):
 
 
 class QuotaLimits(BaseModel):
-    """The limits of one organisation.
+    """The limits that apply to one organisation.
 
     Attributes:
         environments: How many environments the organisation may have. Every environment counts until it is DELETED.
@@ -47,7 +47,7 @@ class QuotaLimits(BaseModel):
 
 
 class QuotaOverrides(BaseModel):
-    """The limits of one organisation that differ from the common limits.
+    """The limits that apply to one organisation instead of the common limits.
 
     If a limit is None, the common limit applies.
     """
@@ -76,7 +76,7 @@ class Quotas(QuotaLimits):
 
 
 class ExceededQuota(BaseModel):
-    """An exhausted quota of an organisation.
+    """A quota that an organisation has exhausted.
 
     Attributes:
         limit: The organisation's limit.

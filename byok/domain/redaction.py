@@ -16,10 +16,10 @@ _SECRET_NAME: Final = re.compile(
 )
 _CREDENTIALS: Final = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----"
-    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"  # an AWS access key id
-    r"|\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"  # a JSON web token
-    r"|\bwhsec_[\w+/=-]+"  # a secret of Standard Webhooks
-    r"|(?<=://)[^/\s@\"']+@"  # user name and password in a URL
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"  # an AWS access key id,
+    r"|\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"  # a JSON web token,
+    r"|\bwhsec_[\w+/=-]+"  # a Standard Webhooks secret,
+    r"|(?<=://)[^/\s@\"']+@"  # or the user name and password in a URL
     r"|(?i:\b(?:bearer|basic)\s+[\w.~+/=-]{8,})"
     r"|(?i:\bX-Amz-(?:Signature|Security-Token|Credential)=[^&\s\"']+)",
     re.DOTALL,

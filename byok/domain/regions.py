@@ -64,7 +64,7 @@ REGION_NAMES: Final[Mapping[str, str]] = {
 REGIONS: Final = tuple(REGION_NAMES)
 
 _SIMILAR: Final = 0.6
-"""The minimum similarity at which a name counts as a misspelling of a Region, the same as `difflib`'s default."""
+"""The minimum similarity at which a name counts as a misspelling of a Region. The value is `difflib`'s default."""
 
 
 class RegionNotInUseError(ValueError):

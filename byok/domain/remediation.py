@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class _Part(BaseModel):
-    """Base class of the parts of a remedy, which workflows store. Readers ignore unknown fields."""
+    """Base class for the parts of a remedy. Workflows store these parts, and readers ignore unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -113,7 +113,8 @@ class RemedyStep(_Instruction):
         link: The page of the AWS console for this step; None if byok does not know a page.
         cases: The possible results of a step that checks something, the most likely first; the other results need no
             action.
-        script: Whether the step runs the script that collects the facts about the keys, whose output byok diagnoses.
+        script: Whether the step runs the script that collects facts about the keys, so that byok can diagnose the
+            output.
         retry: What to repeat; given only in the last step of a remedy.
     """
 

@@ -12,7 +12,7 @@ EVERY_ORGANISATION: Final = "*"
 
 
 class Scope(StrEnum):
-    """A permission of an API caller."""
+    """A permission that an API caller can have."""
 
     READ = "environments:read"
     WRITE = "environments:write"

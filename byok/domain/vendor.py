@@ -1,7 +1,7 @@
 """The names that customers see and that differ from vendor to vendor.
 
-The defaults must match the names of the reference vendor exactly (contract, sections 3 to 5 and 8). To use byok,
-another vendor only needs to define its own profile; the code stays unchanged.
+The defaults must exactly match the reference vendor's names (contract, sections 3 to 5 and 8). To use byok, another
+vendor defines its own profile, and does not need to change the code.
 """
 
 import re
@@ -151,17 +151,17 @@ class VendorProfile(BaseModel):
 
     @property
     def s3_access_sid(self) -> str:
-        """Sid of the S3 key's only statement (contract 61)."""
+        """Sid of the platform's only statement in the S3 key's policy (contract 61)."""
         return f"Allow{self.name}PlatformS3Access"
 
     @property
     def rds_describe_key_sid(self) -> str:
-        """Sid of the Aurora key's first statement (contract 67)."""
+        """Sid of the platform's first statement in the Aurora key's policy (contract 67)."""
         return f"Allow{self.name}PlatformRDSDescribeKey"
 
     @property
     def rds_grants_sid(self) -> str:
-        """Sid of the Aurora key's second statement (contract 70)."""
+        """Sid of the platform's second statement in the Aurora key's policy (contract 70)."""
         return f"Allow{self.name}PlatformRDSGrants"
 
     @property

@@ -36,7 +36,7 @@ class Ports:
         """Check that all ports are different and free.
 
         Raises:
-            DevStackError: Two ports are the same, or a port is in use. The message contains the option to change.
+            DevStackError: Two ports are the same, or a port is in use. The message names the option to change.
         """
         named = {f"--{one.name}-port": getattr(self, one.name) for one in fields(self)}
         if len(set(named.values())) < len(named):

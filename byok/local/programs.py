@@ -1,4 +1,4 @@
-"""Finds the programs that byok starts by their file path: `worker.py` and `localaws`."""
+"""Finds the files of the programs that byok runs as child processes: `worker.py` and `localaws`."""
 
 from pathlib import Path
 from typing import Final

@@ -38,7 +38,7 @@ def render_collection_script(
 # escaped, and with spaces in place of control characters.
 _SCRIPT: Final = """\
 : 'Collects the state of two KMS keys as JSON, for a diagnosis. The script is read-only and changes nothing.
-Run it with credentials of the account that owns the keys, in AWS CloudShell or wherever the AWS CLI is installed.
+Run it with credentials for the account that owns the keys, in AWS CloudShell or wherever the AWS CLI is installed.
 Preferably, save this script as {file}, run this command, and send back the file keys.json:
   bash {file} > keys.json
 The output contains key policies, aliases, tags and the identity that ran the script. It contains no secrets.'

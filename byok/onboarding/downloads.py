@@ -19,7 +19,7 @@ class Download:
     """A file to download.
 
     Attributes:
-        name: The file name. The commands and the instructions for the customer contain the same file name.
+        name: The file name, which the customer's commands and instructions also use.
     """
 
     name: str

@@ -39,7 +39,7 @@ async def register_proved_account(
 
     Temporal starts at most one workflow per nonce, even if several processes request it, because Temporal retains a
     closed workflow for far longer than a nonce is valid. Other requests can change the registration of the account at
-    the same time: if two writes conflict, S3 accepts only the first write.
+    the same time. If two writes conflict, S3 accepts only the first write.
     """
     used = AccountProofUsedError(
         "This nonce has already been used. List the accounts to see whether the account is registered; if it is not, "

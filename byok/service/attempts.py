@@ -2,7 +2,7 @@
 
 The history of the current run contains every attempt that was resumed by a reset: each reset adds an event to the
 history, and reapplies the reports of earlier stops to the new run (`workflows.attempts`). The memo lists the attempts
-before the workflow's start. Temporal keeps the history and the memo for as long as it keeps the current run. An attempt
+before the workflow started. Temporal keeps the history and the memo for as long as it keeps the current run. An attempt
 can be missing from both the history and the memo, for example because a person started the workflow in Temporal's UI or
 terminated the attempt. byok then reads the attempt from its own run, unless Temporal has deleted that run.
 """

@@ -33,7 +33,7 @@ async def check_subject(reader: EnvironmentReader, subject: EventSubject) -> lis
         targets = await _find_targets(reader.client, subject)
     for target in targets:
         request = VerificationRequest(**{name: getattr(target, name) for name in VerificationRequest.model_fields})
-        # A key belongs to one environment, so an event rarely affects more than one.
+        # An event rarely affects more than one environment, because environments do not share keys.
         await reader.record_intent(AuditAction.VERIFY_ENVIRONMENT, request.model_dump())
         with translate_temporal_errors():
             await _report_deletion(reader, target, subject)

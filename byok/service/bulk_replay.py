@@ -14,8 +14,8 @@ from byok.service.replay import require_replayable
 from byok.service.temporal_errors import translate_temporal_errors
 
 MAX_CONCURRENT_REPLAYS: Final = 5
-"""The maximum number of replays at the same time. A replay makes half a dozen calls to Temporal, and each replayed
-environment then calls AWS."""
+"""The maximum number of concurrent replays. A replay makes half a dozen calls to Temporal, and the workflow of
+each replayed environment then calls AWS."""
 
 _QUOTE: Final = "'"
 

@@ -30,7 +30,7 @@ class ExplainedClaim(RecordModel):
 
     Attributes:
         account: The account that owns the key.
-        key_arn: The ARN of the key when it was claimed. A claim on a multi-Region key applies to all its replicas.
+        key_arn: The ARN with which the key was claimed. A claim on a multi-Region key applies to all its replicas.
         environment_id: The environment that holds the claim.
         phase: The environment's phase in Temporal; None if Temporal does not know the environment.
         exists: Whether AWS lists a resource of the environment.

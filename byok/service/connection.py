@@ -17,7 +17,7 @@ async def connect_service(quotas: Quotas | None = None, *, call_timeout: timedel
     The settings of the connection come from Temporal's environment configuration.
 
     Args:
-        quotas: How much each organisation may use; needed only by a program that starts workflows.
+        quotas: How much each organisation may use. Only a program that starts workflows needs this argument.
         call_timeout: How long one call to Temporal may take; None for the SDK's default limit.
 
     Raises:

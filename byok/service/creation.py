@@ -32,8 +32,8 @@ _RESTART_AFTER: Final = {
     Phase.DELETED: WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     Phase.STOPPED: WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
 }
-"""The phases from which an environment can start over, each with the strictest workflow id reuse policy that allows
-this.
+"""The phases from which an environment can start over, each with the strictest workflow id reuse policy that allows a
+new run.
 """
 
 

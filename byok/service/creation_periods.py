@@ -1,4 +1,4 @@
-"""Positions in the list of environments, and the creation periods in which byok reads the list."""
+"""Positions in the list of environments, and periods of creation time. byok reads the list period by period."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

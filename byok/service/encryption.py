@@ -1,4 +1,4 @@
-"""Refuses a request whose kind of encryption differs from the one that Temporal's data shows for the environment.
+"""Refuses a request whose kind of encryption differs from the environment's, according to the data in Temporal.
 
 The workflow makes the final decision, because it compares the request with the keys of the existing resources in AWS.
 """
@@ -12,8 +12,8 @@ from byok.service.status import EnvironmentStatus
 def is_encryption_fixed(status: EnvironmentStatus) -> bool:
     """Return whether an environment's latest run determines the environment's encryption.
 
-    A run that stopped without a cluster does not determine the encryption, because someone may have started the run in
-    Temporal's UI with the wrong input.
+    If a run stopped before it had a cluster, its request does not count, because a person may have started the run in
+    Temporal's UI with the wrong kind of encryption.
     """
     if status.is_deletion or status.phase is Phase.DELETED:
         return False

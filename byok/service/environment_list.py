@@ -47,12 +47,12 @@ class EnvironmentFilter:
     """Which environments to list.
 
     Attributes:
-        prefix: Only those whose id begins with this text.
-        phase: Only those in this phase.
-        health: Only those with this health status.
-        region: Only those in this AWS Region.
-        problem_code: Only those that stopped with this problem code.
-        text: Only those whose id, organisation or tenant name contains this lower-case text.
+        prefix: Only environments whose id begins with this text.
+        phase: Only environments in this phase.
+        health: Only environments with this health status.
+        region: Only environments in this AWS Region.
+        problem_code: Only environments that stopped with this problem code.
+        text: Only environments whose id, organisation or tenant name contains this lower-case text.
     """
 
     prefix: str = ""
@@ -196,7 +196,7 @@ class EnvironmentList:
         return self._without_time
 
     def _build_queries(self, narrow: str) -> list[str]:
-        """Return queries that find all runs from which byok can build entries, in any period."""
+        """Return queries for the runs from which byok builds the list, without a condition for the creation time."""
         prefix = self._wanted.prefix
         records = (
             f"WorkflowType = '{contracts.ENVIRONMENT_RECORD_WORKFLOW}' AND ExecutionStatus != 'ContinuedAsNew' "
@@ -209,10 +209,10 @@ class EnvironmentList:
         return [f"{workflows}{self._owner}{narrow}", records]
 
     def _narrow(self) -> str:
-        """Return a query condition that is true for every run from which byok builds a matching entry."""
+        """Return a query condition that is true for every run whose environment may match the filter."""
         if self._wanted.health is HealthState.UNKNOWN:
-            # An environment is UNKNOWN only if its last proof is too old. A recent sweep lists all environments whose
-            # keys it did not prove.
+            # An environment is UNKNOWN only if its last proof is too old. The outcome of a recent sweep lists all
+            # environments whose keys the sweep did not prove.
             proved = [
                 f" AND ({contracts.REGION_ATTRIBUTE.name} != '{sweep.region}'"
                 f"{_or_one_of(contracts.ENVIRONMENT_ID_ATTRIBUTE.name, sweep.unproved)})"
@@ -232,9 +232,10 @@ class EnvironmentList:
                 return f" AND ({_PHASE} = '{phase}' OR {_PHASE} IS NULL)"
 
     async def _list_missing_runs(self, known: Mapping[str, WorkflowExecution]) -> dict[str, WorkflowExecution]:
-        """Return the latest runs of the same environments, except for known runs that are still open.
+        """Return the latest runs that `known` may lack.
 
-        A known run that is still open is the latest run of its workflow, so byok does not read that workflow again.
+        For each environment in `known`, this method looks up the latest run of the environment's workflow and of its
+        record. It skips a workflow whose run in `known` is still open, because an open run is always the latest one.
         """
         names = {_get_environment_id(workflow_id) for workflow_id in known}
         wanted = [build(name) for name in names for build in _WORKFLOW_IDS]
@@ -269,7 +270,7 @@ class EnvironmentList:
         return joined
 
     async def _build_entries(self, runs: Mapping[str, WorkflowExecution]) -> list[EnvironmentSummary]:
-        """Build the entries of environments from the latest runs of their workflows and records."""
+        """Build the list's entries from the latest runs of the environments' workflows and records."""
         prefix = contracts.record_workflow_id("")
         workflows = [run for name, run in runs.items() if not name.startswith(prefix)]
         summaries = [await EnvironmentSummary.from_execution(one) for one in workflows]
@@ -290,8 +291,8 @@ class EnvironmentList:
         await self._health.read_sweeps(one.region for one in with_health)
         for summary in with_health:
             name, changes = summary.environment_id, {"health": self._health.compute(summary)}
-            # The query selected the records by their own creation time, which can differ from the creation time of the
-            # workflow, because different machines may have set the two times.
+            # The query selected the records by the creation time in the record. The creation time in the workflow can
+            # differ, because another machine may have set it.
             moved = {} if self._wanted.health is None else {"created_at": summary.created_at}
             found[name] = found[name].model_copy(update=changes | moved)
         return list(found.values())

@@ -77,8 +77,8 @@ class EnvironmentService(EnvironmentReader):
                 stopped meanwhile, unless another operation on the environment ran between the two requests.
 
         Raises:
-            EnvironmentConflictError: The environment is running or ready, and was requested with different values. The
-                environment exists and uses a different kind of encryption.
+            EnvironmentConflictError: The environment exists or is being provisioned, and the earlier request had
+                different values. The environment exists and uses a different kind of encryption.
             EnvironmentBusyError: The environment is being deleted.
             IdempotencyKeyReusedError: The key was used for a request with different values.
             QuotaExceededError: The request would start an environment, and its organisation has used up a quota.

@@ -20,7 +20,7 @@ from byok.temporal_inputs import require_valid_input
 _LAST_EVENTS: Final = 20
 """The number of events to read from the end of a history.
 
-After a task failure, the next workflow tasks add fewer events than this.
+The workflow tasks that follow a task failure add fewer events, so the failure is always among the events that are read.
 """
 
 Request = TypeVar("Request", bound=BaseModel)
@@ -49,7 +49,7 @@ async def read_workflow_input_error(
 
 
 async def _read_inputs(client: Client, handle: WorkflowHandle[object, object], kind: type[BaseModel]) -> list[object]:
-    """Return a workflow's inputs, decoded in the same way as the worker decodes the inputs."""
+    """Return a workflow's inputs, decoded exactly as the worker decodes them."""
     started = await anext(handle.fetch_history_events(page_size=1))
     payloads = started.workflow_execution_started_event_attributes.input.payloads
     context = WorkflowSerializationContext(namespace=client.namespace, workflow_id=handle.id)

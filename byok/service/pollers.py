@@ -51,7 +51,8 @@ class Workers:
 async def list_workers(client: Client, task_queue: str) -> Workers:
     """Return the workers that recently polled a task queue for both workflows and activities, and the unfit workers.
 
-    If a worker has just become fit or unfit, Temporal lists the worker twice. The later poll counts.
+    If a worker has just become fit or unfit, Temporal lists the worker on both task queues. The later of the two polls
+    shows whether the worker is fit.
 
     Raises:
         RPCError: The call to Temporal failed.

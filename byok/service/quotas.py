@@ -31,7 +31,7 @@ async def require_key_check_quota(counter: QuotaCounter, request: CheckKeysReque
     """Check that an organisation's quota allows another check of these keys. The vendor's own checks have no quota.
 
     Args:
-        counter: Counts what the organisation uses.
+        counter: Counts the organisation's environments and key checks.
         request: The check.
         may_join: Whether to allow the request if an identical check is in progress, in which case no new workflow
             starts.

@@ -1,4 +1,4 @@
-"""Detects whether a reset has resumed a run that no worker has continued yet."""
+"""Detects whether a run was reset and is still waiting for a worker to continue it."""
 
 from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 
@@ -8,7 +8,8 @@ from byok.domain.models import EnvironmentProgress
 def is_resuming(execution: WorkflowExecution, progress: EnvironmentProgress | None) -> bool:
     """Return whether a run was reset and has not published its progress since.
 
-    A run was reset if its chain contains an earlier run. The two times that are compared come from the Temporal server.
+    A run was reset if its chain contains an earlier run. Both of the times that this function compares come from the
+    Temporal server.
     """
     if execution.status is not WorkflowExecutionStatus.RUNNING or progress is None or not progress.timeline:
         return False

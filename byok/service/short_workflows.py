@@ -27,7 +27,7 @@ async def run_short_workflow(
     """Start a workflow, and return the workflow's result.
 
     If a run with the same id is already in progress, this function by default waits for the result of that run and
-    starts no other run.
+    does not start another one.
 
     `what` is the beginning of the error message if no worker is available.
 

@@ -183,11 +183,11 @@ class EnvironmentStatus(RecordModel):
     record: EnvironmentRecordState | None = Field(default=None, exclude=True, repr=False)
     """The environment's record, if Temporal has deleted the environment's workflow."""
     resuming: bool = Field(default=False, exclude=True, repr=False)
-    """Whether a reset has resumed the environment and no worker has continued it yet. The timeline still ends with
+    """Whether the run was reset and is still waiting for a worker to continue it. Until then, the timeline ends with
     STOPPED.
     """
     earlier_attempts: tuple[Attempt, ...] = Field(default=(), exclude=True, repr=False)
-    """Attempts before the workflow's start, as listed in its memo; `byok.service.attempts` finds all attempts."""
+    """The attempts before the workflow started, as listed in its memo. `byok.service.attempts` finds all attempts."""
 
     @property
     def was_refused(self) -> bool:
@@ -196,7 +196,7 @@ class EnvironmentStatus(RecordModel):
 
     @property
     def is_deletion(self) -> bool:
-        """Whether this is the status of a deletion, including a deletion that stopped before it began."""
+        """Whether this is the status of a deletion, even if the deletion stopped before it entered DELETING."""
         stopped = self.problem is not None and self.problem.phase is Phase.DELETING
         return stopped or any(entry.phase is Phase.DELETING for entry in self.timeline)
 
@@ -269,7 +269,7 @@ class EnvironmentStatus(RecordModel):
         """Merge the results of runs of the tenant workflow into the status. The latest outcome takes precedence.
 
         Args:
-            runs: The known runs, most recent first.
+            runs: Runs of the tenant workflow, most recent first.
         """
         runs = [run for run in runs if run.organisation == self.organisation]
         later = [run for run in runs if run.is_running_or_ended_after(self.closed_at)]
@@ -298,7 +298,7 @@ class EnvironmentStatus(RecordModel):
 
 
 def collect_progress_fields(progress: EnvironmentProgress | RecordedProgress) -> dict[str, Any]:
-    """Return the fields of a status that come from the progress."""
+    """Return the fields that a status takes from the published progress."""
     names = Progress.model_fields
     request = {name: getattr(progress.request, name) for name in _REQUEST_FIELDS if hasattr(progress.request, name)}
     return {**{name: getattr(progress, name) for name in names}, **request, "problem": progress.first_problem}

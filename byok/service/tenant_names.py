@@ -107,8 +107,8 @@ async def list_tenant_runs(client: Client, environment_id: str) -> list[TenantRu
 async def apply_completed_namings(client: Client, found: Sequence[EnvironmentSummary]) -> list[EnvironmentSummary]:
     """Set stopped environments to READY if only the tenant name was missing and the keys now have the name.
 
-    One query covers up to fifty environments. Usually, no environment in the list is missing only its tenant name, so
-    no query is needed.
+    One query covers up to fifty environments. A query is needed only if the list contains environments that stopped at
+    the tenant name, which is rare.
     """
     named: dict[str, datetime] = {}
     awaiting = [tenant_workflow_id(item.environment_id) for item in found if item.awaits_name]

@@ -118,9 +118,9 @@ async def plan_post_reset_operations(
 ) -> list[PostResetOperation]:
     """Return the post-reset operations that keep a reset run from waiting for a retired build.
 
-    After a reset, the new run is pinned to the build of the original run. If no worker of that build is left, the run
-    would otherwise wait forever. If that build still gets new work, the run stays on that build, and no operation is
-    needed.
+    After a reset, the new run is pinned to the build of the original run. Without these operations, the run would wait
+    forever once no worker of that build is left. If that build still gets new work, the run stays on it, and this
+    function returns an empty list.
     """
     info = described.raw_description.workflow_execution_info.versioning_info
     build = parse_version(info.deployment_version)

@@ -52,7 +52,7 @@ def build_desired_state(call: Call, stack: Stack | None, *, template_alone: bool
     Args:
         call: A call with a template, parameters and tags.
         stack: The current stack, whose template and values the call may reuse.
-        template_alone: Use only the template, and ignore parameters, capabilities and tags.
+        template_alone: Whether to use only the template, and ignore parameters, capabilities and tags.
 
     Raises:
         AwsError: `ValidationError`, `InsufficientCapabilitiesException`, or, if a part of the template is not modelled,

@@ -78,7 +78,7 @@ def _is_statement(one: Any) -> bool:
 
 
 def _check_principals(statement: dict[str, Any]) -> None:
-    """Reject a principal that does not exist. Principals of accounts that are not modelled cannot be checked."""
+    """Reject a principal that does not exist. Principals in accounts that are not modelled cannot be checked."""
     principal = statement.get("Principal", statement.get("NotPrincipal"))
     known = {role.account for role in STATE.roles.values()}
     for name in _list(principal.get("AWS", [])) if isinstance(principal, dict) else []:

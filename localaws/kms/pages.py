@@ -24,7 +24,7 @@ def paginate(call: Call, name: str, items: list[Any]) -> dict[str, Any]:
     Args:
         call: A call with `Limit` and `Marker`.
         name: The list's name in the response, such as `Aliases`.
-        items: The complete list, always in the same order.
+        items: The complete list, in an order that never changes.
 
     Raises:
         AwsError: `InvalidMarkerException`, or `ValidationException` for an out-of-range `Limit`. The message is

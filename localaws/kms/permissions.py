@@ -88,7 +88,8 @@ def stop_dry_run(call: Call) -> None:
 
     Raises:
         AwsError: `DryRunOperationException` if the call is a dry run. The message comes from the CloudTrail events in
-            AWS's documentation. We found no recording of the HTTP status, but all recorded KMS errors have status 400.
+            AWS's documentation. No recording of this error shows its HTTP status; all other recorded KMS errors have
+            the status 400.
     """
     if call.params.get("DryRun"):
         message = "The request would have succeeded, but the DryRun option is set."

@@ -85,7 +85,7 @@ def _check_principals(statement: dict[str, Any]) -> None:
     names = principal.get("AWS", []) if isinstance(principal, dict) else []
     for name in as_list(names):
         match = _OURS.fullmatch(name)
-        # Reject a principal that does not exist. Principals of accounts that are not modelled cannot be checked.
+        # Reject a principal that does not exist. Principals in accounts that are not modelled cannot be checked.
         known = {role.account for role in STATE.roles.values()}
         if match and match[1] in known and name not in STATE.roles:
             raise _malformed_error(_INVALID_PRINCIPALS)

@@ -16,7 +16,7 @@ def paginate(call: Call, name: str, items: list[dict[str, Any]]) -> dict[str, An
     Args:
         call: A call with `MaxRecords` and `Marker`.
         name: The list's name in the response, such as `DBClusters`.
-        items: The complete list, always in the same order.
+        items: The complete list, in an order that never changes.
 
     Raises:
         AwsError: `InvalidParameterValue`. We found no recording of AWS's error for an invalid marker.

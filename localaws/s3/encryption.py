@@ -34,7 +34,7 @@ _BUCKET_KEY_HEADER: Final = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_BUCKET_KEY_ENABLE
 
 @dataclass(frozen=True)
 class _ObjectKey:
-    """The key of one object.
+    """The KMS key that encrypts one object.
 
     Attributes:
         reference: The key as specified in the request or in the bucket's default encryption.

@@ -64,8 +64,8 @@ def authorize_s3_call(call: Call) -> None:
 def get_executing_account(call: Call) -> str:
     """Return the account in which moto executes a call.
 
-    moto executes CreateBucket, and calls for a nonexistent bucket, in the caller's account. moto executes every other
-    call in the bucket's account.
+    In the caller's account, moto executes CreateBucket and every call to a bucket that does not exist. moto executes
+    every other call in the bucket's account.
     """
     bucket = find_bucket(call.params["Bucket"])
     return call.caller.account if bucket is None or call.operation == "CreateBucket" else str(bucket.account_id)

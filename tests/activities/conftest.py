@@ -116,7 +116,7 @@ class ActivityHarness:
         return BucketRemovalTask(environment=self.plan.environment, bucket=self.plan.buckets[index])
 
     def inject_every_fault_kind(self, call: str) -> None:
-        """Make the next calls of an operation fail, with one kind of fault after another.
+        """Make the next calls to an operation fail, with one kind of fault after another.
 
         The last fault is a lost response: AWS executes the call, but the response never arrives.
 

@@ -68,7 +68,7 @@ from workflows.deliver_notification import DeliverNotification
 from workflows.verify_environment import VerifyEnvironment
 
 HOME = "eu-west-3"
-"""A Region that no other test uses, because a sweep checks all environments of a Region."""
+"""A Region that no other test uses, because a sweep checks all environments in a Region."""
 
 ENDPOINT = WebhookEndpoint(name="portal", url="https://portal.example.com", secrets=(SecretStr(SECRET),))
 

@@ -128,7 +128,7 @@ def test_disabled_platform_key_is_the_platforms_own_fault(harness: ActivityHarne
     assert problem.code == ("s3.KMS.DisabledException" if storage else "rds.KMSKeyNotAccessibleFault")
     assert (problem.key, problem.key_arn) == (None, broken)  # contract 132: the problem is not about a customer key
     assert "The customer does not need to do anything" in text_of(problem.remediation)
-    assert f"{broken} is a key of the platform's account {PLATFORM_ACCOUNT}" in text_of(problem.remediation)
+    assert f"{broken} is a key in the platform's account {PLATFORM_ACCOUNT}" in text_of(problem.remediation)
     assert "Statement array" not in text_of(problem.remediation)
 
 

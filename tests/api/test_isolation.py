@@ -86,7 +86,7 @@ def theirs() -> str:
 
 
 async def provision(harness: WorkflowHarness, environment_id: str, organisation: str) -> None:
-    """Provision an environment whose keys are in an account of its organisation."""
+    """Provision an environment whose keys are in an account that is registered for its organisation."""
     harness.activities.accounts = {ACCOUNT: organisation}
     values = {**build_create_body(environment_id), "organisation": organisation}
     handle = await harness.start_provision(ProvisionRequest.model_validate(values))
@@ -230,7 +230,7 @@ async def test_request_for_another_organisation_is_refused(
 async def test_taken_name_says_nothing_about_the_environment_that_has_it(
     serve: Serve, harness: WorkflowHarness, issuer: OidcIssuer
 ) -> None:
-    """An organisation learns only that the name is not available, even if an environment of the vendor has the name."""
+    """An organisation learns only that a name is not available, even if one of the vendor's environments has it."""
     name = f"acme-{uuid.uuid4().hex[:8]}"
     await (await harness.start_provision(ProvisionRequest.model_validate(build_create_body(name)))).result()
     portal = await serve_acme(serve, issuer)

@@ -1,4 +1,4 @@
-"""Counts the calls of a sweep in the stand-in's log, and the heartbeats of a sweep from its history."""
+"""Counts the calls that a sweep made, from the stand-in's log, and its heartbeats, from the workflow's history."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.enums.v1 import EventType

@@ -46,7 +46,7 @@ def first_word(line: str) -> str:
 @pytest.mark.parametrize("path", COMMANDS, ids=join)
 def test_help_is_laid_out_for_the_width_of_the_terminal(path: tuple[str, ...], width: int) -> None:
     lines = render_help(path, width)
-    known = set(" ".join(render_help(path, 10_000)).split())  # the words of the page in a very wide terminal
+    known = set(" ".join(render_help(path, 10_000)).split())  # the words of the unwrapped page
     examples = {line.strip(" \\") for line in "\n".join(lines).partition("\nExamples:\n")[2].splitlines()}
     for line in lines:
         assert len(line) <= min(width, MAX_WIDTH)
@@ -155,5 +155,5 @@ def test_error_in_the_arguments_is_one_line_that_begins_with_error(
     first, *rest = ended.stderr.splitlines()
     assert re.match(r"error: [-A-Z'a-z/{]", first)
     assert not LEAKS.search(ended.stderr)
-    if rest:  # a reference to the help page, or the problems of a request
+    if rest:  # the rest refers to the help page, or lists the problems with the request
         assert re.match(r"See: byok.* --help$", rest[0]) or first.startswith("error: Nothing was started")

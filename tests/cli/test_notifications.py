@@ -25,7 +25,7 @@ def build_delivery(state: DeliveryState, **changes: Any) -> Delivery:
 def answers(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The results and errors of the next calls, in order.
 
-    Each call removes the first item, and appends its arguments.
+    Each call removes the first item from the list, and appends the call's arguments to the list.
     """
     found: list[Any] = []
 

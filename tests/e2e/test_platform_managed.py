@@ -1,4 +1,4 @@
-"""An environment that uses the platform's own keys, from the command line to its deletion (contract 9, 14, 132)."""
+"""An environment with the platform's own keys, from its creation with the CLI to its deletion (contract 9, 14, 132)."""
 
 import json
 from pathlib import Path

@@ -147,7 +147,7 @@ class InterruptedCall:
         ]
 
     async def prepare_case(self, machine: StackHarness, role_arn: str) -> TenantCase:
-        """Prepare an environment for which setting the tenant name requires exactly the calls of this path."""
+        """Prepare an environment whose tenant name can be set with exactly the calls in `path`."""
 
         def prepare() -> TenantCase:
             name, aws = f"k-{uuid.uuid4().hex[:8]}", machine.aws

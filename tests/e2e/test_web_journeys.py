@@ -1,4 +1,4 @@
-"""Users go from the first page to READY in every window, with and without JavaScript.
+"""Users get from the first page to READY at every window size, with and without JavaScript.
 
 In each journey, the wizard keeps everything that the user has typed, every response is visible without scrolling, axe
 finds no violations, and no page scrolls sideways. `make browser-matrix` runs every journey in every setting. All other

@@ -83,7 +83,7 @@ class SweptStack:
         return requests
 
     async def read_states(self, requests: Sequence[ProvisionRequest]) -> set[HealthState | None]:
-        """Return all health states that these environments have now."""
+        """Return the current health states of these environments."""
         read = await asyncio.gather(*(self.machine.service.read_status(one.environment_id) for one in requests))
         return {status.health.state if status.health else None for status in read}
 
@@ -340,8 +340,8 @@ def check_starts(
     """Check that RDS did not start a cluster while its key was disabled, and then started the cluster exactly once.
 
     Args:
-        lost: The calls while the key was disabled.
-        returned: The later calls, which include the call that enables the key.
+        lost: The calls that were made while the key was disabled.
+        returned: The calls that were made after that, which include the call that enables the key.
         request: The request for the environment.
         verdict: Where to record defects.
     """

@@ -223,7 +223,7 @@ async def test_environments_survive_long_throttling_with_few_calls(steady: Fault
     held: set[str] = set()
     watched = [asyncio.create_task(watch(run, held)) for run in runs]
     await steady.wait_until(lambda: len(held) == len(runs))
-    # The longest pause of this stack is 5 s instead of 10 minutes, so 30 s here correspond to an hour.
+    # In this stack, the longest pause is 5 s instead of 10 minutes, so 30 s here corresponds to an hour.
     seconds = 60
     await asyncio.sleep(10)  # wait until the pauses reach their maximum
     machine.aws.call_control("DELETE", "calls")

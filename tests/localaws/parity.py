@@ -29,7 +29,8 @@ class TwoAccounts:
 
     Attributes:
         platform_client: A function that builds a client for the platform role, given a service and optionally a Region.
-        customer_client: A function with the same parameters that builds a client for the customer's key administrator.
+        customer_client: A function that builds a client for the customer's key administrator, also given a service and
+            optionally a Region.
         real: Whether the accounts are in real AWS, where a database takes minutes to create.
     """
 

@@ -46,7 +46,7 @@ def get_error_code(use: Callable[[], object]) -> str | None:
 
 
 def use_through_s3(aws: AwsHarness, arn: str) -> str | None:
-    """Write and read an object without and with an S3 Bucket Key. Return the error code, or None on success."""
+    """Write and read an object, with and without an S3 Bucket Key. Return the error code, or None on success."""
     s3, bucket = aws.platform_client("s3"), f"{VENDOR.resource_prefix}-catalogue-{uuid.uuid4().hex[:12]}"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
 

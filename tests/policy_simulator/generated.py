@@ -218,9 +218,9 @@ def _statements(draw: st.DrawFn, *, with_principals: bool) -> dict[str, Any]:
 def policy_strategy(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any]]:
     """Return a strategy for key policies, whose statements specify principals, or for identity policies.
 
-    All policies have the version 2012-10-17, because the simulator replaces variables regardless of the `Version`. In
-    AWS, variables in a policy with an earlier version "are treated as literal strings" (IAM user guide, "IAM JSON
-    policy elements: Version").
+    All policies have the `Version` 2012-10-17. The simulator replaces variables in policies with an older version as
+    well, but AWS does not. In AWS, variables in a policy with an earlier version "are treated as literal strings" (IAM
+    user guide, "IAM JSON policy elements: Version").
     """
     statements = st.lists(_statements(with_principals=with_principals), min_size=1, max_size=3)
     return st.builds(lambda found: {"Version": "2012-10-17", "Statement": found}, statements)

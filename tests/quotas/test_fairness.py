@@ -46,7 +46,7 @@ _ONE_TURN = "take_a_turn"
 
 @workflow.defn
 class Backlog:
-    """Schedules many activities at once, as many environments of one organisation would."""
+    """Schedules as many activities at once as a large number of environments in one organisation."""
 
     @workflow.run
     async def run(self, _: ProvisionRequest) -> None:

@@ -334,7 +334,7 @@ def test_harmless_facts_are_notes() -> None:
 def test_findings_use_the_vendors_names() -> None:
     found = diagnose_collected_keys(build_collected_keys(), VendorProfile(name="Globex"))
     # The statements in the policies differ from Globex's only in their Sids, so the customer does not need to paste
-    # any.
+    # any statement.
     assert [one for one in found if one.paste] == []
     empty = valid_key_facts(KeyPurpose.S3) | {
         "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner_statement]})}

@@ -68,7 +68,7 @@ class ShellWithFakeAws:
 
     @property
     def aws_calls(self) -> list[list[str]]:
-        """The arguments of each call of the fake AWS CLI."""
+        """The arguments of each call to the fake AWS CLI."""
         count = int((self.folder / "count").read_text())
         return [(self.folder / str(number)).read_text().split("\0")[:-1] for number in range(1, count + 1)]
 

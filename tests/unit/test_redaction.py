@@ -1,4 +1,7 @@
-"""A support bundle contains no known secret, no value of a field such as `token`, and nothing like a credential."""
+"""A support bundle contains no secrets.
+
+The bundle contains no known secret, no value of a field such as `token`, and no text that looks like a credential.
+"""
 
 import json
 from typing import Any
@@ -46,7 +49,7 @@ REQUIRED = {
         )
     },
 }
-"""The settings without which byok would reject the secret settings."""
+"""Settings that byok requires as soon as one of the secret settings is set."""
 
 SECRETS = (
     *("planted-session-secret", "planted-events-secret", "a1a1a1a1", "planted-url-token", "cGxhbnRlZC1zZWNyZXQ"),

@@ -47,7 +47,7 @@ ANA = Requester(via=EntryPoint.API, subject="ana", request_id="1", reason="ticke
 
 
 def to_milliseconds(moment: datetime) -> datetime:
-    """Return a time as precisely as a list of environments shows it."""
+    """Return a time without microseconds, because a list of environments shows only milliseconds."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
@@ -90,7 +90,7 @@ async def reset(service: EnvironmentService, environment_id: str, reason: str, e
 
 
 async def delete_earlier_runs(service: EnvironmentService, environment_id: str) -> None:
-    """Delete all runs but the current one, as Temporal does at the end of their retention."""
+    """Delete all runs but the current one, as Temporal does when their retention period ends."""
     status, client = await service.read_status(environment_id), service.client
     earlier = {one.run_id for one in await list_attempts(service, environment_id)} - {status.run_id}
     for run_id in earlier:
@@ -114,7 +114,7 @@ async def list_without_earlier_runs(service: EnvironmentService, environment_id:
 
 
 def times_in_order(attempts: tuple[Attempt, ...]) -> bool:
-    """Return whether every attempt begins after the previous attempt has ended, and ends after it has begun."""
+    """Return whether every attempt ends after its start and begins after the previous attempt's end."""
     each = all(one.ended_at is not None and one.started_at <= one.ended_at for one in attempts)
     return each and all(
         one.ended_at is not None and one.ended_at <= later.started_at for one, later in pairwise(attempts)

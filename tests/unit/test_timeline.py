@@ -37,7 +37,7 @@ def build_status(entries: tuple[tuple[Phase, int], ...] = ENTRIES) -> Environmen
 def test_time_between_a_stop_and_a_replay_is_no_duration() -> None:
     runs = list_phase_runs(build_status())
     assert [run.seconds for run in runs] == [2, 3, 4, None, 7, None]
-    # The phase that stopped counts as failed.
+    # The phase in which the run stopped, and STOPPED itself, count as failed.
     assert [run.failed for run in runs] == [False, False, True, True, False, False]
 
 

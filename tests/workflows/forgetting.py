@@ -1,4 +1,4 @@
-"""Delete closed workflows, as Temporal does once their retention has passed."""
+"""Delete closed workflows, as Temporal does when their retention period ends."""
 
 import asyncio
 

@@ -32,7 +32,7 @@ router = APIRouter(
 
 
 class ChallengeResponse(BaseModel):
-    """A nonce, and the command that signs the nonce with the credentials of an AWS account.
+    """A nonce, and the command that signs the nonce with credentials for an AWS account.
 
     Attributes:
         nonce: The text to sign, which begins with the organisation's name.
@@ -99,8 +99,8 @@ async def prove_account(
 ) -> ProvedAccountResponse:
     """Register, for the caller's organisation, the AWS account whose credentials signed the nonce.
 
-    A nonce registers at most one account. If the account is registered for another organisation, the response is 409
-    Conflict, and does not reveal which organisation.
+    A nonce can be used to register at most one account. If the account is registered for another organisation, the
+    response is 409 Conflict, and does not reveal which organisation.
     """
     state.challenge_signer.verify(request.nonce, organisation)
     try:

@@ -80,16 +80,16 @@ async def receive_aws_event(
     """Start a check of each environment that is affected by an event from EventBridge.
 
     An event alone never changes the health of an environment; only a check does. If the event affects no READY
-    environment, the list is empty. The response is then still a success, so that EventBridge does not send the event
+    environment, the list is empty, but the response is still a success, so that EventBridge does not send the event
     again.
     """
     if not event.is_timely(datetime.now(UTC)):
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "byok.EventNotTimely",
-            "time: must be at most 15 minutes ago and at most 5 minutes ahead. No check was started. The next "
-            "regular check detects what the event reports.",
-            fault=("time", "must be at most 15 minutes ago and at most 5 minutes ahead"),
+            "time: must be at most 15 minutes in the past and at most 5 minutes in the future. No check was "
+            "started. The next regular check detects what the event reports.",
+            fault=("time", "must be at most 15 minutes in the past and at most 5 minutes in the future"),
         )
     subject = find_subject(event, state.vendor, account_id_of_role(state.platform_role_arn))
     return AwsEventResponse(environments=[] if subject is None else await check_subject(service, subject))

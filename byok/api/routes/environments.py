@@ -64,7 +64,7 @@ class NameKeysRequest(RequestModel):
     responses={
         200: {
             "model": AcceptedResponse,
-            "description": "An identical earlier request already started the environment.",
+            "description": "An identical earlier request already started provisioning.",
         },
         **openapi_problem_responses(HTTPStatus.CONFLICT),
     },
@@ -86,8 +86,8 @@ async def create(
     """Create an environment.
 
     If you repeat the request, you get the same environment. While provisioning is in progress or the environment is
-    ready, a different request for the same id is rejected as a conflict. Repeating the request restarts an environment
-    that has since stopped, unless both requests have the same `Idempotency-Key`.
+    ready, a different request for the same id is rejected as a conflict. If provisioning has stopped since the first
+    request, repeating the request starts provisioning again, unless both requests have the same `Idempotency-Key`.
     """
     request = claim_request(caller, request)
     require_region_in_use(state, request.region)

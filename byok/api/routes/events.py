@@ -74,7 +74,7 @@ async def resolve_event_cursor(
     Raises:
         StreamFinishedError: The client has seen everything, and no more events will come.
         EnvironmentNotFoundError: No environment has this id.
-        TooManyStreamsError: The organisation has reached its limit of open streams.
+        TooManyStreamsError: The organisation has reached its maximum number of open streams.
     """
     seen, status = EventCursor.from_event_id(last_event_id), await service.read_status(environment_id)
     if status.phase.is_final and EventCursor.from_status(status) == seen:

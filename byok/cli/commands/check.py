@@ -127,16 +127,16 @@ def check_as_json(found: "KeyCheckResult") -> "dict[str, object]":
 
 
 def exit_code_for_check(found: "KeyCheckResult") -> int:
-    """Return the exit code of `byok check` for a result with two valid ARNs."""
+    """Return the exit code of `byok check` if both ARNs are valid."""
     if found.keys.any_refused:
         return EXIT_CUSTOMER_KEY
     return EXIT_OK if found.keys.all_proved else EXIT_NOT_PROVED
 
 
 def _build_refusal(request: "CheckKeysRequest", findings: "tuple[Problem, ...]", reason: str = "") -> "KeyCheckResult":
-    """Return the verdicts for a check that did not run.
+    """Build the result of a check that did not run.
 
-    A key without a finding is not verified, and `reason` contains the reason.
+    A key without a finding gets the verdict "not verified", with `reason` as the explanation.
     """
     from byok.domain.arns import KeyPurpose
     from byok.domain.models import CheckedKey, CheckedKeys, KeyCheckResult

@@ -27,8 +27,8 @@ def demo() -> None:
     """Show how provisioning works, stops and resumes.
 
     One of two environments stops because its S3 key is disabled, and resumes after the customer enables the key. At the
-    end, byok sets the tenant name of the other environment on that environment's keys. Everything runs on this machine,
-    on free ports and in a temporary folder, and nothing is left behind.
+    end, byok sets a tenant name on both keys of the other environment. Everything runs on this machine, on free ports
+    and in a temporary folder, and nothing is left behind.
 
     Examples:
         byok demo

@@ -144,22 +144,21 @@ def _arn_findings(collection: CollectedKeys, vendor: VendorProfile, profile: str
 
 
 def _caller_explains_it(collection: CollectedKeys, key: _KeyContext) -> bool:
-    """Return whether facts about a key are missing because of the identity that ran the script.
+    """Return whether the script could not read a key because it ran without credentials for the key's account.
 
-    The identity is the cause if the script ran without credentials, or with credentials of another account. If the
-    script ran with credentials of the key's account, a permission is missing.
+    If the script ran with credentials for the key's account, the cause is a missing permission.
     """
     caller = collection.caller
     return caller.error is not None or (caller.account is not None and caller.account != key.account)
 
 
 def _caller_findings(collection: CollectedKeys, unseen: list[_KeyContext]) -> Iterator[Finding]:
-    """Yield a single finding for all keys that the script could not read because of the identity that ran it."""
+    """Yield one finding for all keys that the script could not read without credentials for their account."""
     caller, unseen = collection.caller, [key for key in unseen if _caller_explains_it(collection, key)]
     if not unseen:
         return
     which = unseen[0].which if len(unseen) == 1 else None
-    # All these keys are in one account, because keys in two different accounts already have an ARN finding.
+    # All these keys are in one account, because two keys in different accounts result in an ARN finding instead.
     there, keys = unseen[0].account, unseen[0].which.display_name if which else "keys"
     if caller.error is not None:
         yield Finding(

@@ -1,4 +1,7 @@
-"""The policy of an environment's bucket, which requires TLS and denies writes with any key except the environment's."""
+"""The bucket policy for an environment's buckets.
+
+The policy requires TLS, and denies writes that use any key except the environment's key.
+"""
 
 from typing import Any, Final
 

@@ -33,7 +33,7 @@ class ConditionResult:
         operator: The operator as written in the statement, for example `StringEquals`.
         key: The condition key as written in the statement.
         wanted: The values in the statement.
-        actual: The value in the request, or None if the request does not have the condition key.
+        actual: The value in the request, or None if the request does not contain the condition key.
         holds: Whether the test is satisfied, or None if byok cannot tell.
         unknown: Why byok cannot determine whether the test is satisfied.
     """
@@ -66,7 +66,7 @@ def evaluate_conditions(
 
 
 def condition_block_holds(block: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
-    """Return whether all tests of a condition block are satisfied, for a policy with version 2012-10-17.
+    """Return whether all tests of a condition block in a policy of version 2012-10-17 are satisfied.
 
     Raises:
         UnknownConditionError: The result depends on an unknown operator or value.
@@ -136,8 +136,8 @@ def _operator_holds(operator: str, wanted: tuple[str, ...], actual: str | list[s
     name = plain.removesuffix("IfExists")
     negated, compare = _comparison(name)
     if actual is None:
-        # If the request does not have the key, a plain operator fails and a negated operator is satisfied. With
-        # ...IfExists, both kinds of operator are satisfied.
+        # If the request does not contain the condition key, a plain operator fails, and a negated operator is
+        # satisfied. If the operator ends in `IfExists`, it is satisfied in both cases.
         if quantifier == "ForAnyValue":
             return if_exists
         return negated or if_exists or quantifier == "ForAllValues"

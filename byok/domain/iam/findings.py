@@ -1,4 +1,4 @@
-"""The model of findings about keys and policies, which the policy check and the diagnosis share."""
+"""The model for findings about keys and policies. The policy check and the diagnosis share this model."""
 
 import json
 from collections.abc import Sequence

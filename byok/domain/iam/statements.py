@@ -67,9 +67,9 @@ class StatementParameters:
 def build_key_statements(which: KeyPurpose, grantee: StatementParameters, vendor: VendorProfile) -> list[Statement]:
     """Build the statements for the S3 key or for the Aurora key.
 
-    The S3 key has one statement. The Aurora key has two statements, because RDS uses grants, which need an additional
-    condition. If the vendor profile turns on session tags, each statement allows only sessions that act for the
-    organisation that owns the environment.
+    The S3 key's policy needs one statement. The Aurora key's policy needs two statements, because RDS uses grants,
+    which need an additional condition. If the vendor profile turns on session tags, each statement allows only sessions
+    that act for the organisation that owns the environment.
     """
     if which is KeyPurpose.S3:
         return [_statement(vendor.s3_access_sid, S3_KEY_ACTIONS, grantee, grantee.via_s3, vendor)]
@@ -82,7 +82,7 @@ def build_key_statements(which: KeyPurpose, grantee: StatementParameters, vendor
 def build_s3_key_statements(
     platform_role_arn: str, region: str, vendor: VendorProfile, organisation: str | None = None
 ) -> list[Statement]:
-    """Build the S3 key's only statement (contract 61-66).
+    """Build the platform's only statement in the S3 key's policy (contract 61-66).
 
     Raises:
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
@@ -94,7 +94,7 @@ def build_s3_key_statements(
 def build_rds_key_statements(
     platform_role_arn: str, region: str, vendor: VendorProfile, organisation: str | None = None
 ) -> list[Statement]:
-    """Build the Aurora key's two statements (contract 67-73).
+    """Build the platform's two statements in the Aurora key's policy (contract 67-73).
 
     Raises:
         ValueError: `platform_role_arn` is not the ARN of an IAM role.

@@ -69,7 +69,7 @@ def make_variable_filler(context: Context, version: str | None = VERSION_WITH_VA
 
     Args:
         context: The request's condition keys. A variable that refers to a multi-valued condition key has no value.
-        version: The policy's `Version`. In a policy without a version, or with an earlier version than 2012-10-17,
+        version: The policy's `Version`. In a policy without a version, or with a version earlier than 2012-10-17,
             variables are literal text.
     """
     if version != VERSION_WITH_VARIABLES:

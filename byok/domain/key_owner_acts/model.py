@@ -24,7 +24,7 @@ class Act(StrEnum):
 
 
 class Resource(StrEnum):
-    """A resource that stores data of an environment. Each value is the name that the page shows."""
+    """A resource that stores data of an environment. Each value is the resource's name in docs/what-happens-when.md."""
 
     OBJECTS = "existing S3 objects"
     WRITES = "new S3 objects"
@@ -36,7 +36,7 @@ class Resource(StrEnum):
 
 
 class Outcome(StrEnum):
-    """The effect of an action on a resource, as worded in the page's overview."""
+    """The effect of an action on a resource, as the overview in docs/what-happens-when.md shows it."""
 
     UNAFFECTED = "no effect"
     STOPS = "**stops**"
@@ -87,7 +87,7 @@ class Cell:
     """The effect of one action on one resource.
 
     Attributes:
-        outcome: The effect, as worded in the page's overview.
+        outcome: The effect, as the overview in docs/what-happens-when.md shows it.
         what: What happens.
         after: How long the effect takes to occur.
         undo: Whether the effect can be undone, and how.

@@ -1,4 +1,4 @@
-"""The key owner's actions, and the table with one cell for each action and each resource."""
+"""The key owner's actions, and the table with one cell for each combination of action and resource."""
 
 from typing import Final
 
@@ -118,7 +118,7 @@ ACTS: Final[dict[Act, ActFacts]] = {
         "yourself, a changed tag can take up to five minutes to affect authorization.",
     ),
 }
-"""The facts about each action, in the same order as on the page."""
+"""The facts about each action, in the same order as in docs/what-happens-when.md."""
 
 _ALIAS_SAYS: Final = "Nothing. `byok tenant` reports a conflict if the tenant alias points to another key."
 
@@ -172,4 +172,4 @@ _CELLS_OF_ACT: Final[dict[Act, dict[Resource, Cell]]] = {
 CELLS: Final[dict[tuple[Act, Resource], Cell]] = {
     (act, resource): _CELLS_OF_ACT[act][resource] for act in Act for resource in Resource
 }
-"""The table: one cell for each action and each resource."""
+"""The table in docs/what-happens-when.md, with one cell for each combination of action and resource."""

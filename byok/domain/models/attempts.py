@@ -26,13 +26,13 @@ class Attempt(RecordModel):
     Attributes:
         number: The position among all attempts, starting at 1. A gap in the numbers means that byok no longer has the
             data of an attempt.
-        kind: How the attempt began. A replay resumes the previous attempt; a replay that starts over counts as
-            provisioning.
+        kind: How the attempt began. A replay that resumes at the failed step counts as a replay; one that starts over
+            counts as provisioning.
         run_id: The id of the attempt's run in Temporal.
         ended_at: When the attempt ended; None if the attempt is still running or its end is unknown.
         phase: The phase in which the attempt ended, or the current phase.
         problem_code: The code of the first problem that stopped the attempt.
-        problem_phase: The phase in which that problem occurred.
+        problem_phase: The phase in which the first problem occurred.
         by: Who began the attempt; None if unknown.
         reason: The reason that was given for the attempt, if any.
     """
@@ -82,7 +82,7 @@ class StoppedAttempt(RecordModel):
 
 
 class EarlierAttempts(RecordModel):
-    """The attempts that precede the start of a workflow.
+    """The attempts that were made before a workflow started.
 
     byok stores these attempts in the memo of the workflow that it starts.
     """

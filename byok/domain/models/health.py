@@ -1,6 +1,6 @@
 """The health of a READY environment: whether its keys still work, and whether its resources are unchanged.
 
-A *sweep* checks all environments of a Region every few minutes, and `byok verify` checks one environment immediately
+A *sweep* checks all environments in a Region every few minutes, and `byok verify` checks one environment immediately
 (contract 139-143, decision 0041).
 """
 
@@ -52,7 +52,7 @@ class HealthReport(RecordModel):
     unannounced: "HealthSummary | None" = None
 
     def find_deadline(self, known: datetime | None) -> datetime | None:
-        """Return when the cluster is no longer recoverable; None if the cluster has not lost its key.
+        """Return the time until which the cluster can be recovered; None if the cluster has not lost its key.
 
         Args:
             known: The deadline from an earlier check, which remains valid; None if there is no earlier deadline.
@@ -76,12 +76,12 @@ class HealthReport(RecordModel):
 
 
 class RecordedHealth(RecordModel):
-    """The last health report in an environment's record, and when the reported state began.
+    """An environment's last health report, as stored in its record, and the time at which the reported state began.
 
     Attributes:
         since: When a check first found this state.
-        recoverable_until: When the cluster is no longer recoverable, counted from the first check that found the loss
-            of the key; None if the cluster has not lost its key.
+        recoverable_until: The time until which the cluster can be recovered, counted from the first check that found
+            the loss of the key; None if the cluster has not lost its key.
     """
 
     report: HealthReport
@@ -97,7 +97,7 @@ class RecordedHealth(RecordModel):
         return cls(report=report, since=since, recoverable_until=until)
 
     def summarise(self) -> "HealthSummary":
-        """Return the summary of the health for lists of environments."""
+        """Return a summary to show in lists of environments."""
         problem = self.report.problems[0] if self.report.problems else None
         return HealthSummary(
             state=self.report.state,
@@ -111,7 +111,7 @@ class RecordedHealth(RecordModel):
 
 
 class HealthSummary(RecordModel):
-    """The last reported health, in the form in which byok stores it for lists of environments.
+    """The last reported health, as byok stores it for lists of environments.
 
     Attributes:
         checked_at: When the last reported check began. A sweep reports only changes.
@@ -185,8 +185,8 @@ class SweepPage(RecordModel):
         checked: How many environments byok checked.
         changed: How many of the checked environments had changed since their last report.
         unproved: The ids of the environments for which AWS gave no answer.
-        cause: Why AWS gave no answer for the first environment in `unproved`. The cause is usually the same for the
-            other environments, for example an outage of the Region.
+        cause: Why AWS gave no answer for the first environment in `unproved`. The other environments usually have the
+            same cause, for example a regional outage.
         after: The token for the next page; None after the last page.
     """
 
@@ -293,7 +293,7 @@ class EnvironmentHealth(RecordModel):
         since: When a check first found `state`, or when the last proof became too old.
         proved_at: When byok last checked the environment and AWS answered.
         cluster_status: The cluster's status when it was last reported.
-        recoverable_until: When the cluster is no longer recoverable.
+        recoverable_until: The time until which the cluster can be recovered.
         deletions: The scheduled key deletions that the customer's account reported.
         unreachable: Why AWS gave no answer about the environment in the latest sweep of the Region; None if AWS
             answered.

@@ -33,7 +33,7 @@ class KeyDeletion(RecordModel):
 
 
 class KeyDeletionReport(RecordModel):
-    """An event about the deletion of a key, which byok sends to the environment's record."""
+    """A report that a key's deletion was scheduled or cancelled. byok sends the report to the environment's record."""
 
     environment_id: str
     organisation: str | None = None

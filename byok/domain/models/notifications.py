@@ -43,7 +43,7 @@ class NotificationData(RecordModel):
 
 
 class Notification(RecordModel):
-    """A change in an environment, which byok reports to each endpoint that is configured to receive it.
+    """A change in an environment. byok reports the change to each endpoint that is configured to receive it.
 
     Attributes:
         id: The id of the notification, which is the same in every delivery (`webhook-id`, and the CloudEvents `id`).
@@ -76,11 +76,11 @@ class DeliveryRequest(RecordModel):
 
     @property
     def organisation(self) -> str | None:
-        """The organisation that owns the environment, which is the fairness key of the activity."""
+        """The fairness key of the activity, which is the organisation that owns the environment."""
         return self.notification.organisation
 
     def summarise(self) -> "DeliverySummary":
-        """Return the summary of the delivery for lists."""
+        """Return a summary to show in lists of deliveries."""
         notification = self.notification
         return DeliverySummary(
             endpoint=self.endpoint,

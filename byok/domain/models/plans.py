@@ -79,7 +79,7 @@ class Environment(RecordModel):
         """Return the ARN of the key that AWS must report for one of the environment's resources.
 
         byok knows only the alias of an AWS managed key, not the ARN. For an environment that uses AWS managed keys,
-        byok therefore accepts any key of the platform's account.
+        byok therefore accepts any key in the platform's account.
 
         Args:
             which: The key.
@@ -261,7 +261,7 @@ class ReconcileKeyTask(RecordModel):
 
 
 class TenantCommandsTask(RecordModel):
-    """Input of the activity that builds the commands that set a tenant name on both keys, for the customer to run."""
+    """Input of the activity that builds the commands with which the customer sets a tenant name on both keys."""
 
     environment: Environment
     tenant: str

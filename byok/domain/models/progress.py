@@ -258,7 +258,7 @@ class Progress(RecordModel):
 
     @property
     def awaits_name(self) -> bool:
-        """Whether the environment is complete, and stopped only because byok could not set the tenant name."""
+        """Whether provisioning stopped only because byok could not set the tenant name of a complete environment."""
         return self.phase is Phase.STOPPED and self.evidence is not None and is_only_unnamed(self.problems)
 
 

@@ -63,8 +63,8 @@ class RebuildResult(RecordModel):
     """The result of `RebuildRecords`.
 
     Attributes:
-        ready: The number of new records of environments that are READY.
-        stopped: The number of new records of environments that are STOPPED.
+        ready: The number of new records for environments that are READY.
+        stopped: The number of new records for environments that are STOPPED.
         missing: The number of environments for which byok could not create a record.
         skipped: The number of environments that already had a record or are being changed.
         problems: The environments that are not READY, at most `MAX_LISTED_PROBLEMS` of them.
@@ -77,7 +77,7 @@ class RebuildResult(RecordModel):
     problems: tuple[RebuiltRecord, ...] = ()
 
     def add(self, rebuilt: Iterable[RebuiltRecord], skipped: int) -> Self:
-        """Return the result with the result of another page added."""
+        """Return a copy of this result that also includes the result of another page."""
         found = list(rebuilt)
         phases = [one.phase for one in found]
         problems = (*self.problems, *(one for one in found if one.phase is not Phase.READY))

@@ -13,7 +13,7 @@ from byok.domain.phases import Encryption, OnFailure
 
 
 class RecordedRequest(RecordModel):
-    """A request as stored in a record, which contains the values of the request but does not validate them.
+    """A request as stored in a record: the values of the request, without validation.
 
     A record can be older or newer than the running version of byok. Every record must therefore remain readable when
     the rules for requests change, even after byok is rolled back to an earlier version.

@@ -65,7 +65,7 @@ RecordReport = RunReport | TenantReport | HealthReport | KeyDeletionReport
 
 
 class RecordSummary(RecordModel):
-    """The summary of a record for lists of environments.
+    """A summary of a record, used in lists of environments.
 
     Attributes:
         created_at: When the environment was first requested.
@@ -314,7 +314,7 @@ def find_creation(earlier: Iterable[Attempt], started_at: datetime) -> datetime:
     The environment was created when its first attempt started, or when the first attempt after a deletion started.
 
     Args:
-        earlier: The attempts before the current workflow started, in order.
+        earlier: The attempts that were made before the current workflow started, in order.
         started_at: When the current workflow was started.
     """
     created: datetime | None = None

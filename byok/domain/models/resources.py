@@ -79,7 +79,7 @@ class Resources(RecordModel):
         return self.model_copy(update={"writer": writer.model_copy(update={"created": created})})
 
     def with_bucket(self, bucket: BucketResource) -> Self:
-        """Return a copy with this bucket's current state. Buckets remain in the order in which they were created."""
+        """Return a copy with the current state of a bucket. Buckets remain in the order in which they were created."""
         buckets = {item.name: item for item in self.buckets}
         created = bucket.created or (bucket.name in buckets and buckets[bucket.name].created)
         buckets[bucket.name] = bucket.model_copy(update={"created": created})
@@ -145,7 +145,7 @@ class Evidence(RecordModel):
     """The evidence that an environment is encrypted with its keys, as read back from AWS.
 
     Attributes:
-        encryption: Whether AWS reports the customer's keys or keys of the platform's account.
+        encryption: Whether AWS reports the customer's keys or keys in the platform's account.
     """
 
     encryption: Encryption

@@ -34,7 +34,7 @@ TENANT_ROLE_ARN_OUTPUT: Final = "TenantRoleArn"
 
 @dataclass(frozen=True)
 class CustomerCommands:
-    """The commands of one customer's onboarding.
+    """The commands for onboarding one customer.
 
     Attributes:
         platform_role_arn: The role to which the key policies grant access.

@@ -22,7 +22,7 @@ _LABELS: Final = {
     "rds_key_arn": f"The field {KeyPurpose.RDS.field_label}",
     "payload": "The request",
 }
-"""The names of the fields in messages, which are the same as in the wizard and the documentation."""
+"""The field names in messages. The wizard and the documentation use the same field names."""
 
 
 class PayloadError(ValueError):
@@ -33,8 +33,8 @@ def parse_payload(given: Any) -> dict[str, str]:
     """Extract both ARNs from a payload, and return them as the fields of a request.
 
     Args:
-        given: The payload as text or as parsed JSON. A list with one item and a JSON string inside JSON are accepted
-            too, because the AWS CLI prints the payload in these forms with `--output json`.
+        given: The payload as text or as parsed JSON. A one-item list, and a JSON string that itself contains JSON, are
+            also accepted, because the AWS CLI prints the payload in these forms with `--output json`.
 
     Raises:
         PayloadError: The payload is not a JSON object, the ARN of a key is missing, or the stack has no payload output.

@@ -7,7 +7,7 @@ from byok.domain.arns import KeyArnErrorCode
 from byok.domain.problems.remedies import WITH_THAT_ARN, Block, CaseText, Page, RemedyText, StepText
 
 _LIST_KEYS: Final = StepText(
-    "Copy the full ARN of the {key} from the AWS KMS console of {region} (Customer managed keys > the key > ARN), "
+    "Copy the full ARN of the {key} from the AWS KMS console for {region} (Customer managed keys > the key > ARN), "
     "or print the ARNs of all keys in that Region.",
     command='aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text',
     page=Page.KEYS,
@@ -57,7 +57,7 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, RemedyText]] = {
     KeyArnErrorCode.OTHER_PARTITION: RemedyText(
         "The {key} is in another AWS partition",
         (Block.CREATE_KEY,),
-        "A key of another partition can never be used in {region}.",
+        "A key in another partition can never be used in {region}.",
         WITH_THAT_ARN,
     ),
     KeyArnErrorCode.OTHER_REGION: RemedyText(
@@ -65,7 +65,7 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, RemedyText]] = {
         (
             replace(
                 _LIST_KEYS,
-                text="If you already have a {key} in {region}, copy its ARN from the AWS KMS console of that Region, "
+                text="If you already have a {key} in {region}, copy its ARN from the AWS KMS console for that Region, "
                 "or from this list. If not, create a key in that Region.",
             ),
             Block.CREATE_KEY,
@@ -73,7 +73,7 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, RemedyText]] = {
         retry=WITH_THAT_ARN,
     ),
     KeyArnErrorCode.OTHER_REGION_REPLICA: RemedyText(
-        "The {key} is a multi-Region key of another Region",
+        "The {key} is a multi-Region key in another Region",
         (
             StepText(
                 "Use the replica of this key in {region}, {replica}. If the replica exists, this command prints its "
@@ -83,7 +83,7 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, RemedyText]] = {
                 cases=(
                     CaseText(
                         "AWS returns NotFoundException",
-                        "Create the replica in the AWS KMS console of the primary key's Region (the key > Regionality "
+                        "Create the replica in the AWS KMS console for the primary key's Region (the key > Regionality "
                         "> Create new replica keys).",
                     ),
                 ),

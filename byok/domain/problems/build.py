@@ -82,7 +82,7 @@ def find_arn_problems(keys: KeyPair, context: RemedyContext, at: datetime) -> tu
 def find_region_problems(
     context: RemedyContext, regions: Sequence[str], phase: Phase, at: datetime
 ) -> tuple[Problem, ...]:
-    """Return a problem if the platform does not use the Region of a request.
+    """Return a problem if the platform does not use the Region in a request.
 
     Args:
         context: The Region, and the other values to insert into the remedy.

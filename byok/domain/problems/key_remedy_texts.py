@@ -29,7 +29,7 @@ _PRINT_STATE: Final = StepText(
 )
 _WRONG_ARN: Final = CaseText(
     "AWS returns NotFoundException",
-    "The ARN is wrong: copy the key's ARN from the AWS KMS console of {region}, and retry with it as {field}.",
+    "The ARN is wrong: copy the key's ARN from the AWS KMS console for {region}, and retry with it as {field}.",
 )
 _RUN_SCRIPT: Final = StepText(
     "Run the read-only script byok-keys.sh in the account that owns the key, for example in AWS CloudShell, and have "
@@ -153,7 +153,7 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
                     _WRONG_ARN,
                     CaseText(
                         "KeyManager is AWS, KeySpec is not SYMMETRIC_DEFAULT, or KeyUsage is not ENCRYPT_DECRYPT",
-                        "RDS can never use this key: create a symmetric key for Encrypt and decrypt in {region}, and "
+                        "RDS can never use this key: create a symmetric encryption key in {region}, and "
                         "retry with its ARN as {field}.",
                     ),
                 ),

@@ -24,13 +24,13 @@ PLATFORM_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
         "resource above.",
     ),
     Remedy.PLATFORM_KEY: RemedyText(
-        "AWS rejected a key of the platform's account",
+        "AWS rejected a key in the platform's account",
         (_step("Allow {role} to use this key."),),
-        f"{NO_ACTION} The customer's key is not at fault. AWS rejected a key of the platform's account {{account}}, "
-        "which encrypts the managed master user secret or is an AWS default key.",
+        f"{NO_ACTION} The customer's key is not at fault. AWS rejected a key in the platform's account {{account}}: "
+        "the key that encrypts the managed master user secret, or an AWS default key.",
     ),
     Remedy.PLATFORM_MANAGED_KEY: RemedyText(
-        "The platform cannot use a key of its own account",
+        "The platform cannot use a key in its own account",
         (
             _step(
                 "Make sure that the key is an enabled symmetric encryption key in {region}, "
@@ -45,7 +45,7 @@ PLATFORM_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
                 "cluster (RDS, StartDBCluster) within 7 days after it lost the key."
             ),
         ),
-        f"{NO_ACTION} The keys of this environment are platform-managed: {{key_arn}} is a key of the platform's "
+        f"{NO_ACTION} The keys of this environment are platform-managed: {{key_arn}} is a key in the platform's "
         "account {account}.",
     ),
     Remedy.PLATFORM_PERMISSION: RemedyText(
@@ -101,7 +101,7 @@ PLATFORM_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     ),
     Remedy.OTHER_OWNER: RemedyText(
         "The environment does not belong to this organisation",
-        (_step("Check the environment's id, and repeat the request with the organisation that owns the environment."),),
+        (_step("Check the environment's id, and repeat the request for the organisation that owns the environment."),),
         f"{NO_ACTION} Nothing was deleted.",
     ),
     Remedy.BUCKET_OF_ANOTHER_ACCOUNT: RemedyText(
@@ -140,7 +140,7 @@ PLATFORM_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     Remedy.REGION_NOT_IN_USE: RemedyText(
         "The platform does not use the Region {region}",
         (
-            _step("Check the Region of the request."),
+            _step("Check the Region in the request."),
             _step(
                 "If the Region is correct, add it to BYOK_REGIONS for the workers and the web server, and restart them."
             ),

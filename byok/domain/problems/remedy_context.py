@@ -19,7 +19,7 @@ class RemedyContext:
 
     Attributes:
         platform_role_arn: The role to which the key policies grant access; None if the role is not known yet.
-        key: The affected key of the customer; None if neither key is affected.
+        key: Which of the customer's keys is affected; None if neither key is affected.
         key_arn: The ARN of the affected key, as the user entered it.
         request_kind: What the user requested. The last step of a remedy is to retry this request.
         profile: The customer's AWS CLI profile; empty for commands without a profile.

@@ -76,8 +76,8 @@ CALLS_BY_PURPOSE: Final[dict[KeyPurpose, tuple[PlatformCall, ...]]] = {
 _ADMINISTRATION: Final = tuple(
     (f"kms:{action}", None) for action in ("PutKeyPolicy", "DisableKey", "ScheduleKeyDeletion", "TagResource")
 )
-# Calls that a key's policy must never allow. The platform never makes these calls, makes them only on the other key, or
-# makes them only through a service. `None` in place of a service means a direct call.
+# Calls that a key's policy must never allow, because the platform never makes them, makes them only on the other key,
+# or makes them only through a service. `None` in place of a service means a direct call.
 _NEVER: Final[dict[KeyPurpose, tuple[tuple[str, str | None], ...]]] = {
     KeyPurpose.S3: (
         *_ADMINISTRATION,

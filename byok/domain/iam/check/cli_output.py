@@ -3,8 +3,8 @@ r"""Finds the key policy in the output of `aws kms get-key-policy --output text`
 As text, the AWS CLI prints a response's values separated by tabs and sorted by the names of their fields: first the
 policy, then `default`, which is the only name that a key policy can have (KMS API reference, GetKeyPolicy). As YAML,
 the AWS CLI prints the policy as a quoted scalar (YAML 1.2.2, sections 5.7 and 7.3): `Policy: "{\n \"Version\" …`. This
-module does not handle plain and block scalars, because the AWS CLI never prints a policy as such a scalar. It does not
-handle JSON output either.
+module handles neither plain scalars nor block scalars, because the AWS CLI never uses them to print a policy. This
+module does not handle JSON output either.
 """
 
 import re

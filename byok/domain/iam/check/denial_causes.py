@@ -59,7 +59,7 @@ class DenialExplanation:
     """Why a call is denied.
 
     Attributes:
-        sid: The Sid of the statement that nearly allows the call, or None if there is no such statement.
+        sid: The Sid of the statement that comes closest to allowing the call, or None if there is no such statement.
         misfits: The mismatches of that statement, the most likely cause first; never empty.
     """
 

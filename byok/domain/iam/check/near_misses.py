@@ -45,7 +45,7 @@ def find_near_miss(
     vendor: VendorProfile,
     ours: Statement,
 ) -> DenialExplanation:
-    """Find the statement that nearly allows a call, and its mismatches.
+    """Find the statement that comes closest to allowing a call, and list its mismatches.
 
     Do not call this function if a statement explicitly denies the call.
     """
@@ -88,8 +88,9 @@ def _is_meant_for_us(one: StatementEvaluation, platform: PlatformPrincipal, vend
     accounts = [test.holds for key, test in tests.items() if key in _ACCOUNT_KEYS]
     if accounts:
         return False not in accounts
-    # A statement without an AWS principal grants access to a service. If its conditions include `aws:SourceAccount` or
-    # `aws:SourceArn`, the statement is for the customer's own use of that service, not for the platform.
+    # A statement without an AWS principal grants access to a service. If such a statement has a condition on
+    # `aws:SourceAccount` or `aws:SourceArn`, the customer added the statement for their own use of the service, not for
+    # the platform.
     if not entries:
         return bool(_services(one.statement)) and not {"aws:sourceaccount", "aws:sourcearn"} & set(tests)
     return any(entry == "*" or _account_in(entry) is None for entry in entries)

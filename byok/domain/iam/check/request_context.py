@@ -3,7 +3,7 @@
 The result of a condition is true, false or unknown.
 
 AWS evaluates a call with context that byok cannot know in advance, such as the AWS organization, the network, and the
-names of the buckets. If a condition depends on this context, its result is unknown.
+names of the buckets. If a condition depends on such context, the result of the condition is unknown.
 
 Sources: IAM user guide, "Global condition context keys" and "Forward access sessions"; AWS KMS developer guide,
 "Condition keys for AWS KMS".
@@ -51,7 +51,7 @@ def _judge(test: ConditionResult, access: AccessRequest, version: str | None) ->
 
 
 def _is_surely_absent(key: str, access: AccessRequest) -> bool:
-    """Return whether a call certainly lacks a condition key.
+    """Return whether a call is certain to lack a condition key.
 
     Only cryptographic operations and grants have an encryption context; DescribeKey, for example, does not (KMS API
     reference, GrantConstraints).

@@ -87,7 +87,7 @@ def _session_prefix(platform: PlatformPrincipal) -> str:
 
 
 def _explain_exemption(one: StatementEvaluation, platform: PlatformPrincipal) -> str:
-    """Explain why it is unknown whether the platform is exempt.
+    """Explain why it is unknown whether a Deny statement with NotPrincipal exempts the platform.
 
     AWS "might validate the account first, then the role, and then the assumed-role user" (IAM user guide, "NotPrincipal
     with Deny"); the assumed-role user's ARN contains the session name.
@@ -96,15 +96,21 @@ def _explain_exemption(one: StatementEvaluation, platform: PlatformPrincipal) ->
     root, role = platform.caller.root_arn, platform.role_arn
     sessions = [entry for entry in entries if entry.startswith(_session_prefix(platform))]
     if not {platform.account, root} & entries:
-        return f"NotPrincipal contains {min(entries)} but not its account, {root}, so AWS may deny the whole account."
+        return (
+            f"NotPrincipal contains {min(entries)} but not its account, {root}, so AWS may deny requests from the "
+            "whole account."
+        )
     if role not in entries:
-        return f"NotPrincipal contains the platform's account but not its role, {role}, so AWS may deny the role."
+        return (
+            f"NotPrincipal contains the platform's account but not its role, {role}, so AWS may deny the role's "
+            "requests."
+        )
     if sessions:
         return (
             f"NotPrincipal exempts only the session {sessions[0]}, and this check does not know the name of the "
             "platform's session."
         )
     return (
-        f"NotPrincipal lists {role} and its account, but no session of the role, so AWS may deny the session. Instead "
-        "of NotPrincipal, AWS recommends Principal * with ArnNotEquals on aws:PrincipalArn."
+        f"NotPrincipal lists {role} and its account, but no session of the role, so AWS may deny the session's "
+        "requests. Instead of NotPrincipal, AWS recommends Principal * with ArnNotEquals on aws:PrincipalArn."
     )

@@ -16,7 +16,7 @@ from byok.domain.problems.aws_errors.rule import (
 from byok.domain.problems.remediation import Remedy
 
 # RDS returns the same error code for every problem with a key. The message contains the key in brackets: `[null]` and
-# `[alias/aws/…]` stand for default keys of the platform's account, so the customer is not at fault (source: recorded
+# `[alias/aws/…]` stand for default keys in the platform's account, so the customer is not at fault (source: recorded
 # responses).
 RDS_KEY_ERROR_RULES: Final = (
     key_error_rule(

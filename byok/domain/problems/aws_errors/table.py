@@ -1,9 +1,9 @@
 """The error table, which alone decides how byok handles an AWS error.
 
-A rule matches the service and the error code (`error.response["Error"]["Code"]`, never boto's class name). A rule also
-matches the message if the code alone is too broad. Rules ignore the HTTP status, which is not specific enough: KMS
-returns 400 for nearly every error, RDS returns 403 for exceeded quotas, and S3 returns 409 for conflicts. Sources: S3
-API reference "Error responses", botocore's RDS and KMS models, KMS developer guide "Key states".
+A rule matches an error by service and error code (`error.response["Error"]["Code"]`, never boto's class name). If the
+code alone is too broad, the rule also matches AWS's message. Rules ignore the HTTP status, which is not specific
+enough: KMS returns 400 for nearly every error, RDS returns 403 for exceeded quotas, and S3 returns 409 for conflicts.
+Sources: S3 API reference "Error responses", botocore's RDS and KMS models, KMS developer guide "Key states".
 """
 
 import re
@@ -80,7 +80,7 @@ def classify_error(
 ) -> ErrorRule:
     """Return the rule for an AWS error.
 
-    If no rule matches, byok retries the call during the grace period and then stops, so it never retries forever.
+    If no rule matches, byok retries the call during the grace period, and then stops.
 
     Args:
         service: botocore's name for the service.
