@@ -75,11 +75,6 @@ class PendingStep(RecordModel):
     paused: Pause | None = None
 
     @property
-    def is_uneventful(self) -> bool:
-        """Whether the step is progressing normally, in which case only its name is worth reporting."""
-        return not (self.last_failure or self.last_problem or self.unclaimed or self.paused)
-
-    @property
     def holding(self) -> Holding | None:
         """The platform fault that causes byok to hold the step; None if there is no such fault."""
         problem = self.last_problem

@@ -21,6 +21,9 @@ from byok.wizard.steps import WizardSteps
 
 RETRY_FIELDS: Final = ("s3_key_arn", "rds_key_arn")
 """The fields of the form that retries a stopped environment."""
+_ACTION_FIELDS: Final = (*RETRY_FIELDS, "final_snapshot", "reason", "confirm")
+"""The fields of the forms about an existing environment. Their entries are kept while the user signs in again. The page
+does not show the entry of `confirm` again, so that the user must confirm a deletion again."""
 _MAX_ENTRY_LENGTH: Final = 2_048
 
 
@@ -40,7 +43,7 @@ class CsrfError(Exception):
     """The form does not come from a page of this session.
 
     Attributes:
-        address: The address of the page to open again. The address contains the form's entries.
+        address: The address of the page to open again, with the form's entries in the query string.
     """
 
     def __init__(self, address: str) -> None:
@@ -86,7 +89,7 @@ async def _address_with_entries(request: Request) -> str:
     if not request.url.path.startswith("/environments/"):
         return "/environments"
     form = await _read_form(request)
-    entries = {name: str(form[name])[:_MAX_ENTRY_LENGTH] for name in RETRY_FIELDS if form.get(name)}
+    entries = {name: str(form[name])[:_MAX_ENTRY_LENGTH] for name in _ACTION_FIELDS if form.get(name)}
     return f"{request.url.path}?{urlencode(entries)}".rstrip("?")
 
 

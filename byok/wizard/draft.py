@@ -83,7 +83,7 @@ class EnvironmentDraft(BaseModel):
 
         Args:
             page: The page's path.
-            asked: Whether the page shows errors, as it does after the user selects *Next*.
+            asked: Whether the page shows validation errors. A page shows them once the user has selected *Next*.
             changes: Fields to change. The URL always contains these fields, even with their default values, because a
                 field that is missing from the URL keeps its saved value.
         """
@@ -192,7 +192,7 @@ class EnvironmentDraft(BaseModel):
     def key_arn_problems(
         self, role: str, vendor: VendorProfile, organisation: str | None, at: datetime
     ) -> tuple[Problem, ...]:
-        """Check the ARN rules without calling AWS. Both fields must be filled in (contract 81-84)."""
+        """Validate the two ARNs without calling AWS. Both fields must be filled in (contract 81-84)."""
         context = RemedyContext(
             self.region,
             role,

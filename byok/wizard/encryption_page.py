@@ -40,7 +40,7 @@ class EncryptionPage:
 
     @property
     def is_in_other_partition(self) -> bool:
-        """Whether the Region is in a partition in which the platform role cannot work."""
+        """Whether the Region and the platform role are in different partitions."""
         return partition_of_region(self._draft.region) != self._state.platform_role_arn.split(":")[1]
 
     @property

@@ -71,8 +71,8 @@ class EnvironmentPage:
             fault: The title and the message of the error, if byok rejected the user's request.
             code: The HTTP status.
             asked: Whether the user has just requested a health check.
-            entered: The ARNs that the user entered for the retry. By default, these are the ARNs in the URL, which
-                contains them after the user has signed in again.
+            entered: The ARNs that the user entered for the retry. If the user had to sign in again, the URL contains
+                these ARNs. The default is the ARNs in the URL.
         """
         if entered is None:
             entered = {name: self.request.query_params.get(name) for name in RETRY_FIELDS}
@@ -85,6 +85,7 @@ class EnvironmentPage:
             environment=status,
             attempts=await self.service.list_attempts(status),
             naming_commands=await self._list_naming_commands(status),
+            keys_stack=status.stack_name or default_stack_name(status.environment_id),
             warnings=WARNINGS,
             fault_title=fault[0] if fault else None,
             fault=fault[1] if fault else None,

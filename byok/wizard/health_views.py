@@ -51,7 +51,10 @@ _USES: Final[Mapping[KeyUse, tuple[str, str]]] = {
 
 @dataclass(frozen=True)
 class StateLabel:
-    """The name of a health status, and the tone of its badge. The tone only repeats what the name says."""
+    """The name of a health status, and the tone of its badge.
+
+    The name alone conveys the status; the colour of the badge adds no information.
+    """
 
     state: HealthState
     name: str

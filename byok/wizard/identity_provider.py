@@ -242,7 +242,7 @@ class IdentityProvider:
 
 
 def build_identity_providers(settings: ApiSettings) -> Mapping[str, IdentityProvider]:
-    """Build the providers for which the settings contain a client id, by key."""
+    """Build a provider for each client id in the settings, and return the providers by their keys."""
     public_url, audience = settings.public_url or "", settings.audience or ""
     lifetime = settings.max_token_lifetime_seconds
     found = []

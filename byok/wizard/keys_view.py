@@ -7,8 +7,9 @@ from typing import Final
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.durations import format_duration
-from byok.domain.models import CheckedKey, Problem
+from byok.domain.models import CheckedKey, KeyCheckResult, Problem
 from byok.domain.phases import KeyVerdict
+from byok.domain.problems.build import KEYS_EXCHANGED_CODE
 from byok.service.key_check_progress import KeyCheckProgress
 from byok.service.pending import PendingStep
 
@@ -18,9 +19,10 @@ _BADGES: Final = {
     KeyVerdict.NOT_PROVED: ("warning", "not verified"),
 }
 _CHECKING: Final = {
-    KeyPurpose.S3: "S3 writes and reads an object with this key.",
-    KeyPurpose.RDS: "RDS creates a cluster without instances with this key.",
+    KeyPurpose.S3: "S3 is writing and reading an object, encrypted with this key.",
+    KeyPurpose.RDS: "RDS is creating a cluster without instances, encrypted with this key.",
 }
+_BOTH: Final = "These keys"
 _USUAL: Final = {
     KeyPurpose.S3: ("a few seconds", timedelta(seconds=40)),
     KeyPurpose.RDS: ("a few minutes", timedelta(minutes=5)),
@@ -70,12 +72,12 @@ class KeyView:
 
     @property
     def is_verified(self) -> bool:
-        """Whether the key's service has used the key successfully."""
+        """Whether S3 or RDS has used the key successfully."""
         return self.verdict is not None and self.verdict.verdict is KeyVerdict.PROVED
 
     @property
     def verified_at(self) -> str:
-        """The time at which the key's service used the key, with the date if that was on an earlier day."""
+        """The time at which S3 or RDS used the key, with the date if that was on an earlier day."""
         at = self.verdict.at if self.verdict is not None else None
         if at is None:
             return ""
@@ -130,14 +132,15 @@ class KeysView:
         title, tone = "", ""
         if is_running:
             title, tone = "Validating your keys…", "info"
+        elif result is not None and any(one.code == KEYS_EXCHANGED_CODE for one in result.findings):
+            title, tone = "The two key ARNs are swapped", "danger"
         elif result is not None and result.keys.any_refused:
-            refused = [one.key.display_name for one in result.keys.both if one.verdict is KeyVerdict.REFUSED]
-            which = "These keys" if len(refused) > 1 else f"The {refused[0]}"
-            title, tone = f"{which} cannot be used yet", "danger"
+            title, tone = f"{_name_keys(result, KeyVerdict.REFUSED)} cannot be used yet", "danger"
         elif result is not None and result.keys.all_proved:
             title, tone = "Both keys are verified", "success"
         elif result is not None:
-            title, tone = "At least one key is not verified", "warning"
+            unproved = _name_keys(result, KeyVerdict.NOT_PROVED)
+            title, tone = f"{unproved} {'are' if unproved == _BOTH else 'is'} not verified", "warning"
         both = tuple(one for one in problems if one.key is None)
         return cls((s3, rds), title, tone, both, fault, is_running)
 
@@ -168,6 +171,12 @@ def _view_key(
     checking = _describe_check(which, progress.steps.get(which)) if progress and is_running and not verdict else ""
     elapsed = _compare_duration(which, progress.elapsed) if progress and checking else ""
     return KeyView(which, faults.get(f"{which.value}_key_arn", ""), own, verdict, checking, elapsed)
+
+
+def _name_keys(result: KeyCheckResult, verdict: KeyVerdict) -> str:
+    """Return the subject of a sentence about the keys with a verdict."""
+    names = [one.key.display_name for one in result.keys.both if one.verdict is verdict]
+    return _BOTH if len(names) > 1 else f"The {names[0]}"
 
 
 def _compare_duration(which: KeyPurpose, elapsed: timedelta) -> str:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from byok.api.authentication import ANONYMOUS_CALLER
 from byok.api.problems import PROBLEM_CODE
 from byok.domain.help_pages import build_help_url, get_docs_url
+from byok.domain.problems.titles import find_problem_title
 from byok.domain.regions import describe_region
 from byok.domain.vendor import VendorProfile
 from byok.wizard.retry_words import say_retry
@@ -43,7 +44,7 @@ class PageRenderer:
             lstrip_blocks=True,
         )
         self._templates.filters |= {"json": _json, "clock": _clock, "region": describe_region, "say_retry": say_retry}
-        self._templates.filters["help_url"] = build_help_url
+        self._templates.filters |= {"help_url": build_help_url, "problem_title": _title_problem}
         self._templates.globals["docs_url"] = get_docs_url
         self._templates.globals |= {"vendor": vendor.name, "steps": STEP_TITLES, "signs_in": signs_in}
         self._templates.globals |= {"attempt_names": ATTEMPT_NAMES, "anonymous": ANONYMOUS_CALLER.subject}
@@ -84,6 +85,12 @@ def _json(value: Any) -> Markup:
     space.
     """
     return Markup(html.escape(json.dumps(value, indent=2), quote=False))  # noqa: S704 - the text is escaped here
+
+
+def _title_problem(code: str) -> Markup:
+    """Return the title of a problem, or its code if the code alone does not identify the problem."""
+    title = find_problem_title(code)
+    return Markup("<code>{}</code>").format(code) if title is None else escape(title)
 
 
 def _clock(at: datetime) -> str:

@@ -22,8 +22,8 @@ _SAME: Final = {
     RetryPage.HEALTH: "Select Check now, or wait: the environment is checked again within five minutes.",
 }
 _ANOTHER_KEY: Final = {
-    RetryPage.KEYS: "Paste that ARN as {field} below, and select Validate keys.",
-    RetryPage.ENVIRONMENT: "Enter that ARN as {field} below, and select Retry.",
+    RetryPage.KEYS: "Paste that ARN into the field {field}, and select Validate keys.",
+    RetryPage.ENVIRONMENT: "Enter that ARN in the field {field} below, and select Retry.",
 }
 _SAME_OR_ANOTHER_KEY: Final = {
     RetryPage.KEYS: "Select Validate keys again. If the ARN was wrong, paste the correct ARN as {field} first.",

@@ -35,7 +35,7 @@ class Session:
         id: The session's random id, which byok records when the user ends the session.
         started: When the session started, in seconds since 1970.
         provider: The key of the identity provider with which the user signed in; None if the user entered a token.
-        is_new: Whether the user's browser has no cookie of this session yet.
+        is_new: Whether the user's browser has no cookie for this session yet.
     """
 
     caller: Caller

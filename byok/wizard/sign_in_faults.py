@@ -66,7 +66,7 @@ _TEXTS: Final = {
         "your tokens: the name of your organisation, up to 16 lower-case letters and digits."
     ),
     SignInFault.REFUSED: (
-        "The response of {name} is not valid, so you are not signed in. Start the sign-in again; if the error "
+        "The response from {name} is not valid, so you are not signed in. Start the sign-in again; if the error "
         "persists, tell the operator of this server, whose log contains the reason."
     ),
     SignInFault.UNAVAILABLE: "{name} cannot be reached, so you are not signed in. Try again in a moment.",

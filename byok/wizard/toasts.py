@@ -19,13 +19,15 @@ class Toast(StrEnum):
 
     RETRIED = "retried"
     CHECKED = "checked"
+    FAULT_FOUND = "fault-found"
     CANCELLING = "cancelling"
     DELETING = "deleting"
 
 
 _TEXTS: Final = {
     Toast.RETRIED: "Retry started",
-    Toast.CHECKED: "Check completed",
+    Toast.CHECKED: "Check completed: everything is in order",
+    Toast.FAULT_FOUND: "Check completed: see the health of the environment",
     Toast.CANCELLING: "Cancellation requested",
     Toast.DELETING: "Deletion started",
 }

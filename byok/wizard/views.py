@@ -1,5 +1,6 @@
 """Prepares an environment's status for the progress page."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -9,7 +10,7 @@ from byok.domain.arns import is_key_arn, parse_key_arn
 from byok.domain.models import AttemptKind, HealthState
 from byok.domain.phase_durations import USUAL_DURATIONS
 from byok.domain.phases import Encryption, Phase
-from byok.service.pending import describe_pending_step
+from byok.service.pending import PendingStep
 from byok.service.replay import ReplayOptions, find_replay_options
 from byok.service.status import EnvironmentStatus
 from byok.service.timeline import list_phase_runs
@@ -85,7 +86,7 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True)
 class TimelineStep:
-    """A line of the timeline.
+    """A line in the timeline.
 
     Attributes:
         took: The step's duration as text, up to now if the step is in progress; empty if the step has no duration.
@@ -114,7 +115,7 @@ class StatusView:
         return cls(
             status,
             _steps(status),
-            tuple(describe_pending_step(item) for item in status.pending if not item.is_uneventful),
+            tuple(words for item in status.pending if (words := _describe_wait(item))),
             None if status.is_deletion or status.phase is not Phase.STOPPED else find_replay_options(status),
         )
 
@@ -127,7 +128,7 @@ class StatusView:
 
     @property
     def step(self) -> int | None:
-        """The number of the wizard's step; None once the wizard is done.
+        """The number of the step that the wizard highlights; None once all steps are complete.
 
         The last step is complete once the tenant name is on the keys. Platform-managed keys do not get a tenant name.
         """
@@ -166,6 +167,21 @@ class StatusView:
         return parse_key_arn(arn).account if arn and is_key_arn(arn) else None
 
     @property
+    def encrypted_resources(self) -> dict[str, list[tuple[str, str]]]:
+        """The kind and the name of each resource in the evidence, grouped by the ARN of the key that encrypts it."""
+        evidence, found = self.status.evidence, defaultdict[str, list[tuple[str, str]]](list)
+        if evidence is None:
+            return found
+        database = evidence.database
+        found[database.key_arn].append(("Aurora cluster", database.cluster_arn.rpartition(":")[2]))
+        found[database.writer_key_arn].append(("Writer", database.writer_arn.rpartition(":")[2]))
+        for bucket in evidence.buckets:
+            found[bucket.key_arn].append(("Bucket", bucket.name))
+            for item in bucket.objects:
+                found[item.key_arn].append(("Object", item.key))
+        return found
+
+    @property
     def platform_managed(self) -> bool:
         """Whether the environment uses the platform's own keys."""
         return self.status.encryption is Encryption.PLATFORM_MANAGED
@@ -186,6 +202,21 @@ def _steps(status: EnvironmentStatus) -> tuple[TimelineStep, ...]:
         to_come = [phase for phase in _ORDER if phase not in entered]
         steps += [TimelineStep(words[phase], StepState.TO_COME, usual=_usual_duration(phase)) for phase in to_come]
     return tuple(steps)
+
+
+def _describe_wait(step: PendingStep) -> str | None:
+    """Describe why a step takes longer, for a reader who does not know Temporal.
+
+    Return None if the step only waits for AWS, or if the page describes the cause elsewhere.
+    """
+    problem = step.last_problem
+    if step.paused:
+        return "The platform's operator has paused this operation. You do not need to do anything."
+    if step.unclaimed:
+        return "Waiting until a worker of the platform is available. You do not need to do anything."
+    if problem is None or problem.operation is None or step.holding:
+        return None
+    return f"AWS rejected the last attempt: {problem.message} byok tries again automatically."
 
 
 def _usual_duration(phase: Phase) -> str:

@@ -15,6 +15,7 @@ from byok.domain.problems.build import build_problem
 from byok.domain.problems.remediation import Remedy, RemedyContext, build_remediation
 from byok.domain.remediation import RemedyStep, Retry, RetryRequest, RetryValues
 from byok.domain.vendor import VendorProfile
+from byok.wizard.draft import EnvironmentDraft
 from byok.wizard.retry_words import RetryPage, say_retry
 
 KEY_ARN = "arn:aws:kms:eu-central-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -49,6 +50,7 @@ def test_each_command_has_its_own_copy_button_and_the_console_opens_in_a_new_tab
     templates = Path(byok.wizard.__file__).with_name("templates")
     environment = Environment(loader=FileSystemLoader(templates), autoescape=True)
     environment.filters["say_retry"] = say_retry
+    environment.globals["draft"] = EnvironmentDraft(region="eu-central-1")
     at = datetime(2026, 11, 30, tzinfo=UTC)
     problem = build_problem("rds.KMSKeyNotAccessibleFault", "No.", Remedy.RDS_KEY, CONTEXT, phase=Phase.READY, at=at)
 

@@ -64,7 +64,9 @@ async def test_paused_activity_shows_since_when_by_whom_and_why(
     assert abs(step.paused.since - before) < timedelta(minutes=1)
     assert not step.unclaimed
     assert status.model_dump(mode="json")["pending"][0]["paused"]["by"] == "ops@host"
-    assert StatusView.from_status(status).waiting == (describe_pending_step(step),)
+    assert "by ops@host (AWS outage); its last attempt failed: " in describe_pending_step(step)
+    (words,) = StatusView.from_status(status).waiting
+    assert words.startswith("The platform's operator has paused this operation.")
     await workflow_service.unpause_activity(
         UnpauseActivityRequest(namespace=namespace, execution=execution, type="probe_s3_key")
     )

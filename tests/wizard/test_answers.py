@@ -58,11 +58,11 @@ ANSWERS: Final[dict[str, tuple[dict[str, Any], dict[str, str], str, str, tuple[s
     ),
     "not verified": (
         {"unproved": "3 clusters already exist."}, {}, VALIDATE, "answer",
-        ("At least one key is not verified", "S3 key: verified", "Aurora key: not verified"),
+        ("The Aurora key is not verified", "S3 key: verified", "Aurora key: not verified"),
     ),
     "exchanged": (
         {"script": {"probe_s3_key": [build_exchanged_failure()]}}, {}, VALIDATE, "s3_key_arn",
-        (REFUSED, "Swap the two ARNs", "TITLE"),
+        ("The two key ARNs are swapped", "Swap the two ARNs"),
     ),
     "held": ({"conflicts": HELD}, {}, VALIDATE, "s3_key_arn", (REFUSED, S3_REFUSED, RDS_REFUSED, "TITLE")),
     "wrong ARNs": ({}, WRONG_ARNS, VALIDATE, "s3_key_arn", (REFUSED, S3_REFUSED, RDS_REFUSED, "TITLE")),

@@ -32,8 +32,10 @@ async def test_environment_is_deleted_only_after_its_name_was_typed(
     await browser.open_page(f"{page}/deletion")
     texts = ("with all its data", "your keys, and everything else in your AWS account", "Take a final snapshot")
     assert [text for text in texts if text not in browser.text] == []
-    await browser.submit_form(f"{page}/deletion", {"confirm": "another", "final_snapshot": "1"})
+    await browser.submit_form(f"{page}/deletion", {"confirm": "another", "reason": "no longer used"})
     assert (browser.page.status_code, f"Type {environment_id} to confirm" in browser.text) == (422, True)
+    assert 'value="no longer used"' in browser.page.text
+    assert 'name="final_snapshot" value="1" checked' not in browser.page.text
     assert (await service.read_status(environment_id)).phase is Phase.READY
     token = browser.form_token
     await browser.submit_form(f"{page}/deletion", {"confirm": environment_id, "reason": "no longer used"})

@@ -30,7 +30,7 @@ READABLE: Final = (
     *product(("text", "muted", "accent", "danger"), GROUNDS),
     *((tone, f"{tone}-ground") for tone in TONES),
     *(("on-accent", one) for one in ("accent", "accent-strong")),
-    *(("on-danger", one) for one in ("danger", "danger-strong")),
+    *(("on-danger", one) for one in ("danger-button", "danger-button-strong")),
 )
 """The pairs of text colour and background colour that the pages use."""
 

@@ -324,7 +324,7 @@ async def test_response_is_too_late_after_ten_minutes(
         ("stale", 401, "Start the sign-in again."),
         ("clock", 401, "The clock of Example Login"),
         ("organisation", 401, "Ask your administrator to add the claim organisation"),
-        ("refused", 401, "The response of Example Login is not valid"),
+        ("refused", 401, "The response from Example Login is not valid"),
         ("unavailable", 503, "Example Login cannot be reached"),
     ],
 )

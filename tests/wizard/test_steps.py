@@ -211,7 +211,7 @@ async def test_platform_managed_environment_refuses_customer_keys_in_the_review(
 ) -> None:
     await service.create(build_provision_request("switched", **ON_PLATFORM_KEYS))
     await wait_until_ended(service, "switched")
-    await browser.open_page("/new/review", **{**DRAFT, "name": "switched"})
+    await browser.open_page("/new/encryption", **{**DRAFT, "name": "switched"})
     await browser.submit_form("/new/review", {**DRAFT, "name": "switched", "confirmed": "1"})
     assert browser.page.status_code == 409
     assert "uses platform-managed keys and cannot be switched to customer-managed keys" in browser.text  # contract 9
@@ -300,20 +300,20 @@ async def test_validation_without_a_proof_says_why(browser: Browser, harness: Wo
     harness.activities.unproved = "3 clusters that prove Aurora keys already exist in eu-central-1."
     await browser.open_page("/new/encryption", **DRAFT)
     await browser.validate_keys(DRAFT)
-    assert "At least one key is not verified" in browser.text
+    assert "The Aurora key is not verified" in browser.text
     assert harness.activities.unproved in browser.text
 
 
 async def test_review_shows_what_is_known_about_each_key(browser: Browser, harness: WorkflowHarness) -> None:
     await browser.open_page("/new/review", **DRAFT)
     assert browser.text.count("not verified") == 2
-    assert "Validate your keys first" in browser.text
+    assert "validate your keys first" in browser.text
     assert f"Aurora cluster byok-{DRAFT['name']} , and S3 buckets" in browser.text
     await browser.validate_keys(DRAFT)
     verified = dict(browser.page.url.params)
     await browser.open_page("/new/review", **verified)
     assert browser.text.count("verified at") == 2
-    assert "Validate your keys first" not in browser.text
+    assert "validate your keys first" not in browser.text
     await browser.open_page(
         "/new/review", **{**verified, "s3_key_arn": f"{S3_KEY[:-1]}0"}
     )  # this key has not been checked
@@ -323,6 +323,19 @@ async def test_review_shows_what_is_known_about_each_key(browser: Browser, harne
     await browser.validate_keys(DRAFT)
     await browser.open_page("/new/review", **dict(browser.page.url.params))
     assert "The S3 key cannot be used yet" in browser.text
+
+
+async def test_review_of_an_existing_environment_leads_to_that_environment(
+    browser: Browser, service: EnvironmentService, environment_id: str
+) -> None:
+    draft = {**DRAFT, "name": environment_id}
+    await browser.open_page("/new/review", **draft)
+    await service.create(build_provision_request(environment_id, key_grace_seconds=7))
+    await browser.submit_form("/new/review", {**draft, "confirmed": "1"})
+    assert f"The environment {environment_id} already exists, and differs from these entries." in browser.text
+    assert f'<a href="/environments/{environment_id}">' in browser.page.text
+    await browser.open_page("/new/review", **draft)  # for example, with the back button
+    assert f"The environment {environment_id} already exists. Choose another name." in browser.text
 
 
 async def test_completed_steps_are_links_that_keep_the_entries(browser: Browser) -> None:
@@ -395,6 +408,8 @@ async def test_environment_is_created_shown_ready_and_named(
     await browser.open_page(f"/environments/{environment_id}")
     assert "Ready" in browser.text
     assert "As reported by AWS" in browser.text
+    keys = re.findall(r"<h3>(\w+ key) <code>([^<]+)</code></h3>\s*<ul><li>(\w+)", browser.page.text)
+    assert keys == [("Aurora key", RDS_KEY, "Aurora"), ("S3 key", S3_KEY, "Bucket")]
     assert "Disabling or deleting a key makes the data inaccessible." in browser.text  # contract 111
     assert "7 to 30 days" in browser.text  # contract 112
     assert f"assigned the tenant name {environment_id}" in browser.text  # contract 100, 131
@@ -468,6 +483,14 @@ async def test_keys_entered_to_retry_with_are_kept_if_the_retry_is_refused_or_th
     browser.http.cookies.clear()
     await browser.submit_form("/sign-in", {"token": TOKEN, "next": browser.page.url.params["next"]})
     assert f'value="{other}"' in browser.page.text
+
+    browser.http.cookies.set("byok_session", "expired", domain="localhost.local")
+    await browser.submit_form(f"{page}/deletion", {"confirm": name, "reason": "not needed"})
+    browser.http.cookies.clear()
+    await browser.submit_form("/sign-in", {"token": TOKEN, "next": browser.page.url.params["next"]})
+    assert 'value="not needed"' in browser.page.text
+    assert 'name="final_snapshot" value="1" checked' not in browser.page.text
+    assert f'value="{name}"' not in browser.page.text, "a deletion is confirmed again"
 
 
 async def test_page_of_a_refused_retry_can_be_reloaded(

@@ -27,7 +27,11 @@ async def retry(page: PageOfEnvironment, service: ReasonedService, _: WriteSessi
         await service.replay(page.environment_id, **given)
     except NotReplayableError as error:
         phase = (await service.read_status(page.environment_id)).phase
-        moved = None if phase is Phase.STOPPED else "The environment is no longer stopped. This page shows its state."
+        moved = (
+            None
+            if phase is Phase.STOPPED
+            else "The environment is no longer stopped. This page shows its current status."
+        )
         return await page.refuse("Retry was not started", error, moved, given)
     except ServiceError as error:
         return await page.refuse("Retry was not started", error, entered=given)
@@ -59,7 +63,8 @@ async def confirm_deletion(page: PageOfEnvironment, _: DeleteSession) -> Respons
     status = await page.service.read_status(page.environment_id)
     if not StatusView.from_status(status).can_be_deleted:
         return RedirectResponse(page.url, HTTPStatus.SEE_OTHER)
-    return _confirmation_page(page, status, "delete.html", final_snapshot=True)
+    kept = page.request.query_params  # the entries of a form that was submitted after the session had ended
+    return _confirmation_page(page, status, "delete.html", final_snapshot=not kept or "final_snapshot" in kept)
 
 
 @router.post("/{environment_id}/deletion")
@@ -69,7 +74,9 @@ async def delete(page: PageOfEnvironment, service: ReasonedService, _: DeleteSes
     if str(form.get("confirm", "")).strip() != name:
         status = await service.read_status(name)
         fault = f"Type {name} to confirm. Nothing was deleted."
-        return _confirmation_page(page, status, "delete.html", final_snapshot=final_snapshot, fault=fault)
+        return _confirmation_page(
+            page, status, "delete.html", final_snapshot=final_snapshot, fault=fault, reason=str(form.get("reason", ""))
+        )
     try:
         await service.delete(await service.build_delete_request(name, final_snapshot=final_snapshot))
     except ServiceError as error:
@@ -84,6 +91,7 @@ def _confirmation_page(
     *,
     final_snapshot: bool = False,
     fault: str | None = None,
+    reason: str | None = None,
 ) -> Response:
     return page.pages.render(
         page.request,
@@ -93,4 +101,5 @@ def _confirmation_page(
         environment=status,
         final_snapshot=final_snapshot,
         fault=fault,
+        reason=page.request.query_params.get("reason", "") if reason is None else reason,
     )

@@ -133,7 +133,8 @@ async def check_now(page: PageOfEnvironment, _: CheckSession, __: Form) -> Respo
     except ServiceError as error:
         return await page.refuse("The check was not completed", error)
     if health.unreachable is None:
-        return redirect_with_toast(page.url, Toast.CHECKED)
+        healthy = health.state is HealthState.HEALTHY
+        return redirect_with_toast(page.url, Toast.CHECKED if healthy else Toast.FAULT_FOUND)
     status = (await page.service.read_status(page.environment_id)).model_copy(update={"health": health})
     return await page.render(status, asked=True)
 

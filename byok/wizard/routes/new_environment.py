@@ -1,5 +1,6 @@
 """The steps that create an environment: name and Region, keys, review and confirmation."""
 
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from byok.domain.arns import KeyPurpose, account_id_of_role
 from byok.domain.naming import cluster_identifier
 from byok.domain.phases import Phase
 from byok.onboarding.kit import KEY_LOSS_WARNINGS
-from byok.service.errors import EnvironmentNotFoundError, ServiceError
+from byok.service.errors import EnvironmentConflictError, EnvironmentNotFoundError, ServiceError
 from byok.service.key_check_progress import start_key_check
 from byok.wizard.dependencies import Form, Service, Steps, accept_one_file, act_for
 from byok.wizard.draft import EnvironmentDraft
@@ -136,6 +137,9 @@ async def show_review_step(request: Request, state: State, steps: Steps) -> Resp
     page = EncryptionPage(request, state, steps, draft)
     if any(page.find_obstacles()) or (draft.is_platform_managed and page.is_in_other_partition):
         return steps.go_to(ENCRYPTION, draft, asked=True)
+    with suppress(ServiceError):  # the review works without Temporal
+        if await _find_taken_name(request, state, steps, draft):  # for example, after the browser's back button
+            return steps.go_to(ENVIRONMENT, draft, asked=True)
     return await _render_review(request, state, steps, draft)
 
 
@@ -154,7 +158,11 @@ async def create_environment(request: Request, state: State, service: Service, s
     except ServiceError as error:
         note_problem_code(request, error.code)
         status = STATUS_BY_ERROR[type(error)]
-        page = await _render_review(request, state, steps, draft, fault=str(error), status=status)
+        taken, fault = "", str(error)
+        if isinstance(error, EnvironmentConflictError):  # its message names fields that the wizard does not have
+            taken = asked.environment_id
+            fault = f"The environment {taken} already exists, and differs from these entries."
+        page = await _render_review(request, state, steps, draft, fault=fault, taken=taken, status=status)
         page.headers.update(build_retry_headers(error))
         return page
     response = RedirectResponse(f"/environments/{asked.environment_id}", HTTPStatus.SEE_OTHER)
@@ -179,6 +187,7 @@ async def _render_review(
     draft: EnvironmentDraft,
     *,
     fault: str = "",
+    taken: str = "",
     is_unconfirmed: bool = False,
     status: int = HTTPStatus.OK,
 ) -> Response:
@@ -193,5 +202,6 @@ async def _render_review(
         view=await page.view_known_check(await act_for(request, state, steps.session)),
         warnings=KEY_LOSS_WARNINGS,
         fault=fault,
+        taken=taken,
         is_unconfirmed=is_unconfirmed,
     )

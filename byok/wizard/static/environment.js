@@ -16,6 +16,10 @@ async function refresh() {
   const words = document.getElementById("state").dataset.words;
   announce(words);
   document.title = `${words} · ${title}`;  // so that a background tab shows the result
+  if (isFinal()) {  // the help and the toast are about the operation that has just ended
+    for (const one of document.querySelectorAll(".help-panel, .toast")) one.remove();
+    document.querySelector(".with-help")?.classList.remove("with-help");
+  }
 }
 
 // Progress: the server reports each change. The browser reconnects automatically unless the server rejects it.

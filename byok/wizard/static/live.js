@@ -58,11 +58,6 @@ function replaceContent(element, html) {
   showCopyButtons(element);
 }
 
-function announce(words) {
-  const place = document.getElementById("announcement");
-  if (place.textContent !== words) place.textContent = words;
-}
-
 // Calls a function when the user returns to this page, at most once in two seconds.
 function whenUserReturns(act) {
   let last = Date.now();

@@ -1,6 +1,12 @@
 // Makes every page easier to use. Every page also works without this script.
 "use strict";
 
+// Tells users of screen readers what has changed. No script replaces the element that the words are in.
+function announce(words) {
+  const place = document.getElementById("announcement");
+  if (place.textContent !== words) place.textContent = words;
+}
+
 // Copy buttons do nothing without this script, so they are hidden until it runs.
 function showCopyButtons(within) {
   if (!navigator.clipboard) return;
@@ -11,6 +17,7 @@ function showCopyButtons(within) {
       const copied = await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent)
         .then(() => "Copied", () => "Not copied");  // the browser can deny access to the clipboard
       button.textContent = copied;
+      announce(copied);
       setTimeout(() => { button.innerHTML = label; }, 1500);
     });
   }
@@ -34,6 +41,7 @@ function floatToast() {
   address.searchParams.delete("done");  // a reload must not repeat the toast
   history.replaceState(null, "", address);
   toast.classList.add("toast--floating");
+  setTimeout(() => announce(toast.textContent), 500);  // screen readers ignore what the page contains when it loads
   setTimeout(() => toast.remove(), 10_000);
 }
 

@@ -1,6 +1,8 @@
 // Makes the steps of the wizard faster to use. Every step also works without this script.
 "use strict";
 
+let stepTitle = document.title;
+
 // Switches tabs without a page load, and updates the address. Without this function, tabs work as plain links.
 function makeTabsQuick(within) {
   const tabs = [...within.querySelectorAll('[role="tab"]')];
@@ -103,7 +105,7 @@ function show(answer, id) {
 
 function showPage(page) {
   shownPath = location.pathname;
-  document.title = page.title;
+  document.title = stepTitle = page.title;
   document.querySelector(".page").replaceWith(page.querySelector(".page"));
   showCopyButtons(document);
   foldHelp();
@@ -140,6 +142,7 @@ function submitQuickly(form) {
         ? await request(`${form.getAttribute("action")}?${new URLSearchParams(fields)}`, { headers }, form)
         : await request(form.getAttribute("action"), { method: "post", headers, body: multipart ? fields : new URLSearchParams(fields) }, form);
       leaves = answer ? show(answer, part) : true;
+      if (button?.value === "choose") document.querySelector("[data-choice] :checked")?.focus();
     } catch {
       (button?.parentElement || form).insertAdjacentHTML("beforebegin", '<p class="fault" id="unreachable" role="alert">The server cannot be reached. Your entries are kept. Try again in a moment.</p>');
     }
@@ -153,7 +156,7 @@ async function followCheck(part) {
   if (!part || !part.dataset.check) return;
   let answer = null;
   try {
-    answer = await request(part.dataset.check, { headers: { "X-Part": "keys" } });
+    answer = await request(part.dataset.check, { headers: { "X-Part": "keys" } }, part.querySelector("form"));
   } catch {  // the network is briefly unavailable
     await new Promise((resolve) => { setTimeout(resolve, 2000); });
     if (part.isConnected) followCheck(part);
@@ -172,6 +175,11 @@ async function followCheck(part) {
   part.replaceWith(found);
   showCopyButtons(found);
   prepare(found);
+  const words = found.querySelector("#answer h3")?.textContent;
+  if (words) {  // so that a background tab shows the result
+    announce(words);
+    document.title = `${words} · ${stepTitle}`;
+  }
   if (isHere) focusAnswer(found);  // a user who is elsewhere on the page is not interrupted
 }
 

@@ -14,7 +14,7 @@ class Setting:
     script: bool
 
     def __str__(self) -> str:
-        """Return the setting's name, as used in tests, pictures and tables."""
+        """Return the setting's name, which appears in test ids, screenshots' file names and tables."""
         return f"{self.width}-{self.scheme}-{'js' if self.script else 'nojs'}"
 
     @property

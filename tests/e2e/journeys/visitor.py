@@ -39,7 +39,7 @@ class Visitor:
         web: The stack that serves the wizard.
         address: The URL of the wizard's server.
         setting: The window and the browser.
-        journey: The name of the journey, for pictures.
+        journey: The name of the journey, which is part of the screenshots' file names.
         token: The access token with which the user signs in, or "" if the server requires no sign-in.
         name: The name of the environment that the user creates.
         keys: The ARNs of the keys that the user has created, by purpose.
@@ -64,7 +64,7 @@ class Visitor:
     # Checks
 
     async def stop_at(self, what: str) -> None:
-        """Check that the page is accessible and does not scroll sideways. If `PICTURES` is set, save a picture."""
+        """Check that the page is accessible and does not scroll sideways. If `PICTURES` is set, save a screenshot."""
         self._stops.append(what)
         if PICTURES:
             folder = Path(PICTURES) / self.journey.replace(" ", "-")

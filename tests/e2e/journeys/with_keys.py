@@ -96,12 +96,12 @@ async def exchanged_arns_without_validation(user: Visitor) -> None:
 
 
 async def disabled_s3_key(user: Visitor) -> None:
-    """The S3 key is disabled twice: before the validation and, after it was enabled, before provisioning."""
+    """The S3 key is disabled before the validation, enabled, and disabled again before provisioning."""
     await _find_disabled_key(user, KeyPurpose.S3, "The S3 key is disabled")
 
 
 async def disabled_aurora_key(user: Visitor) -> None:
-    """The Aurora key is disabled twice: before the validation and, after it was enabled, before provisioning."""
+    """The Aurora key is disabled before the validation, enabled, and disabled again before provisioning."""
     await _find_disabled_key(user, KeyPurpose.RDS, "Aurora key")
 
 
