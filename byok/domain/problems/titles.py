@@ -1,5 +1,6 @@
 """Finds the title of a problem by its code, for lists that contain only the codes of problems."""
 
+from functools import cache
 from typing import Final
 
 from byok.domain.arns import KeyPurpose
@@ -10,6 +11,7 @@ _KEYS: Final = {"s3": KeyPurpose.S3, "rds": KeyPurpose.RDS}
 """The key that each service uses."""
 
 
+@cache  # the list of environments shows the same few codes again and again
 def find_problem_title(code: str) -> str | None:
     """Return the title of the problem that an error about a customer's key causes.
 
