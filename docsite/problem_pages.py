@@ -145,7 +145,7 @@ def _aws_pages() -> Iterator[ProblemPage]:
         if code.isdigit():
             parts[0] += f" The AWS SDK could read no error code in the answer, so the code is the HTTP status {code}."
         for rule in rules:
-            remedy = build_remediation(rule.remedy, replace(_CONTEXT, key=_key_of(rule)))
+            remedy = build_remediation(rule.remedy, replace(_CONTEXT, key=rule.key))
             if len(rules) > 1:
                 parts.append(f"## {remedy.title}")
                 which = f"if AWS's message matches `{rule.message.pattern}`" if rule.message else "in all other cases"
@@ -158,15 +158,11 @@ def _aws_pages() -> Iterator[ProblemPage]:
         yield ProblemPage(f"{service}.{code}", _title(rules[0], name), _actor(rules), "\n\n".join(parts))
 
 
-def _key_of(rule: ErrorRule) -> KeyPurpose | None:
-    return {"s3": KeyPurpose.S3, "rds": KeyPurpose.RDS}.get(rule.service) if rule.customer_key else None
-
-
 def _actor(rules: Sequence[ErrorRule]) -> str:
     """Return who performs the steps of the remedies for an error."""
     if all(rule.outcome in _EXPECTED for rule in rules):
         return "no one, because byok expects this answer"
-    remedies = [build_remediation(rule.remedy, replace(_CONTEXT, key=_key_of(rule))) for rule in rules]
+    remedies = [build_remediation(rule.remedy, replace(_CONTEXT, key=rule.key)) for rule in rules]
     actors = dict.fromkeys(actor for remedy in remedies for actor in remedy.actors)
     return " or ".join(actor.words for actor in actors)
 
@@ -176,7 +172,7 @@ def _title(rule: ErrorRule, service: str) -> str:
         return f"{service} says that the resource exists."
     if rule.outcome is ErrorOutcome.ABSENT:
         return f"{service} says that the resource does not exist."
-    return f"{build_remediation(rule.remedy, replace(_CONTEXT, key=_key_of(rule))).title}."
+    return f"{build_remediation(rule.remedy, replace(_CONTEXT, key=rule.key)).title}."
 
 
 def _remedy(remedy: Remedy, key: KeyPurpose | None) -> str:

@@ -193,18 +193,13 @@ def render_evidence(proof: Evidence) -> Text:
 
     If the keys are platform-managed, the output says so, because an ARN alone does not show who owns the key.
     """
-    database = proof.database
-    by_key: dict[str, list[str]] = {}
-    by_key.setdefault(database.key_arn, []).append(_row("cluster", _name(database.cluster_arn), database.engine))
-    by_key.setdefault(database.writer_key_arn, []).append(_row("writer", _name(database.writer_arn), ""))
-    for bucket in proof.buckets:
-        by_key.setdefault(bucket.key_arn, []).append(_row("bucket", bucket.name, bucket.algorithm))
-        for item in bucket.objects:
-            by_key.setdefault(item.key_arn, []).append(_row("object", item.key, item.algorithm))
     lines = []
-    for key_arn, rows in by_key.items():
+    for key_arn, resources in proof.group_by_key().items():
         whose = "  (key of the platform)" if proof.encryption is Encryption.PLATFORM_MANAGED else ""
-        lines += [Text.assemble(("  ", ""), (key_arn, "bold"), (whose, "dim")), *(Text(row) for row in rows)]
+        lines += [
+            Text.assemble(("  ", ""), (key_arn, "bold"), (whose, "dim")),
+            *(Text(_row(*one)) for one in resources),
+        ]
     return join_lines(lines)
 
 
@@ -326,7 +321,3 @@ def _list_retry_commands(status: EnvironmentStatus) -> list[Text]:
 
 def _row(kind: str, name: str, note: str) -> str:
     return f"    {kind:<8}  {name:<40}  {note}".rstrip()
-
-
-def _name(arn: str) -> str:
-    return arn.rpartition(":")[2]

@@ -85,7 +85,7 @@ class EnvironmentPage:
             environment=status,
             attempts=await self.service.list_attempts(status),
             naming_commands=await self._list_naming_commands(status),
-            keys_stack=status.stack_name or default_stack_name(status.environment_id),
+            keys_stack=_find_stack_name(status),
             warnings=WARNINGS,
             fault_title=fault[0] if fault else None,
             fault=fault[1] if fault else None,
@@ -138,9 +138,13 @@ class EnvironmentPage:
         name, region, s3_key_arn, rds_key_arn = status.tenant_name, status.region, status.s3_key_arn, status.rds_key_arn
         if status.phase is not Phase.READY or not (name and region and s3_key_arn and rds_key_arn):
             return ()
-        stack_name = status.stack_name or default_stack_name(status.environment_id)
         commands = CustomerCommands(
-            self.state.platform_role_arn, region, self.state.vendor, stack_name, status.profile, status.organisation
+            self.state.platform_role_arn,
+            region,
+            self.state.vendor,
+            _find_stack_name(status),
+            status.profile,
+            status.organisation,
         )
         external_id = await self._find_external_id(status.organisation)
         return commands.name_keys_commands(KeyPair(s3_key_arn, rds_key_arn), name, external_id)
@@ -157,6 +161,11 @@ class EnvironmentPage:
                 async with asyncio.timeout(_EXTERNAL_ID_TIMEOUT.total_seconds()):
                     known[organisation] = await self.service.get_external_id(organisation)
         return known.get(organisation)
+
+
+def _find_stack_name(status: EnvironmentStatus) -> str:
+    """Return the name of the stack that creates the customer's keys."""
+    return status.stack_name or default_stack_name(status.environment_id)
 
 
 async def _environment_page(

@@ -1,6 +1,5 @@
 """Prepares an environment's status for the progress page."""
 
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -165,21 +164,6 @@ class StatusView:
         """The customer's AWS account that owns the keys; None if there are no valid ARNs of customer keys."""
         arn = self.status.s3_key_arn
         return parse_key_arn(arn).account if arn and is_key_arn(arn) else None
-
-    @property
-    def encrypted_resources(self) -> dict[str, list[tuple[str, str]]]:
-        """The kind and the name of each resource in the evidence, grouped by the ARN of the key that encrypts it."""
-        evidence, found = self.status.evidence, defaultdict[str, list[tuple[str, str]]](list)
-        if evidence is None:
-            return found
-        database = evidence.database
-        found[database.key_arn].append(("Aurora cluster", database.cluster_arn.rpartition(":")[2]))
-        found[database.writer_key_arn].append(("Writer", database.writer_arn.rpartition(":")[2]))
-        for bucket in evidence.buckets:
-            found[bucket.key_arn].append(("Bucket", bucket.name))
-            for item in bucket.objects:
-                found[item.key_arn].append(("Object", item.key))
-        return found
 
     @property
     def platform_managed(self) -> bool:

@@ -1,8 +1,9 @@
 """The resources of an environment as AWS reports them, and the evidence that the correct keys encrypt them."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Self
+from typing import NamedTuple, Self
 
 from byok.domain import rds_statuses
 from byok.domain.models.base import RecordModel
@@ -141,6 +142,20 @@ class BucketEvidence(RecordModel):
     objects: tuple[ObjectEvidence, ...]
 
 
+class EncryptedResource(NamedTuple):
+    """A resource in the evidence.
+
+    Attributes:
+        kind: `cluster`, `writer`, `bucket` or `object`.
+        name: The name of the resource in AWS.
+        note: The engine of a cluster, or the encryption algorithm of a bucket or an object; empty for a writer.
+    """
+
+    kind: str
+    name: str
+    note: str
+
+
 class Evidence(RecordModel):
     """The evidence that an environment is encrypted with its keys, as read back from AWS.
 
@@ -152,6 +167,18 @@ class Evidence(RecordModel):
     database: DatabaseEvidence
     buckets: tuple[BucketEvidence, ...]
     collected_at: datetime
+
+    def group_by_key(self) -> dict[str, list[EncryptedResource]]:
+        """Return the resources by the ARN of the key that encrypts them."""
+        database, found = self.database, defaultdict[str, list[EncryptedResource]](list)
+        cluster, writer = (arn.rpartition(":")[2] for arn in (database.cluster_arn, database.writer_arn))
+        found[database.key_arn].append(EncryptedResource("cluster", cluster, database.engine))
+        found[database.writer_key_arn].append(EncryptedResource("writer", writer, ""))
+        for bucket in self.buckets:
+            found[bucket.key_arn].append(EncryptedResource("bucket", bucket.name, bucket.algorithm))
+            for item in bucket.objects:
+                found[item.key_arn].append(EncryptedResource("object", item.key, item.algorithm))
+        return found
 
 
 class ClusterSnapshot(RecordModel):

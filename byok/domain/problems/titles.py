@@ -1,14 +1,9 @@
 """Finds the title of a problem by its code, for lists that contain only the codes of problems."""
 
 from functools import cache
-from typing import Final
 
-from byok.domain.arns import KeyPurpose
 from byok.domain.problems.aws_errors import ERROR_RULES
 from byok.domain.problems.remediation import REMEDY_TEXTS
-
-_KEYS: Final = {"s3": KeyPurpose.S3, "rds": KeyPurpose.RDS}
-"""The key that each service uses."""
 
 
 @cache  # the list of environments shows the same few codes again and again
@@ -22,8 +17,8 @@ def find_problem_title(code: str) -> str | None:
         The title, such as *The S3 key is disabled*; None if the error is not about a customer's key, or if the cause
         also depends on AWS's message.
     """
-    service, _, name = code.partition(".")
-    rules = [rule for rule in ERROR_RULES if (rule.service, rule.code, rule.customer_key) == (service, name, True)]
-    if service not in _KEYS or len(rules) != 1 or rules[0].message is not None:
+    found = [(rule, rule.key) for rule in ERROR_RULES if f"{rule.service}.{rule.code}" == code and rule.customer_key]
+    rule, key = found[0] if len(found) == 1 else (None, None)
+    if rule is None or key is None or rule.message is not None:
         return None
-    return REMEDY_TEXTS[rules[0].remedy].title.format(key=_KEYS[service].display_name)
+    return REMEDY_TEXTS[rule.remedy].title.format(key=key.display_name)

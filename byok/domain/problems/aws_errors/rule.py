@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from byok.domain.arns import KeyPurpose
 from byok.domain.problems.remediation import Remedy
 
 
@@ -43,6 +44,11 @@ class ErrorRule:
     remedy: Remedy = Remedy.PLATFORM_OPERATOR
     customer_key: bool = False
     message: re.Pattern[str] | None = None
+
+    @property
+    def key(self) -> KeyPurpose | None:
+        """The customer's key that the error concerns; None if it concerns no such key, or can concern either key."""
+        return KeyPurpose(self.service) if self.customer_key and self.service in set(KeyPurpose) else None
 
 
 def error_rules(service: str, outcome: ErrorOutcome, remedy: Remedy, *codes: str) -> tuple[ErrorRule, ...]:
