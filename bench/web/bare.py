@@ -1,8 +1,8 @@
 """A bare FastAPI application that makes the same Temporal calls as the API and the wizard, and does nothing else.
 
 For the first request to a path, the application runs byok's own code and records the Temporal calls. For each further
-request to the path, the application only repeats the recorded calls. Calls that ran concurrently are repeated
-concurrently.
+request to the path, the application only repeats the recorded calls, and decodes the workflows in the responses as
+Temporal's SDK does for every caller. Calls that ran concurrently are repeated concurrently.
 """
 
 import argparse
@@ -16,7 +16,8 @@ import uvicorn
 from fastapi import FastAPI, Request
 from google.protobuf.message import Message
 from pydantic import BaseModel
-from temporalio.client import Client
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse, ListWorkflowExecutionsResponse
+from temporalio.client import Client, WorkflowExecution
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import ServiceClient
 
@@ -100,9 +101,26 @@ async def repeat_calls(path: str, request: Request) -> dict[str, Any]:
             if path not in state.calls:
                 state.calls[path] = await record_calls(state.temporal, path)
     for group in state.calls[path]:
-        sent = (state.temporal.service_client._rpc_call(*call, **options) for call, options in group)
+        sent = (repeat_call(state.temporal, call) for call in group)
         await asyncio.gather(*sent, return_exceptions=True)  # "workflow not found" is a valid response, too
     return {"path": path, "calls": [call[0] for group in state.calls[path] for call, _ in group]}
+
+
+async def repeat_call(client: Client, call: Call) -> list[WorkflowExecution]:
+    """Repeat a call, and return the workflows in the response.
+
+    Decoding is a part of the SDK's `list_workflows` and `describe`: no program that uses the SDK can leave it out.
+    """
+    arguments, options = call
+    response = await client.service_client._rpc_call(*arguments, **options)
+    match response:
+        case ListWorkflowExecutionsResponse():
+            found = list(response.executions)
+        case DescribeWorkflowExecutionResponse():
+            found = [response.workflow_execution_info]
+        case _:
+            found = []
+    return [WorkflowExecution._from_raw_info(one, client.namespace, client.data_converter) for one in found]
 
 
 async def record_calls(client: Client, path: str) -> list[list[Call]]:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 from pydantic import ValidationError
-from temporalio.api.enums.v1 import WorkflowTaskFailedCause
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEventAttributes
 from temporalio.client import Client
 from temporalio.converter import DataConverter
@@ -104,21 +104,22 @@ async def _read_chain(client: Client, workflow_id: str, run_id: str) -> _Chain:
 async def _parse_chain(events: AsyncIterable[HistoryEvent], converter: DataConverter) -> _Chain:
     chain = _Chain()
     async for event in events:
-        at = event.event_time.ToDatetime(UTC)
-        if event.HasField("workflow_execution_started_event_attributes"):
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+            at = event.event_time.ToDatetime(UTC)
             started = event.workflow_execution_started_event_attributes
             deletion = started.workflow_type.name == DELETE_ENVIRONMENT_WORKFLOW
             kind = AttemptKind.DELETION if deletion else AttemptKind.PROVISIONING
             requester = await _read_requester(started, converter)
             by, reason = (requester.subject, requester.reason) if requester else (started.identity or None, None)
             chain.beginnings[started.original_execution_run_id] = _Beginning(kind, at, by, reason)
-        elif event.HasField("workflow_task_failed_event_attributes"):
+        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+            at = event.event_time.ToDatetime(UTC)
             failed = event.workflow_task_failed_event_attributes
             if failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW:
                 requester, reason = await parse_note(converter, failed.failure.message)
                 by = requester.subject if requester else None
                 chain.beginnings[failed.new_run_id] = _Beginning(AttemptKind.REPLAY, at, by, reason)
-        elif event.HasField("workflow_execution_signaled_event_attributes"):
+        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
             signal = event.workflow_execution_signaled_event_attributes
             if signal.signal_name == STOP_SIGNAL:
                 with contextlib.suppress(ApplicationError, ValidationError):  # a person sent a signal with this name
