@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from byok.domain.remediation import Remediation, RemedyCase, RemedyStep
+from byok.domain.remediation import Remediation, RemedyCase, RemedyLink, RemedyStep
 
 
 def render_remedy(remediation: Remediation) -> str:
@@ -10,14 +10,14 @@ def render_remedy(remediation: Remediation) -> str:
     parts = [remediation.explanation] if remediation.explanation else []
     for number, step in enumerate(remediation.steps, start=1):
         other = remediation.other_actor(step)
-        blocks = [f"{number}. {f'({other.words}) ' if other else ''}{_indent(step.text).strip()}"]
+        blocks = [f"{number}. {f'({other.words}) ' if other else ''}{_indent(step.text_for_command).strip()}"]
         if step.link:
-            blocks.append(f"    [{step.link.label}]({step.link.url})")
+            blocks.append(f"    {_console(step, step.link)}")
         blocks += [_indent(block) for block in _code(step)]
         if step.script:
             blocks.append(f"    {_SCRIPT}")
         for case in step.cases:
-            blocks.append(f"    - {case.when}: {case.text}")
+            blocks.append(f"    - {case.when}: {case.text}{f' In the console: {case.console}' if case.console else ''}")
             blocks += [_indent(_indent(block)) for block in _code(case)]
         parts.append("\n\n".join(blocks))
     return "\n\n".join(parts)
@@ -27,6 +27,12 @@ _SCRIPT: Final = (
     "[If a key is refused](../key-owners.md#if-a-key-is-refused) says where the script comes from and who reads its "
     "output."
 )
+
+
+def _console(step: RemedyStep, link: RemedyLink) -> str:
+    """Return the link to the step's console page, and what to do on that page."""
+    page = f"[{link.label}]({link.url})" if link.url else link.label
+    return f"{page}. {step.console}" if step.console else page
 
 
 def _code(part: RemedyStep | RemedyCase) -> list[str]:

@@ -8,7 +8,8 @@ def text_of(remedy: Remediation | None) -> str:
     assert remedy is not None
     lines = [remedy.title, remedy.explanation]
     for step in remedy.steps:
-        lines += [step.text, *(f"  {one}" for one in (step.command, step.statement) if one)]
+        lines += [step.text_for_command, *(f"  {one}" for one in (step.console, step.command, step.statement) if one)]
         for case in step.cases:
-            lines += [f"{case.when}: {case.text}", *(f"  {one}" for one in (case.command, case.statement) if one)]
+            parts = (case.console, case.command, case.statement)
+            lines += [f"{case.when}: {case.text}", *(f"  {one}" for one in parts if one)]
     return "\n".join(lines)

@@ -4,7 +4,6 @@ Workflows publish their progress in their memo and search attributes, so that by
 Workflows also publish their progress as text that Temporal's UI shows.
 """
 
-import re
 import shlex
 from collections.abc import Sequence
 from datetime import datetime
@@ -42,8 +41,8 @@ with workflow.unsafe.imports_passed_through():
         TimelineEntry,
     )
     from byok.domain.phases import Phase
-    from byok.domain.remediation import Remediation
 from workflows.creation_time import find_creation_time
+from workflows.problem_markdown import format_problems, list_problems, list_steps
 
 _MAX_EARLIER_ENTRIES: Final = 24
 """The maximum number of earlier entries that a resumed timeline keeps, in addition to the first entry."""
@@ -214,7 +213,7 @@ class TenantProgressPublisher:
         workflow.upsert_memo({TENANT_MEMO: self._progress})
         request = self._progress.request
         lines = [f"### {request.tenant} on the keys of {request.environment_id}", "", *_requester()]
-        lines += _tenant(self._progress.outcome) + _problems(
+        lines += _tenant(self._progress.outcome) + format_problems(
             self._progress.problems, f"byok tenant {request.environment_id} {shlex.quote(request.tenant)}"
         )
         workflow.set_current_details("\n".join(lines))
@@ -237,7 +236,7 @@ def format_progress(progress: EnvironmentProgress | RecordedProgress) -> str:
     lines += [f"- `{entry.entered_at:%H:%M:%S}` {entry.phase}" for entry in progress.timeline]
     deleting = bool(progress.problems) and progress.problems[0].phase is Phase.DELETING
     retry = f"byok {'delete' if deleting else 'replay'} {progress.request.environment_id}"
-    lines += _problems(progress.problems, retry) + _tenant(progress.tenant)
+    lines += format_problems(progress.problems, retry) + _tenant(progress.tenant)
     if progress.tenant_name:
         lines += ["", f"Tenant name: `{progress.tenant_name}`"]
     if progress.left_behind:
@@ -258,7 +257,7 @@ def format_health(health: HealthSummary, problems: Sequence[Problem]) -> str:
         "",
         f"Last reported at {health.checked_at:%Y-%m-%d %H:%M:%S} UTC. `byok status` shows how old the last proof is.",
     ]
-    return "\n".join([*lines, *_list_problems(problems)])
+    return "\n".join([*lines, *list_problems(problems)])
 
 
 def find_requester() -> Requester | None:
@@ -279,51 +278,6 @@ def _requester() -> list[str]:
     return [f"Requested by {sender.subject} ({sender.via}, request `{sender.request_id}`){why}", ""]
 
 
-def _problems(problems: Sequence[Problem], retry: str) -> list[str]:
-    """Return the problems, each with its remedy, and the command for the retry."""
-    if len(problems) == 1:
-        return _list_problems(problems, retry)
-    return [*_list_problems(problems), "", f"Once all problems are fixed: `{retry}`"] if problems else []
-
-
-def _list_problems(problems: Sequence[Problem], retry: str | None = None) -> list[str]:
-    lines: list[str] = []
-    for item in problems:
-        lines += ["", f"#### {item.remediation.title}", "", f"**{item.code}** `{item.message}`", ""]
-        lines += [f"- {name}: `{value}`" for name, value in _facts(item) if value]
-        lines += ["", *_remedy(item.remediation, retry)]
-    return lines
-
-
-def _remedy(remedy: Remediation, retry: str | None = None) -> list[str]:
-    """Return a remedy's steps as a numbered list. The blocks of a step are indented, so that the list continues."""
-    lines = [_escape(remedy.explanation), ""] if remedy.explanation else []
-    lines += [f"Who: {remedy.who}", ""] if remedy.who else []
-    for number, step in enumerate(remedy.steps, start=1):
-        other = remedy.other_actor(step)
-        lines.append(f"{number}. {f'({other.words}) ' if other else ''}{_escape(step.text)}")
-        if step.link is not None:
-            lines.append(f"   [{step.link.label}]({step.link.url})")
-        lines += _blocks("   ", step.command, step.statement, retry if step.retry else None)
-        for case in step.cases:
-            lines += ["", f"   - {_escape(f'{case.when}: {case.text}')}"]
-            lines += _blocks("     ", case.command, case.statement)
-    return lines
-
-
-def _blocks(indent: str, *blocks: str | None) -> list[str]:
-    lines: list[str] = []
-    for block in blocks:
-        if block is not None:
-            lines += ["", f"{indent}```", *(f"{indent}{line}" for line in block.splitlines()), f"{indent}```"]
-    return lines
-
-
-def _escape(text: str) -> str:
-    """Escape the characters that start a link, an element or emphasis, because a user may have entered them."""
-    return re.sub(r"([\\\[\]<*_])", r"\\\1", text)
-
-
 def _tenant(outcome: TenantOutcome | None) -> list[str]:
     if outcome is None:
         return []
@@ -331,19 +285,10 @@ def _tenant(outcome: TenantOutcome | None) -> list[str]:
     for key in outcome.keys:
         lines.append(f"- {key.key.field_label} `{key.key_arn}`: `{key.alias}` {key.alias_state}")
         if key.remediation:
-            lines += ["", *_remedy(key.remediation), ""]
+            lines += ["", *list_steps(key.remediation), ""]
     if outcome.commands:
         lines.append(
             f"The key administrator can put the tenant name {outcome.tenant} on the keys in one of these ways:"
         )
         lines += [line for command in outcome.commands for line in ("", "```", command, "```")]
     return lines
-
-
-def _facts(item: Problem) -> tuple[tuple[str, str | None], ...]:
-    return (
-        ("key", item.key and item.key.field_label),
-        ("ARN", item.key_arn),
-        ("operation", item.operation),
-        ("request id", item.request_id),
-    )

@@ -97,21 +97,29 @@ def render_steps(remedy: Remediation, retry: Sequence[Text] = ()) -> Text:
 
 
 def _render_step(number: int, step: RemedyStep, other: Actor | None) -> list[Text]:
-    text = f"({other.words}) {step.text}" if other else step.text
+    text = f"({other.words}) {step.text_for_command}" if other else step.text_for_command
     lines = [Text(f"{number:3}. {wrap_prose(text, _INDENT)}"), *_render_command(step.command, _INDENT)]
     if step.script:
         lines.append(Text(f"{' ' * _INDENT}{_SCRIPT}", "dim"))
     if step.link is not None:
-        lines.append(Text.assemble(" " * _INDENT, (f"{step.link.label}: ", "dim"), step.link.url))
+        lines.append(Text.assemble(" " * _INDENT, (f"{step.link.label}: ", "dim"), step.link.url or ""))
+    lines += _render_console(step.console, _INDENT)
     lines += _render_statement(step.statement, _INDENT)
     for case in step.cases:
         inner = _INDENT + 2
         lines.append(Text(f"{' ' * _INDENT}- {wrap_prose(f'{case.when}: {case.text}', inner)}"))
-        lines += [*_render_command(case.command, inner), *_render_statement(case.statement, inner)]
+        lines += [*_render_command(case.command, inner), *_render_console(case.console, inner)]
+        lines += _render_statement(case.statement, inner)
     return lines
 
 
 _SCRIPT: Final = "byok doctor --customer prints the script; byok diagnose keys.json reads its output."
+
+
+def _render_console(console: str | None, indent: int) -> list[Text]:
+    if console is None:
+        return []
+    return [Text(f"{' ' * indent}{wrap_prose(f'In the console: {console}', indent)}", "dim")]
 
 
 def _render_command(command: str | None, indent: int) -> list[Text]:

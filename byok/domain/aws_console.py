@@ -56,6 +56,11 @@ def create_key_url(region: str) -> str | None:
     return console_url(region, "kms/home#/kms/keys/create")
 
 
+def cloudshell_url(region: str) -> str | None:
+    """Return the address of AWS CloudShell in a Region."""
+    return console_url(region, "cloudshell/home")
+
+
 def quick_create_url(region: str, template_url: str, stack_name: str, parameters: dict[str, str]) -> str | None:
     """Return the address of the console page that creates a stack, with all values already filled in.
 

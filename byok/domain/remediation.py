@@ -74,10 +74,15 @@ class Retry(_Part):
 
 
 class RemedyLink(_Part):
-    """A page of the AWS console on which a step can be carried out."""
+    """A page of the AWS console on which a step can be carried out.
+
+    Attributes:
+        label: What to open, in the imperative.
+        url: The page's address; None if byok does not know it, for example in an isolated partition.
+    """
 
     label: str
-    url: str
+    url: str | None
 
 
 class _Instruction(_Part):
@@ -85,12 +90,15 @@ class _Instruction(_Part):
 
     Attributes:
         text: The instruction, in the imperative.
+        console: Where to click or look in the AWS console, on the page that the step links to; None if there is nothing
+            to do in the console.
         command: The command, ready to copy; None if the instruction needs no command.
         statement: Key policy statements as JSON text that the user can paste into a Statement array; None if the
             instruction needs no statements.
     """
 
     text: str
+    console: str | None = None
     command: str | None = None
     statement: str | None = None
 
@@ -99,7 +107,7 @@ class RemedyCase(_Instruction):
     """One result of a step that checks something, and what to do about that result.
 
     Attributes:
-        when: The result, such as "KeyState is Disabled".
+        when: The result, such as "The state is Disabled".
     """
 
     when: str
@@ -110,7 +118,9 @@ class RemedyStep(_Instruction):
 
     Attributes:
         actor: Who carries out the step; None if the step is the retry.
-        link: The page of the AWS console for this step; None if byok does not know a page.
+        credentials: The sentence that says which credentials the command needs. Only the first AWS CLI command of a
+            remedy has one.
+        link: The page of the AWS console for this step; None if the step has no page.
         cases: The possible results of a step that checks something, the most likely first; the other results need no
             action.
         script: Whether the step runs the script that collects facts about the keys, so that byok can diagnose the
@@ -119,10 +129,16 @@ class RemedyStep(_Instruction):
     """
 
     actor: Actor | None = None
+    credentials: str | None = None
     link: RemedyLink | None = None
     cases: tuple[RemedyCase, ...] = ()
     script: bool = False
     retry: Retry | None = None
+
+    @property
+    def text_for_command(self) -> str:
+        """The instruction, followed by the sentence about the credentials."""
+        return " ".join(filter(None, (self.text, self.credentials)))
 
 
 class Remediation(_Part):

@@ -181,9 +181,27 @@ def test_links_open_the_key_in_the_console_of_its_partition(partition: str, regi
 
 def test_no_link_is_built_from_an_invalid_arn_or_for_an_unknown_console() -> None:
     pasted = replace(build_context(KeyPurpose.S3), key_arn="https://example.com/#")
-    assert build_remediation(Remedy.ENABLE_KEY, pasted).steps[0].link is None
+    assert list_links(build_remediation(Remedy.ENABLE_KEY, pasted)) == [
+        ("Open the S3 key in the AWS KMS console", None)
+    ]
     isolated = build_context(KeyPurpose.S3, "aws-iso", "us-iso-east-1")
-    assert all(step.link is None for step in build_remediation(Remedy.KEY_IN_USE, isolated).steps)
+    links = list_links(build_remediation(Remedy.KEY_IN_USE, isolated))
+    assert links
+    assert all(url is None for _, url in links)
+
+
+def list_links(remedy: Remediation) -> list[tuple[str, str | None]]:
+    return [(step.link.label, step.link.url) for step in remedy.steps if step.link]
+
+
+def test_key_administrator_can_carry_out_every_step_on_a_key_in_the_console() -> None:
+    for name, one, remedy in ALL + ROLELESS:
+        for step in remedy.steps:
+            commands = [part.command for part in (step, *step.cases) if (part.command or "").startswith("aws kms ")]
+            clicks = [part.console for part in (step, *step.cases) if part.console]
+            assert len(clicks) >= len(commands), (name, one, step.text)
+            assert step.link or not clicks, (name, one, step.text)
+            assert all(re.fullmatch(r"[A-Z].*\.", click) for click in clicks), (name, clicks)
 
 
 @pytest.mark.parametrize("within_reach", [True, False])
@@ -204,7 +222,7 @@ def test_remedy_for_an_alias_conflict_names_who_can_change_it(within_reach: bool
             *("aws", "kms", "update-alias", "--profile", "byok", "--region", region),
             *("--alias-name", "alias/a", "--target-key-id", one.key_arn),
         ]
-        assert "replace byok with your AWS CLI profile" in remedy.steps[0].text
+        assert "replace byok with your AWS CLI profile" in str(remedy.steps[0].credentials)
         assert remedy.steps[-1].command == "byok tenant acme acme"
 
 
@@ -272,7 +290,7 @@ def test_commands_are_in_no_text_and_on_one_line() -> None:
 
 def test_first_aws_command_explains_the_profile() -> None:
     for name, one, remedy in ALL + ROLELESS:
-        explained = ["replace byok with your AWS CLI profile" in step.text for step in remedy.steps]
+        explained = ["replace byok with your AWS CLI profile" in (step.credentials or "") for step in remedy.steps]
         first = next((i for i, step in enumerate(remedy.steps) if (step.command or "").startswith("aws ")), None)
         assert explained == [index == first for index in range(len(explained))], (name, one)  # contract 40
 
@@ -302,7 +320,7 @@ def test_remedy_for_the_aurora_key_has_one_command_for_each_check_and_the_most_l
     script, state, policy, retry = build_remediation(Remedy.RDS_KEY, build_context(KeyPurpose.RDS)).steps
     assert (script.script, script.command) == (True, "bash byok-keys.sh > keys.json")
     assert str(state.command).endswith("--query KeyMetadata")
-    assert [case.when.split()[2].strip(",") for case in state.cases[:2]] == ["PendingDeletion", "Disabled"]
+    assert [case.when.split()[3].strip(",") for case in state.cases[:2]] == ["PendingDeletion", "Disabled"]
     assert "get-key-policy" in str(policy.command)
     assert retry.retry is not None
 

@@ -323,7 +323,8 @@ def _note_findings(key: _KeyContext) -> Iterator[Finding]:
                     RemedyStep(
                         actor=Actor.KEY_ADMINISTRATOR,
                         text="To rotate the key every year, which does not affect any user of the key, run this "
-                        f"command. {key.subject.profile_hint}",
+                        "command.",
+                        credentials=key.subject.profile_hint,
                         command=f"aws kms enable-key-rotation {key.subject.kms_key_options}",
                     ),
                 ),

@@ -14,7 +14,7 @@ from byok.domain.remediation import Actor, Remediation, RemedyStep
 from byok.domain.tenant import InvalidTenantNameError, TenantLabels
 from byok.domain.vendor import TENANT_PLACEHOLDER, VendorProfile
 
-_PLACEHOLDER_HINT: Final = f" In the command, replace {DEFAULT_PROFILE} with your AWS CLI profile."
+_PLACEHOLDER_HINT: Final = f"In the command, replace {DEFAULT_PROFILE} with your AWS CLI profile."
 
 
 def find_tenant_findings(collection: CollectedKeys, vendor: VendorProfile, profile: str) -> Iterator[Finding]:
@@ -58,8 +58,8 @@ def _of_lone_tag(which: KeyPurpose, tenant: str, options: str, vendor: VendorPro
             steps=(
                 RemedyStep(
                     actor=Actor.KEY_ADMINISTRATOR,
-                    text="Another key may already have this alias. If so, this command prints the id of that key."
-                    + (_PLACEHOLDER_HINT if f"--profile {DEFAULT_PROFILE} " in options else ""),
+                    text="Another key may already have this alias. If so, this command prints the id of that key.",
+                    credentials=_PLACEHOLDER_HINT if f"--profile {DEFAULT_PROFILE} " in options else None,
                     command=f"aws kms list-aliases {options} "
                     f"--query \"Aliases[?AliasName=='{alias}'].TargetKeyId\" --output text",
                 ),

@@ -6,11 +6,12 @@ from typing import Final
 from byok.domain.arns import KeyArnErrorCode
 from byok.domain.problems.remedies import WITH_THAT_ARN, Block, CaseText, Page, RemedyText, StepText
 
+_COPY_ARN: Final = "Open the key, and copy its ARN from General configuration."
 _LIST_KEYS: Final = StepText(
-    "Copy the full ARN of the {key} from the AWS KMS console for {region} (Customer managed keys > the key > ARN), "
-    "or print the ARNs of all keys in that Region.",
-    command='aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text',
-    page=Page.KEYS,
+    "Copy the full ARN of the {key} in {region}.",
+    'aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text',
+    _COPY_ARN,
+    Page.KEYS,
 )
 _PRINT_ARN: Final = "aws kms describe-key {kms} --query KeyMetadata.Arn --output text"
 
@@ -20,10 +21,13 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, RemedyText]] = {
         "The {field} is not an ARN",
         (
             StepText(
-                "Print the ARN of the key with this id.",
-                command=_PRINT_ARN,
-                page=Page.KEYS,
-                cases=(CaseText("AWS returns NotFoundException", "The key is in another account or Region."),),
+                "Look up the ARN of the key with this id.",
+                _PRINT_ARN,
+                _COPY_ARN,
+                Page.KEYS,
+                cases=(
+                    CaseText("AWS cannot find the key (NotFoundException)", "The key is in another account or Region."),
+                ),
             ),
         ),
         retry=WITH_THAT_ARN,
@@ -35,12 +39,13 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, RemedyText]] = {
         "The {field} is an alias, not the ARN of a key",
         (
             StepText(
-                "Print the ARN of the key that the alias points to.",
-                command=_PRINT_ARN,
-                page=Page.KEYS,
+                "Look up the ARN of the key that the alias points to.",
+                _PRINT_ARN,
+                _COPY_ARN,
+                Page.KEYS,
                 cases=(
                     CaseText(
-                        "AWS returns NotFoundException",
+                        "AWS cannot find the alias (NotFoundException)",
                         "The alias does not exist in {region}: use the ARN of another customer managed key in "
                         "{region}, or create one.",
                     ),
@@ -65,8 +70,7 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, RemedyText]] = {
         (
             replace(
                 _LIST_KEYS,
-                text="If you already have a {key} in {region}, copy its ARN from the AWS KMS console for that Region, "
-                "or from this list. If not, create a key in that Region.",
+                text="If you already have a {key} in {region}, copy its ARN. If not, create a key in that Region.",
             ),
             Block.CREATE_KEY,
         ),
@@ -76,13 +80,13 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, RemedyText]] = {
         "The {key} is a multi-Region key in another Region",
         (
             StepText(
-                "Use the replica of this key in {region}, {replica}. If the replica exists, this command prints its "
-                "ARN.",
-                command="aws kms describe-key {in_account} --key-id {replica} --query KeyMetadata.Arn --output text",
-                page=Page.KEY,
+                "Check that the key has a replica in {region}, and use its ARN: {replica}.",
+                "aws kms describe-key {in_account} --key-id {replica} --query KeyMetadata.Arn --output text",
+                "The tab Regionality lists the replicas.",
+                Page.KEY,
                 cases=(
                     CaseText(
-                        "AWS returns NotFoundException",
+                        "There is no replica in {region} (NotFoundException)",
                         "Create the replica in the AWS KMS console for the primary key's Region (the key > Regionality "
                         "> Create new replica keys).",
                     ),
@@ -104,8 +108,7 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, RemedyText]] = {
         (
             replace(
                 _LIST_KEYS,
-                text="If you already have a second key in {region}, copy its ARN from the AWS KMS console, or from "
-                "this list. If not, create a second key.",
+                text="If you already have a second key in {region}, copy its ARN. If not, create a second key.",
             ),
             Block.CREATE_KEY,
         ),
@@ -118,7 +121,7 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, RemedyText]] = {
             replace(
                 _LIST_KEYS,
                 text="If the account of the S3 key already has a {key}, sign in to that account, and copy the key's "
-                "ARN from the AWS KMS console, or from this list. If not, create the key in that account.",
+                "ARN. If not, create the key in that account.",
             ),
             Block.CREATE_KEY,
         ),

@@ -11,14 +11,20 @@ from byok.domain.problems.remedy_context import RemedyContext
 def _append_statements(subject: RemedyContext) -> tuple[StepText, ...]:
     """Return the step that appends the statements for this key to the policy of a key that the customer chose."""
     return (
-        StepText(_APPEND.format(what=_name_statements(subject)), page=Page.KEYS, statements=subject.key is not None),
+        StepText(
+            _APPEND.format(what=_name_statements(subject)),
+            console=f"Open the key. {_EDIT_POLICY}",
+            page=Page.KEYS,
+            statements=subject.key is not None,
+        ),
     )
 
 
 _APPEND: Final = (
-    "Append {what} to the Statement array of the key policy, and leave the existing statements unchanged (AWS KMS "
-    "console of {{region}} > Customer managed keys > the key > Key policy > Edit). {{moment}}"
+    "Append {what} to the Statement array of the key policy, and leave the existing statements unchanged. {{moment}}"
 )
+_EDIT_POLICY: Final = "On the tab Key policy, choose Switch to policy view, and then Edit."
+"""Source: AWS KMS developer guide, "Change a key policy"."""
 
 
 def _name_statements(subject: RemedyContext) -> str:
@@ -30,8 +36,8 @@ def _name_statements(subject: RemedyContext) -> str:
 def _create_key(subject: RemedyContext) -> tuple[StepText, ...]:
     """Return the steps that create a key for the environment."""
     create = StepText(
-        "Create a key in {region} (key type Symmetric, key usage Encrypt and decrypt), in the AWS KMS console or with "
-        "this command.",
+        "Create a symmetric encryption key in {region}.",
+        console="Choose Symmetric and Encrypt and decrypt, enter an alias, and leave the other values unchanged.",
         command="aws kms create-key {in_account} --query KeyMetadata.Arn --output text",
         page=Page.CREATE_KEY,
     )
@@ -77,7 +83,8 @@ def _change_policy(subject: RemedyContext) -> tuple[StepText, ...]:
         )
     return (
         StepText(
-            "Print the key policy, and check its statements.",
+            "Check the statements of the key policy.",
+            console=_EDIT_POLICY,
             command="aws kms get-key-policy {kms} --policy-name default --query Policy --output text",
             page=Page.KEY,
             cases=tuple(cases),

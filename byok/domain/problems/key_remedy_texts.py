@@ -1,4 +1,4 @@
-"""The texts of the remedies that the customer's key administrator or the user who made the request carries out."""
+"""The texts of the remedies that change a key, its policy or its use."""
 
 from dataclasses import replace
 from typing import Final
@@ -15,20 +15,31 @@ from byok.domain.problems.remedies import (
 )
 from byok.domain.remediation import Actor, RetryValues
 
-_ENABLE: Final = CaseText("KeyState is Disabled", "Enable the key.", "aws kms enable-key {kms}")
+# The clicks in the AWS KMS console are from the AWS KMS developer guide: "Enable and disable keys", "Cancel key
+# deletion", "Identify and view keys" and "Editing keys", which says that a key's own page has these actions too.
+_ENABLE_CLICKS: Final = "Choose Key actions > Enable."
+_CANCEL_CLICKS: Final = "Choose Key actions > Cancel key deletion."
+_SEE_STATE: Final = "General configuration shows the state as Status."
+
 _STATE_CASES: Final = (
     CaseText(
-        "KeyState is PendingDeletion",
+        "The state is PendingDeletion",
         "Cancel the deletion. KMS then leaves the key Disabled.",
         "aws kms cancel-key-deletion {kms}",
+        _CANCEL_CLICKS,
     ),
-    replace(_ENABLE, when="KeyState is Disabled, also after a cancelled deletion"),
+    CaseText(
+        "The state is Disabled, also after a cancelled deletion",
+        "Enable the key.",
+        "aws kms enable-key {kms}",
+        _ENABLE_CLICKS,
+    ),
 )
-_PRINT_STATE: Final = StepText(
-    "Print the key's state.", "aws kms describe-key {kms} --query KeyMetadata", Page.KEY, cases=_STATE_CASES
+_CHECK_STATE: Final = StepText(
+    "Check the key's state.", "aws kms describe-key {kms} --query KeyMetadata", _SEE_STATE, Page.KEY, cases=_STATE_CASES
 )
 _WRONG_ARN: Final = CaseText(
-    "AWS returns NotFoundException",
+    "AWS cannot find the key (NotFoundException)",
     "The ARN is wrong: copy the key's ARN from the AWS KMS console for {region}, and retry with it as {field}.",
 )
 _RUN_SCRIPT: Final = StepText(
@@ -42,19 +53,26 @@ _RUN_SCRIPT: Final = StepText(
 KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     Remedy.ENABLE_KEY: RemedyText(
         "The {key} is disabled",
-        (StepText("Enable the key in the account that owns it.", command="aws kms enable-key {kms}", page=Page.KEY),),
+        (
+            StepText(
+                "Enable the key in the account that owns it.", "aws kms enable-key {kms}", _ENABLE_CLICKS, Page.KEY
+            ),
+        ),
     ),
     Remedy.CANCEL_DELETION: RemedyText(
         "The {key} is scheduled for deletion",
         (
             StepText(
                 "Cancel the deletion before its waiting period ends.",
-                command="aws kms cancel-key-deletion {kms}",
-                page=Page.KEY,
+                "aws kms cancel-key-deletion {kms}",
+                _CANCEL_CLICKS,
+                Page.KEY,
             ),
             StepText(
                 "Enable the key: KMS leaves it disabled after a cancelled deletion.",
-                command="aws kms enable-key {kms}",
+                "aws kms enable-key {kms}",
+                _ENABLE_CLICKS,
+                Page.KEY,
             ),
         ),
     ),
@@ -66,8 +84,10 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
                 page=Page.KEY,
             ),
             StepText(
-                "Check that this command prints Enabled.",
-                command="aws kms describe-key {kms} --query KeyMetadata.KeyState --output text",
+                "Check that the key's state is Enabled.",
+                "aws kms describe-key {kms} --query KeyMetadata.KeyState --output text",
+                _SEE_STATE,
+                Page.KEY,
             ),
         ),
     ),
@@ -75,11 +95,11 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
         "The {key} cannot be used in its current state",
         (
             replace(
-                _PRINT_STATE,
+                _CHECK_STATE,
                 cases=(
                     *_STATE_CASES,
-                    CaseText("KeyState is Creating or Updating", "Wait until KeyState is Enabled."),
-                    CaseText("KeyState is Unavailable", "Connect the key's custom key store."),
+                    CaseText("The state is Creating or Updating", "Wait until the state is Enabled."),
+                    CaseText("The state is Unavailable", "Connect the key's custom key store."),
                 ),
             ),
         ),
@@ -102,12 +122,13 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
         "AWS cannot find the {key}",
         (
             StepText(
-                "Print the ARNs of all keys in {region}, and compare them with {key_arn}.",
-                command='aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text',
-                page=Page.KEYS,
+                "Compare {key_arn} with the ARNs of all keys in {region}.",
+                'aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text',
+                "The list contains key ids, which are the last part of the ARNs. A key's own page has its ARN.",
+                Page.KEYS,
                 cases=(
                     CaseText("The ARN is in the list", "If the key is new, wait a minute until it has propagated."),
-                    CaseText("The ARN is not in the list", "Copy the correct ARN from the list."),
+                    CaseText("The ARN is not in the list", "Copy the correct ARN."),
                 ),
             ),
         ),
@@ -121,9 +142,10 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
         (
             _RUN_SCRIPT,
             StepText(
-                "Check that the key exists: this command prints its ARN.",
-                command="aws kms describe-key {kms} --query KeyMetadata.Arn --output text",
-                page=Page.KEY,
+                "Check that the key exists.",
+                "aws kms describe-key {kms} --query KeyMetadata.Arn --output text",
+                "The page shows the key only if it exists.",
+                Page.KEY,
                 cases=(_WRONG_ARN,),
             ),
             Block.CHANGE_POLICY,
@@ -141,12 +163,13 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
         (
             _RUN_SCRIPT,
             replace(
-                _PRINT_STATE,
-                text="Print the key's state and type.",
+                _CHECK_STATE,
+                text="Check the key's state and type.",
+                console=f"{_SEE_STATE} The tab Cryptographic configuration shows the type.",
                 cases=(
                     *_STATE_CASES,
                     CaseText(
-                        "KeyState has a value other than Enabled",
+                        "The state is neither of these two, nor Enabled",
                         "If the state is PendingImport, import the key material. If the state is Creating or Updating, "
                         "wait. If the state is Unavailable, connect the key's custom key store.",
                     ),
@@ -166,7 +189,7 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     Remedy.CLUSTER_LOST_KEY: RemedyText(
         "The cluster can no longer use the {key}",
         (
-            _PRINT_STATE,
+            _CHECK_STATE,
             StepText(
                 "If the cluster's status above ends in -recoverable, start the cluster (RDS, StartDBCluster) within 7 "
                 "days after it lost the key. With any other status, the cluster cannot be started again: delete it.",
@@ -177,7 +200,7 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     Remedy.READY_CLUSTER_LOST_KEY: RemedyText(
         "The database is down because it can no longer use the {key}",
         (
-            _PRINT_STATE,
+            _CHECK_STATE,
             StepText(
                 "If the cluster's status above ends in -recoverable, wait: byok tries to start the cluster every few "
                 "minutes, and succeeds once the key is usable. Aurora keeps the cluster recoverable for 7 days after "
@@ -198,59 +221,6 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
         "{key} for this environment.",
         WITH_THAT_ARN,
     ),
-    Remedy.KEYS_EXCHANGED: RemedyText(
-        "The two key ARNs are swapped",
-        (
-            StepText("Use {other_arn} as {field}.", actor=Actor.REQUESTER),
-            StepText("Use {key_arn} as {other_field}.", actor=Actor.REQUESTER),
-        ),
-        "Do not change the key policies.",
-        RetryText(RetryValues.SWAPPED_KEYS, "Retry with the two ARNs swapped."),
-    ),
-    Remedy.OTHER_KEY: RemedyText(
-        "A resource is already encrypted with a different {key}",
-        (
-            StepText("Set {field} to the ARN of the key that the resource was created with.", actor=Actor.REQUESTER),
-            StepText(
-                "Alternatively, delete the resource that is encrypted with the other key.",
-                actor=Actor.PLATFORM_OPERATOR,
-            ),
-        ),
-        "A resource of this environment is encrypted with a key other than {key_arn}, and the key of a resource cannot "
-        "be changed.",
-        RetryText(
-            RetryValues.SAME_OR_ANOTHER_KEY,
-            "Retry with that ARN as {field}, or with the same values once the resource is deleted.",
-        ),
-    ),
-    Remedy.ENCRYPTION_CANNOT_CHANGE: RemedyText(
-        "The kind of encryption of an environment cannot be changed",
-        (
-            StepText(
-                "To use the other kind of encryption, create an environment with a different id.",
-                actor=Actor.REQUESTER,
-            ),
-            StepText(
-                "To continue with this environment, use the encryption that it already uses. If the environment's keys "
-                "are customer-managed, specify these two keys. If the environment's keys are platform-managed, specify "
-                "no keys and `encryption: platform-managed`.",
-                actor=Actor.REQUESTER,
-            ),
-        ),
-        "Nothing was changed.",
-        RetryText(RetryValues.CORRECTED, "Retry with the corrected values."),
-    ),
-    Remedy.TENANT_NAME: RemedyText(
-        "The tenant name is not allowed",
-        (
-            StepText(
-                "Choose a tenant name of at most {longest} letters, digits, hyphens, underscores and slashes.",
-                actor=Actor.REQUESTER,
-            ),
-        ),
-        "Nothing was changed.",
-        RetryText(RetryValues.CORRECTED, "Retry with that name."),
-    ),
     Remedy.TENANT_ROLE: RemedyText(
         "The platform cannot use the role in the customer's account",
         (
@@ -270,63 +240,16 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
     Remedy.KEY_LIMIT: RemedyText(
         "The {key} has too many aliases or tags",
         (
-            StepText("List the key's aliases.", command="aws kms list-aliases {kms}"),
-            StepText("List the key's tags.", command="aws kms list-resource-tags {kms}"),
+            StepText("List the key's aliases.", "aws kms list-aliases {kms}", "Choose the tab Aliases.", Page.KEY),
+            StepText("List the key's tags.", "aws kms list-resource-tags {kms}", "Choose the tab Tags.", Page.KEY),
             StepText("Delete aliases or tags that are no longer needed.", page=Page.KEY),
         ),
         "The {key} has reached the KMS limit of 50 aliases or 50 tags.",
     ),
-    Remedy.ENVIRONMENT_NOT_THERE: RemedyText(
-        "The environment does not exist or is not ready",
-        (
-            StepText(
-                "Check the environment's id and Region, and that the environment is READY (`byok list`, `byok "
-                "status`).",
-                actor=Actor.REQUESTER,
-            ),
-        ),
-        "byok wrote nothing, because keys get a tenant name only after their environment exists.",
-    ),
-    Remedy.NOT_THESE_KEYS: RemedyText(
-        "The {key} is not a key of this environment",
-        (
-            StepText(
-                "Look up the environment's keys with `byok status`. `byok tenant` uses those keys.",
-                actor=Actor.REQUESTER,
-            ),
-        ),
-        "byok wrote nothing, because a tenant name can be set only on the keys that the environment was created with, "
-        "and {key_arn} is not one of those keys.",
-        RetryText(RetryValues.ANOTHER_KEY, "Retry with the correct ARN as {field}."),
-    ),
-    Remedy.CANCELLED: RemedyText(
-        "A user cancelled the request", explanation="No error occurred: a user requested the cancellation."
-    ),
-    Remedy.MALFORMED_REQUEST: RemedyText(
-        "The request is invalid",
-        (StepText("Correct the field in the message above.", actor=Actor.REQUESTER),),
-        "Nothing was created.",
-        RetryText(RetryValues.CORRECTED, "Retry with the corrected value."),
-    ),
-    Remedy.ORGANISATION_QUOTA: RemedyText(
-        "The organisation has reached its quota",
-        (StepText("{advice}", actor=Actor.REQUESTER),),
-        "byok has not used the keys, and has created nothing.",
-    ),
-    Remedy.ACCOUNT_NOT_REGISTERED: RemedyText(
-        "The AWS account of the {key} is not registered",
-        (
-            StepText(
-                "If the account belongs to {organisation}, register it.",
-                command="byok accounts allow {organisation} {key_account}",
-                actor=Actor.PLATFORM_OPERATOR,
-            ),
-        ),
-    ),
     Remedy.NO_FINAL_SNAPSHOT: RemedyText(
         "No final snapshot can be taken without the {key}",
         (
-            replace(_PRINT_STATE, text="Make the key usable again, if possible. First, print its state."),
+            replace(_CHECK_STATE, text="Make the key usable again, if possible. First, check its state."),
             StepText(
                 "If the key cannot be made usable again, no snapshot can be taken. If you delete the environment "
                 "without a snapshot (byok delete --no-final-snapshot), the data is lost for good.",

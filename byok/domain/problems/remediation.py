@@ -2,7 +2,8 @@
 
 Most readers are the customers' key administrators, who know the AWS console but are not necessarily developers. Every
 step of a remedy is therefore an instruction. The last step is always the retry; every other step states who carries it
-out. The texts are in `key_remedy_texts`, `arn_remedy_texts`, `platform_remedy_texts` and `key_policy_steps`.
+out. The texts are in `key_remedy_texts`, `arn_remedy_texts`, `request_remedy_texts`, `platform_remedy_texts` and
+`key_policy_steps`.
 `byok.domain.problems.aws_errors` decides which remedy belongs to an error.
 """
 
@@ -19,12 +20,13 @@ from byok.domain.problems.key_remedy_texts import KEY_REMEDY_TEXTS
 from byok.domain.problems.platform_remedy_texts import PLATFORM_REMEDY_TEXTS
 from byok.domain.problems.remedies import Block, CaseText, Page, Remedy, RemedyText, RetryText, StepText
 from byok.domain.problems.remedy_context import RETRIES, RemedyContext
+from byok.domain.problems.request_remedy_texts import REQUEST_REMEDY_TEXTS
 from byok.domain.remediation import Remediation, RemedyCase, RemedyLink, RemedyStep, Retry, RetryValues
 
 __all__ = ["Remedy", "RemedyContext", "build_alias_remediation", "build_arn_remediation", "build_remediation"]
 
 
-REMEDY_TEXTS: Final = KEY_REMEDY_TEXTS | PLATFORM_REMEDY_TEXTS
+REMEDY_TEXTS: Final = KEY_REMEDY_TEXTS | REQUEST_REMEDY_TEXTS | PLATFORM_REMEDY_TEXTS
 
 _PROPAGATION: Final = "KMS usually propagates a change within seconds, but in rare cases it takes minutes."
 
@@ -89,8 +91,10 @@ def _build(text: RemedyText, subject: RemedyContext, **more: str) -> Remediation
     first_command = next((one for one in written if (one.command or "").startswith("aws ")), None)
     steps = [
         RemedyStep(
-            text=one.text.format_map(values) + (f" {subject.profile_hint}" if one is first_command else ""),
+            text=one.text.format_map(values),
+            console=one.console and one.console.format_map(values),
             actor=one.actor,
+            credentials=subject.profile_hint if one is first_command else None,
             command=one.command and one.command.format_map(values),
             statement=(subject.statements_json or None) if one.statements else None,
             link=_link(one.page, subject),
@@ -114,6 +118,7 @@ def _case(text: CaseText, values: dict[str, str], subject: RemedyContext) -> Rem
     return RemedyCase(
         when=text.when.format_map(values),
         text=text.text.format_map(values),
+        console=text.console and text.console.format_map(values),
         command=text.command and text.command.format_map(values),
         statement=(subject.statements_json or None) if text.statements else None,
     )
@@ -144,10 +149,11 @@ def _values(subject: RemedyContext) -> dict[str, str]:
 
 
 def _link(page: Page | None, subject: RemedyContext) -> RemedyLink | None:
-    """Return the link to a console page; None if the step has no page, or the page's address is not known."""
+    """Return the link to a console page; None if the step has no page."""
+    if page is None:
+        return None
     key = subject.parsed_key
     label, url = {
-        None: ("", None),
         Page.KEY: (
             f"Open the {subject.key.display_name if subject.key else 'key'} in the AWS KMS console",
             key and key_url(key),
@@ -155,4 +161,4 @@ def _link(page: Page | None, subject: RemedyContext) -> RemedyLink | None:
         Page.KEYS: (f"Open the keys of {subject.region} in the AWS KMS console", key_list_url(subject.region)),
         Page.CREATE_KEY: ("Create a key in the AWS KMS console", create_key_url(subject.region)),
     }[page]
-    return RemedyLink(label=label, url=url) if url else None
+    return RemedyLink(label=label, url=url)

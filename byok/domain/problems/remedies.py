@@ -87,6 +87,7 @@ class CaseText:
     when: str
     text: str
     command: str | None = None
+    console: str | None = None
     statements: bool = False
 
 
@@ -95,9 +96,9 @@ class StepText:
     """The text of a step, with placeholders in braces.
 
     Attributes:
-        text: The instruction. `byok.domain.problems.remediation` adds the note on the profile to the first AWS CLI
-            command of a remedy.
+        text: The instruction.
         command: The step's command.
+        console: See `RemedyStep.console`.
         page: The page of the AWS KMS console on which the step can be carried out.
         statements: Whether the step shows the key policy statements for the key.
         cases: The results of a step that checks something.
@@ -107,6 +108,7 @@ class StepText:
 
     text: str
     command: str | None = None
+    console: str | None = None
     page: Page | None = None
     statements: bool = False
     cases: tuple[CaseText, ...] = ()
