@@ -39,6 +39,7 @@ AUDITED_ROUTES: Final[Mapping[tuple[str, str], AuditAction | None]] = {
     ("POST", "/environments/{environment_id}"): AuditAction.REPLAY_ENVIRONMENT,
     ("POST", "/environments/{environment_id}/verification"): AuditAction.VERIFY_ENVIRONMENT,
     ("POST", "/environments/{environment_id}/cancellation"): AuditAction.CANCEL,
+    ("POST", "/environments/{environment_id}/diagnosis"): None,
     ("POST", "/environments/{environment_id}/deletion"): AuditAction.DELETE_ENVIRONMENT,
     ("POST", "/sign-in"): AuditAction.SIGN_IN,
     (

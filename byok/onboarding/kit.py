@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from byok.domain.arns import KeyPair, KeyPurpose, account_id_of_role, check_key_arns, partition_of_region
-from byok.domain.aws_console import console_url, quick_create_url
+from byok.domain.aws_console import cloudshell_url, console_url, quick_create_url
 from byok.domain.customer_aws import DEFAULT_PROFILE, STACK_NAME_PATTERN
 from byok.domain.iam.statements import Statement, StatementParameters, build_key_statements
 from byok.domain.onboarding.customer_commands import (
@@ -123,7 +123,7 @@ class OnboardingKit:
     @property
     def cloudshell_url(self) -> str | None:
         """The URL of AWS CloudShell in the Region; None if there is no public console."""
-        return console_url(self.region, "cloudshell/home")
+        return cloudshell_url(self.region)
 
     def statements_for_key(self, which: KeyPurpose) -> list[Statement]:
         """Return the statements for one of the two keys, ready to paste (contract 26, 27)."""

@@ -75,7 +75,11 @@ Providers = Annotated[Mapping[str, IdentityProvider], Depends(_providers)]
 async def _current_session(request: Request, sessions: SessionStore) -> Session:
     session = sessions.load(request)
     if session is None:
-        raise NotSignedInError(await _address_with_entries(request), ended=sessions.read_cookie(request) is not None)
+        try:
+            address = await _address_with_entries(request)
+        finally:
+            await request.close()  # uploaded files
+        raise NotSignedInError(address, ended=sessions.read_cookie(request) is not None)
     identify_requester(request, session.caller)
     return session
 

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.datastructures import UploadFile
 
 from byok.api.state import ApiState
-from byok.domain.arns import KeyPurpose
+from byok.domain.arns import KeyPair, KeyPurpose
 from byok.domain.diagnosis.diagnose import are_keys_usable, diagnose_collected_keys
 from byok.domain.diagnosis.key_facts import COLLECTED_KEYS_MAX_LENGTH, CollectedKeys, CollectedKeysError
 from byok.domain.iam.check.calls import PlatformPrincipal
@@ -63,15 +63,42 @@ def examine_policy(
     return PolicyExamination(which, policy, report)
 
 
-async def diagnose_output(form: Mapping[str, Any], state: ApiState, region: str, profile: str) -> Diagnosis:
-    """Diagnose the keys from an uploaded file or, if there is none, from pasted text."""
+async def diagnose_output(
+    form: Mapping[str, Any], state: ApiState, region: str, profile: str, keys: KeyPair | None = None
+) -> Diagnosis:
+    """Diagnose the keys from an uploaded file or, if there is none, from pasted text.
+
+    Args:
+        form: The form with the file or the text.
+        state: The state of the API.
+        region: The environment's Region.
+        profile: The customer's AWS CLI profile, for the commands.
+        keys: The keys of an existing environment. The output must be about these keys.
+    """
     output, file = str(form.get("output", "")), form.get("output_file")
     try:
         text = decode_text(await file.read()) if isinstance(file, UploadFile) and file.size else output
         collection = _parse_output(text, state.platform_role_arn, region)
+        if keys is not None:
+            _require_keys(collection, keys)
     except (CollectedKeysError, PolicyDocumentError) as error:
         return Diagnosis(output, fault=str(error))
     return Diagnosis(output, findings=diagnose_collected_keys(collection, state.vendor, datetime.now(UTC), profile))
+
+
+def _require_keys(collection: CollectedKeys, keys: KeyPair) -> None:
+    """Raise an error if the output is about other keys.
+
+    Raises:
+        CollectedKeysError: The output is about other keys.
+    """
+    for which, arn in keys.items():
+        given = collection.key(which).arn
+        if given != arn:
+            raise CollectedKeysError(
+                f"This output is about {given or 'no key'} as {which.field_label}, but the environment uses {arn}. "
+                "Download the script on this page, and run it."
+            )
 
 
 def _parse_output(text: str, platform_role_arn: str, region: str) -> CollectedKeys:

@@ -189,7 +189,7 @@ def _compare_duration(which: KeyPurpose, elapsed: timedelta) -> str:
 def _describe_check(which: KeyPurpose, step: PendingStep | None) -> str:
     if step is not None and step.attempt > 1 and step.last_problem is not None:
         return (
-            f"AWS refused the key in attempt {step.attempt - 1}: {step.last_problem.message} byok tries again, because "
-            "a change to a key policy does not take effect immediately."
+            f"AWS refused the key in attempt {step.attempt - 1}: {step.last_problem.message} The step is retried, "
+            "because a change to a key policy does not take effect immediately."
         )
     return _CHECKING[which]

@@ -63,19 +63,27 @@ class PageRenderer:
             status: The HTTP status.
             values: The template's values.
         """
-        text = self._templates.get_template(template).render(
-            session=session,
-            form_token=session.form_token if session else "",
-            path=request.url.path,
-            problem_code=request.scope.get("state", {}).get(PROBLEM_CODE),
-            toast=find_toast(request),
-            **values,
-        )
+        common = {
+            "session": session,
+            "form_token": session.form_token if session else "",
+            "path": request.url.path,
+            "problem_code": request.scope.get("state", {}).get(PROBLEM_CODE),
+            "toast": find_toast(request),
+            "undo_url": None,
+            "theme": _find_theme(request),
+        }
+        text = self._templates.get_template(template).render(**common | values)
         response = HTMLResponse(text, status)
         if session is not None and session.is_new:
             sessions: SessionCookies = request.app.state.sessions
             sessions.set_cookie(request, response, session)
         return response
+
+
+def _find_theme(request: Request) -> str:
+    """Return the colour scheme that the user chose: `light`, `dark`, or an empty string for the browser's scheme."""
+    theme = request.cookies.get("byok_theme", "")
+    return theme if theme in {"light", "dark"} else ""
 
 
 def _json(value: Any) -> Markup:

@@ -14,24 +14,32 @@ class RetryPage(StrEnum):
     """The page on which the key ARNs are entered and validated."""
     ENVIRONMENT = "environment"
     HEALTH = "health"
+    DIAGNOSIS = "diagnosis"
+    """The page that diagnoses the keys of an environment, which is one link away from the environment's page."""
 
 
 _SAME: Final = {
     RetryPage.KEYS: "Select Validate keys again.",
     RetryPage.ENVIRONMENT: "Select Retry below. Provisioning resumes where it stopped.",
     RetryPage.HEALTH: "Select Check now, or wait: the environment is checked again within five minutes.",
+    RetryPage.DIAGNOSIS: "Go back to the environment, and select Retry or Check now.",
 }
 _ANOTHER_KEY: Final = {
     RetryPage.KEYS: "Paste that ARN into the field {field}, and select Validate keys.",
     RetryPage.ENVIRONMENT: "Enter that ARN in the field {field} below, and select Retry.",
+    RetryPage.DIAGNOSIS: "Go back to the environment, enter that ARN in the field {field}, and select Retry.",
 }
 _SAME_OR_ANOTHER_KEY: Final = {
     RetryPage.KEYS: "Select Validate keys again. If the ARN was wrong, paste the correct ARN as {field} first.",
     RetryPage.ENVIRONMENT: "Select Retry below. If the ARN was wrong, enter the correct ARN as {field} first.",
+    RetryPage.DIAGNOSIS: (
+        "Go back to the environment, and select Retry. If the ARN was wrong, enter the correct ARN as {field} first."
+    ),
 }
 _SWAPPED: Final = {
     RetryPage.KEYS: "Select Swap the two ARNs.",
     RetryPage.ENVIRONMENT: "The fields below contain the two ARNs in the correct order. Select Retry.",
+    RetryPage.DIAGNOSIS: "Go back to the environment, enter the two ARNs in the correct fields, and select Retry.",
 }
 _WORDS: Final = {
     RetryValues.SAME: _SAME,

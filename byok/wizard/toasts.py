@@ -7,6 +7,7 @@ the page show any other text.
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -22,6 +23,7 @@ class Toast(StrEnum):
     FAULT_FOUND = "fault-found"
     CANCELLING = "cancelling"
     DELETING = "deleting"
+    DISCARDED = "discarded"
 
 
 _TEXTS: Final = {
@@ -30,12 +32,13 @@ _TEXTS: Final = {
     Toast.FAULT_FOUND: "Check completed: see the health of the environment",
     Toast.CANCELLING: "Cancellation requested",
     Toast.DELETING: "Deletion started",
+    Toast.DISCARDED: "Draft discarded",
 }
 
 
-def redirect_with_toast(url: str, toast: Toast) -> Response:
-    """Redirect to a page that shows a toast."""
-    return RedirectResponse(f"{url}?{_PARAMETER}={toast}", HTTPStatus.SEE_OTHER)
+def redirect_with_toast(url: str, toast: Toast, **more: str) -> Response:
+    """Redirect to a page that shows a toast. The URL also contains any other given parameters."""
+    return RedirectResponse(f"{url}?{urlencode({_PARAMETER: toast, **more})}", HTTPStatus.SEE_OTHER)
 
 
 def find_toast(request: Request) -> str | None:

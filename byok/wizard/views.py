@@ -181,8 +181,8 @@ def _steps(status: EnvironmentStatus) -> tuple[TimelineStep, ...]:
         steps.append(TimelineStep(words[run.phase], state, run.entered_at, took, usual))
     if status.resuming:
         return (*steps, TimelineStep("Resuming…", StepState.CURRENT))
-    if not status.phase.is_final and not status.is_deletion and status.phase is not Phase.ROLLING_BACK:
-        entered = {entry.phase for entry in status.timeline}
+    entered = {entry.phase for entry in status.timeline}
+    if not status.is_deletion and not entered & {Phase.READY, Phase.ROLLING_BACK}:
         to_come = [phase for phase in _ORDER if phase not in entered]
         steps += [TimelineStep(words[phase], StepState.TO_COME, usual=_usual_duration(phase)) for phase in to_come]
     return tuple(steps)
@@ -200,7 +200,7 @@ def _describe_wait(step: PendingStep) -> str | None:
         return "Waiting until a worker of the platform is available. You do not need to do anything."
     if problem is None or problem.operation is None or step.holding:
         return None
-    return f"AWS rejected the last attempt: {problem.message} byok tries again automatically."
+    return f"AWS rejected the last attempt: {problem.message} The step is retried automatically."
 
 
 def _usual_duration(phase: Phase) -> str:

@@ -72,10 +72,11 @@ def test_module_has_a_docstring_and_a_limited_length(file: Path) -> None:
 
 
 OUTSIDE_ERRORS = {
-    *("ActivityError", "ApplicationError", "BotoCoreError", "CancelledError", "ClientError", "RPCError"),
+    *("ActivityError", "ApplicationError", "BotoCoreError", "CancelledError", "ClientError"),
+    *("HTTPException", "RPCError"),
     *("ValidationError", "WorkflowAlreadyStartedError", "WorkflowFailureError"),
 }
-"""The errors from asyncio, botocore, pydantic and Temporal that docstrings may mention."""
+"""The errors from asyncio, botocore, pydantic, Starlette and Temporal that docstrings may mention."""
 
 
 def test_docstrings_name_errors_that_exist() -> None:

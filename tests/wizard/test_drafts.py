@@ -3,6 +3,7 @@
 import json
 import re
 from html import unescape
+from urllib.parse import parse_qsl, urlsplit
 
 from byok.api_settings import ApiSettings
 from byok.domain.arns import KeyPurpose
@@ -100,6 +101,15 @@ async def test_discarded_and_created_drafts_are_gone(browser: Browser, environme
     await browser.open_page("/new")
     await browser.submit_form("/new/discarded-drafts", {"draft": draft})
     assert list_drafts(browser) == {}
+    (undo,) = re.findall(r'Draft discarded <a href="([^"]+)">Undo</a>', browser.page.text)
+    await browser.open_page(unescape(undo))
+    assert 'value="discarded"' in browser.page.text
+    await browser.open_page("/new")
+    restored = list_drafts(browser)
+    assert set(restored) == {"discarded"}
+    await browser.submit_form(
+        "/new/discarded-drafts", {"draft": dict(parse_qsl(urlsplit(restored["discarded"]).query))["draft"]}
+    )
     await enter_draft(browser, environment_id, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY)
     fields = dict(browser.page.url.params)
     await browser.open_page("/new/review", **fields)
@@ -156,6 +166,7 @@ async def test_pasted_or_uploaded_output_of_the_script_is_diagnosed(browser: Bro
     await browser.submit_form("/new/encryption", {**DRAFT, "do": "diagnose", "output": json.dumps(disabled)})
     assert "These keys cannot be used in their current state" in browser.text
     assert "S3 key: The S3 key is disabled" in browser.text
+    assert "Select Validate keys again." in browser.text
     token = browser.form_token
     answer = await browser.http.post(
         "/new/encryption",

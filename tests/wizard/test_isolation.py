@@ -1,5 +1,7 @@
 """No page of the wizard shows, uses or blocks another organisation's keys or environments (contract 146)."""
 
+import importlib
+import pkgutil
 import re
 import uuid
 
@@ -10,8 +12,7 @@ from fastapi.routing import APIRoute
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
-from byok.wizard.routes import environment_actions, environments, key_documents, new_environment, provider_sign_in
-from byok.wizard.routes import sign_in as sign_in_routes
+from byok.wizard import routes as wizard_routes
 from tests.api.conftest import build_create_body
 from tests.wizard.conftest import DRAFT, Open
 from tests.wizard.test_visits import sign_in
@@ -30,6 +31,8 @@ ON_AN_ENVIRONMENT = {
     "POST /environments/{environment_id}/verification",
     "GET /environments/{environment_id}/cancellation",
     "POST /environments/{environment_id}/cancellation",
+    "GET /environments/{environment_id}/diagnosis",
+    "POST /environments/{environment_id}/diagnosis",
     "GET /environments/{environment_id}/deletion",
     "POST /environments/{environment_id}/deletion",
 }
@@ -68,7 +71,8 @@ async def provision(harness: WorkflowHarness, environment_id: str) -> None:
 
 
 def test_every_page_is_in_one_table() -> None:
-    pages = (environment_actions, environments, key_documents, new_environment, provider_sign_in, sign_in_routes)
+    modules = pkgutil.iter_modules(wizard_routes.__path__, f"{wizard_routes.__name__}.")
+    pages = [importlib.import_module(module.name) for module in modules]
     routes = [route for page in pages for route in page.router.routes if isinstance(route, APIRoute)]
     found = {f"{method} {route.path}" for route in routes for method in route.methods or ()}
 

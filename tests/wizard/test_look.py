@@ -46,8 +46,8 @@ WINDOWS: Final[tuple[tuple[int, Literal["light", "dark"]], ...]] = (
 
 def read_colours() -> dict[str, dict[str, str]]:
     """Return the colours of both schemes."""
-    light, dark = (STATIC / "tokens.css").read_text().split("@media")
-    colours = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", text)) for text in (light, dark)]
+    sheets = [(STATIC / name).read_text() for name in ("tokens.css", "dark.css")]
+    colours = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", sheet)) for sheet in sheets]
     return {"light": colours[0], "dark": {**colours[0], **colours[1]}}
 
 
@@ -128,6 +128,7 @@ async def test_environments_are_accessible_in_both_schemes_and_three_widths(
             await page.close()
         page = await chromium.new_page(viewport={"width": 900, "height": 900})
         await _check_lost_connection(page, f"{http.base_url}/environments/{running}")
+        await expect(page.locator("[data-since]")).to_have_text(re.compile("^[1-9][0-9]* s$"))  # counts on its own
         await page.get_by_role("link", name="Cancel").click()
         await page.get_by_role("button", name="Cancel provisioning").click()
         await expect(page.get_by_text("Cancellation requested")).to_be_visible()
@@ -143,3 +144,26 @@ async def _check_lost_connection(page: Page, url: str) -> None:
     await expect(page.get_by_text("Connection lost. Trying again…")).to_be_visible()
     await page.unroute("**/changes")
     await expect(page.get_by_text("Connection lost. Trying again…")).to_be_hidden()
+
+
+async def test_user_chooses_the_theme(service: EnvironmentService, journal: AuditJournal) -> None:
+    async with (
+        open_api_state(service, None, SETTINGS, journal) as state,
+        run_server(state, SETTINGS) as http,
+        launch_chromium() as chromium,
+    ):
+        page = await chromium.new_page(viewport={"width": 900, "height": 900}, color_scheme="light")
+        page.set_default_timeout(TIMEOUT_MS)
+        colours = read_colours()
+        await page.goto(f"{http.base_url}/new")
+        for theme, scheme in (("Dark", "dark"), ("Light", "light"), ("Dark", "dark"), ("System", "light")):
+            await page.get_by_label("Theme").select_option(theme)
+            await _check_scheme(page, colours, scheme)
+            await page.reload()
+            await _check_scheme(page, colours, scheme)
+
+
+async def _check_scheme(page: Page, colours: dict[str, dict[str, str]], scheme: str) -> None:
+    ground = colours[scheme]["ground"]
+    rgb = ", ".join(str(int(ground[at : at + 2], 16)) for at in (1, 3, 5))
+    await expect(page.locator("body")).to_have_css("background-color", f"rgb({rgb})")

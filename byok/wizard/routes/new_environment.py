@@ -3,6 +3,7 @@
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Header, Request
 from pydantic import ValidationError
@@ -21,6 +22,7 @@ from byok.wizard.draft import EnvironmentDraft
 from byok.wizard.encryption_page import ENCRYPTION, EncryptionPage
 from byok.wizard.examination import diagnose_output, examine_policy
 from byok.wizard.keys_view import KeysView
+from byok.wizard.toasts import Toast, redirect_with_toast
 
 router = APIRouter(prefix="/new")
 ENVIRONMENT, REVIEW = "/new", "/new/review"
@@ -37,6 +39,7 @@ async def show_environment_step(request: Request, state: State, steps: Steps) ->
         faults["name"] = f"The environment {taken} already exists. Choose another name."
     if asked and not faults:
         return steps.go_to(ENCRYPTION, draft)
+    undone = EnvironmentDraft.from_fields(dict(parse_qsl(request.query_params.get("undo", ""))))
     return steps.render(
         "environment_step.html",
         draft,
@@ -45,14 +48,17 @@ async def show_environment_step(request: Request, state: State, steps: Steps) ->
         prefix=prefix,
         regions=state.regions,
         saved=() if "draft" in request.query_params else steps.list_saved_drafts(),
+        undo_url=undone.page_url(ENVIRONMENT) if undone.name or undone.region else None,
     )
 
 
 @router.post("/discarded-drafts")
 async def discard_draft(request: Request, steps: Steps, form: Form) -> Response:
-    """Remove a saved draft."""
-    response = RedirectResponse(ENVIRONMENT, HTTPStatus.SEE_OTHER)
-    steps.drafts.discard(request, response, str(form.get("draft", "")))
+    """Remove a saved draft. The page that follows offers to restore it."""
+    draft = steps.open_draft({"draft": form.get("draft", "")})
+    entries = draft.model_copy(update={"draft": ""}).page_url("").removeprefix("?")
+    response = redirect_with_toast(ENVIRONMENT, Toast.DISCARDED, undo=entries)
+    steps.drafts.discard(request, response, draft.draft)
     return response
 
 

@@ -69,6 +69,15 @@ async function refreshHealth() {
   }
 }
 
+// Keeps the elapsed times up to date between the changes that the server reports.
+function countSeconds() {
+  for (const one of document.querySelectorAll("[data-since]")) {
+    const seconds = Math.max(1, Math.round((Date.now() - Date.parse(one.dataset.since)) / 1000));
+    one.textContent = seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  }
+}
+
 followProgress();
+setInterval(countSeconds, 1_000);
 setInterval(refreshHealth, HEALTH_INTERVAL);
 whenUserReturns(catchUp);

@@ -1,23 +1,8 @@
 // Loads parts of a live page, and shows a warning if the server cannot be reached.
 "use strict";
 
-const PATIENCE = 4_000;  // an interruption that is shorter than this is not shown
-
 const live = document.getElementById("live");
 let sessionEnded = false;
-
-// Shows or hides the connection warning. A short interruption, such as the end of a stream, is ignored.
-let patience = null;
-function setConnected(connected) {
-  const lost = document.getElementById("connection-lost");
-  if (connected) {
-    clearTimeout(patience);
-    patience = null;
-    lost.hidden = true;
-  } else if (patience === null) {
-    patience = setTimeout(() => { lost.hidden = false; }, navigator.onLine ? PATIENCE : 0);
-  }
-}
 
 // Requests a part of the page. Returns the part's HTML, or null if the server returned no HTML to show.
 async function load(part) {

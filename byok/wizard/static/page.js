@@ -33,12 +33,40 @@ function foldHelp() {
   fold();
 }
 
+// Lets the user choose the colour scheme. The server applies the choice to the pages that follow.
+function offerThemes() {
+  const choice = document.getElementById("theme");
+  choice.parentElement.hidden = false;
+  choice.addEventListener("change", () => {
+    const theme = choice.value;
+    document.getElementById("dark").media = { dark: "all", light: "not all" }[theme] || "(prefers-color-scheme: dark)";
+    document.querySelector('meta[name="color-scheme"]').content = theme || "light dark";
+    document.cookie = `byok_theme=${theme}; path=/; max-age=31536000; samesite=lax`;
+  });
+}
+
+const PATIENCE = 4_000;  // an interruption that is shorter than this is not shown
+
+// Shows or hides the connection warning. A short interruption, such as the end of a stream, is ignored.
+let patience = null;
+function setConnected(connected) {
+  const lost = document.getElementById("connection-lost");
+  if (!lost) return;
+  if (connected) {
+    clearTimeout(patience);
+    patience = null;
+    lost.hidden = true;
+  } else if (patience === null) {
+    patience = setTimeout(() => { lost.hidden = false; }, navigator.onLine ? PATIENCE : 0);
+  }
+}
+
 // Makes the toast float over the page for 10 seconds. Without this script, the toast stays at the top of the page.
 function floatToast() {
   const toast = document.querySelector(".toast");
   if (!toast) return;
   const address = new URL(location.href);
-  address.searchParams.delete("done");  // a reload must not repeat the toast
+  for (const name of ["done", "undo"]) address.searchParams.delete(name);  // a reload must not repeat the toast
   history.replaceState(null, "", address);
   toast.classList.add("toast--floating");
   setTimeout(() => announce(toast.textContent), 500);  // screen readers ignore what the page contains when it loads
@@ -79,4 +107,5 @@ document.addEventListener("submit", (event) => {
 
 showCopyButtons(document);
 foldHelp();
+offerThemes();
 floatToast();

@@ -1,6 +1,8 @@
 // Makes the steps of the wizard faster to use. Every step also works without this script.
 "use strict";
 
+const LONGEST_FILE = 1_000_000;  // in bytes; longer files are only uploaded
+
 let stepTitle = document.title;
 
 // Switches tabs without a page load, and updates the address. Without this function, tabs work as plain links.
@@ -53,7 +55,20 @@ function restoreTexts(within) {
     sessionStorage.removeItem(`byok-${field.id}`);
     if (!kept || field.value) continue;
     field.value = kept;
-    field.closest("details").open = true;
+    field.closest("details")?.setAttribute("open", "");
+  }
+}
+
+// Shows the text of a chosen file in the text field, so that the text is kept if the session has ended. The user can edit
+// the text, and then the file itself is no longer submitted.
+function readChosenFile(within) {
+  for (const input of within.querySelectorAll("[data-read-into]")) {
+    const field = document.getElementById(input.dataset.readInto);
+    input.addEventListener("change", async () => {
+      const file = input.files[0];
+      if (file && file.size < LONGEST_FILE) field.value = await file.text();
+    });
+    field.addEventListener("input", () => { input.value = ""; });
   }
 }
 
@@ -158,10 +173,12 @@ async function followCheck(part) {
   try {
     answer = await request(part.dataset.check, { headers: { "X-Part": "keys" } }, part.querySelector("form"));
   } catch {  // the network is briefly unavailable
+    setConnected(false);
     await new Promise((resolve) => { setTimeout(resolve, 2000); });
     if (part.isConnected) followCheck(part);
     return;
   }
+  setConnected(true);
   const found = answer && answer.page.getElementById("keys");
   if (!found || !part.isConnected || part.dataset.edited) return;
   const isHere = part.contains(document.activeElement) || document.activeElement === document.body;
@@ -189,6 +206,7 @@ async function updateReview(part) {
   await new Promise((resolve) => { setTimeout(resolve, 2000); });
   if (!part.isConnected) return;
   const answer = await request(part.dataset.check, {}).catch(() => null);
+  setConnected(answer !== null);
   const found = answer?.page.getElementById("review-check");
   if (!found || found.dataset.check) {
     updateReview(part);
@@ -295,6 +313,7 @@ function forgetFaults(form) {
 function prepare(within) {
   makeTabsQuick(within);
   restoreTexts(within);
+  readChosenFile(within);
   for (const form of within.querySelectorAll("form[data-part], form[data-page]")) {
     submitQuickly(form);
     forgetFaults(form);
