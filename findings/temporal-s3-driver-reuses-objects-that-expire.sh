@@ -160,7 +160,7 @@ async def main() -> int:
         task_queue="q",
         workflows=[Export],
         workflow_runner=UnsandboxedWorkflowRunner(),
-        max_cached_workflows=0,  # the worker reads the input anew for each task, as after a restart
+        max_cached_workflows=0,  # the worker reads the input for each task, as after a restart
     ):
         for workflow_id in ("same input", "another input"):
             first = await start(client, workflow_id, INPUT)
