@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Final
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
 from byok import __version__
@@ -31,6 +32,11 @@ workflow stopped, `problems` contains the cause, AWS's exact message and the rem
 """
 
 
+def _name_operation(route: APIRoute) -> str:
+    """Return the id of a route's operation, after which generated clients name their functions."""
+    return route.name
+
+
 def make_api_app(state: ApiState) -> FastAPI:
     """Build the API application without the security middleware.
 
@@ -49,6 +55,7 @@ def make_api_app(state: ApiState) -> FastAPI:
         openapi_url="/v1/openapi.json",
         docs_url=None,  # FastAPI's documentation pages would load scripts from a third party
         redoc_url=None,
+        generate_unique_id_function=_name_operation,
         lifespan=running,
         responses=problems.openapi_problem_responses(
             HTTPStatus.BAD_REQUEST,

@@ -116,6 +116,9 @@ def test_every_route_has_an_entry_with_its_operation_id(site: Site) -> None:
     page, text = site.pages["reference/api/"], (site.folder / "reference/api/index.html").read_text()
     routes = dict(list_routes(read_openapi_document()))
     assert len(routes) > 20
+    ids = [operation["operationId"] for operation in routes.values()]
+    assert len(set(ids)) == len(ids)
+    assert [one for one in ids if not re.fullmatch(r"[a-z]+(_[a-z]+)+", one)] == []
     for route, operation in routes.items():
         assert make_anchor(route) in page.anchors
         assert operation["operationId"] in text

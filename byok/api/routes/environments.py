@@ -26,7 +26,7 @@ from byok.domain.models.base import RegionName, RequestModel, RoleArn
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
-from byok.service.verification import verify_environment
+from byok.service.verification import verify_environment as verify
 
 router = APIRouter(
     prefix="/environments",
@@ -69,7 +69,7 @@ class NameKeysRequest(RequestModel):
         **openapi_problem_responses(HTTPStatus.CONFLICT),
     },
 )
-async def create(
+async def create_environment(
     caller: WriteCaller,
     service: Service,
     state: State,
@@ -134,18 +134,18 @@ async def list_environments(
 
 
 @router.get("/{environment_id}", responses=NOT_FOUND_RESPONSES)
-async def get(environment_id: ReadableId, service: Service) -> EnvironmentStatus:
+async def get_environment(environment_id: ReadableId, service: Service) -> EnvironmentStatus:
     """Return an environment's phase, health, problems, resources and evidence."""
     return await service.read_status(environment_id)
 
 
 @router.post("/{environment_id}/verification", responses=NOT_FOUND_OR_CONFLICT_RESPONSES)
-async def verify(environment_id: WritableId, service: Service) -> EnvironmentHealth:
+async def verify_environment(environment_id: WritableId, service: Service) -> EnvironmentHealth:
     """Verify the keys and settings of a READY environment now, and return its health.
 
     If AWS does not respond, the response contains the last known health, and `unreachable` contains the reason.
     """
-    return await verify_environment(service, environment_id)
+    return await verify(service, environment_id)
 
 
 @router.get("/{environment_id}/attempts", responses=NOT_FOUND_RESPONSES)
@@ -162,7 +162,7 @@ async def list_attempts(environment_id: ReadableId, service: Service) -> Attempt
 
 
 @router.post("/{environment_id}/replays", status_code=HTTPStatus.ACCEPTED, responses=NOT_FOUND_OR_CONFLICT_RESPONSES)
-async def replay(environment_id: WritableId, service: Service, request: ReplayRequest) -> AcceptedResponse:
+async def replay_environment(environment_id: WritableId, service: Service, request: ReplayRequest) -> AcceptedResponse:
     """Resume a stopped environment at the failed activity.
 
     If the request contains other keys, provisioning starts over and adopts the environment's existing resources.
@@ -174,7 +174,7 @@ async def replay(environment_id: WritableId, service: Service, request: ReplayRe
 
 
 @router.put("/{environment_id}/tenant", responses=NOT_FOUND_OR_CONFLICT_RESPONSES)
-async def name_keys(environment_id: WritableId, service: Service, request: NameKeysRequest) -> TenantOutcome:
+async def set_tenant_name(environment_id: WritableId, service: Service, request: NameKeysRequest) -> TenantOutcome:
     """Set the tenant name on both keys. If byok has no role in the customer's account, return the commands to run."""
     asked = await service.build_reconcile_tenant_request(
         environment_id,
@@ -189,14 +189,14 @@ async def name_keys(environment_id: WritableId, service: Service, request: NameK
 @router.post(
     "/{environment_id}/cancellation", status_code=HTTPStatus.ACCEPTED, responses=NOT_FOUND_OR_CONFLICT_RESPONSES
 )
-async def cancel(environment_id: WritableId, service: Service) -> AcceptedResponse:
+async def cancel_operation(environment_id: WritableId, service: Service) -> AcceptedResponse:
     """Request cancellation of the running workflow; the status shows the outcome."""
     await service.cancel(environment_id)
     return AcceptedResponse(environment_id=environment_id, workflow_id=environment_workflow_id(environment_id))
 
 
 @router.delete("/{environment_id}", status_code=HTTPStatus.ACCEPTED, responses=NOT_FOUND_OR_CONFLICT_RESPONSES)
-async def delete(
+async def delete_environment(
     environment_id: DeletableId,
     service: Service,
     confirm: Annotated[

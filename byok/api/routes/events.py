@@ -109,7 +109,7 @@ async def _cursor(
         ),
     },
 )
-async def events(
+async def stream_events(
     environment_id: ReadableId,
     caller: ReadCaller,
     followers: Broadcaster,

@@ -12,13 +12,13 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/health")
-async def health() -> Health:
+async def get_health() -> Health:
     """Return OK if this process responds. This check calls no other service."""
     return Health()
 
 
 @router.get("/ready", responses=openapi_problem_responses(HTTPStatus.BAD_GATEWAY))
-async def ready(state: State) -> Health:
+async def get_readiness(state: State) -> Health:
     """Check that Temporal is reachable.
 
     The check also passes if no worker is running, because this process can still accept and answer requests.

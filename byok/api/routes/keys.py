@@ -82,7 +82,7 @@ async def check_key_policy(caller: ReadCaller, state: State, request: PolicyChec
 
 
 @router.post("/diagnoses")
-async def diagnose(_: ReadCaller, state: State, request: DiagnosisRequest) -> DiagnosisResponse:
+async def diagnose_keys(_: ReadCaller, state: State, request: DiagnosisRequest) -> DiagnosisResponse:
     """Diagnose two keys from the output of the key administrator's script, without calling AWS."""
     try:
         collection = CollectedKeys.parse(request.output)

@@ -76,7 +76,7 @@ def build_download_response(file: Download) -> Response:
 
 
 @router.get("/{region}")
-async def values(
+async def get_onboarding_values(
     request: Request,
     caller: ReadCaller,
     state: State,
@@ -127,7 +127,7 @@ async def values(
     response_class=Response,
     responses={200: {"content": {"application/yaml": _TEXT, "text/plain": _TEXT}}},
 )
-async def template(
+async def get_template(
     caller: ReadCaller,
     state: State,
     region: Region,
@@ -147,7 +147,7 @@ async def template(
 
 
 @router.get("/{region}/script", response_class=Response, responses={200: {"content": {"text/plain": _TEXT}}})
-async def script(
+async def get_collection_script(
     caller: ReadCaller,
     state: State,
     region: Region,
@@ -168,7 +168,7 @@ async def script(
 
 
 @router.get("/{region}/statements/{key}")
-async def statements(
+async def get_key_policy_statements(
     caller: ReadCaller, state: State, region: Region, key: KeyPurpose, organisation: Organisation = None
 ) -> list[Statement]:
     """Return the statements to append to one key's policy."""
