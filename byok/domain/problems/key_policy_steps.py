@@ -84,7 +84,7 @@ def _change_policy(subject: RemedyContext) -> tuple[StepText, ...]:
     return (
         StepText(
             "Check the statements of the key policy.",
-            console=_EDIT_POLICY,
+            console="On the tab Key policy, choose Switch to policy view. To change the policy, choose Edit.",
             command="aws kms get-key-policy {kms} --policy-name default --query Policy --output text",
             page=Page.KEY,
             cases=tuple(cases),

@@ -43,9 +43,8 @@ _WRONG_ARN: Final = CaseText(
     "The ARN is wrong: copy the key's ARN from the AWS KMS console for {region}, and retry with it as {field}.",
 )
 _RUN_SCRIPT: Final = StepText(
-    "Run the read-only script byok-keys.sh in the account that owns the key, for example in AWS CloudShell, and have "
-    "byok diagnose its output: the diagnosis shows the cause and the fix. If you cannot run the script, continue "
-    "with the next step.",
+    "Run the read-only script byok-keys.sh in the account that owns the key, for example in AWS CloudShell. The "
+    "diagnosis of its output shows the cause and the fix. If you cannot run the script, continue with the next step.",
     command="bash byok-keys.sh > keys.json",
     script=True,
 )
