@@ -122,8 +122,8 @@ def _exchanged_error(step: ActivityContext, refusal: ApplicationError) -> Applic
     answer = Problem.model_validate(refusal.details[0])
     environment = step.environment
     message = (
-        f"The two ARNs are exchanged: S3 can use {environment.rds_key_arn}, given as {KeyPurpose.RDS.field_label}, and "
-        f"cannot use {environment.s3_key_arn}, given as {KeyPurpose.S3.field_label}: {answer.message}"
+        f"The two ARNs are swapped: S3 can use {environment.rds_key_arn}, given as {KeyPurpose.RDS.field_label}, and "
+        f"cannot use {environment.s3_key_arn}, given as {KeyPurpose.S3.field_label}. AWS said: {answer.message}"
     )
     problem = step.build_problem(
         KEYS_EXCHANGED_CODE,

@@ -43,7 +43,7 @@ def render_problems(found: Sequence[Problem], retry: Sequence[Text] = (), *, exp
     for item in found:
         facts = (
             ("code", item.code),
-            ("AWS said" if item.operation else "why", item.message),
+            ("AWS said" if item.quotes_aws else "why", item.message),
             ("operation", item.operation),
             (item.key.field_label if item.key else "key", item.key_arn),
             ("request id", item.request_id),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from byok.domain.arns import KeyPair, KeyPurpose, account_id_of_role, check_key_arns, partition_of_region
-from byok.domain.aws_console import cloudshell_url, console_url, quick_create_url
+from byok.domain.aws_console import cloudshell_url, console_url, create_key_url, quick_create_url
 from byok.domain.customer_aws import DEFAULT_PROFILE, STACK_NAME_PATTERN
 from byok.domain.iam.statements import Statement, StatementParameters, build_key_statements
 from byok.domain.onboarding.customer_commands import (
@@ -119,6 +119,11 @@ class OnboardingKit:
     def create_stack_url(self) -> str | None:
         """The URL of the console page for uploading a template; None if there is no public console."""
         return console_url(self.region, "cloudformation/home#/stacks/create")
+
+    @property
+    def create_key_url(self) -> str | None:
+        """The URL of the console page for creating a key; None if there is no public console."""
+        return create_key_url(self.region)
 
     @property
     def cloudshell_url(self) -> str | None:

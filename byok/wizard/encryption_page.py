@@ -13,7 +13,6 @@ from byok.api.state import ApiState
 from byok.domain.arns import KeyPurpose, partition_of_region
 from byok.domain.models import CheckKeysRequest, Problem
 from byok.domain.onboarding.customer_commands import KEYS_TEMPLATE_FILE
-from byok.domain.problems.build import KEYS_EXCHANGED_CODE
 from byok.onboarding.kit import OnboardingKit
 from byok.onboarding.terraform import TERRAFORM_FILE
 from byok.service.environments import EnvironmentService
@@ -85,7 +84,7 @@ class EncryptionPage:
         except ServiceError as error:
             return self.render_error(error)
         template = "keys_part.html" if part_only else "encryption_step.html"
-        return self.render(KeysView.build({}, progress=progress), template=template, progress=progress)
+        return self.render(KeysView.build({}, progress=progress), template=template)
 
     async def view_known_check(self, service: EnvironmentService) -> KeysView:
         """Return the current results of the draft's key check.
@@ -114,7 +113,6 @@ class EncryptionPage:
         *,
         template: str = "encryption_step.html",
         status: int = HTTPStatus.OK,
-        progress: KeyCheckProgress | None = None,
         examined: PolicyExamination | None = None,
         diagnosis: Diagnosis | None = None,
     ) -> Response:
@@ -132,7 +130,6 @@ class EncryptionPage:
             faults=faults,
             view=view,
             check_url=draft.page_url(ENCRYPTION) if view.is_running else "",
-            swapped_url=_swapped_url(draft, progress),
             examined=examined or PolicyExamination(),
             diagnosis=diagnosis or Diagnosis(),
             keys=KeyPurpose,
@@ -158,11 +155,3 @@ class EncryptionPage:
         except ValueError as error:
             return None, str(error)
         return kit, ""
-
-
-def _swapped_url(draft: EnvironmentDraft, progress: KeyCheckProgress | None) -> str | None:
-    """Return the URL of this step with the two ARNs swapped; None if the check did not find swapped ARNs."""
-    result = progress.result if progress else None
-    if result is None or all(one.code != KEYS_EXCHANGED_CODE for one in result.findings):
-        return None
-    return draft.page_url(ENCRYPTION, s3_key_arn=draft.rds_key_arn, rds_key_arn=draft.s3_key_arn, check="")

@@ -41,6 +41,14 @@ class Diagnosis:
     findings: tuple[Finding, ...] | None = None
 
     @property
+    def keys_in_order(self) -> tuple[KeyPurpose, ...]:
+        """The keys without a finding, if each finding is about one key."""
+        affected = {finding.key for finding in self.findings or ()}
+        if self.findings is None or None in affected:
+            return ()
+        return tuple(key for key in KeyPurpose if key not in affected)
+
+    @property
     def is_usable(self) -> bool | None:
         """Whether the keys are usable; None if that is unknown."""
         return are_keys_usable(self.findings or ())

@@ -1,7 +1,7 @@
 """Prepares the keys and their check results for the page *Encryption at rest*."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -43,6 +43,7 @@ class KeyView:
         verdict: The verdict on the key; None if the key has not been checked yet.
         checking: What the check is doing with the key; empty if no check of this key is running.
         elapsed: How long the check has been running, compared with its usual duration.
+        is_swapped: Whether the ARN belongs in the other key's field.
     """
 
     key: KeyPurpose
@@ -51,6 +52,7 @@ class KeyView:
     verdict: CheckedKey | None = None
     checking: str = ""
     elapsed: str = ""
+    is_swapped: bool = False
 
     @property
     def name(self) -> str:
@@ -66,6 +68,8 @@ class KeyView:
     @property
     def badge(self) -> tuple[str, str] | None:
         """The tone and the text of the key's badge; None if there is nothing to say about the key."""
+        if self.is_swapped:
+            return ("warning", "belongs in the other field")
         if self.verdict is not None:
             return _BADGES[self.verdict.verdict]
         return ("info", "validating") if self.checking else None
@@ -100,6 +104,7 @@ class KeysView:
         problems: The problems that do not belong to a single key.
         fault: The error that prevented the check from starting or completing, if any.
         is_running: Whether a check is running.
+        is_swapped: Whether each ARN belongs in the other field.
     """
 
     keys: tuple[KeyView, KeyView]
@@ -108,6 +113,7 @@ class KeysView:
     problems: tuple[Problem, ...] = ()
     fault: str = ""
     is_running: bool = False
+    is_swapped: bool = False
 
     @classmethod
     def build(
@@ -130,10 +136,12 @@ class KeysView:
         is_running = progress is not None and result is None
         s3, rds = (_view_key(which, faults, problems, progress, is_running=is_running) for which in KeyPurpose)
         title, tone = "", ""
+        is_swapped = result is not None and any(one.code == KEYS_EXCHANGED_CODE for one in result.findings)
         if is_running:
             title, tone = "Validating your keys…", "info"
-        elif result is not None and any(one.code == KEYS_EXCHANGED_CODE for one in result.findings):
+        elif is_swapped:
             title, tone = "The two key ARNs are swapped", "danger"
+            s3, rds = (replace(key, is_swapped=True, problems=(), verdict=None) for key in (s3, rds))
         elif result is not None and result.keys.any_refused:
             title, tone = f"{_name_keys(result, KeyVerdict.REFUSED)} cannot be used yet", "danger"
         elif result is not None and result.keys.all_proved:
@@ -142,7 +150,7 @@ class KeysView:
             unproved = _name_keys(result, KeyVerdict.NOT_PROVED)
             title, tone = f"{unproved} {'are' if unproved == _BOTH else 'is'} not verified", "warning"
         both = tuple(one for one in problems if one.key is None)
-        return cls((s3, rds), title, tone, both, fault, is_running)
+        return cls((s3, rds), title, tone, both, fault, is_running, is_swapped)
 
     @property
     def is_verified(self) -> bool:
@@ -151,7 +159,10 @@ class KeysView:
 
     @property
     def focus(self) -> str:
-        """The id of the element that gets the focus: the first invalid field; otherwise, the result."""
+        """The id of the element that gets the focus: the first invalid field; otherwise, the result.
+
+        If the ARNs are swapped, the result contains the button that swaps them.
+        """
         first = next((key.name for key in self.keys if key.is_invalid), "")
         return first or ("answer" if self.title or self.fault else "both-answer" if self.problems else "")
 

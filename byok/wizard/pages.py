@@ -17,7 +17,7 @@ from byok.domain.help_pages import build_help_url, get_docs_url
 from byok.domain.problems.titles import find_problem_title
 from byok.domain.regions import describe_region
 from byok.domain.vendor import VendorProfile
-from byok.wizard.retry_words import say_retry
+from byok.wizard.remedy_words import address_customer, say_retry
 from byok.wizard.sessions import Session, SessionCookies
 from byok.wizard.toasts import find_toast
 from byok.wizard.views import ATTEMPT_NAMES, PHASE_NAMES, PHASE_TONES
@@ -43,7 +43,13 @@ class PageRenderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"json": _json, "clock": _clock, "region": describe_region, "say_retry": say_retry}
+        self._templates.filters |= {
+            "json": _json,
+            "clock": _clock,
+            "region": describe_region,
+            "say_retry": say_retry,
+            "address_customer": address_customer,
+        }
         self._templates.filters |= {"help_url": build_help_url, "problem_title": _title_problem}
         self._templates.globals["docs_url"] = get_docs_url
         self._templates.globals |= {"vendor": vendor.name, "steps": STEP_TITLES, "signs_in": signs_in}

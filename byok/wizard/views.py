@@ -79,7 +79,7 @@ class StepState(StrEnum):
 
     DONE = "done"
     CURRENT = "in progress"
-    FAILED = "failed"
+    FAILED = "stopped"
     TO_COME = "not started"
 
 
@@ -127,16 +127,12 @@ class StatusView:
 
     @property
     def step(self) -> int | None:
-        """The number of the step that the wizard highlights; None once all steps are complete.
+        """The number of the step that the wizard highlights; None unless provisioning is in progress or stopped.
 
-        The last step is complete once the tenant name is on the keys. Platform-managed keys do not get a tenant name.
+        A READY environment needs no further step: the last step, the tenant name, is optional.
         """
         status = self.status
-        if status.is_deletion or status.phase is Phase.ROLLING_BACK:
-            return None
-        if status.phase is not Phase.READY:
-            return 4
-        return None if self.platform_managed or (status.tenant and status.tenant.keys) else 5
+        return None if status.is_deletion or status.phase in (Phase.ROLLING_BACK, Phase.READY) else 4
 
     @property
     def is_in_order(self) -> bool:
@@ -173,8 +169,10 @@ class StatusView:
 
 def _steps(status: EnvironmentStatus) -> tuple[TimelineStep, ...]:
     words = _words_for(status)
-    steps = []
+    steps: list[TimelineStep] = []
     for run in list_phase_runs(status):
+        if run.phase is Phase.STOPPED and steps and steps[-1].state is StepState.FAILED:
+            continue  # the step before already says that it failed
         state = StepState.CURRENT if run.running else StepState.FAILED if run.failed else StepState.DONE
         took = "" if run.seconds is None else _format_duration(run.seconds)
         usual = _usual_duration(run.phase) if run.running else ""

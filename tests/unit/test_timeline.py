@@ -7,7 +7,7 @@ from byok.domain.models import TimelineEntry
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
 from byok.service.timeline import list_phase_runs
-from byok.wizard.views import StatusView
+from byok.wizard.views import StatusView, StepState
 
 BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ENTRIES = (
@@ -56,4 +56,6 @@ def test_cli_and_wizard_show_the_same_durations() -> None:
     status = build_status()
     shown = [line.split()[-2] for line in render_progress(status).plain.splitlines() if line.endswith(" s")]
     assert shown == ["2.0", "3.0", "4.0", "7.0"]
-    assert [step.took for step in StatusView.from_status(status).steps] == ["2 s", "3 s", "4 s", "", "7 s", ""]
+    steps = StatusView.from_status(status).steps
+    assert [step.took for step in steps] == ["2 s", "3 s", "4 s", "7 s", ""]
+    assert steps[2].state is StepState.FAILED  # instead of a step of its own for the stop

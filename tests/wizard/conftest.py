@@ -53,7 +53,7 @@ class Browser:
     async def validate_keys(self, fields: dict[str, Any]) -> httpx.Response:
         """Validate the keys on the page *Encryption at rest*, and reload the page until it shows the result."""
         await self.submit_form("/new/encryption", {**fields, "do": "validate"})
-        while 'http-equiv="refresh" content="2"' in self.page.text:
+        while 'http-equiv="refresh" content="5"' in self.page.text:
             self._page = await self.http.get(str(self.page.url))
         return self.page
 

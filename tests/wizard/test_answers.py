@@ -61,8 +61,8 @@ ANSWERS: Final[dict[str, tuple[dict[str, Any], dict[str, str], str, str, tuple[s
         ("The Aurora key is not verified", "S3 key: verified", "Aurora key: not verified"),
     ),
     "exchanged": (
-        {"script": {"probe_s3_key": [build_exchanged_failure()]}}, {}, VALIDATE, "s3_key_arn",
-        ("The two key ARNs are swapped", "Swap the two ARNs"),
+        {"script": {"probe_s3_key": [build_exchanged_failure()]}}, {}, VALIDATE, "answer",
+        ("The two key ARNs are swapped", "Swap and validate"),
     ),
     "held": ({"conflicts": HELD}, {}, VALIDATE, "s3_key_arn", (REFUSED, S3_REFUSED, RDS_REFUSED, "TITLE")),
     "wrong ARNs": ({}, WRONG_ARNS, VALIDATE, "s3_key_arn", (REFUSED, S3_REFUSED, RDS_REFUSED, "TITLE")),

@@ -165,7 +165,7 @@ async def test_pasted_or_uploaded_output_of_the_script_is_diagnosed(browser: Bro
     await browser.open_page("/new/encryption", **DRAFT)
     await browser.submit_form("/new/encryption", {**DRAFT, "do": "diagnose", "output": json.dumps(disabled)})
     assert "These keys cannot be used in their current state" in browser.text
-    assert "S3 key: The S3 key is disabled" in browser.text
+    assert "The S3 key is disabled" in browser.text
     assert "Select Validate keys again." in browser.text
     token = browser.form_token
     answer = await browser.http.post(

@@ -82,6 +82,10 @@ async def test_nothing_typed_is_lost_and_each_answer_comes_without_a_page_load(
         await context.set_offline(False)
         await expect(page.get_by_text("Connection lost. Trying again…")).to_be_hidden()
         await check_page(page, "validating")
+        cookies = await context.cookies()
+        await context.clear_cookies(name="byok_session")
+        await expect(page.get_by_text("Your session has ended")).to_be_visible()  # the page stays
+        await context.add_cookies([cookie for cookie in cookies if cookie["name"] == "byok_session"])  # type: ignore[misc]
         await page.get_by_role("button", name="Next: Review").click()
         await expect(page.get_by_text("Your keys are still being validated")).to_be_visible()
         release.set()

@@ -93,7 +93,7 @@ async def test_statements_tab_has_the_statements_of_both_keys(browser: Browser) 
         assert shown == build_key_statements(which, grantee, PLATFORM.vendor)  # contract 57, 58
     text = " ".join(re.sub(r"<[^>]+>", "", panel).split())
     assert "create two symmetric keys with the usage Encrypt and decrypt" in text  # contract 51, 52
-    assert "Append the statements shown for each key to the Statement array" in text  # contract 59
+    assert "of the Statement array, type a comma and append the statement below" in text  # contract 59
     assert "Do not delete or alter the statements that AWS adds" in text  # contract 56
     assert "you may be unable to administer your own key" in text  # contract 56
 
@@ -362,7 +362,7 @@ async def test_exchanged_arns_can_be_swapped(browser: Browser, harness: Workflow
     harness.activities.script["probe_s3_key"] = [EXCHANGED]
     await browser.open_page("/new/encryption", **DRAFT)
     await browser.validate_keys(DRAFT)
-    assert "Swap the two ARNs" in browser.text  # contract 127
+    assert "Swap and validate" in browser.text  # contract 127
     await browser.open_page("/new/encryption", **{**DRAFT, "s3_key_arn": RDS_KEY, "rds_key_arn": S3_KEY})
     assert f'name="s3_key_arn" value="{RDS_KEY}"' in browser.page.text
 
@@ -502,6 +502,6 @@ async def test_running_page_refreshes_itself_without_javascript(
     first = browser.page.text
     await wait_until_ended(service, environment_id)
     await browser.open_page(f"/environments/{environment_id}")
-    assert 'http-equiv="refresh" content="3;' in first or ">Ready<" in first
-    assert 'http-equiv="refresh" content="3;' not in browser.page.text
+    assert 'http-equiv="refresh" content="5;' in first or ">Ready<" in first
+    assert 'http-equiv="refresh" content="5;' not in browser.page.text
     assert 'http-equiv="refresh" content="60;' in browser.page.text  # the page refreshes to show the current health

@@ -45,6 +45,11 @@ class Problem(RecordModel):
     remediation: Remediation
     held_since: datetime | None = None
 
+    @property
+    def quotes_aws(self) -> bool:
+        """Whether the message is AWS's own message, and not byok's message about an AWS operation."""
+        return self.operation is not None and not self.code.startswith("byok.")
+
     @computed_field  # type: ignore[prop-decorator]
     @property
     def help_url(self) -> str:

@@ -23,7 +23,7 @@ _SEE_STATE: Final = "General configuration shows the state as Status."
 
 _STATE_CASES: Final = (
     CaseText(
-        "The state is PendingDeletion",
+        "The state is Pending deletion (PendingDeletion)",
         "Cancel the deletion. KMS then leaves the key Disabled.",
         "aws kms cancel-key-deletion {kms}",
         _CANCEL_CLICKS,
@@ -169,12 +169,13 @@ KEY_REMEDY_TEXTS: Final[dict[Remedy, RemedyText]] = {
                     *_STATE_CASES,
                     CaseText(
                         "The state is neither of these two, nor Enabled",
-                        "If the state is PendingImport, import the key material. If the state is Creating or Updating, "
-                        "wait. If the state is Unavailable, connect the key's custom key store.",
+                        "If the state is Pending import, import the key material. If it is Creating or Updating, wait. "
+                        "If the state is Unavailable, connect the key's custom key store.",
                     ),
                     _WRONG_ARN,
                     CaseText(
-                        "KeyManager is AWS, KeySpec is not SYMMETRIC_DEFAULT, or KeyUsage is not ENCRYPT_DECRYPT",
+                        "The key is an AWS managed key, or is not of the type Symmetric (SYMMETRIC_DEFAULT) with the "
+                        "usage Encrypt and decrypt (ENCRYPT_DECRYPT)",
                         "RDS can never use this key: create a symmetric encryption key in {region}, and "
                         "retry with its ARN as {field}.",
                     ),

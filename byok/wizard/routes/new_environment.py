@@ -85,13 +85,15 @@ async def show_encryption_step(
 async def submit_keys(request: Request, state: State, service: Service, steps: Steps, form: Form) -> Response:
     """Handle the buttons of the second step.
 
-    The buttons open the review, check both keys, or examine a policy or the output of the collection script. None of
-    these buttons creates an environment.
+    The buttons open the review, check both keys, swap the ARNs and check both keys, or examine a policy or the output
+    of the collection script. None of these buttons creates an environment.
     """
-    draft = steps.open_draft(form)
+    draft, do = steps.open_draft(form), form.get("do")
     if draft.field_errors(steps.prefix, state.regions, "name", "region"):
         return steps.go_to(ENVIRONMENT, draft, asked=True)
-    page, do = EncryptionPage(request, state, steps, draft), form.get("do")
+    if do == "swap":
+        draft = draft.model_copy(update={"s3_key_arn": draft.rds_key_arn, "rds_key_arn": draft.s3_key_arn})
+    page = EncryptionPage(request, state, steps, draft)
     if do == "policy":
         examined = examine_policy(form, state, draft.region, steps.organisation)
         return page.render(KeysView.build({}), examined=examined)
@@ -102,7 +104,9 @@ async def submit_keys(request: Request, state: State, service: Service, steps: S
     if do in {"choose", "update"}:
         return steps.go_to(ENCRYPTION, draft, fragment="kms" if do == "update" else "")
     faults = draft.field_errors(steps.prefix, state.regions, "s3_key_arn", "rds_key_arn", "profile")
-    if do != "validate" or faults or draft.is_platform_managed:
+    if do == "enter":  # the user pressed Enter in a field
+        do = "next" if draft.check else "validate"
+    if do not in {"validate", "swap"} or faults or draft.is_platform_managed:
         return steps.go_to(ENCRYPTION, draft, asked=True)
     try:
         run_id = await start_key_check(service, page.check_request)

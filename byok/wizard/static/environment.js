@@ -49,7 +49,7 @@ function stopFollowing() {
 
 // Reloads the environment, which may have changed in the meantime, for example because of a retry from another page.
 async function catchUp() {
-  await refresh();
+  if (!live.querySelector('[role="alert"]')) await refresh();  // the reason for a rejected retry, and its ARNs, stay
   followProgress();
 }
 

@@ -39,7 +39,7 @@ function offerThemes() {
   choice.parentElement.hidden = false;
   choice.addEventListener("change", () => {
     const theme = choice.value;
-    document.getElementById("dark").media = { dark: "all", light: "not all" }[theme] || "(prefers-color-scheme: dark)";
+    document.getElementById("dark").media = { dark: "screen", light: "not all" }[theme] || "screen and (prefers-color-scheme: dark)";
     document.querySelector('meta[name="color-scheme"]').content = theme || "light dark";
     document.cookie = `byok_theme=${theme}; path=/; max-age=31536000; samesite=lax`;
   });
@@ -72,6 +72,13 @@ function floatToast() {
   setTimeout(() => announce(toast.textContent), 500);  // screen readers ignore what the page contains when it loads
   setTimeout(() => toast.remove(), 10_000);
 }
+
+// A link to collapsed details opens them.
+document.addEventListener("click", ({ target }) => {
+  const link = target.closest('a[href^="#"]');
+  const details = link && document.getElementById(link.hash.slice(1));
+  if (details?.tagName === "DETAILS") details.open = true;
+});
 
 // Marks a form as busy, so that the user cannot submit it twice. `aria-disabled` keeps the focus on the button.
 // Returns a function that makes the form usable again, even if its buttons belong to another form by then.

@@ -21,10 +21,11 @@ function makeTabsQuick(within) {
   for (const tab of tabs) {
     tab.addEventListener("click", (event) => { event.preventDefault(); choose(tab); });
     tab.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!step) return;
+      const at = tabs.indexOf(tab), last = tabs.length - 1;
+      const to = { ArrowRight: at === last ? 0 : at + 1, ArrowLeft: at === 0 ? last : at - 1, Home: 0, End: last }[event.key];
+      if (to === undefined) return;
       event.preventDefault();
-      const next = tabs[(tabs.indexOf(tab) + step + tabs.length) % tabs.length];
+      const next = tabs[to];
       choose(next);
       next.focus();
     });
@@ -76,6 +77,12 @@ function readChosenFile(within) {
 // same entries.
 async function request(address, options, form) {
   const answer = await fetch(address, options);
+  if (answer.type === "opaqueredirect") {  // a check is being followed: the page stays, and says that the session ended
+    const ended = document.getElementById("session-ended");
+    ended.querySelector("a").href = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`;
+    ended.hidden = false;
+    return null;
+  }
   if (answer.redirected && new URL(answer.url).pathname === "/sign-in") {
     if (form) keepTexts(form);
     location.assign(answer.url);
@@ -171,7 +178,7 @@ async function followCheck(part) {
   if (!part || !part.dataset.check) return;
   let answer = null;
   try {
-    answer = await request(part.dataset.check, { headers: { "X-Part": "keys" } }, part.querySelector("form"));
+    answer = await request(part.dataset.check, { headers: { "X-Part": "keys" }, redirect: "manual" }, part.querySelector("form"));
   } catch {  // the network is briefly unavailable
     setConnected(false);
     await new Promise((resolve) => { setTimeout(resolve, 2000); });
@@ -205,7 +212,7 @@ async function updateReview(part) {
   if (!part?.dataset.check) return;
   await new Promise((resolve) => { setTimeout(resolve, 2000); });
   if (!part.isConnected) return;
-  const answer = await request(part.dataset.check, {}).catch(() => null);
+  const answer = await request(part.dataset.check, { redirect: "manual" }).catch(() => null);
   setConnected(answer !== null);
   const found = answer?.page.getElementById("review-check");
   if (!found || found.dataset.check) {

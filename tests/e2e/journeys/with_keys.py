@@ -6,7 +6,7 @@ import json
 from playwright.async_api import expect
 
 from byok.domain.arns import KeyPurpose
-from tests.e2e.journeys.visitor import Visitor
+from tests.e2e.journeys.visitor import PROVED, Visitor
 from tests.key_faults import build_key_statements, create_valid_key
 from tests.localaws.server import REGION
 
@@ -69,12 +69,12 @@ async def exchanged_arns(user: Visitor) -> None:
     exchanged = {KeyPurpose.S3: user.keys[KeyPurpose.RDS], KeyPurpose.RDS: user.keys[KeyPurpose.S3]}
     await user.enter_keys(exchanged)
     await user.validate()
-    await user.see("Swap the two ARNs")
+    await user.see("Swap and validate")
     await user.expect_keys(exchanged)
     await user.stop_at("exchanged")
-    await user.page.get_by_role("link", name="Swap the two ARNs").click()
+    await user.page.get_by_role("button", name="Swap and validate").click()
+    await user.see(PROVED)
     await user.expect_keys()
-    await user.validate_to_proof()
     await create_from_review(user)
 
 
@@ -170,7 +170,7 @@ async def platform_managed_keys(user: Visitor) -> None:
     await go_to_keys(user)
     await user.page.get_by_role("radio", name="Platform-managed").click()  # takes effect immediately with JavaScript
     if not user.setting.script:
-        await user.page.get_by_role("button", name="Choose").click()
+        await user.page.get_by_role("button", name="Apply").click()
     await user.see("cannot be switched to your own keys later")  # contract 9
     await expect(user.key_field(KeyPurpose.S3)).to_have_count(0)
     await user.stop_at("platform-managed")

@@ -1,9 +1,10 @@
-"""Describes a remedy's last step, the retry, with the names of the buttons on the page that shows the remedy."""
+"""Adapts the texts of remedies to the wizard's pages: the names of their buttons, and the customer as the reader."""
 
 from enum import StrEnum
 from typing import Final
 
 from byok.domain.arns import KeyPurpose
+from byok.domain.problems.platform_remedy_texts import NO_ACTION
 from byok.domain.remediation import RemedyStep, RetryRequest, RetryValues
 
 
@@ -37,7 +38,7 @@ _SAME_OR_ANOTHER_KEY: Final = {
     ),
 }
 _SWAPPED: Final = {
-    RetryPage.KEYS: "Select Swap the two ARNs.",
+    RetryPage.KEYS: "Select Swap and validate.",
     RetryPage.ENVIRONMENT: "The fields below contain the two ARNs in the correct order. Select Retry.",
     RetryPage.DIAGNOSIS: "Go back to the environment, enter the two ARNs in the correct fields, and select Retry.",
 }
@@ -63,3 +64,8 @@ def say_retry(step: RemedyStep, page: str, key: KeyPurpose | None) -> str:
         return step.text
     words = _WORDS.get(step.retry.values, {}).get(RetryPage(page))
     return words.format(field=key.field_label if key else "the key's ARN") if words else step.text
+
+
+def address_customer(explanation: str) -> str:
+    """Return the explanation of a remedy, addressed to the customer."""
+    return explanation.replace(NO_ACTION, "You do not need to do anything.")
