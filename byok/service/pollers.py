@@ -12,6 +12,9 @@ from temporalio.client import Client
 from temporalio.common import WorkerDeploymentVersion
 
 from byok.contracts import parse_unfit_identity, unfit_task_queue
+from byok.domain.models import Problem
+from byok.domain.phases import Phase
+from byok.domain.remediation import Remediation, RetryRequest
 
 _WORKER_SEEN_WITHIN: Final = timedelta(seconds=70)
 """How recently a worker must have polled to count as running. A poll lasts up to a minute, but the server lists a
@@ -46,6 +49,24 @@ class Workers:
 
     fit: list[PollingWorker]
     unfit: list[UnfitWorker]
+
+
+def build_unfit_problem(worker: UnfitWorker, phase: Phase, region: str, since: datetime) -> Problem:
+    """Build the problem of an environment whose task has been waiting since `since` because all workers are unfit."""
+    return Problem(
+        code="worker.Unfit",
+        message=worker.reason,
+        phase=phase,
+        region=region,
+        at=worker.last_seen,
+        remediation=Remediation.of_retry(
+            "None of the platform's workers can accept tasks",
+            "You do not need to retry anything: byok continues as soon as a worker can accept tasks.",
+            RetryRequest.NONE,
+            explanation="The customer does not need to do anything. `byok doctor` lists the workers and their faults.",
+        ),
+        held_since=since,
+    )
 
 
 async def list_workers(client: Client, task_queue: str) -> Workers:

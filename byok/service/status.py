@@ -43,10 +43,9 @@ from byok.domain.models import (
 from byok.domain.models.progress import is_only_unnamed
 from byok.domain.models.records import find_creation
 from byok.domain.phases import Encryption, Phase
-from byok.domain.remediation import Remediation, RetryRequest
 from byok.service.memos import read_memo
 from byok.service.pending import Holding, PendingStep, find_holding, list_pending_steps
-from byok.service.pollers import Workers
+from byok.service.pollers import Workers, build_unfit_problem
 from byok.service.resets import is_resuming
 from byok.service.tenant_runs import TenantRun
 from byok.service.unreported_ends import HistoryLoaders, problem_of_unreported_end
@@ -114,6 +113,7 @@ _REQUEST_FIELDS: Final = (
     "tenant_role_arn",
     "profile",
     "stack_name",
+    "final_snapshot",
 )
 
 
@@ -148,6 +148,7 @@ class EnvironmentStatus(RecordModel):
         health: The health of a READY environment's keys and resources; None in any other phase.
         holding: The platform fault that prevents the environment from making progress, if any. byok retries
             automatically, and the customer does not need to do anything.
+        cancelling: Whether a cancellation of the operation in progress was requested. The current step finishes first.
     """
 
     environment_id: str
@@ -174,6 +175,7 @@ class EnvironmentStatus(RecordModel):
     stack_name: str | None = None
     pending: tuple[PendingStep, ...] = ()
     holding: Holding | None = None
+    cancelling: bool = False
     health: EnvironmentHealth | None = None
     workflow_id: str
     run_id: str
@@ -186,6 +188,8 @@ class EnvironmentStatus(RecordModel):
     """Whether the run was reset and is still waiting for a worker to continue it. Until then, the timeline ends with
     STOPPED.
     """
+    final_snapshot: bool | None = Field(default=None, exclude=True, repr=False)
+    """Whether the deletion takes a final snapshot; None if this is not the status of a deletion."""
     earlier_attempts: tuple[Attempt, ...] = Field(default=(), exclude=True, repr=False)
     """The attempts before the workflow started, as listed in its memo. `byok.service.attempts` finds all attempts."""
 
@@ -210,21 +214,7 @@ class EnvironmentStatus(RecordModel):
         since = self.unclaimed_since
         if since is None or workers.fit or not workers.unfit:
             return self
-        problem = Problem(
-            code="worker.Unfit",
-            message=workers.unfit[0].reason,
-            phase=self.phase,
-            region=self.region or "",
-            at=workers.unfit[0].last_seen,
-            remediation=Remediation.of_retry(
-                "None of the platform's workers can accept tasks",
-                "You do not need to retry anything: byok continues as soon as a worker can accept tasks.",
-                RetryRequest.NONE,
-                explanation="The customer does not need to do anything. `byok doctor` lists the workers and their "
-                "faults.",
-            ),
-            held_since=since,
-        )
+        problem = build_unfit_problem(workers.unfit[0], self.phase, self.region or "", since)
         return self.model_copy(update={"holding": Holding(since=since, problem=problem)})
 
     @classmethod
@@ -256,6 +246,8 @@ class EnvironmentStatus(RecordModel):
             **{**fields, "phase": _phase(described, progress)},
             pending=pending,
             holding=find_holding(pending),
+            cancelling=described.status is WorkflowExecutionStatus.RUNNING
+            and described.raw_description.workflow_extended_info.cancel_requested,
             workflow_id=described.id,
             run_id=described.run_id,
             created_at=_created_at(described, earlier, started_at),

@@ -26,6 +26,7 @@ from byok.service.status import EnvironmentStatus
 from byok.wizard.dependencies import RETRY_FIELDS, CurrentSession, PagesOfApp, Service
 from byok.wizard.health_views import HealthView
 from byok.wizard.pages import PageRenderer
+from byok.wizard.refusals import Refusal
 from byok.wizard.sessions import Session
 from byok.wizard.views import StatusView
 
@@ -58,7 +59,7 @@ class EnvironmentPage:
         status: EnvironmentStatus,
         *,
         template: str = "progress_step.html",
-        fault: tuple[str, str] | None = None,
+        refusal: Refusal | None = None,
         code: int = HTTPStatus.OK,
         asked: bool = False,
         entered: Mapping[str, str | None] | None = None,
@@ -68,7 +69,7 @@ class EnvironmentPage:
         Args:
             status: The environment's status.
             template: The template of the page, or of its live part.
-            fault: The title and the message of the error, if byok rejected the user's request.
+            refusal: The reason why byok did not carry out the user's request, if it did not.
             code: The HTTP status.
             asked: Whether the user has just requested a health check.
             entered: The ARNs that the user entered for the retry. If the user had to sign in again, the URL contains
@@ -87,8 +88,7 @@ class EnvironmentPage:
             naming_commands=await self._list_naming_commands(status),
             keys_stack=_find_stack_name(status),
             warnings=WARNINGS,
-            fault_title=fault[0] if fault else None,
-            fault=fault[1] if fault else None,
+            refusal=refusal,
             entered={name: value for name, value in entered.items() if value},
             can_delete=self.session.has_scope(Scope.DELETE),
             **self._health_values(status, asked=asked),
@@ -105,23 +105,22 @@ class EnvironmentPage:
 
     async def refuse(
         self,
-        title: str,
         error: ServiceError,
-        message: str | None = None,
+        refusal: Refusal,
+        status: EnvironmentStatus | None = None,
         entered: Mapping[str, str | None] | None = None,
     ) -> Response:
-        """Render the page with the reason why byok rejected the user's request.
+        """Render the page with the reason why byok did not carry out the user's request.
 
         Args:
-            title: The title of the error, which states what was not done.
-            error: The error.
-            message: The reason, as the wizard states it; by default, the error's message.
+            error: The error, which determines the HTTP status.
+            refusal: The reason.
+            status: The status that the page shows; by default, the current status.
             entered: The ARNs that the user entered for the retry.
         """
         note_problem_code(self.request, error.code)
-        status = await self.service.read_status(self.environment_id)
-        fault, code = (title, message or str(error)), STATUS_BY_ERROR[type(error)]
-        page = await self.render(status, fault=fault, code=code, entered=entered)
+        status = status or await self.service.read_status(self.environment_id)
+        page = await self.render(status, refusal=refusal, code=STATUS_BY_ERROR[type(error)], entered=entered)
         page.headers.update(build_retry_headers(error))
         return page
 

@@ -147,7 +147,16 @@ class StatusView:
 
     @property
     def can_be_cancelled(self) -> bool:
-        """Whether an operation that can be cancelled is in progress."""
+        """Whether an operation is in progress that can be cancelled and has not been cancelled yet."""
+        return self._can_stop and not self.status.cancelling
+
+    @property
+    def is_being_cancelled(self) -> bool:
+        """Whether a cancellation was requested, but has not taken effect yet."""
+        return self._can_stop and self.status.cancelling
+
+    @property
+    def _can_stop(self) -> bool:
         return not self.status.phase.is_final and self.status.phase is not Phase.ROLLING_BACK
 
     @property

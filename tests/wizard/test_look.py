@@ -132,7 +132,7 @@ async def test_environments_are_accessible_in_both_schemes_and_three_widths(
         await expect(page.locator("[data-since]")).to_have_text(re.compile("^[1-9][0-9]* (min [0-9]+ )?s$"))
         await page.get_by_role("link", name="Cancel").click()
         await page.get_by_role("button", name="Cancel provisioning").click()
-        await expect(page.get_by_text("Cancellation requested")).to_be_visible()
+        await expect(page.locator(".toast", has_text="Cancellation requested")).to_be_visible()
         # A reload must not repeat the toast. The script changes the address after the browser has shown the toast.
         await expect(page).to_have_url(re.compile("^[^?]*$"))
         await expect(page.locator(".phase.stopped")).to_be_visible()  # the page is updated without a reload

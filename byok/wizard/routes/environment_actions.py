@@ -1,15 +1,22 @@
 """*Retry*, *Cancel* and *Delete* for an existing environment. *Cancel* and *Delete* each have a confirmation page."""
 
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
-from byok.domain.phases import Phase
-from byok.service.errors import NotReplayableError, NotRunningError, ServiceError
+from byok.service.errors import (
+    EnvironmentBusyError,
+    EnvironmentNotReadyError,
+    NotReplayableError,
+    NotRunningError,
+    ServiceError,
+)
 from byok.service.status import EnvironmentStatus
 from byok.wizard.dependencies import RETRY_FIELDS, CancelSession, DeleteSession, Form, ReasonedService, WriteSession
 from byok.wizard.environment_page import EnvironmentPage, PageOfEnvironment
+from byok.wizard.refusals import Refusal, explain_missed_retry, refuse_deletion
 from byok.wizard.toasts import Toast, redirect_with_toast
 from byok.wizard.views import StatusView
 
@@ -26,15 +33,11 @@ async def retry(page: PageOfEnvironment, service: ReasonedService, _: WriteSessi
     try:
         await service.replay(page.environment_id, **given)
     except NotReplayableError as error:
-        phase = (await service.read_status(page.environment_id)).phase
-        moved = (
-            None
-            if phase is Phase.STOPPED
-            else "The environment is no longer stopped. This page shows its current status."
-        )
-        return await page.refuse("Retry was not started", error, moved, given)
+        status = await service.read_status(page.environment_id)
+        refusal = Refusal("Retry was not started", explain_missed_retry(status) or str(error))
+        return await page.refuse(error, refusal, status, given)
     except ServiceError as error:
-        return await page.refuse("Retry was not started", error, entered=given)
+        return await page.refuse(error, Refusal("Retry was not started", str(error)), entered=given)
     return redirect_with_toast(page.url, Toast.RETRIED)
 
 
@@ -42,18 +45,23 @@ async def retry(page: PageOfEnvironment, service: ReasonedService, _: WriteSessi
 async def confirm_cancellation(page: PageOfEnvironment, _: CancelSession) -> Response:
     """Show what a cancellation does, and ask the user to confirm the cancellation."""
     status = await page.service.read_status(page.environment_id)
-    if status.phase.is_final:
+    if not StatusView.from_status(status).can_be_cancelled:
         return RedirectResponse(page.url, HTTPStatus.SEE_OTHER)
     return _confirmation_page(page, status, "cancel.html")
 
 
 @router.post("/{environment_id}/cancellation")
-async def cancel(page: PageOfEnvironment, service: ReasonedService, _: CancelSession, __: Form) -> Response:
-    """Cancel the operation in progress."""
+async def cancel(page: PageOfEnvironment, service: ReasonedService, _: CancelSession, form: Form) -> Response:
+    """Cancel the operation in progress, if it is the operation that the confirmation page showed."""
+    status = await service.read_status(page.environment_id)
+    if not status.phase.is_final and not _is_same_run(form, status):
+        message = "The operation that this page showed has ended. If you want to cancel the current operation, select "
+        error = NotRunningError(f"{page.environment_id} has another operation in progress.")
+        return await page.refuse(error, Refusal("Nothing was cancelled", f"{message}Cancel."), status)
     try:
         await service.cancel(page.environment_id)
     except NotRunningError as error:
-        return await page.refuse("Nothing was cancelled", error, "The operation has already ended.")
+        return await page.refuse(error, Refusal("Nothing was cancelled", "The operation has already ended."))
     return redirect_with_toast(page.url, Toast.CANCELLING)
 
 
@@ -69,19 +77,46 @@ async def confirm_deletion(page: PageOfEnvironment, _: DeleteSession) -> Respons
 
 @router.post("/{environment_id}/deletion")
 async def delete(page: PageOfEnvironment, service: ReasonedService, _: DeleteSession, form: Form) -> Response:
-    """Delete the environment, except for its keys and its final snapshot."""
+    """Delete the environment, except for its keys and its final snapshot.
+
+    If another request has changed the environment since the user opened the confirmation page, nothing is deleted.
+    """
     name, final_snapshot = page.environment_id, bool(form.get("final_snapshot"))
-    if str(form.get("confirm", "")).strip() != name:
-        status = await service.read_status(name)
-        fault = f"Type {name} to confirm. Nothing was deleted."
+    status = await service.read_status(name)
+    if not StatusView.from_status(status).can_be_deleted:
+        return await _refuse_deletion(page, status)
+    fault = None if str(form.get("confirm", "")).strip() == name else f"Type {name} to confirm. Nothing was deleted."
+    changed = not _is_same_run(form, status)
+    if fault or changed:
         return _confirmation_page(
-            page, status, "delete.html", final_snapshot=final_snapshot, fault=fault, reason=str(form.get("reason", ""))
+            page,
+            status,
+            "delete.html",
+            code=HTTPStatus.CONFLICT if changed else HTTPStatus.UNPROCESSABLE_ENTITY,
+            reason=str(form.get("reason", "")),
+            final_snapshot=final_snapshot,
+            fault=fault,
+            changed=changed,
         )
     try:
-        await service.delete(await service.build_delete_request(name, final_snapshot=final_snapshot))
+        started = await service.delete(await service.build_delete_request(name, final_snapshot=final_snapshot))
+    except (EnvironmentBusyError, EnvironmentNotReadyError):  # another request was a moment earlier
+        started = False
     except ServiceError as error:
-        return await page.refuse("Nothing was deleted", error)
+        return await page.refuse(error, Refusal("Nothing was deleted", str(error)))
+    if not started:
+        return await _refuse_deletion(page, await service.read_status(name))
     return redirect_with_toast(page.url, Toast.DELETING)
+
+
+async def _refuse_deletion(page: EnvironmentPage, status: EnvironmentStatus) -> Response:
+    refusal = refuse_deletion(status)
+    return await page.refuse(EnvironmentBusyError(refusal.message), refusal, status)
+
+
+def _is_same_run(form: Form, status: EnvironmentStatus) -> bool:
+    """Return whether the confirmation page showed this run; True if the form does not say which run it showed."""
+    return str(form.get("run", status.run_id)) == status.run_id
 
 
 def _confirmation_page(
@@ -89,17 +124,16 @@ def _confirmation_page(
     status: EnvironmentStatus,
     template: str,
     *,
-    final_snapshot: bool = False,
-    fault: str | None = None,
+    code: HTTPStatus = HTTPStatus.OK,
     reason: str | None = None,
+    **values: Any,
 ) -> Response:
     return page.pages.render(
         page.request,
         template,
         session=page.session,
-        status=HTTPStatus.OK if fault is None else HTTPStatus.UNPROCESSABLE_ENTITY,
+        status=code,
         environment=status,
-        final_snapshot=final_snapshot,
-        fault=fault,
         reason=page.request.query_params.get("reason", "") if reason is None else reason,
+        **{"final_snapshot": False, "fault": None, "changed": False} | values,
     )

@@ -23,6 +23,7 @@ from byok.service.verification import verify_environment
 from byok.wizard.dependencies import CheckSession, Form, PagesOfApp, ReadSession, Service, SessionStore
 from byok.wizard.environment_page import PageOfEnvironment
 from byok.wizard.health_views import STATE_LABELS
+from byok.wizard.refusals import Refusal
 from byok.wizard.toasts import Toast, redirect_with_toast
 from byok.wizard.views import PHASE_NAMES
 
@@ -131,7 +132,7 @@ async def check_now(page: PageOfEnvironment, _: CheckSession, __: Form) -> Respo
     try:
         health = await verify_environment(page.service, page.environment_id)
     except ServiceError as error:
-        return await page.refuse("The check was not completed", error)
+        return await page.refuse(error, Refusal("The check was not completed", str(error)))
     if health.unreachable is None:
         healthy = health.state is HealthState.HEALTHY
         return redirect_with_toast(page.url, Toast.CHECKED if healthy else Toast.FAULT_FOUND)

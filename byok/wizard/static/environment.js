@@ -16,8 +16,8 @@ async function refresh() {
   const words = document.getElementById("state").dataset.words;
   announce(words);
   document.title = `${words} · ${title}`;  // so that a background tab shows the result
-  if (isFinal()) {  // the help and the toast are about the operation that has just ended
-    for (const one of document.querySelectorAll(".help-panel, .toast")) one.remove();
+  if (isFinal()) {  // the help, the toast and the refusal are about the operation that has just ended
+    for (const one of document.querySelectorAll(".help-panel, .toast, #refusal")) one.remove();
     document.querySelector(".with-help")?.classList.remove("with-help");
   }
 }
