@@ -3,8 +3,11 @@
 `byok.service.replay` decides whether an environment can be replayed.
 """
 
+import asyncio
 import uuid
 from dataclasses import dataclass
+from typing import Final
+from weakref import WeakValueDictionary
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
@@ -17,11 +20,14 @@ from byok.audit.notes import encode_requester, format_reset_reason
 from byok.contracts import DELETE_ENVIRONMENT_WORKFLOW, environment_workflow_id
 from byok.domain.models import DeleteRequest, DeletionResult, Requester
 from byok.service.attempt_memo import build_attempts_memo
-from byok.service.errors import EnvironmentBusyError, NotRunningError
+from byok.service.errors import EnvironmentBusyError, NotReplayableError, NotRunningError
 from byok.service.replay import ResetPoint
 from byok.service.status import EnvironmentStatus
 from byok.service.versions import plan_post_reset_operations
 from byok.service.workflow_starts import build_priority, build_requester_memo, measure_requester
+
+_RESETS: Final[WeakValueDictionary[str, asyncio.Lock]] = WeakValueDictionary()
+"""The locks of the workflows that this process is resetting, by workflow id."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +52,33 @@ async def reset_workflow(
 
     If the run's build no longer gets new work, the run moves to the current build. The reason in the reset event
     identifies the requester (contract 147).
+
+    A reset terminates the current run, even if another reset has just started that run, and Temporal does not detect
+    repeated requests by their ids. In this process, one request at a time therefore resets an environment, and only if
+    the stopped run is still the latest run.
+
+    Raises:
+        NotReplayableError: Another request has resumed the environment in the meantime.
     """
-    described = await client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()
-    answer = await client.workflow_service.reset_workflow_execution(
-        ResetWorkflowExecutionRequest(
-            namespace=client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=status.workflow_id, run_id=status.run_id),
-            reason=await format_reset_reason(client.data_converter, point.step, requester),
-            workflow_task_finish_event_id=point.event_id,
-            request_id=str(uuid.uuid4()),
-            identity=client.identity,
-            post_reset_operations=await plan_post_reset_operations(client, described),
+    lock = _RESETS.setdefault(status.workflow_id, asyncio.Lock())
+    async with lock:
+        described = await client.get_workflow_handle(status.workflow_id).describe()
+        if described.run_id != status.run_id:
+            name = status.environment_id
+            raise NotReplayableError(
+                f"Nothing to replay: another request has just resumed {name}. Follow it with `byok status {name}`."
+            )
+        answer = await client.workflow_service.reset_workflow_execution(
+            ResetWorkflowExecutionRequest(
+                namespace=client.namespace,
+                workflow_execution=WorkflowExecution(workflow_id=status.workflow_id, run_id=status.run_id),
+                reason=await format_reset_reason(client.data_converter, point.step, requester),
+                workflow_task_finish_event_id=point.event_id,
+                request_id=str(uuid.uuid4()),
+                identity=client.identity,
+                post_reset_operations=await plan_post_reset_operations(client, described),
+            )
         )
-    )
     return ReplayResult(status.environment_id, status.workflow_id, answer.run_id, point.step)
 
 

@@ -92,6 +92,23 @@ async def test_replay_of_a_late_bucket_repeats_no_earlier_one(
     assert [bucket.purpose for bucket in ready.resources.buckets] == ["catalog", "quality", "exports"]
 
 
+async def test_simultaneous_replays_start_one_run(
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    harness.activities.script["probe_s3_key"] = [DISABLED]
+    stopped = await provision_and_wait(service, environment_id)
+
+    answers = await asyncio.gather(*(service.replay(environment_id) for _ in range(3)), return_exceptions=True)
+
+    (refused, another) = (one for one in answers if isinstance(one, NotReplayableError))
+    assert str(refused) == str(another)
+    assert "another request has just resumed" in str(refused)
+    ready = await wait_until_ended(service, environment_id)
+    assert [one.phase for one in await service.list_attempts(ready)] == [Phase.STOPPED, Phase.READY]
+    (replayed,) = (one for one in answers if not isinstance(one, BaseException))
+    assert ready.run_id == replayed.run_id != stopped.run_id
+
+
 async def test_replay_that_stops_again_can_be_replayed_again(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:

@@ -20,7 +20,7 @@ from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import PostResetOperation
 from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, ResetWorkflowExecutionRequest
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.common import RetryPolicy, SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
@@ -172,6 +172,7 @@ async def reset(
     handle: WorkflowHandle[object, object],
     event_id: int,
     then: PostResetOperation.SignalWorkflow | None = None,
+    request_id: str | None = None,
 ) -> WorkflowHandle[object, object]:
     """Reset a run to a completed workflow task, and return a handle to the new run."""
     response = await client.workflow_service.reset_workflow_execution(
@@ -180,7 +181,7 @@ async def reset(
             workflow_execution=WorkflowExecution(workflow_id=handle.id, run_id=handle.result_run_id or ""),
             reason="test",
             workflow_task_finish_event_id=event_id,
-            request_id=str(uuid.uuid4()),
+            request_id=request_id or str(uuid.uuid4()),
             post_reset_operations=[PostResetOperation(signal_workflow=then)] if then else [],
         )
     )
@@ -270,6 +271,22 @@ async def test_reset_repeats_the_activities_that_ran_in_parallel_with_the_failed
 
         await asyncio.wait_for(again.result(), _DEADLINE)
     assert activities.calls == ["succeed", "fail", "succeed", "fail"]
+
+
+async def test_second_reset_with_the_same_request_id_terminates_the_run_of_the_first(client: Client) -> None:
+    activities = _Activities()
+    activities.succeeded.set()
+    async with run_worker(client, activities) as queue:
+        handle = await start_call(client, queue, ["fail"], "_DisabledKeyError")
+        point = (await list_workflow_tasks(handle))[0]
+    request_id = uuid.uuid4().hex
+
+    first, second = [await reset(client, handle, point, request_id=request_id) for _ in range(2)]
+
+    assert first.run_id != second.run_id
+    status = (await first.describe()).status
+    assert status is WorkflowExecutionStatus.TERMINATED
+    await second.terminate()
 
 
 async def test_reset_drops_what_the_workflow_wrote_into_its_memo_later(client: Client) -> None:
