@@ -116,8 +116,11 @@ def _add_error_pages(app: FastAPI) -> None:
     @app.exception_handler(CsrfError)
     async def foreign_form(request: Request, error: CsrfError) -> Response:
         note_problem_code(request, "byok.ForeignForm")
-        message = "The form does not belong to this session, or the session has expired. Open the page again."
-        return page(request, HTTPStatus.FORBIDDEN, "Nothing was changed", message, again=error.address)
+        message = (
+            "The form does not belong to this session: the session has ended, or the server has been restarted. Open "
+            f"the page again{', which then contains your entries' if '?' in error.address else ''}."
+        )
+        return page(request, HTTPStatus.FORBIDDEN, "This request changed nothing", message, again=error.address)
 
     @app.exception_handler(UnauthenticatedError)
     async def handle_unauthenticated(request: Request, error: UnauthenticatedError) -> Response:
