@@ -29,7 +29,7 @@ RUN /opt/venv/bin/python -m docsite
 FROM python:3.11-slim-bookworm AS base
 # Run from the source tree, as in a checkout; byok is not installed as a package.
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin byok
+RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin byok
 WORKDIR /app
 COPY byok ./byok
 

@@ -50,8 +50,10 @@ from byok.blueprints import load_blueprint
 from byok.contracts import TASK_QUEUE
 from byok.domain.planning import Platform
 from byok.log import LogContextInterceptor, configure_logging
+from byok.service.connection import connect_client
+from byok.service.errors import ServiceError
 from byok.settings import Settings, format_settings_error
-from byok.temporal import connect, register_search_attributes
+from byok.temporal import register_search_attributes
 from byok.temporal_health import ensure_health_schedules
 from byok.worker_fitness import WorkerIdentity, WorkerSupervisor
 from workflows.registry import list_workflows
@@ -218,7 +220,7 @@ async def run_worker(settings: Settings) -> None:
     except JournalUnwritableError as error:
         fix = "Set BYOK_AUDIT__DIRECTORY to a directory that the worker can write to."
         raise RuntimeError(f"{error}. {fix}") from error
-    client = await connect()
+    client = await connect_client()
     await register_search_attributes(client)
     if settings.health_check_seconds:
         interval = timedelta(seconds=settings.health_check_seconds)
@@ -262,7 +264,7 @@ def main() -> int:
     except (ValidationError, SettingsError) as error:
         sys.stderr.write(f"error: The worker's settings are invalid: {format_settings_error(error)}\n")
         return 1
-    except (RuntimeError, OSError, ValueError, BotoCoreError, ClientError) as error:
+    except (ServiceError, RuntimeError, OSError, ValueError, BotoCoreError, ClientError) as error:
         sys.stderr.write(f"error: The worker cannot start: {error}\n")
         return 1
     return 0

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 
 from byok.domain.quotas import Quotas
@@ -24,12 +25,22 @@ async def connect_service(quotas: Quotas | None = None, *, call_timeout: timedel
         TemporalUnreachableError: The server cannot be reached.
         TemporalRefusedError: The configuration is invalid, for example because its profile does not exist.
     """
+    return EnvironmentService(await connect_client(call_timeout), quotas=quotas)
+
+
+async def connect_client(call_timeout: timedelta | None = None) -> Client:
+    """Connect to Temporal, and return a client. See `connect_service`.
+
+    Raises:
+        TemporalUnreachableError: The server cannot be reached.
+        TemporalRefusedError: The configuration is invalid, for example because its profile does not exist.
+    """
     try:
         address = ClientConfig.load_client_connect_config().get("target_host", DEFAULT_ADDRESS)
     except RuntimeError as error:
         raise TemporalRefusedError(f"The Temporal client configuration is invalid: {error}") from error
     try:
-        return EnvironmentService(await connect(call_timeout), quotas=quotas)
+        return await connect(call_timeout)
     except RuntimeError as error:
         raise TemporalUnreachableError(
             f"Cannot reach the Temporal server at {address}. Start a local stack with `byok up`, or set "

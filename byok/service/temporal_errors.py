@@ -1,5 +1,6 @@
 """Translates the Temporal client's errors into the errors of `byok.service.errors`."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -10,6 +11,7 @@ from byok.service.errors import TemporalRefusedError, TemporalUnreachableError
 from byok.temporal_read_retry import TRANSIENT_STATUS_CODES
 from byok.temporal_records import UnreadableRecordError
 
+_REASON: Final = re.compile(r'(?:message|error): "([^"]*)"')
 _DOWN: Final = TRANSIENT_STATUS_CODES | {RPCStatusCode.DEADLINE_EXCEEDED}
 
 
@@ -37,6 +39,5 @@ def translate_temporal_errors() -> Iterator[None]:
 
 def extract_reason(error: RuntimeError) -> str:
     """Return the reason that the SDK puts at the end of a long error message."""
-    text = str(error)
-    _, found, reason = text.rpartition('message: "')
-    return reason.split('"')[0] if found else text
+    found = _REASON.findall(str(error))
+    return str(found[-1]) if found else str(error)

@@ -24,6 +24,7 @@ from byok.service.errors import (
     TemporalRefusedError,
     TemporalUnreachableError,
 )
+from byok.service.temporal_errors import extract_reason
 from byok.temporal import make_plugin, register_search_attributes
 from tests.workflows.fake_activities import (
     RDS_KEY,
@@ -54,6 +55,14 @@ async def test_ready_environment_has_timeline_resources_and_evidence(
     assert len(status.resources.buckets) == 3
     assert status.evidence is not None
     assert status.evidence.database.key_arn == RDS_KEY
+
+
+def test_reason_of_a_connection_error_is_the_innermost_message() -> None:
+    refused = 'ConnectError("tcp connect error", 127.0.0.1:1, Os { code: 111, message: "Connection refused" })'
+    unknown = 'ConnectError("dns error", Custom { kind: Uncategorized, error: "Name or service not known" })'
+    assert extract_reason(RuntimeError(refused)) == "Connection refused"
+    assert extract_reason(RuntimeError(unknown)) == "Name or service not known"
+    assert extract_reason(RuntimeError("no quotes")) == "no quotes"
 
 
 async def test_same_request_returns_the_same_environment(service: EnvironmentService, environment_id: str) -> None:
