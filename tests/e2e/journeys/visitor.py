@@ -94,7 +94,10 @@ class Visitor:
 
     async def see(self, answer: str | Locator) -> None:
         """Wait for an element or text, and check that it is entirely visible without scrolling."""
-        shown = self.page.get_by_text(answer).first if isinstance(answer, str) else answer
+        if isinstance(answer, str):  # the announcement for screen readers has the same words, but is not visible
+            shown = self.page.get_by_text(answer).and_(self.page.locator(":not(#announcement)")).first
+        else:
+            shown = answer
         await expect(shown).to_be_visible()
         await expect(shown).to_be_in_viewport(ratio=0.99, timeout=3_000)
 
