@@ -42,8 +42,11 @@ def refuse_deletion(status: EnvironmentStatus) -> Refusal:
             is_fault=False,
         )
     if status.phase is Phase.ROLLING_BACK:
-        wait = "is removing the resources that provisioning created. Wait until the resources are removed"
-        return Refusal("Nothing was deleted", f"byok {wait}; then delete {name}.")
+        return Refusal(
+            "Nothing was deleted",
+            "The resources that provisioning created are being removed. Wait until they are removed; then delete "
+            f"{name}.",
+        )
     if status.cancelling:
         return Refusal(
             "Nothing was deleted",
@@ -67,7 +70,7 @@ def explain_missed_retry(status: EnvironmentStatus) -> str | None:
     if status.phase is Phase.DELETING:
         return f"{name} is being deleted{_by_whom(status)}, so it cannot be retried."
     if status.phase is Phase.ROLLING_BACK:
-        return f"byok is removing the resources that provisioning of {name} created. Retry once they are removed."
+        return f"The resources that provisioning of {name} created are being removed. Retry once they are removed."
     if status.cancelling:
         return f"Provisioning of {name} is being cancelled. Retry once provisioning has stopped."
     return f"Provisioning of {name} has already been resumed{_by_whom(status)}. Your request changed nothing."
@@ -80,5 +83,5 @@ def _by_whom(status: EnvironmentStatus) -> str:
 
 def _describe_snapshot(status: EnvironmentStatus) -> str:
     if status.final_snapshot is None:  # no worker has reported the progress of the deletion yet
-        return "The first request determines whether byok takes a final snapshot of the database."
+        return "The first request determines whether a final snapshot of the database is taken."
     return f"This deletion takes {'a' if status.final_snapshot else 'no'} final snapshot of the database."

@@ -114,7 +114,7 @@ async def test_wizard_is_usable_by_keyboard_alone(visit: Visit, web: StackHarnes
     await tab_to("rds_key_arn")
     await page.keyboard.type(asked.rds_key_arn)
     await page.keyboard.press("Enter")  # validates the keys
-    await expect(page.get_by_text("Both keys are verified")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Both keys are verified")).to_be_visible()
     await page.locator("#rds_key_arn").focus()
     await page.keyboard.press("Enter")  # the keys are verified: continues
     await expect(page.get_by_role("heading", level=1)).to_have_text("Review")

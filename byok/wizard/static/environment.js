@@ -49,7 +49,8 @@ function stopFollowing() {
 
 // Reloads the environment, which may have changed in the meantime, for example because of a retry from another page.
 async function catchUp() {
-  if (!live.querySelector('[role="alert"]')) await refresh();  // the reason for a rejected retry, and its ARNs, stay
+  const keeps = isFinal() && document.getElementById("refusal");  // a rejected retry: its reason and its ARNs stay
+  if (!keeps) await refresh();
   followProgress();
 }
 
