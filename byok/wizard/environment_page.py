@@ -18,10 +18,13 @@ from byok.domain.arns import KeyPair
 from byok.domain.customer_aws import default_stack_name
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import Phase
+from byok.domain.problems.build import find_arn_problems
+from byok.domain.problems.remediation import RemedyContext
 from byok.domain.scopes import Scope
 from byok.onboarding.kit import WARNINGS
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
+from byok.service.replay import find_replay_options
 from byok.service.status import EnvironmentStatus
 from byok.wizard.dependencies import RETRY_FIELDS, CurrentSession, PagesOfApp, Service
 from byok.wizard.health_views import HealthView
@@ -63,6 +66,7 @@ class EnvironmentPage:
         code: int = HTTPStatus.OK,
         asked: bool = False,
         entered: Mapping[str, str | None] | None = None,
+        faults: Mapping[str, str] | None = None,
     ) -> Response:
         """Render the page or its live part.
 
@@ -74,6 +78,7 @@ class EnvironmentPage:
             asked: Whether the user has just requested a health check.
             entered: The ARNs that the user entered for the retry. If the user had to sign in again, the URL contains
                 these ARNs. The default is the ARNs in the URL.
+            faults: The error messages of the fields with these ARNs, by the name of the field.
         """
         if entered is None:
             entered = {name: self.request.query_params.get(name) for name in RETRY_FIELDS}
@@ -90,9 +95,30 @@ class EnvironmentPage:
             warnings=WARNINGS,
             refusal=refusal,
             entered={name: value for name, value in entered.items() if value},
+            faults=faults or {},
             can_delete=self.session.has_scope(Scope.DELETE),
             **self._health_values(status, asked=asked),
         )
+
+    def find_arn_faults(self, status: EnvironmentStatus, given: Mapping[str, str | None]) -> dict[str, str]:
+        """Return the error messages for the ARNs that the user entered for a retry, by the name of the field.
+
+        The page has only the fields of the keys that can be replaced.
+        """
+        if status.region is None:
+            return {}
+        keys = KeyPair(given["s3_key_arn"] or status.s3_key_arn or "", given["rds_key_arn"] or status.rds_key_arn or "")
+        context = RemedyContext(
+            status.region, self.state.platform_role_arn, self.state.vendor, organisation=status.organisation
+        )
+        problems = find_arn_problems(keys, context, datetime.now(UTC))
+        if problems:
+            note_problem_code(self.request, problems[0].code)
+        options = find_replay_options(status)
+        offered = {f"{which}_key_arn" for which in options.other_keys} if options else set()
+        entered = next(name for name, arn in given.items() if arn)
+        named = ((f"{one.key}_key_arn", one.message) for one in problems)
+        return {name if name in offered else entered: message for name, message in named}
 
     def render_health(self, status: EnvironmentStatus) -> Response:
         """Render only the health.

@@ -33,6 +33,11 @@ _EXPLANATIONS: Final[Mapping[HealthState, str]] = {
     "anything is wrong with your keys.",
 }
 
+_PROBLEMS: Final[Mapping[HealthState, str]] = {
+    HealthState.KEY_LOST: "A key cannot be used",
+    HealthState.DEGRADED: "A resource was changed or deleted",
+}
+
 _USES: Final[Mapping[KeyUse, tuple[str, str]]] = {
     KeyUse.PROVED: ("verified", "S3 used the key during the last check."),
     KeyUse.IN_USE: (
@@ -58,6 +63,11 @@ class StateLabel:
 
     state: HealthState
     name: str
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, for the list of environments; empty if nothing is known to be wrong."""
+        return _PROBLEMS.get(self.state, "")
 
     @property
     def tone(self) -> str:

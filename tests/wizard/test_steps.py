@@ -481,6 +481,23 @@ async def test_keys_entered_to_retry_with_are_kept_if_the_retry_is_refused_or_th
     assert f'value="{name}"' not in browser.page.text, "a deletion is confirmed again"
 
 
+async def test_wrong_arn_for_a_retry_is_reported_at_its_field(
+    browser: Browser, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+) -> None:
+    harness.activities.script["probe_s3_key"] = [DISABLED]
+    await service.create(build_provision_request(environment_id))
+    await wait_until_ended(service, environment_id)
+    page = f"/environments/{environment_id}"
+    await browser.open_page(page)
+    await browser.submit_form(page, {"s3_key_arn": "nonsense"})
+    assert (browser.page.status_code, "Correct the ARN below. Nothing was changed." in browser.text) == (422, True)
+    (field,) = re.findall(r'<input id="retry-s3".*?</p>', browser.page.text, re.DOTALL)
+    assert all(words in field for words in ('value="nonsense"', 'aria-invalid="true"', "is not an ARN"))
+    await browser.submit_form(page, {"s3_key_arn": RDS_KEY})
+    assert browser.page.status_code == 422, "one key cannot serve both purposes"
+    assert (await service.read_status(environment_id)).phase is Phase.STOPPED
+
+
 async def test_page_of_a_refused_retry_can_be_reloaded(
     browser: Browser, service: EnvironmentService, environment_id: str
 ) -> None:

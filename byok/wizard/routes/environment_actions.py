@@ -30,6 +30,13 @@ async def retry(page: PageOfEnvironment, service: ReasonedService, _: WriteSessi
     The form posts to the environment's own URL, so that the user can reload the page if the retry is rejected.
     """
     given = {name: str(form.get(name, "")).strip() or None for name in RETRY_FIELDS}
+    if any(given.values()):
+        status = await service.read_status(page.environment_id)
+        faults = page.find_arn_faults(status, given)
+        if faults:
+            refusal = Refusal("Retry was not started", "Correct the ARN below. Nothing was changed.")
+            code = HTTPStatus.UNPROCESSABLE_ENTITY
+            return await page.render(status, refusal=refusal, code=code, entered=given, faults=faults)
     try:
         await service.replay(page.environment_id, **given)
     except NotReplayableError as error:
