@@ -63,13 +63,13 @@ class KeyView:
     def is_invalid(self) -> bool:
         """Whether the user must change the field, or fix the key."""
         refused = self.verdict is not None and self.verdict.verdict is KeyVerdict.REFUSED
-        return bool(self.fault or self.problems or refused)
+        return bool(self.fault or self.problems or refused or self.is_swapped)
 
     @property
     def badge(self) -> tuple[str, str] | None:
         """The tone and the text of the key's badge; None if there is nothing to say about the key."""
         if self.is_swapped:
-            return ("warning", "belongs in the other field")
+            return ("danger", "belongs in the other field")
         if self.verdict is not None:
             return _BADGES[self.verdict.verdict]
         return ("info", "validating") if self.checking else None
@@ -163,7 +163,7 @@ class KeysView:
 
         If the ARNs are swapped, the result contains the button that swaps them.
         """
-        first = next((key.name for key in self.keys if key.is_invalid), "")
+        first = next((key.name for key in self.keys if key.is_invalid and not key.is_swapped), "")
         return first or ("answer" if self.title or self.fault else "both-answer" if self.problems else "")
 
 

@@ -127,12 +127,17 @@ class StatusView:
 
     @property
     def step(self) -> int | None:
-        """The number of the step that the wizard highlights; None unless provisioning is in progress or stopped.
+        """The number of the step that the wizard highlights; None if no step is left, or if something is wrong.
 
-        A READY environment needs no further step: the last step, the tenant name, is optional.
+        The last step, the tenant name, is optional. Platform-managed keys do not get a tenant name.
         """
         status = self.status
-        return None if status.is_deletion or status.phase in (Phase.ROLLING_BACK, Phase.READY) else 4
+        if status.is_deletion or status.phase is Phase.ROLLING_BACK:
+            return None
+        if status.phase is not Phase.READY:
+            return 4
+        named = self.platform_managed or (status.tenant and status.tenant.keys)
+        return None if named or not self.is_in_order else 5
 
     @property
     def is_in_order(self) -> bool:

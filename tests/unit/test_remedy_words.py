@@ -86,6 +86,6 @@ def test_each_command_has_its_own_copy_button_and_the_console_opens_in_a_new_tab
     assert re.findall(r'<pre id="([^"]+)"', shown) == re.findall(r'data-copy="([^"]+)"', shown)
     assert shown.count("data-copy=") == 6  # five commands and one block of statements
     key_id = KEY_ARN.rpartition("/")[2]
-    assert f'#/kms/keys/{key_id}" id="remedy-1-hand-1-console" target="_blank" rel="noopener">' in shown
+    assert f'#/kms/keys/{key_id}" id="remedy-1-1-hand-1-console" target="_blank" rel="noopener">' in shown
     assert shown.count("<li") == sum(1 + len(step.cases) for step in build_remediation(Remedy.RDS_KEY, CONTEXT).steps)
     assert '<li class="retry"><p>Select Validate keys again.</p>' in shown

@@ -164,7 +164,7 @@ async def test_pasted_or_uploaded_output_of_the_script_is_diagnosed(browser: Bro
     disabled[KeyPurpose.S3]["describe_key"]["KeyMetadata"]["KeyState"] = "Disabled"
     await browser.open_page("/new/encryption", **DRAFT)
     await browser.submit_form("/new/encryption", {**DRAFT, "do": "diagnose", "output": json.dumps(disabled)})
-    assert "These keys cannot be used in their current state" in browser.text
+    assert "The S3 key cannot be used in its current state" in browser.text
     assert "The S3 key is disabled" in browser.text
     assert "Select Validate keys again." in browser.text
     token = browser.form_token

@@ -51,7 +51,7 @@ async def test_stopped_environment_leads_to_the_script_and_its_diagnosis(
     assert all(arn in script.text for arn in (S3_KEY, RDS_KEY))
 
     await browser.submit_form(f"{page}/diagnosis", {"output": build_output()})
-    assert "These keys cannot be used in their current state" in browser.text
+    assert "The S3 key cannot be used in its current state" in browser.text
     assert "Choose Key actions > Enable." in browser.text
     assert "Go back to the environment, and select Retry or Check now." in browser.text
     await browser.submit_form(f"{page}/diagnosis", {"output": build_output(s3=f"{S3_KEY[:-4]}abcd")})
@@ -104,9 +104,7 @@ async def test_chosen_file_survives_an_ended_session(
         await expect(page.get_by_label("Or the script's output")).to_have_value(keys.read_text())
         await page.evaluate("window.sameDocument = true")
         await page.get_by_role("button", name="Diagnose the keys").click()
-        await expect(
-            page.get_by_role("heading", name="These keys cannot be used in their current state")
-        ).to_be_focused()
+        await expect(page.get_by_role("heading", name="The S3 key cannot be used in its current state")).to_be_focused()
         await expect(page.get_by_text("Choose Key actions > Enable.")).to_be_visible()
         await expect(page.get_by_text("aws kms enable-key")).to_be_hidden()
         await page.get_by_text("With the AWS CLI").first.click()

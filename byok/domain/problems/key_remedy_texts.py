@@ -44,7 +44,8 @@ _WRONG_ARN: Final = CaseText(
 )
 _RUN_SCRIPT: Final = StepText(
     "Run the read-only script byok-keys.sh in the account that owns the key, for example in AWS CloudShell. The "
-    "diagnosis of its output shows the cause and the fix. If you cannot run the script, continue with the next step.",
+    "diagnosis of its output shows the cause and the fix. If you cannot run the script, carry out the checks that "
+    "follow.",
     command="bash byok-keys.sh > keys.json",
     script=True,
 )

@@ -64,7 +64,7 @@ async function refreshHealth() {
   loaded.innerHTML = html;
   const now = loaded.content.getElementById("health");
   if (now?.dataset.state !== shown.dataset.state) await catchUp();
-  else if (!shown.contains(document.activeElement)) {
+  else if (!shown.contains(document.activeElement) && !shown.querySelector("details[open]")) {
     shown.replaceWith(now);
     showCopyButtons(now);
   }

@@ -16,7 +16,7 @@ async function load(part) {
   if (answer.type === "opaqueredirect") {  // to the sign-in page; this page keeps what the user has typed
     sessionEnded = true;
     setConnected(true);
-    document.getElementById("session-ended").hidden = false;
+    showSessionEnded();
     return null;
   }
   if (answer.status === 404) location.reload();  // the reloaded page says what was not found

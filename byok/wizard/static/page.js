@@ -61,7 +61,14 @@ function setConnected(connected) {
   }
 }
 
-// Makes the toast float over the page for 10 seconds. Without this script, the toast stays at the top of the page.
+// Says that the session has ended. The link leads back to this page.
+function showSessionEnded() {
+  const ended = document.getElementById("session-ended");
+  ended.querySelector("a").href = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`;
+  ended.hidden = false;
+}
+
+// Makes the toast float over the page for 10 seconds. A toast with a link stays. Without this script, the toast stays at the top of the page.
 function floatToast() {
   const toast = document.querySelector(".toast");
   if (!toast) return;
@@ -70,7 +77,7 @@ function floatToast() {
   history.replaceState(null, "", address);
   toast.classList.add("toast--floating");
   setTimeout(() => announce(toast.textContent), 500);  // screen readers ignore what the page contains when it loads
-  setTimeout(() => toast.remove(), 10_000);
+  if (!toast.querySelector("a")) setTimeout(() => toast.remove(), 10_000);
 }
 
 // A link to collapsed details opens them.

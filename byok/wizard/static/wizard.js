@@ -22,7 +22,8 @@ function makeTabsQuick(within) {
     tab.addEventListener("click", (event) => { event.preventDefault(); choose(tab); });
     tab.addEventListener("keydown", (event) => {
       const at = tabs.indexOf(tab), last = tabs.length - 1;
-      const to = { ArrowRight: at === last ? 0 : at + 1, ArrowLeft: at === 0 ? last : at - 1, Home: 0, End: last }[event.key];
+      const after = at === last ? 0 : at + 1, before = at === 0 ? last : at - 1;
+      const to = { ArrowRight: after, ArrowDown: after, ArrowLeft: before, ArrowUp: before, Home: 0, End: last }[event.key];
       if (to === undefined) return;
       event.preventDefault();
       const next = tabs[to];
@@ -78,9 +79,7 @@ function readChosenFile(within) {
 async function request(address, options, form) {
   const answer = await fetch(address, options);
   if (answer.type === "opaqueredirect") {  // a check is being followed: the page stays, and says that the session ended
-    const ended = document.getElementById("session-ended");
-    ended.querySelector("a").href = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`;
-    ended.hidden = false;
+    showSessionEnded();
     return null;
   }
   if (answer.redirected && new URL(answer.url).pathname === "/sign-in") {
@@ -212,8 +211,9 @@ async function updateReview(part) {
   if (!part?.dataset.check) return;
   await new Promise((resolve) => { setTimeout(resolve, 2000); });
   if (!part.isConnected) return;
-  const answer = await request(part.dataset.check, { redirect: "manual" }).catch(() => null);
-  setConnected(answer !== null);
+  const answer = await request(part.dataset.check, { redirect: "manual" }).catch(() => undefined);
+  if (answer === null) return;  // the session has ended
+  setConnected(answer !== undefined);
   const found = answer?.page.getElementById("review-check");
   if (!found || found.dataset.check) {
     updateReview(part);
@@ -223,6 +223,7 @@ async function updateReview(part) {
   for (const one of [part, document.getElementById("review-values")]) {
     one.replaceChildren(...answer.page.getElementById(one.id).childNodes);
   }
+  announce(part.querySelector("h2")?.textContent || "Both keys are verified");
   prepare(part);
 }
 
