@@ -112,8 +112,8 @@ async def test_every_answer_of_the_keys_step_is_visible_without_scrolling(
             await expect(first).to_be_visible()
             width = (page.viewport_size or {})["width"]
             try:
-                await page.wait_for_function(ALL_VISIBLE, arg=texts, timeout=3_000)
-                await expect(page.locator(f"#{focus}")).to_be_focused(timeout=3_000)
+                await page.wait_for_function(ALL_VISIBLE, arg=texts, timeout=TIMEOUT_MS)
+                await expect(page.locator(f"#{focus}")).to_be_focused(timeout=TIMEOUT_MS)
             except (TimeoutError, AssertionError):
                 hidden.append(f"{name} at {width}")
             if SCREENSHOTS_DIR:
