@@ -17,7 +17,7 @@ def render_remedy(remediation: Remediation) -> str:
         if step.script:
             blocks.append(f"    {_SCRIPT}")
         for case in step.cases:
-            blocks.append(f"    - {case.when}: {case.text}{f' In the console: {case.console}' if case.console else ''}")
+            blocks.append(f"    - {case.when}: {case.text_with_console}")
             blocks += [_indent(_indent(block)) for block in _code(case)]
         parts.append("\n\n".join(blocks))
     return "\n\n".join(parts)

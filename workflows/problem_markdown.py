@@ -39,8 +39,7 @@ def list_steps(remedy: Remediation, retry: str | None = None) -> list[str]:
             lines.append(f"   {page}{f'. {_escape(step.console)}' if step.console else ''}")
         lines += _blocks("   ", step.command, step.statement, retry if step.retry else None)
         for case in step.cases:
-            console = f" In the console: {case.console}" if case.console else ""
-            lines += ["", f"   - {_escape(f'{case.when}: {case.text}{console}')}"]
+            lines += ["", f"   - {_escape(f'{case.when}: {case.text_with_console}')}"]
             lines += _blocks("     ", case.command, case.statement)
     return lines
 

@@ -112,6 +112,11 @@ class RemedyCase(_Instruction):
 
     when: str
 
+    @property
+    def text_with_console(self) -> str:
+        """The instruction, followed by where to click or look in the AWS console."""
+        return f"{self.text} In the console: {self.console}" if self.console else self.text
+
 
 class RemedyStep(_Instruction):
     """One instruction, and the actor who carries it out.

@@ -14,6 +14,7 @@ from temporalio.common import WorkerDeploymentVersion
 from byok.contracts import parse_unfit_identity, unfit_task_queue
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
+from byok.domain.problems.platform_remedy_texts import NO_ACTION
 from byok.domain.remediation import Remediation, RetryRequest
 
 _WORKER_SEEN_WITHIN: Final = timedelta(seconds=70)
@@ -63,7 +64,7 @@ def build_unfit_problem(worker: UnfitWorker, phase: Phase, region: str, since: d
             "None of the platform's workers can accept tasks",
             "You do not need to retry anything: byok continues as soon as a worker can accept tasks.",
             RetryRequest.NONE,
-            explanation="The customer does not need to do anything. `byok doctor` lists the workers and their faults.",
+            explanation=f"{NO_ACTION} `byok doctor` lists the workers and their faults.",
         ),
         held_since=since,
     )

@@ -79,9 +79,15 @@ def make_wizard_app(state: ApiState, settings: ApiSettings) -> FastAPI:
     app.state.external_ids = {}
     app.state.organisation_claim = settings.organisation_claim
     app.state.pages = PageRenderer(state.vendor, signs_in=not isinstance(state.access, AllowAllAuth))
-    for routes in (sign_in, provider_sign_in, new_environment, key_documents):
-        app.include_router(routes.router)
-    for routes in (environments, environment_actions, key_diagnosis):
+    for routes in (
+        sign_in,
+        provider_sign_in,
+        new_environment,
+        key_documents,
+        environments,
+        environment_actions,
+        key_diagnosis,
+    ):
         app.include_router(routes.router)
     # Only static files are compressed. Compressing pages could reveal secrets through the size of the responses.
     app.mount("/static", GZipMiddleware(StaticFiles(directory=Path(__file__).with_name("static"))))
