@@ -7,19 +7,14 @@ from pathlib import Path
 
 from playwright.async_api import expect
 
-from byok.api_settings import ApiSettings
 from byok.audit.journal import AuditJournal
 from byok.domain.arns import KeyPurpose
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
-from tests.api.conftest import open_api_state
-from tests.api.test_access import TOKEN, build_static_auth
-from tests.api.test_server import run_server
+from tests.api.test_access import TOKEN
 from tests.collected_keys import PLACE, build_collected_keys
-from tests.wizard.chromium import TIMEOUT_MS, launch_chromium
 from tests.wizard.conftest import Browser
-from tests.wizard.test_script import check_page
-from tests.wizard.test_visits import ALL
+from tests.wizard.test_script import check_page, open_signed_in
 from tests.workflows.fake_activities import PLATFORM, RDS_KEY, S3_KEY, build_aws_failure, build_provision_request
 from tests.workflows.temporal_env import WorkflowHarness
 from tests.workflows.watching import wait_until_ended
@@ -79,19 +74,8 @@ async def test_chosen_file_survives_an_ended_session(
     await wait_until_ended(service, name)
     keys = tmp_path / "keys.json"
     keys.write_text(build_output())
-    access = build_static_auth("acme", *ALL)
-    settings = ApiSettings(requests_per_minute=100_000, tokens=access.tokens)
-    async with (
-        open_api_state(service, access, settings, journal) as state,
-        run_server(state, settings) as http,
-        launch_chromium() as chromium,
-    ):
-        context = await chromium.new_context(viewport={"width": 1280, "height": 900})
-        page = await context.new_page()
-        page.set_default_timeout(TIMEOUT_MS)
-        await page.goto(f"{http.base_url}/environments/{name}")
-        await page.get_by_label("Access token").fill(TOKEN)
-        await page.get_by_role("button", name="Sign in").click()
+    async with open_signed_in(service, journal, f"/environments/{name}") as page:
+        context = page.context
         await check_page(page, "stopped-rds")
         await page.get_by_role("link", name="Diagnose the keys").click()
         await check_page(page, "diagnosis-empty")

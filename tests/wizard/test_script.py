@@ -1,10 +1,13 @@
 """With JavaScript in a real Chromium, the steps show progress, apply choices immediately and keep the user's input."""
 
+import contextlib
 import os
 import re
 import threading
 import uuid
+from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, Route, expect
@@ -32,13 +35,9 @@ async def check_page(page: Page, name: str) -> None:
     assert found.violations_count == 0, found.generate_report()
 
 
-async def test_nothing_typed_is_lost_and_each_answer_comes_without_a_page_load(
-    harness: WorkflowHarness, service: EnvironmentService, journal: AuditJournal
-) -> None:
-    rds_key, release = f"{RDS_KEY[:-12]}{uuid.uuid4().hex[:12]}", threading.Event()  # no other test proves this key
-    harness.activities.accounts = {rds_key.split(":")[4]: "acme"}
-    harness.activities.joins_proofs = True
-    harness.activities.script["ensure_proof_cluster"] = [lambda: release.wait(TIMEOUT_MS / 1000)]
+@contextlib.asynccontextmanager
+async def open_signed_in(service: EnvironmentService, journal: AuditJournal, path: str) -> AsyncIterator[Page]:
+    """Run a server, sign in as a user of the organisation acme, and yield the page at a path, with JavaScript."""
     access = build_static_auth("acme", *ALL)
     settings = ApiSettings(requests_per_minute=100_000, tokens=access.tokens)
     async with (
@@ -46,12 +45,23 @@ async def test_nothing_typed_is_lost_and_each_answer_comes_without_a_page_load(
         run_server(state, settings) as http,
         launch_chromium() as chromium,
     ):
-        context = await chromium.new_context(viewport={"width": 1280, "height": 900})
-        page = await context.new_page()
+        page = await (await chromium.new_context(viewport={"width": 1280, "height": 900})).new_page()
         page.set_default_timeout(TIMEOUT_MS)
-        await page.goto(f"{http.base_url}/new")
+        await page.goto(f"{http.base_url}{path}")
         await page.get_by_label("Access token").fill(TOKEN)
         await page.get_by_role("button", name="Sign in").click()
+        yield page
+
+
+async def test_nothing_typed_is_lost_and_each_answer_comes_without_a_page_load(
+    harness: WorkflowHarness, service: EnvironmentService, journal: AuditJournal
+) -> None:
+    rds_key, release = f"{RDS_KEY[:-12]}{uuid.uuid4().hex[:12]}", threading.Event()  # no other test proves this key
+    harness.activities.accounts = {rds_key.split(":")[4]: "acme"}
+    harness.activities.joins_proofs = True
+    harness.activities.script["ensure_proof_cluster"] = [lambda: release.wait(TIMEOUT_MS / 1000)]
+    async with open_signed_in(service, journal, "/new") as page:
+        context = page.context
         await page.get_by_role("button", name="Next: Encryption at rest").click()
         await expect(page.locator("#name-fault")).to_contain_text(
             "Enter a name"
@@ -114,7 +124,7 @@ async def test_nothing_typed_is_lost_and_each_answer_comes_without_a_page_load(
         await expect(page.get_by_label("Key policy", exact=True)).to_have_value("a long policy")
         await expect(page.get_by_label("S3 key ARN")).to_have_value(S3_KEY)
 
-        await page.goto(f"{http.base_url}/new")
+        await page.goto(urljoin(page.url, "/new"))
         await expect(page.get_by_role("heading", name="Continue where you left off")).to_be_visible()
         await check_page(page, "drafts")
         await page.get_by_role("link", name=DRAFT["name"], exact=True).click()
@@ -143,19 +153,8 @@ async def test_lost_connection_and_ended_session_are_shown_while_the_keys_are_va
     harness.activities.accounts = {rds_key.split(":")[4]: "acme"}
     harness.activities.joins_proofs = True
     harness.activities.script["ensure_proof_cluster"] = [lambda: release.wait(TIMEOUT_MS / 1000)]
-    access = build_static_auth("acme", *ALL)
-    settings = ApiSettings(requests_per_minute=100_000, tokens=access.tokens)
-    async with (
-        open_api_state(service, access, settings, journal) as state,
-        run_server(state, settings) as http,
-        launch_chromium() as chromium,
-    ):
-        context = await chromium.new_context(viewport={"width": 1280, "height": 900})
-        page = await context.new_page()
-        page.set_default_timeout(TIMEOUT_MS)
-        await page.goto(f"{http.base_url}/new/encryption?name={DRAFT['name']}&region={REGION}")
-        await page.get_by_label("Access token").fill(TOKEN)
-        await page.get_by_role("button", name="Sign in").click()
+    async with open_signed_in(service, journal, f"/new/encryption?name={DRAFT['name']}&region={REGION}") as page:
+        context = page.context
         await page.get_by_label("S3 key ARN").fill(S3_KEY)
         await page.get_by_label("RDS key ARN").fill(rds_key)
         await page.get_by_role("button", name="Validate keys").click()
